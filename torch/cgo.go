@@ -1,0 +1,56 @@
+package torch
+
+// #cgo CXXFLAGS: -std=c++17 -O3
+// #cgo LDFLAGS: -ltorch_cpu -lc10 -ldl
+// #cgo LDFLAGS: -Wl,-rpath,${SRCDIR}/../.libtorch/torch/lib -Wl,-rpath,$ORIGIN/../.libtorch/torch/lib
+// #include <stdlib.h>
+// #include "bridge.h"
+import "C"
+
+import (
+	"unsafe"
+
+	lib "github.com/sugarme/gotch/libtch"
+)
+
+// handle is a torch::Tensor*, in the type that libtch's functions take.
+type handle = lib.Ctensor
+
+// slots is where ops write the handles that they return. It lives in C memory, so passing its address costs no allocation and no pointer
+// check. Only the torch thread uses it.
+var slots = (*[4]handle)(C.calloc(4, C.size_t(unsafe.Sizeof(handle(nil)))))
+
+// takeError takes over a malloc'ed message; "" where there is none.
+func takeError(p unsafe.Pointer) string {
+	if p == nil {
+		return ""
+	}
+	s := C.GoString((*C.char)(p))
+	C.free(p)
+	if s == "" {
+		s = "unknown error"
+	}
+	return s
+}
+
+// cint turns a bool into C's.
+func cint(b bool) C.int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// dims returns the address of the first extent; C reads nothing where there are none.
+func dims(s []int64) *C.int64_t { return (*C.int64_t)(unsafe.SliceData(s)) }
+
+// handles is a C-callable view of tensors' handles.
+func handles(ts []*Tensor) []unsafe.Pointer {
+	out := make([]unsafe.Pointer, len(ts))
+	for i, t := range ts {
+		out[i] = unsafe.Pointer(t.must())
+	}
+	return out
+}
+
+func list(hs []unsafe.Pointer) *C.tt { return (*C.tt)(unsafe.Pointer(unsafe.SliceData(hs))) }

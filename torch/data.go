@@ -1,0 +1,120 @@
+package torch
+
+// #include "bridge.h"
+import "C"
+
+import (
+	"fmt"
+	"unsafe"
+
+	"captioner/weights"
+)
+
+// Number is an element type that Go and libtorch share.
+type Number interface {
+	float32 | float64 | int64 | int32 | int16 | int8 | uint8 | bool
+}
+
+func dtypeOf[E Number]() DType {
+	var e E
+	switch any(e).(type) {
+	case float32:
+		return Float32
+	case float64:
+		return Float64
+	case int64:
+		return Int64
+	case int32:
+		return Int32
+	case int16:
+		return Int16
+	case int8:
+		return Int8
+	case uint8:
+		return Uint8
+	default:
+		return Bool
+	}
+}
+
+// FromSlice copies v into a new CPU tensor of the given shape; no shape means one dimension.
+func FromSlice[E Number](v []E, shape ...int64) *Tensor {
+	if shape == nil {
+		shape = []int64{int64(len(v))}
+	}
+	d := dtypeOf[E]()
+	return took("from slice", C.ct_from_bytes(slot(), unsafe.Pointer(unsafe.SliceData(v)), C.size_t(len(v)*d.Size()), dims(shape),
+		C.int(len(shape)), C.int(d)))
+}
+
+// FromBytes copies b, the little-endian elements of type d, into a new CPU tensor.
+func FromBytes(b []byte, d DType, shape ...int64) *Tensor {
+	return took("from bytes", C.ct_from_bytes(slot(), unsafe.Pointer(unsafe.SliceData(b)), C.size_t(len(b)), dims(shape), C.int(len(shape)),
+		C.int(d)))
+}
+
+// FromNamed makes a CPU tensor of a stored one. Where share is true the tensor reads n.Data in place: n.Data must be aligned to its element
+// size, outside Go's heap or pinned (a memory map, static data), never written, and must outlive the tensor and all its views.
+func FromNamed(n weights.NamedTensor, share bool) *Tensor {
+	d, ok := fromWeights[n.DType]
+	if !ok {
+		Fail("from named", "tensor %q: no libtorch type for %v", n.Name, n.DType)
+	}
+	p := unsafe.Pointer(unsafe.SliceData(n.Data))
+	if !share || uintptr(p)%uintptr(d.Size()) != 0 {
+		return FromBytes(n.Data, d, n.Shape...)
+	}
+	return took("from named", C.ct_from_blob(slot(), p, C.size_t(len(n.Data)), dims(n.Shape), C.int(len(n.Shape)), C.int(d)))
+}
+
+// Named copies t into a stored tensor.
+func (t *Tensor) Named(name string) weights.NamedTensor {
+	d, ok := toWeights[t.DType()]
+	if !ok {
+		Fail("named", "tensor %q: type %v cannot be stored", name, t.DType())
+	}
+	return weights.NamedTensor{Name: name, DType: d, Shape: t.Shape(), Data: t.Bytes()}
+}
+
+// Bytes copies the elements, row by row, little-endian.
+func (t *Tensor) Bytes() []byte {
+	b := make([]byte, t.Numel()*int64(t.DType().Size()))
+	checked("bytes", C.ct_to_bytes(t.tt(), unsafe.Pointer(unsafe.SliceData(b)), C.size_t(len(b))), t)
+	return b
+}
+
+// Slice copies the elements, row by row; t's type must be E's.
+func Slice[E Number](t *Tensor) []E {
+	v := make([]E, t.Numel())
+	CopyTo(t, v)
+	return v
+}
+
+// CopyTo copies the elements into dst, which must have as many; t's type must be E's.
+func CopyTo[E Number](t *Tensor, dst []E) {
+	d := dtypeOf[E]()
+	if t.DType() != d {
+		fail("slice", fmt.Sprintf("tensor is %v, want %v", t.DType(), d), []*Tensor{t})
+	}
+	checked("slice", C.ct_to_bytes(t.tt(), unsafe.Pointer(unsafe.SliceData(dst)), C.size_t(len(dst)*d.Size())), t)
+}
+
+// Float is the one element of t, converted.
+func (t *Tensor) Float() float64 {
+	var v float64
+	Scoped(func() { v = Slice[float64](t.To(Float64).Reshape(-1))[0] })
+	return v
+}
+
+// Empty is a tensor of unset elements.
+func Empty(d DType, dev Device, shape ...int64) *Tensor {
+	return took("empty", C.ct_empty(slot(), dims(shape), C.int(len(shape)), C.int(d), C.int(dev)))
+}
+
+// Full is a tensor with every element v.
+func Full(v float64, d DType, dev Device, shape ...int64) *Tensor {
+	return took("full", C.ct_full(slot(), dims(shape), C.int(len(shape)), C.double(v), C.int(d), C.int(dev)))
+}
+
+// Zeros is Full with 0.
+func Zeros(d DType, dev Device, shape ...int64) *Tensor { return Full(0, d, dev, shape...) }

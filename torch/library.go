@@ -1,0 +1,97 @@
+package torch
+
+// #include "bridge.h"
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"unsafe"
+)
+
+// Version is libtorch's version, "2.11.0".
+func Version() string { return C.GoString(C.ct_version()) }
+
+// CPUCapability is the widest instruction set that libtorch's own kernels use here: "AVX512", "AVX2" or "DEFAULT".
+func CPUCapability() string { return C.GoString(C.ct_cpu_capability()) }
+
+// CPUFeatures are those of AVX2, AVX512, AVX512-BF16, AVX512-VNNI, AMX-BF16 and AMX-INT8 that the processor has, by the kernel's word.
+func CPUFeatures() []string {
+	b, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return nil
+	}
+	_, line, _ := strings.Cut(string(b), "\nflags")
+	line, _, _ = strings.Cut(line, "\n")
+	have := map[string]bool{}
+	for _, f := range strings.Fields(line) {
+		have[f] = true
+	}
+	var out []string
+	for _, f := range [][2]string{{"avx2", "AVX2"}, {"avx512f", "AVX512"}, {"avx512_bf16", "AVX512-BF16"}, {"avx512_vnni", "AVX512-VNNI"},
+		{"amx_bf16", "AMX-BF16"}, {"amx_int8", "AMX-INT8"}} {
+		if have[f[0]] {
+			out = append(out, f[1])
+		}
+	}
+	return out
+}
+
+// FastBFloat16 says whether the processor multiplies bfloat16 faster than float32.
+func FastBFloat16() bool {
+	for _, f := range CPUFeatures() {
+		if f == "AVX512-BF16" || f == "AMX-BF16" {
+			return true
+		}
+	}
+	return false
+}
+
+// LibraryPath is the file that libtorch_cpu was loaded from; "" where the kernel does not tell.
+func LibraryPath() string {
+	b, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		return ""
+	}
+	for line := range strings.Lines(string(b)) {
+		if i := strings.IndexByte(line, '/'); i >= 0 && strings.HasSuffix(strings.TrimSpace(line), "/libtorch_cpu.so") {
+			return strings.TrimSpace(line[i:])
+		}
+	}
+	return ""
+}
+
+// SetThreads sets how many threads an op may use. Call it inside Do, before the first op.
+func SetThreads(n int) {
+	if n < 1 {
+		Fail("set threads", "found %d, want 1 or more", n)
+	}
+	checked("set threads", C.ct_set_threads(C.int(n)))
+}
+
+// Threads is how many threads an op may use.
+func Threads() int { return int(C.ct_threads()) }
+
+var (
+	cudaOnce sync.Once
+	cudaN    int
+	cudaErr  error
+)
+
+// CUDADevices is the number of GPUs that libtorch can use. It loads the CUDA libraries at its first call; the error says why they are not
+// there. Nothing else in this package asks libtorch about CUDA before.
+func CUDADevices() (int, error) {
+	cudaOnce.Do(func() {
+		if e := C.ct_open_cuda(); e != nil {
+			cudaErr = fmt.Errorf("libtorch_cuda.so did not load: %s", takeError(unsafe.Pointer(e)))
+			return
+		}
+		if cudaN = int(C.ct_cuda_devices()); cudaN == 0 {
+			cudaErr = errors.New("libtorch_cuda.so loaded, but no NVIDIA driver or device was found")
+		}
+	})
+	return cudaN, cudaErr
+}

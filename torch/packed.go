@@ -1,0 +1,47 @@
+package torch
+
+// #include <stdlib.h>
+// #include "bridge.h"
+import "C"
+
+// Activation is what a packed linear layer applies to its result.
+type Activation int
+
+// The activations.
+const (
+	NoActivation Activation = iota
+	GELUErf
+	GELUTanh
+	ReLU
+)
+
+// activationNames are C strings that live as long as the program.
+var activationNames = [...]*C.char{C.CString("none"), C.CString("gelu"), C.CString("gelu_tanh"), C.CString("relu")}
+
+// PackLinear lays out a CPU weight [out, in] (float32 or bfloat16) as oneDNN wants it: at few rows it is read at the memory's speed. The
+// result is for PackedLinear only, and for inference only.
+func PackLinear(weight *Tensor) *Tensor {
+	return took("pack linear", C.ct_pack_linear(slot(), weight.tt()), weight)
+}
+
+// PackedLinear is act(x weightᵀ + bias) with a weight from PackLinear; x [..., in] has the weight's type, bias [out] may be nil.
+func PackedLinear(x, packed, bias *Tensor, act Activation) *Tensor {
+	return took("packed linear", C.ct_packed_linear(slot(), x.tt(), packed.tt(), optTT(bias), activationNames[act]), x, bias)
+}
+
+// PackConv2d lays out a CPU weight [out, in/groups, kh, kw] for PackedConv2d with these settings; input is the shape [B, in, h, w] that will
+// be the usual one, or nil.
+func PackConv2d(weight *Tensor, stride, padding, dilation [2]int64, groups int64, input []int64) *Tensor {
+	return took("pack conv2d", C.ct_pack_conv2d(slot(), weight.tt(), dims(stride[:]), dims(padding[:]), dims(dilation[:]), C.int64_t(groups),
+		dims(input), C.int(len(input))), weight)
+}
+
+// PackedConv2d is Conv2d with a weight from PackConv2d, followed by min(max(·, 0), 6) where relu6 is true, or by + residual where residual
+// is not nil (never both). For inference only.
+func PackedConv2d(x, packed, bias *Tensor, stride, padding, dilation [2]int64, groups int64, relu6 bool, residual *Tensor) *Tensor {
+	if relu6 && residual != nil {
+		Fail("packed conv2d", "relu6 and a residual together")
+	}
+	return took("packed conv2d", C.ct_packed_conv2d(slot(), x.tt(), packed.tt(), optTT(bias), dims(stride[:]), dims(padding[:]),
+		dims(dilation[:]), C.int64_t(groups), cint(relu6), optTT(residual)), x, bias, residual)
+}
