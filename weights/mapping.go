@@ -1,0 +1,65 @@
+package weights
+
+import (
+	"fmt"
+	"os"
+	"sync"
+)
+
+// Mapping is a whole file as bytes: a private memory map where the system has one, else a copy in memory. Pages are read
+// when they are touched, and are shared with every other process that maps the file. Writing to the bytes is allowed and
+// changes neither the file nor other mappings.
+//
+// A file that another program shortens while it is mapped makes reads beyond its new end fault. WriteFile never
+// shortens a file in place.
+type Mapping struct {
+	data  []byte
+	unmap func() error
+	once  sync.Once
+	err   error
+}
+
+// Map maps a file. The result must be closed; its bytes must not be touched after that.
+func Map(path string) (*Mapping, error) {
+	info, err := os.Stat(path) // before opening: opening a pipe would wait for its writer
+	if err != nil {
+		return nil, fmt.Errorf("open %q: %w", path, cause(err))
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("open %q: not a regular file", path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("open %q: %w", path, cause(err))
+	}
+	defer f.Close()
+	if info, err = f.Stat(); err != nil {
+		return nil, fmt.Errorf("open %q: %w", path, cause(err))
+	}
+	size := info.Size()
+	if int64(int(size)) != size {
+		return nil, fmt.Errorf("open %q: %d bytes, more than this system can address", path, size)
+	}
+	if size == 0 { // no system maps nothing
+		return &Mapping{}, nil
+	}
+	data, unmap, err := mapFile(f, int(size))
+	if err != nil {
+		return nil, fmt.Errorf("map %q: %w", path, cause(err))
+	}
+	return &Mapping{data: data, unmap: unmap}, nil
+}
+
+// Bytes returns the content of the file, aliasing the map.
+func (m *Mapping) Bytes() []byte { return m.data }
+
+// Close releases the map. A second Close does nothing and returns what the first returned.
+func (m *Mapping) Close() error {
+	m.once.Do(func() {
+		m.data = nil
+		if m.unmap != nil {
+			m.err = m.unmap()
+		}
+	})
+	return m.err
+}
