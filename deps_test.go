@@ -1,0 +1,399 @@
+// The rules of the house, checked: which room may import which, and what no room may do. ARCHITECTURE.md explains them.
+package captioner_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/format"
+	"go/parser"
+	"go/token"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// edges is a statement of policy: a change here is a change of the architecture, never a way to mend a build.
+//
+//	room < rooms that it may import | what it may import from outside the standard library # what the room is for
+//
+// A room may import what it names and whatever those may import. What it names from outside is for itself alone: "C" is
+// cgo, and a module stands for all its packages. The room * is every room. A room that is not here fails the test.
+const edges = `
+weights             <                       |                               # named tensors as bytes: leaf, any tool can use it
+weights/safetensors < weights               |                               # a format, no tensors
+weights/pickle      < weights               |                               # a format, executes nothing
+weights/store       < weights               | golang.org/x/sync             # files by checksum
+
+data/image          <                       | C golang.org/x/image github.com/chai2010/webp # cgo for libjpeg-turbo only, pure Go without it
+data/tokenizer      <                       | github.com/sugarme/tokenizer  # text to ids
+data/metrics        <                       |                               # text to scores
+data                <                       |                               # examples: paths and captions, not pixels
+
+models/decode       <                       |                               # searches over numbers: plain Go, so that it is tested without libtorch
+
+torch               < weights               | C github.com/sugarme/gotch/libtch # the only room that sees libtorch; a tensor comes from named bytes
+torch/nn            < torch                 |
+torch/optim         < torch                 |
+torch/dist          < torch                 | C                             # process groups of libtorch
+torch/torchtest     < torch weights/safetensors |                           # for tests: never in a binary
+
+models/clip         < torch/nn              |                               # one published architecture each: they know no pixels, no words
+models/blip         < torch/nn              |
+models/efficientnet < torch/nn              |
+models/gpt2         < torch/nn              |
+models/captioner    < models/clip models/blip models/efficientnet models/gpt2 models/decode data data/image data/tokenizer weights/safetensors weights/pickle weights/store | golang.org/x/sync # the library's front door
+models/train        < models/captioner torch/optim torch/dist data/metrics | golang.org/x/sync
+
+cli/server          < models/captioner      | golang.org/x/sync
+cli                 < cli/server models/train data/metrics | github.com/urfave/cli/v2 github.com/schollz/progressbar/v3 golang.org/x/term golang.org/x/sync
+cli/captioner       < cli                   |                               # main: a dozen lines
+`
+
+// testEdges says what the tests of a room may import beyond what the room may, in the same form.
+const testEdges = `
+*                   < weights/safetensors   | github.com/google/go-cmp      # fixtures are safetensors files
+torch               < torch/torchtest       |
+torch/nn            < torch/torchtest       |
+torch/optim         < torch/nn torch/torchtest |
+torch/dist          < torch/nn torch/torchtest |
+models/clip         < torch/torchtest data/image weights/pickle |           # real weights on real photographs
+models/blip         < torch/torchtest data/image weights/pickle |
+models/efficientnet < torch/torchtest data/image weights/pickle |
+models/gpt2         < torch/torchtest torch/optim data/tokenizer models/decode |
+models/captioner    < torch/torchtest data/metrics |
+models/train        < torch/torchtest       |
+cli                 <                       | github.com/rogpeppe/go-internal # transcripts of the command line
+`
+
+// forbidden are imports that fail wherever they stand, with the reason.
+var forbidden = map[string]string{
+	"github.com/sugarme/gotch":        "its init makes folders and ends the process where it cannot; captioner/torch has what it offers",
+	"github.com/sugarme/gotch/ts":     "100 kB of Go memory a tensor, leaks in place, loses errors between threads; use captioner/torch",
+	"github.com/sugarme/gotch/nn":     "renames siblings, deadlocks in clipping, cannot save an optimizer; use captioner/torch/nn",
+	"github.com/sugarme/gotch/pickle": "reads flat state dicts only; use captioner/weights/pickle",
+	"github.com/sugarme/gotch/dutil":  "use captioner/data",
+	"github.com/sugarme/gotch/vision": "built on ts and nn; use captioner/models",
+}
+
+// pure are the rooms that must build without cgo, for people and machines that have no libtorch.
+var pure = []string{"data", "data/*", "weights", "weights/*", "models/decode"}
+
+// vague are names that say nothing about what a package is for.
+var vague = []string{"util", "utils", "common", "helper", "helpers", "types", "core", "misc", "shared"}
+
+// house is the top level: nothing else stands beside these in git.
+var house = []string{"torch", "models", "data", "cli", "weights", "scripts", "examples", "go.mod", "go.sum", "Makefile",
+	"README.md", "ARCHITECTURE.md", "CHANGELOG.md", "LICENSE", "deps_test.go"}
+
+// libtorchHeader finds what a cgo preamble would include to reach libtorch.
+var libtorchHeader = regexp.MustCompile(`#\s*include\s*[<"](torch|ATen|c10|caffe2)/`)
+
+const module = "captioner"
+
+type rule struct{ rooms, outside []string }
+
+// parseRules reads lines of the form of edges, each room once.
+func parseRules(t *testing.T, text string) map[string]rule {
+	t.Helper()
+	rules := make(map[string]rule)
+	for line := range strings.Lines(text) {
+		line, _, _ = strings.Cut(line, "#")
+		if strings.TrimSpace(line) == "" {
+			continue
+		}
+		room, rest, ok := strings.Cut(line, "<")
+		rooms, outside, ok2 := strings.Cut(rest, "|")
+		room = strings.TrimSpace(room)
+		if _, twice := rules[room]; !ok || !ok2 || twice {
+			t.Fatalf("line %q: want each room once, as: room < rooms | outside # why", line)
+		}
+		rules[room] = rule{strings.Fields(rooms), strings.Fields(outside)}
+	}
+	return rules
+}
+
+// reach returns the rooms that may be imported by one that names these: they and whatever they may import.
+func reach(rules map[string]rule, rooms []string) []string {
+	var all []string
+	for todo := slices.Clone(rooms); len(todo) > 0; todo = todo[1:] {
+		if !slices.Contains(all, todo[0]) {
+			all = append(all, todo[0])
+			todo = append(todo, rules[todo[0]].rooms...)
+		}
+	}
+	return all
+}
+
+// sourceFile is a Go file of the repository, whatever its build tags are.
+type sourceFile struct {
+	path string // from the root, with slashes
+	room string // its folder
+	test bool
+	src  []byte
+	ast  *ast.File
+	fset *token.FileSet
+}
+
+func (f sourceFile) imports() []string {
+	var paths []string
+	for _, i := range f.ast.Imports {
+		p, _ := strconv.Unquote(i.Path.Value)
+		paths = append(paths, p)
+	}
+	return paths
+}
+
+// sources parses every Go file: go list would leave out those of other build tags.
+func sources(t *testing.T) []sourceFile {
+	t.Helper()
+	var files []sourceFile
+	err := filepath.WalkDir(".", func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name := d.Name()
+		if d.IsDir() {
+			if _, err := os.Stat(filepath.Join(p, "go.mod")); p != "." && (err == nil || name == "testdata" || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_")) {
+				return fs.SkipDir // another module, or what the go command does not look at
+			}
+			return nil
+		}
+		if !strings.HasSuffix(name, ".go") {
+			return nil
+		}
+		src, err := os.ReadFile(p)
+		if err != nil {
+			return err
+		}
+		fset := token.NewFileSet()
+		f, err := parser.ParseFile(fset, p, src, parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		p = filepath.ToSlash(p)
+		files = append(files, sourceFile{path: p, room: path.Dir(p), test: strings.HasSuffix(name, "_test.go"), src: src, ast: f, fset: fset})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+func standard(imp string) bool {
+	first, _, _ := strings.Cut(imp, "/")
+	return imp != "C" && first != module && !strings.Contains(first, ".")
+}
+
+func within(imp string, modules []string) bool {
+	return slices.ContainsFunc(modules, func(m string) bool { return imp == m || strings.HasPrefix(imp, m+"/") })
+}
+
+func TestEdges(t *testing.T) {
+	rules, extra := parseRules(t, edges), parseRules(t, testEdges)
+	for room, r := range rules {
+		for _, to := range r.rooms {
+			if _, ok := rules[to]; !ok {
+				t.Errorf("edges: %s names %s, which has no line of its own", room, to)
+			}
+			if slices.Contains(reach(rules, []string{to}), room) {
+				t.Errorf("edges: %s and %s may import each other", room, to)
+			}
+		}
+	}
+	for _, f := range sources(t) {
+		if f.room == "." {
+			continue
+		}
+		r, ok := rules[f.room]
+		if !ok {
+			t.Errorf("%s: the room %q is not in edges: add a line that says what it may import and what it is for", f.path, f.room)
+			continue
+		}
+		rooms, outside := reach(rules, r.rooms), r.outside
+		if f.test {
+			rooms = append(rooms, f.room)
+			rooms = append(rooms, reach(rules, slices.Concat(extra["*"].rooms, extra[f.room].rooms))...)
+			outside = slices.Concat(outside, extra["*"].outside, extra[f.room].outside)
+		}
+		for _, imp := range f.imports() {
+			to, ours := strings.CutPrefix(imp, module+"/")
+			switch why := forbidden[imp]; {
+			case why != "":
+				t.Errorf("%s imports %s: %s", f.path, imp, why)
+			case standard(imp), ours && slices.Contains(rooms, to), !ours && within(imp, outside):
+			case ours:
+				t.Errorf("%s imports %s: %s may import only [%s]", f.path, imp, f.room, strings.Join(rooms, " "))
+			case strings.Contains(imp, "gotch"):
+				t.Errorf("%s imports %s: only torch/ may see libtorch", f.path, imp)
+			default:
+				t.Errorf("%s imports %s: %s may import from outside only [%s]", f.path, imp, f.room, strings.Join(outside, " "))
+			}
+			if imp == "C" && !strings.HasPrefix(f.room+"/", "torch/") && libtorchHeader.Match(f.src) {
+				t.Errorf("%s names a header of libtorch: only torch/ may see libtorch", f.path)
+			}
+		}
+	}
+}
+
+// TestPureRooms asks the go command what the pure rooms pull in where there is no cgo.
+func TestPureRooms(t *testing.T) {
+	var patterns []string
+	for _, f := range sources(t) {
+		if !slices.Contains(patterns, "./"+f.room) && slices.ContainsFunc(pure, func(p string) bool { ok, _ := path.Match(p, f.room); return ok }) {
+			patterns = append(patterns, "./"+f.room)
+		}
+	}
+	if len(patterns) == 0 {
+		t.Fatalf("none of the pure rooms %q is there", pure)
+	}
+	cmd := exec.Command("go", append([]string{"list", "-e", "-deps", "-test", "-json=ImportPath,CgoFiles,GoFiles,Error,DepsErrors,Standard"}, patterns...)...)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p struct {
+			ImportPath        string
+			Standard          bool
+			GoFiles, CgoFiles []string
+			Error             *struct{ Err string }
+			DepsErrors        []struct{ Err string }
+		}
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range p.DepsErrors {
+			t.Errorf("without cgo, %s: %s", p.ImportPath, e.Err)
+		}
+		switch {
+		case p.Error != nil:
+			t.Errorf("without cgo, %s: %s", p.ImportPath, p.Error.Err)
+		case len(p.CgoFiles) > 0 && !p.Standard:
+			t.Errorf("without cgo, %s still has cgo files %q", p.ImportPath, p.CgoFiles)
+		case strings.Contains(p.ImportPath, "gotch"), p.ImportPath == module+"/torch":
+			t.Errorf("a pure room depends on %s, which is libtorch", p.ImportPath)
+		}
+	}
+}
+
+func TestPackageComments(t *testing.T) {
+	type pkg struct{ documented, files []string }
+	packages := make(map[string]*pkg)
+	for _, f := range sources(t) {
+		name := f.ast.Name.Name
+		if slices.Contains(vague, name) || slices.Contains(vague, path.Base(f.room)) {
+			t.Errorf("%s: package %s: a name that says nothing about what it is for", f.path, name)
+		}
+		if f.test {
+			continue
+		}
+		p := packages[f.room]
+		if p == nil {
+			p = new(pkg)
+			packages[f.room] = p
+		}
+		p.files = append(p.files, f.path)
+		if f.ast.Doc != nil {
+			p.documented = append(p.documented, f.path)
+			if doc := f.ast.Doc.Text(); name != "main" && !strings.HasPrefix(doc, "Package "+name+" ") {
+				t.Errorf("%s: the package comment begins with %.30q, want \"Package %s \"", f.path, doc, name)
+			}
+		}
+	}
+	for room, p := range packages {
+		if len(p.documented) != 1 {
+			t.Errorf("%s: package comments in %q, want exactly one in %q", room, p.documented, p.files)
+		}
+	}
+}
+
+// TestHabits holds what no file may do: be unformatted, leave a note for later, work in init, print or exit from a library.
+func TestHabits(t *testing.T) {
+	note := []string{"TO" + "DO", "FIX" + "ME", "XX" + "X"}
+	for _, f := range sources(t) {
+		if got, err := format.Source(f.src); err != nil || !bytes.Equal(got, f.src) {
+			t.Errorf("%s is not formatted: run make fmt (%v)", f.path, err)
+		}
+		for _, c := range f.ast.Comments {
+			for _, n := range note {
+				if strings.Contains(c.Text(), n) {
+					t.Errorf("%s: a comment says %s: do it or leave it", f.fset.Position(c.Pos()), n)
+				}
+			}
+		}
+		if f.test || f.room == "cli/captioner" {
+			continue
+		}
+		for _, bad := range bannedUses(f) {
+			t.Error(bad)
+		}
+	}
+}
+
+func bannedUses(f sourceFile) []string {
+	var bad []string
+	report := func(n ast.Node, format string, args ...any) {
+		bad = append(bad, f.fset.Position(n.Pos()).String()+": "+fmt.Sprintf(format, args...))
+	}
+	ast.Inspect(f.ast, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.FuncDecl:
+			if n.Recv == nil && n.Name.Name == "init" {
+				report(n, "func init: work at import time surprises who imports it")
+			}
+		case *ast.CallExpr:
+			sel, ok := n.Fun.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			x, _ := sel.X.(*ast.Ident)
+			if x == nil || x.Obj != nil { // a variable that is named like a package
+				return true
+			}
+			call := x.Name + "." + sel.Sel.Name
+			switch {
+			case call == "os.Exit", strings.HasPrefix(call, "log.Fatal"), strings.HasPrefix(call, "log.Panic"):
+				report(n, "%s: only main ends the process; return an error", call)
+			case call == "fmt.Print", call == "fmt.Printf", call == "fmt.Println":
+				report(n, "%s: a library never prints; take an io.Writer", call)
+			}
+		}
+		return true
+	})
+	return bad
+}
+
+func TestHouse(t *testing.T) {
+	out, err := exec.Command("git", "ls-files", "-z").Output()
+	if err != nil {
+		t.Skipf("not a git clone: %v", err)
+	}
+	const limit = 25 << 20 // the demo model is the largest file
+	seen := make(map[string]bool)
+	for name := range strings.SplitSeq(strings.TrimRight(string(out), "\x00"), "\x00") {
+		first, _, _ := strings.Cut(name, "/")
+		if !seen[first] && !strings.HasPrefix(first, ".") && !slices.Contains(house, first) {
+			t.Errorf("%s stands at the top level, want only %q and dotfiles", first, house)
+		}
+		seen[first] = true
+		if info, err := os.Stat(name); err == nil && info.Size() > limit {
+			t.Errorf("%s has %d bytes, want at most %d", name, info.Size(), limit)
+		}
+	}
+}
