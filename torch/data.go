@@ -108,12 +108,12 @@ func (t *Tensor) Float() float64 {
 
 // Empty is a tensor of unset elements.
 func Empty(d DType, dev Device, shape ...int64) *Tensor {
-	return took("empty", C.ct_empty(slot(), dims(shape), C.int(len(shape)), C.int(d), C.int(dev)))
+	return took("empty", C.ct_empty(slot(), dims(shape), C.int(len(shape)), C.int(d), C.int(dev.index())))
 }
 
 // Full is a tensor with every element v.
 func Full(v float64, d DType, dev Device, shape ...int64) *Tensor {
-	return took("full", C.ct_full(slot(), dims(shape), C.int(len(shape)), C.double(v), C.int(d), C.int(dev)))
+	return took("full", C.ct_full(slot(), dims(shape), C.int(len(shape)), C.double(v), C.int(d), C.int(dev.index())))
 }
 
 // Zeros is Full with 0.

@@ -56,23 +56,26 @@ func (d DType) String() string {
 // IsFloat says whether d is a floating-point type.
 func (d DType) IsFloat() bool { return d == Float16 || d == BFloat16 || d == Float32 || d == Float64 }
 
-// Device is where a tensor lives: CPU, or the number of a CUDA device.
+// Device is where a tensor lives. The zero value is the CPU.
 type Device int32
 
 // CPU is the host.
-const CPU Device = -1
+const CPU Device = 0
 
-// CUDA is GPU n.
-func CUDA(n int) Device { return Device(n) }
+// CUDA is GPU n, counted from 0.
+func CUDA(n int) Device { return Device(n + 1) }
 
 // IsCUDA says whether d is a GPU.
-func (d Device) IsCUDA() bool { return d >= 0 }
+func (d Device) IsCUDA() bool { return d > CPU }
+
+// index is libtorch's number of d: -1 for the CPU.
+func (d Device) index() int32 { return int32(d) - 1 }
 
 func (d Device) String() string {
-	if d < 0 {
+	if d == CPU {
 		return "cpu"
 	}
-	return fmt.Sprintf("cuda:%d", int(d))
+	return fmt.Sprintf("cuda:%d", d.index())
 }
 
 // ParseDevice reads "auto", "cpu", "cuda" or "cuda:N" and checks that the device is there. auto is the first GPU, else the CPU.

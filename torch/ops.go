@@ -408,7 +408,7 @@ func (t *Tensor) ToDevice(dev Device) *Tensor { return t.Move(dev, t.DType(), fa
 
 // Move is t on a device in a type; copy makes a new tensor even where nothing changes.
 func (t *Tensor) Move(dev Device, d DType, copy bool) *Tensor {
-	lib.AtgToDevice(&slots[0], t.must(), int32(dev), int32(d), 0, lbool(copy))
+	lib.AtgToDevice(&slots[0], t.must(), dev.index(), int32(d), 0, lbool(copy))
 	return take("to", t)
 }
 
@@ -433,7 +433,7 @@ func Arange(start, end int64, dev Device) *Tensor {
 
 // Randn is a tensor of standard normal draws.
 func Randn(d DType, dev Device, shape ...int64) *Tensor {
-	lib.AtgRandn(&slots[0], some(shape), len(shape), int32(d), int32(dev))
+	lib.AtgRandn(&slots[0], some(shape), len(shape), int32(d), dev.index())
 	return take("randn")
 }
 

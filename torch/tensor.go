@@ -170,7 +170,7 @@ func (t *Tensor) Numel() int64 {
 func (t *Tensor) DType() DType { return DType(lib.AtScalarType(t.must())) }
 
 // Device is where the elements are.
-func (t *Tensor) Device() Device { return Device(lib.AtDevice(t.must())) }
+func (t *Tensor) Device() Device { return Device(lib.AtDevice(t.must()) + 1) }
 
 // IsContiguous says whether the elements lie row by row without gaps.
 func (t *Tensor) IsContiguous() bool { return lib.AtIsContiguous(t.must()) }

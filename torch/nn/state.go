@@ -75,7 +75,6 @@ type LoadOptions struct {
 	DType  torch.DType                                            // wanted floating-point type; the zero value means float32
 	Device torch.Device                                           // wanted device; the zero value means CPU
 	Own    bool                                                   // copy even where the source's memory could be shared: for weights that training changes
-	GPU    bool                                                   // Device counts; without it the zero Device would be GPU 0
 	Map    func(weights.NamedTensor) (weights.NamedTensor, error) // changes a stored tensor before its shape is checked, such as by a transpose; nil for none
 }
 
@@ -84,9 +83,6 @@ type LoadOptions struct {
 func Load(m any, src weights.Source, o LoadOptions) error {
 	if o.DType == 0 {
 		o.DType = torch.Float32
-	}
-	if !o.GPU {
-		o.Device = torch.CPU
 	}
 	rename := o.Rename
 	if rename == nil {
