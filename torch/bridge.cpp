@@ -286,8 +286,11 @@ char *ct_packed_conv2d(tt *o, tt x, tt packed, tt bias, const int64_t *stride, c
 
 char *ct_fused_adamw(tt *params, tt *grads, tt *m, tt *v, tt *steps, int n, double lr, double beta1, double beta2, double decay, double eps,
                      tt grad_scale, tt found_inf) {
-  TRY(at::NoGradGuard g; at::_fused_adamw_(list(params, n), list(grads, n), list(m, n), list(v, n), {}, list(steps, n), lr, beta1, beta2,
-                                           decay, eps, false, false, OPT(grad_scale), OPT(found_inf)))
+  // The op itself wants the steps already counted; a step that a scaler skips (found_inf) is counted back.
+  TRY(at::NoGradGuard g; auto count = list(steps, n); at::_foreach_add_(count, at::Scalar(1));
+      at::_fused_adamw_(list(params, n), list(grads, n), list(m, n), list(v, n), {}, count, lr, beta1, beta2, decay, eps, false, false,
+                        OPT(grad_scale), OPT(found_inf));
+      if (found_inf) at::_foreach_sub_(count, std::vector<Tensor>(n, T(found_inf))))
 }
 char *ct_foreach_norm(tt *o, tt *ts, int n) {
   TRY(at::NoGradGuard g; auto each = at::_foreach_norm(list(ts, n), 2); *o = new Tensor(at::linalg_vector_norm(at::stack(each))))
