@@ -1,0 +1,114 @@
+package gpt2
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// Config is the shape of a model, in the names of Hugging Face's config.json.
+type Config struct {
+	VocabSize      int64   `json:"vocab_size"`
+	Positions      int64   `json:"n_positions"` // the longest text, in tokens
+	Width          int64   `json:"n_embd"`
+	Layers         int     `json:"n_layer"`
+	Heads          int64   `json:"n_head"`
+	Inner          int64   `json:"n_inner"`             // width inside the MLP; 0 or null: 4 n_embd
+	Activation     string  `json:"activation_function"` // "gelu_new" (the tanh form) or "gelu"
+	Epsilon        float64 `json:"layer_norm_epsilon"`
+	ResidualDrop   float64 `json:"resid_pdrop"` // dropout of what each part adds to the residual stream
+	EmbeddingDrop  float64 `json:"embd_pdrop"`
+	AttentionDrop  float64 `json:"attn_pdrop"`
+	InitRange      float64 `json:"initializer_range"` // standard deviation of new weights
+	CrossAttention bool    `json:"add_cross_attention"`
+}
+
+// GPT2 is the smallest published GPT-2 (124M parameters), without cross-attention.
+func GPT2() Config {
+	return Config{VocabSize: 50257, Positions: 1024, Width: 768, Layers: 12, Heads: 12, Activation: "gelu_new", Epsilon: 1e-5,
+		ResidualDrop: 0.1, EmbeddingDrop: 0.1, AttentionDrop: 0.1, InitRange: 0.02}
+}
+
+// DistilGPT2 is distilgpt2 (82M parameters): GPT2 with six layers.
+func DistilGPT2() Config {
+	c := GPT2()
+	c.Layers = 6
+	return c
+}
+
+// ParseConfig reads a config.json. Fields that it leaves out have GPT2's values, as they do in Hugging Face's library; settings that would
+// change the network and that this package does not have are refused.
+func ParseConfig(b []byte) (Config, error) {
+	c := GPT2()
+	if err := json.Unmarshal(b, &c); err != nil {
+		return c, fmt.Errorf("gpt2 config: %w", err)
+	}
+	other := struct {
+		ScaleWeights bool `json:"scale_attn_weights"`
+		ScaleByLayer bool `json:"scale_attn_by_inverse_layer_idx"`
+		Tied         bool `json:"tie_word_embeddings"`
+	}{ScaleWeights: true, Tied: true}
+	if err := json.Unmarshal(b, &other); err != nil {
+		return c, fmt.Errorf("gpt2 config: %w", err)
+	}
+	switch {
+	case !other.ScaleWeights:
+		return c, errors.New("gpt2 config: scale_attn_weights is false, want true")
+	case other.ScaleByLayer:
+		return c, errors.New("gpt2 config: scale_attn_by_inverse_layer_idx is true, want false")
+	case !other.Tied:
+		return c, errors.New("gpt2 config: tie_word_embeddings is false, want true")
+	}
+	return c, c.Validate()
+}
+
+// Validate returns every problem at once.
+func (c Config) Validate() error {
+	var errs []error
+	positive := func(name string, v int64) {
+		if v < 1 {
+			errs = append(errs, fmt.Errorf("%s: found %d, want 1 or more", name, v))
+		}
+	}
+	positive("vocab_size", c.VocabSize)
+	positive("n_positions", c.Positions)
+	positive("n_embd", c.Width)
+	positive("n_layer", int64(c.Layers))
+	positive("n_head", c.Heads)
+	if c.Heads > 0 && c.Width%c.Heads != 0 {
+		errs = append(errs, fmt.Errorf("n_embd: found %d, want a multiple of n_head %d", c.Width, c.Heads))
+	}
+	if c.Inner < 0 {
+		errs = append(errs, fmt.Errorf("n_inner: found %d, want 0 or more", c.Inner))
+	}
+	if c.Activation != "gelu_new" && c.Activation != "gelu" {
+		errs = append(errs, fmt.Errorf("activation_function: found %q, want %q or %q", c.Activation, "gelu_new", "gelu"))
+	}
+	if !(c.Epsilon > 0) {
+		errs = append(errs, fmt.Errorf("layer_norm_epsilon: found %g, want more than 0", c.Epsilon))
+	}
+	for _, d := range []struct {
+		name string
+		p    float64
+	}{{"resid_pdrop", c.ResidualDrop}, {"embd_pdrop", c.EmbeddingDrop}, {"attn_pdrop", c.AttentionDrop}} {
+		if !(d.p >= 0 && d.p < 1) {
+			errs = append(errs, fmt.Errorf("%s: found %g, want 0 to less than 1", d.name, d.p))
+		}
+	}
+	if !(c.InitRange >= 0) {
+		errs = append(errs, fmt.Errorf("initializer_range: found %g, want 0 or more", c.InitRange))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("gpt2 config: %w", err)
+	}
+	return nil
+}
+
+func (c Config) inner() int64 {
+	if c.Inner == 0 {
+		return 4 * c.Width
+	}
+	return c.Inner
+}
+
+func (c Config) headSize() int64 { return c.Width / c.Heads }
