@@ -1,0 +1,118 @@
+package image
+
+import (
+	"bytes"
+	"errors"
+	"image"
+	"io"
+	"strings"
+)
+
+// format is one file format: how it starts, and its two readers. config reads
+// no more than the header; decode is called only when the size is within the
+// limit. Errors may be of any type; Decode makes them *Error.
+type format struct {
+	name        string
+	match       func(b []byte) bool
+	config      func(b []byte) (w, h int, err error)
+	decode      func(b []byte, o Options) (*RGB, error)
+	orientation func(b []byte) int
+}
+
+func formats() []format {
+	return []format{
+		{"JPEG", prefix("\xff\xd8\xff"), jpegConfig, decodeJPEG, jpegOrientation},
+		{"PNG", prefix(pngMagic), pngConfig, decodePNG, pngOrientation},
+		{"GIF", prefix("GIF87a", "GIF89a"), gifConfig, decodeGIF, nil},
+		{"BMP", prefix("BM"), bmpConfig, decodeBMP, nil},
+		{"WebP", isWebP, webpConfig, decodeWebP, webpOrientation},
+		{"TIFF", prefix("II*\x00", "MM\x00*"), tiffConfig, decodeTIFF, exifOrientation},
+	}
+}
+
+func prefix(magic ...string) func([]byte) bool {
+	return func(b []byte) bool {
+		for _, m := range magic {
+			if len(b) >= len(m) && string(b[:len(m)]) == m {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// Decode decodes the picture in b, whatever its format. The result shares no
+// memory with b. The error is an *Error.
+func Decode(b []byte, o Options) (*RGB, error) {
+	if len(b) == 0 {
+		return nil, refuse("", ErrEmpty, "0 bytes")
+	}
+	for _, f := range formats() {
+		if !f.match(b) {
+			continue
+		}
+		m, err := f.read(b, o)
+		if err != nil {
+			return nil, explain(f.name, err)
+		}
+		return m, nil
+	}
+	return nil, unknown(b)
+}
+
+func (f format) read(b []byte, o Options) (*RGB, error) {
+	w, h, err := f.config(b)
+	if err != nil {
+		return nil, err
+	}
+	if w <= 0 || h <= 0 {
+		return nil, refuse(f.name, ErrCorrupt, "%d x %d pixels", w, h)
+	}
+	if limit := o.maxPixels(); int64(w) > limit/int64(h) {
+		return nil, refuse(f.name, ErrTooLarge, "%d x %d pixels, limit %d", w, h, limit)
+	}
+	m, err := f.decode(b, o)
+	if err != nil || !o.Orient || f.orientation == nil {
+		return m, err
+	}
+	return orient(m, f.orientation(b)), nil
+}
+
+// explain makes an *Error of what a reader returned.
+func explain(format string, err error) error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return refuse(format, ErrTruncated, "data ends before the picture does")
+	}
+	reason, text := ErrCorrupt, err.Error()
+	// The readers of other modules tell what they lack only in words.
+	if strings.Contains(text, "unsupported") || strings.Contains(text, "not implemented") {
+		reason = ErrUnsupported
+	}
+	for _, p := range []string{"png: ", "gif: ", "bmp: ", "webp: ", "tiff: ", "invalid JPEG format: ", "unsupported JPEG feature: "} {
+		text = strings.TrimPrefix(text, p)
+	}
+	return refuse(format, reason, "%s", text)
+}
+
+// unknown names what b is not, and what it might be.
+func unknown(b []byte) error {
+	const supported = "supported are JPEG, PNG, GIF, BMP, WebP and TIFF"
+	if len(b) >= 12 && string(b[4:8]) == "ftyp" {
+		switch brand := string(b[8:12]); brand {
+		case "heic", "heix", "mif1", "msf1", "hevc":
+			return refuse("HEIC", ErrUnsupported, supported)
+		case "avif", "avis":
+			return refuse("AVIF", ErrUnsupported, supported)
+		}
+	}
+	return refuse("", ErrUnsupported, "unknown format that starts with %q; %s", b[:min(len(b), 12)], supported)
+}
+
+// size adapts an image.Config to the form of format.config.
+func size(c image.Config, err error) (int, int, error) { return c.Width, c.Height, err }
+
+func reader(b []byte) *bytes.Reader { return bytes.NewReader(b) }

@@ -1,0 +1,64 @@
+package image
+
+import (
+	"bytes"
+	"image"
+	"image/gif"
+)
+
+func gifConfig(b []byte) (int, int, error) { return size(gif.DecodeConfig(reader(b))) }
+
+// decodeGIF decodes the first frame on its screen. What the frame leaves free
+// has the transparent colour, or without one the first colour, as in Pillow.
+func decodeGIF(b []byte, _ Options) (*RGB, error) {
+	b, free := opaqueGIF(b)
+	c, err := gif.DecodeConfig(reader(b))
+	if err != nil {
+		return nil, err
+	}
+	m, err := gif.Decode(reader(b))
+	if err != nil {
+		return nil, err
+	}
+	frame, ok := m.(*image.Paletted)
+	if !ok || frame.Bounds() == image.Rect(0, 0, c.Width, c.Height) {
+		return fromImage(m), nil
+	}
+	screen := image.NewPaletted(image.Rect(0, 0, c.Width, c.Height), frame.Palette)
+	for i := range screen.Pix {
+		screen.Pix[i] = free
+	}
+	r := frame.Rect.Intersect(screen.Rect)
+	for y := r.Min.Y; y < r.Max.Y; y++ {
+		copy(screen.Pix[screen.PixOffset(r.Min.X, y):][:r.Dx()], frame.Pix[frame.PixOffset(r.Min.X, y):])
+	}
+	return fromImage(screen), nil
+}
+
+// opaqueGIF returns b with the first frame's transparency taken off, and the
+// index that was transparent. The standard library makes transparent pixels
+// black; here they keep their colour.
+func opaqueGIF(b []byte) (_ []byte, transparent uint8) {
+	i := 13
+	if len(b) < i {
+		return b, 0
+	}
+	if b[10]&0x80 != 0 { // global colour table
+		i += 3 << (b[10]&7 + 1)
+	}
+	owned := false
+	for i+8 < len(b) && b[i] == '!' {
+		// Graphic control: ! f9 04 flags delay delay index 00.
+		if b[i+1] == 0xf9 && b[i+2] == 4 && b[i+3]&1 != 0 {
+			if !owned {
+				b, owned = bytes.Clone(b), true
+			}
+			b[i+3] &^= 1
+			transparent = b[i+6]
+		}
+		for i += 2; i < len(b) && b[i] != 0; i += 1 + int(b[i]) {
+		}
+		i++
+	}
+	return b, transparent
+}

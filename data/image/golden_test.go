@@ -1,0 +1,190 @@
+package image
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"captioner/data/image/jpeg"
+)
+
+// sum is a picture as the fixtures describe it.
+type sum struct {
+	W, H   int
+	SHA256 string
+}
+
+func sumOf(m *RGB) sum { return sum{m.W, m.H, hash(m)} }
+
+func hash(m *RGB) string {
+	h := sha256.Sum256(m.Pix)
+	return hex.EncodeToString(h[:])
+}
+
+func readJSON(t testing.TB, name string, to any) {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(b, to); err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+}
+
+func testFile(t testing.TB, name string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// needExact skips a comparison of JPEG pixels where the standard library decodes.
+func needExact(t testing.TB) {
+	t.Helper()
+	if !jpeg.Exact {
+		t.Skip("JPEG pixels are Pillow's only in builds with cgo and without the tag nolibjpeg")
+	}
+}
+
+// TestDecodeGolden compares every file with what Pillow makes of it: stored,
+// turned upright, and, for a damaged one, completed.
+func TestDecodeGolden(t *testing.T) {
+	var golden struct {
+		Files map[string]struct {
+			Refused bool
+			Plain   *sum
+			Upright sum
+		}
+	}
+	readJSON(t, "decode.json", &golden)
+	for _, name := range slices.Sorted(maps.Keys(golden.Files)) {
+		want := golden.Files[name]
+		t.Run(name, func(t *testing.T) {
+			if strings.HasSuffix(name, ".jpg") {
+				needExact(t)
+			}
+			b := testFile(t, name)
+			if want.Refused {
+				if _, err := Decode(b, Options{}); !errors.Is(err, ErrTruncated) {
+					t.Errorf("Decode: got error %v, want %v", err, ErrTruncated)
+				}
+			}
+			m, err := Decode(b, Options{Orient: true, AllowTruncated: want.Refused})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := sumOf(m); got != want.Upright {
+				t.Errorf("upright: got %v, want %v", got, want.Upright)
+			}
+			if want.Plain == nil {
+				return
+			}
+			if m, err = Decode(b, Options{AllowTruncated: want.Refused}); err != nil {
+				t.Fatal(err)
+			}
+			if got := sumOf(m); got != *want.Plain {
+				t.Errorf("plain: got %v, want %v", got, *want.Plain)
+			}
+		})
+	}
+}
+
+// noise makes the picture that scripts/fixtures/images.py makes of a seed.
+func noise(w, h, seed int) *RGB {
+	m := New(w, h)
+	x := uint32(seed)
+	for i := range m.Pix {
+		x = x*1664525 + 1013904223
+		m.Pix[i] = uint8(x >> 24)
+		if seed%3 == 0 {
+			m.Pix[i] = uint8(int8(m.Pix[i]) >> 7)
+		}
+	}
+	return m
+}
+
+func TestResizeGolden(t *testing.T) {
+	var golden struct {
+		Resize []struct {
+			W, H, Seed int
+			OutW       int    `json:"out_w"`
+			OutH       int    `json:"out_h"`
+			Want       string `json:"out_sha256"`
+		}
+		Preprocess []struct {
+			W, H, Seed, Size int
+			Crop, Squash     string
+		}
+	}
+	readJSON(t, "resize.json", &golden)
+	for _, c := range golden.Resize {
+		if got := hash(Resize(noise(c.W, c.H, c.Seed), c.OutW, c.OutH)); got != c.Want {
+			t.Errorf("Resize of %dx%d to %dx%d: got %s, want %s", c.W, c.H, c.OutW, c.OutH, got, c.Want)
+		}
+	}
+	for _, c := range golden.Preprocess {
+		src := noise(c.W, c.H, c.Seed)
+		if got := hash(Preprocess{Size: c.Size, Fit: FitCrop}.Apply(src)); got != c.Crop {
+			t.Errorf("crop of %dx%d to %d: got %s, want %s", c.W, c.H, c.Size, got, c.Crop)
+		}
+		if got := hash(Preprocess{Size: c.Size, Fit: FitSquash}.Apply(src)); got != c.Squash {
+			t.Errorf("squash of %dx%d to %d: got %s, want %s", c.W, c.H, c.Size, got, c.Squash)
+		}
+	}
+	if len(golden.Resize) < 100 || len(golden.Preprocess) < 50 {
+		t.Errorf("got %d and %d cases, want at least 100 and 50", len(golden.Resize), len(golden.Preprocess))
+	}
+}
+
+// shared returns the folder of development data, or skips.
+func shared(t testing.TB) string {
+	t.Helper()
+	dir := os.Getenv("CAPTIONER_SHARED")
+	if dir == "" {
+		dir = filepath.Join("..", "..", "..", "shared")
+	}
+	dir = filepath.Join(dir, "data", "coco-mini")
+	if _, err := os.Stat(dir); err != nil {
+		t.Skipf("no COCO photographs: %v (set CAPTIONER_SHARED)", err)
+	}
+	return dir
+}
+
+// TestCOCO compares 76 real photographs with Pillow and torchvision.
+func TestCOCO(t *testing.T) {
+	needExact(t)
+	dir := shared(t)
+	var golden struct {
+		Files map[string]struct {
+			Plain        sum
+			Crop, Squash string
+		}
+	}
+	readJSON(t, "coco.json", &golden)
+	for name, want := range golden.Files {
+		m, err := DecodeFile(filepath.Join(dir, name), Options{})
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if got := sumOf(m); got != want.Plain {
+			t.Errorf("%s: got %v, want %v", name, got, want.Plain)
+		}
+		if got := hash(Preprocess{Size: 224, Fit: FitCrop}.Apply(m)); got != want.Crop {
+			t.Errorf("%s: crop: got %s, want %s", name, got, want.Crop)
+		}
+		if got := hash(Preprocess{Size: 224, Fit: FitSquash}.Apply(m)); got != want.Squash {
+			t.Errorf("%s: squash: got %s, want %s", name, got, want.Squash)
+		}
+	}
+}

@@ -1,0 +1,33 @@
+// Package jpeg decodes JPEG files to packed RGB for package image.
+//
+// With cgo it is libjpeg-turbo with the settings that Pillow uses (accurate
+// integer DCT, smooth chroma upsampling), so the pixels are Pillow's, byte for
+// byte. Without cgo, or with the build tag nolibjpeg, it is the standard
+// library's decoder, which repeats chroma samples where libjpeg interpolates
+// them: pixels then differ by 0.5 on average and by up to 71 at coloured edges
+// of a 4:2:0 file. Exact tells which one was built.
+//
+// It refuses files that are neither grey, colour nor four-component, and files
+// with more scans than any real picture has. It never prints.
+package jpeg
+
+import "errors"
+
+// ErrTruncated is returned when the data ends before the picture does.
+var ErrTruncated = errors.New("data ends before the picture does")
+
+// maxScans bounds the work that a small progressive file can cause.
+const maxScans = 1000
+
+// cmykRow turns n inverted CMYK samples, as JPEG files hold them, to RGB with
+// Pillow's rounding: nk - c*nk/255, where nk is what the black ink leaves.
+func cmykRow(dst, src []byte) {
+	for len(dst) >= 3 && len(src) >= 4 {
+		nk := uint32(src[3])
+		for c := range 3 {
+			t := uint32(255-src[c])*nk + 128
+			dst[c] = uint8(nk - (t>>8+t)>>8)
+		}
+		dst, src = dst[3:], src[4:]
+	}
+}

@@ -1,0 +1,83 @@
+//go:build cgo && !nolibjpeg
+
+package jpeg
+
+/*
+#cgo CFLAGS: -O2
+#cgo LDFLAGS: -ljpeg
+#include "libjpeg.h"
+*/
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"unsafe"
+)
+
+// Exact reports that the pixels are those of libjpeg and so of Pillow.
+const Exact = true
+
+// Config reads the header up to the first scan and returns the size in pixels
+// and the number of colour components (1, 3 or 4).
+func Config(b []byte) (w, h, components int, err error) {
+	if len(b) == 0 {
+		return 0, 0, 0, ErrTruncated
+	}
+	var r C.result
+	C.captioner_jpeg_header(&r, bytes(b), C.size_t(len(b)))
+	if err := failure(&r, false); err != nil {
+		return 0, 0, 0, err
+	}
+	return int(r.width), int(r.height), int(r.components), nil
+}
+
+// Decode decodes b to dst, which holds 3*w*h bytes for the size that Config
+// gave: rows from the top, R, G, B. If the data ends early the error is
+// ErrTruncated, unless allowTruncated is set: then the rest of the picture is
+// what libjpeg makes of missing data, usually grey.
+func Decode(dst, b []byte, allowTruncated bool) error {
+	w, h, components, err := Config(b)
+	if err != nil {
+		return err
+	}
+	if len(dst) != 3*w*h {
+		return fmt.Errorf("buffer of %d bytes for %dx%d pixels, want %d", len(dst), w, h, 3*w*h)
+	}
+	rgb, out := dst, dst
+	if components == 4 {
+		out = make([]byte, 4*w*h)
+	}
+	var r C.result
+	C.captioner_jpeg_decode(&r, bytes(b), C.size_t(len(b)), bytes(out), C.int(w), C.int(h), flag(allowTruncated), maxScans)
+	if err := failure(&r, allowTruncated); err != nil {
+		return err
+	}
+	if components == 4 {
+		cmykRow(rgb, out)
+	}
+	return nil
+}
+
+func bytes(b []byte) *C.uchar { return (*C.uchar)(unsafe.Pointer(unsafe.SliceData(b))) }
+
+func flag(b bool) C.int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// failure turns what the C side found to an error. A failure after the end of
+// the data was reached is a truncation, whatever libjpeg called it.
+func failure(r *C.result, allowTruncated bool) error {
+	switch {
+	case r.failed != 0 && r.truncated != 0:
+		return ErrTruncated
+	case r.failed != 0:
+		return errors.New(C.GoString(&r.message[0]))
+	case r.truncated != 0 && !allowTruncated:
+		return ErrTruncated
+	}
+	return nil
+}

@@ -1,0 +1,87 @@
+package image
+
+import (
+	"fmt"
+	"math"
+
+	"captioner/data/image/resample"
+)
+
+// Resize scales src to w x h pixels by Pillow's bicubic, byte for byte. A
+// picture or a size without pixels gives an empty picture.
+func Resize(src *RGB, w, h int) *RGB {
+	return resize(src, w, h, resample.Rect{X1: w, Y1: h})
+}
+
+// Crop returns the w x h pixels of src from (x, y) on. Where the rectangle
+// reaches over the edge, the result is black, as Pillow's crop is.
+func Crop(src *RGB, x, y, w, h int) *RGB {
+	out := New(max(w, 0), max(h, 0))
+	x0, x1 := max(x, 0), min(x+w, src.W)
+	for row := max(y, 0); row < min(y+h, src.H) && x0 < x1; row++ {
+		copy(out.Pix[3*((row-y)*w+x0-x):], src.Pix[3*(row*src.W+x0):3*(row*src.W+x1)])
+	}
+	return out
+}
+
+func resize(src *RGB, w, h int, r resample.Rect) *RGB {
+	if src.W <= 0 || src.H <= 0 || w <= 0 || h <= 0 {
+		return New(0, 0)
+	}
+	return &RGB{resample.Bicubic(src.Pix, src.W, src.H, w, h, r), r.X1 - r.X0, r.Y1 - r.Y0}
+}
+
+// Ways to bring a picture to a square.
+const (
+	FitSquash = "squash" // the whole picture, its sides scaled alike or not
+	FitCrop   = "crop"   // the shorter side scaled, the middle cut out, as CLIP does
+)
+
+// Preprocess is what a model wants done to its pictures. Its JSON is part of a
+// model file.
+type Preprocess struct {
+	Size int    `json:"size"` // side of the square in pixels
+	Fit  string `json:"fit"`  // FitSquash or FitCrop
+	// Mean and Std are of the values 0 to 255; the model subtracts and divides.
+	// Apply leaves them to the model: bytes are a quarter of the memory.
+	Mean [3]float64 `json:"mean"`
+	Std  [3]float64 `json:"std"`
+}
+
+// Validate reports the first thing in p that no picture can be brought to.
+func (p Preprocess) Validate() error {
+	if p.Size < 1 || p.Size > 1<<13 {
+		return fmt.Errorf("preprocess: size %d, want 1 to %d", p.Size, 1<<13)
+	}
+	if p.Fit != FitSquash && p.Fit != FitCrop {
+		return fmt.Errorf("preprocess: fit %q, want %q or %q", p.Fit, FitSquash, FitCrop)
+	}
+	for i, s := range p.Std {
+		if !(s > 0) || math.IsInf(s, 0) || math.IsNaN(p.Mean[i]) || math.IsInf(p.Mean[i], 0) {
+			return fmt.Errorf("preprocess: channel %d: mean %g, std %g, want finite and std above 0", i, p.Mean[i], s)
+		}
+	}
+	return nil
+}
+
+// Apply brings src to Size x Size pixels, byte for byte as torchvision's Resize
+// and CenterCrop do on a Pillow picture of mode RGB. (OpenAI's transform scales
+// before it converts to RGB, which differs for pictures with a palette or
+// alpha; Hugging Face's processors convert first, as here.) p is valid; src is
+// unchanged. Apply may be called from several goroutines.
+func (p Preprocess) Apply(src *RGB) *RGB {
+	if p.Fit != FitCrop || src.W <= 0 || src.H <= 0 {
+		return Resize(src, p.Size, p.Size)
+	}
+	w, h := p.Size, p.Size
+	if src.W < src.H {
+		h = p.Size * src.H / src.W
+	} else {
+		w = p.Size * src.W / src.H
+	}
+	x, y := middle(w-p.Size), middle(h-p.Size)
+	return resize(src, w, h, resample.Rect{X0: x, Y0: y, X1: x + p.Size, Y1: y + p.Size})
+}
+
+// middle halves what is left beside a crop, half to even as Python's round.
+func middle(left int) int { return int(math.RoundToEven(float64(left) / 2)) }

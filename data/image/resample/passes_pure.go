@@ -1,0 +1,3 @@
+package resample
+
+var passes = pure

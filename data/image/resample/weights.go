@@ -1,0 +1,71 @@
+// Package resample scales packed RGB pictures by Pillow's bicubic, byte for
+// byte: two passes of weights in 22-bit fixed point, rows first, with a cut to
+// 8 bits between them. Package image is its only user; it adds the sizes and
+// crops that models want.
+//
+// The passes exist twice: in Go, and in C with AVX2 for builds with cgo. Both
+// give the same bytes; a fuzz test holds them to a third, plain definition.
+package resample
+
+import "math"
+
+// precision is the number of fraction bits of a weight: what an int32 leaves
+// when 8 bits of pixel and 2 bits of overshoot are taken off.
+const precision = 32 - 8 - 2
+
+// axis says how each output position of one axis is made of input positions:
+// output i is the sum of weight[i*stride+j] * input[first[i]+j], j < count[i].
+// stride is a multiple of 4 and weights past count are 0, so a pass may run
+// over whole groups of four.
+type axis struct {
+	first, count []int32
+	weight       []int32
+	stride       int
+}
+
+// newAxis makes the weights of outputs lo..hi of an axis scaled from in to out
+// positions. The cubic is stretched by the scale when the picture shrinks, so
+// every input counts; an output needs at most 4*scale+2 inputs.
+func newAxis(in, out, lo, hi int) axis {
+	scale := float64(in) / float64(out)
+	stretch := max(scale, 1)
+	support := 2 * stretch
+	n := hi - lo
+	stride := (min(int(math.Ceil(support))*2+1, in) + 3) &^ 3
+	a := axis{make([]int32, n), make([]int32, n), make([]int32, n*stride), stride}
+	w := make([]float64, stride)
+	for i := range n {
+		// float64() keeps each product rounded: a fused multiply-add would
+		// give other last bits than Pillow's on some processors.
+		center := float64((float64(lo+i) + 0.5) * scale)
+		first := max(int(center-support+0.5), 0)
+		count := min(int(center+support+0.5), in) - first
+		sum := 0.0
+		for j := range count {
+			w[j] = cubic(float64((float64(j+first) - center + 0.5) * (1 / stretch)))
+			sum += w[j]
+		}
+		a.first[i], a.count[i] = int32(first), int32(count)
+		for j, v := range w[:count] {
+			if sum != 0 {
+				v /= sum
+			}
+			a.weight[i*stride+j] = int32(math.Round(float64(v * (1 << precision))))
+		}
+	}
+	return a
+}
+
+// cubic is Keys' cubic convolution kernel with a = -1/2 (Keys 1981, eq. 4),
+// with the order of operations that Pillow uses.
+func cubic(x float64) float64 {
+	const a = -0.5
+	x = math.Abs(x)
+	switch {
+	case x < 1:
+		return float64(float64((float64((a+2)*x)-(a+3))*x)*x) + 1
+	case x < 2:
+		return (float64((float64((x-5)*x)+8)*x) - 4) * a
+	}
+	return 0
+}
