@@ -1,0 +1,160 @@
+// Package data reads captioned pictures, and text alone, for training and evaluation: one file a format.
+//
+// [Open] looks at what a path holds and says which format it is. A [Source] gives its examples in a fixed order, each
+// time it is ranged over from the start. Annotation files are read once, when they are opened, and their text is kept
+// in memory; pictures never are: [Example.Bytes] reads one when it is wanted.
+//
+// The package decodes no pictures, fetches nothing, and does not judge what it reads beyond its form: [Check] does, and
+// finds everything that would stop a training run later.
+package data
+
+import (
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// An Example is one picture and what people wrote about it.
+type Example struct {
+	// ID is the example's name within its data set: the image id of COCO, else the picture's path as the data set writes it.
+	ID string
+	// Path is the picture's file. Within an archive it is the name of the member.
+	Path string
+	// Captions are the captions as written but for white space around them, which is an accident in every format. There
+	// may be none, and empty ones stay, for Check to find.
+	Captions []string
+	// Archive is the tar file that has the picture as a member, or "".
+	Archive string
+
+	offset, size int64 // of the member within the archive
+}
+
+// Source gives examples or the errors that it met in their place. It can be ranged over many times, by one goroutine at
+// a time each; the slices within an example are shared between the rounds and must not be changed.
+type Source = iter.Seq2[Example, error]
+
+// Name is where the picture is, for people: its path, with the archive before it if there is one.
+func (e Example) Name() string {
+	if e.Archive == "" {
+		return e.Path
+	}
+	return e.Archive + ":" + e.Path
+}
+
+// Bytes reads the picture's file. The picture is still encoded, as JPEG for example.
+func (e Example) Bytes() ([]byte, error) {
+	if e.Archive == "" {
+		return os.ReadFile(e.Path)
+	}
+	f, err := os.Open(e.Archive)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.NewSectionReader(f, e.offset, e.size))
+	if err == nil && int64(len(b)) < e.size {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %q: %w", e.Name(), err)
+	}
+	return b, nil
+}
+
+// Collect reads all examples, up to the first error.
+func Collect(s Source) ([]Example, error) {
+	var all []Example
+	for e, err := range s {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, e)
+	}
+	return all, nil
+}
+
+// Captions gives every caption of a source, in order, up to the first error.
+func Captions(s Source) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for e, err := range s {
+			if err != nil {
+				yield("", err)
+				return
+			}
+			for _, c := range e.Captions {
+				if !yield(c, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// examples is the source of a list.
+func examples(list []Example) Source {
+	return func(yield func(Example, error) bool) {
+		for _, e := range list {
+			if !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
+// A RecordError says where in which file something is not as its format wants it.
+type RecordError struct {
+	File   string
+	Record string // "line 12", "annotation 3", "member \"a.jpg\""; "" for the file as a whole
+	Err    error
+}
+
+func (e *RecordError) Error() string {
+	if e.Record == "" {
+		return fmt.Sprintf("read %q: %v", e.File, e.Err)
+	}
+	return fmt.Sprintf("read %q: %s: %v", e.File, e.Record, e.Err)
+}
+
+func (e *RecordError) Unwrap() error { return e.Err }
+
+// at makes a RecordError. Number counts from 1.
+func at(file, what string, number int, format string, args ...any) error {
+	return &RecordError{file, fmt.Sprintf("%s %d", what, number), fmt.Errorf(format, args...)}
+}
+
+// A group gathers captions of pictures that are named again and again, in the order of their first naming.
+type group struct {
+	list  []Example
+	index map[string]int
+}
+
+func (g *group) add(id, path string, captions ...string) {
+	if g.index == nil {
+		g.index = map[string]int{}
+	}
+	i, ok := g.index[id]
+	if !ok {
+		i = len(g.list)
+		g.index[id] = i
+		g.list = append(g.list, Example{ID: id, Path: path})
+	}
+	for _, c := range captions {
+		g.list[i].Captions = append(g.list[i].Captions, trim(c))
+	}
+}
+
+// place puts the folder of the pictures before the paths that are relative.
+func place(list []Example, folder string) {
+	for i := range list {
+		if p := filepath.FromSlash(list[i].Path); filepath.IsAbs(p) {
+			list[i].Path = p
+		} else {
+			list[i].Path = filepath.Join(folder, p)
+		}
+	}
+}
+
+func trim(caption string) string { return strings.TrimSpace(caption) }
