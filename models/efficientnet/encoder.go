@@ -1,0 +1,172 @@
+package efficientnet
+
+import (
+	"fmt"
+
+	"captioner/torch"
+	"captioner/torch/nn"
+)
+
+// Encoder is a net prepared for inference. It holds its own tensors: Free releases them, and the Model that it was made from may go first.
+type Encoder struct {
+	Config Config
+	dtype  torch.DType
+	device torch.Device
+	stem   layer
+	blocks [][]layer
+
+	trace func(name string, t *torch.Tensor)
+}
+
+// layer is a convolution with its normalisation folded in.
+type layer struct {
+	weight, bias    *torch.Tensor // weight is packed on CPU
+	stride, padding [2]int64
+	groups          int64
+	packed          bool
+	relu6           bool
+	skip            bool // add the input of the block
+}
+
+// Encoder prepares m for inference in type d (float32 or bfloat16 on CPU) on the device of its weights.
+//
+// The kernels are turned by half a turn, and Grid turns images and maps likewise. SAME padding at stride 2 puts the odd pixel of padding
+// behind the image; seen from the other end it stands before it, where symmetric padding of k/2 has it too. So no map is ever padded by a
+// copy, and the convolutions run in oneDNN's fused kernels.
+func (m *Model) Encoder(d torch.DType) *Encoder {
+	e := &Encoder{Config: m.Config, dtype: d, device: m.Stem.Weight.Device()}
+	torch.NoGrad(func() {
+		e.stem = e.fold(&m.Stem, &m.StemNorm, true)
+		for i := range m.Blocks {
+			b := &m.Blocks[i]
+			var layers []layer
+			if b.Widen != nil {
+				layers = append(layers, e.fold(b.Widen, b.WidenNorm, true))
+			}
+			last := e.fold(&b.Narrow, &b.NarrowNorm, false)
+			last.skip = b.Skip
+			e.blocks = append(e.blocks, append(layers, e.fold(&b.Depthwise, &b.DepthNorm, true), last))
+		}
+	})
+	return e
+}
+
+func (e *Encoder) fold(c *nn.Conv2d, n *nn.BatchNorm2d, relu6 bool) layer {
+	k := c.Weight.Dim(-1)
+	l := layer{stride: [2]int64{c.Stride, c.Stride}, padding: [2]int64{k / 2, k / 2}, groups: c.Groups, relu6: relu6,
+		packed: e.device == torch.CPU && (e.dtype == torch.Float32 || e.dtype == torch.BFloat16)}
+	torch.Scoped(func() {
+		scale := n.Weight.Mul(n.RunningVar.AddScalar(n.Eps).Rsqrt())                         // [out]
+		weight := c.Weight.Detach().Mul(scale.View(-1, 1, 1, 1)).Flip(2).Flip(3).To(e.dtype) // [out, in/groups, k, k]
+		l.bias = n.Bias.Sub(n.RunningMean.Mul(scale)).Detach().To(e.dtype).Clone().Keep()    // [out]
+		if l.packed {
+			l.weight = torch.PackConv2d(weight.ChannelsLast(), l.stride, l.padding, [2]int64{1, 1}, l.groups, nil).Keep()
+		} else {
+			l.weight = weight.ChannelsLast().Clone().Keep()
+		}
+	})
+	return l
+}
+
+// Free releases the tensors.
+func (e *Encoder) Free() {
+	free := func(l layer) { l.weight.Free(); l.bias.Free() }
+	free(e.stem)
+	for _, b := range e.blocks {
+		for _, l := range b {
+			free(l)
+		}
+	}
+}
+
+// chunk is how many images go through the CPU's net at once. More are slower: the widest maps of four float32 images (or eight bfloat16 ones)
+// are still of a size that the allocator reuses.
+func (e *Encoder) chunk() int64 {
+	if e.dtype == torch.BFloat16 {
+		return 8
+	}
+	return 4
+}
+
+// Grid gives the features of normalised images x [B, 3, H, W] (see Input) as a memory, [B, h w, GridChannels], row by row, in float32.
+// An image's features do not depend on the others of its batch.
+func (e *Encoder) Grid(x *torch.Tensor) *torch.Tensor {
+	return torch.Tidy1(func() *torch.Tensor {
+		n := x.Dim(0)
+		if e.device.IsCUDA() || n <= e.chunk() {
+			return e.grid(x)
+		}
+		var parts []*torch.Tensor
+		for i := int64(0); i < n; i += e.chunk() {
+			parts = append(parts, e.grid(x.Narrow(0, i, min(e.chunk(), n-i))))
+		}
+		return torch.Cat(0, parts...)
+	})
+}
+
+func (e *Encoder) grid(x *torch.Tensor) (out *torch.Tensor) {
+	return torch.Tidy1(func() *torch.Tensor {
+		torch.NoGrad(func() {
+			x = turn(x.Move(e.device, e.dtype, false)).ChannelsLast()
+			x = e.stem.forward(x, nil)
+			e.see("stem", x)
+			for i, b := range e.blocks {
+				x = torch.Tidy1(func() *torch.Tensor {
+					y := x
+					for _, l := range b {
+						y = l.forward(y, x)
+					}
+					return y
+				})
+				e.see(fmt.Sprintf("blocks.%d", i), x)
+			}
+			x = grid(turn(x).To(torch.Float32))
+		})
+		return x
+	})
+}
+
+func (l *layer) forward(x, block *torch.Tensor) *torch.Tensor {
+	if !l.skip {
+		block = nil
+	}
+	if l.packed {
+		return torch.PackedConv2d(x, l.weight, l.bias, l.stride, l.padding, [2]int64{1, 1}, l.groups, l.relu6, block)
+	}
+	x = torch.Conv2d(x, l.weight, l.bias, l.stride, l.padding, [2]int64{1, 1}, l.groups)
+	if l.relu6 {
+		x = x.Relu6()
+	}
+	if block != nil {
+		x = x.Add(block)
+	}
+	return x
+}
+
+func (e *Encoder) see(name string, t *torch.Tensor) {
+	if e.trace != nil {
+		e.trace(name, turn(t).To(torch.Float32))
+	}
+}
+
+// turn is x [B, C, h, w] turned by half a turn.
+func turn(x *torch.Tensor) *torch.Tensor { return x.Flip(2).Flip(3) }
+
+// Mean and Std are what the published weights were trained with, of 0..255 values: x = (pixel - Mean)/Std.
+const (
+	Mean = 127.0
+	Std  = 128.0
+)
+
+// Input makes normalised images [B, 3, h, w] of packed RGB pixels, B*h*w*3 bytes, with one mean and standard deviation a channel.
+func Input(pixels []uint8, images, h, w int64, mean, std [3]float64) *torch.Tensor {
+	return torch.Tidy1(func() *torch.Tensor {
+		x := torch.FromSlice(pixels, images, h, w, 3).To(torch.Float32)
+		if mean[0] == mean[1] && mean[1] == mean[2] && std[0] == std[1] && std[1] == std[2] {
+			x = x.AddScalar(-mean[0]).MulScalar(1 / std[0]) // not broadcast: over an inner extent of 3 that is slow
+		} else {
+			x = x.Sub(torch.FromSlice(mean[:]).To(torch.Float32)).Div(torch.FromSlice(std[:]).To(torch.Float32))
+		}
+		return x.Permute(0, 3, 1, 2) // [B, h, w, 3] -> [B, 3, h, w], channels innermost
+	})
+}

@@ -1,0 +1,227 @@
+package gpt2
+
+import (
+	"fmt"
+	"math"
+
+	"captioner/torch"
+)
+
+// Session generates texts for the images of one batch, a token a step. Its cache is allocated once: keys and values of the memory are
+// computed when it starts, those of the texts as they grow.
+//
+// The rows of a step are the texts: those of one image stand next to each other, each image has as many, and images keep their order; an
+// image whose rows nobody continues is finished and leaves the batch. A Session is for one goroutine, inside torch.Do; Free ends it.
+type Session struct {
+	d      *Decoder
+	maxLen int64
+	t      int64 // tokens fed to each row so far
+	at     places
+	rows   int64         // that the cache has room for
+	cache  *torch.Tensor // [2 layers, rows, H, maxLen, D]: keys and values of each layer's texts
+	memory *torch.Tensor // [2 layers, images, H, P, D]: keys and values of each layer's memory; nil without
+}
+
+// Start begins texts of at most maxLen tokens. memory [G, P, C] is one per image; without one (nil) the cross-attention is left out.
+// width is how many rows an image will have; more are allowed, at the price of a larger cache later.
+func (d *Decoder) Start(memory *torch.Tensor, images, width, maxLen int) (*Session, error) {
+	switch {
+	case images < 1 || width < 1:
+		return nil, fmt.Errorf("start decoding: found %d images with %d rows, want 1 or more of each", images, width)
+	case maxLen < 1 || int64(maxLen) > d.Config.Positions:
+		return nil, fmt.Errorf("start decoding: found texts of %d tokens, want 1 to n_positions %d", maxLen, d.Config.Positions)
+	case memory != nil && !d.Config.CrossAttention:
+		return nil, fmt.Errorf("start decoding: found a memory, want none for a model without cross-attention")
+	case memory != nil && (memory.Rank() != 3 || memory.Dim(0) != int64(images) || memory.Dim(2) != d.Config.Width):
+		return nil, fmt.Errorf("start decoding: found a memory of shape %v, want [%d, positions, %d]", memory.Shape(), images, d.Config.Width)
+	}
+	s := &Session{d: d, maxLen: int64(maxLen), at: firstPlaces(images)}
+	s.grow(int64(images * width))
+	if memory != nil {
+		s.memory = d.memoryKV(memory)
+	}
+	return s, nil
+}
+
+// memoryKV gives the keys and values of every layer, kept.
+func (d *Decoder) memoryKV(memory *torch.Tensor) *torch.Tensor {
+	var out *torch.Tensor
+	torch.NoGrad(func() {
+		torch.Scoped(func() {
+			g, p, h, size := memory.Dim(0), memory.Dim(1), d.Config.Heads, d.Config.headSize()
+			x := memory.Detach().Move(d.device, d.dtype, false).Contiguous()
+			out = torch.Empty(torch.Float32, d.device, int64(2*len(d.blocks)), g, h, p, size).Keep()
+			for i := range d.blocks {
+				torch.Scoped(func() {
+					kv := d.blocks[i].crossKV.forward(x).View(g, p, 2, h, size)  // [G, P, 2C]
+					out.Narrow(0, int64(2*i), 2).Copy(kv.Permute(2, 0, 3, 1, 4)) // [2, G, H, P, D]
+				})
+			}
+		})
+	})
+	return out
+}
+
+// Free releases the cache.
+func (s *Session) Free() {
+	s.cache.Free()
+	s.memory.Free()
+}
+
+// grow makes room for rows, and keeps what is there.
+func (s *Session) grow(rows int64) {
+	old := s.cache
+	s.cache = torch.Zeros(torch.Float32, s.d.device, int64(2*len(s.d.blocks)), rows, s.d.Config.Heads, s.maxLen, s.d.Config.headSize()).Keep()
+	if old != nil {
+		torch.Scoped(func() { s.cache.Narrow(1, 0, s.rows).Copy(old) })
+		old.Free()
+	}
+	s.rows = rows
+}
+
+// Step feeds tokens[r] to row r, which continues row parents[r] of the step before (nil at the first step: one row an image), and gives for
+// each row its k best next tokens, best first, with their log-probabilities under the softmax of the whole vocabulary; ties: the lower id
+// first. ban lists tokens that a row must not return. Both results are [rows*k]; where a row has fewer than k tokens left, the id is -1.
+func (s *Session) Step(parents, tokens []int32, k int, ban [][]int32) (ids []int32, logProbs []float32, err error) {
+	torch.Scoped(func() {
+		var logits *torch.Tensor
+		if logits, err = s.advance(parents, tokens); err != nil {
+			return
+		}
+		ids, logProbs = s.best(logits, k, ban)
+	})
+	return ids, logProbs, err
+}
+
+// Logits is Step without the choice: the logits of the next token, [rows, V] in float32, in the scope of the caller.
+func (s *Session) Logits(parents, tokens []int32) (*torch.Tensor, error) {
+	var err error
+	out := torch.Tidy1(func() *torch.Tensor {
+		var logits *torch.Tensor
+		if logits, err = s.advance(parents, tokens); err != nil {
+			return nil
+		}
+		return logits.To(torch.Float32).IndexSelect(0, put(int64s(s.at.row), s.d.device))
+	})
+	return out, err
+}
+
+// best asks for the rows in the cache's order and answers in the caller's.
+func (s *Session) best(logits *torch.Tensor, k int, ban [][]int32) ([]int32, []float32) {
+	var banned [][]int32
+	if ban != nil {
+		banned = make([][]int32, len(s.at.row))
+		for r, c := range s.at.row {
+			if r < len(ban) {
+				banned[c] = ban[r]
+			}
+		}
+	}
+	found, probs := torch.TopKLogProbs(logits, k, 1, banned)
+	ids, logProbs := make([]int32, len(found)), make([]float32, len(probs))
+	for r, c := range s.at.row {
+		copy(ids[r*k:(r+1)*k], found[c*k:])
+		copy(logProbs[r*k:(r+1)*k], probs[c*k:])
+	}
+	return ids, logProbs
+}
+
+// advance puts the rows where the step wants them and runs the network on one token each: logits [rows, V], in the cache's order.
+func (s *Session) advance(parents, tokens []int32) (logits *torch.Tensor, err error) {
+	if s.t == s.maxLen {
+		return nil, fmt.Errorf("decoder step: text is full, %d tokens", s.maxLen)
+	}
+	if (parents == nil) != (s.t == 0) {
+		return nil, fmt.Errorf("decoder step %d: found %d parents, want none at the first step only", s.t, len(parents))
+	}
+	if parents != nil {
+		if err := s.move(parents); err != nil {
+			return nil, err
+		}
+	}
+	if len(tokens) != len(s.at.row) {
+		return nil, fmt.Errorf("decoder step %d: found %d tokens for %d rows", s.t, len(tokens), len(s.at.row))
+	}
+	ids := make([]int64, len(tokens))
+	for r, c := range s.at.row {
+		ids[c] = int64(tokens[r])
+	}
+	torch.NoGrad(func() {
+		x := torch.Embedding(s.d.tokens, put(ids, s.d.device)).Add(s.d.positions.Select(0, s.t)) // [R, C]
+		for i := range s.d.blocks {
+			x = torch.Tidy1(func() *torch.Tensor { return s.block(i, x) })
+		}
+		logits = s.d.head.forward(s.d.norm.forward(x, s.d.dtype)) // [R, V]
+	})
+	s.t++
+	return logits, nil
+}
+
+// move brings the cache into the order of the step.
+func (s *Session) move(parents []int32) error {
+	next, m, err := s.at.next(parents)
+	if err != nil {
+		return err
+	}
+	s.at = next
+	if n := int64(len(next.row)); n > s.rows {
+		s.grow(n)
+	}
+	torch.NoGrad(func() {
+		torch.Scoped(func() {
+			if len(m.rows) > 0 {
+				copyRows(s.cache.Narrow(3, 0, s.t).Transpose(0, 1), m.rows, m.rowsTo, s.d.device) // [rows, 2 layers, H, t, D]
+			}
+			if len(m.images) > 0 && s.memory != nil {
+				copyRows(s.memory.Transpose(0, 1), m.images, m.imagesTo, s.d.device)
+			}
+		})
+	})
+	return nil
+}
+
+func copyRows(x *torch.Tensor, from, to []int64, dev torch.Device) {
+	x.IndexCopyRows(put(to, dev), x.IndexSelect(0, put(from, dev)))
+}
+
+// block is Block.forward for one token a row, x [R, C].
+func (s *Session) block(i int, x *torch.Tensor) *torch.Tensor {
+	b, d := &s.d.blocks[i], s.d.dtype
+	x = x.Add(b.out.forward(s.selfAttention(i, b.qkv.forward(b.selfNorm.forward(x, d)))))
+	if s.memory != nil {
+		x = x.Add(b.crossOut.forward(s.crossAttention(i, b.crossQ.forward(b.crossNorm.forward(x, d)))))
+	}
+	return x.Add(b.down.forward(b.up.forward(b.mlpNorm.forward(x, d))))
+}
+
+// selfAttention writes the keys and values of qkv [R, 3C] into the cache and looks at all that are there: [R, C].
+func (s *Session) selfAttention(i int, qkv *torch.Tensor) *torch.Tensor {
+	r, h, size := qkv.Dim(0), s.d.Config.Heads, s.d.Config.headSize()
+	x := qkv.View(r, 3, h, size)
+	kv := s.cache.Narrow(0, int64(2*i), 2).Narrow(1, 0, r) // [2, R, H, maxLen, D]
+	kv.Select(3, s.t).Copy(x.Narrow(1, 1, 2).Transpose(0, 1))
+	kv = kv.Narrow(3, 0, s.t+1)
+	return s.attend(x.Select(1, 0).View(r, h, 1, size), kv).View(r, h*size).To(s.d.dtype) // [R, H, 1, D] -> [R, C]
+}
+
+// crossAttention looks at the memory with q [R, C]: [R, C].
+func (s *Session) crossAttention(i int, q *torch.Tensor) *torch.Tensor {
+	r, h, size := q.Dim(0), s.d.Config.Heads, s.d.Config.headSize()
+	g, n := int64(len(s.at.image)), int64(s.at.width)
+	kv := s.memory.Narrow(0, int64(2*i), 2).Narrow(1, 0, g)  // [2, G, H, P, D]
+	y := s.attend(q.View(g, n, h, size).Transpose(1, 2), kv) // [G, H, n, D]
+	return y.Transpose(1, 2).Reshape(r, h*size).To(s.d.dtype)
+}
+
+func (s *Session) attend(q, kv *torch.Tensor) *torch.Tensor {
+	w := q.To(torch.Float32).MulScalar(1 / math.Sqrt(float64(s.d.Config.headSize()))).Matmul(kv.Select(0, 0).Transpose(-1, -2))
+	return w.Softmax(-1).Matmul(kv.Select(0, 1))
+}
+
+func int64s(v []int) []int64 {
+	out := make([]int64, len(v))
+	for i, x := range v {
+		out[i] = int64(x)
+	}
+	return out
+}
