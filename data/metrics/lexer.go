@@ -339,9 +339,8 @@ func (a *automaton) step(s *state, c uint8) *state {
 	return n
 }
 
-// match returns the winning rule at the start of text, the length of its head, and the length of head and tail.
-// It returns rule -1 when none matches.
-func (l *lexer) match(text []uint16) (rule, head, whole int) {
+// match returns the winning rule at the start of text and the length of its head, or rule -1 when none matches.
+func (l *lexer) match(text []uint16) (rule, head int) {
 	rule = -1
 	s := l.all.start
 	for i, u := range text {
@@ -349,13 +348,13 @@ func (l *lexer) match(text []uint16) (rule, head, whole int) {
 			break
 		}
 		if s.accept >= 0 {
-			rule, whole = int(s.accept), i+1
+			rule, head = int(s.accept), i+1
 		}
 	}
 	if rule >= 0 && l.heads[rule] != nil {
-		return rule, l.split(rule, text[:whole]), whole
+		head = l.split(rule, text[:head])
 	}
-	return rule, whole, whole
+	return rule, head
 }
 
 // split returns the length of the longest head of text that leaves a tail.

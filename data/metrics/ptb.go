@@ -33,7 +33,7 @@ func (t *ptbScanner) tokenize(s string) []string {
 	t.text = appendUTF16(t.text[:0], s)
 	for at := 0; at < len(t.text); {
 		rest := t.text[at:]
-		rule, head, whole := lex.match(rest)
+		rule, head := lex.match(rest)
 		if rule < 0 {
 			at++
 			continue
@@ -44,18 +44,24 @@ func (t *ptbScanner) tokenize(s string) []string {
 		}
 		token, used := makeToken(do, rest[:head])
 		at += max(used, 1)
-		_ = whole
-		if token = lower(token); token != "" && !punctuation(token) {
-			out = append(out, token)
+		if token != "" {
+			out = append(out, lower(token))
 		}
 	}
 	// coco-caption strips the blanks at the end of a line of tokens; a URL can hold some.
 	if n := len(out); n > 0 {
-		if out[n-1] = strings.TrimRightFunc(out[n-1], pythonSpace); out[n-1] == "" {
-			out = out[:n-1]
+		out[n-1] = strings.TrimRightFunc(out[n-1], pythonSpace)
+	}
+	kept := out[:0]
+	for _, token := range out {
+		if token != "" && !punctuation(token) {
+			kept = append(kept, token)
 		}
 	}
-	return out
+	if len(kept) == 0 {
+		return nil
+	}
+	return kept
 }
 
 // appendUTF16 appends s with line feeds as blanks.
@@ -197,54 +203,6 @@ func decode(m []uint16) string {
 		}
 	}
 	return b.String()
-}
-
-// lower is Java's String.toLowerCase in English: as strings.ToLower, but for the two context rules of Unicode.
-func lower(s string) string {
-	if !strings.ContainsAny(s, "İΣ") {
-		return strings.ToLower(s)
-	}
-	var b strings.Builder
-	for i, r := range s {
-		switch r {
-		case 'İ':
-			b.WriteString("i\u0307")
-		case 'Σ':
-			if cased(lastOf(s[:i])) && !cased(firstOf(s[i+len("Σ"):])) {
-				b.WriteRune('ς')
-			} else {
-				b.WriteRune('σ')
-			}
-		default:
-			b.WriteRune(unicode.ToLower(r))
-		}
-	}
-	return b.String()
-}
-
-// lastOf and firstOf skip the characters that Unicode's rule for the final sigma looks through.
-func lastOf(s string) rune {
-	s = strings.TrimRightFunc(s, caseIgnorable)
-	r, _ := utf8.DecodeLastRuneInString(s)
-	return r
-}
-
-func firstOf(s string) rune {
-	s = strings.TrimLeftFunc(s, caseIgnorable)
-	r, _ := utf8.DecodeRuneInString(s)
-	return r
-}
-
-func cased(r rune) bool {
-	return r != utf8.RuneError && (unicode.IsUpper(r) || unicode.IsLower(r) || unicode.IsTitle(r) || unicode.In(r, unicode.Other_Lowercase, unicode.Other_Uppercase))
-}
-
-func caseIgnorable(r rune) bool {
-	switch r {
-	case '\'', '.', ':', '^', '`', '\u00a8', '\u00ad', '\u00b7', '\u2019', '\u2018', '\u2024', '\u2027':
-		return true
-	}
-	return unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf, unicode.Lm, unicode.Sk)
 }
 
 // pythonSpace reports whether Python's str.split and str.rstrip count r as a blank.
