@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"unsafe"
 )
 
 // Mapping is a whole file as bytes: a private memory map where the system has one, else a copy in memory. Pages are read
@@ -62,4 +63,13 @@ func (m *Mapping) Close() error {
 		}
 	})
 	return m.err
+}
+
+// Aligned returns b if its first byte lies at a multiple of size, else a copy that does. Files may place a tensor
+// anywhere; code that reads elements where they lie needs them aligned.
+func Aligned(b []byte, size int) []byte {
+	if size <= 1 || uintptr(unsafe.Pointer(unsafe.SliceData(b)))%uintptr(size) == 0 {
+		return b
+	}
+	return append(make([]byte, 0, len(b)), b...)
 }

@@ -28,7 +28,7 @@ type NamedTensor struct {
 	DType DType
 	Shape []int64 // empty for a single value
 	// Data holds the elements, row-major and little-endian. It may alias a memory map that its Source owns: then it is valid
-	// until the Source is closed. Writing to it never changes the file.
+	// until the Source is closed. Writing to it never changes the file. A Source aligns it to the size of an element.
 	Data []byte
 }
 

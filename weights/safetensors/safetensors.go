@@ -81,7 +81,8 @@ func (f *File) Names() []string {
 	return names
 }
 
-// Tensor returns a tensor whose Data aliases the file.
+// Tensor returns a tensor whose Data aliases the file; only where another writer left it unaligned to its element size
+// is it a copy.
 func (f *File) Tensor(name string) (weights.NamedTensor, error) {
 	if f.closed.Load() {
 		return weights.NamedTensor{}, fmt.Errorf("tensor %q: %w", name, os.ErrClosed)
@@ -93,7 +94,7 @@ func (f *File) Tensor(name string) (weights.NamedTensor, error) {
 	e := f.entries[i]
 	return weights.NamedTensor{
 		Name: e.name, DType: e.dtype, Shape: slices.Clone(e.shape),
-		Data: f.data[e.begin:e.end:e.end],
+		Data: weights.Aligned(f.data[e.begin:e.end:e.end], e.dtype.Size()),
 	}, nil
 }
 
