@@ -73,6 +73,9 @@ func TestDecodeGolden(t *testing.T) {
 			if strings.HasSuffix(name, ".jpg") {
 				needExact(t)
 			}
+			if name == "truncated-progressive.jpg" && jpeg.Version < 3_000_000 {
+				t.Skipf("libjpeg-turbo %d smooths missing scans otherwise than Pillow's does, from 3.0 on", jpeg.Version)
+			}
 			b := testFile(t, name)
 			if want.Refused {
 				if _, err := Decode(b, Options{}); !errors.Is(err, ErrTruncated) {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"compress/zlib"
 	"encoding/binary"
-	"errors"
 	"hash/crc32"
 	"image/png"
 	"io"
@@ -16,9 +15,13 @@ func pngConfig(b []byte) (int, int, error) { return size(png.DecodeConfig(reader
 
 func decodePNG(b []byte, o Options) (*RGB, error) {
 	m, err := png.Decode(reader(b))
-	if err != nil && o.AllowTruncated && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)) {
-		b = completePNG(b)
-		m, err = png.Decode(reader(b))
+	if err != nil && !endsPNG(b) {
+		// Only the picture must be whole: what ends a file may be missing.
+		completed, whole := completePNG(b)
+		if !whole && !o.AllowTruncated {
+			return nil, refuse("PNG", ErrTruncated, "data ends before the picture does")
+		}
+		m, err = png.Decode(reader(completed))
 	}
 	if err != nil {
 		return nil, err
@@ -26,7 +29,16 @@ func decodePNG(b []byte, o Options) (*RGB, error) {
 	return fromImage(m), nil
 }
 
-// chunks calls yield for each chunk of a PNG file; whole is false for a last
+// endsPNG reports whether b has the chunk that ends a PNG file.
+func endsPNG(b []byte) (ends bool) {
+	pngChunks(b, func(kind string, _ []byte, whole bool) bool {
+		ends = kind == "IEND" && whole
+		return !ends
+	})
+	return ends
+}
+
+// pngChunks calls yield for each chunk of a PNG file; whole is false for a last
 // chunk whose end is missing.
 func pngChunks(b []byte, yield func(kind string, data []byte, whole bool) bool) {
 	for b = b[min(len(pngMagic), len(b)):]; len(b) >= 8; {
@@ -55,8 +67,9 @@ func pngOrientation(b []byte) int {
 }
 
 // completePNG returns the truncated PNG file b with the rows that can be read
-// and black ones after them, as a file that is whole.
-func completePNG(b []byte) []byte {
+// and black ones after them, as a file that is whole. The picture was whole if
+// only what follows it is missing.
+func completePNG(b []byte) (completed []byte, whole bool) {
 	var header, packed []byte
 	out := []byte(pngMagic)
 	pngChunks(b, func(kind string, data []byte, whole bool) bool {
@@ -74,43 +87,46 @@ func completePNG(b []byte) []byte {
 		return true
 	})
 	if len(header) < 13 {
-		return b
+		return b, false
 	}
-	total, row := pngBytes(header)
+	total, _ := pngBytes(header, 0)
 	var pixels []byte
 	if z, err := zlib.NewReader(bytes.NewReader(packed)); err == nil {
 		// The error at the end of the data is why we are here.
 		pixels, _ = io.ReadAll(io.LimitReader(z, total))
 	}
-	if header[12] == 0 {
-		// A row that is not whole is dropped, as Pillow does.
-		pixels = pixels[:int64(len(pixels))/row*row]
-	}
-	pixels = append(pixels, make([]byte, total-int64(len(pixels)))...)
+	_, kept := pngBytes(header, int64(len(pixels)))
+	whole = kept == total
+	pixels = append(pixels[:kept], make([]byte, total-kept)...)
 	var z bytes.Buffer
 	w, _ := zlib.NewWriterLevel(&z, zlib.BestSpeed)
 	w.Write(pixels) // a bytes.Buffer never fails
 	w.Close()
-	return appendChunk(appendChunk(out, "IDAT", z.Bytes()), "IEND", nil)
+	return appendChunk(appendChunk(out, "IDAT", z.Bytes()), "IEND", nil), whole
 }
 
-// pngBytes returns the bytes of all rows of a PNG file and of one of them, each
-// with its filter byte. An interlaced file holds seven thinned pictures.
-func pngBytes(header []byte) (total, row int64) {
+// pngBytes returns the bytes of all rows of a PNG file, each with its filter
+// byte, and how many of them are whole rows when only have bytes are there: a
+// row that is not whole is dropped, as Pillow does. An interlaced file holds
+// seven thinned pictures after each other.
+func pngBytes(header []byte, have int64) (total, kept int64) {
 	w, h := int64(binary.BigEndian.Uint32(header)), int64(binary.BigEndian.Uint32(header[4:]))
 	bits := map[byte]int64{0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[header[9]] * int64(header[8])
-	row = 1 + (w*bits+7)/8
-	if header[12] == 0 {
-		return h * row, row
+	type pass struct{ x, y, dx, dy int64 }
+	passes := []pass{{0, 0, 1, 1}}
+	if header[12] != 0 {
+		passes = []pass{{0, 0, 8, 8}, {4, 0, 8, 8}, {0, 4, 4, 8}, {2, 0, 4, 4}, {0, 2, 2, 4}, {1, 0, 2, 2}, {0, 1, 1, 2}}
 	}
-	for _, p := range [7]struct{ x, y, dx, dy int64 }{
-		{0, 0, 8, 8}, {4, 0, 8, 8}, {0, 4, 4, 8}, {2, 0, 4, 4}, {0, 2, 2, 4}, {1, 0, 2, 2}, {0, 1, 1, 2},
-	} {
-		if pw, ph := (w-p.x+p.dx-1)/p.dx, (h-p.y+p.dy-1)/p.dy; pw > 0 && ph > 0 {
-			total += ph * (1 + (pw*bits+7)/8)
+	for _, p := range passes {
+		pw, ph := (w-p.x+p.dx-1)/p.dx, (h-p.y+p.dy-1)/p.dy
+		if pw <= 0 || ph <= 0 {
+			continue
 		}
+		row := 1 + (pw*bits+7)/8
+		kept += min(max(have-total, 0)/row, ph) * row
+		total += ph * row
 	}
-	return total, row
+	return total, kept
 }
 
 func appendChunk(b []byte, kind string, data []byte) []byte {

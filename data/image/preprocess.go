@@ -7,10 +7,10 @@ import (
 	"captioner/data/image/resample"
 )
 
-// Resize scales src to w x h pixels by Pillow's bicubic, byte for byte. A
-// picture or a size without pixels gives an empty picture.
+// Resize scales src to w x h pixels by Pillow's bicubic (of Pillow 13), byte for
+// byte. A picture or a size without pixels gives an empty picture.
 func Resize(src *RGB, w, h int) *RGB {
-	return resize(src, w, h, resample.Rect{X1: w, Y1: h})
+	return resize(src, w, h, resample.Rect{X1: w, Y1: h}, false)
 }
 
 // Crop returns the w x h pixels of src from (x, y) on. Where the rectangle
@@ -24,11 +24,11 @@ func Crop(src *RGB, x, y, w, h int) *RGB {
 	return out
 }
 
-func resize(src *RGB, w, h int, r resample.Rect) *RGB {
+func resize(src *RGB, w, h int, r resample.Rect, rowsFirst bool) *RGB {
 	if src.W <= 0 || src.H <= 0 || w <= 0 || h <= 0 {
 		return New(0, 0)
 	}
-	return &RGB{resample.Bicubic(src.Pix, src.W, src.H, w, h, r), r.X1 - r.X0, r.Y1 - r.Y0}
+	return &RGB{resample.Bicubic(src.Pix, src.W, src.H, w, h, r, rowsFirst), r.X1 - r.X0, r.Y1 - r.Y0}
 }
 
 // Ways to bring a picture to a square.
@@ -46,6 +46,10 @@ type Preprocess struct {
 	// Apply leaves them to the model: bytes are a quarter of the memory.
 	Mean [3]float64 `json:"mean"`
 	Std  [3]float64 `json:"std"`
+	// RowsFirst gives the bytes of Pillow 12 and older, which differ from those
+	// of Pillow 13 by a rounding step for some tall pictures: those whose height
+	// shrinks by more than twice the pixels that their width does.
+	RowsFirst bool `json:"rows_first,omitempty"`
 }
 
 // Validate reports the first thing in p that no picture can be brought to.
@@ -71,7 +75,7 @@ func (p Preprocess) Validate() error {
 // unchanged. Apply may be called from several goroutines.
 func (p Preprocess) Apply(src *RGB) *RGB {
 	if p.Fit != FitCrop || src.W <= 0 || src.H <= 0 {
-		return Resize(src, p.Size, p.Size)
+		return resize(src, p.Size, p.Size, resample.Rect{X1: p.Size, Y1: p.Size}, p.RowsFirst)
 	}
 	w, h := p.Size, p.Size
 	if src.W < src.H {
@@ -80,7 +84,7 @@ func (p Preprocess) Apply(src *RGB) *RGB {
 		w = p.Size * src.W / src.H
 	}
 	x, y := middle(w-p.Size), middle(h-p.Size)
-	return resize(src, w, h, resample.Rect{X0: x, Y0: y, X1: x + p.Size, Y1: y + p.Size})
+	return resize(src, w, h, resample.Rect{X0: x, Y0: y, X1: x + p.Size, Y1: y + p.Size}, p.RowsFirst)
 }
 
 // middle halves what is left beside a crop, half to even as Python's round.

@@ -5,6 +5,8 @@ package jpeg
 /*
 #cgo CFLAGS: -O2
 #cgo LDFLAGS: -ljpeg
+#include <stdio.h>
+#include <jpeglib.h>
 #include "libjpeg.h"
 */
 import "C"
@@ -17,6 +19,11 @@ import (
 
 // Exact reports that the pixels are those of libjpeg and so of Pillow.
 const Exact = true
+
+// Version is the version of libjpeg-turbo's header as it counts, 2001005 for
+// 2.1.5, or 0. Versions agree on whole files; only the smoothing of progressive
+// files whose last scans are missing changed with 3.0.
+const Version = C.LIBJPEG_TURBO_VERSION_NUMBER
 
 // Config reads the header up to the first scan and returns the size in pixels
 // and the number of colour components (1, 3 or 4).

@@ -15,6 +15,9 @@ import (
 // Exact reports that the pixels are those of libjpeg and so of Pillow.
 const Exact = false
 
+// Version is the version of libjpeg-turbo, which this build does not have.
+const Version = 0
+
 // Config reads the header and returns the size in pixels and the number of
 // colour components (1, 3 or 4).
 func Config(b []byte) (w, h, components int, err error) {

@@ -12,8 +12,12 @@ var scratch = sync.Pool{New: func() any { return new([]byte) }}
 // returns the part r of the result, packed. Only what r needs is computed, and
 // it is the same as cutting r from the whole. All sizes are positive and r lies
 // within the result. It may be called from several goroutines.
-func Bicubic(src []byte, w, h, outW, outH int, r Rect) []byte {
-	return bicubic(src, w, h, outW, outH, r, passes)
+//
+// Pillow before 13 scales rows first. Later ones scale columns first where the
+// height shrinks by more than twice what the width does, which rounds a few
+// values differently; rowsFirst asks for the old order.
+func Bicubic(src []byte, w, h, outW, outH int, r Rect, rowsFirst bool) []byte {
+	return bicubic(src, w, h, outW, outH, r, rowsFirst, passes)
 }
 
 // implementation is one way to compute the two passes.
@@ -24,38 +28,45 @@ type implementation struct {
 	columns func(dst, src []byte, rowLen int, a *axis)
 }
 
-func bicubic(src []byte, w, h, outW, outH int, r Rect, p implementation) []byte {
+func bicubic(src []byte, w, h, outW, outH int, r Rect, rowsFirst bool, p implementation) []byte {
 	cw, ch := r.X1-r.X0, r.Y1-r.Y0
+	// An axis that keeps its size has weights of 1 and changes nothing, so a
+	// pass over it only cuts.
+	horizontal, vertical := w != outW || cw != w, h != outH || ch != h
+	across, down := newAxis(w, outW, r.X0, r.X1), newAxis(h, outH, r.Y0, r.Y1)
 	dst := make([]byte, 3*cw*ch)
-	if w == outW && h == outH {
-		for y := range ch {
-			copy(dst[3*cw*y:3*cw*(y+1)], src[3*((r.Y0+y)*w+r.X0):])
+	switch {
+	case !horizontal && !vertical:
+		copy(dst, src)
+	case !vertical:
+		p.rows(dst, src, 3*w, &across)
+	case !horizontal:
+		p.columns(dst, src, 3*w, &down)
+	case !rowsFirst && h > outH && h-outH > 2*(w-outW):
+		mid := scratch.Get().(*[]byte)
+		defer scratch.Put(mid)
+		rows := grow(mid, 3*w*ch)
+		p.columns(rows, src, 3*w, &down)
+		p.rows(dst, rows, 3*w, &across)
+	default:
+		// The first pass scales only the rows that the second reads.
+		y0 := down.first[0]
+		y1 := down.first[ch-1] + down.count[ch-1]
+		for i := range down.first {
+			down.first[i] -= y0
 		}
-		return dst
+		mid := scratch.Get().(*[]byte)
+		defer scratch.Put(mid)
+		rows := grow(mid, 3*cw*int(y1-y0))
+		p.rows(rows, src[3*w*int(y0):3*w*int(y1)], 3*w, &across)
+		p.columns(dst, rows, 3*cw, &down)
 	}
-	v := newAxis(h, outH, r.Y0, r.Y1)
-	// The first pass scales only the rows that the second reads.
-	y0 := int(v.first[0])
-	y1 := int(v.first[ch-1] + v.count[ch-1])
-	for i := range v.first {
-		v.first[i] -= int32(y0)
-	}
-	mid := src[3*w*y0 : 3*w*y1]
-	if w != outW || cw != w {
-		// An axis that keeps its size has weights of 1, which change nothing.
-		a := newAxis(w, outW, r.X0, r.X1)
-		if h == outH {
-			p.rows(dst, mid, 3*w, &a)
-			return dst
-		}
-		buf := scratch.Get().(*[]byte)
-		defer scratch.Put(buf)
-		if n := 3 * cw * (y1 - y0); cap(*buf) < n {
-			*buf = make([]byte, n)
-		}
-		mid = (*buf)[:3*cw*(y1-y0)]
-		p.rows(mid, src[3*w*y0:3*w*y1], 3*w, &a)
-	}
-	p.columns(dst, mid, 3*cw, &v)
 	return dst
+}
+
+func grow(b *[]byte, n int) []byte {
+	if cap(*b) < n {
+		*b = make([]byte, n)
+	}
+	return (*b)[:n]
 }
