@@ -18,7 +18,9 @@ var gpt2Merges []byte
 
 const gpt2Tokens = 50257
 
-var gpt2 = sync.OnceValues(func() (*Tokenizer, error) {
+var gpt2 = sync.OnceValues(buildGPT2)
+
+func buildGPT2() (*Tokenizer, error) {
 	zipped, err := gzip.NewReader(bytes.NewReader(gpt2Merges))
 	if err != nil {
 		return nil, err
@@ -49,7 +51,7 @@ var gpt2 = sync.OnceValues(func() (*Tokenizer, error) {
 		return nil, err
 	}
 	return newTokenizer(m, []AddedToken{{Content: EndOfText, Special: true}}, Options{})
-})
+}
 
 // GPT2 returns GPT-2's tokenizer: 50,257 ids, of which the last is <|endoftext|>. Its tables are built at the first call.
 func GPT2() *Tokenizer {

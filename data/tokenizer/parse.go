@@ -1,10 +1,8 @@
 package tokenizer
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"strings"
 )
 
 // file is Hugging Face's tokenizer.json as far as it matters here. Truncation and padding are read over, as is the
@@ -15,14 +13,14 @@ type file struct {
 	PreTokenizer *part        `json:"pre_tokenizer"`
 	Decoder      *part        `json:"decoder"`
 	Model        struct {
-		Type         string           `json:"type"`
-		Dropout      *float64         `json:"dropout"`
-		Prefix       string           `json:"continuing_subword_prefix"`
-		Suffix       string           `json:"end_of_word_suffix"`
-		ByteFallback bool             `json:"byte_fallback"`
-		IgnoreMerges bool             `json:"ignore_merges"`
-		Vocab        map[string]int32 `json:"vocab"`
-		Merges       []pair           `json:"merges"`
+		Type         string     `json:"type"`
+		Dropout      *float64   `json:"dropout"`
+		Prefix       string     `json:"continuing_subword_prefix"`
+		Suffix       string     `json:"end_of_word_suffix"`
+		ByteFallback bool       `json:"byte_fallback"`
+		IgnoreMerges bool       `json:"ignore_merges"`
+		Vocab        vocabulary `json:"vocab"`
+		Merges       mergeList  `json:"merges"`
 	} `json:"model"`
 }
 
@@ -53,37 +51,6 @@ func (p *part) flat() []part {
 	return []part{*p}
 }
 
-// pair is a merge: "a b" in older files, ["a", "b"] in newer ones.
-type pair [2]string
-
-func (p *pair) UnmarshalJSON(b []byte) error {
-	if b[0] == '[' {
-		var list []string
-		if err := json.Unmarshal(b, &list); err != nil {
-			return err
-		}
-		if len(list) != 2 {
-			return FormatError(fmt.Sprintf("merge of %d tokens, want 2", len(list)))
-		}
-		p[0], p[1] = list[0], list[1]
-		return nil
-	}
-	var s string
-	if err := json.Unmarshal(b, &s); err != nil {
-		return err
-	}
-	return p.split(s)
-}
-
-func (p *pair) split(s string) error {
-	left, right, ok := strings.Cut(s, " ")
-	if !ok || left == "" || right == "" || strings.Contains(right, " ") {
-		return FormatError(fmt.Sprintf("merge %q, want two tokens with a space between", s))
-	}
-	p[0], p[1] = left, right
-	return nil
-}
-
 // Parse reads a tokenizer.json of Hugging Face whose model is byte-level BPE. Merges may have either form. The
 // normaliser may be Lowercase or none, the splitter must be ByteLevel. Every other setting that would change ids gives
 // an [UnsupportedError]; what is not such a file gives a [FormatError].
@@ -100,14 +67,7 @@ func Parse(b []byte) (*Tokenizer, error) {
 	if err != nil {
 		return nil, err
 	}
-	pairs := make([][2]string, len(f.Model.Merges))
-	for i, p := range f.Model.Merges {
-		if p[0] == "" {
-			return nil, FormatError(fmt.Sprintf("merge %d is null, want two tokens", i))
-		}
-		pairs[i] = p
-	}
-	m, err := newModel(tokens, len(f.Model.Vocab), pairs)
+	m, err := newModel(tokens, len(f.Model.Vocab), f.Model.Merges)
 	if err != nil {
 		return nil, err
 	}
@@ -147,16 +107,18 @@ func (f *file) options() (Options, error) {
 }
 
 // byID turns a vocabulary and the tokens added to it into a list of tokens by id. The ids must leave no hole.
-func byID(vocab map[string]int32, added []AddedToken) ([]string, error) {
-	n := len(vocab)
+func byID(vocab vocabulary, added []AddedToken) ([]string, error) {
+	outside := make(map[string]int32, len(added)) // those that are not in the vocabulary
 	for _, t := range added {
-		if id, ok := vocab[t.Content]; !ok {
-			n++
-		} else if id != t.ID {
-			return nil, FormatError(fmt.Sprintf("added token %q has the id %d, but %d in the vocabulary", t.Content, t.ID, id))
-		}
+		outside[t.Content] = t.ID
 	}
-	tokens, taken := make([]string, n), make([]bool, n)
+	for _, e := range vocab {
+		if id, ok := outside[e.token]; ok && id != e.id {
+			return nil, FormatError(fmt.Sprintf("added token %q has the id %d, but %d in the vocabulary", e.token, id, e.id))
+		}
+		delete(outside, e.token)
+	}
+	tokens, taken := make([]string, len(vocab)+len(outside)), make([]bool, len(vocab)+len(outside))
 	put := func(token string, id int32, limit int) error {
 		if id < 0 || int(id) >= limit {
 			return FormatError(fmt.Sprintf("token %q has the id %d, want 0 to %d without holes", token, id, limit-1))
@@ -167,45 +129,18 @@ func byID(vocab map[string]int32, added []AddedToken) ([]string, error) {
 		tokens[id], taken[id] = token, true
 		return nil
 	}
-	for token, id := range vocab {
-		if err := put(token, id, len(vocab)); err != nil {
+	for _, e := range vocab {
+		if err := put(e.token, e.id, len(vocab)); err != nil {
 			return nil, err
 		}
 	}
 	for _, t := range added {
-		if _, ok := vocab[t.Content]; ok {
+		if _, ok := outside[t.Content]; !ok {
 			continue
 		}
-		if err := put(t.Content, t.ID, n); err != nil {
+		if err := put(t.Content, t.ID, len(tokens)); err != nil {
 			return nil, err
 		}
 	}
 	return tokens, nil
-}
-
-func parseVocab(b []byte) (map[string]int32, error) {
-	var ids map[string]int32
-	if err := json.Unmarshal(b, &ids); err != nil {
-		return nil, FormatError(fmt.Sprintf("vocab.json: %v", err))
-	}
-	return ids, nil
-}
-
-// parseMerges reads merges.txt. Its first line may be "#version: 0.2"; empty lines do not count.
-func parseMerges(b []byte) ([][2]string, error) {
-	pairs := make([][2]string, 0, bytes.Count(b, []byte{'\n'})+1)
-	number := 0
-	for line := range strings.Lines(string(b)) {
-		number++
-		line = strings.TrimRight(line, "\r\n")
-		if line == "" || number == 1 && strings.HasPrefix(line, "#version") {
-			continue
-		}
-		var p pair
-		if err := p.split(line); err != nil {
-			return nil, FormatError(fmt.Sprintf("merges.txt, line %d: %v", number, err))
-		}
-		pairs = append(pairs, p)
-	}
-	return pairs, nil
 }

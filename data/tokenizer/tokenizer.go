@@ -11,6 +11,8 @@
 package tokenizer
 
 import (
+	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -38,11 +40,11 @@ type Options struct {
 // New makes a tokenizer from the two files of GPT-2's original form: vocab.json (an object of token to id) and
 // merges.txt (a pair of tokens a line, best first). The ids must be 0 to n-1.
 func New(vocab, merges []byte) (*Tokenizer, error) {
-	ids, err := parseVocab(vocab)
-	if err != nil {
-		return nil, err
+	var entries vocabulary
+	if err := json.Unmarshal(vocab, &entries); err != nil {
+		return nil, FormatError(fmt.Sprintf("vocab.json: %v", err))
 	}
-	tokens, err := byID(ids, nil)
+	tokens, err := byID(entries, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -123,12 +125,17 @@ func (t *Tokenizer) append(dst []int32, s string, special bool) []int32 {
 			dst = append(dst, id)
 			return
 		}
-		if t.opts.PrefixSpace && text != "" && text[0] != ' ' {
-			text = " " + text
-		}
-		dst = t.model.append(dst, text)
+		dst = t.model.append(dst, t.prefixed(text))
 	})
 	return dst
+}
+
+// prefixed puts the space of Options.PrefixSpace before a text.
+func (t *Tokenizer) prefixed(text string) string {
+	if t.opts.PrefixSpace && text != "" && text[0] != ' ' {
+		return " " + text
+	}
+	return text
 }
 
 // Decode returns the text of ids. Special tokens and ids that do not exist are left out. Bytes that do not make UTF-8,
