@@ -1,0 +1,171 @@
+// Package captioner is the library's front door: pictures in, captions out.
+//
+//	c, err := captioner.Open("", captioner.Options{}) // the embedded model
+//	defer c.Close()
+//	img, err := image.DecodeFile("photo.jpg", image.DefaultOptions())
+//	captions, err := c.Caption(ctx, []*image.RGB{c.Prepare(img)}, c.Defaults())
+//	fmt.Println(captions[0].Text)
+//
+// A [Captioner] is an encoder, a memory, a decoder and a tokenizer, read from one model file. Its methods may be called from any goroutine:
+// the work on tensors queues for the one torch thread. A caption does not depend on the pictures that it shares a batch with.
+package captioner
+
+import (
+	"context"
+	"fmt"
+
+	"captioner/data/image"
+	"captioner/data/tokenizer"
+	"captioner/models/captioner/demo"
+	"captioner/models/decode"
+	"captioner/models/gpt2"
+	"captioner/torch"
+)
+
+// Options say where and how a captioner works. The zero value is the best device that is there, in float32, with libtorch's own choice of
+// threads.
+type Options struct {
+	Device    string // "auto" (or ""), "cpu", "cuda", "cuda:N"
+	Precision string // "fp32" (or ""), "bf16"
+	Threads   int    // an op may use; 0 leaves libtorch's choice
+}
+
+// Captioner is a loaded model. Close releases it.
+type Captioner struct {
+	File *File
+
+	device  torch.Device
+	encoder *Encoder
+	memory  *Model
+	decoder *gpt2.Decoder
+}
+
+// Caption is what a picture was given.
+type Caption struct {
+	Text         string
+	LogProb      float64 // natural logarithm of the caption's probability under the model
+	Confidence   float64 // geometric mean of its tokens' probabilities, 0 to 1
+	Tokens       []int32
+	Alternatives []Caption // the next best, where more than one caption was asked for
+}
+
+// Open loads the model file at path; "" is the model that is built into the program.
+func Open(path string, o Options) (*Captioner, error) {
+	dtype, err := precision(o.Precision)
+	if err != nil {
+		return nil, err
+	}
+	var f *File
+	if path == "" {
+		f, err = ParseFile(demo.Model)
+	} else {
+		f, err = OpenFile(path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	c := &Captioner{File: f}
+	err = torch.Do(context.Background(), func() error {
+		if o.Threads > 0 {
+			torch.SetThreads(o.Threads)
+		}
+		if c.device, err = torch.ParseDevice(o.Device); err != nil {
+			return err
+		}
+		return c.load(dtype)
+	})
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func precision(s string) (torch.DType, error) {
+	switch s {
+	case "", "fp32", "32":
+		return torch.Float32, nil
+	case "bf16":
+		return torch.BFloat16, nil
+	}
+	return 0, fmt.Errorf("precision: found %q, want fp32 or bf16", s)
+}
+
+func (c *Captioner) load(d torch.DType) (err error) {
+	if c.encoder, err = c.File.LoadEncoder(c.device, d); err != nil {
+		return err
+	}
+	if c.memory, err = c.File.LoadModel(c.device, false); err != nil {
+		return err
+	}
+	c.decoder = c.memory.Decoder.Decoder(d)
+	return nil
+}
+
+// Close releases the model. Nothing may be captioned during or after it.
+func (c *Captioner) Close() error {
+	err := torch.Do(context.Background(), func() error {
+		if c.decoder != nil {
+			c.decoder.Free()
+		}
+		if c.memory != nil {
+			c.memory.Free()
+		}
+		if c.encoder != nil {
+			c.encoder.Free()
+		}
+		return nil
+	})
+	if cerr := c.File.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+// Device is where the model works.
+func (c *Captioner) Device() string { return c.device.String() }
+
+// Tokenizer is the model's.
+func (c *Captioner) Tokenizer() *tokenizer.Tokenizer { return c.File.Tokenizer }
+
+// Prepare makes of a picture what Caption takes: the model's size and crop. It needs no tensors and may run on many goroutines.
+func (c *Captioner) Prepare(img *image.RGB) *image.RGB {
+	return c.File.Config.Encoder.Preprocess.Apply(img)
+}
+
+// Defaults are the decoding options that the model file asks for, with its own begin and end tokens.
+func (c *Captioner) Defaults() decode.Options { return c.File.Defaults() }
+
+// Defaults are the decoding options that the model file asks for, with its own begin and end tokens.
+func (f *File) Defaults() decode.Options {
+	o := decode.DefaultOptions()
+	d := f.Config.Decoding
+	o.Beam, o.LengthPenalty, o.MaxLen, o.NoRepeatNGram = d.Beam, d.LengthPenalty, d.MaxLen, d.NoRepeatNGram
+	o.BOS, o.EOS = f.Tokenizer.BOS(), f.Tokenizer.EOS()
+	return o
+}
+
+// Caption captions prepared pictures, in their order. The whole batch goes through the model at once: the caller bounds its size.
+func (c *Captioner) Caption(ctx context.Context, imgs []*image.RGB, o decode.Options) ([]Caption, error) {
+	size := c.File.Config.Encoder.Preprocess.Size
+	pixels := make([]byte, 0, len(imgs)*size*size*3)
+	for i, img := range imgs {
+		if img.W != size || img.H != size {
+			return nil, fmt.Errorf("caption: picture %d is %dx%d, want %dx%d as Prepare gives", i, img.W, img.H, size, size)
+		}
+		pixels = append(pixels, img.Pix...)
+	}
+	var out []Caption
+	err := torch.Do(ctx, func() (err error) {
+		torch.Inference(func() {
+			out, err = c.decode(c.encoder.Features(pixels, len(imgs)), len(imgs), o)
+		})
+		return err
+	})
+	return out, err
+}
+
+// decode captions features [n, P, In]; it runs on the torch thread.
+func (c *Captioner) decode(features *torch.Tensor, n int, o decode.Options) ([]Caption, error) {
+	return captions(c.memory, c.decoder, c.File.Tokenizer, features, n, o)
+}

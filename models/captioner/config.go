@@ -1,0 +1,112 @@
+package captioner
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+
+	"captioner/data/image"
+	"captioner/models/efficientnet"
+	"captioner/models/gpt2"
+)
+
+// Config is everything about a captioner but its weights and its words: what a model file holds under weights.MetaConfig, as JSON.
+type Config struct {
+	Name     string      `json:"name"`
+	Encoder  Eye         `json:"encoder"`
+	Memory   Memory      `json:"memory"`
+	Decoder  gpt2.Config `json:"decoder"`
+	Decoding Decoding    `json:"decoding"`
+}
+
+// Eye is the vision encoder and what a picture goes through before it.
+type Eye struct {
+	Architecture string               `json:"architecture"` // "efficientnet-lite2" and the like, for people
+	EfficientNet *efficientnet.Config `json:"efficientnet,omitempty"`
+	Preprocess   image.Preprocess     `json:"preprocess"`
+	SHA256       string               `json:"sha256,omitempty"` // of the file that the weights came from
+}
+
+// The forms of a memory.
+const Grid = "grid" // one token a place of the encoder's last map
+
+// Memory is how the encoder's features become what the decoder looks at.
+type Memory struct {
+	Kind    string  `json:"kind"`
+	In      int64   `json:"in"`      // channels of the features
+	Side    int64   `json:"side"`    // rows and columns of the grid
+	Dropout float64 `json:"dropout"` // in training, before the projection and after it
+}
+
+// Decoding is how this captioner is meant to be decoded where the user does not say otherwise.
+type Decoding struct {
+	Beam          int     `json:"beam"`
+	LengthPenalty float64 `json:"length_penalty"`
+	MaxLen        int     `json:"max_len"`
+	NoRepeatNGram int     `json:"no_repeat_ngram"`
+}
+
+// Card is where a captioner comes from and what it is worth: what a model file holds under weights.MetaCard, as JSON.
+type Card struct {
+	Name      string             `json:"name"`
+	Data      string             `json:"data"`
+	Licence   string             `json:"licence"`
+	Encoder   string             `json:"encoder"` // origin, licence and SHA-256 of the encoder's weights
+	Command   string             `json:"command"` // that trained it
+	Options   json.RawMessage    `json:"options,omitempty"`
+	Split     string             `json:"split,omitempty"`     // that Metrics were measured on
+	Tokeniser string             `json:"tokeniser,omitempty"` // of the metrics
+	Decoding  string             `json:"decoding,omitempty"`
+	Seed      int64              `json:"seed"`
+	Metrics   map[string]float64 `json:"metrics,omitempty"` // fractions
+	Stages    []Stage            `json:"stages,omitempty"`
+	Versions  map[string]string  `json:"versions,omitempty"`
+}
+
+// Stage is what one part of a training gave.
+type Stage struct {
+	Name    string             `json:"name"`
+	Metrics map[string]float64 `json:"metrics"`
+}
+
+// Validate reports everything that does not fit, in one error.
+func (c Config) Validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	switch {
+	case c.Encoder.EfficientNet == nil:
+		bad("encoder: found no architecture that this version knows (%q)", c.Encoder.Architecture)
+	default:
+		e := *c.Encoder.EfficientNet
+		if err := e.Validate(); err != nil {
+			errs = append(errs, err)
+			break
+		}
+		if c.Memory.In != e.GridChannels() {
+			bad("memory: found %d channels, want the encoder's %d", c.Memory.In, e.GridChannels())
+		}
+		if side := e.GridSide(int64(c.Encoder.Preprocess.Size)); c.Memory.Side != side {
+			bad("memory: found side %d, want %d for pictures of %d", c.Memory.Side, side, c.Encoder.Preprocess.Size)
+		}
+	}
+	if err := c.Encoder.Preprocess.Validate(); err != nil {
+		errs = append(errs, err)
+	}
+	if c.Memory.Kind != Grid {
+		bad("memory: found kind %q, want %q", c.Memory.Kind, Grid)
+	}
+	if d := c.Memory.Dropout; !(d >= 0 && d < 1) {
+		bad("memory: found dropout %g, want 0 to less than 1", d)
+	}
+	if err := c.Decoder.Validate(); err != nil {
+		errs = append(errs, err)
+	} else if !c.Decoder.CrossAttention {
+		bad("decoder: found no cross-attention, want add_cross_attention")
+	}
+	if d := c.Decoding; d.Beam < 1 || d.MaxLen < 1 || int64(d.MaxLen) > c.Decoder.Positions || math.IsNaN(d.LengthPenalty) {
+		bad("decoding: found beam %d and max length %d, want 1 or more, and at most the decoder's %d positions", d.Beam, d.MaxLen,
+			c.Decoder.Positions)
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,65 @@
+package captioner
+
+import (
+	"fmt"
+
+	"captioner/models/efficientnet"
+	"captioner/models/gpt2"
+	"captioner/torch"
+	"captioner/torch/nn"
+)
+
+// Model is the part of a captioner that learns from captions: memory and decoder, over features that the encoder made. It works inside
+// torch.Do; Free releases it.
+type Model struct {
+	Memory  *gridMemory `key:"memory"`
+	Decoder *gpt2.Model `key:"decoder"`
+}
+
+// NewModel makes a model with unset weights: Init or nn.Load fills them.
+func NewModel(c Config) (*Model, error) {
+	if err := c.Validate(); err != nil {
+		return nil, fmt.Errorf("captioner config: %w", err)
+	}
+	d, err := gpt2.New(c.Decoder)
+	if err != nil {
+		return nil, err
+	}
+	return &Model{Memory: newGridMemory(c.Memory, c.Decoder.Width), Decoder: d}, nil
+}
+
+// Init draws new weights with torch's generator.
+func (m *Model) Init() {
+	m.Decoder.Init()
+	m.Memory.init()
+}
+
+// Logits gives [N, V] for every token of the batch, from features [G, P, In] of G images; features nil trains the decoder on text alone.
+func (m *Model) Logits(b *gpt2.Batch, features *torch.Tensor, train bool) *torch.Tensor {
+	if features == nil {
+		return m.Decoder.Forward(b, nil, train)
+	}
+	return m.Decoder.Forward(b, m.Memory.forward(features, train), train)
+}
+
+// Free releases the weights.
+func (m *Model) Free() { nn.Free(m) }
+
+// Encoder turns prepared pictures into features. It works inside torch.Do; Free releases it.
+type Encoder struct {
+	eye Eye
+	net *efficientnet.Encoder
+}
+
+// Features maps the pixels of n prepared pictures (n·Size·Size·3 bytes, packed RGB) to [n, P, In] in float32. A picture's features do not
+// depend on the others.
+func (e *Encoder) Features(pixels []byte, n int) *torch.Tensor {
+	return torch.Tidy1(func() *torch.Tensor {
+		p := e.eye.Preprocess
+		size := int64(p.Size)
+		return e.net.Grid(efficientnet.Input(pixels, int64(n), size, size, p.Mean, p.Std))
+	})
+}
+
+// Free releases the weights.
+func (e *Encoder) Free() { e.net.Free() }

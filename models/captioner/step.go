@@ -1,0 +1,74 @@
+package captioner
+
+import (
+	"strings"
+
+	"captioner/data/tokenizer"
+	"captioner/models/decode"
+	"captioner/models/gpt2"
+	"captioner/torch"
+)
+
+// stepper is a decoding session as package decode wants it.
+type stepper struct{ session *gpt2.Session }
+
+// Step feeds one token a row. What the step makes is freed at its end, but for the session's cache.
+func (s stepper) Step(r decode.Request) (c decode.Candidates, err error) {
+	if r.K > 0 && len(r.Extra) == 0 {
+		c.IDs, c.LogProbs, err = s.session.Step(r.Parents, r.Tokens, r.K, r.Ban)
+		return c, err
+	}
+	torch.Scoped(func() {
+		var logits *torch.Tensor // [rows, V]
+		if logits, err = s.session.Logits(r.Parents, r.Tokens); err != nil || r.K == 0 {
+			return
+		}
+		c.IDs, c.LogProbs = torch.TopKLogProbs(logits, r.K, 1, r.Ban)
+		extra := make([]int64, len(r.Extra))
+		for i, id := range r.Extra {
+			extra[i] = int64(id)
+		}
+		c.Extra = torch.Slice[float32](logits.LogSoftmax(-1).IndexSelect(1, torch.FromSlice(extra).ToDevice(logits.Device())))
+	})
+	return c, err
+}
+
+// captions decodes features [n, P, In] into texts; it runs on the torch thread.
+func captions(m *Model, d *gpt2.Decoder, t *tokenizer.Tokenizer, features *torch.Tensor, n int, o decode.Options) ([]Caption, error) {
+	hyps, err := Decode(m, d, features, n, o)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Caption, n)
+	for i, hs := range hyps {
+		for j, h := range hs {
+			c := Caption{Text: strings.TrimSpace(t.Decode(h.Tokens)), LogProb: h.LogProb, Confidence: h.Confidence(), Tokens: h.Tokens}
+			if j == 0 {
+				out[i] = c
+			} else {
+				out[i].Alternatives = append(out[i].Alternatives, c)
+			}
+		}
+	}
+	return out, nil
+}
+
+// Decode finds the hypotheses of n pictures from their features [n, P, In]. d is m's decoder, prepared for inference. It works inside
+// torch.Do.
+func Decode(m *Model, d *gpt2.Decoder, features *torch.Tensor, n int, o decode.Options) (out [][]decode.Hypothesis, err error) {
+	torch.NoGrad(func() {
+		torch.Scoped(func() {
+			rows := o.Beam
+			if o.Sample {
+				rows = o.Captions
+			}
+			var s *gpt2.Session
+			if s, err = d.Start(m.Memory.forward(features, false), n, max(rows, 1), len(o.Prompt)+o.MaxLen); err != nil {
+				return
+			}
+			defer s.Free()
+			out, err = decode.Run(stepper{s}, n, o)
+		})
+	})
+	return out, err
+}

@@ -1,0 +1,261 @@
+package train
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
+
+	"captioner/data/image"
+	"captioner/models/captioner"
+	"captioner/torch"
+	"captioner/weights"
+	"captioner/weights/safetensors"
+)
+
+// shardSize is how many pictures share a cache file: what is lost at most when encoding is cut off.
+const shardSize = 250
+
+// Features are the encoder's features of a corpus, in float16, read from memory-mapped cache files.
+type Features struct {
+	Positions, Channels int64
+	shards              []*safetensors.File
+	data                [][]byte // of each shard, [shardSize, P, C]
+}
+
+// cacheKey names a folder of features: everything that decides their values but the pictures.
+func cacheKey(eye captioner.Eye, mirrored bool) (string, error) {
+	b, err := json.Marshal(map[string]any{"encoder": eye, "mirrored": mirrored, "form": 1})
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:8]), nil
+}
+
+// shardName identifies the pictures of a shard by path, size and time of change.
+func shardName(paths []string) (string, error) {
+	h := sha256.New()
+	for _, p := range paths {
+		info, err := os.Stat(p)
+		if err != nil {
+			return "", fmt.Errorf("encode pictures: %w", err)
+		}
+		abs, err := filepath.Abs(p)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(h, "%q %d %d\n", abs, info.Size(), info.ModTime().UnixNano())
+	}
+	return hex.EncodeToString(h.Sum(nil)[:12]) + ".safetensors", nil
+}
+
+// Encode opens the cached features of pictures, and computes those that the cache lacks. It may be cut off at any time; what was finished
+// stays. done is called with the number of pictures that are ready, after each shard.
+func Encode(ctx context.Context, e *captioner.Encoder, eye captioner.Eye, cache string, paths []string, mirrored bool, done func(int)) (*Features, error) {
+	key, err := cacheKey(eye, mirrored)
+	if err != nil {
+		return nil, err
+	}
+	dir := filepath.Join(cache, "features", key)
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return nil, fmt.Errorf("encode pictures: %w", err)
+	}
+	f := &Features{}
+	for chunk := range slices.Chunk(paths, shardSize) {
+		if err := f.addShard(ctx, e, eye, dir, chunk, mirrored); err != nil {
+			f.Close()
+			return nil, err
+		}
+		done(len(f.shards[:len(f.shards)-1])*shardSize + len(chunk))
+	}
+	return f, nil
+}
+
+func (f *Features) addShard(ctx context.Context, e *captioner.Encoder, eye captioner.Eye, dir string, paths []string, mirrored bool) error {
+	name, err := shardName(paths)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(dir, name)
+	s, err := safetensors.Open(path)
+	var bad *safetensors.FormatError
+	if errors.Is(err, fs.ErrNotExist) || errors.As(err, &bad) {
+		if err := writeShard(ctx, e, eye, path, paths, mirrored); err != nil {
+			return err
+		}
+		s, err = safetensors.Open(path)
+	}
+	if err != nil {
+		return fmt.Errorf("open cached features: %w", err)
+	}
+	f.shards = append(f.shards, s)
+	t, err := s.Tensor("features")
+	if err != nil {
+		return fmt.Errorf("open cached features %q: %w", path, err)
+	}
+	if len(t.Shape) != 3 || t.Shape[0] != int64(len(paths)) || t.DType != weights.F16 {
+		return fmt.Errorf("open cached features %q: found %v %v, want F16 of %d pictures", path, t.DType, t.Shape, len(paths))
+	}
+	f.Positions, f.Channels = t.Shape[1], t.Shape[2]
+	f.data = append(f.data, t.Data)
+	return nil
+}
+
+// BadPictures are pictures that cannot be read, with the reasons.
+type BadPictures struct {
+	Paths  []string
+	Errors []error
+}
+
+func (b *BadPictures) Error() string {
+	return fmt.Sprintf("encode pictures: %d cannot be read, the first: %v", len(b.Paths), b.Errors[0])
+}
+
+// writeShard decodes pictures on all cores while the encoder works on those before them.
+func writeShard(ctx context.Context, e *captioner.Encoder, eye captioner.Eye, path string, paths []string, mirrored bool) error {
+	const batch = 16
+	type prepared struct {
+		pix []byte
+		err error
+	}
+	size := eye.Preprocess.Size
+	slots := make([]chan prepared, len(paths))
+	for i := range slots {
+		slots[i] = make(chan prepared, 1)
+	}
+	var wg sync.WaitGroup
+	next := make(chan int)
+	ctx, cancel := context.WithCancel(ctx)
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for i := range next {
+				pix, err := prepare(eye.Preprocess, paths[i], mirrored)
+				slots[i] <- prepared{pix, err}
+			}
+		})
+	}
+	wg.Go(func() {
+		defer close(next)
+		for i := range paths {
+			select {
+			case next <- i:
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	defer wg.Wait()
+	defer cancel()
+	var out []byte
+	var shape []int64
+	var bad BadPictures
+	for start := 0; start < len(paths); start += batch {
+		n := min(batch, len(paths)-start)
+		pixels := make([]byte, 0, n*size*size*3)
+		for i := start; i < start+n; i++ {
+			select {
+			case p := <-slots[i]:
+				if p.err != nil {
+					bad.Paths, bad.Errors = append(bad.Paths, paths[i]), append(bad.Errors, p.err)
+				}
+				pixels = append(pixels, p.pix...)
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		if len(bad.Paths) > 0 {
+			continue
+		}
+		err := torch.Do(ctx, func() error {
+			torch.Inference(func() {
+				t := e.Features(pixels, n).To(torch.Float16)
+				shape = t.Shape()
+				out = append(out, t.Bytes()...)
+			})
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if len(bad.Paths) > 0 {
+		return &bad
+	}
+	shape[0] = int64(len(paths))
+	return safetensors.WriteFile(path, []weights.NamedTensor{{Name: "features", DType: weights.F16, Shape: shape, Data: out}}, nil)
+}
+
+func prepare(p image.Preprocess, path string, mirrored bool) ([]byte, error) {
+	img, err := image.DecodeFile(path, image.DefaultOptions())
+	if err != nil {
+		return nil, err
+	}
+	img = p.Apply(img)
+	if mirrored {
+		mirror(img)
+	}
+	return img.Pix, nil
+}
+
+// mirror turns left into right, in place.
+func mirror(img *image.RGB) {
+	for y := range img.H {
+		row := img.Pix[y*img.W*3 : (y+1)*img.W*3]
+		for a, b := 0, len(row)-3; a < b; a, b = a+3, b-3 {
+			for c := range 3 {
+				row[a+c], row[b+c] = row[b+c], row[a+c]
+			}
+		}
+	}
+}
+
+// row is the features of picture i, [P, C] in float16.
+func (f *Features) row(i int) []byte {
+	n := int(f.Positions * f.Channels * 2)
+	at := i % shardSize * n
+	return f.data[i/shardSize][at : at+n]
+}
+
+// gather takes pictures together, each from the features that from names for it: [len(index), P, C] in float32 on dev. It works inside
+// torch.Do.
+func gather(index []int, from []*Features, dev torch.Device) *torch.Tensor {
+	return torch.Tidy1(func() *torch.Tensor {
+		p, c := from[0].Positions, from[0].Channels
+		b := make([]byte, 0, len(index)*int(p*c)*2)
+		for k, i := range index {
+			b = append(b, from[k].row(i)...)
+		}
+		return torch.FromBytes(b, torch.Float16, int64(len(index)), p, c).Move(dev, torch.Float32, false)
+	})
+}
+
+// Close unmaps the cache files.
+func (f *Features) Close() error {
+	var errs []error
+	for _, s := range f.shards {
+		errs = append(errs, s.Close())
+	}
+	f.shards, f.data = nil, nil
+	return errors.Join(errs...)
+}
+
+// CacheDir is the folder for what can be computed again: dir, or "captioner" in the user's cache folder.
+func CacheDir(dir string) (string, error) {
+	if dir != "" {
+		return dir, nil
+	}
+	base, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("find the cache folder: %w", err)
+	}
+	return filepath.Join(base, "captioner"), nil
+}

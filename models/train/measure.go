@@ -1,0 +1,187 @@
+package train
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"path/filepath"
+
+	"captioner/data/metrics"
+	"captioner/models/captioner"
+	"captioner/models/decode"
+	"captioner/models/gpt2"
+	"captioner/torch"
+)
+
+// evalBatch is how many pictures are captioned at once when a model is measured.
+const evalBatch = 64
+
+// measure scores the averaged weights, keeps the model if it is the best so far, and says whether to stop early.
+func (l *learner) measure() (stop bool, err error) {
+	if l.ema != nil {
+		l.ema.Swap()
+		defer l.ema.Swap()
+	}
+	scores, captions, err := l.score(1)
+	if err != nil {
+		return false, err
+	}
+	value := scores[l.Monitor]
+	if l.Monitor == "val_loss" {
+		value = -value
+	}
+	e := Event{Phase: l.name, Step: l.state.Step, Steps: l.steps, Epoch: float64(l.state.Step) / float64(l.perEpoch), Scores: scores}
+	for i := 0; i < len(captions); i += max(1, len(captions)/4) {
+		e.Samples = append(e.Samples, Sample{l.val[i].Path, captions[i]})
+	}
+	if e.Best = !l.state.Any || value > l.state.Best; e.Best {
+		l.state.Any, l.state.Best, l.state.Worse = true, value, 0
+		l.card.Metrics, l.card.Decoding = scores, "greedy"
+		if err := captioner.Save(filepath.Join(l.dir, bestFile), l.config, l.tok, l.card, l.model, l.encoder); err != nil {
+			return false, err
+		}
+	} else {
+		l.state.Worse++
+	}
+	return l.Patience > 0 && l.state.Worse >= l.Patience, l.log(e)
+}
+
+// score captions the validation pictures with the model as it is and measures the captions.
+func (t *trainer) score(beam int) (map[string]float64, []string, error) {
+	d := t.model.Decoder.Decoder(torch.Float32)
+	defer d.Free()
+	o := t.decoding(beam)
+	hyps, refs := make([]string, 0, len(t.val)), make([][]string, 0, len(t.val))
+	for from := 0; from < len(t.val); from += evalBatch {
+		n := min(evalBatch, len(t.val)-from)
+		var err error
+		torch.Scoped(func() {
+			var found [][]decode.Hypothesis
+			found, err = captioner.Decode(t.model, d, gather(indices(from, n), same(t.valFeatures, n), t.device), n, o)
+			for _, h := range found {
+				hyps = append(hyps, t.tok.Decode(h[0].Tokens))
+			}
+		})
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, e := range t.val[from : from+n] {
+			refs = append(refs, e.Captions)
+		}
+	}
+	loss, err := t.valLoss()
+	if err != nil {
+		return nil, nil, err
+	}
+	s := metrics.Score(hyps, refs)
+	return map[string]float64{"bleu1": s.BLEU[0], "bleu2": s.BLEU[1], "bleu3": s.BLEU[2], "bleu4": s.BLEU[3], "rouge_l": s.ROUGEL,
+		"cider": s.CIDEr, "val_loss": loss, "distinct_captions": distinct(hyps)}, hyps, nil
+}
+
+// decoding are the options of a measurement.
+func (t *trainer) decoding(beam int) decode.Options {
+	o := decode.DefaultOptions()
+	o.Beam, o.BOS, o.EOS = beam, t.tok.BOS(), t.tok.EOS()
+	o.MaxLen, o.LengthPenalty, o.NoRepeatNGram = t.config.Decoding.MaxLen, t.config.Decoding.LengthPenalty, t.config.Decoding.NoRepeatNGram
+	return o
+}
+
+// distinct is the share of captions that are different from all others before them.
+func distinct(captions []string) float64 {
+	seen := map[string]bool{}
+	for _, c := range captions {
+		seen[c] = true
+	}
+	return float64(len(seen)) / float64(len(captions))
+}
+
+func indices(from, n int) []int {
+	out := make([]int, n)
+	for i := range out {
+		out[i] = from + i
+	}
+	return out
+}
+
+func same(f *Features, n int) []*Features {
+	out := make([]*Features, n)
+	for i := range out {
+		out[i] = f
+	}
+	return out
+}
+
+// valLoss is the mean negative log-probability of a token of the validation captions, in nats, without smoothing.
+func (t *trainer) valLoss() (float64, error) {
+	sum, tokens := 0.0, 0.0
+	for i := 0; i < len(t.val); i += 16 {
+		n := min(16, len(t.val)-i)
+		var rows [][]int32
+		most := 0
+		for _, e := range t.val[i : i+n] {
+			most = max(most, len(e.text))
+		}
+		for _, e := range t.val[i : i+n] { // each picture with as many rows: the missing ones repeat
+			for k := range most {
+				rows = append(rows, e.text[k%len(e.text)])
+			}
+		}
+		var err error
+		torch.NoGrad(func() {
+			torch.Scoped(func() {
+				var b *gpt2.Batch
+				if b, err = gpt2.Pack(rows, t.device); err != nil {
+					return
+				}
+				var logits *torch.Tensor
+				torch.Autocast(t.device, t.dtype, func() {
+					logits = t.model.Logits(b, gather(indices(i, n), same(t.valFeatures, n), t.device), false)
+				})
+				count := float64(b.Tokens.Numel())
+				sum += b.Loss(logits.To(torch.Float32), 0).Float() * count
+				tokens += count
+			})
+		})
+		if err != nil {
+			return 0, err
+		}
+	}
+	return sum / math.Max(tokens, 1), nil
+}
+
+// finish measures the best model with beam search and writes its final card. It runs on the torch thread.
+func (t *trainer) finish(ctx context.Context) error {
+	path := filepath.Join(t.dir, bestFile)
+	if !t.state.Any { // a run without a measurement: what there is is the result
+		if err := captioner.Save(path, t.config, t.tok, t.card, t.model, t.encoder); err != nil {
+			return err
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	f, err := captioner.OpenFile(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	best, err := f.LoadModel(t.device, true)
+	if err != nil {
+		return err
+	}
+	t.model.Free()
+	t.model = best
+	scores, captions, err := t.score(t.Beam)
+	if err != nil {
+		return err
+	}
+	t.card.Metrics, t.card.Decoding = scores, fmt.Sprintf("beam %d, length penalty %g", t.Beam, t.Penalty)
+	e := Event{Phase: "final", Scores: scores}
+	for i := 0; i < len(captions); i += max(1, len(captions)/8) {
+		e.Samples = append(e.Samples, Sample{t.val[i].Path, captions[i]})
+	}
+	if err := captioner.Save(path, t.config, t.tok, t.card, t.model, t.encoder); err != nil {
+		return err
+	}
+	return t.log(e)
+}

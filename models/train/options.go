@@ -1,0 +1,151 @@
+package train
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// Options are all settings of a run. Start from DefaultOptions: zero is a real value in several fields. Their JSON is options.json.
+type Options struct {
+	// Data.
+	Data      string   `json:"data"`             // captions to train on, in any form that package data knows
+	Images    string   `json:"images,omitempty"` // folder of its pictures; "" looks beside the captions
+	Val       string   `json:"val"`              // captions to measure on; "" takes ValFraction of Data
+	ValImages string   `json:"val_images,omitempty"`
+	ValShare  float64  `json:"val_fraction"`   // share of Data to measure on where Val is ""
+	Text      []string `json:"text,omitempty"` // files of plain text, a sentence a line, to pretrain the decoder on
+	SkipBad   bool     `json:"skip_bad"`       // go on without pictures that cannot be read
+
+	// Where things are.
+	Encoder     string `json:"encoder"`        // checkpoint of the encoder
+	EncoderName string `json:"encoder_name"`   // its architecture
+	Cache       string `json:"cache"`          // folder of cached features; "" is the user's cache folder
+	Init        string `json:"init,omitempty"` // model file to start from instead of new weights
+
+	// Network.
+	Width        int64   `json:"width"`
+	Layers       int     `json:"layers"`
+	Heads        int64   `json:"heads"`
+	Positions    int64   `json:"positions"`       // longest caption in tokens, with its end
+	MinCount     int64   `json:"vocab_min_count"` // a token used less often is spelt from smaller ones
+	Dropout      float64 `json:"dropout"`         // of what each part adds
+	InputDropout float64 `json:"input_dropout"`   // of embeddings and memory
+
+	// Cross-entropy.
+	Epochs      float64 `json:"max_epochs"`
+	BatchSize   int     `json:"batch_size"`              // pictures
+	Captions    int     `json:"captions_per_image"`      // of each picture in a batch; 1 draws one of them each epoch
+	Accumulate  int     `json:"accumulate_grad_batches"` // batches a step
+	LR          float64 `json:"lr"`
+	Warmup      int     `json:"warmup"` // steps
+	Schedule    string  `json:"schedule"`
+	Floor       float64 `json:"lr_floor"` // share of LR at the end
+	WeightDecay float64 `json:"weight_decay"`
+	Beta1       float64 `json:"beta1"`
+	Beta2       float64 `json:"beta2"`
+	Clip        float64 `json:"clip"`
+	Smoothing   float64 `json:"label_smoothing"`
+	EMA         float64 `json:"ema"`  // 0: none
+	Flip        bool    `json:"flip"` // show half of the pictures mirrored, but those whose captions speak of left or right
+
+	// Text before captions.
+	TextEpochs float64 `json:"text_epochs"`
+
+	// Self-critical training after captions (Rennie et al. 2017, with the mean of the other samples as the baseline).
+	SCSTSteps       int     `json:"scst_steps"`
+	SCSTBatch       int     `json:"scst_batch_size"`
+	SCSTSamples     int     `json:"scst_samples"`
+	SCSTLR          float64 `json:"scst_lr"`
+	SCSTTemperature float64 `json:"scst_temperature"`
+	SCSTEMA         float64 `json:"scst_ema"`
+	SCSTEvery       int     `json:"scst_eval_every"`
+
+	// How.
+	Precision string  `json:"precision"` // "fp32", "bf16", "fp16"
+	Device    string  `json:"device"`
+	Threads   int     `json:"threads"`
+	Seed      int64   `json:"seed"`
+	Beam      int     `json:"beam_size"` // of the last measurement, and of the model by default
+	Penalty   float64 `json:"length_penalty"`
+	Monitor   string  `json:"monitor"`    // what the best checkpoint is chosen by: "cider", "bleu4" or "val_loss"
+	Patience  int     `json:"patience"`   // measurements without a better one before captions end early; 0: never
+	SaveEvery int     `json:"save_every"` // steps between checkpoints
+
+	// What the card says.
+	Name    string `json:"name"`
+	Licence string `json:"licence,omitempty"`
+	Command string `json:"command,omitempty"`
+}
+
+// DefaultOptions are the recipe of the embedded model: a small decoder that trains in minutes on two CPU cores.
+func DefaultOptions() Options {
+	return Options{
+		ValShare: .05, EncoderName: "efficientnet-lite2",
+		Width: 256, Layers: 3, Heads: 4, Positions: 32, MinCount: 5, Dropout: .2, InputDropout: .1,
+		Epochs: 10, BatchSize: 32, Captions: 5, Accumulate: 1, LR: 1e-3, Warmup: 200, Schedule: "cosine", Floor: .02, WeightDecay: .05,
+		Beta1: .9, Beta2: .98, Clip: 1, Smoothing: .1, EMA: .997, Flip: true,
+		TextEpochs: 1,
+		SCSTBatch:  50, SCSTSamples: 5, SCSTLR: 3e-5, SCSTTemperature: .7, SCSTEMA: .98, SCSTEvery: 30,
+		Precision: "bf16", Device: "auto", Beam: 3, Penalty: .7, Monitor: "cider", SaveEvery: 200, Name: "captioner",
+	}
+}
+
+// Validate reports everything that is wrong with o, joined in one error.
+func (o Options) Validate() error {
+	var errs []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	share := func(name string, v float64) { check(v >= 0 && v < 1, "%s: found %g, want 0 to less than 1", name, v) }
+	atLeast := func(name string, v, low int) { check(v >= low, "%s: found %d, want %d or more", name, v, low) }
+	check(o.Data != "", "data: none given")
+	check(o.Encoder != "" || o.Init != "", "encoder: none given, want the checkpoint of %s", o.EncoderName)
+	check(o.Val != "" || o.ValShare > 0 && o.ValShare < 1, "val-fraction: found %g, want more than 0 and less than 1 where no val is given", o.ValShare)
+	atLeast("width", int(o.Width), 1)
+	atLeast("layers", o.Layers, 1)
+	check(o.Heads > 0 && o.Width%max(o.Heads, 1) == 0, "heads: found %d, want a divisor of the width %d", o.Heads, o.Width)
+	atLeast("positions", int(o.Positions), 4)
+	share("dropout", o.Dropout)
+	share("input-dropout", o.InputDropout)
+	check(o.Epochs >= 0 && o.Epochs <= 1e6, "max-epochs: found %g, want 0 or more", o.Epochs)
+	atLeast("batch-size", o.BatchSize, 1)
+	atLeast("captions-per-image", o.Captions, 1)
+	atLeast("accumulate-grad-batches", o.Accumulate, 1)
+	check(o.LR > 0 && o.LR < 10, "lr: found %g, want more than 0 and less than 10", o.LR)
+	atLeast("warmup", o.Warmup, 0)
+	check(o.Schedule == "cosine" || o.Schedule == "linear" || o.Schedule == "constant", "schedule: found %q, want cosine, linear or constant", o.Schedule)
+	share("lr-floor", o.Floor)
+	check(o.WeightDecay >= 0, "weight-decay: found %g, want 0 or more", o.WeightDecay)
+	share("beta1", o.Beta1)
+	share("beta2", o.Beta2)
+	check(o.Clip >= 0, "clip: found %g, want 0 (off) or more", o.Clip)
+	share("label-smoothing", o.Smoothing)
+	share("ema", o.EMA)
+	check(o.TextEpochs >= 0, "text-epochs: found %g, want 0 or more", o.TextEpochs)
+	atLeast("scst-steps", o.SCSTSteps, 0)
+	if o.SCSTSteps > 0 {
+		atLeast("scst-batch-size", o.SCSTBatch, 1)
+		atLeast("scst-samples", o.SCSTSamples, 2)
+		check(o.SCSTLR > 0, "scst-lr: found %g, want more than 0", o.SCSTLR)
+		check(o.SCSTTemperature > 0, "scst-temperature: found %g, want more than 0", o.SCSTTemperature)
+		share("scst-ema", o.SCSTEMA)
+		atLeast("scst-eval-every", o.SCSTEvery, 1)
+	}
+	check(o.Precision == "fp32" || o.Precision == "bf16" || o.Precision == "fp16", "precision: found %q, want fp32, bf16 or fp16", o.Precision)
+	atLeast("beam-size", o.Beam, 1)
+	check(o.Monitor == "cider" || o.Monitor == "bleu4" || o.Monitor == "val_loss", "monitor: found %q, want cider, bleu4 or val_loss", o.Monitor)
+	atLeast("save-every", o.SaveEvery, 1)
+	return errors.Join(errs...)
+}
+
+// JSON is what options.json holds.
+func (o Options) JSON() []byte {
+	b, err := json.MarshalIndent(o, "", "  ")
+	if err != nil { // a struct of strings and numbers
+		panic(err)
+	}
+	return append(b, '\n')
+}

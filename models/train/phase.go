@@ -1,0 +1,301 @@
+package train
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+
+	"captioner/models/gpt2"
+	"captioner/torch"
+	"captioner/torch/nn"
+	"captioner/torch/optim"
+)
+
+// phase is a part of the run with an optimizer of its own.
+type phase struct {
+	name     string
+	number   int
+	steps    int
+	perEpoch int // steps
+	lr       float64
+	schedule optim.Schedule
+	beta2    float64
+	decay    float64
+	ema      float64
+	every    int // steps between measurements; 0: none
+	step     func(*learner, int) (loss float64, rows int, err error)
+}
+
+// phases lists the run's parts in their order.
+func (t *trainer) phases() []phase {
+	var out []phase
+	add := func(p phase) {
+		if p.steps > 0 {
+			p.number = len(out)
+			out = append(out, p)
+		}
+	}
+	plan := func(steps, warmup int, floor float64) optim.Schedule {
+		return optim.Schedule{Kind: t.Schedule, Warmup: warmup, Total: steps, Floor: floor}
+	}
+	per := len(t.text) / (t.BatchSize * t.Captions)
+	steps := int(float64(per) * t.TextEpochs)
+	add(phase{name: "text", steps: steps, perEpoch: per, lr: t.LR, schedule: plan(steps, t.Warmup, t.Floor), beta2: t.Beta2,
+		decay: t.WeightDecay, ema: t.EMA, step: (*learner).textStep})
+	per = max(1, len(t.train)/(t.BatchSize*t.Accumulate))
+	steps = int(float64(per) * t.Epochs)
+	add(phase{name: "captions", steps: steps, perEpoch: per, lr: t.LR, schedule: plan(steps, t.Warmup, t.Floor), beta2: t.Beta2,
+		decay: t.WeightDecay, ema: t.EMA, every: per, step: (*learner).captionStep})
+	per = max(1, len(t.train)/max(t.SCSTBatch, 1))
+	add(phase{name: "scst", steps: t.SCSTSteps, perEpoch: per, lr: t.SCSTLR, schedule: plan(t.SCSTSteps, 20, .1), beta2: .99,
+		ema: t.SCSTEMA, every: t.SCSTEvery, step: (*learner).scstStep})
+	return out
+}
+
+// learner is a phase in progress.
+type learner struct {
+	*trainer
+	phase
+	params []nn.Param
+	adam   *optim.AdamW
+	ema    *optim.EMA
+	scaler *optim.GradScaler
+	epoch  int // that order and batches are of
+	order  []int
+	groups [][]int // of the text phase
+	reward *rewarder
+}
+
+func (t *trainer) newLearner(p phase) (*learner, error) {
+	l := &learner{trainer: t, phase: p, epoch: -1, params: nn.Trainable(t.model)}
+	bare := func(name string) bool { // place vectors do not decay
+		return name == "memory.rows" || name == "memory.columns" || name == "decoder.transformer.wpe.weight"
+	}
+	l.adam = optim.NewAdamW(optim.SplitDecay(l.params, p.decay, bare), t.Beta1, p.beta2, 1e-8)
+	if p.ema > 0 {
+		l.ema = optim.NewEMA(l.params, p.ema)
+	}
+	if t.dtype == torch.Float16 {
+		l.scaler = optim.NewGradScaler(t.device)
+	}
+	if p.name == "scst" {
+		l.reward = newRewarder(t.train)
+	}
+	return l, nil
+}
+
+func (l *learner) free() {
+	l.adam.Free()
+	if l.ema != nil {
+		l.ema.Free()
+	}
+	if l.scaler != nil {
+		l.scaler.Free()
+	}
+}
+
+// runPhase learns from where the state says to the phase's end, and leaves the averaged weights in the model.
+func (t *trainer) runPhase(ctx context.Context, p phase) error {
+	l, err := t.newLearner(p)
+	if err != nil {
+		return err
+	}
+	defer l.free()
+	if err := l.restore(); err != nil {
+		return err
+	}
+	var run Event
+	for t.state.Step < p.steps {
+		if ctx.Err() != nil {
+			if err := l.save(); err != nil {
+				return err
+			}
+			return ctx.Err()
+		}
+		lr := p.lr * p.schedule.At(t.state.Step)
+		loss, rows, norm, err := l.update(lr)
+		if err != nil {
+			return err
+		}
+		run.Loss, run.Rows, run.Step = run.Loss+loss, run.Rows+rows, run.Step+1
+		t.state.Step++
+		if n := t.state.Step; n%10 == 0 || n == p.steps {
+			run.Loss /= float64(run.Step)
+			run.Phase, run.Step, run.Steps, run.LR, run.Norm = p.name, n, p.steps, lr, norm
+			run.Epoch = float64(n) / float64(p.perEpoch)
+			if err := l.log(run); err != nil {
+				return err
+			}
+			run = Event{}
+		}
+		if p.every > 0 && (t.state.Step%p.every == 0 || t.state.Step == p.steps) {
+			stop, err := l.measure()
+			if err != nil {
+				return err
+			}
+			if stop {
+				break
+			}
+		}
+		if t.state.Step%t.SaveEvery == 0 {
+			if err := l.save(); err != nil {
+				return err
+			}
+		}
+	}
+	if l.ema != nil {
+		l.ema.Swap()
+	}
+	t.state.Phase, t.state.Step, t.state.Worse = p.number+1, 0, 0
+	return t.saveBetween()
+}
+
+// update takes one step of the optimizer. A step whose gradients overflowed in float16 is left out.
+func (l *learner) update(lr float64) (loss float64, rows int, norm float64, err error) {
+	torch.Scoped(func() {
+		loss, rows, err = l.step(l, l.state.Step)
+		if err != nil {
+			return
+		}
+		if math.IsNaN(loss) || math.IsInf(loss, 0) {
+			err = fmt.Errorf("train: phase %s step %d: loss is %g; the last checkpoint is intact", l.name, l.state.Step, loss)
+			return
+		}
+		if l.scaler == nil || l.scaler.Unscale(l.adam) {
+			norm = l.adam.ClipGradNorm(l.Clip)
+			l.adam.Step(lr, nil)
+		}
+		if l.scaler != nil {
+			l.scaler.Update()
+		}
+		l.adam.ClearGrad()
+		if l.ema != nil {
+			l.ema.Update(l.state.Step + 1)
+		}
+	})
+	return loss, rows, norm, err
+}
+
+// random gives the numbers of one purpose, the same whenever the run gets there.
+func (l *learner) random(purpose string, n int) *rand.Rand {
+	var h uint64 = 14695981039346656037 // FNV-1a
+	for _, b := range []byte(purpose) {
+		h = (h ^ uint64(b)) * 1099511628211
+	}
+	return rand.New(rand.NewPCG(uint64(l.Seed), h+uint64(l.number)<<48+uint64(n)))
+}
+
+// pictures draws the pictures of batch i when n of them make a batch.
+func (l *learner) pictures(i, n int) []int {
+	n = min(n, len(l.train))
+	per := len(l.train) / n
+	if e := i / per; e != l.epoch {
+		l.epoch, l.order = e, l.random("order", e).Perm(len(l.train))
+	}
+	at := i % per * n
+	return l.order[at : at+n]
+}
+
+// features gathers the features of pictures, some of them mirrored.
+func (l *learner) features(index []int, r *rand.Rand) *torch.Tensor {
+	from := make([]*Features, len(index))
+	for k, i := range index {
+		from[k] = l.plain
+		if coin := r.Uint64()&1 == 1; coin && l.mirrored != nil && l.train[i].flip {
+			from[k] = l.mirrored
+		}
+	}
+	return gather(index, from, l.device)
+}
+
+// captionStep is one step of cross-entropy over Accumulate batches.
+func (l *learner) captionStep(step int) (float64, int, error) {
+	total, rows := 0.0, 0
+	for a := range l.Accumulate {
+		i := step*l.Accumulate + a
+		index := l.pictures(i, l.BatchSize)
+		r := l.random("batch", i)
+		var captions [][]int32
+		for _, p := range index {
+			captions = append(captions, draw(l.train[p].text, l.Captions, r)...)
+		}
+		var err error
+		torch.Scoped(func() {
+			var b *gpt2.Batch
+			if b, err = gpt2.Pack(captions, l.device); err == nil {
+				total += l.crossEntropy(b, l.features(index, r))
+			}
+		})
+		if err != nil {
+			return 0, 0, err
+		}
+		rows += len(captions)
+	}
+	return total / float64(l.Accumulate), rows, nil
+}
+
+// textStep is one step of cross-entropy on text alone.
+func (l *learner) textStep(step int) (loss float64, rows int, err error) {
+	n := l.BatchSize * l.Captions
+	if e := step / l.perEpoch; e != l.epoch {
+		l.epoch, l.groups = e, l.bucket(n, e)
+	}
+	var lines [][]int32
+	for _, i := range l.groups[step%l.perEpoch] {
+		lines = append(lines, l.text[i])
+	}
+	b, err := gpt2.Pack(lines, l.device)
+	if err != nil {
+		return 0, 0, err
+	}
+	return l.crossEntropy(b, nil), n, nil
+}
+
+// bucket makes batches of n lines of like length, in random order.
+func (l *learner) bucket(n, epoch int) [][]int {
+	r := l.random("bucket", epoch)
+	var out [][]int
+	for chunk := range slices.Chunk(r.Perm(len(l.text)), n*40) {
+		slices.SortStableFunc(chunk, func(a, b int) int { return cmp.Compare(len(l.text[a]), len(l.text[b])) })
+		for len(chunk) >= n {
+			out, chunk = append(out, chunk[:n]), chunk[n:]
+		}
+	}
+	r.Shuffle(len(out), func(i, j int) { out[i], out[j] = out[j], out[i] })
+	return out[:l.perEpoch]
+}
+
+// crossEntropy adds the gradients of a batch, divided by Accumulate, and returns its loss.
+func (l *learner) crossEntropy(b *gpt2.Batch, features *torch.Tensor) float64 {
+	var logits *torch.Tensor
+	torch.Autocast(l.device, l.dtype, func() { logits = l.model.Logits(b, features, true) })
+	loss := b.Loss(logits.To(torch.Float32), l.Smoothing)
+	l.backward(loss.MulScalar(1 / float64(l.Accumulate)))
+	return loss.Float()
+}
+
+func (l *learner) backward(loss *torch.Tensor) {
+	if l.scaler != nil {
+		loss = l.scaler.Scale(loss)
+	}
+	loss.Backward()
+}
+
+// draw takes n captions of a picture: all of them where it has n, else n at random, again and again where there are fewer.
+func draw(text [][]int32, n int, r *rand.Rand) [][]int32 {
+	if len(text) == n {
+		return text
+	}
+	var out [][]int32
+	for len(out) < n {
+		for _, i := range r.Perm(len(text)) {
+			if len(out) < n {
+				out = append(out, text[i])
+			}
+		}
+	}
+	return out
+}

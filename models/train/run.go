@@ -1,0 +1,304 @@
+package train
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"captioner/data/tokenizer"
+	"captioner/models/captioner"
+	"captioner/models/gpt2"
+	"captioner/torch"
+	"captioner/weights"
+)
+
+// Event is a piece of news from a run.
+type Event struct {
+	Phase   string             `json:"phase"` // "encode", "text", "captions", "scst", "final", or "" for a note
+	Step    int                `json:"step"`
+	Steps   int                `json:"steps"`
+	Epoch   float64            `json:"epoch,omitempty"`
+	Loss    float64            `json:"loss,omitempty"` // mean since the last event; the mean reward in "scst"
+	LR      float64            `json:"lr,omitempty"`
+	Norm    float64            `json:"grad_norm,omitempty"`
+	Scores  map[string]float64 `json:"scores,omitempty"`  // of a measurement
+	Samples []Sample           `json:"samples,omitempty"` // a few captions of a measurement
+	Best    bool               `json:"best,omitempty"`    // the measurement is the best so far
+	Note    string             `json:"note,omitempty"`
+	Rows    int                `json:"-"` // captions since the last event
+}
+
+// Sample is a caption that the model gave while it learnt.
+type Sample struct {
+	Path    string `json:"path"`
+	Caption string `json:"caption"`
+}
+
+// trainer is a run in progress.
+type trainer struct {
+	Options
+	dir    string
+	tell   func(Event)
+	cache  string
+	device torch.Device
+	dtype  torch.DType // of autocast; Float32 for none
+
+	tok        *tokenizer.Tokenizer
+	config     captioner.Config
+	card       captioner.Card
+	train, val corpus
+	text       [][]int32
+	encoder    []weights.NamedTensor
+
+	plain, mirrored, valFeatures *Features
+
+	model *captioner.Model
+	state state
+}
+
+// Run trains in the folder dir, which must not hold a run yet, and tells what happens through tell, which is called from one goroutine at a
+// time and should return soon. When ctx ends, Run saves what Resume needs and returns ctx's error. The result is best.safetensors in dir.
+func Run(ctx context.Context, dir string, o Options, tell func(Event)) error {
+	if err := o.Validate(); err != nil {
+		return err
+	}
+	if _, err := os.Stat(filepath.Join(dir, optionsFile)); err == nil {
+		return fmt.Errorf("train in %q: found a run there, want a new folder (or resume that run)", dir)
+	}
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return fmt.Errorf("train: %w", err)
+	}
+	t := &trainer{Options: o, dir: dir, tell: tell}
+	return t.run(ctx, false)
+}
+
+// Resume goes on with the run in dir from its last checkpoint, to the same result that it would have had.
+func Resume(ctx context.Context, dir string, tell func(Event)) error {
+	b, err := os.ReadFile(filepath.Join(dir, optionsFile))
+	if err != nil {
+		return fmt.Errorf("resume %q: %w", dir, err)
+	}
+	var o Options
+	if err := json.Unmarshal(b, &o); err != nil {
+		return fmt.Errorf("resume %q: read %s: %w", dir, optionsFile, err)
+	}
+	if err := o.Validate(); err != nil {
+		return fmt.Errorf("resume %q: %w", dir, err)
+	}
+	t := &trainer{Options: o, dir: dir, tell: tell}
+	return t.run(ctx, true)
+}
+
+func (t *trainer) run(ctx context.Context, resume bool) (err error) {
+	defer t.close()
+	if t.cache, err = CacheDir(t.Cache); err != nil {
+		return err
+	}
+	if err := t.readData(); err != nil {
+		return err
+	}
+	if err := t.describe(); err != nil {
+		return err
+	}
+	if !resume {
+		if err := weights.WriteFile(filepath.Join(t.dir, optionsFile), writer(t.Options.JSON())); err != nil {
+			return err
+		}
+	}
+	if err := t.encodePictures(ctx); err != nil {
+		return err
+	}
+	err = torch.Do(ctx, func() error {
+		if t.Threads > 0 {
+			torch.SetThreads(t.Threads)
+		}
+		return t.learn(ctx, resume)
+	})
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
+}
+
+// learn goes through the phases. It runs on the torch thread.
+func (t *trainer) learn(ctx context.Context, resume bool) (err error) {
+	if t.device, err = torch.ParseDevice(t.Device); err != nil {
+		return err
+	}
+	if err := t.begin(); err != nil {
+		return err
+	}
+	if resume {
+		err := t.loadState()
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	for _, p := range t.phases()[t.state.Phase:] {
+		if err := t.runPhase(ctx, p); err != nil {
+			return err
+		}
+	}
+	return t.finish(ctx)
+}
+
+// begin makes the model: new weights from the seed, or those of Init.
+func (t *trainer) begin() (err error) {
+	torch.Seed(t.Seed)
+	t.dtype = map[string]torch.DType{"fp32": torch.Float32, "bf16": torch.BFloat16, "fp16": torch.Float16}[t.Precision]
+	if t.Init != "" {
+		f, err := captioner.OpenFile(t.Init)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		t.model, err = f.LoadModel(t.device, true)
+		return err
+	}
+	if t.model, err = captioner.NewModel(t.config); err != nil {
+		return err
+	}
+	t.model.Init()
+	return nil
+}
+
+// describe settles the words and the shape of the captioner.
+func (t *trainer) describe() error {
+	if t.Init != "" {
+		return t.describeInit()
+	}
+	eye, err := captioner.ReadPretrained(t.EncoderName, t.Encoder)
+	if err != nil {
+		return err
+	}
+	t.encoder = eye.Tensors
+	if t.tok, err = vocabulary(t.train, t.MinCount); err != nil {
+		return err
+	}
+	net := gpt2.Config{VocabSize: int64(t.tok.VocabSize()), Positions: t.Positions + 1, Width: t.Width, Layers: t.Layers, Heads: t.Heads,
+		Activation: "gelu_new", Epsilon: 1e-5, ResidualDrop: t.Dropout, EmbeddingDrop: t.InputDropout, InitRange: .02, CrossAttention: true}
+	e := eye.Eye.EfficientNet
+	t.config = captioner.Config{
+		Name: t.Name, Encoder: eye.Eye, Decoder: net,
+		Memory: captioner.Memory{Kind: captioner.Grid, In: e.GridChannels(), Side: e.GridSide(int64(eye.Eye.Preprocess.Size)),
+			Dropout: t.InputDropout},
+		Decoding: captioner.Decoding{Beam: t.Beam, LengthPenalty: t.Penalty, MaxLen: int(t.Positions), NoRepeatNGram: 3},
+	}
+	t.card.Encoder = fmt.Sprintf("%s, SHA-256 %s", t.EncoderName, eye.Eye.SHA256)
+	return t.prepareText()
+}
+
+// describeInit takes words, shape and encoder from a model file.
+func (t *trainer) describeInit() error {
+	f, err := captioner.OpenFile(t.Init)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	t.tok, t.config, t.card = f.Tokenizer, f.Config, f.Card
+	tensors, err := f.EncoderTensors()
+	if err != nil {
+		return err
+	}
+	for _, n := range tensors { // copied: the map goes away
+		n.Data = append([]byte(nil), n.Data...)
+		t.encoder = append(t.encoder, n)
+	}
+	t.config.Name = t.Name
+	t.config.Decoder.ResidualDrop, t.config.Decoder.EmbeddingDrop, t.config.Memory.Dropout = t.Dropout, t.InputDropout, t.InputDropout
+	return t.prepareText()
+}
+
+// prepareText turns captions into tokens and fills in the card.
+func (t *trainer) prepareText() error {
+	positions := int(t.config.Decoder.Positions) - 1
+	t.train.encode(t.tok, positions)
+	t.val.encode(t.tok, positions)
+	if t.TextEpochs > 0 {
+		if err := t.readText(positions); err != nil {
+			return err
+		}
+	}
+	t.card.Name, t.card.Licence, t.card.Command, t.card.Seed = t.Name, t.Licence, t.Command, t.Seed
+	t.card.Options = t.Options.JSON()
+	t.card.Tokeniser = "Stanford PTB as in coco-caption"
+	t.card.Data = fmt.Sprintf("%d pictures with %d captions", len(t.train), t.train.captions())
+	t.card.Split = fmt.Sprintf("%d pictures apart from training", len(t.val))
+	t.card.Versions = map[string]string{"libtorch": torch.Version()}
+	return nil
+}
+
+func (c corpus) captions() (n int) {
+	for _, e := range c {
+		n += len(e.Captions)
+	}
+	return n
+}
+
+func (t *trainer) encodePictures(ctx context.Context) error {
+	src, err := weights.NewMemory(t.encoder, nil)
+	if err != nil {
+		return err
+	}
+	var e *captioner.Encoder
+	err = torch.Do(ctx, func() (err error) {
+		dev, err := torch.ParseDevice(t.Device)
+		if err != nil {
+			return err
+		}
+		if t.Threads > 0 {
+			torch.SetThreads(t.Threads)
+		}
+		e, err = captioner.LoadEncoder(t.config.Encoder, src, dev, torch.Float32)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	defer torch.Do(context.Background(), func() error { e.Free(); return nil })
+	all := len(t.train) + len(t.val)
+	if t.Flip {
+		all += len(t.train)
+	}
+	before := 0
+	get := func(c corpus, mirrored bool) (*Features, error) {
+		paths := make([]string, len(c))
+		for i, x := range c {
+			paths[i] = x.Path
+		}
+		f, err := Encode(ctx, e, t.config.Encoder, t.cache, paths, mirrored, func(n int) {
+			t.tell(Event{Phase: "encode", Step: before + n, Steps: all})
+		})
+		before += len(c)
+		return f, err
+	}
+	if t.plain, err = get(t.train, false); err != nil {
+		return err
+	}
+	if t.Flip {
+		if t.mirrored, err = get(t.train, true); err != nil {
+			return err
+		}
+	}
+	t.valFeatures, err = get(t.val, false)
+	return err
+}
+
+// close releases everything.
+func (t *trainer) close() {
+	torch.Do(context.Background(), func() error {
+		if t.model != nil {
+			t.model.Free()
+		}
+		return nil
+	})
+	for _, f := range []*Features{t.plain, t.mirrored, t.valFeatures} {
+		if f != nil {
+			f.Close()
+		}
+	}
+}

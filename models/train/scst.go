@@ -1,0 +1,78 @@
+package train
+
+import (
+	"captioner/models/captioner"
+	"captioner/models/decode"
+	"captioner/models/gpt2"
+	"captioner/torch"
+)
+
+// scstStep is one step of self-critical training: captions are drawn for each picture, and those that score better than the mean of the
+// picture's other draws become more likely. The returned number is the mean reward.
+//
+// Draws and gradient use the same temperature: label smoothing leaves probability on words that no caption has, and at temperature 1 they
+// would be drawn.
+func (l *learner) scstStep(step int) (reward float64, rows int, err error) {
+	index := l.pictures(step, l.SCSTBatch)
+	features := l.features(index, l.random("scst", step))
+	drawn, err := l.drawCaptions(index, features, step)
+	if err != nil {
+		return 0, 0, err
+	}
+	n := l.SCSTSamples
+	var texts [][]int32
+	var advantage []float32
+	for i, captions := range drawn {
+		rewards := make([]float64, n)
+		sum := 0.0
+		for k, c := range captions {
+			rewards[k] = l.reward.score(index[i], l.tok.Decode(c.Tokens), c.Finished)
+			sum += rewards[k]
+		}
+		reward += sum
+		for k, c := range captions {
+			row := append([]int32{l.tok.BOS()}, c.Tokens...)
+			if c.Finished {
+				row = append(row, l.tok.EOS())
+			}
+			if len(row) < 2 {
+				row = append(row, l.tok.EOS())
+			}
+			texts = append(texts, row)
+			a := float32(rewards[k] - (sum-rewards[k])/float64(n-1))
+			for range len(row) - 1 {
+				advantage = append(advantage, a)
+			}
+		}
+	}
+	b, err := gpt2.Pack(texts, l.device)
+	if err != nil {
+		return 0, 0, err
+	}
+	var logits *torch.Tensor
+	torch.Autocast(l.device, l.dtype, func() { logits = l.model.Logits(b, features, false) })
+	nll := torch.CrossEntropy(logits.To(torch.Float32).MulScalar(1/l.SCSTTemperature), b.Targets, torch.Each, gpt2.Ignore, 0) // [N]
+	l.backward(nll.Mul(torch.FromSlice(advantage).ToDevice(l.device)).Mean())
+	return reward / float64(len(texts)), len(texts), nil
+}
+
+// drawCaptions draws SCSTSamples captions of each picture from the model as it is.
+func (l *learner) drawCaptions(index []int, features *torch.Tensor, step int) ([][]decode.Hypothesis, error) {
+	d := l.model.Decoder.Decoder(l.sampleType())
+	defer d.Free()
+	o := l.decoding(1)
+	o.Sample, o.Captions, o.Temperature, o.TopK, o.NoRepeatNGram = true, l.SCSTSamples, l.SCSTTemperature, min(decode.MaxTopK, l.tok.VocabSize()), 0
+	o.Seed = uint64(l.Seed)<<20 + uint64(step)
+	for _, i := range index {
+		o.IDs = append(o.IDs, uint64(i))
+	}
+	return captioner.Decode(l.model, d, features, len(index), o)
+}
+
+// sampleType is what captions are drawn in: bfloat16 where training uses it.
+func (l *learner) sampleType() torch.DType {
+	if l.dtype == torch.BFloat16 && !l.device.IsCUDA() {
+		return torch.BFloat16
+	}
+	return torch.Float32
+}

@@ -1,0 +1,155 @@
+package train
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"captioner/torch"
+	"captioner/torch/nn"
+	"captioner/weights"
+	"captioner/weights/safetensors"
+)
+
+// The files of a run folder.
+const (
+	optionsFile = "options.json"
+	stateFile   = "state.safetensors"
+	bestFile    = "best.safetensors"
+	metricsFile = "metrics.jsonl"
+)
+
+// state is where a run stands. Together with weights, optimizer, average and random state it is all that resuming needs.
+type state struct {
+	Phase   int     `json:"phase"`
+	Step    int     `json:"step"`
+	Best    float64 `json:"best"` // of the monitored value, higher is better
+	Any     bool    `json:"any"`  // there was a measurement
+	Worse   int     `json:"worse"`
+	Metrics int64   `json:"metrics"` // bytes of metrics.jsonl that belong to this state
+}
+
+// metaState is the metadata key of the state in a state file; metaInside says whether it was saved inside a phase.
+const (
+	metaState  = "captioner.train.state"
+	metaInside = "captioner.train.inside"
+)
+
+func writer(b []byte) func(io.Writer) error {
+	return func(w io.Writer) error { _, err := w.Write(b); return err }
+}
+
+// save writes the checkpoint in the middle of a phase.
+func (l *learner) save() error {
+	tensors := append(nn.Save(l.model, "model"), l.adam.Save("adam.")...)
+	if l.ema != nil {
+		tensors = append(tensors, l.ema.Save("ema.")...)
+	}
+	if l.scaler != nil {
+		tensors = append(tensors, l.scaler.Save("scaler.")...)
+	}
+	return l.writeState(tensors, true)
+}
+
+// saveBetween writes the checkpoint between two phases.
+func (t *trainer) saveBetween() error { return t.writeState(nn.Save(t.model, "model"), false) }
+
+func (t *trainer) writeState(tensors []weights.NamedTensor, inside bool) error {
+	random := torch.RandomState()
+	tensors = append(tensors, weights.NamedTensor{Name: "random", DType: weights.U8, Shape: []int64{int64(len(random))}, Data: random})
+	b, err := json.Marshal(t.state)
+	if err != nil {
+		return err
+	}
+	meta := map[string]string{metaState: string(b)}
+	if inside {
+		meta[metaInside] = "true"
+	}
+	if err := safetensors.WriteFile(filepath.Join(t.dir, stateFile), tensors, meta); err != nil {
+		return fmt.Errorf("save checkpoint: %w", err)
+	}
+	return nil
+}
+
+// loadState puts model, random numbers and position back to the last checkpoint; the rest follows in restore.
+func (t *trainer) loadState() error {
+	f, err := safetensors.Open(filepath.Join(t.dir, stateFile))
+	if err != nil {
+		return fmt.Errorf("resume: %w", err)
+	}
+	defer f.Close()
+	if err := json.Unmarshal([]byte(f.Metadata()[metaState]), &t.state); err != nil {
+		return fmt.Errorf("resume %q: read %s: %w", t.dir, metaState, err)
+	}
+	ignore := func(string) bool { return true }
+	if err := nn.Load(t.model, f, nn.LoadOptions{Prefix: "model.", Device: t.device, Own: true, Ignore: ignore}); err != nil {
+		return fmt.Errorf("resume %q: %w", t.dir, err)
+	}
+	random, err := f.Tensor("random")
+	if err != nil {
+		return fmt.Errorf("resume %q: %w", t.dir, err)
+	}
+	torch.SetRandomState(random.Data)
+	return t.cutMetrics()
+}
+
+// cutMetrics drops the lines that were written after the checkpoint.
+func (t *trainer) cutMetrics() error {
+	err := os.Truncate(filepath.Join(t.dir, metricsFile), t.state.Metrics)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("resume: %w", err)
+	}
+	return nil
+}
+
+// restore puts the optimizer and its company back, where the phase was already under way.
+func (l *learner) restore() error {
+	if l.state.Step == 0 {
+		return nil
+	}
+	f, err := safetensors.Open(filepath.Join(l.dir, stateFile))
+	if err != nil {
+		return fmt.Errorf("resume: %w", err)
+	}
+	defer f.Close()
+	if f.Metadata()[metaInside] == "" {
+		return nil
+	}
+	if err := l.adam.Load(f, "adam."); err != nil {
+		return fmt.Errorf("resume %q: %w", l.dir, err)
+	}
+	if l.ema != nil {
+		if err := l.ema.Load(f, "ema."); err != nil {
+			return fmt.Errorf("resume %q: %w", l.dir, err)
+		}
+	}
+	if l.scaler != nil {
+		if err := l.scaler.Load(f, "scaler."); err != nil {
+			return fmt.Errorf("resume %q: %w", l.dir, err)
+		}
+	}
+	return nil
+}
+
+// log appends an event to metrics.jsonl and tells it.
+func (t *trainer) log(e Event) error {
+	t.tell(e)
+	b, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(filepath.Join(t.dir, metricsFile), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o666)
+	if err != nil {
+		return fmt.Errorf("log metrics: %w", err)
+	}
+	n, err := f.Write(append(b, '\n'))
+	t.state.Metrics += int64(n)
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
