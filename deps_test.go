@@ -36,7 +36,7 @@ weights/pickle      < weights               |                               # a 
 weights/store       < weights               | golang.org/x/sync             # files by checksum
 
 data/image/jpeg     <                       | C                             # the one room with libjpeg-turbo; pure Go without cgo
-data/image/resample <                       |                               # Pillow's resize, byte for byte
+data/image/resample <                       | C                             # Pillow's resize, byte for byte; its loops in C where there is cgo
 data/image          < data/image/jpeg data/image/resample | golang.org/x/image # files to pixels
 data/tokenizer      <                       | github.com/sugarme/tokenizer  # text to ids
 data/metrics        <                       |                               # text to scores
