@@ -87,10 +87,13 @@ func explain(format string, err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return refuse(format, ErrTruncated, "data ends before the picture does")
 	}
+	// The readers of other modules tell some things only in words.
 	reason, text := ErrCorrupt, err.Error()
-	// The readers of other modules tell what they lack only in words.
-	if strings.Contains(text, "unsupported") || strings.Contains(text, "not implemented") {
+	switch {
+	case strings.Contains(text, "unsupported") || strings.Contains(text, "not implemented"):
 		reason = ErrUnsupported
+	case strings.HasSuffix(text, "EOF") || strings.Contains(text, "not enough image data"):
+		reason = ErrTruncated
 	}
 	for _, p := range []string{"png: ", "gif: ", "bmp: ", "webp: ", "tiff: ", "invalid JPEG format: ", "unsupported JPEG feature: "} {
 		text = strings.TrimPrefix(text, p)

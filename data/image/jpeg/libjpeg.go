@@ -32,7 +32,7 @@ func Config(b []byte) (w, h, components int, err error) {
 		return 0, 0, 0, ErrTruncated
 	}
 	var r C.result
-	C.captioner_jpeg_header(&r, bytes(b), C.size_t(len(b)))
+	C.captioner_jpeg_header(&r, addr(b), C.size_t(len(b)))
 	if err := failure(&r, false); err != nil {
 		return 0, 0, 0, err
 	}
@@ -56,7 +56,7 @@ func Decode(dst, b []byte, allowTruncated bool) error {
 		out = make([]byte, 4*w*h)
 	}
 	var r C.result
-	C.captioner_jpeg_decode(&r, bytes(b), C.size_t(len(b)), bytes(out), C.int(w), C.int(h), flag(allowTruncated), maxScans)
+	C.captioner_jpeg_decode(&r, addr(b), C.size_t(len(b)), addr(out), C.int(w), C.int(h), flag(allowTruncated), maxScans)
 	if err := failure(&r, allowTruncated); err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func Decode(dst, b []byte, allowTruncated bool) error {
 	return nil
 }
 
-func bytes(b []byte) *C.uchar { return (*C.uchar)(unsafe.Pointer(unsafe.SliceData(b))) }
+func addr(b []byte) *C.uchar { return (*C.uchar)(unsafe.Pointer(unsafe.SliceData(b))) }
 
 func flag(b bool) C.int {
 	if b {

@@ -10,6 +10,7 @@ import (
 	"image/color"
 	"image/jpeg"
 	"io"
+	"strings"
 )
 
 // Exact reports that the pixels are those of libjpeg and so of Pillow.
@@ -88,7 +89,8 @@ func row(dst []byte, m image.Image, y int) {
 }
 
 func plain(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+	// The standard library has no value for data that ends within a code.
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || strings.Contains(err.Error(), "short Huffman data") {
 		return ErrTruncated
 	}
 	return err

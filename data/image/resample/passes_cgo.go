@@ -23,12 +23,12 @@ func choose() implementation {
 func avx2Rows(dst, src []byte, srcLen int, a *axis) {
 	outW := len(a.first)
 	rows := len(dst) / (3 * outW)
-	C.captioner_rows(bytes(dst), bytes(src), C.int(rows), C.ptrdiff_t(srcLen), C.int(outW),
+	C.captioner_rows(addr(dst), addr(src), C.int(rows), C.ptrdiff_t(srcLen), C.int(outW),
 		ints(a.first), ints(a.weight), ints(padded(a)), C.int(a.stride))
 }
 
 func avx2Columns(dst, src []byte, rowLen int, a *axis) {
-	C.captioner_columns(bytes(dst), bytes(src), C.int(len(a.first)), C.ptrdiff_t(rowLen),
+	C.captioner_columns(addr(dst), addr(src), C.int(len(a.first)), C.ptrdiff_t(rowLen),
 		ints(a.first), ints(a.count), ints(a.weight), C.int(a.stride))
 }
 
@@ -42,6 +42,6 @@ func padded(a *axis) []int32 {
 	return groups
 }
 
-func bytes(b []byte) *C.uchar { return (*C.uchar)(unsafe.Pointer(unsafe.SliceData(b))) }
+func addr(b []byte) *C.uchar { return (*C.uchar)(unsafe.Pointer(unsafe.SliceData(b))) }
 
 func ints(v []int32) *C.int { return (*C.int)(unsafe.Pointer(unsafe.SliceData(v))) }

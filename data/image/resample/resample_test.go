@@ -1,0 +1,150 @@
+package resample
+
+import (
+	"bytes"
+	"math"
+	"math/rand/v2"
+	"sync"
+	"testing"
+)
+
+// naive is the plain definition: every output value by itself, in big steps.
+func naive(src []byte, w, h, outW, outH int, rowsFirst bool) []byte {
+	sum := func(a axis, i int, at func(int) byte) byte {
+		s := int64(half)
+		for j := range int(a.count[i]) {
+			s += int64(a.weight[i*a.stride+j]) * int64(at(int(a.first[i])+j))
+		}
+		return byte(max(0, min(s>>precision, 255)))
+	}
+	ax, ay := newAxis(w, outW, 0, outW), newAxis(h, outH, 0, outH)
+	rows := func(src []byte, h int) []byte {
+		out := make([]byte, 3*outW*h)
+		for i := range out {
+			x, y, c := i/3%outW, i/3/outW, i%3
+			out[i] = sum(ax, x, func(j int) byte { return src[3*(y*w+j)+c] })
+		}
+		return out
+	}
+	columns := func(src []byte, w int) []byte {
+		out := make([]byte, 3*w*outH)
+		for i := range out {
+			x, y := i%(3*w), i/(3*w)
+			out[i] = sum(ay, y, func(j int) byte { return src[3*w*j+x] })
+		}
+		return out
+	}
+	if !rowsFirst && h > outH && h-outH > 2*(w-outW) {
+		return rows(columns(src, w), outH)
+	}
+	return columns(rows(src, h), outW)
+}
+
+func cut(src []byte, w int, r Rect) []byte {
+	var out []byte
+	for y := r.Y0; y < r.Y1; y++ {
+		out = append(out, src[3*(y*w+r.X0):3*(y*w+r.X1)]...)
+	}
+	return out
+}
+
+// picture returns 3*w*h random bytes; hard ones are 0 or 255 only, so that
+// sums overshoot at both ends.
+func picture(rng *rand.Rand, w, h int, hard bool) []byte {
+	b := make([]byte, 3*w*h)
+	for i := range b {
+		b[i] = byte(rng.UintN(256))
+		if hard {
+			b[i] = byte(int8(b[i]) >> 7)
+		}
+	}
+	return b
+}
+
+// compare holds both implementations to the naive one, for the whole picture
+// and for the part r of it.
+func compare(t *testing.T, src []byte, w, h, outW, outH int, r Rect, rowsFirst bool) {
+	t.Helper()
+	want := naive(src, w, h, outW, outH, rowsFirst)
+	for name, p := range map[string]implementation{"pure": pure, "chosen": passes} {
+		if got := bicubic(src, w, h, outW, outH, Rect{0, 0, outW, outH}, rowsFirst, p); !bytes.Equal(got, want) {
+			t.Errorf("%s: %dx%d to %dx%d, rows first %t: got other bytes than the definition", name, w, h, outW, outH, rowsFirst)
+		}
+		if got := bicubic(src, w, h, outW, outH, r, rowsFirst, p); !bytes.Equal(got, cut(want, outW, r)) {
+			t.Errorf("%s: %dx%d to %dx%d, part %v, rows first %t: got other bytes than the definition", name, w, h, outW, outH, r, rowsFirst)
+		}
+	}
+}
+
+func TestPassesEqualDefinition(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	sizes := [][4]int{
+		{1, 1, 1, 1}, {1, 1, 5, 7}, {5, 5, 5, 5}, {5, 9, 5, 3}, {9, 5, 3, 5}, {1, 200, 1, 3}, {200, 1, 3, 1},
+		{1000, 2, 3, 2}, {2, 1000, 2, 3}, {2, 1000, 3, 3}, {640, 427, 224, 149}, {31, 64, 32, 32},
+	}
+	for range 200 {
+		sizes = append(sizes, [4]int{1 + rng.IntN(60), 1 + rng.IntN(60), 1 + rng.IntN(60), 1 + rng.IntN(60)})
+	}
+	for i, s := range sizes {
+		x, y := rng.IntN(s[2]), rng.IntN(s[3])
+		r := Rect{x, y, x + 1 + rng.IntN(s[2]-x), y + 1 + rng.IntN(s[3]-y)}
+		compare(t, picture(rng, s[0], s[1], i%2 == 0), s[0], s[1], s[2], s[3], r, i%3 == 0)
+	}
+}
+
+func TestConcurrentUse(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	src := picture(rng, 50, 70, false)
+	r := Rect{1, 2, 20, 30}
+	want := Bicubic(src, 50, 70, 21, 31, r, false)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 50 {
+				if got := Bicubic(src, 50, 70, 21, 31, r, false); !bytes.Equal(got, want) {
+					t.Error("got other bytes than alone")
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// TestWeights checks what every set of weights must have: they sum to one, and
+// they stay within the input.
+func TestWeights(t *testing.T) {
+	for _, c := range [][2]int{{1, 1}, {1, 9}, {9, 1}, {640, 224}, {224, 640}, {7, 6}, {65000, 3}} {
+		a := newAxis(c[0], c[1], 0, c[1])
+		for i := range c[1] {
+			sum := 0
+			for _, w := range a.weight[i*a.stride : (i+1)*a.stride] {
+				sum += int(w)
+			}
+			if off := math.Abs(float64(sum) - 1<<precision); off > float64(a.count[i]) {
+				t.Errorf("%v: output %d: weights sum to %d, want %d", c, i, sum, 1<<precision)
+			}
+			if a.first[i] < 0 || int(a.first[i]+a.count[i]) > c[0] || int(a.count[i]) > a.stride {
+				t.Errorf("%v: output %d: takes %d inputs from %d on, of %d", c, i, a.count[i], a.first[i], c[0])
+			}
+		}
+	}
+}
+
+func FuzzPasses(f *testing.F) {
+	f.Add(uint8(5), uint8(4), uint8(3), uint8(2), uint8(0), uint8(0), uint8(2), uint8(1), false, []byte{0, 255, 9})
+	f.Add(uint8(40), uint8(90), uint8(20), uint8(5), uint8(3), uint8(1), uint8(9), uint8(9), true, []byte{255, 0, 255, 1})
+	f.Fuzz(func(t *testing.T, w, h, outW, outH, x, y, cw, ch uint8, rowsFirst bool, seed []byte) {
+		if w == 0 || h == 0 || outW == 0 || outH == 0 || len(seed) == 0 {
+			return
+		}
+		src := make([]byte, 3*int(w)*int(h))
+		for i := range src {
+			src[i] = seed[i%len(seed)] ^ byte(i/len(seed))
+		}
+		r := Rect{X0: int(x % outW), Y0: int(y % outH)}
+		r.X1 = r.X0 + 1 + int(cw)%(int(outW)-r.X0)
+		r.Y1 = r.Y0 + 1 + int(ch)%(int(outH)-r.Y0)
+		compare(t, src, int(w), int(h), int(outW), int(outH), r, rowsFirst)
+	})
+}
