@@ -1,0 +1,320 @@
+package metrics
+
+import (
+	"archive/zip"
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// The files that pycocoevalcap ships in its folder meteor.
+const (
+	meteorJar         = "meteor-1.5.jar"
+	meteorParaphrases = "data/paraphrase-en.gz"
+)
+
+// Whether a word before a full stop is an abbreviation.
+const (
+	prefixNever = iota
+	prefixAlways
+	prefixNumber // only before a number
+)
+
+// maxMeteorPart bounds each uncompressed part of the jar; the largest has 3.7 MB.
+const maxMeteorPart = 64 << 20
+
+// OpenMETEOR reads METEOR's English data from a folder that holds meteor-1.5.jar and data/paraphrase-en.gz, as the folder
+// meteor of the Python package pycocoevalcap does. It takes seconds and about 200 MB of memory; the result is safe
+// for concurrent use and can score any number of corpora.
+func OpenMETEOR(dir string) (*METEOR, error) {
+	m := &METEOR{function: map[string]bool{}, prefixes: map[string]int{}, bases: map[string][]string{}, synsets: map[string][]int32{}}
+	// The small files are read while the large one is unpacked.
+	done := make(chan error, 1)
+	go func() { done <- m.readJar(filepath.Join(dir, meteorJar)) }()
+	path := filepath.Join(dir, filepath.FromSlash(meteorParaphrases))
+	f, err := os.Open(path)
+	if err == nil {
+		defer f.Close()
+		if m.para, err = readParaphrases(f); err != nil {
+			err = fmt.Errorf("read METEOR paraphrases %q: %w", path, err)
+		}
+	} else {
+		err = fmt.Errorf("read METEOR paraphrases: %w", err)
+	}
+	if err := errors.Join(<-done, err); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+func (m *METEOR) readJar(path string) error {
+	z, err := zip.OpenReader(path)
+	if err != nil {
+		return fmt.Errorf("read METEOR jar: %w", err)
+	}
+	defer z.Close()
+	for _, part := range []struct {
+		name string
+		read func(*bufio.Scanner) error
+	}{
+		{"function/english.words", m.readFunctionWords},
+		{"nonbreaking/english.prefixes", m.readPrefixes},
+		{"synonym/english.exceptions", m.readExceptions},
+		{"synonym/english.synsets", m.readSynsets},
+	} {
+		f, err := z.Open(part.name)
+		if err != nil {
+			return fmt.Errorf("read METEOR jar %q: %w", path, err)
+		}
+		sc := bufio.NewScanner(io.LimitReader(f, maxMeteorPart))
+		sc.Buffer(nil, 1<<20)
+		err = part.read(sc)
+		if err == nil {
+			err = sc.Err()
+		}
+		f.Close()
+		if err != nil {
+			return fmt.Errorf("read METEOR jar %q: %s: %w", path, part.name, err)
+		}
+	}
+	return nil
+}
+
+func (m *METEOR) readFunctionWords(sc *bufio.Scanner) error {
+	for sc.Scan() {
+		m.function[sc.Text()] = true
+	}
+	return nil
+}
+
+func (m *METEOR) readPrefixes(sc *bufio.Scanner) error {
+	for sc.Scan() {
+		f := strings.Fields(sc.Text())
+		if len(f) == 0 || strings.HasPrefix(f[0], "#") {
+			continue
+		}
+		m.prefixes[f[0]] = prefixAlways
+		if len(f) > 1 && f[1] == "#NUMERIC_ONLY#" {
+			m.prefixes[f[0]] = prefixNumber
+		}
+	}
+	return nil
+}
+
+// readExceptions reads pairs of lines: a base form, its irregular forms.
+func (m *METEOR) readExceptions(sc *bufio.Scanner) error {
+	for sc.Scan() {
+		base := sc.Text()
+		if !sc.Scan() {
+			return fmt.Errorf("word %q: no line of forms after it", base)
+		}
+		for _, form := range strings.Fields(sc.Text()) {
+			m.bases[form] = append(m.bases[form], base)
+		}
+	}
+	return nil
+}
+
+// readSynsets reads pairs of lines: a word, the numbers of its sets of synonyms.
+func (m *METEOR) readSynsets(sc *bufio.Scanner) error {
+	for sc.Scan() {
+		word := sc.Text()
+		if !sc.Scan() {
+			return fmt.Errorf("word %q: no line of sets after it", word)
+		}
+		var ids []int32
+		for _, f := range strings.Fields(sc.Text()) {
+			id, err := strconv.ParseInt(f, 10, 32)
+			if err != nil {
+				return fmt.Errorf("word %q: set %q is no number", word, f)
+			}
+			ids = append(ids, int32(id))
+		}
+		slices.Sort(ids)
+		m.synsets[word] = ids
+	}
+	return nil
+}
+
+// synsetsOf returns the sets of a word and of its base forms, sorted.
+func (m *METEOR) synsetsOf(word string) []int32 {
+	ids := slices.Clone(m.synsets[word])
+	if bases := m.bases[word]; bases != nil {
+		for _, b := range bases {
+			ids = append(ids, m.synsets[b]...)
+		}
+	} else {
+		ids = append(ids, m.synsets[m.base(word)]...)
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+// wordNetEndings are WordNet's endings of nouns, verbs and adjectives with those of their base forms.
+var wordNetEndings = []change{{"s", ""}, {"ses", "s"}, {"xes", "x"}, {"zes", "z"}, {"ches", "ch"}, {"shes", "sh"}, {"men", "man"},
+	{"ies", "y"}, {"s", ""}, {"ies", "y"}, {"es", "e"}, {"es", ""}, {"ed", "e"}, {"ed", ""}, {"ing", "e"}, {"ing", ""},
+	{"er", ""}, {"est", ""}, {"er", "e"}, {"est", "e"}}
+
+// base returns the base form of a regular word as WordNet finds it, or "".
+func (m *METEOR) base(word string) string {
+	if strings.HasSuffix(word, "ss") || len(utf16Of(word)) <= 2 {
+		return word
+	}
+	for _, c := range wordNetEndings {
+		if before, ok := strings.CutSuffix(word, c.suffix); ok {
+			if _, known := m.synsets[before+c.by]; known {
+				return before + c.by
+			}
+		}
+	}
+	return ""
+}
+
+func utf16Of(s string) []uint16 { return appendUTF16(nil, s) }
+
+// paraphrases are pairs of phrases. Phrases are nodes of one tree of words.
+type paraphrases struct {
+	words map[string]int32
+	tree  *ngramTable
+	// others[from[p]:from[p+1]] are the nodes of the phrases that phrase p can be said as, in the order of the file.
+	from   []int32
+	others []int32
+}
+
+// readParaphrases reads triples of lines: a probability, which METEOR does not use, a phrase, and another way to say it.
+func readParaphrases(r io.Reader) (*paraphrases, error) {
+	z, err := gzip.NewReader(bufio.NewReaderSize(r, 1<<20))
+	if err != nil {
+		return nil, err
+	}
+	p := &paraphrases{words: make(map[string]int32, 1<<17), tree: newNgramTable()}
+	var left, right []int32
+	line, empty := 0, 0
+	err = eachLine(z, func(s []byte) {
+		switch line++; line % 3 {
+		case 2:
+			left = append(left, p.phrase(s))
+		case 0:
+			right = append(right, p.phrase(s))
+			if left[len(left)-1] < 0 || right[len(right)-1] < 0 {
+				empty++
+			}
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	if line%3 != 0 {
+		return nil, fmt.Errorf("%d lines, want a multiple of 3", line)
+	}
+	if empty > 0 {
+		return nil, fmt.Errorf("%d pairs with an empty phrase", empty)
+	}
+	p.from = make([]int32, len(p.tree.order)+1)
+	for _, l := range left {
+		p.from[l+1]++
+	}
+	for i := 1; i < len(p.from); i++ {
+		p.from[i] += p.from[i-1]
+	}
+	p.others = make([]int32, len(left))
+	at := slices.Clone(p.from)
+	for i, l := range left {
+		p.others[at[l]] = right[i]
+		at[l]++
+	}
+	return p, nil
+}
+
+// phrase returns the node of a line of words.
+func (p *paraphrases) phrase(s []byte) int32 {
+	node := int32(-1)
+	for len(s) > 0 {
+		n := 0
+		for n < len(s) && !javaBlank(rune(s[n])) {
+			n++
+		}
+		w := s[:n]
+		s = s[min(n+1, len(s)):]
+		if n == 0 {
+			continue
+		}
+		id, ok := p.words[string(w)]
+		if !ok {
+			id = int32(len(p.words))
+			p.words[string(w)] = id
+		}
+		node = p.tree.number(node, id, 0)
+	}
+	return node
+}
+
+// eachLine unpacks on one goroutine and calls do for each line on another.
+func eachLine(r io.Reader, do func([]byte)) error {
+	const size, buffers = 1 << 20, 4
+	type block struct {
+		b   []byte
+		err error
+	}
+	full, free := make(chan block, buffers), make(chan []byte, buffers)
+	for range buffers {
+		free <- make([]byte, size)
+	}
+	go func() {
+		for b := range free {
+			n := 0
+			var err error
+			for n < size && err == nil {
+				var k int
+				k, err = r.Read(b[n:size])
+				n += k
+			}
+			full <- block{b[:n], err}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	defer close(free)
+	var rest []byte
+	for {
+		k := <-full
+		s := k.b
+		for {
+			i := bytes.IndexByte(s, '\n')
+			if i < 0 {
+				break
+			}
+			if len(rest) > 0 {
+				rest = append(rest, s[:i]...)
+				do(rest)
+				rest = rest[:0]
+			} else {
+				do(s[:i])
+			}
+			s = s[i+1:]
+		}
+		rest = append(rest, s...)
+		if len(rest) > size {
+			return fmt.Errorf("a line of more than %d bytes", size)
+		}
+		switch {
+		case k.err == io.EOF:
+			if len(rest) > 0 {
+				do(rest)
+			}
+			return nil
+		case k.err != nil:
+			return k.err
+		}
+		free <- k.b[:size]
+	}
+}
