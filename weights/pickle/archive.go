@@ -69,12 +69,8 @@ func (a *archive) entry(name string) ([]byte, error) {
 	return a.in[offset:end:end], nil
 }
 
-// loadArchive reads the object graph of a zip file. It returns the size of its pickle.
-func loadArchive(b []byte) (root any, size int, err error) {
-	a, err := openArchive(b)
-	if err != nil {
-		return nil, 0, err
-	}
+// loadArchive reads the object graph of a zip file. It also returns the size of its pickle.
+func loadArchive(a *archive) (root any, size int, err error) {
 	if _, ok := a.files["byteorder"]; ok {
 		order, err := a.entry("byteorder")
 		if err != nil {

@@ -3,6 +3,7 @@ package pickle
 import (
 	"fmt"
 	"math/big"
+	"slices"
 	"strconv"
 )
 
@@ -15,12 +16,13 @@ type flattener struct {
 	names   []string
 	tensors map[string]*Tensor
 	onPath  map[any]bool // containers that are being walked, for graphs that contain themselves
+	script  *script      // nil if the file is no TorchScript archive
 	budget  int          // bytes of names and numbers of visits that are left: shared containers multiply
 }
 
 // flatten lists the tensors below root. size is that of the pickle: the work is bounded by it.
-func flatten(root any, size int) (*flattener, error) {
-	f := &flattener{tensors: map[string]*Tensor{}, onPath: map[any]bool{}, budget: 1<<20 + 64*size}
+func flatten(root any, size int, code *script) (*flattener, error) {
+	f := &flattener{script: code, tensors: map[string]*Tensor{}, onPath: map[any]bool{}, budget: 1<<20 + 64*size}
 	name := ""
 	if _, ok := root.(*Tensor); ok {
 		name = "tensor" // a file with nothing else
@@ -136,6 +138,11 @@ func (f *flattener) walkRecord(r *Record, name string, depth int) error {
 	if isModule(r) {
 		return f.walkModule(r, name, depth)
 	}
+	if isScript(r) {
+		if tensors, ok := f.script.tensors(Global{r.Module, r.Name}); ok {
+			return f.walkScript(r, tensors, name, depth)
+		}
+	}
 	state := r.State
 	if pair, ok := state.(Tuple); ok && len(pair) == 2 { // attributes and slots
 		if _, ok := pair[0].(*Dict); ok {
@@ -161,6 +168,29 @@ func (f *flattener) walkRecord(r *Record, name string, depth int) error {
 		return err
 	}
 	return f.child(Tuple(r.Args), name, "args", depth)
+}
+
+// walkScript names the parameters and buffers of a TorchScript object, and the objects in it.
+func (f *flattener) walkScript(r *Record, tensors []string, name string, depth int) error {
+	attrs, ok := r.State.(*Dict)
+	if !ok {
+		return nil
+	}
+	for k, v := range attrs.All() {
+		switch v.(type) {
+		case *Record:
+		case *Tensor:
+			if k, ok := k.(string); !ok || !slices.Contains(tensors, k) {
+				continue
+			}
+		default:
+			continue
+		}
+		if err := f.child(v, name, keyName(k), depth); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // isModule recognises an nn.Module by the attributes that all of them have.

@@ -2,8 +2,8 @@
 // them: there is no Python here to call, and a file that asks for a call of anything but constructors of tensors and plain
 // objects is refused with a *RefusedError. It also writes files that torch.load(weights_only=True) reads.
 //
-// Read are zip archives (PyTorch 1.6 and later), legacy streams (before), TorchScript archives (their parameters, buffers
-// and other tensor attributes, without their code), and bare pickles. Objects of unknown classes become plain records.
+// Read are zip archives (PyTorch 1.6 and later), legacy streams (before), TorchScript archives (their parameters and
+// buffers; their code is not run), and bare pickles. Objects of unknown classes become plain records.
 // Tensors alias the file as long as they are contiguous in it.
 //
 // Refused, each with one clear error: big-endian files, compressed archives, the tar format of before 2016. Tensors of
@@ -74,16 +74,22 @@ func load(b []byte) (*File, error) {
 	}
 	var root any
 	var size int
+	var code *script
 	var err error
 	if bytes.HasPrefix(b, zipMagic) {
-		root, size, err = loadArchive(b)
+		a, failed := openArchive(b)
+		if failed != nil {
+			return nil, failed
+		}
+		code = newScript(a)
+		root, size, err = loadArchive(a)
 	} else {
 		root, size, err = loadStream(&machine{in: b, stream: innerStream})
 	}
 	if err != nil {
 		return nil, err
 	}
-	flat, err := flatten(root, size)
+	flat, err := flatten(root, size, code)
 	if err != nil {
 		return nil, err
 	}
