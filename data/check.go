@@ -1,0 +1,159 @@
+package data
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// A Report is what Check found. The lists are complete and in the order of the data; each entry names the example and,
+// where it is not the example's own, the picture.
+type Report struct {
+	Train, Val Counts
+
+	Unread        []error  // what the source gave in the place of examples
+	MissingImages []string // pictures that are not there, or empty, or no files
+	NoCaptions    []string // examples that have none
+	EmptyCaptions []string // examples of which some caption is empty
+	DuplicateIDs  []string // ids that name a second example in the same set
+	Overlap       []string // pictures of val that are also in train: the same file, or a file of the same name and content
+}
+
+// Counts is the size of a set.
+type Counts struct{ Examples, Captions int }
+
+// Check reads all examples of a training set and, unless val is nil, of a validation set, and looks for every picture
+// without decoding it. It finds the problems that would stop a run, or spoil what it measures, before it begins. The
+// same picture under another name is not found.
+func Check(train, val Source) *Report {
+	r := &Report{}
+	c := checker{report: r, files: map[string]bool{}, names: map[string][]Example{}}
+	if val == nil {
+		c.set(train, "train", &r.Train, func(Example) {})
+		return r
+	}
+	c.set(train, "train", &r.Train, c.remember)
+	c.set(val, "val", &r.Val, c.compare)
+	return r
+}
+
+// Err is nil if nothing was found, else one error of a line with all counts and the first of each kind.
+func (r *Report) Err() error {
+	var parts []string
+	list := func(what string, names []string) {
+		if len(names) > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s (first: %q)", len(names), what, names[0]))
+		}
+	}
+	if len(r.Unread) > 0 {
+		parts = append(parts, fmt.Sprintf("%d unreadable (first: %v)", len(r.Unread), r.Unread[0]))
+	}
+	list("missing images", r.MissingImages)
+	list("examples without captions", r.NoCaptions)
+	list("examples with empty captions", r.EmptyCaptions)
+	list("duplicate ids", r.DuplicateIDs)
+	list("images both in train and val", r.Overlap)
+	if r.Train.Examples == 0 {
+		parts = append(parts, "no examples to train on")
+	}
+	if len(parts) == 0 {
+		return nil
+	}
+	return errors.New("check data: " + strings.Join(parts, "; "))
+}
+
+type checker struct {
+	report *Report
+	files  map[string]bool      // the pictures of train, by where they are
+	names  map[string][]Example // and by the last part of their name
+}
+
+func (c *checker) set(s Source, name string, n *Counts, each func(Example)) {
+	ids := map[string]bool{}
+	for e, err := range s {
+		if err != nil {
+			c.report.Unread = append(c.report.Unread, err)
+			continue
+		}
+		n.Examples++
+		n.Captions += len(e.Captions)
+		who := fmt.Sprintf("%s %s", name, e.ID)
+		if ids[e.ID] {
+			c.report.DuplicateIDs = append(c.report.DuplicateIDs, who)
+		}
+		ids[e.ID] = true
+		if len(e.Captions) == 0 {
+			c.report.NoCaptions = append(c.report.NoCaptions, who)
+		}
+		for _, caption := range e.Captions {
+			if trim(caption) == "" {
+				c.report.EmptyCaptions = append(c.report.EmptyCaptions, who)
+				break
+			}
+		}
+		if sizeOf(e) <= 0 {
+			c.report.MissingImages = append(c.report.MissingImages, who+": "+e.Name())
+		}
+		each(e)
+	}
+}
+
+// sizeOf is the size of a picture's file, or 0 if it cannot be read.
+func sizeOf(e Example) int64 {
+	if e.Archive != "" {
+		return e.size
+	}
+	info, err := os.Stat(e.Path)
+	if err != nil || !info.Mode().IsRegular() {
+		return 0
+	}
+	return info.Size()
+}
+
+// place is where a picture is, however its path was written.
+func (e Example) place() string {
+	place := func(path string) string {
+		if whole, err := filepath.Abs(path); err == nil {
+			path = whole
+		}
+		if real, err := filepath.EvalSymlinks(path); err == nil {
+			path = real
+		}
+		return path
+	}
+	if e.Archive != "" {
+		return place(e.Archive) + ":" + e.Path
+	}
+	return place(e.Path)
+}
+
+func (c *checker) remember(e Example) {
+	c.files[e.place()] = true
+	base := filepath.Base(e.Path)
+	c.names[base] = append(c.names[base], e)
+}
+
+func (c *checker) compare(e Example) {
+	if c.files[e.place()] {
+		c.report.Overlap = append(c.report.Overlap, fmt.Sprintf("val %s: %s", e.ID, e.Name()))
+		return
+	}
+	for _, other := range c.names[filepath.Base(e.Path)] {
+		if sizeOf(other) == sizeOf(e) && samePicture(other, e) {
+			c.report.Overlap = append(c.report.Overlap, fmt.Sprintf("val %s: %s is %s", e.ID, e.Name(), other.Name()))
+			return
+		}
+	}
+}
+
+func samePicture(a, b Example) bool {
+	x, err := a.Bytes()
+	if err != nil {
+		return false
+	}
+	y, err := b.Bytes()
+	return err == nil && len(x) > 0 && bytes.Equal(x, y)
+}

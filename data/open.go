@@ -1,0 +1,207 @@
+package data
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Kind names a format of data sets.
+type Kind string
+
+// The formats that Open knows.
+const (
+	KindCOCO       Kind = "COCO captions"
+	KindKarpathy   Kind = "Karpathy split"
+	KindTokenFile  Kind = "Flickr token file"
+	KindTable      Kind = "table of paths and captions"
+	KindRecords    Kind = "JSON records of paths and captions"
+	KindFolder     Kind = "folder of pictures with captions beside them"
+	KindWebDataset Kind = "WebDataset shards"
+)
+
+// A Dataset is what Open found at a path.
+type Dataset struct {
+	Kind   Kind
+	Path   string // the annotation file, folder or pattern that is read
+	Split  string // the part of it that is used, "" for all
+	Source Source
+}
+
+// Open finds out by its content what a data set is, and opens it:
+//
+//   - a JSON object with "images": the captions of COCO, or Karpathy's splits;
+//   - JSON lines, or an array, of records with a path and captions (see [Records]);
+//   - lines of name#number, a tab and a caption: the token files of Flickr8k and Flickr30k;
+//   - CSV and the like with a path and captions (see [Table]);
+//   - a tar file, or a pattern of several: [WebDataset];
+//   - a folder: the tar files in it, or its metadata.jsonl or metadata.csv, or its pictures with captions beside them.
+//
+// Text files may be gzip. After the path may stand "#" and the name of a split, for Karpathy's files (where "train" is
+// taken without it), tables and records, or of a list of pictures beside a token file ("Flickr8k.token.txt#Flickr_8k.devImages.txt").
+// Images is the folder that relative paths start from; if it is "" the folder is looked for beside the file.
+func Open(path, images string) (Dataset, error) {
+	name, split := path, ""
+	info, err := os.Stat(path)
+	if err != nil {
+		if before, after, ok := cutLast(path, "#"); ok {
+			name, split = before, after
+			info, err = os.Stat(name)
+		}
+	}
+	switch {
+	case err != nil && (strings.ContainsAny(name, "*?[") || numberRange.MatchString(name)):
+		s, err := WebDataset(name)
+		return opened(KindWebDataset, name, "", s, err)
+	case err != nil:
+		return Dataset{}, fmt.Errorf("open data set %q: %w", path, err)
+	case info.IsDir():
+		return openFolder(name, images, split)
+	}
+	return openFile(name, images, split)
+}
+
+func cutLast(s, sep string) (before, after string, ok bool) {
+	i := strings.LastIndex(s, sep)
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+len(sep):], true
+}
+
+func opened(kind Kind, path, split string, s Source, err error) (Dataset, error) {
+	if err != nil {
+		return Dataset{}, fmt.Errorf("open data set: %w", err)
+	}
+	return Dataset{Kind: kind, Path: path, Split: split, Source: s}, nil
+}
+
+func openFolder(folder, images, split string) (Dataset, error) {
+	if images != "" {
+		return Dataset{}, fmt.Errorf("open data set %q: found a folder and %q for its images, want a file of captions with it", folder, images)
+	}
+	for _, name := range []string{"metadata.jsonl", "metadata.csv"} {
+		path := filepath.Join(folder, name)
+		if _, err := os.Stat(path); err == nil {
+			return openFile(path, folder, split)
+		}
+	}
+	if split != "" {
+		return Dataset{}, fmt.Errorf("open data set %q: found a folder, want a file to take the split %q of", folder, split)
+	}
+	shards := filepath.Join(folder, "*.tar")
+	if found, err := filepath.Glob(shards); err == nil && len(found) > 0 {
+		s, err := WebDataset(shards)
+		return opened(KindWebDataset, shards, "", s, err)
+	}
+	s, err := Folder(folder)
+	return opened(KindFolder, folder, "", s, err)
+}
+
+func openFile(path, images, split string) (Dataset, error) {
+	kind, err := kindOf(path)
+	if err != nil {
+		return Dataset{}, fmt.Errorf("open data set: %w", err)
+	}
+	var s Source
+	switch kind {
+	case KindKarpathy:
+		if split == "" {
+			split = "train"
+		}
+		s, err = Karpathy(path, images, split)
+	case KindTokenFile:
+		list := ""
+		if split != "" {
+			list = filepath.Join(filepath.Dir(path), split)
+		}
+		s, err = TokenFile(path, images, list)
+	case KindTable:
+		s, err = Table(path, images, split)
+	case KindRecords:
+		s, err = Records(path, images, split)
+	default:
+		if split != "" {
+			return Dataset{}, fmt.Errorf("open data set %q: found %s, which has no splits, want no %q", path, kind, "#"+split)
+		}
+		if kind == KindCOCO {
+			s, err = COCO(path, images)
+		} else {
+			s, err = WebDataset(path)
+		}
+	}
+	return opened(kind, path, split, s, err)
+}
+
+// tarMagic stands at byte 257 of a tar file.
+const tarMagic = "ustar"
+
+func kindOf(path string) (Kind, error) {
+	f, err := openText(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	head, _ := f.Peek(4096)
+	if len(head) > 262 && string(head[257:262]) == tarMagic {
+		return KindWebDataset, nil
+	}
+	text := strings.TrimSpace(string(head))
+	switch {
+	case text == "":
+		return "", &RecordError{File: path, Err: errors.New("the file is empty, want captions")}
+	case text[0] == '[':
+		return KindRecords, nil
+	case text[0] == '{':
+		return kindOfObject(f), nil
+	}
+	line, _, _ := strings.Cut(text, "\n")
+	if _, _, ok := cutToken(strings.TrimRight(line, "\r")); ok {
+		return KindTokenFile, nil
+	}
+	for _, row := range rows(f.Reader, path) {
+		if row.err == nil {
+			_, _, row.err = columnsOf(row.fields)
+		}
+		if row.err != nil {
+			return "", &RecordError{File: path, Err: fmt.Errorf("the format is not known: as a table: %w", row.err)}
+		}
+		break
+	}
+	return KindTable, nil
+}
+
+// kindOfObject reads an object as far as the first of its images. What is broken is for the reader of the kind to say.
+func kindOfObject(f *textFile) Kind {
+	d := json.NewDecoder(f)
+	if _, err := d.Token(); err != nil {
+		return KindRecords
+	}
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return KindRecords
+		}
+		if name != "images" && name != "annotations" {
+			var skipped json.RawMessage
+			if err := d.Decode(&skipped); err != nil {
+				return KindRecords
+			}
+			continue
+		}
+		if t, err := d.Token(); err != nil || t != json.Delim('[') || name == "annotations" || !d.More() {
+			return KindCOCO
+		}
+		var first struct {
+			Sentences json.RawMessage `json:"sentences"`
+		}
+		if err := d.Decode(&first); err == nil && first.Sentences != nil {
+			return KindKarpathy
+		}
+		return KindCOCO
+	}
+	return KindRecords
+}

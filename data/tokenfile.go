@@ -1,0 +1,62 @@
+package data
+
+import (
+	"fmt"
+	"strings"
+)
+
+// TokenFile reads the captions of Flickr8k and Flickr30k as published: "name.jpg#0<TAB>caption" a line, any number of
+// lines for one picture. List names a file with the names of the pictures to use, one a line, such as
+// Flickr_8k.trainImages.txt; with "" all are used. Pictures are looked for in the folder images, or if that is "" beside
+// the file.
+func TokenFile(annotations, images, list string) (Source, error) {
+	var wanted map[string]bool
+	if list != "" {
+		wanted = map[string]bool{}
+		for name, err := range Lines(list) {
+			if err != nil {
+				return nil, err
+			}
+			wanted[name] = true
+		}
+	}
+	f, err := openText(annotations)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var g group
+	for number, line := range lines(f.Reader) {
+		if line.err != nil {
+			return nil, at(annotations, "line", number, "%w", line.err)
+		}
+		if strings.TrimSpace(line.text) == "" {
+			continue
+		}
+		name, caption, ok := cutToken(line.text)
+		if !ok {
+			return nil, at(annotations, "line", number, "found %.60q, want name#number, a tab and a caption", line.text)
+		}
+		if wanted == nil || wanted[name] {
+			g.add(name, name, caption)
+		}
+	}
+	if len(wanted) > 0 && len(g.list) == 0 {
+		return nil, &RecordError{File: annotations, Err: fmt.Errorf("none of the %d pictures of %q", len(wanted), list)}
+	}
+	place(g.list, imageFolder(annotations, images, g.list))
+	return examples(g.list), nil
+}
+
+// cutToken takes a line apart.
+func cutToken(line string) (name, caption string, ok bool) {
+	name, caption, ok = strings.Cut(line, "\t")
+	if !ok {
+		return "", "", false
+	}
+	i := strings.LastIndexByte(name, '#')
+	if i <= 0 || i == len(name)-1 || strings.Trim(name[i+1:], "0123456789") != "" {
+		return "", "", false
+	}
+	return name[:i], caption, true
+}
