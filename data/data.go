@@ -44,6 +44,9 @@ func (e Example) Name() string {
 	return e.Archive + ":" + e.Path
 }
 
+// Exists says whether the picture's file is there and not empty.
+func (e Example) Exists() bool { return sizeOf(e) > 0 }
+
 // Bytes reads the picture's file. The picture is still encoded, as JPEG for example.
 func (e Example) Bytes() ([]byte, error) {
 	if e.Archive == "" {

@@ -3,7 +3,6 @@ package train
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
@@ -21,16 +20,19 @@ type example struct {
 // corpus is a split in memory: paths and captions, no pixels.
 type corpus []example
 
-// readCorpus reads a source. Captions without a word are left out; a picture without captions is an error.
-func readCorpus(source data.Source) (corpus, error) {
+// readCorpus reads a source that was checked. Empty captions are left out; skip also leaves out pictures that are missing or have none.
+func readCorpus(source data.Source, skip bool) (corpus, error) {
 	var out corpus
 	for e, err := range source {
 		if err != nil {
 			return nil, err
 		}
 		e.Captions = slices.DeleteFunc(slices.Clone(e.Captions), func(s string) bool { return strings.TrimSpace(s) == "" })
+		if skip && (len(e.Captions) == 0 || !e.Exists()) {
+			continue
+		}
 		if len(e.Captions) == 0 {
-			return nil, fmt.Errorf("read captions: picture %q has none", e.Path)
+			return nil, fmt.Errorf("read captions: picture %q has none", e.Name())
 		}
 		out = append(out, example{Example: e, flip: !sided(e.Captions)})
 	}
@@ -50,16 +52,6 @@ func sided(captions []string) bool {
 		}
 	}
 	return false
-}
-
-// checkFiles finds the pictures that are not there.
-func (c corpus) checkFiles() (missing []string) {
-	for _, e := range c {
-		if info, err := os.Stat(e.Path); err != nil || info.IsDir() {
-			missing = append(missing, e.Path)
-		}
-	}
-	return missing
 }
 
 // normalise is what captions go through before they are learnt: one space between words, and none before a final mark, which is dropped.

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"sync"
 
+	"captioner/data"
 	"captioner/data/image"
 	"captioner/models/captioner"
 	"captioner/torch"
@@ -42,25 +43,29 @@ func cacheKey(eye captioner.Eye, mirrored bool) (string, error) {
 }
 
 // shardName identifies the pictures of a shard by path, size and time of change.
-func shardName(paths []string) (string, error) {
+func shardName(pictures []data.Example) (string, error) {
 	h := sha256.New()
-	for _, p := range paths {
-		info, err := os.Stat(p)
+	for _, p := range pictures {
+		file := p.Path
+		if p.Archive != "" {
+			file = p.Archive
+		}
+		info, err := os.Stat(file)
 		if err != nil {
 			return "", fmt.Errorf("encode pictures: %w", err)
 		}
-		abs, err := filepath.Abs(p)
+		abs, err := filepath.Abs(file)
 		if err != nil {
 			return "", err
 		}
-		fmt.Fprintf(h, "%q %d %d\n", abs, info.Size(), info.ModTime().UnixNano())
+		fmt.Fprintf(h, "%q %q %d %d\n", abs, p.Path, info.Size(), info.ModTime().UnixNano())
 	}
 	return hex.EncodeToString(h.Sum(nil)[:12]) + ".safetensors", nil
 }
 
 // Encode opens the cached features of pictures, and computes those that the cache lacks. It may be cut off at any time; what was finished
 // stays. done is called with the number of pictures that are ready, after each shard.
-func Encode(ctx context.Context, e *captioner.Encoder, eye captioner.Eye, cache string, paths []string, mirrored bool, done func(int)) (*Features, error) {
+func Encode(ctx context.Context, e *captioner.Encoder, eye captioner.Eye, cache string, pictures []data.Example, mirrored bool, done func(int)) (*Features, error) {
 	key, err := cacheKey(eye, mirrored)
 	if err != nil {
 		return nil, err
@@ -70,7 +75,7 @@ func Encode(ctx context.Context, e *captioner.Encoder, eye captioner.Eye, cache 
 		return nil, fmt.Errorf("encode pictures: %w", err)
 	}
 	f := &Features{}
-	for chunk := range slices.Chunk(paths, shardSize) {
+	for chunk := range slices.Chunk(pictures, shardSize) {
 		if err := f.addShard(ctx, e, eye, dir, chunk, mirrored); err != nil {
 			f.Close()
 			return nil, err
@@ -80,8 +85,8 @@ func Encode(ctx context.Context, e *captioner.Encoder, eye captioner.Eye, cache 
 	return f, nil
 }
 
-func (f *Features) addShard(ctx context.Context, e *captioner.Encoder, eye captioner.Eye, dir string, paths []string, mirrored bool) error {
-	name, err := shardName(paths)
+func (f *Features) addShard(ctx context.Context, e *captioner.Encoder, eye captioner.Eye, dir string, pictures []data.Example, mirrored bool) error {
+	name, err := shardName(pictures)
 	if err != nil {
 		return err
 	}
@@ -89,7 +94,7 @@ func (f *Features) addShard(ctx context.Context, e *captioner.Encoder, eye capti
 	s, err := safetensors.Open(path)
 	var bad *safetensors.FormatError
 	if errors.Is(err, fs.ErrNotExist) || errors.As(err, &bad) {
-		if err := writeShard(ctx, e, eye, path, paths, mirrored); err != nil {
+		if err := writeShard(ctx, e, eye, path, pictures, mirrored); err != nil {
 			return err
 		}
 		s, err = safetensors.Open(path)
@@ -102,8 +107,8 @@ func (f *Features) addShard(ctx context.Context, e *captioner.Encoder, eye capti
 	if err != nil {
 		return fmt.Errorf("open cached features %q: %w", path, err)
 	}
-	if len(t.Shape) != 3 || t.Shape[0] != int64(len(paths)) || t.DType != weights.F16 {
-		return fmt.Errorf("open cached features %q: found %v %v, want F16 of %d pictures", path, t.DType, t.Shape, len(paths))
+	if len(t.Shape) != 3 || t.Shape[0] != int64(len(pictures)) || t.DType != weights.F16 {
+		return fmt.Errorf("open cached features %q: found %v %v, want F16 of %d pictures", path, t.DType, t.Shape, len(pictures))
 	}
 	f.Positions, f.Channels = t.Shape[1], t.Shape[2]
 	f.data = append(f.data, t.Data)
@@ -121,14 +126,14 @@ func (b *BadPictures) Error() string {
 }
 
 // writeShard decodes pictures on all cores while the encoder works on those before them.
-func writeShard(ctx context.Context, e *captioner.Encoder, eye captioner.Eye, path string, paths []string, mirrored bool) error {
+func writeShard(ctx context.Context, e *captioner.Encoder, eye captioner.Eye, path string, pictures []data.Example, mirrored bool) error {
 	const batch = 16
 	type prepared struct {
 		pix []byte
 		err error
 	}
 	size := eye.Preprocess.Size
-	slots := make([]chan prepared, len(paths))
+	slots := make([]chan prepared, len(pictures))
 	for i := range slots {
 		slots[i] = make(chan prepared, 1)
 	}
@@ -138,14 +143,14 @@ func writeShard(ctx context.Context, e *captioner.Encoder, eye captioner.Eye, pa
 	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
 			for i := range next {
-				pix, err := prepare(eye.Preprocess, paths[i], mirrored)
+				pix, err := prepare(eye.Preprocess, pictures[i], mirrored)
 				slots[i] <- prepared{pix, err}
 			}
 		})
 	}
 	wg.Go(func() {
 		defer close(next)
-		for i := range paths {
+		for i := range pictures {
 			select {
 			case next <- i:
 			case <-ctx.Done():
@@ -158,14 +163,14 @@ func writeShard(ctx context.Context, e *captioner.Encoder, eye captioner.Eye, pa
 	var out []byte
 	var shape []int64
 	var bad BadPictures
-	for start := 0; start < len(paths); start += batch {
-		n := min(batch, len(paths)-start)
+	for start := 0; start < len(pictures); start += batch {
+		n := min(batch, len(pictures)-start)
 		pixels := make([]byte, 0, n*size*size*3)
 		for i := start; i < start+n; i++ {
 			select {
 			case p := <-slots[i]:
 				if p.err != nil {
-					bad.Paths, bad.Errors = append(bad.Paths, paths[i]), append(bad.Errors, p.err)
+					bad.Paths, bad.Errors = append(bad.Paths, pictures[i].Name()), append(bad.Errors, p.err)
 				}
 				pixels = append(pixels, p.pix...)
 			case <-ctx.Done():
@@ -190,14 +195,18 @@ func writeShard(ctx context.Context, e *captioner.Encoder, eye captioner.Eye, pa
 	if len(bad.Paths) > 0 {
 		return &bad
 	}
-	shape[0] = int64(len(paths))
+	shape[0] = int64(len(pictures))
 	return safetensors.WriteFile(path, []weights.NamedTensor{{Name: "features", DType: weights.F16, Shape: shape, Data: out}}, nil)
 }
 
-func prepare(p image.Preprocess, path string, mirrored bool) ([]byte, error) {
-	img, err := image.DecodeFile(path, image.DefaultOptions())
+func prepare(p image.Preprocess, picture data.Example, mirrored bool) ([]byte, error) {
+	b, err := picture.Bytes()
 	if err != nil {
 		return nil, err
+	}
+	img, err := image.Decode(b, image.DefaultOptions())
+	if err != nil {
+		return nil, fmt.Errorf("decode %q: %w", picture.Name(), err)
 	}
 	img = p.Apply(img)
 	if mirrored {

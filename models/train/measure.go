@@ -32,7 +32,7 @@ func (l *learner) measure() (stop bool, err error) {
 	}
 	e := Event{Phase: l.name, Step: l.state.Step, Steps: l.steps, Epoch: float64(l.state.Step) / float64(l.perEpoch), Scores: scores}
 	for i := 0; i < len(captions); i += max(1, len(captions)/4) {
-		e.Samples = append(e.Samples, Sample{l.val[i].Path, captions[i]})
+		e.Samples = append(e.Samples, Sample{l.val[i].Name(), captions[i]})
 	}
 	if e.Best = !l.state.Any || value > l.state.Best; e.Best {
 		l.state.Any, l.state.Best, l.state.Worse = true, value, 0
@@ -178,7 +178,7 @@ func (t *trainer) finish(ctx context.Context) error {
 	t.card.Metrics, t.card.Decoding = scores, fmt.Sprintf("beam %d, length penalty %g", t.Beam, t.Penalty)
 	e := Event{Phase: "final", Scores: scores}
 	for i := 0; i < len(captions); i += max(1, len(captions)/8) {
-		e.Samples = append(e.Samples, Sample{t.val[i].Path, captions[i]})
+		e.Samples = append(e.Samples, Sample{t.val[i].Name(), captions[i]})
 	}
 	if err := captioner.Save(path, t.config, t.tok, t.card, t.model, t.encoder); err != nil {
 		return err

@@ -82,7 +82,11 @@ func (t *trainer) newLearner(p phase) (*learner, error) {
 		l.scaler = optim.NewGradScaler(t.device)
 	}
 	if p.name == "scst" {
-		l.reward = newRewarder(t.train)
+		var err error
+		if l.reward, err = newRewarder(t.train); err != nil {
+			l.free()
+			return nil, err
+		}
 	}
 	return l, nil
 }

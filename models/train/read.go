@@ -1,114 +1,97 @@
 package train
 
 import (
+	"errors"
 	"fmt"
-	"hash/fnv"
+	"path/filepath"
 	"slices"
+	"strings"
 
 	"captioner/data"
+	"captioner/weights"
 )
 
-// readData reads the splits and checks what can be checked before any work: that the pictures are there, and that none is in both splits.
+// badFile lists the pictures of a run that are missing or cannot be read.
+const badFile = "bad-pictures.txt"
+
+// readData reads the splits and checks what can be checked before any work: that every picture is there and captioned, that ids are not used
+// twice, and that no picture is in both splits.
 func (t *trainer) readData() error {
-	read := func(name, path, images string) (corpus, error) {
-		src, err := data.COCO(path, images)
-		if err != nil {
-			return nil, err
-		}
-		c, err := readCorpus(src)
-		if err != nil {
-			return nil, fmt.Errorf("%s %q: %w", name, path, err)
-		}
-		t.tell(Event{Note: fmt.Sprintf("%s: %s, %d pictures, %d captions", name, path, len(c), c.captions())})
-		return c, nil
-	}
-	var err error
-	if t.train, err = read("data", t.Data, t.Images); err != nil {
+	train, err := t.open("data", t.Data, t.Images)
+	if err != nil {
 		return err
 	}
+	var val data.Source
 	if t.Val != "" {
-		if t.val, err = read("val", t.Val, t.ValImages); err != nil {
+		if val, err = t.open("val", t.Val, t.ValImages); err != nil {
 			return err
 		}
 	} else {
-		t.train, t.val = split(t.train, t.ValShare)
-		if len(t.train) == 0 || len(t.val) == 0 {
-			return fmt.Errorf("data %q: found too few pictures to take the share %g of them for val", t.Data, t.ValShare)
-		}
+		train, val = data.Split(train, t.ValShare, uint64(t.Seed))
 	}
-	both := overlap(t.train, t.val)
-	if len(both) > 0 {
-		return fmt.Errorf("data and val share %d pictures, the first %q: scores would mean nothing", len(both), both[0])
+	if err := t.check(data.Check(train, val)); err != nil {
+		return err
 	}
-	for _, c := range []*corpus{&t.train, &t.val} {
-		missing := c.checkFiles()
-		if len(missing) == 0 {
-			continue
-		}
-		if !t.SkipBad {
-			return fmt.Errorf("data: %d of %d pictures are not there, the first %q; want all (or --skip-bad)", len(missing), len(*c), missing[0])
-		}
-		t.tell(Event{Note: fmt.Sprintf("going on without %d pictures that are not there, the first %q", len(missing), missing[0])})
-		gone := map[string]bool{}
-		for _, m := range missing {
-			gone[m] = true
-		}
-		*c = slices.DeleteFunc(*c, func(e example) bool { return gone[e.Path] })
-		if len(*c) == 0 {
-			return fmt.Errorf("data: none of the %d pictures is there", len(missing))
-		}
+	if t.train, err = readCorpus(train, t.SkipBad); err != nil {
+		return fmt.Errorf("data %q: %w", t.Data, err)
 	}
+	if t.val, err = readCorpus(val, t.SkipBad); err != nil {
+		return fmt.Errorf("val: %w", err)
+	}
+	t.tell(Event{Note: fmt.Sprintf("training on %d pictures with %d captions, measuring on %d with %d", len(t.train), t.train.captions(),
+		len(t.val), t.val.captions())})
 	return nil
 }
 
-// split puts a share of the pictures aside, always the same ones: it goes by a hash of their ids.
-func split(c corpus, share float64) (train, val corpus) {
-	for _, e := range c {
-		h := fnv.New32a()
-		h.Write([]byte(e.ID))
-		if float64(h.Sum32())/(1<<32) < share {
-			val = append(val, e)
-		} else {
-			train = append(train, e)
-		}
+func (t *trainer) open(name, path, images string) (data.Source, error) {
+	d, err := data.Open(path, images)
+	if err != nil {
+		return nil, err
 	}
-	return train, val
+	t.tell(Event{Note: fmt.Sprintf("%s: %q is %s", name, path, d.Kind)})
+	return d.Source, nil
 }
 
-// overlap lists the pictures that are in both.
-func overlap(a, b corpus) (both []string) {
-	in := map[string]bool{}
-	for _, e := range a {
-		in[e.Name()] = true
-	}
-	for _, e := range b {
-		if in[e.Name()] {
-			both = append(both, e.Name())
+// check refuses what would spoil the run; what SkipBad allows is told, and the pictures are listed in the run folder.
+func (t *trainer) check(r *data.Report) error {
+	if t.SkipBad {
+		if n := len(r.MissingImages) + len(r.NoCaptions); n > 0 {
+			list := strings.Join(append(slices.Clone(r.MissingImages), r.NoCaptions...), "\n") + "\n"
+			if err := weights.WriteFile(filepath.Join(t.dir, badFile), writer([]byte(list))); err != nil {
+				return err
+			}
+			t.tell(Event{Note: fmt.Sprintf("going on without %d pictures that are missing or have no captions (listed in %s)", n, badFile)})
 		}
+		r.MissingImages, r.NoCaptions = nil, nil
 	}
-	return both
+	if len(r.EmptyCaptions) > 0 {
+		t.tell(Event{Note: fmt.Sprintf("leaving out the empty captions of %d pictures, the first: %s", len(r.EmptyCaptions), r.EmptyCaptions[0])})
+		r.EmptyCaptions = nil
+	}
+	if r.Val.Examples == 0 {
+		return errors.New("check data: found no pictures to measure on")
+	}
+	return r.Err()
 }
 
 // readText reads the lines to pretrain on, and adds the captions.
 func (t *trainer) readText(positions int) error {
-	keep := func(row []int32) bool { return len(row) >= 6 && len(row) <= positions }
 	for _, path := range t.Text {
 		for line, err := range data.Lines(path) {
 			if err != nil {
 				return err
 			}
-			if row := encode(t.tok, line, positions); keep(row) {
+			if row := encode(t.tok, line, positions); len(row) >= 6 {
 				t.text = append(t.text, row)
 			}
 		}
 	}
 	if len(t.Text) == 0 {
-		t.text = nil
 		return nil
 	}
 	for _, e := range t.train {
 		t.text = append(t.text, e.text...)
 	}
-	t.tell(Event{Note: fmt.Sprintf("text: %d lines", len(t.text))})
+	t.tell(Event{Note: fmt.Sprintf("learning the language from %d lines first", len(t.text))})
 	return nil
 }

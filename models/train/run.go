@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"captioner/data"
 	"captioner/data/tokenizer"
 	"captioner/models/captioner"
 	"captioner/models/gpt2"
@@ -266,11 +267,11 @@ func (t *trainer) encodePictures(ctx context.Context) error {
 	}
 	before := 0
 	get := func(c corpus, mirrored bool) (*Features, error) {
-		paths := make([]string, len(c))
+		pictures := make([]data.Example, len(c))
 		for i, x := range c {
-			paths[i] = x.Path
+			pictures[i] = x.Example
 		}
-		f, err := Encode(ctx, e, t.config.Encoder, t.cache, paths, mirrored, func(n int) {
+		f, err := Encode(ctx, e, t.config.Encoder, t.cache, pictures, mirrored, func(n int) {
 			t.tell(Event{Phase: "encode", Step: before + n, Steps: all})
 		})
 		before += len(c)

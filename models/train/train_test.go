@@ -1,0 +1,249 @@
+package train
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"captioner/models/captioner"
+	"captioner/models/efficientnet"
+	"captioner/torch"
+	"captioner/torch/nn"
+	"captioner/torch/torchtest"
+	"captioner/weights/safetensors"
+)
+
+var colours = []struct {
+	name string
+	c    color.RGBA
+}{{"red", color.RGBA{220, 30, 30, 255}}, {"green", color.RGBA{30, 200, 40, 255}}, {"blue", color.RGBA{40, 60, 230, 255}}, {"grey", color.RGBA{120, 120, 120, 255}}}
+
+// pictures writes n pictures of one colour each, with two captions that name it, in the COCO form, and returns the annotation file.
+func pictures(t *testing.T, dir, name string, n int) string {
+	t.Helper()
+	type object = map[string]any
+	var images, notes []object
+	folder := filepath.Join(dir, name)
+	if err := os.MkdirAll(folder, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for i := range n {
+		c := colours[i%len(colours)]
+		img := image.NewRGBA(image.Rect(0, 0, 40, 30))
+		for y := range 30 {
+			for x := range 40 {
+				shade := c.c
+				shade.R += uint8((x*i + y) % 20)
+				img.SetRGBA(x, y, shade)
+			}
+		}
+		var b bytes.Buffer
+		if err := png.Encode(&b, img); err != nil {
+			t.Fatal(err)
+		}
+		file := fmt.Sprintf("%s-%03d.png", name, i)
+		if err := os.WriteFile(filepath.Join(folder, file), b.Bytes(), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		images = append(images, object{"id": i, "file_name": file})
+		for k, s := range []string{"A wall that is %s .", "There is a %s wall ."} {
+			notes = append(notes, object{"id": 2*i + k, "image_id": i, "caption": fmt.Sprintf(s, c.name)})
+		}
+	}
+	b, err := json.Marshal(object{"images": images, "annotations": notes})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "captions_"+name+".json")
+	if err := os.WriteFile(path, b, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// encoder writes an EfficientNet-Lite0 of random weights.
+func encoder(t *testing.T, dir string) string {
+	t.Helper()
+	path := filepath.Join(dir, "encoder.safetensors")
+	torchtest.Do(t, func() {
+		torch.Seed(1)
+		net, err := efficientnet.New(efficientnet.Lite0().WithoutHead())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer net.Free()
+		for _, p := range nn.State(net) {
+			switch {
+			case p.Tensor.Rank() > 1:
+				nn.Normal(p.Tensor, math.Sqrt(2/float64(p.Tensor.Numel()/p.Tensor.Dim(0))))
+			case strings.HasSuffix(p.Name, "bias"), strings.HasSuffix(p.Name, "running_mean"):
+				nn.Constant(p.Tensor, 0)
+			default:
+				nn.Constant(p.Tensor, 1)
+			}
+			if strings.HasSuffix(p.Name, "running_var") {
+				nn.Constant(p.Tensor, 1)
+			}
+		}
+		if err := safetensors.WriteFile(path, nn.Save(net, ""), nil); err != nil {
+			t.Fatal(err)
+		}
+	})
+	return path
+}
+
+// smallRun are options of a run of seconds.
+func smallRun(t *testing.T, dir string) Options {
+	o := DefaultOptions()
+	o.Data, o.Val = pictures(t, dir, "train", 24), pictures(t, dir, "val", 8)
+	o.Encoder, o.EncoderName, o.Cache = encoder(t, dir), "efficientnet-lite0", filepath.Join(dir, "cache")
+	o.Width, o.Layers, o.Heads, o.Positions, o.MinCount = 16, 1, 2, 12, 1
+	o.Epochs, o.BatchSize, o.Captions, o.LR, o.Warmup, o.Precision, o.Threads = 6, 6, 2, 1e-2, 2, "fp32", 1
+	o.SCSTSteps, o.SCSTBatch, o.SCSTSamples, o.SCSTEvery, o.SaveEvery = 4, 6, 3, 2, 3
+	lines := filepath.Join(dir, "lines.txt")
+	if err := os.WriteFile(lines, []byte(strings.Repeat("there is a wall that is not there\n", 40)), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	o.Text, o.TextEpochs = []string{lines}, 1
+	return o
+}
+
+func train(t *testing.T, dir string, o Options) []byte {
+	t.Helper()
+	before := torch.Live()
+	if err := Run(context.Background(), dir, o, func(Event) {}); err != nil {
+		t.Fatal(err)
+	}
+	if after := torch.Live(); after != before {
+		t.Errorf("live tensors: got %d after the run, %d before", after, before)
+	}
+	return read(t, dir)
+}
+
+func read(t *testing.T, dir string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(dir, bestFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// The seed decides everything, and a run that is stopped again and again ends with the same file.
+func TestRunsRepeatAndResume(t *testing.T) {
+	dir := t.TempDir()
+	o := smallRun(t, dir)
+	want := train(t, filepath.Join(dir, "a"), o)
+	if got := train(t, filepath.Join(dir, "b"), o); !bytes.Equal(got, want) {
+		t.Error("a second run wrote another model")
+	}
+
+	run := filepath.Join(dir, "c")
+	stopAt := []string{"text 1", "captions 5", "captions 12", "scst 2", "scst 4"}
+	err := stopped(run, o, false, stopAt[0])
+	for _, at := range stopAt[1:] {
+		if !errors.Is(err, context.Canceled) {
+			t.Fatalf("stopped run: got %v, want context canceled", err)
+		}
+		err = stopped(run, o, true, at)
+	}
+	if errors.Is(err, context.Canceled) {
+		err = Resume(context.Background(), run, func(Event) {})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, run); !bytes.Equal(got, want) {
+		t.Error("a run with five stops wrote another model")
+	}
+	a, _ := os.ReadFile(filepath.Join(dir, "a", metricsFile))
+	if c, _ := os.ReadFile(filepath.Join(run, metricsFile)); !bytes.Equal(a, c) {
+		t.Errorf("metrics differ after stops:\n%s\nwant\n%s", c, a)
+	}
+
+	o.Seed++
+	if got := train(t, filepath.Join(dir, "d"), o); bytes.Equal(got, want) {
+		t.Error("another seed wrote the same model")
+	}
+}
+
+// stopped runs until the event "phase step" and then cancels.
+func stopped(dir string, o Options, resume bool, at string) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	tell := func(e Event) {
+		if e.Scores != nil {
+			return
+		}
+		var phase string
+		var step int
+		fmt.Sscan(at, &phase, &step)
+		if e.Phase == phase && e.Step >= step {
+			cancel()
+		}
+	}
+	if resume {
+		return Resume(ctx, dir, tell)
+	}
+	return Run(ctx, dir, o, tell)
+}
+
+// Even on a random encoder, captions of one colour each are learnt.
+func TestLearns(t *testing.T) {
+	dir := t.TempDir()
+	o := smallRun(t, dir)
+	o.Epochs, o.SCSTSteps, o.Text, o.Flip, o.Width, o.Dropout, o.InputDropout, o.EMA = 60, 0, nil, false, 64, 0, 0, .9
+	train(t, filepath.Join(dir, "run"), o)
+	f, err := captioner.OpenFile(filepath.Join(dir, "run", bestFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if got := f.Card.Metrics["cider"]; got < 4 {
+		t.Errorf("CIDEr on four colours: got %.2f, want 4 or more", got)
+	}
+}
+
+func TestRunRefuses(t *testing.T) {
+	dir := t.TempDir()
+	good := smallRun(t, dir)
+	for name, c := range map[string]struct {
+		change func(*Options)
+		want   string
+	}{
+		"missing data":    {func(o *Options) { o.Data = filepath.Join(dir, "nothing.json") }, "no such file"},
+		"missing encoder": {func(o *Options) { o.Encoder = filepath.Join(dir, "nothing.pth") }, "no such file"},
+		"wrong encoder":   {func(o *Options) { o.EncoderName = "efficientnet-lite2" }, "want"},
+		"val is train":    {func(o *Options) { o.Val = o.Data }, "images both in train and val"},
+		"bad rate":        {func(o *Options) { o.LR = -1 }, "lr: found -1"},
+		"missing picture": {func(o *Options) { os.Remove(filepath.Join(dir, "train", "train-003.png")) }, "1 missing images"},
+	} {
+		o := good
+		c.change(&o)
+		err := Run(context.Background(), filepath.Join(dir, "run "+name), o, func(Event) {})
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want an error with %q", name, err, c.want)
+		}
+	}
+	o := good
+	o.SkipBad, o.Epochs, o.SCSTSteps, o.Text = true, 1, 0, nil
+	if err := Run(context.Background(), filepath.Join(dir, "skip"), o, func(Event) {}); err != nil {
+		t.Errorf("skip-bad: %v", err)
+	}
+	if b, _ := os.ReadFile(filepath.Join(dir, "skip", badFile)); !strings.Contains(string(b), "train-003.png") {
+		t.Errorf("%s: got %q, want train-003.png in it", badFile, b)
+	}
+	if err := Run(context.Background(), filepath.Join(dir, "skip"), o, func(Event) {}); err == nil || !strings.Contains(err.Error(), "found a run there") {
+		t.Errorf("same folder again: got %v", err)
+	}
+}
