@@ -73,8 +73,8 @@ lint: setup ## gofmt, vet, the shell scripts' syntax, and the rules in deps_test
 doctor: build ## say whether libtorch, the processor, CUDA and the demo model are in order
 	bin/captioner doctor
 
-train-demo: build ## train the demo captioner
-	bin/captioner train --data $(SHARED)/data/flickr8k
+train-demo: build ## train the demo captioner on Flickr8k in SHARED (../shared)
+	bin/captioner train --data $(SHARED)/data/flickr8k/captions_train.json --val $(SHARED)/data/flickr8k/captions_dev.json --out runs/demo
 
 clean: ## remove what was built (libtorch stays: it is in .libtorch/)
 	rm -rf bin

@@ -60,8 +60,8 @@ def spread(values, unit, digits):
 def processor():
     with open("/proc/cpuinfo") as f:
         name = next((line.split(":", 1)[1].strip() for line in f if line.startswith("model name")), "unknown processor")
-    threads = os.environ.get("CAPTIONER_THREADS") or os.environ.get("OMP_NUM_THREADS") or "its own choice of"
-    return f"{name}, {len(os.sched_getaffinity(0))} logical processors; captioner uses {threads} threads"
+    cores = len(os.sched_getaffinity(0))
+    return f"{name}, {cores} logical processors; captioner computes with {os.environ.get('CAPTIONER_THREADS', cores)} threads"
 
 
 def folder(shared, scratch):
