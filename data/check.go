@@ -30,9 +30,9 @@ type Counts struct{ Examples, Captions int }
 // same picture under another name is not found.
 func Check(train, val Source) *Report {
 	r := &Report{}
-	c := checker{report: r, files: map[string]bool{}, names: map[string][]Example{}}
+	c := checker{report: r, folders: map[string]string{}, files: map[string]bool{}, names: map[string][]sized{}}
 	if val == nil {
-		c.set(train, "train", &r.Train, func(Example) {})
+		c.set(train, "train", &r.Train, func(Example, int64) {})
 		return r
 	}
 	c.set(train, "train", &r.Train, c.remember)
@@ -66,12 +66,18 @@ func (r *Report) Err() error {
 }
 
 type checker struct {
-	report *Report
-	files  map[string]bool      // the pictures of train, by where they are
-	names  map[string][]Example // and by the last part of their name
+	report  *Report
+	folders map[string]string  // where they are without links
+	files   map[string]bool    // the pictures of train, by where they are
+	names   map[string][]sized // and by the last part of their name
 }
 
-func (c *checker) set(s Source, name string, n *Counts, each func(Example)) {
+type sized struct {
+	Example
+	size int64
+}
+
+func (c *checker) set(s Source, name string, n *Counts, each func(e Example, size int64)) {
 	ids := map[string]bool{}
 	for e, err := range s {
 		if err != nil {
@@ -94,10 +100,11 @@ func (c *checker) set(s Source, name string, n *Counts, each func(Example)) {
 				break
 			}
 		}
-		if sizeOf(e) <= 0 {
+		size := sizeOf(e)
+		if size <= 0 {
 			c.report.MissingImages = append(c.report.MissingImages, who+": "+e.Name())
 		}
-		each(e)
+		each(e, size)
 	}
 }
 
@@ -113,36 +120,44 @@ func sizeOf(e Example) int64 {
 	return info.Size()
 }
 
-// place is where a picture is, however its path was written.
-func (e Example) place() string {
-	place := func(path string) string {
-		if whole, err := filepath.Abs(path); err == nil {
-			path = whole
-		}
-		if real, err := filepath.EvalSymlinks(path); err == nil {
-			path = real
-		}
-		return path
-	}
+// place is where a picture is, however the path of its folder was written.
+func (c *checker) place(e Example) string {
+	path := e.Path
 	if e.Archive != "" {
-		return place(e.Archive) + ":" + e.Path
+		path = e.Archive
 	}
-	return place(e.Path)
+	folder := filepath.Dir(path)
+	real, ok := c.folders[folder]
+	if !ok {
+		real = folder
+		if whole, err := filepath.Abs(real); err == nil {
+			real = whole
+		}
+		if target, err := filepath.EvalSymlinks(real); err == nil {
+			real = target
+		}
+		c.folders[folder] = real
+	}
+	real = filepath.Join(real, filepath.Base(path))
+	if e.Archive != "" {
+		return real + ":" + e.Path
+	}
+	return real
 }
 
-func (c *checker) remember(e Example) {
-	c.files[e.place()] = true
+func (c *checker) remember(e Example, size int64) {
+	c.files[c.place(e)] = true
 	base := filepath.Base(e.Path)
-	c.names[base] = append(c.names[base], e)
+	c.names[base] = append(c.names[base], sized{e, size})
 }
 
-func (c *checker) compare(e Example) {
-	if c.files[e.place()] {
+func (c *checker) compare(e Example, size int64) {
+	if c.files[c.place(e)] {
 		c.report.Overlap = append(c.report.Overlap, fmt.Sprintf("val %s: %s", e.ID, e.Name()))
 		return
 	}
 	for _, other := range c.names[filepath.Base(e.Path)] {
-		if sizeOf(other) == sizeOf(e) && samePicture(other, e) {
+		if other.size == size && samePicture(other.Example, e) {
 			c.report.Overlap = append(c.report.Overlap, fmt.Sprintf("val %s: %s is %s", e.ID, e.Name(), other.Name()))
 			return
 		}
