@@ -46,6 +46,11 @@ func TestDecodeRefuses(t *testing.T) {
 		{"BMP start", []byte("BM"), Options{}, ErrTruncated, "BMP", ""},
 		{"TIFF start", []byte("II*\x00"), Options{}, ErrTruncated, "TIFF", ""},
 		{"bomb", pngHeader(30000, 30000), Options{}, ErrTooLarge, "PNG", "decode PNG: too large: 30000 x 30000 pixels, limit 178956970"},
+		// The frame of 16383 x 16383 pixels would pass the limit by way of its canvas of one.
+		{"WebP frame over its canvas", []byte("RIFF\x3e\x00\x00\x00WEBPVP8X\x0a\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00\x00\x00" +
+			"ANMF\x22\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00" +
+			"VP8 \x0a\x00\x00\x00\x10\x00\x00\x9d\x01\x2a\xff\x3f\xff\x3f"), Options{}, ErrCorrupt, "WebP",
+			"decode WebP: corrupt: frame of 16383 x 16383 at 0, 0 is not within the canvas of 1 x 1"},
 		{"over a limit of its own", jpg, Options{MaxPixels: 147*97 - 1}, ErrTooLarge, "JPEG", "decode JPEG: too large: 147 x 97 pixels, limit 14258"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -1,7 +1,9 @@
 package image
 
 import (
+	"bytes"
 	"encoding/binary"
+	"slices"
 	"testing"
 )
 
@@ -26,11 +28,14 @@ func TestEXIFOrientation(t *testing.T) {
 	little.PutUint32(far[4:], 0xfffffff0)
 	many := exifBlock(little, 0x0100, 3, 1, 6)
 	many[8], many[9] = 0xff, 0xff
+	none := exifBlock(little, 0x0112, 3, 1, 6)
+	none[8] = 0 // entries
 	for _, c := range []struct {
 		name string
 		b    []byte
 		want int
 	}{
+		{"no entries", none, 1},
 		{"little endian", exifBlock(little, 0x0112, 3, 1, 6), 6},
 		{"big endian", exifBlock(big, 0x0112, 3, 1, 8), 8},
 		{"zero", exifBlock(little, 0x0112, 3, 1, 0), 1},
@@ -47,6 +52,29 @@ func TestEXIFOrientation(t *testing.T) {
 	} {
 		if got := exifOrientation(c.b); got != c.want {
 			t.Errorf("%s: got %d, want %d", c.name, got, c.want)
+		}
+	}
+}
+
+func TestJPEGOrientation(t *testing.T) {
+	b := testFile(t, "orient6.jpg")
+	at := bytes.Index(b, []byte("\xff\xe1"))
+	insert := func(s string) []byte { return slices.Concat(b[:at], []byte(s), b[at:]) }
+	for name, c := range map[string]struct {
+		b    []byte
+		want int
+	}{
+		"as written":          {b, 6},
+		"fill bytes":          {insert("\xff\xff"), 6},
+		"other APP1 before":   {insert("\xff\xe1\x00\x08http:/"), 6},
+		"marker without data": {insert("\xff\x01"), 6},
+		"scan before":         {insert("\xff\xda\x00\x02"), 1},
+		"no marker":           {insert("x"), 1},
+		"length of one":       {insert("\xff\xe0\x00\x01"), 1},
+		"length over the end": {b[:at+30], 1},
+	} {
+		if got := jpegOrientation(c.b); got != c.want {
+			t.Errorf("%s: got %d, want %d", name, got, c.want)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"captioner/data/image/jpeg"
+	"captioner/data/image/resample"
 )
 
 // sum is a picture as the fixtures describe it.
@@ -116,14 +117,16 @@ func noise(w, h, seed int) *RGB {
 	return m
 }
 
+type resizeCase struct {
+	W, H, Seed int
+	OutW       int    `json:"out_w"`
+	OutH       int    `json:"out_h"`
+	Want       string `json:"out_sha256"`
+}
+
 func TestResizeGolden(t *testing.T) {
 	var golden struct {
-		Resize []struct {
-			W, H, Seed int
-			OutW       int    `json:"out_w"`
-			OutH       int    `json:"out_h"`
-			Want       string `json:"out_sha256"`
-		}
+		Resize     []resizeCase
 		Preprocess []struct {
 			W, H, Seed, Size int
 			Crop, Squash     string
@@ -146,6 +149,25 @@ func TestResizeGolden(t *testing.T) {
 	}
 	if len(golden.Resize) < 100 || len(golden.Preprocess) < 50 {
 		t.Errorf("got %d and %d cases, want at least 100 and 50", len(golden.Resize), len(golden.Preprocess))
+	}
+}
+
+// TestRowsFirstGolden compares with a Pillow that always scales rows first.
+func TestRowsFirstGolden(t *testing.T) {
+	var golden struct{ Resize []resizeCase }
+	readJSON(t, "resize-12.json", &golden)
+	differ := 0
+	for _, c := range golden.Resize {
+		src, r := noise(c.W, c.H, c.Seed), resample.Rect{X1: c.OutW, Y1: c.OutH}
+		if got := hash(resize(src, c.OutW, c.OutH, r, true)); got != c.Want {
+			t.Errorf("%dx%d to %dx%d: got %s, want %s", c.W, c.H, c.OutW, c.OutH, got, c.Want)
+		}
+		if hash(resize(src, c.OutW, c.OutH, r, false)) != c.Want {
+			differ++
+		}
+	}
+	if differ == 0 {
+		t.Error("got the same bytes in both orders for every case, want some that differ")
 	}
 }
 

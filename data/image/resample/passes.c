@@ -100,12 +100,12 @@ AVX2 void captioner_rows(unsigned char *dst, const unsigned char *src, int rows,
 	free(copy);
 }
 
-/* Sixteen bytes at x of one output row. An odd last row is paired with itself at weight 0. */
+/* Sixteen bytes at x of one output row. An odd last row is paired with itself, at weight 0. */
 AVX2 static inline void sixteen(unsigned char *dst, const unsigned char *src, ptrdiff_t row_len, const int *weight, int count)
 {
 	__m256i low0 = _mm256_setzero_si256(), low1 = low0, high0 = low0, high1 = low0;
 	for (int k = 0; k < count; k += 2) {
-		int w0 = weight[k], w1 = k + 1 < count ? weight[k + 1] : 0;
+		int w0 = weight[k], w1 = weight[k + 1]; /* 0 after the last: stride is even */
 		const unsigned char *a = src + k * row_len, *b = k + 1 < count ? a + row_len : a;
 		__m256i wl = _mm256_set1_epi32((w1 & 0x7fff) << 16 | (w0 & 0x7fff));
 		__m256i wh = _mm256_set1_epi32((int)((unsigned)(w1 >> LOW) << 16 | ((unsigned)(w0 >> LOW) & 0xffff)));
