@@ -52,6 +52,21 @@ func NewCorpus(hyps []string, refs [][]string) (*Corpus, error) {
 	return newCorpus(tokens[:len(hyps)], tokens[len(hyps):], first), nil
 }
 
+// NewCocoCorpus is NewCorpus with one call of coco-caption's tokenizer for all hypotheses and one for all references, as a
+// run of coco-caption makes them: see TokenizeTogether.
+func NewCocoCorpus(hyps []string, refs [][]string) (*Corpus, error) {
+	var flat []string
+	for _, r := range refs {
+		flat = append(flat, r...)
+	}
+	tokens := TokenizeTogether(flat)
+	sets := make([][][]string, len(refs))
+	for i, r := range refs {
+		sets[i], tokens = tokens[:len(r):len(r)], tokens[len(r):]
+	}
+	return NewTokenCorpus(TokenizeTogether(hyps), sets)
+}
+
 // NewTokenCorpus is NewCorpus for captions that are tokenised already.
 func NewTokenCorpus(hyps [][]string, refs [][][]string) (*Corpus, error) {
 	if len(hyps) != len(refs) {
@@ -211,6 +226,20 @@ func parallel(n int, do func(from, to int)) {
 					return
 				}
 				do(from, min(n, from+run))
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// parallelEach is parallel for calls that each take long.
+func parallelEach(n int, do func(i int)) {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), n) {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				do(i)
 			}
 		})
 	}

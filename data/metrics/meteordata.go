@@ -197,11 +197,16 @@ func readParaphrases(r io.Reader) (*paraphrases, error) {
 	}
 	p := &paraphrases{words: make(map[string]int32, 1<<17), tree: newNgramTable()}
 	var left, right []int32
+	var last []byte
+	node := int32(-1)
 	line, empty := 0, 0
 	err = eachLine(z, func(s []byte) {
 		switch line++; line % 3 {
-		case 2:
-			left = append(left, p.phrase(s))
+		case 2: // the file groups its pairs by this phrase
+			if !bytes.Equal(s, last) {
+				last, node = append(last[:0], s...), p.phrase(s)
+			}
+			left = append(left, node)
 		case 0:
 			right = append(right, p.phrase(s))
 			if left[len(left)-1] < 0 || right[len(right)-1] < 0 {

@@ -19,41 +19,70 @@ func Tokenize(s string) []string {
 	return t.tokenize(s)
 }
 
+// TokenizeTogether splits captions as one call of coco-caption's PTBTokenizer for all of them does. It differs from
+// Tokenize where the lexer looks across the end of a caption (a last word like "S." keeps its full stop or not by the first
+// word of the next caption), and every line end inside a caption shifts the words of all captions after it by one.
+func TokenizeTogether(captions []string) [][]string {
+	var t ptbScanner
+	for i, c := range captions {
+		if i > 0 {
+			t.text = append(t.text, '\n')
+		}
+		t.text = appendUTF16(t.text, c)
+	}
+	out := make([][]string, len(captions))
+	for i, at := 0, 0; i < len(captions); i++ {
+		out[i], at = t.line(at)
+	}
+	return out
+}
+
 // A ptbScanner keeps the buffers of one goroutine that tokenises many captions.
 type ptbScanner struct {
 	text []uint16
 }
 
 func (t *ptbScanner) tokenize(s string) []string {
+	t.text = appendUTF16(t.text[:0], s)
+	out, _ := t.line(0)
+	return out
+}
+
+// line returns the words from a position to the next line end, and the position behind that.
+func (t *ptbScanner) line(at int) ([]string, int) {
 	lex, err := ptb()
 	if err != nil {
 		panic(err) // the rules are constants
 	}
 	var out []string
-	t.text = appendUTF16(t.text[:0], s)
-	for at := 0; at < len(t.text); {
-		rest := t.text[at:]
-		rule, head := lex.match(rest)
+	for at < len(t.text) {
+		rule, head := lex.match(t.text[at:])
 		if rule < 0 {
 			at++
 			continue
 		}
 		do := lex.rules[rule].do
 		if do == endLine {
+			at += head
 			break
 		}
-		token, used := makeToken(do, rest[:head])
+		token, used := makeToken(do, t.text[at:at+head])
 		at += max(used, 1)
 		if token != "" {
 			out = append(out, lower(token))
 		}
 	}
+	return withoutPunctuation(out), at
+}
+
+// withoutPunctuation removes coco-caption's list from a line of tokens.
+func withoutPunctuation(tokens []string) []string {
 	// coco-caption strips the blanks at the end of a line of tokens; a URL can hold some.
-	if n := len(out); n > 0 {
-		out[n-1] = strings.TrimRightFunc(out[n-1], pythonSpace)
+	if n := len(tokens); n > 0 {
+		tokens[n-1] = strings.TrimRightFunc(tokens[n-1], pythonSpace)
 	}
-	kept := out[:0]
-	for _, token := range out {
+	kept := tokens[:0]
+	for _, token := range tokens {
 		if token != "" && !punctuation(token) {
 			kept = append(kept, token)
 		}

@@ -28,12 +28,13 @@ type Each struct {
 	CIDEr      []float64
 	CIDErD     []float64
 	CIDErPlain []float64
-	METEOR     []float64 // nil unless a METEOR was given
+	METEOR     []MeteorStats // nil unless a METEOR was given
 }
 
 // Options choose what Evaluate adds to the measures that need nothing else. The zero value adds nothing.
 type Options struct {
-	DF *DocumentFrequencies // for CIDErD; nil counts in the references
+	DF     *DocumentFrequencies // for CIDErD; nil counts in the references
+	METEOR *METEOR              // nil leaves METEOR out
 }
 
 // Score tokenises and scores each hypothesis against its references. It panics if hyps and refs differ in length or an
@@ -80,7 +81,10 @@ func (c *Corpus) Evaluate(o Options) (Scores, *Each) {
 			c.evaluateOne(w, i, e, idf, o.DF != nil)
 		}
 	})
-	return c.total(e), e
+	if o.METEOR != nil {
+		e.METEOR = o.METEOR.corpus(c)
+	}
+	return e.total(nil), e
 }
 
 func (c *Corpus) evaluateOne(w *worker, i int, e *Each, idf []float64, otherDF bool) {
@@ -104,18 +108,39 @@ func (c *Corpus) evaluateOne(w *worker, i int, e *Each, idf []float64, otherDF b
 	}
 }
 
-// total adds up the captions; all zeros for an empty corpus.
-func (c *Corpus) total(e *Each) Scores {
-	var all BLEUStats
-	for _, s := range e.Stats {
-		all.Add(s)
+// total adds up the captions with the given indices, all of them for nil; zeros for an empty corpus.
+func (e *Each) total(index []int32) Scores {
+	n := len(e.Stats)
+	if index != nil {
+		n = len(index)
 	}
 	s := Scores{METEOR: math.NaN()}
-	if c.Len() == 0 {
+	if n == 0 {
 		return s
 	}
-	s.BLEU = all.BLEU()
-	s.ROUGEL, s.CIDEr, s.CIDErD, s.CIDErPlain = mean(e.ROUGEL), mean(e.CIDEr), mean(e.CIDErD), mean(e.CIDErPlain)
+	var bleu BLEUStats
+	var meteor MeteorStats
+	for k := range n {
+		i := int32(k)
+		if index != nil {
+			i = index[k]
+		}
+		bleu.Add(e.Stats[i])
+		s.ROUGEL += e.ROUGEL[i]
+		s.CIDEr += e.CIDEr[i]
+		s.CIDErD += e.CIDErD[i]
+		s.CIDErPlain += e.CIDErPlain[i]
+		if e.METEOR != nil {
+			meteor.Add(e.METEOR[i])
+		}
+	}
+	s.BLEU = bleu.BLEU()
+	for _, x := range []*float64{&s.ROUGEL, &s.CIDEr, &s.CIDErD, &s.CIDErPlain} {
+		*x /= float64(n)
+	}
+	if e.METEOR != nil {
+		s.METEOR = meteor.Score()
+	}
 	return s
 }
 
