@@ -225,7 +225,9 @@ func (t *trainer) prepareText() error {
 		}
 	}
 	t.card.Name, t.card.Licence, t.card.Command, t.card.Seed = t.Name, t.Licence, t.Command, t.Seed
-	t.card.Options = t.Options.JSON()
+	told := t.Options
+	told.Cache = "" // where a machine keeps its cache says nothing about the model
+	t.card.Options = told.JSON()
 	t.card.Tokeniser = "Stanford PTB as in coco-caption"
 	t.card.Data = fmt.Sprintf("%d pictures with %d captions", len(t.train), t.train.captions())
 	t.card.Split = fmt.Sprintf("%d pictures apart from training", len(t.val))
