@@ -142,9 +142,9 @@ func (c *Corpus) gramsOf(s []sentence) [][]int32 {
 func (c *Corpus) gramTexts() []string {
 	out := make([]string, len(c.table.order))
 	keys := make([]uint64, len(out))
-	for i, k := range c.table.keys {
-		if k != 0 {
-			keys[c.table.vals[i]] = k - 1
+	for _, p := range c.table.places {
+		if p.key != 0 {
+			keys[p.number] = p.key - 1
 		}
 	}
 	for id, k := range keys { // a prefix has a smaller number than what it begins

@@ -8,26 +8,32 @@ const maxN = 4
 // An ngramTable numbers n-grams: the n-gram of a prefix and one more word has the key (number of the prefix, word).
 // Numbers are dense from 0, so that counts live in slices. Not safe for concurrent writing.
 type ngramTable struct {
-	keys  []uint64 // key+1, or 0 for a free place; the length is a power of two
-	vals  []int32
-	shift uint
-	order []uint8 // n-1 of each number
+	places []place // open addressing; the length is a power of two
+	shift  uint    // 64 minus that power
+	order  []uint8 // n-1 of each number
+}
+
+// A place holds key+1, or 0 while it is free, beside the number, so that finding one touches one line of the cache.
+type place struct {
+	key    uint64
+	number int32
 }
 
 func newNgramTable() *ngramTable {
-	const size = 1 << 12
-	return &ngramTable{keys: make([]uint64, size), vals: make([]int32, size), shift: 64 - 12}
+	const power = 12
+	return &ngramTable{places: make([]place, 1<<power), shift: 64 - power}
 }
 
 // place returns where key is or belongs. The constant is 2^64 over the golden ratio.
-func (t *ngramTable) place(key uint64) uint64 {
-	mask := uint64(len(t.keys) - 1)
+func (t *ngramTable) place(key uint64) *place {
 	h := key * 0x9E3779B97F4A7C15
-	i := bits.RotateLeft64(h, 32) ^ h
-	for i >>= t.shift; t.keys[i] != 0 && t.keys[i] != key+1; {
-		i = (i + 1) & mask
+	h ^= bits.RotateLeft64(h, 32)
+	mask := uint64(len(t.places) - 1)
+	for i := h >> t.shift; ; i = (i + 1) & mask {
+		if p := &t.places[i&mask]; p.key == 0 || p.key == key+1 {
+			return p
+		}
 	}
-	return i
 }
 
 // ngramKey packs a prefix (-1 for none) and a word. Words are not negative.
@@ -36,14 +42,14 @@ func ngramKey(prefix, word int32) uint64 { return uint64(uint32(prefix+1))<<32 |
 // number returns the n-gram's number, new if it was not seen before.
 func (t *ngramTable) number(prefix, word int32, n int) int32 {
 	key := ngramKey(prefix, word)
-	i := t.place(key)
-	if t.keys[i] != 0 {
-		return t.vals[i]
+	p := t.place(key)
+	if p.key != 0 {
+		return p.number
 	}
 	id := int32(len(t.order))
-	t.keys[i], t.vals[i] = key+1, id
+	*p = place{key + 1, id}
 	t.order = append(t.order, uint8(n))
-	if 2*len(t.order) > len(t.keys) {
+	if 2*len(t.order) > len(t.places) {
 		t.grow()
 	}
 	return id
@@ -51,20 +57,19 @@ func (t *ngramTable) number(prefix, word int32, n int) int32 {
 
 // find returns the n-gram's number, or -1 if it was never numbered.
 func (t *ngramTable) find(prefix, word int32) int32 {
-	if i := t.place(ngramKey(prefix, word)); t.keys[i] != 0 {
-		return t.vals[i]
+	if p := t.place(ngramKey(prefix, word)); p.key != 0 {
+		return p.number
 	}
 	return -1
 }
 
 func (t *ngramTable) grow() {
-	keys, vals := t.keys, t.vals
-	t.keys, t.vals = make([]uint64, 2*len(keys)), make([]int32, 2*len(keys))
+	old := t.places
+	t.places = make([]place, 2*len(old))
 	t.shift--
-	for i, k := range keys {
-		if k != 0 {
-			j := t.place(k - 1)
-			t.keys[j], t.vals[j] = k, vals[i]
+	for _, p := range old {
+		if p.key != 0 {
+			*t.place(p.key - 1) = p
 		}
 	}
 }
