@@ -3,7 +3,7 @@ crop; from memory, on one core, by captioner's data/image and by Pillow, on the 
 
     python scripts/bench/images.py [--shared ../shared] [--rounds 5]
 
-The two take turns, round by round, so that a busy machine slows both; printed are the medians with the smallest and the largest.
+Rates are by second of processor time, not of the clock, and the two take turns round by round, so a busy machine changes little; printed are the medians with the smallest and the largest.
 """
 import argparse
 import glob
@@ -37,19 +37,19 @@ def prepare(b):
 
 
 def rate(f, files, seconds=2):
-    done, start = 0, time.perf_counter()
-    while time.perf_counter() - start < seconds:
+    done, start = 0, time.process_time()
+    while time.process_time() - start < seconds:
         for b in files:
             f(b)
         done += len(files)
-    return done / (time.perf_counter() - start)
+    return done / (time.process_time() - start)
 
 
 def go_rates():
     # The torch environment's flags are not needed here and would only rebuild things.
     env = {k: v for k, v in os.environ.items() if not k.startswith("CGO_")} | {"CGO_ENABLED": "1"}
     out = subprocess.run(GO, cwd=ROOT, env=env, check=True, capture_output=True, text=True).stdout
-    found = dict(re.findall(r"^Benchmark(\S+)\s.*?([\d.]+) images/s", out, re.M))
+    found = dict(re.findall(r"^Benchmark(\S+)\s.*?([\d.]+) images/cpu-s", out, re.M))
     return float(found["Decode"]), float(found["Prepare/crop"])
 
 
@@ -75,7 +75,7 @@ def main():
     print(" ".join(GO))
     for name, (go, py) in rows.items():
         show = lambda v: f"{statistics.median(v):6.1f} ({min(v):.1f} to {max(v):.1f})"
-        print(f"{name}: captioner {show(go)} images/s, Pillow {show(py)} images/s, ratio {statistics.median(go) / statistics.median(py):.2f}")
+        print(f"{name}: captioner {show(go)} images/CPU-s, Pillow {show(py)} images/CPU-s, ratio {statistics.median(go) / statistics.median(py):.2f}")
 
 
 if __name__ == "__main__":
