@@ -19,7 +19,7 @@ type encoder struct {
 	out      []byte
 	storages []weights.NamedTensor // flat: one a storage, in the order of their keys
 	keys     map[dataKey]int
-	active   map[any]bool // containers that are being written
+	memo     map[any]int // what was written already, by pointer or text, with its number in the pickle
 }
 
 // dataKey tells which tensors share a storage: those of the same bytes in memory.
@@ -41,6 +41,9 @@ func (e *encoder) op(b ...byte) { e.out = append(e.out, b...) }
 func (e *encoder) value(v any, depth int) error {
 	if depth > maxDepth {
 		return fmt.Errorf("values nested more than %d deep", maxDepth)
+	}
+	if e.again(v) {
+		return nil
 	}
 	switch x := v.(type) {
 	case nil:
@@ -67,9 +70,9 @@ func (e *encoder) value(v any, depth int) error {
 	case Tuple:
 		return e.tuple(x, depth)
 	case []any:
-		return e.list(x, depth)
+		return e.list(x, depth, nil)
 	case *List:
-		return e.once(x, func() error { return e.list(x.Items, depth) })
+		return e.list(x.Items, depth, x)
 	case map[string]any:
 		d := &Dict{}
 		for _, k := range slices.Sorted(maps.Keys(x)) {
@@ -77,7 +80,7 @@ func (e *encoder) value(v any, depth int) error {
 		}
 		return e.dict(d, depth)
 	case *Dict:
-		return e.once(x, func() error { return e.dict(x, depth) })
+		return e.dict(x, depth)
 	case *Tensor:
 		return e.readTensor(x)
 	default:
@@ -89,14 +92,36 @@ func (e *encoder) value(v any, depth int) error {
 	return nil
 }
 
-// once refuses a container that contains itself. A container that is merely shared is written at each place.
-func (e *encoder) once(container any, write func() error) error {
-	if e.active[container] {
-		return fmt.Errorf("%s contains itself", describe(container))
+// again refers to a value that was written before: shared and cyclic graphs stay what they are, and do not multiply.
+func (e *encoder) again(v any) bool {
+	switch v.(type) {
+	case string, *List, *Dict, *Tensor, *big.Int:
+	default:
+		return false
 	}
-	e.active[container] = true
-	defer delete(e.active, container)
-	return write()
+	i, ok := e.memo[v]
+	if !ok {
+		return false
+	}
+	if i < 256 {
+		e.op('h', byte(i))
+	} else {
+		e.op('j')
+		e.out = binary.LittleEndian.AppendUint32(e.out, uint32(i))
+	}
+	return true
+}
+
+// remember numbers the value that was just written, or begun.
+func (e *encoder) remember(v any) {
+	i := len(e.memo)
+	e.memo[v] = i
+	if i < 256 {
+		e.op('q', byte(i))
+	} else {
+		e.op('r')
+		e.out = binary.LittleEndian.AppendUint32(e.out, uint32(i))
+	}
 }
 
 func (e *encoder) integer(v int64) {
@@ -125,6 +150,7 @@ func (e *encoder) long(v *big.Int) error {
 	slices.Reverse(b)
 	e.op(0x8a, byte(n))
 	e.op(b...)
+	e.remember(v)
 	return nil
 }
 
@@ -138,6 +164,7 @@ func (e *encoder) text(s string) error {
 	e.op('X')
 	e.out = binary.LittleEndian.AppendUint32(e.out, uint32(len(s)))
 	e.out = append(e.out, s...)
+	e.remember(s)
 	return nil
 }
 
@@ -161,8 +188,13 @@ func (e *encoder) tuple(t Tuple, depth int) error {
 	return nil
 }
 
-func (e *encoder) list(items []any, depth int) error {
-	e.op(']', '(')
+// list writes a list; identity is the pointer by which others may refer to it, or nil.
+func (e *encoder) list(items []any, depth int, identity *List) error {
+	e.op(']')
+	if identity != nil {
+		e.remember(identity)
+	}
+	e.op('(')
 	for i, v := range items {
 		if err := e.value(v, depth+1); err != nil {
 			return fmt.Errorf("[%d]: %w", i, err)
@@ -180,6 +212,7 @@ func (e *encoder) dict(d *Dict, depth int) error {
 	} else {
 		e.op('}')
 	}
+	e.remember(d)
 	e.op('(')
 	for k, v := range d.All() {
 		switch k.(type) {
@@ -208,7 +241,11 @@ func (e *encoder) readTensor(t *Tensor) error {
 	if err != nil {
 		return err
 	}
-	return e.tensor(weights.NamedTensor{DType: t.DType, Shape: t.Shape, Data: data}, t.RequiresGrad)
+	if err := e.tensor(weights.NamedTensor{DType: t.DType, Shape: t.Shape, Data: data}, t.RequiresGrad); err != nil {
+		return err
+	}
+	e.remember(t)
+	return nil
 }
 
 // tensor writes the call of _rebuild_tensor_v2 over a whole storage.
@@ -219,10 +256,10 @@ func (e *encoder) tensor(t weights.NamedTensor, requiresGrad bool) error {
 	elements := int64(len(t.Data) / t.DType.Size())
 	e.global("torch._utils", "_rebuild_tensor_v2")
 	e.op('(', '(')
-	e.text("storage")
+	e.value("storage", 0)
 	e.global("torch", storageClass[t.DType])
-	e.text(fmt.Sprint(e.storage(t)))
-	e.text("cpu")
+	e.value(fmt.Sprint(e.storage(t)), 0)
+	e.value("cpu", 0)
 	e.integer(elements)
 	e.op('t', 'Q') // the storage's tuple becomes the storage
 	e.integer(0)
