@@ -31,6 +31,7 @@ char *ct_rng_state(tt *o);
 char *ct_set_rng_state(tt a);
 char *ct_set_threads(int n);
 int ct_threads(void);
+void ct_short_spins(int threads);
 char *ct_set_flush_denormal(int on);
 char *ct_dropout_mask(tt *o, tt like, double p, uint64_t key);
 
@@ -46,6 +47,7 @@ char *ct_sdpa(tt *o, tt q, tt k, tt v, tt mask, double p, int causal, double sca
 char *ct_copy_(tt dst, tt src);
 char *ct_index_copy_rows_(tt dst, tt index, tt src);
 char *ct_cross_entropy(tt *o, tt logits, tt target, int reduction, int64_t ignore, double smoothing);
+char *ct_step_attention(tt *o, tt q, tt k, tt v, double scale);
 char *ct_topk_logprobs(tt logits, double inverse_temperature, int k, const int32_t *ban, const int64_t *ban_end,
                        int32_t *ids, float *logprobs);
 

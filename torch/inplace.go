@@ -86,6 +86,13 @@ func UpdateScale(scale, tracker, foundInf *Tensor, growth, backoff float64, inte
 
 // ---- decoding
 
+// StepAttention is softmax(q kᵀ scale) v for generating texts on the CPU, without gradients: q [R, H, D] (float32 or bfloat16), k and v
+// [G, H, S, D] (float32), G dividing R; row r looks at group r/(R/G). It gives [R, H*D] in q's type. The last dimensions must have no gaps;
+// the others may have any. Library products take three times as long on such shapes; a row's result does not depend on the other rows.
+func StepAttention(q, k, v *Tensor, scale float64) *Tensor {
+	return took("step attention", C.ct_step_attention(slot(), q.tt(), k.tt(), v.tt(), C.double(scale)), q, k, v)
+}
+
 // TopKLogProbs gives for each row of logits [R, V] its k best columns, best first, with their log-probabilities under the softmax of the
 // whole row times invTemperature; equal values: the lower column first. ban lists columns that a row must not return; they still count in
 // the softmax. A row with fewer than k columns left ends in ids of -1 and log-probabilities of -Inf. The results are [R*k], on the host.

@@ -2,11 +2,14 @@ package efficientnet
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"testing"
 
 	"captioner/torch"
 )
+
+var threads = flag.Int("threads", 2, "threads of libtorch in benchmarks")
 
 // BenchmarkGrid measures Lite2 on images of 260x260, weights random, by the form of the net, the type and the batch.
 func BenchmarkGrid(b *testing.B) {
@@ -17,7 +20,7 @@ func BenchmarkGrid(b *testing.B) {
 		for _, batch := range []int64{1, 8, 32} {
 			b.Run(fmt.Sprintf("%s/%v/batch=%d", form.name, form.dtype, batch), func(b *testing.B) {
 				err := torch.Do(context.Background(), func() error {
-					torch.SetThreads(2)
+					torch.SetThreads(*threads)
 					m, err := New(Lite2().WithoutHead())
 					if err != nil {
 						return err

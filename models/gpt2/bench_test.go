@@ -2,12 +2,15 @@ package gpt2
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"testing"
 
 	"captioner/torch"
 	"captioner/torch/nn"
 )
+
+var threads = flag.Int("threads", 2, "threads of libtorch in benchmarks")
 
 // sizes are the demo captioner and distilgpt2.
 var sizes = []struct {
@@ -31,7 +34,7 @@ func BenchmarkDecode(b *testing.B) {
 		for _, dtype := range []torch.DType{torch.Float32, torch.BFloat16} {
 			b.Run(fmt.Sprintf("%s/%v", size.name, dtype), func(b *testing.B) {
 				err := torch.Do(context.Background(), func() error {
-					torch.SetThreads(2)
+					torch.SetThreads(*threads)
 					m, err := New(size.config)
 					if err != nil {
 						return err
@@ -85,7 +88,7 @@ func BenchmarkTrain(b *testing.B) {
 	for _, dtype := range []torch.DType{torch.Float32, torch.BFloat16} {
 		b.Run(dtype.String(), func(b *testing.B) {
 			err := torch.Do(context.Background(), func() error {
-				torch.SetThreads(2)
+				torch.SetThreads(*threads)
 				c := size.config
 				c.ResidualDrop, c.EmbeddingDrop = 0.2, 0.1
 				m, err := New(c)

@@ -11,6 +11,7 @@ type Decoder struct {
 	Config    Config
 	dtype     torch.DType
 	device    torch.Device
+	fused     bool          // packed products and our own attention kernel: on CPU
 	tokens    *torch.Tensor // [V, C] float32
 	positions *torch.Tensor // [n_positions, C] float32
 	blocks    []decoderBlock
@@ -41,6 +42,7 @@ type norm struct {
 func (m *Model) Decoder(d torch.DType) *Decoder {
 	t := &m.Transformer
 	dec := &Decoder{Config: m.Config, dtype: d, device: t.Tokens.Weight.Device()}
+	dec.fused = dec.device == torch.CPU && (d == torch.Float32 || d == torch.BFloat16)
 	act := torch.GELUErf
 	if m.Config.Activation == "gelu_new" {
 		act = torch.GELUTanh
@@ -76,7 +78,7 @@ func (d *Decoder) conv1D(l *nn.Conv1D) linear {
 }
 
 func (d *Decoder) newLinear(weight, bias *torch.Tensor, act torch.Activation) linear {
-	l := linear{act: act, packed: d.device == torch.CPU && (d.dtype == torch.Float32 || d.dtype == torch.BFloat16)}
+	l := linear{act: act, packed: d.fused}
 	w := weight.Detach().To(d.dtype).Contiguous()
 	if l.packed {
 		w = torch.PackLinear(w)

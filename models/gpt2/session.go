@@ -71,7 +71,7 @@ func (s *Session) Free() {
 // grow makes room for rows, and keeps what is there.
 func (s *Session) grow(rows int64) {
 	old := s.cache
-	s.cache = torch.Zeros(torch.Float32, s.d.device, int64(2*len(s.d.blocks)), rows, s.d.Config.Heads, s.maxLen, s.d.Config.headSize()).Keep()
+	s.cache = torch.Empty(torch.Float32, s.d.device, int64(2*len(s.d.blocks)), rows, s.d.Config.Heads, s.maxLen, s.d.Config.headSize()).Keep()
 	if old != nil {
 		torch.Scoped(func() { s.cache.Narrow(1, 0, s.rows).Copy(old) })
 		old.Free()
@@ -196,26 +196,29 @@ func (s *Session) block(i int, x *torch.Tensor) *torch.Tensor {
 
 // selfAttention writes the keys and values of qkv [R, 3C] into the cache and looks at all that are there: [R, C].
 func (s *Session) selfAttention(i int, qkv *torch.Tensor) *torch.Tensor {
-	r, h, size := qkv.Dim(0), s.d.Config.Heads, s.d.Config.headSize()
-	x := qkv.View(r, 3, h, size)
+	r := qkv.Dim(0)
+	x := qkv.View(r, 3, s.d.Config.Heads, s.d.Config.headSize())
 	kv := s.cache.Narrow(0, int64(2*i), 2).Narrow(1, 0, r) // [2, R, H, maxLen, D]
 	kv.Select(3, s.t).Copy(x.Narrow(1, 1, 2).Transpose(0, 1))
-	kv = kv.Narrow(3, 0, s.t+1)
-	return s.attend(x.Select(1, 0).View(r, h, 1, size), kv).View(r, h*size).To(s.d.dtype) // [R, H, 1, D] -> [R, C]
+	return s.attend(x.Select(1, 0), kv.Narrow(3, 0, s.t+1))
 }
 
 // crossAttention looks at the memory with q [R, C]: [R, C].
 func (s *Session) crossAttention(i int, q *torch.Tensor) *torch.Tensor {
-	r, h, size := q.Dim(0), s.d.Config.Heads, s.d.Config.headSize()
-	g, n := int64(len(s.at.image)), int64(s.at.width)
-	kv := s.memory.Narrow(0, int64(2*i), 2).Narrow(1, 0, g)  // [2, G, H, P, D]
-	y := s.attend(q.View(g, n, h, size).Transpose(1, 2), kv) // [G, H, n, D]
-	return y.Transpose(1, 2).Reshape(r, h*size).To(s.d.dtype)
+	kv := s.memory.Narrow(0, int64(2*i), 2).Narrow(1, 0, int64(len(s.at.image))) // [2, G, H, P, D]
+	return s.attend(q.View(q.Dim(0), s.d.Config.Heads, s.d.Config.headSize()), kv)
 }
 
+// attend is softmax(q kᵀ/√D) v: q [R, H, D], kv [2, G, H, S, D], of which group g serves the rows g R/G …: [R, C].
 func (s *Session) attend(q, kv *torch.Tensor) *torch.Tensor {
-	w := q.To(torch.Float32).MulScalar(1 / math.Sqrt(float64(s.d.Config.headSize()))).Matmul(kv.Select(0, 0).Transpose(-1, -2))
-	return w.Softmax(-1).Matmul(kv.Select(0, 1))
+	k, v, scale := kv.Select(0, 0), kv.Select(0, 1), 1/math.Sqrt(float64(s.d.Config.headSize()))
+	if s.d.fused {
+		return torch.StepAttention(q, k, v, scale)
+	}
+	r, g := q.Dim(0), k.Dim(0)
+	x := q.To(torch.Float32).MulScalar(scale).Reshape(g, r/g, q.Dim(1), q.Dim(2)).Transpose(1, 2) // [G, H, R/G, D]
+	y := x.Matmul(k.Transpose(-1, -2)).Softmax(-1).Matmul(v)                                      // [G, H, R/G, D]
+	return y.Transpose(1, 2).Reshape(r, s.d.Config.Width).To(s.d.dtype)
 }
 
 func int64s(v []int) []int64 {

@@ -52,16 +52,20 @@ func TestSessionMatchesPyTorch(t *testing.T) {
 // Whatever rows a search continues, drops and doubles, each row's logits are those of its whole text.
 func TestSessionMatchesForward(t *testing.T) {
 	src := torchtest.Fixture(t, fixture)
-	for _, withMemory := range []bool{true, false} {
-		t.Run(fmt.Sprint("memory=", withMemory), func(t *testing.T) {
+	for _, tt := range []struct {
+		name             string
+		memory, products bool // products: attention by plain products, as on a GPU, also where the kernel could run
+	}{{"memory", true, false}, {"text alone", false, false}, {"memory by products", true, true}} {
+		t.Run(tt.name, func(t *testing.T) {
 			torchtest.EachDevice(t, func(t *testing.T, dev torch.Device) {
 				m := load(t, src, dev, false)
 				defer m.Free()
 				d := m.Decoder(torch.Float32)
 				defer d.Free()
+				d.fused = d.fused && !tt.products
 				rng := rand.New(rand.NewPCG(3, 4))
 				for range 10 {
-					compareWithForward(t, m, d, rng, dev, withMemory)
+					compareWithForward(t, m, d, rng, dev, tt.memory)
 				}
 			})
 		})
