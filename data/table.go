@@ -84,7 +84,7 @@ func columnsOf(row []string) (c *columns, header bool, err error) {
 	c = &columns{path: first(names, pathNames), split: first(names, splitNames), width: len(row)}
 	bare := make([]string, len(names)) // caption2 is a caption
 	for i, name := range names {
-		bare[i] = strings.TrimSuffix(numbered.ReplaceAllString(name, ""), "s")
+		bare[i] = numbered.ReplaceAllString(name, "")
 	}
 	if i := first(bare, captionNames); i >= 0 {
 		for j, name := range bare {
