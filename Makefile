@@ -66,7 +66,7 @@ fmt: ## format the Go files
 
 lint: setup ## gofmt, vet, the shell scripts' syntax, and the rules in deps_test.go
 	@files=$$(gofmt -l .); [ -z "$$files" ] || { echo "not formatted (make fmt formats them):" $$files >&2; exit 1; }
-	@for f in scripts/setup-* scripts/cxx20 scripts/fuzz; do sh -n $$f; done
+	@for f in scripts/setup-* scripts/fetch-* scripts/cxx20 scripts/fuzz; do sh -n $$f; done
 	$(ENV) go vet ./...
 	$(ENV) go test -count=1 .
 

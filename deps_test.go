@@ -58,7 +58,7 @@ models/captioner/demo <                     |                               # th
 models/captioner    < models/captioner/demo models/clip models/blip models/efficientnet models/gpt2 models/decode data data/image data/tokenizer weights/safetensors weights/pickle weights/store | golang.org/x/sync # the library's front door
 models/train        < models/captioner torch/optim torch/dist data/metrics | golang.org/x/sync
 
-cli/server          < models/captioner      | golang.org/x/sync
+cli/server          < models/captioner      | golang.org/x/sync github.com/prometheus/client_golang
 cli                 < cli/server models/train data/metrics | github.com/urfave/cli/v2 github.com/schollz/progressbar/v3 golang.org/x/term golang.org/x/sync
 cli/captioner       < cli                   |                               # main: a dozen lines
 `
@@ -77,7 +77,8 @@ models/gpt2         < torch/torchtest torch/optim data/tokenizer models/decode |
 models/captioner/demo <                     |                               # the built-in model file, as bytes
 models/captioner    < torch/torchtest data/metrics |
 models/train        < torch/torchtest       |
-cli                 <                       | github.com/rogpeppe/go-internal # transcripts of the command line
+cli                 <                       | github.com/rogpeppe/go-internal go.uber.org/goleak # transcripts of the command line
+cli/server          <                       | github.com/chromedp go.uber.org/goleak # the page in a real browser, where there is one
 `
 
 // forbidden are imports that fail wherever they stand, with the reason.
