@@ -18,29 +18,64 @@ type Batch struct {
 	Targets   *torch.Tensor // [N] int64, the token after each, or Ignore
 	Places    *torch.Tensor // [N] int64, where each token stands in B*T; nil where N = B*T
 	Mask      *torch.Tensor // [B, T] bool, the tokens that may be looked at; nil for all
+	Count     int           // targets that are not Ignore
 }
+
+// round is what PackRounded makes the number of tokens a multiple of.
+const round = 64
 
 // Pack makes a batch without padding: N is the number of tokens fed. Each row holds at least two ids, the first of which is only fed and the
 // last of which is only predicted (beginning and end of the text).
-func Pack(rows [][]int32, dev torch.Device) (*Batch, error) {
+func Pack(rows [][]int32, dev torch.Device) (*Batch, error) { return pack(rows, 1, dev) }
+
+// PackRounded is Pack with a little padding, for training: as many tokens with the target Ignore follow some rows as make N a multiple of 64,
+// where the places of the batch allow it. CPU kernels are made for each N that they meet, and kept; so there are few to make and to keep.
+func PackRounded(rows [][]int32, dev torch.Device) (*Batch, error) { return pack(rows, round, dev) }
+
+func pack(rows [][]int32, multiple int, dev torch.Device) (*Batch, error) {
 	length, err := longest(rows)
 	if err != nil {
 		return nil, err
 	}
+	count := 0
+	for _, row := range rows {
+		count += len(row) - 1
+	}
+	fill := (multiple - count%multiple) % multiple
 	var tokens, positions, targets, places []int64
 	for r, row := range rows {
-		for t := range len(row) - 1 {
-			tokens = append(tokens, int64(row[t]))
-			targets = append(targets, int64(row[t+1]))
-			positions = append(positions, int64(t))
-			places = append(places, int64(r*length+t))
+		for t := range length {
+			token, target := int64(0), int64(Ignore)
+			switch {
+			case t < len(row)-1:
+				token, target = int64(row[t]), int64(row[t+1])
+			case fill > 0:
+				fill--
+			default:
+				continue
+			}
+			tokens, targets = append(tokens, token), append(targets, target)
+			positions, places = append(positions, int64(t)), append(places, int64(r*length+t))
 		}
 	}
-	b := &Batch{Rows: int64(len(rows)), Len: int64(length), Tokens: put(tokens, dev), Positions: put(positions, dev), Targets: put(targets, dev)}
+	b := &Batch{Rows: int64(len(rows)), Len: int64(length), Tokens: put(tokens, dev), Positions: put(positions, dev), Targets: put(targets, dev),
+		Count: count}
 	if len(tokens) < len(rows)*length {
 		b.Places = put(places, dev)
 	}
 	return b, nil
+}
+
+// Spread gives each token of a packed batch the value of its row, [N] in float32; tokens that only fill get 0.
+func (b *Batch) Spread(values []float32) *torch.Tensor {
+	if int64(len(values)) != b.Rows {
+		torch.Fail("spread", "%d values for %d rows", len(values), b.Rows)
+	}
+	v := torch.FromSlice(values, b.Rows, 1).ToDevice(b.Tokens.Device()).Expand(b.Rows, b.Len).Reshape(-1) // [B T]
+	if b.Places != nil {
+		v = v.IndexSelect(0, b.Places)
+	}
+	return v.MaskedFill(b.Targets.EqScalar(Ignore), 0)
 }
 
 // Padding says what Pad does with the places behind the end of a row.
@@ -57,6 +92,7 @@ func Pad(rows [][]int32, p Padding, dev torch.Device) (*Batch, error) {
 		return nil, err
 	}
 	n := len(rows) * length
+	count := 0
 	tokens, positions, targets, seen := make([]int64, n), make([]int64, n), make([]int64, n), make([]bool, n)
 	for r, row := range rows {
 		for t := range length {
@@ -66,9 +102,12 @@ func Pad(rows [][]int32, p Padding, dev torch.Device) (*Batch, error) {
 			if t < len(row)-1 {
 				tokens[i], targets[i], seen[i] = int64(row[t]), int64(row[t+1]), true
 			}
+			if targets[i] != Ignore {
+				count++
+			}
 		}
 	}
-	b := &Batch{Rows: int64(len(rows)), Len: int64(length), Tokens: put(tokens, dev), Positions: put(positions, dev), Targets: put(targets, dev)}
+	b := &Batch{Rows: int64(len(rows)), Len: int64(length), Tokens: put(tokens, dev), Positions: put(positions, dev), Targets: put(targets, dev), Count: count}
 	if p.Mask {
 		b.Mask = torch.FromSlice(seen, b.Rows, b.Len)
 		if dev != torch.CPU {

@@ -220,3 +220,33 @@ func TestDropout(t *testing.T) {
 		}
 	})
 }
+
+// Rounding adds tokens that nothing depends on.
+func TestPackRounded(t *testing.T) {
+	torchtest.Do(t, func() {
+		src := torchtest.Fixture(t, fixture)
+		m := load(t, src, torch.CPU, true)
+		defer m.Free()
+		texts := rows(t, src)
+		texts[0] = texts[0][:3]
+		exact, err := Pack(texts, torch.CPU)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rounded, err := PackRounded(texts, torch.CPU)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, filled := exact.Tokens.Numel(), rounded.Tokens.Numel()
+		if exact.Count != int(n) || rounded.Count != int(n) || filled <= n || filled%round != 0 && filled != rounded.Rows*rounded.Len {
+			t.Errorf("tokens: got %d exact and %d rounded, counts %d and %d", n, filled, exact.Count, rounded.Count)
+		}
+		a, b := exact.Loss(m.Forward(exact, nil, false), .1), rounded.Loss(m.Forward(rounded, nil, false), .1)
+		torchtest.Close(t, "loss", b, a)
+		values := make([]float32, len(texts))
+		for i := range values {
+			values[i] = float32(i + 1)
+		}
+		torchtest.Close(t, "spread", rounded.Spread(values).Sum(), exact.Spread(values).Sum())
+	})
+}

@@ -130,14 +130,14 @@ func (t *trainer) valLoss() (float64, error) {
 		torch.NoGrad(func() {
 			torch.Scoped(func() {
 				var b *gpt2.Batch
-				if b, err = gpt2.Pack(rows, t.device); err != nil {
+				if b, err = gpt2.PackRounded(rows, t.device); err != nil {
 					return
 				}
 				var logits *torch.Tensor
 				torch.Autocast(t.device, t.dtype, func() {
 					logits = t.model.Logits(b, gather(indices(i, n), same(t.valFeatures, n), t.device), false)
 				})
-				count := float64(b.Tokens.Numel())
+				count := float64(b.Count)
 				sum += b.Loss(logits.To(torch.Float32), 0).Float() * count
 				tokens += count
 			})

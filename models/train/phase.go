@@ -229,7 +229,7 @@ func (l *learner) captionStep(step int) (float64, int, error) {
 		var err error
 		torch.Scoped(func() {
 			var b *gpt2.Batch
-			if b, err = gpt2.Pack(captions, l.device); err == nil {
+			if b, err = gpt2.PackRounded(captions, l.device); err == nil {
 				total += l.crossEntropy(b, l.features(index, r))
 			}
 		})
@@ -251,7 +251,7 @@ func (l *learner) textStep(step int) (loss float64, rows int, err error) {
 	for _, i := range l.groups[step%l.perEpoch] {
 		lines = append(lines, l.text[i])
 	}
-	b, err := gpt2.Pack(lines, l.device)
+	b, err := gpt2.PackRounded(lines, l.device)
 	if err != nil {
 		return 0, 0, err
 	}

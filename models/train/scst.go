@@ -39,20 +39,17 @@ func (l *learner) scstStep(step int) (reward float64, rows int, err error) {
 				row = append(row, l.tok.EOS())
 			}
 			texts = append(texts, row)
-			a := float32(rewards[k] - (sum-rewards[k])/float64(n-1))
-			for range len(row) - 1 {
-				advantage = append(advantage, a)
-			}
+			advantage = append(advantage, float32(rewards[k]-(sum-rewards[k])/float64(n-1)))
 		}
 	}
-	b, err := gpt2.Pack(texts, l.device)
+	b, err := gpt2.PackRounded(texts, l.device)
 	if err != nil {
 		return 0, 0, err
 	}
 	var logits *torch.Tensor
 	torch.Autocast(l.device, l.dtype, func() { logits = l.model.Logits(b, features, false) })
 	nll := torch.CrossEntropy(logits.To(torch.Float32).MulScalar(1/l.SCSTTemperature), b.Targets, torch.Each, gpt2.Ignore, 0) // [N]
-	l.backward(nll.Mul(torch.FromSlice(advantage).ToDevice(l.device)).Mean())
+	l.backward(nll.Mul(b.Spread(advantage)).Sum().MulScalar(1 / float64(b.Count)))
 	return reward / float64(len(texts)), len(texts), nil
 }
 
