@@ -24,6 +24,7 @@ type path struct {
 // An aligner finds the best alignment by METEOR's beam search. It keeps its memory between calls.
 type aligner struct {
 	para               *paraphrases
+	has                []uint64 // a bit for each word of the line that phrases are looked for in
 	matches            []match
 	byStart            [][]int32 // matches by the reference word they start at, in the order found
 	hypCover, refCover []int32
@@ -90,15 +91,40 @@ func (a *aligner) pairs(hyp, ref *meteorLine, kind int32, equal func(h, r *meteo
 
 // phrases adds a match for each phrase of x that can be said as a phrase of y.
 func (a *aligner) phrases(x, y *meteorLine, make func(from, to span) match) {
+	p := a.para
+	for _, w := range y.words {
+		if w.para >= 0 {
+			a.has[w.para>>6] |= 1 << (w.para & 63)
+		}
+	}
 	for _, from := range x.spans {
-		for _, other := range a.para.others[a.para.from[from.node]:a.para.from[from.node+1]] {
-			for _, to := range y.spans {
-				if to.node == other {
-					a.add(make(from, to))
+		for _, other := range p.others[p.from[from.node]:p.from[from.node+1]] {
+			text := p.text[p.start[other]:p.start[other+1]]
+			if a.has[text[0]>>6]&(1<<(text[0]&63)) == 0 {
+				continue
+			}
+			for i := 0; i+len(text) <= len(y.words); i++ {
+				if startsWith(y.words[i:], text) {
+					a.add(make(from, span{-1, int32(i), int32(len(text))}))
 				}
 			}
 		}
 	}
+	for _, w := range y.words {
+		if w.para >= 0 {
+			a.has[w.para>>6] = 0
+		}
+	}
+}
+
+// startsWith reports whether the words begin with a phrase of the paraphrases.
+func startsWith(words []*meteorWord, phrase []int32) bool {
+	for i, w := range phrase {
+		if words[i].para != w {
+			return false
+		}
+	}
+	return true
 }
 
 // certain returns the path of the matches that overlap no other.

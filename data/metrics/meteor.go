@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"strings"
+	"sync"
 )
 
 // METEOR is the measure of Denkowski and Lavie (2014) in version 1.5, for English, with the parameters that coco-caption
@@ -114,8 +115,7 @@ type meteorWord struct {
 // A meteorLine is a normalised caption.
 type meteorLine struct {
 	words []*meteorWord
-	spans []span  // of the paraphrases' phrases that stand in it, by start, then length
-	at    []int32 // spans[at[i]:at[i+1]] start at word i
+	spans []span // phrases in it that can be said in other ways, or begin such phrases, by start, then length
 }
 
 type span struct{ node, start, length int32 }
@@ -150,12 +150,11 @@ func javaHash(s string) int32 {
 
 func (l *lexicon) line(caption string) *meteorLine {
 	words := l.m.normalize(caption)
-	line := &meteorLine{words: make([]*meteorWord, len(words)), at: make([]int32, 0, len(words)+1)}
+	line := &meteorLine{words: make([]*meteorWord, len(words))}
 	for i, w := range words {
 		line.words[i] = l.word(w)
 	}
 	for i := range words {
-		line.at = append(line.at, int32(len(line.spans)))
 		node := int32(-1)
 		for j := i; j < len(words) && line.words[j].para >= 0; j++ {
 			if node = l.m.para.tree.find(node, line.words[j].para); node < 0 {
@@ -164,7 +163,6 @@ func (l *lexicon) line(caption string) *meteorLine {
 			line.spans = append(line.spans, span{node, int32(i), int32(j - i + 1)})
 		}
 	}
-	line.at = append(line.at, int32(len(line.spans)))
 	return line
 }
 
@@ -176,7 +174,7 @@ type meteorScorer struct {
 
 func (m *METEOR) scorer() *meteorScorer {
 	s := &meteorScorer{lexicon: lexicon{m, map[string]*meteorWord{}}}
-	s.align.para = m.para
+	s.align.para, s.align.has = m.para, make([]uint64, len(m.para.words)/64+1)
 	return s
 }
 
@@ -206,8 +204,10 @@ func (m *METEOR) Stats(hyp string, refs []string) MeteorStats {
 // corpus scores all captions of a corpus.
 func (m *METEOR) corpus(c *Corpus) []MeteorStats {
 	out := make([]MeteorStats, c.Len())
+	pool := sync.Pool{New: func() any { return m.scorer() }}
 	parallel(c.Len(), func(from, to int) {
-		s := m.scorer()
+		s := pool.Get().(*meteorScorer)
+		defer pool.Put(s)
 		for i := from; i < to; i++ {
 			refs := make([]string, 0, 8)
 			for _, r := range c.refs[c.first[i]:c.first[i+1]] {

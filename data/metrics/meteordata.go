@@ -32,7 +32,7 @@ const (
 const maxMeteorPart = 64 << 20
 
 // OpenMETEOR reads METEOR's English data from a folder that holds meteor-1.5.jar and data/paraphrase-en.gz, as the folder
-// meteor of the Python package pycocoevalcap does. It takes seconds and about 200 MB of memory; the result is safe
+// meteor of the Python package pycocoevalcap does. It takes seconds and some 150 MB of memory; the result is safe
 // for concurrent use and can score any number of corpora.
 func OpenMETEOR(dir string) (*METEOR, error) {
 	m := &METEOR{function: map[string]bool{}, prefixes: map[string]int{}, bases: map[string][]string{}, synsets: map[string][]int32{}}
@@ -180,13 +180,16 @@ func (m *METEOR) base(word string) string {
 
 func utf16Of(s string) []uint16 { return appendUTF16(nil, s) }
 
-// paraphrases are pairs of phrases. Phrases are nodes of one tree of words.
+// paraphrases are pairs of a phrase and another way to say it.
 type paraphrases struct {
 	words map[string]int32
-	tree  *ngramTable
-	// others[from[p]:from[p+1]] are the nodes of the phrases that phrase p can be said as, in the order of the file.
+	// Phrases are nodes of a tree of words. Those that a phrase can be said as are the numbers
+	// others[from[node]:from[node+1]], in the order of the file; number i has the words text[start[i]:start[i+1]].
+	tree   *ngramTable
 	from   []int32
 	others []int32
+	text   []int32
+	start  []uint32
 }
 
 // readParaphrases reads triples of lines: a probability, which METEOR does not use, a phrase, and another way to say it.
@@ -195,8 +198,8 @@ func readParaphrases(r io.Reader) (*paraphrases, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &paraphrases{words: make(map[string]int32, 1<<17), tree: newNgramTable()}
-	var left, right []int32
+	p := &paraphrases{words: make(map[string]int32, 1<<16), tree: newNgramTable(), start: []uint32{0}}
+	var nodes, phrase []int32 // the node of each pair
 	var last []byte
 	node := int32(-1)
 	line, empty := 0, 0
@@ -204,44 +207,48 @@ func readParaphrases(r io.Reader) (*paraphrases, error) {
 		switch line++; line % 3 {
 		case 2: // the file groups its pairs by this phrase
 			if !bytes.Equal(s, last) {
-				last, node = append(last[:0], s...), p.phrase(s)
+				last, node = append(last[:0], s...), -1
+				phrase = p.number(phrase[:0], s)
+				for _, w := range phrase {
+					node = p.tree.number(node, w, 0)
+				}
 			}
-			left = append(left, node)
+			nodes = append(nodes, node)
 		case 0:
-			right = append(right, p.phrase(s))
-			if left[len(left)-1] < 0 || right[len(right)-1] < 0 {
+			n := len(p.text)
+			p.text = p.number(p.text, s)
+			p.start = append(p.start, uint32(len(p.text)))
+			if node < 0 || len(p.text) == n {
 				empty++
 			}
 		}
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if line%3 != 0 {
+	case line%3 != 0:
 		return nil, fmt.Errorf("%d lines, want a multiple of 3", line)
-	}
-	if empty > 0 {
+	case empty > 0:
 		return nil, fmt.Errorf("%d pairs with an empty phrase", empty)
 	}
 	p.from = make([]int32, len(p.tree.order)+1)
-	for _, l := range left {
-		p.from[l+1]++
+	for _, n := range nodes {
+		p.from[n+1]++
 	}
 	for i := 1; i < len(p.from); i++ {
 		p.from[i] += p.from[i-1]
 	}
-	p.others = make([]int32, len(left))
+	p.others = make([]int32, len(nodes))
 	at := slices.Clone(p.from)
-	for i, l := range left {
-		p.others[at[l]] = right[i]
-		at[l]++
+	for i, n := range nodes {
+		p.others[at[n]] = int32(i)
+		at[n]++
 	}
 	return p, nil
 }
 
-// phrase returns the node of a line of words.
-func (p *paraphrases) phrase(s []byte) int32 {
-	node := int32(-1)
+// number appends the numbers of the words of a line.
+func (p *paraphrases) number(dst []int32, s []byte) []int32 {
 	for len(s) > 0 {
 		n := 0
 		for n < len(s) && !javaBlank(rune(s[n])) {
@@ -257,9 +264,9 @@ func (p *paraphrases) phrase(s []byte) int32 {
 			id = int32(len(p.words))
 			p.words[string(w)] = id
 		}
-		node = p.tree.number(node, id, 0)
+		dst = append(dst, id)
 	}
-	return node
+	return dst
 }
 
 // eachLine unpacks on one goroutine and calls do for each line on another.
