@@ -31,7 +31,6 @@ char *ct_rng_state(tt *o);
 char *ct_set_rng_state(tt a);
 char *ct_set_threads(int n);
 int ct_threads(void);
-void ct_short_spins(int threads);
 char *ct_set_flush_denormal(int on);
 char *ct_dropout_mask(tt *o, tt like, double p, uint64_t key);
 
