@@ -1,0 +1,112 @@
+package cli
+
+import (
+	"embed"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// The scripts ask the program itself what may stand next (newCandidates), so they never grow stale.
+//
+//go:embed completion
+var scripts embed.FS
+
+var shells = []string{"bash", "zsh", "fish"}
+
+func newCompletion(p *program) *cli.Command {
+	c := &cli.Command{
+		Name:  "completion",
+		Usage: "print a script that makes a shell complete captioner's commands and flags",
+		Description: `bash:  source <(captioner completion bash)
+zsh:   source <(captioner completion zsh)
+fish:  captioner completion fish | source
+Put the line into the shell's start-up file.`,
+	}
+	for _, shell := range shells {
+		c.Subcommands = append(c.Subcommands, &cli.Command{
+			Name:  shell,
+			Usage: "the script for " + shell,
+			Action: func(c *cli.Context) error {
+				if err := noArguments(c); err != nil {
+					return err
+				}
+				b, err := scripts.ReadFile("completion/captioner." + shell)
+				if err != nil {
+					return err
+				}
+				_, err = p.stdout.Write(b)
+				return err
+			},
+		})
+	}
+	return c
+}
+
+// newCandidates is the hidden command behind the scripts: its arguments are the words typed so far, the last one unfinished. It prints what
+// that one can become; nothing means: a file.
+func newCandidates(p *program) *cli.Command {
+	return &cli.Command{
+		Name:   "__complete",
+		Hidden: true,
+		Action: func(c *cli.Context) error {
+			for _, s := range candidates(c.App, c.Args().Slice()) {
+				if err := p.printf("%s\n", s); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+}
+
+// values are the words that a flag takes, where they are few.
+var values = map[string][]string{
+	"device": {"auto", "cpu", "cuda"}, "precision": {"auto", "fp32", "bf16"}, "format": formats, "existing": policies, "log-format": {"text", "json"},
+}
+
+func candidates(app *cli.App, words []string) []string {
+	if len(words) == 0 {
+		words = []string{""}
+	}
+	commands, flags, leaf := app.Commands, app.Flags, false
+	last := words[len(words)-1]
+	pending := "" // the flag that the last word is the value of
+	for _, w := range words[:len(words)-1] {
+		name := strings.TrimLeft(w, "-")
+		switch {
+		case pending != "":
+			pending = ""
+		case w == "--":
+			return nil
+		case strings.HasPrefix(w, "-") && len(w) > 1:
+			if f := flagNamed(known(commands, flags, leaf), name); f != nil && takesValue(f) {
+				pending = f.Names()[0]
+			}
+		case !leaf:
+			c := find(commands, w)
+			if c == nil {
+				return nil
+			}
+			commands, flags, leaf = c.Subcommands, c.Flags, len(c.Subcommands) == 0
+		}
+	}
+	var all []string
+	switch {
+	case pending != "":
+		all = values[pending]
+	case strings.HasPrefix(last, "-"):
+		for _, f := range known(commands, flags, leaf) {
+			all = append(all, "--"+f.Names()[0])
+		}
+	case !leaf:
+		all = names(commands)
+	}
+	var out []string
+	for _, s := range all {
+		if strings.HasPrefix(s, last) {
+			out = append(out, s)
+		}
+	}
+	return out
+}

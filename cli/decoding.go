@@ -1,0 +1,102 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"captioner/models/decode"
+)
+
+// decodeFlags are the flags that say how captions are chosen. A flag that is not given leaves what the model file asks for.
+type decodeFlags struct {
+	decode.Options
+	PromptText string
+	set        func(flag string) bool
+}
+
+func (d *decodeFlags) flags() []cli.Flag {
+	const category = "CAPTIONS"
+	d.Options = decode.DefaultOptions()
+	model := func(v any) string { return fmt.Sprintf("the model's own, mostly %v", v) }
+	return []cli.Flag{
+		&cli.IntFlag{Name: "beam-size", Aliases: []string{"beam"}, Value: d.Beam, DefaultText: model(d.Beam), Usage: "captions that are searched for at once; 1 takes the likeliest word each time", Category: category, Destination: &d.Beam},
+		&cli.IntFlag{Name: "max-len", Value: d.MaxLen, DefaultText: model(d.MaxLen), Usage: "most tokens of a caption", Category: category, Destination: &d.MaxLen},
+		&cli.IntFlag{Name: "min-length", Aliases: []string{"min-len"}, Usage: "fewest tokens of a caption", Category: category, Destination: &d.MinLen},
+		&cli.Float64Flag{Name: "length-penalty", Value: d.LengthPenalty, DefaultText: model(d.LengthPenalty), Usage: "captions compare by log-probability / length^P; a larger `P` favours long ones", Category: category, Destination: &d.LengthPenalty},
+		&cli.IntFlag{Name: "no-repeat-ngram", Value: d.NoRepeatNGram, DefaultText: model(d.NoRepeatNGram), Usage: "no run of `N` tokens comes twice in a caption; 0 allows it", Category: category, Destination: &d.NoRepeatNGram},
+		&cli.IntFlag{Name: "num-captions", Value: 1, Usage: "captions of each picture, the best first", Category: category, Destination: &d.Captions},
+		&cli.IntFlag{Name: "diverse", Value: 1, Usage: "split the beam into `N` groups that avoid each other's words", Category: category, Destination: &d.Groups},
+		&cli.Float64Flag{Name: "diversity", Value: d.Diversity, Usage: "how much a group avoids words of the groups before it", Category: category, Destination: &d.Diversity},
+		&cli.StringFlag{Name: "prompt", Usage: "`TEXT` that every caption begins with", Category: category, Destination: &d.PromptText},
+		&cli.BoolFlag{Name: "sample", Usage: "draw captions at random instead of searching for the best", Category: category, Destination: &d.Sample},
+		&cli.Float64Flag{Name: "temperature", Value: d.Temperature, Usage: "of --sample: below 1 safer, above 1 wilder", Category: category, Destination: &d.Temperature},
+		&cli.IntFlag{Name: "top-k", Value: d.TopK, Usage: "of --sample: draw among the `K` likeliest tokens", Category: category, Destination: &d.TopK},
+		&cli.Float64Flag{Name: "top-p", Value: d.TopP, Usage: "of --sample: and among the fewest that hold this share of probability", Category: category, Destination: &d.TopP},
+		&cli.Uint64Flag{Name: "seed", Usage: "of --sample: with the picture itself, decides all draws", Category: category, Destination: &d.Seed},
+	}
+}
+
+// validate checks the values against each other as far as that needs no model.
+func (d *decodeFlags) validate() error {
+	need := func(with string, flags ...string) error {
+		for _, f := range flags {
+			if d.set(f) {
+				return usagef("", "--%s needs --%s", f, with)
+			}
+		}
+		return nil
+	}
+	o := d.Options
+	var errs []error
+	if d.Sample {
+		for _, f := range []string{"beam-size", "diverse", "diversity"} {
+			if d.set(f) {
+				errs = append(errs, usagef("leave out one of them", "--sample and --%s contradict each other", f))
+			}
+		}
+	} else {
+		errs = append(errs, need("sample", "temperature", "top-k", "top-p", "seed"))
+	}
+	if d.Groups == 1 {
+		errs = append(errs, need("diverse", "diversity"))
+	}
+	if !d.set("beam-size") { // the model's own is not known yet: let it be as wide as the others want
+		o.Beam = max(o.Beam, d.wantBeam())
+	}
+	if err := o.Validate(); err != nil {
+		errs = append(errs, usagef("", "%s", oneLine(err)))
+	}
+	return errors.Join(errs...)
+}
+
+// wantBeam is the smallest beam that the other flags make sense with.
+func (d *decodeFlags) wantBeam() int {
+	groups := max(d.Groups, 1)
+	return (max(d.Captions, groups) + groups - 1) / groups * groups
+}
+
+// apply puts what was given into a model's own options.
+func (d *decodeFlags) apply(o *decode.Options, encode func(string) []int32) {
+	own := *o
+	*o = d.Options
+	o.BOS, o.EOS = own.BOS, own.EOS
+	for flag, keep := range map[string]func(){
+		"beam-size":       func() { o.Beam = max(own.Beam, d.wantBeam()) },
+		"max-len":         func() { o.MaxLen = max(own.MaxLen, d.MinLen+1) },
+		"length-penalty":  func() { o.LengthPenalty = own.LengthPenalty },
+		"no-repeat-ngram": func() { o.NoRepeatNGram = own.NoRepeatNGram },
+	} {
+		if !d.set(flag) {
+			keep()
+		}
+	}
+	if o.Groups > 1 && !d.set("beam-size") {
+		o.Beam = (o.Beam + o.Groups - 1) / o.Groups * o.Groups
+	}
+	if text := strings.TrimSpace(d.PromptText); text != "" {
+		o.Prompt = encode(text)
+	}
+}

@@ -1,0 +1,180 @@
+package cli
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"captioner/data/image"
+	"captioner/models/captioner/demo"
+	"captioner/torch"
+)
+
+func newDoctor(p *program) *cli.Command {
+	return &cli.Command{
+		Name:        "doctor",
+		Usage:       "say whether libtorch, the processor, CUDA and the built-in model are in order",
+		Description: "Exit code 1 if something is broken; each such line has its remedy.",
+		Action: func(c *cli.Context) error {
+			if err := noArguments(c); err != nil {
+				return err
+			}
+			return runDoctor(c.Context, p)
+		},
+	}
+}
+
+// finding is one line of the doctor's report.
+type finding struct {
+	Check  string `json:"check"`
+	Status string `json:"status"` // "ok", "note" (works, but could do better) or "broken"
+	Found  string `json:"found"`
+	Remedy string `json:"remedy,omitempty"`
+}
+
+func runDoctor(ctx context.Context, p *program) error {
+	broken := false
+	for _, examine := range []func(context.Context, *program) []finding{examineTorch, examineCPU, examineCUDA, examineFolders, examineDemo} {
+		for _, f := range examine(ctx, p) {
+			broken = broken || f.Status == "broken"
+			if err := p.tell(f); err != nil {
+				return err
+			}
+		}
+	}
+	if broken {
+		return errReported
+	}
+	return nil
+}
+
+func (p *program) tell(f finding) error {
+	if p.common.JSON {
+		return writeJSON(p.stdout, f)
+	}
+	if err := p.printf("%-8s%-12s%s\n", f.Status, f.Check, f.Found); err != nil || f.Remedy == "" {
+		return err
+	}
+	return p.printf("%-20sremedy: %s\n", "", f.Remedy)
+}
+
+// The libtorch versions that captioner is tested with, and that it accepts.
+const (
+	testedTorch             = "2.11.0"
+	firstTorch, latestTorch = 7, 15 // 2.N
+)
+
+func examineTorch(ctx context.Context, _ *program) []finding {
+	version, path := torch.Version(), torch.LibraryPath()
+	f := finding{"libtorch", "ok", fmt.Sprintf("%s in %s", version, path), ""}
+	var major, minor int
+	_, err := fmt.Sscanf(version, "%d.%d", &major, &minor)
+	switch {
+	case err != nil || major != 2 || minor < firstTorch || minor > latestTorch:
+		f.Status, f.Remedy = "broken", fmt.Sprintf("want 2.%d to 2.%d: run scripts/setup-libtorch and build again", firstTorch, latestTorch)
+	case !strings.HasPrefix(version, testedTorch):
+		f.Status, f.Remedy = "note", "captioner is tested with "+testedTorch+"; this one is accepted"
+	}
+	var sum float64
+	err = torch.Do(ctx, func() error {
+		a := torch.Full(2, torch.Float32, torch.CPU, 64, 64)
+		sum = a.Matmul(a).Sum().Float()
+		return nil
+	})
+	works := finding{"arithmetic", "ok", "a matrix product comes out right", ""}
+	if want := 64. * 64 * 64 * 4; err != nil || sum != want {
+		works = finding{"arithmetic", "broken", fmt.Sprintf("a matrix product sums to %g, want %g (%v)", sum, want, err), "libtorch does not fit this processor: run scripts/setup-libtorch and build again"}
+	}
+	return []finding{f, works}
+}
+
+func examineCPU(ctx context.Context, _ *program) []finding {
+	features := torch.CPUFeatures()
+	f := finding{"processor", "ok", fmt.Sprintf("%s; libtorch uses %s", strings.Join(features, " "), torch.CPUCapability()), ""}
+	if len(features) == 0 {
+		f = finding{"processor", "note", "no AVX2; libtorch uses " + torch.CPUCapability(), "it works, several times slower than on a processor with AVX2"}
+	}
+	threads := 0
+	_ = torch.Do(ctx, func() error { threads = torch.Threads(); return nil }) // an error shows as 0 threads
+	t := finding{"threads", "ok", fmt.Sprintf("%d, on %d cores", threads, runtime.NumCPU()), ""}
+	if threads < 1 {
+		t.Status, t.Remedy = "broken", "unset OMP_NUM_THREADS and MKL_NUM_THREADS"
+	} else if threads > runtime.NumCPU() {
+		t.Status, t.Remedy = "note", fmt.Sprintf("more threads than cores are slow: give --threads %d, or unset OMP_NUM_THREADS", runtime.NumCPU())
+	}
+	bf16 := finding{"bfloat16", "ok", "fast here: --precision bf16", ""}
+	if !torch.FastBFloat16() {
+		bf16.Found = "not faster than fp32 here"
+	}
+	return []finding{f, t, bf16}
+}
+
+func examineCUDA(ctx context.Context, _ *program) []finding {
+	var n int
+	err := torch.Do(ctx, func() (err error) { n, err = torch.CUDADevices(); return err })
+	if err != nil {
+		return []finding{{"cuda", "ok", "not used: " + oneLine(err), ""}}
+	}
+	return []finding{{"cuda", "ok", fmt.Sprintf("%d devices: --device cuda:0 and on", n), ""}}
+}
+
+// examineFolders looks at the folders that captioner writes to besides those that it is told.
+func examineFolders(context.Context, *program) []finding {
+	var out []finding
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return append(out, finding{"cache", "broken", oneLine(err), "set HOME or XDG_CACHE_HOME"})
+	}
+	dir = filepath.Join(dir, "captioner")
+	out = append(out, writable("cache", dir))
+	return append(out, writable("temporary", os.TempDir()))
+}
+
+// writable finds the folder, or the nearest one above it that is there, and tries to write in it.
+func writable(check, dir string) finding {
+	at := dir
+	for {
+		info, err := os.Stat(at)
+		if err == nil && !info.IsDir() {
+			return finding{check, "broken", fmt.Sprintf("%s: %s is a file", dir, at), "remove or rename " + at}
+		}
+		if err == nil || filepath.Dir(at) == at {
+			break
+		}
+		at = filepath.Dir(at)
+	}
+	f, err := os.CreateTemp(at, ".captioner-*")
+	if err != nil {
+		return finding{check, "broken", fmt.Sprintf("%s: %v", dir, reason(err)), "make " + at + " writable for this user"}
+	}
+	f.Close()
+	os.Remove(f.Name())
+	if at != dir {
+		return finding{check, "ok", dir + " (not there yet)", ""}
+	}
+	return finding{check, "ok", dir, ""}
+}
+
+func examineDemo(ctx context.Context, p *program) []finding {
+	sum := sha256.Sum256(demo.Model)
+	f := finding{"demo model", "ok", fmt.Sprintf("%d bytes, sha256 %s", len(demo.Model), hex.EncodeToString(sum[:])), ""}
+	m, err := p.open(ctx, modelOptions{Device: "cpu", Precision: "fp32"})
+	if err != nil {
+		f.Status, f.Found, f.Remedy = "broken", oneLine(err), "build the program again, from an unchanged clone"
+		return []finding{f}
+	}
+	defer m.Close()
+	size := 64
+	captions, err := m.Caption(ctx, []*image.RGB{m.Prepare(image.New(size, size))}, m.Defaults())
+	if err != nil || captions[0].Text == "" {
+		return []finding{f, {"captioning", "broken", fmt.Sprintf("a black picture gets no caption (%v)", err), "report this with the lines above"}}
+	}
+	return []finding{f, {"captioning", "ok", fmt.Sprintf("a black picture is %q", captions[0].Text), ""}}
+}

@@ -1,0 +1,319 @@
+package cli
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// extensions are the names under which pictures are looked for in folders. A file that is named on the command line is tried whatever it
+// is called.
+var extensions = []string{".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"}
+
+// input is one picture to caption, or the reason why there is none.
+type input struct {
+	path string // as shown: the argument, and what was found below it
+	key  string // the path below its argument: what a shard is chosen by, wherever the folder is mounted
+	err  error
+	skip bool // it needs no caption; it travels along so that progress counts it
+}
+
+func failed(path string, err error) input {
+	return input{path: path, err: fmt.Errorf("input %q: %w", path, err)}
+}
+
+// inputs lists pictures: files, folders, globs, "-" for a list on standard input.
+type inputs struct {
+	args      []string
+	recursive bool
+	stdin     io.Reader
+}
+
+// check looks at every argument before any work begins, and returns what is wrong with each; it reads no more of a folder than it must.
+func (in inputs) check() []input {
+	var bad []input
+	for _, arg := range in.args {
+		if arg == "-" {
+			continue
+		}
+		if err := in.checkArgument(arg); err != nil {
+			bad = append(bad, failed(arg, err))
+		}
+	}
+	return bad
+}
+
+func (in inputs) checkArgument(arg string) error {
+	paths, err := expand(arg)
+	if err != nil {
+		return err
+	}
+	var seen census
+	for _, p := range paths {
+		info, err := os.Stat(p)
+		if err != nil {
+			return withHint(reason(err), "%s", missingHint(arg))
+		}
+		if !info.IsDir() {
+			return nil
+		}
+		for i := range in.walk(p, &seen) {
+			if i.err == nil {
+				return nil
+			}
+			err = i.err
+		}
+		if err != nil && seen.files == 0 {
+			return err
+		}
+	}
+	return seen.nothing(in.recursive)
+}
+
+func missingHint(arg string) string {
+	if strings.HasPrefix(arg, "http://") || strings.HasPrefix(arg, "https://") {
+		return "captioner reads files and folders: download the picture first"
+	}
+	return "check the spelling; a relative path starts at the current folder"
+}
+
+// census counts what a walk saw.
+type census struct{ files, folders, images int }
+
+// nothing is the error of a folder in which no picture was found.
+func (c census) nothing(recursive bool) error {
+	switch {
+	case c.files == 0 && c.folders == 0:
+		return withHint(errors.New("the folder is empty"), "give a folder with pictures, or the pictures themselves")
+	case c.files == 0 && !recursive:
+		return withHint(fmt.Errorf("the folder has no files, only %d folders", c.folders), "leave out --no-recursive to look into them")
+	case c.files == 0:
+		return withHint(errors.New("the folder is empty, and so are those in it"), "give a folder with pictures, or the pictures themselves")
+	default:
+		return withHint(fmt.Errorf("the folder has no pictures among its %d files", c.files),
+			"pictures are %s; a file of another name can be given by itself", strings.Join(extensions, " "))
+	}
+}
+
+// all lists the pictures in order. It reads folders and standard input as it goes, so its memory is that of one folder's names.
+func (in inputs) all() iter.Seq[input] {
+	return func(yield func(input) bool) {
+		for _, arg := range in.args {
+			if arg == "-" {
+				if !in.list(yield) {
+					return
+				}
+				continue
+			}
+			if !in.argument(arg, yield) {
+				return
+			}
+		}
+	}
+}
+
+func (in inputs) argument(arg string, yield func(input) bool) bool {
+	paths, err := expand(arg)
+	if err != nil {
+		return yield(failed(arg, err))
+	}
+	for _, p := range paths {
+		info, err := os.Stat(p)
+		if err != nil || !info.IsDir() {
+			if !yield(input{path: p, key: filepath.ToSlash(p)}) { // if it is missing, reading it will say so
+				return false
+			}
+			continue
+		}
+		for i := range in.walk(p, new(census)) {
+			if !yield(i) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// expand is the paths that an argument means: itself, or what a glob matches. A path that exists is never a glob.
+func expand(arg string) ([]string, error) {
+	if _, err := os.Lstat(arg); err == nil || !strings.ContainsAny(arg, "*?[") {
+		return []string{arg}, nil
+	}
+	paths, err := filepath.Glob(arg)
+	if err != nil {
+		return nil, withHint(fmt.Errorf("the pattern is malformed"), "a [ needs its ]")
+	}
+	if len(paths) == 0 {
+		return nil, withHint(errors.New("nothing matches the pattern"), "quote the pattern as it is; * does not cross a /")
+	}
+	slices.SortFunc(paths, natural)
+	return paths, nil
+}
+
+// list reads paths from standard input, one a line or, if a NUL comes before the first line's end, separated by NUL.
+func (in inputs) list(yield func(input) bool) bool {
+	r := bufio.NewReaderSize(in.stdin, 64<<10)
+	end := byte('\n')
+	for first := true; ; first = false {
+		var word []byte
+		var err error
+		if first {
+			word, end, err = firstPath(r)
+		} else {
+			word, err = r.ReadBytes(end)
+		}
+		path := string(bytes.TrimSuffix(word, []byte{end}))
+		if end == '\n' {
+			path = strings.TrimSuffix(path, "\r")
+		}
+		if path != "" && !in.argument(path, yield) {
+			return false
+		}
+		if err != nil {
+			return err == io.EOF || yield(failed("-", reason(err)))
+		}
+	}
+}
+
+// firstPath reads to the first NUL or line feed, whichever comes first: it separates the list.
+func firstPath(r *bufio.Reader) ([]byte, byte, error) {
+	var word []byte
+	for {
+		c, err := r.ReadByte()
+		if err != nil {
+			return word, '\n', err
+		}
+		word = append(word, c)
+		if c == 0 || c == '\n' {
+			return word, c, nil
+		}
+	}
+}
+
+// walk lists the pictures in a folder in natural order: p2 before p10. Names that begin with a dot are left out. A folder that was walked
+// already is not walked again, so links that lead in circles end.
+func (in inputs) walk(root string, seen *census) iter.Seq[input] {
+	return func(yield func(input) bool) {
+		w := walker{recursive: in.recursive, seen: seen, walked: make(map[folderID]bool), yield: yield}
+		w.folder(root, "")
+	}
+}
+
+type walker struct {
+	recursive bool
+	seen      *census
+	walked    map[folderID]bool
+	yield     func(input) bool
+}
+
+// folderID tells a folder from all others, whatever links lead to it.
+type folderID struct{ device, inode uint64 }
+
+func (w *walker) folder(path, key string) bool {
+	info, err := os.Stat(path)
+	if err == nil {
+		if s, ok := info.Sys().(*syscall.Stat_t); ok {
+			id := folderID{uint64(s.Dev), s.Ino}
+			if w.walked[id] {
+				return true
+			}
+			w.walked[id] = true
+		}
+	}
+	entries, readErr := os.ReadDir(path)
+	if err = errors.Join(err, readErr); err != nil {
+		return w.yield(failed(path, fmt.Errorf("read the folder: %w", reason(err))))
+	}
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return natural(a.Name(), b.Name()) })
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		if !w.entry(e, filepath.Join(path, e.Name()), strings.TrimPrefix(key+"/"+e.Name(), "/")) {
+			return false
+		}
+	}
+	return true
+}
+
+func (w *walker) entry(e fs.DirEntry, path, key string) bool {
+	folder := e.IsDir()
+	if e.Type()&fs.ModeSymlink != 0 {
+		info, err := os.Stat(path)
+		folder = err == nil && info.IsDir() // a dead link to a picture is tried, and reported as missing
+	}
+	if folder {
+		w.seen.folders++
+		return !w.recursive || w.folder(path, key)
+	}
+	w.seen.files++
+	if !slices.Contains(extensions, strings.ToLower(filepath.Ext(path))) {
+		return true
+	}
+	w.seen.images++
+	return w.yield(input{path: path, key: key})
+}
+
+func kind(m fs.FileMode) string {
+	switch {
+	case m.IsDir():
+		return "folder"
+	case m&fs.ModeNamedPipe != 0:
+		return "named pipe"
+	default:
+		return "device"
+	}
+}
+
+// reason leaves out of a file error the path and the system call, which the line that reports it has already.
+func reason(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}
+
+// natural orders names as people do: runs of digits by their value, all else by its bytes.
+func natural(a, b string) int {
+	x, y := a, b
+	for x != "" && y != "" {
+		dx, dy := digits(x), digits(y)
+		if dx > 0 && dy > 0 {
+			nx, ny := strings.TrimLeft(x[:dx], "0"), strings.TrimLeft(y[:dy], "0")
+			if len(nx) != len(ny) {
+				return len(nx) - len(ny)
+			}
+			if c := strings.Compare(nx, ny); c != 0 {
+				return c
+			}
+			x, y = x[dx:], y[dy:]
+			continue
+		}
+		if x[0] != y[0] {
+			return int(x[0]) - int(y[0])
+		}
+		x, y = x[1:], y[1:]
+	}
+	if c := len(x) - len(y); c != 0 {
+		return c
+	}
+	return strings.Compare(a, b) // p01 and p1: some order, always the same
+}
+
+func digits(s string) int {
+	n := 0
+	for n < len(s) && s[n] >= '0' && s[n] <= '9' {
+		n++
+	}
+	return n
+}

@@ -1,0 +1,119 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"strconv"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"captioner/data/image"
+	"captioner/models/captioner"
+	"captioner/models/decode"
+	"captioner/weights"
+)
+
+// model is what predict needs of a captioner; tests put a fake in its place.
+type model interface {
+	Name() string                  // for reports: "demo", or the file's path
+	Checksum() (string, error)     // SHA-256 of the model file
+	Defaults() decode.Options      // as the model file asks for, with its own BOS and EOS
+	Encode(text string) []int32    // tokens of a text that captions begin with
+	Prepare(*image.RGB) *image.RGB // the model's input of a picture; any number of goroutines may call it
+	Caption(context.Context, []*image.RGB, decode.Options) ([]captioner.Caption, error)
+	Close() error
+}
+
+type opener func(context.Context, modelOptions) (model, error)
+
+// modelOptions say which model runs, and on what.
+type modelOptions struct {
+	Path      string // "" is the embedded demo model
+	Device    string // "auto", "cpu", "cuda", "cuda:1"
+	Precision string // "auto", "fp32", "bf16"
+	Threads   int    // 0 leaves it to libtorch
+}
+
+func (o *modelOptions) flags() []cli.Flag {
+	const category = "MODEL"
+	return []cli.Flag{
+		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "model `FILE`; without it, the small model that is built in", Category: category, Destination: &o.Path, TakesFile: true},
+		&cli.StringFlag{Name: "device", Value: "auto", Usage: "auto, cpu, cuda or cuda:`N`", Category: category, Destination: &o.Device},
+		&cli.StringFlag{Name: "precision", Value: "auto", Usage: "auto, fp32 or bf16", Category: category, Destination: &o.Precision},
+		&cli.IntFlag{Name: "threads", Usage: "threads of one computation; 0: as many as there are cores", Category: category, Destination: &o.Threads},
+	}
+}
+
+func (o *modelOptions) validate() error {
+	if err := validDevice(o.Device); err != nil {
+		return err
+	}
+	if err := oneOf("--precision", o.Precision, "auto", "fp32", "bf16"); err != nil {
+		return err
+	}
+	if o.Threads < 0 || o.Threads > 4096 {
+		return usagef("", "--threads %d: want 0 to 4096", o.Threads)
+	}
+	return nil
+}
+
+// validDevice checks the word; whether the device is there is found out when the model opens.
+func validDevice(s string) error {
+	kind, number, numbered := strings.Cut(s, ":")
+	ok := kind == "cuda" || !numbered && (kind == "auto" || kind == "cpu")
+	if numbered {
+		if n, err := strconv.Atoi(number); err != nil || n < 0 || strconv.Itoa(n) != number {
+			ok = false
+		}
+	}
+	if !ok {
+		return usagef("--device cpu works everywhere", "--device %q: want auto, cpu, cuda or cuda:N", s)
+	}
+	return nil
+}
+
+// loaded is a real model.
+type loaded struct {
+	*captioner.Captioner
+	path string
+}
+
+func openModel(_ context.Context, o modelOptions) (model, error) {
+	precision := o.Precision
+	if precision == "auto" {
+		precision = "fp32"
+	}
+	c, err := captioner.Open(o.Path, captioner.Options{Device: o.Device, Precision: precision, Threads: o.Threads})
+	if err != nil {
+		return nil, modelHint(err, o)
+	}
+	return loaded{c, o.Path}, nil
+}
+
+func (l loaded) Name() string {
+	if l.path == "" {
+		return "demo"
+	}
+	return l.path
+}
+
+func (l loaded) Checksum() (string, error)  { return l.File.Checksum() }
+func (l loaded) Encode(text string) []int32 { return l.Tokenizer().Encode(text) }
+
+// modelHint adds the remedy to what stopped a model from opening.
+func modelHint(err error, o modelOptions) error {
+	var key *weights.KeyError
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return withHint(err, "check the spelling; without --model the built-in model is used")
+	case strings.Contains(err.Error(), "device "):
+		return withHint(err, "--device cpu works everywhere; \"captioner doctor\" says what is there")
+	case errors.As(err, &key):
+		return withHint(err, "\"captioner weights inspect %s\" lists what the file holds", o.Path)
+	case o.Path != "":
+		return withHint(err, "the file is damaged or not a captioner's: fetch or copy it again; \"captioner weights inspect %s\" says what it is", o.Path)
+	}
+	return withHint(err, "the program itself is damaged: build it again")
+}

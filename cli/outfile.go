@@ -1,0 +1,211 @@
+package cli
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// outFile is the file of --out. While the run lasts, results go to FILE.part, and FILE.journal notes which pictures are in it and up to which
+// byte. At the end FILE.part takes FILE's place. A run that was killed at any point leaves a journal from which --resume goes on: what stands
+// in FILE.part behind the journal's last whole line is cut off and done again.
+type outFile struct {
+	path    string
+	keep    bool // the journal stays, so that a later --resume can add to a finished file
+	part    *os.File
+	journal *os.File
+	size    int64 // of the part
+	done    map[pictureKey]struct{}
+	buf     bytes.Buffer
+	notes   bytes.Buffer
+}
+
+// pictureKey tells a picture, as it was when it was captioned, from all others.
+type pictureKey [12]byte
+
+func keyOf(path string, s stamp) pictureKey {
+	h := sha256.Sum256(fmt.Appendf(nil, "%s\x00%d\x00%d", path, s.size, s.time))
+	return pictureKey(h[:])
+}
+
+// openOutFile begins or, with resume, goes on. identity stands for everything that decides captions and their form: a journal of another one
+// is refused.
+func openOutFile(path, identity string, resume bool) (_ *outFile, err error) {
+	o := &outFile{path: path, keep: resume, done: make(map[pictureKey]struct{})}
+	defer func() {
+		if err != nil {
+			o.close()
+			err = fmt.Errorf("write %q: %w", path, err)
+		}
+	}()
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("it is a %s, want a file", kind(info.Mode()))
+	}
+	if o.journal, err = os.OpenFile(path+".journal", os.O_RDWR|os.O_CREATE, 0o644); err != nil {
+		return nil, reason(err)
+	}
+	if err := syscall.Flock(int(o.journal.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, withHint(errors.New("another run is writing it"), "wait for it, or give another --out")
+	}
+	if o.part, err = os.OpenFile(path+".part", os.O_RDWR|os.O_CREATE, 0o644); err != nil {
+		return nil, reason(err)
+	}
+	head := "captioner journal 1 " + identity + "\n"
+	from := int64(0) // of the journal: what is kept of it
+	if resume {
+		if from, err = o.replay(head); err != nil {
+			return nil, err
+		}
+	}
+	if err := errors.Join(o.part.Truncate(o.size), o.journal.Truncate(from)); err != nil {
+		return nil, reason(err)
+	}
+	_, err1 := o.part.Seek(o.size, io.SeekStart)
+	_, err2 := o.journal.Seek(from, io.SeekStart)
+	if err := errors.Join(err1, err2); err != nil {
+		return nil, err
+	}
+	if from == 0 {
+		_, err = o.journal.WriteString(head)
+	}
+	return o, err
+}
+
+// replay reads the journal and returns how many bytes of it hold. An empty one is a fresh start.
+func (o *outFile) replay(head string) (int64, error) {
+	r := bufio.NewReader(o.journal)
+	first, err := r.ReadString('\n')
+	if err == io.EOF { // empty, or killed before its first line was whole
+		return 0, nil
+	}
+	if err != nil {
+		return 0, reason(err)
+	}
+	if first != head {
+		return 0, withHint(errors.New("the journal is of a run with another model or other options"),
+			"give the options of that run, or leave out --resume to start over")
+	}
+	size, err := o.source()
+	if err != nil {
+		return 0, err
+	}
+	from := int64(len(first))
+	for {
+		line, err := r.ReadString('\n')
+		if err == io.EOF {
+			return from, nil
+		}
+		if err != nil {
+			return 0, reason(err)
+		}
+		end, key, ok := parseNote(line)
+		if !ok || end > size { // the machine lost what it had not written: go on from what there is
+			return from, nil
+		}
+		from += int64(len(line))
+		o.size = end
+		o.done[key] = struct{}{}
+	}
+}
+
+// source makes sure that the part holds what was done before: after a finished run, that is the file itself.
+func (o *outFile) source() (int64, error) {
+	info, err := o.part.Stat()
+	if err != nil || info.Size() > 0 {
+		return info.Size(), err
+	}
+	f, err := os.Open(o.path)
+	if errors.Is(err, os.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, reason(err)
+	}
+	defer f.Close()
+	n, err := io.Copy(o.part, f)
+	return n, err
+}
+
+// parseNote reads "END KEY PATH"; the path is for people.
+func parseNote(line string) (int64, pictureKey, bool) {
+	var key pictureKey
+	end, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+	word, _, _ := strings.Cut(rest, " ")
+	n, err := strconv.ParseInt(end, 10, 64)
+	b, err2 := hex.DecodeString(word)
+	if err != nil || err2 != nil || len(b) != len(key) || n < 0 {
+		return 0, key, false
+	}
+	return n, pictureKey(b), true
+}
+
+// has says whether a picture, as it is now, is in the file already.
+func (o *outFile) has(path string) bool {
+	if len(o.done) == 0 {
+		return false
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return false
+	}
+	_, ok := o.done[keyOf(path, stampOf(info))]
+	return ok
+}
+
+// Write gathers; nothing reaches the file before commit.
+func (o *outFile) Write(b []byte) (int, error) { return o.buf.Write(b) }
+
+// note marks what was written since the last note as the result of one picture.
+func (o *outFile) note(r *result) {
+	fmt.Fprintf(&o.notes, "%d %x %s\n", o.size+int64(o.buf.Len()), keyOf(r.path, r.stamp), escape(r.path))
+}
+
+// commit writes what was gathered: first the results, then the journal that vouches for them.
+func (o *outFile) commit() error {
+	n, err := o.part.Write(o.buf.Bytes())
+	o.size += int64(n)
+	if err == nil {
+		_, err = o.journal.Write(o.notes.Bytes())
+	}
+	o.buf.Reset()
+	o.notes.Reset()
+	if err != nil {
+		return fmt.Errorf("write %q: %w", o.path, withHint(reason(err), "what was written before stays in %q: run again with --resume to go on", o.path+".part"))
+	}
+	return nil
+}
+
+// finish puts the whole file in its place.
+func (o *outFile) finish() error {
+	err := o.commit()
+	if err == nil {
+		err = o.part.Sync()
+	}
+	if err == nil {
+		err = os.Rename(o.part.Name(), o.path)
+	}
+	if err == nil && !o.keep {
+		err = os.Remove(o.journal.Name())
+	}
+	o.close()
+	if err != nil {
+		return fmt.Errorf("write %q: %w", o.path, reason(err))
+	}
+	return nil
+}
+
+func (o *outFile) close() {
+	for _, f := range []*os.File{o.part, o.journal} {
+		if f != nil {
+			f.Close()
+		}
+	}
+}

@@ -1,0 +1,255 @@
+package cli
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"captioner/models/captioner"
+)
+
+// format writes results in one form. Errors are not part of a format: with jsonl they are objects of their own.
+type format interface {
+	begin(w io.Writer) error            // what stands before the first result
+	write(w io.Writer, r *result) error // one result
+	end(w io.Writer) error              // what stands behind the last
+	resume()                            // there are results already
+}
+
+// formats are the words of --format.
+var formats = []string{"text", "jsonl", "csv", "tsv", "coco"}
+
+func newFormat(name, modelName string, many bool, t template) format {
+	switch name {
+	case "jsonl":
+		return &jsonLines{model: modelName, many: many}
+	case "csv":
+		return &table{comma: ','}
+	case "tsv":
+		return &table{comma: '\t'}
+	case "coco":
+		return &coco{}
+	default:
+		return textLines{template: t, model: modelName}
+	}
+}
+
+// textLines is "path<TAB>caption", the path escaped; further captions of a picture have lines of their own.
+type textLines struct {
+	template template // in place of that form; nil for none
+	model    string
+}
+
+func (textLines) begin(io.Writer) error { return nil }
+func (textLines) end(io.Writer) error   { return nil }
+func (textLines) resume()               {}
+func (t textLines) write(w io.Writer, r *result) error {
+	for _, c := range r.captions() {
+		if t.template != nil {
+			if _, err := io.WriteString(w, t.template.render(r.path, t.model, c)+"\n"); err != nil {
+				return err
+			}
+			continue
+		}
+		text := visible(c.Text)
+		if r.uncertain {
+			text = "(uncertain) " + text
+		}
+		if _, err := fmt.Fprintf(w, "%s\t%s\n", escape(r.path), text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// captions are the best caption and the others.
+func (r *result) captions() []captioner.Caption {
+	return append([]captioner.Caption{r.caption}, r.caption.Alternatives...)
+}
+
+// jsonLines is one object a picture.
+type jsonLines struct {
+	model string
+	many  bool
+}
+
+// captionLine is one line of jsonl.
+type captionLine struct {
+	Path       string        `json:"path"`
+	PathBytes  []byte        `json:"path_bytes,omitempty"` // base64, where the path is not UTF-8 and Path only looks like it
+	Caption    string        `json:"caption"`
+	LogProb    rounded       `json:"logprob"`
+	Confidence rounded       `json:"confidence"`
+	Uncertain  bool          `json:"uncertain,omitempty"` // below --min-confidence
+	Model      string        `json:"model"`
+	Captions   []alternative `json:"captions,omitempty"` // all, the best first, where more than one was asked for
+}
+
+type alternative struct {
+	Caption    string  `json:"caption"`
+	LogProb    rounded `json:"logprob"`
+	Confidence rounded `json:"confidence"`
+}
+
+// rounded is a number with six decimals at most: what lies below depends on the machine.
+type rounded float64
+
+func (r rounded) MarshalJSON() ([]byte, error) {
+	x := math.Round(float64(r)*1e6) / 1e6
+	if math.IsNaN(x) || math.IsInf(x, 0) {
+		return []byte("null"), nil
+	}
+	return strconv.AppendFloat(nil, x, 'f', -1, 64), nil
+}
+
+func (*jsonLines) begin(io.Writer) error { return nil }
+func (*jsonLines) end(io.Writer) error   { return nil }
+func (*jsonLines) resume()               {}
+func (f *jsonLines) write(w io.Writer, r *result) error {
+	c := r.caption
+	line := captionLine{Path: r.path, PathBytes: rawBytes(r.path), Caption: c.Text, LogProb: rounded(c.LogProb), Confidence: rounded(c.Confidence),
+		Uncertain: r.uncertain, Model: f.model}
+	if f.many {
+		for _, c := range r.captions() {
+			line.Captions = append(line.Captions, alternative{c.Text, rounded(c.LogProb), rounded(c.Confidence)})
+		}
+	}
+	return writeJSON(w, line)
+}
+
+// rawBytes is a path that JSON cannot hold; nil for others.
+func rawBytes(path string) []byte {
+	if utf8.ValidString(path) {
+		return nil
+	}
+	return []byte(path)
+}
+
+// table is csv or tsv with a header; further captions of a picture have rows of their own.
+type table struct{ comma rune }
+
+func (t *table) begin(w io.Writer) error { return t.row(w, "path", "caption", "logprob", "confidence") }
+func (t *table) end(io.Writer) error     { return nil }
+func (t *table) resume()                 {}
+func (t *table) write(w io.Writer, r *result) error {
+	for _, c := range r.captions() {
+		if err := t.row(w, r.path, c.Text, decimal(c.LogProb), decimal(c.Confidence)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *table) row(w io.Writer, fields ...string) error {
+	if t.comma == '\t' { // readers of tsv know no quotes
+		for i, f := range fields {
+			fields[i] = escape(f)
+		}
+		_, err := io.WriteString(w, strings.Join(fields, "\t")+"\n")
+		return err
+	}
+	c := csv.NewWriter(w)
+	c.Comma = t.comma
+	if err := c.Write(fields); err != nil {
+		return err
+	}
+	c.Flush()
+	return c.Error()
+}
+
+func decimal(x float64) string {
+	b, _ := rounded(x).MarshalJSON() // it never fails
+	return string(b)
+}
+
+// coco is the result form of the COCO caption challenge: an array of image_id and caption. The id is the number at the end of the file's name
+// ("COCO_val2014_000000391895.jpg" is 391895); a name without one stands as it is.
+type coco struct{ some bool }
+
+func (*coco) begin(w io.Writer) error { _, err := io.WriteString(w, "["); return err }
+func (c *coco) end(w io.Writer) error { _, err := io.WriteString(w, "\n]\n"); return err }
+func (c *coco) resume()               { c.some = true }
+func (c *coco) write(w io.Writer, r *result) error {
+	b, err := marshal(struct {
+		ID      any    `json:"image_id"`
+		Caption string `json:"caption"`
+	}{imageID(r.path), r.caption.Text})
+	if err != nil {
+		return err
+	}
+	comma := ","
+	if !c.some {
+		comma, c.some = "", true
+	}
+	_, err = io.WriteString(w, comma+"\n"+strings.TrimSuffix(string(b), "\n"))
+	return err
+}
+
+func imageID(path string) any {
+	stem := stem(path)
+	number := stem[strings.LastIndexFunc(stem, func(r rune) bool { return r < '0' || r > '9' })+1:]
+	if n, err := strconv.ParseInt(number, 10, 64); err == nil {
+		return n
+	}
+	return stem
+}
+
+func stem(path string) string {
+	base := filepath.Base(path)
+	return strings.TrimSuffix(base, filepath.Ext(base))
+}
+
+// escape makes one field of a line of a path: a backslash, tab, line end or other control character is written as in Go or C (\\ \t \n \x1b).
+func escape(s string) string {
+	if !strings.ContainsFunc(s, func(r rune) bool { return r == '\\' || r < ' ' || r == 0x7f }) {
+		return s
+	}
+	return visible(strings.ReplaceAll(s, `\`, `\\`))
+}
+
+// visible replaces control characters by their escapes, so that a name cannot break a line or speak to the terminal. All other bytes stay,
+// also those that are not UTF-8.
+func visible(s string) string {
+	var out strings.Builder
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '\t':
+			out.WriteString(`\t`)
+		case c == '\n':
+			out.WriteString(`\n`)
+		case c == '\r':
+			out.WriteString(`\r`)
+		case c < ' ' || c == 0x7f:
+			fmt.Fprintf(&out, `\x%02x`, c)
+		default:
+			out.WriteByte(c)
+		}
+	}
+	return out.String()
+}
+
+func marshal(v any) ([]byte, error) {
+	var s strings.Builder
+	e := json.NewEncoder(&s)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, fmt.Errorf("write JSON: %w", err)
+	}
+	return []byte(s.String()), nil
+}
+
+// writeJSON writes v as one line.
+func writeJSON(w io.Writer, v any) error {
+	b, err := marshal(v)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(b)
+	return err
+}

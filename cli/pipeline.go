@@ -1,0 +1,271 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"hash/fnv"
+	"io/fs"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"captioner/data/image"
+	"captioner/models/captioner"
+	"captioner/models/decode"
+)
+
+// result is what became of one input.
+type result struct {
+	input
+	stamp     stamp
+	caption   captioner.Caption // where err is nil
+	uncertain bool              // its confidence is below --min-confidence
+}
+
+// stamp is what a file looked like when it was read.
+type stamp struct {
+	size int64
+	time int64 // of its last change, in nanoseconds since 1970
+}
+
+func stampOf(i fs.FileInfo) stamp { return stamp{i.Size(), i.ModTime().UnixNano()} }
+
+// pipeline captions pictures in the order of its source:
+//
+//	source -> workers: read, decode, prepare -> batches -> model -> sink
+//
+// The queues between them are bounded by the number of workers and the batch, so its memory does not depend on how many pictures there are.
+// Pictures that cannot be read travel along with their reason, so that the sink sees everything in order.
+type pipeline struct {
+	model   model
+	options decode.Options
+	image   image.Options
+	workers int
+	batch   int
+	patient time.Duration // how long a batch that is not full waits for the next picture
+
+	times struct{ decode, caption, write atomic.Int64 } // nanoseconds; decode is the sum over all workers
+}
+
+// item is a picture on its way through the queue.
+type item struct {
+	result
+	pixels *image.RGB
+	id     uint64 // of the prepared pixels, for draws
+	ready  chan struct{}
+}
+
+// run feeds the source's inputs through, and hands the results to sink in the source's order, from one goroutine. When ctx ends, the
+// batches that are under way are finished, and no others are begun; run then returns errInterrupted. An error of the model or of sink ends the run at once.
+func (p *pipeline) run(ctx context.Context, source func(yield func(input) bool), sink func([]*result) error) error {
+	stop, cancel := context.WithCancelCause(context.WithoutCancel(ctx)) // ends all stages at once
+	defer cancel(nil)
+	jobs := make(chan *item)
+	queue := make(chan *item, p.workers+2*p.batch)
+	batches := make(chan []*item, 1)
+	done := make(chan []*item, 1)
+
+	var all sync.WaitGroup
+	for range p.workers {
+		all.Go(func() {
+			for it := range jobs {
+				p.prepare(it)
+				close(it.ready)
+			}
+		})
+	}
+	taken := make(chan input)
+	go func() { // it may wait for standard input for ever: nobody waits for it
+		defer close(taken)
+		source(func(in input) bool {
+			select {
+			case taken <- in:
+				return true
+			case <-ctx.Done():
+			case <-stop.Done():
+			}
+			return false
+		})
+	}()
+	all.Go(func() {
+		defer close(jobs)
+		defer close(queue)
+		feed(ctx, stop, taken, queue, jobs)
+	})
+	all.Go(func() { defer close(batches); p.gather(ctx, stop, queue, batches) })
+	all.Go(func() {
+		defer close(done)
+		for items := range batches {
+			if err := p.caption(stop, items); err != nil {
+				cancel(err)
+				return
+			}
+			select {
+			case done <- items:
+			case <-stop.Done():
+				return
+			}
+		}
+	})
+	for items := range done {
+		if stop.Err() == nil {
+			if err := p.hand(items, sink); err != nil {
+				cancel(err)
+			}
+		}
+	}
+	cancel(nil)
+	all.Wait()
+	if err := context.Cause(stop); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	if ctx.Err() != nil {
+		return errInterrupted
+	}
+	return nil
+}
+
+// feed puts each input in the queue, which keeps the order, and then to the workers.
+func feed(ctx, stop context.Context, taken <-chan input, queue, jobs chan<- *item) {
+	for {
+		var it *item
+		select {
+		case in, open := <-taken:
+			if !open {
+				return
+			}
+			it = &item{result: result{input: in}, ready: make(chan struct{})}
+		case <-ctx.Done():
+			return
+		case <-stop.Done():
+			return
+		}
+		select {
+		case queue <- it:
+		case <-ctx.Done():
+			return
+		case <-stop.Done():
+			return
+		}
+		if it.err != nil || it.skip {
+			close(it.ready)
+			continue
+		}
+		select {
+		case jobs <- it:
+		case <-stop.Done():
+			return
+		}
+	}
+}
+
+// prepare reads one picture and makes the model's input of it.
+func (p *pipeline) prepare(it *item) {
+	start := time.Now()
+	defer func() { p.times.decode.Add(int64(time.Since(start))) }()
+	info, err := os.Stat(it.path)
+	if err == nil {
+		it.stamp = stampOf(info)
+	}
+	img, err := image.DecodeFile(it.path, p.image)
+	if err != nil {
+		it.err = err
+		return
+	}
+	it.pixels = p.model.Prepare(img)
+	if p.options.Sample {
+		h := fnv.New64a()
+		h.Write(it.pixels.Pix)
+		it.id = h.Sum64()
+	}
+}
+
+// gather makes batches of what is ready. A batch goes when it is full, or when the next picture is not there soon: a list that comes in slowly
+// is captioned as it comes. When ctx ends, what has not become a batch is dropped.
+func (p *pipeline) gather(ctx, stop context.Context, queue <-chan *item, batches chan<- []*item) {
+	var items []*item
+	good := 0
+	send := func() bool {
+		select {
+		case batches <- items:
+			items, good = nil, 0
+			return true
+		case <-stop.Done():
+			return false
+		}
+	}
+	for {
+		var late <-chan time.Time // nil, which never comes, while there is nothing to send
+		if len(items) > 0 {
+			late = time.After(p.patient)
+		}
+		select {
+		case it, open := <-queue:
+			if !open {
+				if len(items) > 0 && ctx.Err() == nil {
+					send()
+				}
+				return
+			}
+			select {
+			case <-it.ready:
+			case <-stop.Done():
+				return
+			}
+			if items = append(items, it); it.pixels != nil {
+				good++
+			}
+			if (good == p.batch || len(items) == 4*p.batch) && !send() {
+				return
+			}
+		case <-late:
+			if !send() {
+				return
+			}
+		case <-ctx.Done():
+			return
+		case <-stop.Done():
+			return
+		}
+	}
+}
+
+// caption fills in the captions of a batch.
+func (p *pipeline) caption(ctx context.Context, items []*item) error {
+	start := time.Now()
+	defer func() { p.times.caption.Add(int64(time.Since(start))) }()
+	var images []*image.RGB
+	var good []*item
+	o := p.options
+	for _, it := range items {
+		if it.pixels != nil {
+			images, good = append(images, it.pixels), append(good, it)
+			if o.Sample {
+				o.IDs = append(o.IDs, it.id)
+			}
+		}
+	}
+	if len(good) == 0 {
+		return nil
+	}
+	captions, err := p.model.Caption(ctx, images, o)
+	if err != nil {
+		return err
+	}
+	for i, it := range good {
+		it.caption = captions[i]
+		it.pixels = nil
+	}
+	return nil
+}
+
+func (p *pipeline) hand(items []*item, sink func([]*result) error) error {
+	start := time.Now()
+	defer func() { p.times.write.Add(int64(time.Since(start))) }()
+	results := make([]*result, len(items))
+	for i, it := range items {
+		results[i] = &it.result
+	}
+	return sink(results)
+}

@@ -1,0 +1,85 @@
+package cli
+
+import (
+	"path/filepath"
+	"strings"
+
+	"captioner/models/captioner"
+)
+
+// template is a text with places for what is known of a picture: {caption}, {path}, {name}, {stem}, {dir}, {logprob}, {confidence}, {model}.
+// {{ and }} stand for braces, \n and \t for a line end and a tab.
+type template []piece
+
+// piece is a text, or the name of a field.
+type piece struct {
+	text  string
+	field bool
+}
+
+// fields are the names that a template may hold.
+var fields = []string{"caption", "path", "name", "stem", "dir", "logprob", "confidence", "model"}
+
+func parseTemplate(s string) (template, error) {
+	var t template
+	var text strings.Builder
+	flush := func() {
+		if text.Len() > 0 {
+			t = append(t, piece{text: text.String()})
+			text.Reset()
+		}
+	}
+	for i := 0; i < len(s); i++ {
+		switch {
+		case strings.HasPrefix(s[i:], "{{"), strings.HasPrefix(s[i:], "}}"):
+			text.WriteByte(s[i])
+			i++
+		case strings.HasPrefix(s[i:], `\n`), strings.HasPrefix(s[i:], `\t`), strings.HasPrefix(s[i:], `\\`):
+			text.WriteByte(map[byte]byte{'n': '\n', 't': '\t', '\\': '\\'}[s[i+1]])
+			i++
+		case s[i] == '{':
+			name, _, closed := strings.Cut(s[i+1:], "}")
+			if err := oneOf("--template {…}", name, fields...); err != nil || !closed {
+				return nil, usagef("write {{ for a brace", "--template %q: found {%s at byte %d, want {%s}", s, name, i, strings.Join(fields, "}, {"))
+			}
+			flush()
+			t = append(t, piece{name, true})
+			i += len(name) + 1
+		case s[i] == '}':
+			return nil, usagef("write }} for a brace", "--template %q: found } at byte %d without its {", s, i)
+		default:
+			text.WriteByte(s[i])
+		}
+	}
+	flush()
+	return t, nil
+}
+
+func (t template) render(path, model string, c captioner.Caption) string {
+	var s strings.Builder
+	for _, p := range t {
+		if !p.field {
+			s.WriteString(p.text)
+			continue
+		}
+		switch p.text {
+		case "caption":
+			s.WriteString(c.Text)
+		case "path":
+			s.WriteString(path)
+		case "name":
+			s.WriteString(filepath.Base(path))
+		case "stem":
+			s.WriteString(stem(path))
+		case "dir":
+			s.WriteString(filepath.Dir(path))
+		case "logprob":
+			s.WriteString(decimal(c.LogProb))
+		case "confidence":
+			s.WriteString(decimal(c.Confidence))
+		case "model":
+			s.WriteString(model)
+		}
+	}
+	return s.String()
+}

@@ -1,0 +1,193 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/urfave/cli/v2"
+
+	"captioner/models/captioner/demo"
+	"captioner/weights"
+	"captioner/weights/pickle"
+	"captioner/weights/safetensors"
+)
+
+func newWeights(p *program) *cli.Command {
+	return &cli.Command{
+		Name:        "weights",
+		Usage:       "look into model files",
+		Subcommands: []*cli.Command{newInspect(p)},
+	}
+}
+
+// InspectOptions are what the flags of weights inspect say.
+type InspectOptions struct {
+	Path    string // "" is the built-in model
+	Tensors bool
+}
+
+func newInspect(p *program) *cli.Command {
+	o := InspectOptions{Tensors: true}
+	var short bool
+	return &cli.Command{
+		Name:        "inspect",
+		Usage:       "list the tensors, metadata and card of a safetensors or PyTorch file",
+		ArgsUsage:   "[FILE]",
+		Description: `Without FILE it shows the model that is built in. A PyTorch file is read without running anything that it holds.`,
+		Flags:       []cli.Flag{&cli.BoolFlag{Name: "no-tensors", Usage: "leave out the list of tensors", Destination: &short}},
+		Action: func(c *cli.Context) error {
+			if c.NArg() > 1 {
+				return usagef("", "weights inspect takes one file, found %d", c.NArg())
+			}
+			o.Path, o.Tensors = c.Args().First(), !short
+			return runInspect(p, o)
+		},
+	}
+}
+
+// inspection is what "weights inspect --json" prints.
+type inspection struct {
+	Path       string                     `json:"path"`
+	Format     string                     `json:"format"`
+	Bytes      int64                      `json:"bytes"`
+	Count      int                        `json:"tensor_count"`
+	Parameters int64                      `json:"parameters"`
+	Metadata   map[string]json.RawMessage `json:"metadata,omitempty"`
+	Tensors    []tensorLine               `json:"tensors,omitempty"`
+}
+
+type tensorLine struct {
+	Name  string  `json:"name"`
+	DType string  `json:"dtype"`
+	Shape []int64 `json:"shape"`
+}
+
+func runInspect(p *program, o InspectOptions) error {
+	src, format, err := openWeights(o.Path)
+	if err != nil {
+		return fmt.Errorf("inspect: %w", err)
+	}
+	defer src.Close()
+	in := inspection{Path: o.Path, Format: format, Bytes: int64(len(demo.Model)), Metadata: make(map[string]json.RawMessage)}
+	if o.Path == "" {
+		in.Path = "demo"
+	} else if info, err := os.Stat(o.Path); err == nil {
+		in.Bytes = info.Size()
+	}
+	for _, name := range src.Names() {
+		t, err := src.Tensor(name)
+		if err != nil {
+			return fmt.Errorf("inspect %q: tensor %q: %w", in.Path, name, err)
+		}
+		n, err := weights.Elements(t.Shape)
+		if err != nil {
+			return fmt.Errorf("inspect %q: tensor %q: %w", in.Path, name, err)
+		}
+		in.Count++
+		in.Parameters += n
+		if o.Tensors {
+			in.Tensors = append(in.Tensors, tensorLine{t.Name, t.DType.String(), append([]int64{}, t.Shape...)})
+		}
+	}
+	for key, value := range src.Metadata() {
+		in.Metadata[key] = described(key, value)
+	}
+	if p.common.JSON {
+		return writeJSON(p.stdout, in)
+	}
+	return in.print(p.stdout)
+}
+
+// openWeights opens a file by what it holds, not by its name.
+func openWeights(path string) (weights.Source, string, error) {
+	if path == "" {
+		f, err := safetensors.Parse(demo.Model)
+		return f, "safetensors", err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, "", withHint(fmt.Errorf("open %q: %w", path, reason(err)), "check the spelling; a relative path starts at the current folder")
+	}
+	if !info.Mode().IsRegular() {
+		return nil, "", fmt.Errorf("open %q: it is a %s, want a file", path, kind(info.Mode()))
+	}
+	f, err := safetensors.Open(path)
+	if err == nil {
+		return f, "safetensors", nil
+	}
+	t, perr := pickle.Open(path)
+	if perr == nil {
+		return t, "pytorch", nil
+	}
+	var refused *pickle.RefusedError
+	if errors.As(perr, &refused) {
+		return nil, "", perr
+	}
+	if strings.EqualFold(filepath.Ext(path), ".safetensors") {
+		return nil, "", withHint(err, "the file is damaged: fetch or copy it again")
+	}
+	return nil, "", withHint(fmt.Errorf("open %q: found neither a safetensors nor a PyTorch file: %w; %w", path, err, perr), "captioner reads .safetensors, and .pt, .pth, .ckpt and .bin of PyTorch")
+}
+
+// described is a metadata value for people: JSON as it is, a tokenizer by its size, all else as a string.
+func described(key, value string) json.RawMessage {
+	if key == weights.MetaTokenizer {
+		return json.RawMessage(fmt.Sprintf(`{"bytes":%d}`, len(value)))
+	}
+	if json.Valid([]byte(value)) && strings.HasPrefix(value, "{") {
+		return json.RawMessage(value)
+	}
+	b, err := marshal(value)
+	if err != nil {
+		return json.RawMessage("null")
+	}
+	return b
+}
+
+func (in *inspection) print(w io.Writer) error {
+	tab := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(tab, "file\t%s\nformat\t%s\nsize\t%d bytes\ntensors\t%d\nparameters\t%d\n", visible(in.Path), in.Format, in.Bytes, in.Count, in.Parameters)
+	keys := make([]string, 0, len(in.Metadata))
+	for k := range in.Metadata {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	for _, k := range keys {
+		printValue(tab, visible(k), in.Metadata[k])
+	}
+	if len(in.Tensors) > 0 {
+		fmt.Fprintln(tab)
+	}
+	for _, t := range in.Tensors {
+		fmt.Fprintf(tab, "%s\t%s\t%v\n", visible(t.Name), t.DType, t.Shape)
+	}
+	return tab.Flush()
+}
+
+// printValue prints an object as one line a member, and everything else as it is.
+func printValue(w io.Writer, key string, value json.RawMessage) {
+	d := json.NewDecoder(strings.NewReader(string(value)))
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		var s string
+		if json.Unmarshal(value, &s) != nil {
+			s = string(value)
+		}
+		fmt.Fprintf(w, "%s\t%s\n", key, visible(s))
+		return
+	}
+	for d.More() {
+		name, err := d.Token()
+		var member json.RawMessage
+		if err != nil || d.Decode(&member) != nil {
+			return
+		}
+		printValue(w, fmt.Sprintf("%s.%v", key, name), member)
+	}
+}
