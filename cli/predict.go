@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -394,7 +395,7 @@ func (r *predictRun) end(start time.Time, err error) error {
 		r.file.close()
 		r.p.term.log.Warn(fmt.Sprintf("%d captions are in %q", len(r.file.done)+int(r.done), r.o.Out+".part"), "hint", "run again with --resume to go on")
 	}
-	if r.done+r.failed+r.skipped > 1 {
+	if r.done+r.failed+r.skipped > 1 && !errors.Is(err, syscall.EPIPE) {
 		r.p.term.log.Info(r.summary(time.Since(start)))
 	}
 	switch {
