@@ -1,17 +1,27 @@
 package decode
 
+import "slices"
+
 // bans makes the lists of tokens that must not come next, one a row.
 type bans struct {
 	o      *Options
-	always []int32 // o.Ban
-	early  []int32 // o.Ban and the end token, below MinLen
+	always []int32   // banned runs of one token
+	early  []int32   // these and the end token, below MinLen
+	longer [][]int32 // banned runs of several tokens
 	rows   [][]int32
 	spare  []int32 // where the rows' own lists lie, one after the other
 }
 
 func newBans(o *Options) *bans {
-	b := &bans{o: o, always: o.Ban[:len(o.Ban):len(o.Ban)]}
-	b.early = append(b.always, o.EOS)
+	b := &bans{o: o}
+	for _, run := range o.Ban {
+		if len(run) == 1 {
+			b.always = append(b.always, run[0])
+		} else {
+			b.longer = append(b.longer, run)
+		}
+	}
+	b.early = append(slices.Clone(b.always), o.EOS)
 	return b
 }
 
@@ -34,6 +44,11 @@ func (b *bans) add(tokens []int32) {
 	}
 	start := len(b.spare)
 	b.spare = repeats(b.spare, tokens, b.o.NoRepeatNGram)
+	for _, run := range b.longer {
+		if n := len(run) - 1; hasSuffix(tokens, run[:n]) {
+			b.spare = append(b.spare, run[n])
+		}
+	}
 	if len(b.spare) > start {
 		b.spare = append(b.spare, base...)
 		base = b.spare[start:len(b.spare):len(b.spare)]
@@ -48,18 +63,13 @@ func repeats(dst, tokens []int32, n int) []int32 {
 	}
 	last := tokens[len(tokens)-n+1:] // the n-1 tokens that the next one would complete
 	for i := 0; i+n <= len(tokens); i++ {
-		if equal(tokens[i:i+n-1], last) {
+		if slices.Equal(tokens[i:i+n-1], last) {
 			dst = append(dst, tokens[i+n-1])
 		}
 	}
 	return dst
 }
 
-func equal(a, b []int32) bool {
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
+func hasSuffix(tokens, end []int32) bool {
+	return len(tokens) >= len(end) && slices.Equal(tokens[len(tokens)-len(end):], end)
 }

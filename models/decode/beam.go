@@ -41,6 +41,11 @@ func (b *beam) advance(c view) bool { return b.choose(c, nil) }
 // choose is advance for a group: taken holds the tokens that earlier groups chose at this step.
 func (b *beam) choose(c view, taken []int32) bool {
 	b.rank(c, taken)
+	return b.take()
+}
+
+// take goes on with the first of the ranked continuations, and reports false when the search is over.
+func (b *beam) take() bool {
 	b.steps++
 	next := b.spare[:0]
 	for i, r := range b.ranks {
@@ -91,9 +96,11 @@ func (b *beam) rank(c view, taken []int32) {
 			b.ranks = append(b.ranks, r)
 		}
 	}
-	slices.SortFunc(b.ranks, func(x, y continuation) int {
-		return cmp.Or(cmp.Compare(y.log, x.log), cmp.Compare(x.id, y.id), cmp.Compare(x.from, y.from))
-	})
+	slices.SortFunc(b.ranks, byRank)
+}
+
+func byRank(x, y continuation) int {
+	return cmp.Or(cmp.Compare(y.log, x.log), cmp.Compare(x.id, y.id), cmp.Compare(x.from, y.from))
 }
 
 // promising reports whether a live hypothesis may still reach a place among the kept ones. Its sum can only fall, so the best that it can

@@ -65,9 +65,13 @@ type Options struct {
 	NoRepeatNGram int     // no run of this many tokens occurs twice in a caption, prompt included; 0 is off. The default is 3
 	Captions      int     // hypotheses kept an image, at most Beam unless sampling. The default is 1
 
-	BOS, EOS int32   // the first token fed, and the one that ends a caption. The default is GPT-2's 50256 for both
-	Prompt   []int32 // tokens that every caption starts with
-	Ban      []int32 // tokens that are never chosen
+	BOS, EOS int32     // the first token fed, and the one that ends a caption. The default is GPT-2's 50256 for both
+	Prompt   []int32   // tokens that every caption starts with
+	Ban      [][]int32 // runs of tokens that never occur, of one token or more; one that a prompt begins is not completed
+
+	// Force holds words that every caption must have, each as the runs of tokens that stand for it (spellings, synonyms): one of them must
+	// occur behind the prompt. A beam of two or more is needed.
+	Force [][][]int32
 
 	Groups    int     // Beam is split into this many groups that avoid each other's words; 1 is plain beam search, the default
 	Diversity float64 // taken from a token's log-probability for each earlier group that chose it at the same step. The default is 0.5
@@ -108,19 +112,53 @@ func (o Options) Validate() error {
 	check(o.NoRepeatNGram >= 0, "no-repeat n-gram %d, want 0 (off) or more", o.NoRepeatNGram)
 	check(o.Captions >= 1, "number of captions %d, want at least 1", o.Captions)
 	check(o.EOS >= 0 && o.BOS >= 0, "begin token %d and end token %d, want 0 or more", o.BOS, o.EOS)
-	check(!slices.Contains(o.Ban, o.EOS), "banned tokens hold the end token %d: no caption could end", o.EOS)
+	for i, run := range o.Ban {
+		check(len(run) > 0, "banned run %d has no tokens", i)
+		check(!slices.Contains(run, o.EOS), "banned run %v holds the end token %d", run, o.EOS)
+	}
 	if o.Sample {
 		check(o.Temperature >= 0 && o.Temperature <= 100, "temperature %g, want 0 to 100", o.Temperature)
 		check(o.TopK >= 1 && o.TopK <= MaxTopK, "top-k %d, want 1 to %d", o.TopK, MaxTopK)
 		check(o.TopP > 0 && o.TopP <= 1, "top-p %g, want above 0 and at most 1", o.TopP)
 		check(o.Captions <= maxRows, "number of captions %d, want at most %d", o.Captions, maxRows)
+		check(len(o.Force) == 0, "forced words need a search, not a draw")
 	} else {
 		check(o.Beam >= 1 && o.Beam <= maxRows, "beam size %d, want 1 to %d", o.Beam, maxRows)
 		check(o.Captions <= max(o.Beam, 1), "number of captions %d, want at most the beam size %d", o.Captions, o.Beam)
 		check(o.Groups >= 1 && o.Beam%max(o.Groups, 1) == 0, "diverse groups %d, want a divisor of the beam size %d", o.Groups, o.Beam)
+		check(len(o.Force) == 0 || o.Beam >= 2 && o.Groups == 1, "forced words need a beam of 2 or more and no groups, found a beam of %d in %d groups", o.Beam, o.Groups)
+		errs = append(errs, o.validateForce()...)
 		check(o.Diversity >= 0 && o.Diversity <= 1000, "diversity %g, want 0 to 1000", o.Diversity)
 	}
 	return errors.Join(errs...)
+}
+
+// maxForced bounds the words that can be forced at once: the beam must hold captions with none, one, … and all of them.
+const maxForced = 16
+
+func (o Options) validateForce() (errs []error) {
+	if len(o.Force) > maxForced {
+		errs = append(errs, fmt.Errorf("%d forced words, want at most %d", len(o.Force), maxForced))
+	}
+	tokens := 0
+	for i, runs := range o.Force {
+		if len(runs) == 0 {
+			errs = append(errs, fmt.Errorf("forced word %d has no run of tokens", i))
+			continue
+		}
+		shortest := len(runs[0])
+		for _, run := range runs {
+			shortest = min(shortest, len(run))
+			if len(run) == 0 || slices.Contains(run, o.EOS) {
+				errs = append(errs, fmt.Errorf("forced word %d: found run %v, want tokens without the end token", i, run))
+			}
+		}
+		tokens += shortest
+	}
+	if tokens > 0 && tokens >= o.MaxLen {
+		errs = append(errs, fmt.Errorf("forced words of %d tokens and an end token do not fit in a max length of %d", tokens, o.MaxLen))
+	}
+	return errs
 }
 
 // maxRows bounds the rows of one image.

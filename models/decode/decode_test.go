@@ -63,11 +63,53 @@ func TestWideBeamFindsTheOptimumUnderConstraints(t *testing.T) {
 		f.logits = noise(6, 1<<40)
 		o := small()
 		o.Beam, o.MaxLen, o.MinLen, o.NoRepeatNGram = 256, 4, 2, 2
-		o.Prompt, o.Ban = []int32{3, 1, 3}, []int32{2}
+		o.Prompt, o.Ban = []int32{3, 1, 3}, [][]int32{{2}, {4, 5}, {3, 5}}
 		got := mustRun(t, f, o)[0]
 		if want := brute(f, o, image)[:1]; !cmp.Equal(got, want) {
 			t.Fatalf("image %d: %s", image, cmp.Diff(want, got))
 		}
+	}
+}
+
+func TestForcedWords(t *testing.T) {
+	force := [][][]int32{{{3, 4}, {5}}, {{2}}}
+	has := func(h Hypothesis) bool {
+		return (contains(h.Tokens[1:], []int32{3, 4}) || contains(h.Tokens[1:], []int32{5})) && contains(h.Tokens[1:], []int32{2})
+	}
+	for image := range 20 {
+		f := newFake(t, 6, image)
+		f.logits = noise(6, 1<<40)
+		o := small()
+		o.MaxLen, o.Force, o.Prompt, o.NoRepeatNGram, o.Beam = 4, force, []int32{2}, 2, 256
+		var want []Hypothesis
+		for _, h := range brute(f, o, image) {
+			if h.Finished && has(h) {
+				want = append(want, h)
+			}
+		}
+		if got := mustRun(t, f, o)[0]; !cmp.Equal(got, want[:1]) {
+			t.Fatalf("image %d: %s", image, cmp.Diff(want[:1], got))
+		}
+		for _, beam := range []int{2, 3, 5} {
+			o.MaxLen, o.Beam = 12, beam
+			if got := mustRun(t, newFake(t, 6, image), o)[0][0]; !has(got) {
+				t.Errorf("image %d, beam %d: got %+v, want both words", image, beam, got)
+			}
+		}
+	}
+}
+
+func TestStepperWithoutForcedTokens(t *testing.T) {
+	o := small()
+	o.Force = [][][]int32{{{2}}}
+	f := newFake(t, 5, 0)
+	_, err := Run(stepFunc(func(r Request) (Candidates, error) {
+		c, err := f.Step(r)
+		c.Extra = nil
+		return c, err
+	}), 1, o)
+	if want := "decode: step 1: stepper gave 0 log-probabilities of forced tokens, want 1 for each of 1 rows"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
 	}
 }
 
@@ -144,9 +186,10 @@ func variants() map[string]Options {
 	}
 	with("greedy", func(o *Options) { o.Beam = 1 })
 	with("beam", func(o *Options) { o.Captions = 2 })
-	with("beam with bans", func(o *Options) { o.NoRepeatNGram, o.MinLen, o.Ban = 2, 3, []int32{4} })
+	with("beam with bans", func(o *Options) { o.NoRepeatNGram, o.MinLen, o.Ban = 2, 3, [][]int32{{4}, {5, 6}} })
 	with("prompt", func(o *Options) { o.Prompt = []int32{2, 3, 2} })
 	with("groups", func(o *Options) { o.Beam, o.Groups, o.Captions = 6, 3, 4 })
+	with("forced", func(o *Options) { o.Beam, o.Force = 4, [][][]int32{{{3, 4}, {7}}, {{5}}} })
 	with("sample", func(o *Options) { o.Sample, o.Captions, o.Seed, o.TopP, o.TopK = true, 3, 7, 0.9, 6 })
 	return out
 }
@@ -257,9 +300,9 @@ func TestStepperErrors(t *testing.T) {
 }
 
 func TestValidateReportsEverything(t *testing.T) {
-	o := Options{Beam: 0, MaxLen: 0, MinLen: 4, LengthPenalty: math.NaN(), NoRepeatNGram: -1, Captions: 0, Ban: []int32{0}}
+	o := Options{Beam: 0, MaxLen: 0, MinLen: 4, LengthPenalty: math.NaN(), NoRepeatNGram: -1, Captions: 0, Ban: [][]int32{{0}, nil}, Force: [][][]int32{{}, {{1, 0}}}}
 	err := o.Validate()
-	for _, want := range []string{"beam size 0", "max length 0", "min length 4", "length penalty NaN", "n-gram -1", "captions 0", "end token 0", "groups 0"} {
+	for _, want := range []string{"beam size 0", "max length 0", "min length 4", "length penalty NaN", "n-gram -1", "captions 0", "end token 0", "groups 0", "run 1 has no tokens", "forced word 0 has no run", "forced word 1: found run [1 0]", "forced words need a beam of 2"} {
 		if !strings.Contains(fmt.Sprint(err), want) {
 			t.Errorf("%q is missing in %q", want, err)
 		}
@@ -366,6 +409,12 @@ func FuzzRun(f *testing.F) {
 		o.Beam, o.Groups, o.MaxLen, o.MinLen, o.NoRepeatNGram = int(beam), int(groups), int(maxLen%24), int(minLen%24), int(ngram)
 		o.Sample, o.Seed, o.TopK = sample, seed, 1+int(seed%9)
 		o.Captions = 1 + int(seed%3)
+		if seed%4 == 1 && !sample {
+			o.Force, o.Ban = [][][]int32{{{1, 1}, {2}}}, [][]int32{{3, 1}}
+		}
+		if vocab := 2 + int(seed%7); len(o.Force) > 0 && vocab < 4 {
+			return
+		}
 		if beam > 12 || o.Validate() != nil {
 			return
 		}
@@ -381,6 +430,12 @@ func FuzzRun(f *testing.F) {
 				t.Fatalf("image %d: %d hypotheses, want 1 to %d", i, len(hs), o.Captions)
 			}
 			for _, h := range hs {
+				if h.Finished && len(o.Force) > 0 && !contains(h.Tokens, []int32{1, 1}) && !contains(h.Tokens, []int32{2}) {
+					t.Fatalf("%v lacks the forced word", h.Tokens)
+				}
+				if contains(h.Tokens, []int32{3, 1}) && len(o.Ban) > 0 {
+					t.Fatalf("%v holds the banned run", h.Tokens)
+				}
 				checkHypothesis(t, fk, o, fk.ids[i], h)
 			}
 			if !slices.IsSortedFunc(hs, better) && o.Groups < 2 {

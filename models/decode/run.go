@@ -27,7 +27,7 @@ type view struct {
 	ids   []int32
 	logs  []float32
 	k     int
-	extra []float32 // log-probabilities of the wanted tokens, row by row
+	extra []float32 // log-probabilities of the forced tokens, row by row
 }
 
 // alive is an image that is still being captioned.
@@ -49,7 +49,7 @@ func Run(s Stepper, images int, o Options) ([][]Hypothesis, error) {
 	if images == 0 {
 		return out, nil
 	}
-	r := runner{s: s, o: &o, width: o.Beam, k: o.Beam + 1, bans: newBans(&o)}
+	r := runner{extra: forcedTokens(o.Force), s: s, o: &o, width: o.Beam, k: o.Beam + 1, bans: newBans(&o)}
 	switch {
 	case o.Sample:
 		r.width, r.k = o.Captions, o.TopK
@@ -77,6 +77,8 @@ func newSearcher(o *Options, image int) searcher {
 		return newSampler(o, id)
 	case o.Groups > 1:
 		return newGroups(o)
+	case len(o.Force) > 0:
+		return newForced(o)
 	default:
 		return newBeam(o, o.Beam)
 	}
@@ -88,6 +90,7 @@ type runner struct {
 	o     *Options
 	width int // rows an image after the first scored step
 	k     int
+	extra []int32 // tokens that forced words need
 	bans  *bans
 	alive []alive
 
@@ -134,7 +137,7 @@ func (r *runner) feedPrompt() error {
 
 // step asks the model and checks what it says, as far as that is cheap.
 func (r *runner) step(rows int) (Candidates, error) {
-	r.req.K = r.k
+	r.req.K, r.req.Extra = r.k, r.extra
 	c, err := r.s.Step(r.req)
 	if err != nil {
 		return c, err
@@ -142,6 +145,9 @@ func (r *runner) step(rows int) (Candidates, error) {
 	n := len(r.alive) * rows
 	if want := n * r.k; len(c.IDs) != want || len(c.LogProbs) != want {
 		return c, fmt.Errorf("stepper gave %d ids and %d log-probabilities, want %d rows of %d", len(c.IDs), len(c.LogProbs), n, r.k)
+	}
+	if want := n * len(r.extra); len(c.Extra) != want {
+		return c, fmt.Errorf("stepper gave %d log-probabilities of forced tokens, want %d for each of %d rows", len(c.Extra), len(r.extra), n)
 	}
 	for i, l := range c.LogProbs {
 		if c.IDs[i] >= 0 && math.IsNaN(float64(l)) {
@@ -158,7 +164,11 @@ func (r *runner) collect(c Candidates, rows int, out [][]Hypothesis) {
 	r.req.Parents, r.req.Tokens = r.req.Parents[:0], r.req.Tokens[:0]
 	r.bans.reset()
 	for i, a := range r.alive {
-		if !a.advance(view{ids: c.IDs[i*n : (i+1)*n], logs: c.LogProbs[i*n : (i+1)*n], k: r.k}) {
+		v := view{ids: c.IDs[i*n : (i+1)*n], logs: c.LogProbs[i*n : (i+1)*n], k: r.k}
+		if e := rows * len(r.extra); e > 0 {
+			v.extra = c.Extra[i*e : (i+1)*e]
+		}
+		if !a.advance(v) {
 			out[a.image] = a.hypotheses()
 			continue
 		}
