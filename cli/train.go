@@ -1,0 +1,305 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"captioner/models/train"
+	"captioner/torch"
+)
+
+// TrainOptions are what the flags of train say.
+type TrainOptions struct {
+	train.Options
+	Out    string
+	Resume string
+	text   cli.StringSlice
+}
+
+func newTrain(p *program) *cli.Command {
+	o := TrainOptions{Options: train.DefaultOptions()}
+	return &cli.Command{
+		Name:  "train",
+		Usage: "train a captioner on captioned pictures",
+		Description: `Learns from --data in the run folder --out; the result is best.safetensors there, which --model of every
+command takes. The encoder's features are computed once and cached. Ctrl-C saves a checkpoint, and
+--resume DIR goes on from the last one to the very weights that the run would have reached.
+--val captions are never learnt from: they choose the best checkpoint and give its scores.`,
+		Flags: o.flags(),
+		Action: func(c *cli.Context) error {
+			if err := noArguments(c); err != nil {
+				return err
+			}
+			o.Text = o.text.Value()
+			o.Command = commandLine(c)
+			return runTrain(c.Context, p, &o)
+		},
+	}
+}
+
+func (o *TrainOptions) flags() []cli.Flag {
+	d := o.Options
+	text := func(category, name, usage string, to *string, aliases ...string) cli.Flag {
+		return &cli.StringFlag{Name: name, Aliases: aliases, Usage: usage, Category: category, Value: *to, Destination: to}
+	}
+	count := func(category, name, usage string, to *int, aliases ...string) cli.Flag {
+		return &cli.IntFlag{Name: name, Aliases: aliases, Usage: usage, Category: category, Value: *to, Destination: to}
+	}
+	big := func(category, name, usage string, to *int64) cli.Flag {
+		return &cli.Int64Flag{Name: name, Usage: usage, Category: category, Value: *to, Destination: to}
+	}
+	number := func(category, name, usage string, to *float64) cli.Flag {
+		return &cli.Float64Flag{Name: name, Usage: usage, Category: category, Value: *to, Destination: to}
+	}
+	yes := func(category, name, usage string, to *bool) cli.Flag {
+		return &cli.BoolFlag{Name: name, Usage: usage, Category: category, Value: *to, Destination: to}
+	}
+	const (
+		input, result, net, xe, scst, how = "DATA", "RESULT", "NETWORK", "CROSS-ENTROPY", "SELF-CRITICAL TRAINING", "HOW"
+	)
+	return []cli.Flag{
+		text(input, "data", "captions to learn: `FILE` or folder in any known form", &o.Data),
+		text(input, "images", "`FOLDER` of their pictures; without it, looked for beside the captions", &o.Images),
+		text(input, "val", "captions to measure on: `FILE` or folder", &o.Val),
+		text(input, "val-images", "`FOLDER` of their pictures", &o.ValImages),
+		number(input, "val-fraction", "share of --data to measure on where there is no --val", &o.ValShare),
+		&cli.StringSliceFlag{Name: "text", Usage: "plain text `FILE` to pretrain the decoder on, a sentence a line; may be given again", Category: input, Destination: &o.text},
+		yes(input, "skip-bad", "go on without pictures that are not there", &o.SkipBad),
+		text(result, "out", "run `FOLDER`, made anew", &o.Out, "o"),
+		text(result, "resume", "go on with the run in `FOLDER`; all its options are kept", &o.Resume),
+		text(result, "name", "of the captioner", &o.Name),
+		text(result, "licence", "of the result, for its card", &o.Licence),
+		text(net, "encoder", "`FILE` of the encoder's weights", &o.Encoder),
+		text(net, "encoder-name", "its architecture: efficientnet-lite0 to efficientnet-lite4", &o.EncoderName),
+		text(net, "init", "start from the model `FILE`, its words and its encoder", &o.Init),
+		big(net, "width", "of the decoder", &o.Width),
+		count(net, "layers", "of the decoder", &o.Layers),
+		big(net, "heads", "of each attention", &o.Heads),
+		big(net, "positions", "longest caption in tokens", &o.Positions),
+		big(net, "vocab-min-count", "tokens used less often are spelt from smaller ones", &o.MinCount),
+		number(net, "dropout", "of what each part of the decoder adds", &o.Dropout),
+		number(net, "input-dropout", "of embeddings and memory", &o.InputDropout),
+		number(xe, "max-epochs", "rounds through the captions", &o.Epochs),
+		count(xe, "batch-size", "pictures a batch", &o.BatchSize),
+		count(xe, "captions-per-image", "captions of each picture in a batch; 1 draws one each round", &o.Captions),
+		count(xe, "accumulate-grad-batches", "batches a step", &o.Accumulate),
+		number(xe, "lr", "highest learning rate", &o.LR),
+		count(xe, "warmup", "steps of rise", &o.Warmup),
+		text(xe, "schedule", "after the rise: cosine, linear or constant", &o.Schedule),
+		number(xe, "lr-floor", "share of the learning rate at the end", &o.Floor),
+		number(xe, "weight-decay", "of matrices; norms, biases and places have none", &o.WeightDecay),
+		number(xe, "beta1", "of AdamW", &o.Beta1),
+		number(xe, "beta2", "of AdamW", &o.Beta2),
+		number(xe, "clip", "largest norm of all gradients together; 0: any", &o.Clip),
+		number(xe, "label-smoothing", "share of the target spread over all words", &o.Smoothing),
+		number(xe, "ema", "share kept by the moving average of the weights, which is what is measured and stored; 0: none", &o.EMA),
+		yes(xe, "flip", "show half of the pictures mirrored, but those whose captions say left or right", &o.Flip),
+		number(xe, "text-epochs", "rounds through --text", &o.TextEpochs),
+		text(xe, "monitor", "what the best checkpoint is chosen by: cider, bleu4 or val_loss", &o.Monitor),
+		count(xe, "patience", "measurements without a better one before a phase ends early; 0: never", &o.Patience),
+		count(scst, "scst-steps", "steps after the captions, with CIDEr-D as the reward; 0: none", &o.SCSTSteps),
+		count(scst, "scst-batch-size", "pictures a step", &o.SCSTBatch),
+		count(scst, "scst-samples", "captions drawn for each picture", &o.SCSTSamples),
+		number(scst, "scst-lr", "highest learning rate", &o.SCSTLR),
+		number(scst, "scst-temperature", "of draws and gradient", &o.SCSTTemperature),
+		number(scst, "scst-ema", "as --ema", &o.SCSTEMA),
+		count(scst, "scst-eval-every", "steps between measurements", &o.SCSTEvery),
+		text(how, "precision", "16 (float16 with loss scaling; bfloat16 on a CPU), bf16 or 32", &o.Precision),
+		text(how, "device", "auto, cpu, cuda or cuda:`N`", &o.Device),
+		count(how, "threads", "of one computation; 0: as many as there are cores", &o.Threads),
+		big(how, "seed", "decides everything that is drawn", &o.Seed),
+		count(how, "beam-size", "of the last measurement, and of the captioner by default", &o.Beam, "beam"),
+		number(how, "length-penalty", "exponent of the length in a beam's score", &o.Penalty),
+		text(how, "cache", "`FOLDER` of cached features; without it, the user's cache folder", &o.Cache),
+		count(how, "save-every", fmt.Sprintf("steps between checkpoints (each phase also ends with one); default %d", d.SaveEvery), &o.SaveEvery),
+	}
+}
+
+// precisions are the spellings of --precision, Lightning's among them.
+var precisions = map[string]string{"16": "fp16", "16-mixed": "fp16", "fp16": "fp16", "bf16": "bf16", "bf16-mixed": "bf16", "32": "fp32",
+	"32-true": "fp32", "fp32": "fp32"}
+
+// settle turns the flags into options that train understands, and tells where a wish had to give way.
+func (o *TrainOptions) settle(p *program) error {
+	if (o.Out == "") == (o.Resume == "") {
+		return usagef("", "train wants either --out FOLDER for a new run or --resume FOLDER")
+	}
+	if o.Resume != "" {
+		return nil
+	}
+	known, ok := precisions[o.Precision]
+	if !ok {
+		return usagef("", "--precision %q: want 16, bf16, 32, 16-mixed, bf16-mixed or 32-true", o.Precision)
+	}
+	o.Precision = known
+	if err := validDevice(o.Device); err != nil {
+		return err
+	}
+	if known == "fp16" {
+		dev, err := torch.ParseDevice(o.Device)
+		if err != nil {
+			return withHint(err, "--device cpu works everywhere")
+		}
+		if !dev.IsCUDA() {
+			o.Precision = "bf16"
+			p.term.log.Info("--precision 16 on a CPU: training in bfloat16, which needs no loss scaling")
+		}
+	}
+	if err := o.Validate(); err != nil {
+		return usagef("run \"captioner train --help\" for the flags", "%s", oneLine(err))
+	}
+	return nil
+}
+
+func runTrain(ctx context.Context, p *program, o *TrainOptions) error {
+	if err := o.settle(p); err != nil {
+		return err
+	}
+	r := &trainReport{p: p, start: time.Now()}
+	var err error
+	dir := o.Out
+	if o.Resume != "" {
+		dir = o.Resume
+		err = train.Resume(ctx, dir, r.tell)
+	} else {
+		err = train.Run(ctx, dir, o.Options, r.tell)
+	}
+	p.term.show(nil)
+	if errors.Is(err, context.Canceled) {
+		p.term.log.Warn("training stopped and saved", "hint", "captioner train --resume "+dir)
+		return errInterrupted
+	}
+	if err != nil {
+		return err
+	}
+	return r.result(dir)
+}
+
+// trainReport tells what a run says: on a terminal by a bar, else by a line every ten seconds; measurements always.
+type trainReport struct {
+	p     *program
+	start time.Time
+
+	mu    sync.Mutex
+	said  time.Time
+	phase string
+	since time.Time // when the phase began, for its rate
+	rows  int
+	first int // step that the phase began at here
+	final map[string]float64
+}
+
+func (r *trainReport) tell(e train.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	if e.Note != "" {
+		r.p.term.log.Info(e.Note)
+		return
+	}
+	if e.Phase != r.phase {
+		r.phase, r.since, r.rows, r.first = e.Phase, now, 0, e.Step
+		if r.p.term.live {
+			r.p.term.show(nil)
+			if e.Steps > 0 {
+				r.p.term.show(new(bar))
+			}
+		}
+	}
+	r.rows += e.Rows
+	if e.Scores != nil {
+		r.scores(e)
+		return
+	}
+	if r.p.term.live {
+		r.p.term.update(int64(e.Step), int64(e.Steps), 0)
+	} else if now.Sub(r.said) >= 10*time.Second {
+		r.said = now
+		r.p.term.log.Info(r.line(e, now))
+	}
+}
+
+// line is a step for people: "captions 120/2400 (epoch 0.50) loss 3.124 lr 0.00061 540 captions/s, 3m20s left".
+func (r *trainReport) line(e train.Event, now time.Time) string {
+	var s strings.Builder
+	fmt.Fprintf(&s, "%s %d/%d", e.Phase, e.Step, e.Steps)
+	if e.Phase != "encode" {
+		what := "loss"
+		if e.Phase == "scst" {
+			what = "reward"
+		}
+		fmt.Fprintf(&s, " (epoch %.2f) %s %.4f lr %.2g", e.Epoch, what, e.Loss, e.LR)
+	}
+	gone := now.Sub(r.since).Seconds()
+	if r.rows > 0 && gone > 0 {
+		fmt.Fprintf(&s, " %.0f captions/s", float64(r.rows)/gone)
+	}
+	if done := e.Step - r.first; done > 0 && e.Steps > e.Step {
+		left := time.Duration(gone / float64(done) * float64(e.Steps-e.Step) * float64(time.Second))
+		fmt.Fprintf(&s, ", %v left", left.Round(time.Second))
+	}
+	return s.String()
+}
+
+// scores reports a measurement with a few captions.
+func (r *trainReport) scores(e train.Event) {
+	s := e.Scores
+	best := ""
+	if e.Best {
+		best = ", the best so far"
+	}
+	if e.Phase == "final" {
+		r.final = s
+	}
+	r.p.term.log.Info(fmt.Sprintf("%s %d/%d: CIDEr %.3f, BLEU-4 %.3f, ROUGE-L %.3f, val loss %.3f%s", e.Phase, e.Step, e.Steps, s["cider"], s["bleu4"],
+		s["rouge_l"], s["val_loss"], best))
+	for _, x := range e.Samples[:min(3, len(e.Samples))] {
+		r.p.term.log.Info("  " + visible(x.Path) + ": " + x.Caption)
+	}
+}
+
+// result prints where the captioner is and what it scores.
+func (r *trainReport) result(dir string) error {
+	model := dir + "/best.safetensors"
+	if r.p.common.JSON {
+		return writeJSON(r.p.stdout, struct {
+			Model   string             `json:"model"`
+			Scores  map[string]float64 `json:"scores"`
+			Seconds float64            `json:"seconds"`
+		}{model, r.final, time.Since(r.start).Seconds()})
+	}
+	b, err := json.Marshal(r.final)
+	if err != nil {
+		return err
+	}
+	return r.p.printf("%s\t%s\n", model, b)
+}
+
+// commandLine is the command as the card tells it: every flag that was set, in the order of the help, without what changes nothing.
+func commandLine(c *cli.Context) string {
+	parts := []string{"captioner train"}
+	for _, f := range c.Command.Flags {
+		name := f.Names()[0]
+		if !c.IsSet(name) || name == "out" || name == "cache" || name == "quiet" || name == "verbose" || name == "json" || name == "log-format" {
+			continue
+		}
+		switch f.(type) {
+		case *cli.BoolFlag:
+			parts = append(parts, fmt.Sprintf("--%s=%v", name, c.Bool(name)))
+		case *cli.StringSliceFlag:
+			for _, v := range c.StringSlice(name) {
+				parts = append(parts, "--"+name+" "+v)
+			}
+		default:
+			parts = append(parts, fmt.Sprintf("--%s %v", name, c.Value(name)))
+		}
+	}
+	return strings.Join(parts, " ")
+}
