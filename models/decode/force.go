@@ -4,7 +4,8 @@ import "slices"
 
 // forced is a beam whose captions must have some words. Beside the best continuations of each live hypothesis it looks at those that begin or
 // go on with a missing word, and shares the beam out among hypotheses that have more and fewer of the words, so that none of these groups is
-// crowded out (Post and Vilar, https://arxiv.org/abs/1804.06609). An end token counts only where no word is missing.
+// crowded out (Post and Vilar, https://arxiv.org/abs/1804.06609). An end token counts only where no word is missing; among captions that MaxLen
+// cuts, those with more of the words stand first.
 type forced struct {
 	*beam
 	tokens []int32 // of all runs, ascending: the order of view.extra
