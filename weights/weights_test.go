@@ -259,10 +259,14 @@ func TestWriteFile(t *testing.T) {
 	}
 	check("by link")
 
-	for _, bad := range []string{dir, filepath.Join(dir, "none", "a"), os.DevNull} {
-		if err := WriteFile(bad, put("x")); err == nil || !strings.HasPrefix(err.Error(), "write ") || strings.Contains(err.Error(), ".tmp") {
+	// A folder stands for everything that is no regular file: a device in its place would be lost if the check were.
+	for _, bad := range []string{dir, filepath.Join(dir, "none", "a")} {
+		if err := WriteFile(bad, put("x")); err == nil || !strings.HasPrefix(err.Error(), fmt.Sprintf("write %q", bad)) || strings.Contains(err.Error(), ".tmp") {
 			t.Errorf("WriteFile(%q): got %v, want an error that names the path only", bad, err)
 		}
+	}
+	if err := WriteFile(dir, put("x")); err == nil || !strings.HasSuffix(err.Error(), "not a regular file") {
+		t.Errorf("WriteFile to a folder: got %v, want it refused before anything is written", err)
 	}
 }
 

@@ -297,6 +297,16 @@ func TestRefusesCalls(t *testing.T) {
 			t.Errorf("%s: refused %q of %q, want %q", name, refused.Global, refused.Path, want)
 		}
 	}
+	for _, pickled := range []string{
+		"csubprocess\nPopen\n)\x81.", "ccopyreg\n__newobj__\n(csubprocess\nPopen\ntR.",
+		"ccopyreg\n_reconstructor\n(csubprocess\nPopen\ncbuiltins\nobject\nNtR.",
+	} {
+		_, err := Parse([]byte(pickled))
+		var refused *RefusedError
+		if !errors.As(err, &refused) || refused.Global != "subprocess.Popen" {
+			t.Errorf("%q: got %v, want a refusal of subprocess.Popen", pickled, err)
+		}
+	}
 }
 
 func TestDataAliasesTheFile(t *testing.T) {
