@@ -26,7 +26,7 @@ func newProgress(t *terminal, what string) *progress {
 	now := time.Now()
 	p := &progress{t: t, what: what, start: now, said: now, every: 10 * time.Second}
 	if t.live {
-		t.show(newBar(t))
+		t.show(new(bar))
 	}
 	return p
 }
@@ -36,6 +36,9 @@ func (p *progress) expect(total int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.total = total
+	if p.t.live {
+		p.t.update(p.done+p.failed, total, p.failed)
+	}
 }
 
 // add counts finished ones, and speaks if it is time.
@@ -76,12 +79,10 @@ func (p *progress) finish() { p.t.show(nil) }
 
 // bar is a progress bar on a terminal. The terminal's lock guards it.
 type bar struct {
-	w     *terminal
-	inner *progressbar.ProgressBar
-	total int64
+	unit  string                   // of its rate; "" is pictures
+	about string                   // stands before it
+	inner *progressbar.ProgressBar // nil until the total is known
 }
-
-func newBar(t *terminal) *bar { return &bar{w: t} }
 
 // show puts a bar below the messages, or takes it away.
 func (t *terminal) show(b *bar) {
@@ -93,7 +94,7 @@ func (t *terminal) show(b *bar) {
 	t.bar = b
 }
 
-// update draws the bar. It appears when the total is known: before that there is nothing to be a part of.
+// update draws the bar. It appears when the total is known: before that there is nothing to be a part of. More than were expected fill it.
 func (t *terminal) update(n, total, failed int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -101,17 +102,30 @@ func (t *terminal) update(n, total, failed int64) {
 	if b == nil || total == 0 {
 		return
 	}
-	if b.inner == nil || b.total != total {
-		b.total = total
+	unit := b.unit
+	if unit == "" {
+		unit = "img"
+	}
+	if b.inner == nil {
 		b.inner = progressbar.NewOptions64(total, progressbar.OptionSetWriter(t.w), progressbar.OptionThrottle(100*time.Millisecond),
-			progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("img"), progressbar.OptionSetPredictTime(true),
+			progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString(unit), progressbar.OptionSetPredictTime(true),
 			progressbar.OptionSetElapsedTime(true), progressbar.OptionUseANSICodes(true), progressbar.OptionSetWidth(24),
 			progressbar.OptionSetTheme(progressbar.Theme{Saucer: "━", SaucerHead: "━", SaucerPadding: " ", BarStart: "", BarEnd: ""}))
 	}
 	if failed > 0 {
-		b.inner.Describe(fmt.Sprintf("%d failed", failed))
+		b.about = fmt.Sprintf("%d failed", failed)
 	}
-	_ = b.inner.Set64(min(n, total)) // a bar that cannot be drawn is no reason to stop
+	b.inner.Describe(b.about)
+	_ = b.inner.Set64(min(n, b.inner.GetMax64())) // a bar that cannot be drawn is no reason to stop
+}
+
+// describe sets what stands before the bar from its next update on.
+func (t *terminal) describe(about string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.bar != nil {
+		t.bar.about = about
+	}
 }
 
 // clear wipes the bar's line; the next update draws it again.

@@ -208,9 +208,11 @@ func (r *trainReport) tell(e train.Event) {
 		r.phase, r.since, r.rows, r.first = e.Phase, now, 0, e.Step
 		if r.p.term.live {
 			r.p.term.show(nil)
-			if e.Steps > 0 {
-				r.p.term.show(new(bar))
+			b := &bar{unit: "step"}
+			if e.Phase == "encode" {
+				b = &bar{about: "encoding"}
 			}
+			r.p.term.show(b)
 		}
 	}
 	r.rows += e.Rows
@@ -219,6 +221,9 @@ func (r *trainReport) tell(e train.Event) {
 		return
 	}
 	if r.p.term.live {
+		if e.Phase != "encode" {
+			r.p.term.describe(fmt.Sprintf("%s, epoch %.2f, %s %.3f, lr %.2g", e.Phase, e.Epoch, r.measured(e), e.Loss, e.LR))
+		}
 		r.p.term.update(int64(e.Step), int64(e.Steps), 0)
 	} else if now.Sub(r.said) >= 10*time.Second {
 		r.said = now
@@ -231,11 +236,7 @@ func (r *trainReport) line(e train.Event, now time.Time) string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "%s %d/%d", e.Phase, e.Step, e.Steps)
 	if e.Phase != "encode" {
-		what := "loss"
-		if e.Phase == "scst" {
-			what = "reward"
-		}
-		fmt.Fprintf(&s, " (epoch %.2f) %s %.4f lr %.2g", e.Epoch, what, e.Loss, e.LR)
+		fmt.Fprintf(&s, " (epoch %.2f) %s %.4f lr %.2g", e.Epoch, r.measured(e), e.Loss, e.LR)
 	}
 	gone := now.Sub(r.since).Seconds()
 	if r.rows > 0 && gone > 0 {
@@ -246,6 +247,14 @@ func (r *trainReport) line(e train.Event, now time.Time) string {
 		fmt.Fprintf(&s, ", %v left", left.Round(time.Second))
 	}
 	return s.String()
+}
+
+// measured names what a phase's steps give.
+func (r *trainReport) measured(e train.Event) string {
+	if e.Phase == "scst" {
+		return "reward"
+	}
+	return "loss"
 }
 
 // scores reports a measurement with a few captions.
