@@ -25,6 +25,29 @@ func TestStem(t *testing.T) {
 	}
 }
 
+// Captions of few words, where many alignments are equally good but for the order in which METEOR searches.
+func TestMeteorSearch(t *testing.T) {
+	var f struct {
+		Hyps  []string
+		Refs  [][]string
+		Total float64
+		Each  []float64
+	}
+	fixture(t, "meteor.json", &f)
+	m, err := OpenMETEOR(filepath.Join("testdata", "meteor"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all MeteorStats
+	s := m.scorer()
+	for i, h := range f.Hyps {
+		st := s.stats(h, f.Refs[i])
+		all.Add(st)
+		near(t, h, st.Score(), f.Each[i], 1e-9)
+	}
+	near(t, "all", all.Score(), f.Total, 1e-9)
+}
+
 func TestMeteorNormalize(t *testing.T) {
 	m, err := OpenMETEOR(filepath.Join("testdata", "meteor"))
 	if err != nil {

@@ -51,9 +51,9 @@ func tokenIDs(ids map[string]int32, words []string) []int32 {
 	return out
 }
 
-// rewardData returns captions and references by number, and the same as text.
-func rewardData(t testing.TB, images int) (hyps [][]int32, refs [][][]int32, c *Corpus) {
-	captions := cocoCaptions(t)[:images]
+// rewardData returns the first caption of each image and the others by number, and the same as text.
+func rewardData(t testing.TB, captions [][]string) (hyps [][]int32, refs [][][]int32, c *Corpus) {
+	t.Helper()
 	ids := map[string]int32{}
 	var h []string
 	var r [][]string
@@ -78,7 +78,9 @@ func rewardData(t testing.TB, images int) (hyps [][]int32, refs [][][]int32, c *
 }
 
 func TestRewardEqualsCIDErD(t *testing.T) {
-	hyps, refs, c := rewardData(t, 1000)
+	var f struct{ Captions [][]string }
+	fixture(t, "scores.json", &f)
+	hyps, refs, c := rewardData(t, f.Captions)
 	_, each := c.Evaluate(Options{})
 	r, err := NewCIDErD(refs, DefaultCIDErDOptions())
 	if err != nil {
@@ -130,7 +132,7 @@ func TestRewardAllocatesNothing(t *testing.T) {
 }
 
 func BenchmarkReward(b *testing.B) {
-	hyps, refs, _ := rewardData(b, 5000)
+	hyps, refs, _ := rewardData(b, cocoCaptions(b))
 	r, err := NewCIDErD(refs, DefaultCIDErDOptions())
 	if err != nil {
 		b.Fatal(err)

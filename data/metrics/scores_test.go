@@ -247,6 +247,22 @@ func TestOriginalBLEU(t *testing.T) {
 	}
 }
 
+// Every n-gram of the caption is in a reference, so that the length alone decides: against the shortest, not the closest.
+func TestTokenBLEULength(t *testing.T) {
+	hyp := []int32{1, 2, 3, 4, 5, 6}
+	long, short := []int32{1, 2, 3, 4, 5, 6, 7, 8}, []int32{9, 9, 9}
+	for _, tt := range []struct {
+		refs [][]int32
+		want float64
+	}{{[][]int32{long, short}, 1}, {[][]int32{long}, math.Exp(1 - 8.0/6)}} {
+		got, err := TokenBLEU([][]int32{hyp}, [][][]int32{tt.refs})
+		if err != nil {
+			t.Fatal(err)
+		}
+		near(t, "TokenBLEU", got, tt.want, 1e-12)
+	}
+}
+
 // The numbers are those of torch 2.11.0: torch.manual_seed(0); torch.randperm(n)[:12].
 func TestSampleIndices(t *testing.T) {
 	for n, want := range map[int][]int{

@@ -23,6 +23,9 @@ func TestDescribe(t *testing.T) {
 	if got := Describe(captions, nil).Novel; !math.IsNaN(got) {
 		t.Errorf("novelty without training captions: got %v, want NaN", got)
 	}
+	if got := Describe([]string{"a cat and a cat"}, nil).Repetitive; got != 0 {
+		t.Errorf("a bigram twice: got %v repetitive, want 0", got)
+	}
 	if got := Describe(nil, nil); got.MeanLength != 0 || got.Captions != 0 {
 		t.Errorf("no captions: got %+v, want zeros", got)
 	}
