@@ -149,9 +149,12 @@ func (g *group) add(id, path string, captions ...string) {
 	}
 }
 
-// place puts the folder of the pictures before the paths that are relative.
+// place puts the folder of the pictures before the paths that are relative. Where none is known, none is made up.
 func place(list []Example, folder string) {
 	for i := range list {
+		if list[i].Path == "" {
+			continue
+		}
 		if p := filepath.FromSlash(list[i].Path); filepath.IsAbs(p) {
 			list[i].Path = p
 		} else {

@@ -1,0 +1,330 @@
+package data
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// The forms of predictions and references beyond those that [Open] knows.
+const (
+	KindLines   Kind = "text, a caption a line"
+	KindObject  Kind = "JSON object of captions by image"
+	KindResults Kind = "records of image ids and captions"
+)
+
+// A Prediction is what a captioner said of one picture.
+type Prediction struct {
+	ID      string // the image id as the file writes it, or the path where there is none; the line's number, from 1, in a text of captions alone
+	Path    string // of the picture, "" if the file has none
+	Caption string
+	Failed  string // why there is no caption, as captioner's own JSON lines say of a picture that could not be read; "" if there is one
+}
+
+// Predictions are the captions of one file, in its order. An id may come twice.
+type Predictions struct {
+	File string
+	Kind Kind
+	List []Prediction
+}
+
+// idNames are the names under which records have the image's id. "id" alone counts only where there is no path: it may be the caption's.
+var idNames = []string{"image_id", "imageid", "image id", "imgid", "img_id", "cocoid"}
+
+// failureNames are the names under which records say why they have no caption.
+var failureNames = []string{"error"}
+
+// referenceNames are the names under which records may have captions beside those of tables.
+var referenceNames = append([]string{"references", "refs"}, captionNames...)
+
+// ReadPredictions reads captions that were given to pictures, and finds out by the content in which form they are:
+//
+//   - the results form of COCO, an array of objects with image_id and caption, or the same as JSON lines;
+//   - captioner's own JSON lines, with path and caption, or with path and error;
+//   - an object of captions by image: {"image1": "a dog"};
+//   - a table with columns for id or path and for the caption, separated by commas, semicolons, tabs or bars; rows of a picture's file name and
+//     a caption need no names of columns;
+//   - else text, a caption a line; an empty line is an empty caption.
+//
+// The file may be gzip. It is read whole, and once, so it can be a pipe.
+func ReadPredictions(path string) (*Predictions, error) {
+	b, err := readText(path)
+	if err != nil {
+		return nil, fmt.Errorf("read predictions: %w", err)
+	}
+	p := &Predictions{File: path}
+	var records []record
+	if p.Kind, records, err = parseCaptions(path, b); err != nil {
+		return nil, fmt.Errorf("read predictions: %w", err)
+	}
+	for _, r := range records {
+		one := Prediction{ID: r.id, Path: r.path, Failed: r.failed}
+		if one.ID == "" {
+			one.ID = r.path
+		}
+		if len(r.captions) > 0 {
+			one.Caption = trim(r.captions[0])
+		}
+		p.List = append(p.List, one)
+	}
+	return p, nil
+}
+
+// record is one entry of a file of captions. One of id and path may be "".
+type record struct {
+	id, path, failed string
+	captions         []string
+}
+
+// readText reads a file whole, unpacked, without a byte order mark.
+func readText(path string) ([]byte, error) {
+	f, err := openText(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(f)
+	if err != nil {
+		return nil, &RecordError{File: path, Err: err}
+	}
+	return b, nil
+}
+
+// parseCaptions reads any form that ReadPredictions knows.
+func parseCaptions(path string, b []byte) (Kind, []record, error) {
+	text := bytes.TrimSpace(b)
+	switch {
+	case len(text) == 0:
+		return "", nil, &RecordError{File: path, Err: errors.New("the file is empty, want captions")}
+	case bytes.IndexByte(b, 0) >= 0:
+		return "", nil, &RecordError{File: path, Err: errors.New("found a NUL byte, want text")}
+	case startsJSON(text, '[', "{]"):
+		list, err := parseArray(path, b)
+		return KindResults, list, err
+	case startsJSON(text, '{', `"}`):
+		return parseObjects(path, b)
+	}
+	if columns := predictionTable(path, b); columns != nil {
+		list, err := columns.read(path, b)
+		return KindTable, list, err
+	}
+	return KindLines, parseLines(b), nil
+}
+
+// startsJSON tells JSON from a line of text that happens to begin with a bracket.
+func startsJSON(text []byte, open byte, next string) bool {
+	if text[0] != open {
+		return false
+	}
+	rest := bytes.TrimLeft(text[1:], " \t\r\n")
+	return len(rest) == 0 || strings.IndexByte(next, rest[0]) >= 0
+}
+
+func parseLines(b []byte) []record {
+	var list []record
+	for line := range strings.Lines(string(b)) {
+		list = append(list, record{id: strconv.Itoa(len(list) + 1), captions: []string{trim(line)}})
+	}
+	return list
+}
+
+func parseArray(path string, b []byte) ([]record, error) {
+	d := json.NewDecoder(bytes.NewReader(b))
+	var list []record
+	err := eachElement(d, path, "record", func(int) error {
+		var members map[string]json.RawMessage
+		if err := d.Decode(&members); err != nil {
+			return err
+		}
+		r, err := recordOf(members)
+		list = append(list, r)
+		return err
+	})
+	if err == nil {
+		err = atEnd(d, path)
+	}
+	return list, err
+}
+
+// atEnd makes an error of what stands behind the last value.
+func atEnd(d *json.Decoder, path string) error {
+	if t, err := d.Token(); err != io.EOF {
+		return &RecordError{path, fmt.Sprintf("byte %d", d.InputOffset()), fmt.Errorf("found %.40q behind the end, want nothing more", fmt.Sprint(t))}
+	}
+	return nil
+}
+
+// parseObjects reads objects one after another: records, or a single one whose members are captions by image.
+func parseObjects(path string, b []byte) (Kind, []record, error) {
+	d := json.NewDecoder(bytes.NewReader(b))
+	var list []record
+	for number := 1; ; number++ {
+		var members map[string]json.RawMessage
+		err := d.Decode(&members)
+		if err == io.EOF {
+			return KindRecords, list, nil
+		}
+		var r record
+		if err == nil {
+			r, err = recordOf(members)
+		}
+		if err == nil {
+			list = append(list, r)
+			continue
+		}
+		if number == 1 && byImage(members) {
+			list, err := parseObject(path, b)
+			return KindObject, list, err
+		}
+		return "", nil, at(path, "record", number, "%w", noEOF(err))
+	}
+}
+
+// byImage says whether the members of an object are captions.
+func byImage(members map[string]json.RawMessage) bool {
+	for name, v := range members {
+		if slices.Contains(idNames, name) || slices.Contains(pathNames, name) {
+			return false // a record that lacks its caption
+		}
+		if _, err := recordCaptions(v); err != nil {
+			return false
+		}
+	}
+	return len(members) > 0
+}
+
+// parseObject reads captions by image in their order; an image may be named twice.
+func parseObject(path string, b []byte) ([]record, error) {
+	d := json.NewDecoder(bytes.NewReader(b))
+	if _, err := d.Token(); err != nil {
+		return nil, at(path, "record", 1, "%w", noEOF(err))
+	}
+	var list []record
+	for d.More() {
+		name, err := d.Token()
+		var v json.RawMessage
+		if err == nil {
+			err = d.Decode(&v)
+		}
+		var captions []string
+		if err == nil {
+			captions, err = recordCaptions(v)
+		}
+		if err != nil {
+			return nil, at(path, "record", len(list)+1, "%w", noEOF(err))
+		}
+		list = append(list, record{id: fmt.Sprint(name), captions: captions})
+	}
+	if _, err := d.Token(); err != nil {
+		return nil, at(path, "record", len(list), "after it: %w", noEOF(err))
+	}
+	return list, atEnd(d, path)
+}
+
+// recordOf finds in an object what it is about and what it says.
+func recordOf(members map[string]json.RawMessage) (r record, err error) {
+	var name id
+	_ = json.Unmarshal(member(members, pathNames), &r.path) // what is no string is no path
+	var raw []byte
+	if json.Unmarshal(member(members, []string{"path_bytes"}), &raw) == nil && len(raw) > 0 {
+		r.path = string(raw)
+	}
+	names := idNames
+	if r.path == "" {
+		names = append(names[:len(names):len(names)], "id")
+	}
+	if v := member(members, names); v[0] == '"' || v[0] == '-' || isDigit(v[0]) {
+		if err := json.Unmarshal(v, &name); err != nil {
+			return r, err
+		}
+		r.id = string(name)
+	}
+	if r.id == "" && r.path == "" {
+		return r, fmt.Errorf("no image, want its id or path named one of %s, %s", strings.Join(idNames[:1], ", "), strings.Join(pathNames, ", "))
+	}
+	if r.captions, err = recordCaptions(member(members, referenceNames)); err != nil {
+		if json.Unmarshal(member(members, failureNames), &r.failed) != nil || r.failed == "" {
+			return r, err
+		}
+	}
+	return r, nil
+}
+
+// predictionColumns says which fields of a row are what; -1 if there is none.
+type predictionColumns struct {
+	id, path, caption, width int
+	header                   bool
+	captions                 []int // all of them, for references
+}
+
+// predictionTable looks at the first row; nil if it is not one of a table.
+func predictionTable(path string, b []byte) *predictionColumns {
+	for _, row := range rows(newReader(b), path) {
+		if row.err != nil || len(row.fields) < 2 {
+			return nil
+		}
+		names, bare := make([]string, len(row.fields)), make([]string, len(row.fields))
+		for i, name := range row.fields {
+			names[i] = strings.ToLower(trim(name))
+			bare[i] = numbered.ReplaceAllString(names[i], "") // caption2 is a caption
+		}
+		c := &predictionColumns{id: first(names, idNames), path: first(names, pathNames), caption: first(bare, referenceNames), width: len(names), header: true}
+		if c.path < 0 && c.id < 0 {
+			c.id = first(names, []string{"id"})
+		}
+		if (c.id >= 0 || c.path >= 0) && c.caption >= 0 {
+			for i, name := range bare {
+				if name == bare[c.caption] {
+					c.captions = append(c.captions, i)
+				}
+			}
+			return c
+		}
+		if IsImage(trim(row.fields[0])) {
+			return &predictionColumns{id: -1, path: 0, caption: 1, captions: []int{1}, width: len(names)}
+		}
+		return nil
+	}
+	return nil
+}
+
+func (c *predictionColumns) read(path string, b []byte) ([]record, error) {
+	var list []record
+	header := c.header
+	for number, row := range rows(newReader(b), path) {
+		switch {
+		case row.err != nil:
+			return nil, row.err
+		case header:
+			header = false
+			continue
+		case len(row.fields) != c.width:
+			return nil, at(path, "line", number, "found %d fields, want %d", len(row.fields), c.width)
+		}
+		var r record
+		if c.id >= 0 {
+			r.id = trim(row.fields[c.id])
+		}
+		if c.path >= 0 {
+			r.path = trim(row.fields[c.path])
+		}
+		if r.id == "" && r.path == "" {
+			return nil, at(path, "line", number, "no id and no path of a picture")
+		}
+		for _, i := range c.captions {
+			if i == c.caption || trim(row.fields[i]) != "" {
+				r.captions = append(r.captions, row.fields[i])
+			}
+		}
+		list = append(list, r)
+	}
+	if len(list) == 0 {
+		return nil, &RecordError{File: path, Err: errors.New("found names of columns and no row below them")}
+	}
+	return list, nil
+}
