@@ -1,0 +1,359 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"captioner/data/image"
+	"captioner/models/decode"
+)
+
+// task is what is wanted of a picture.
+type task uint8
+
+const (
+	toCaption  task = iota // of pixels
+	toFeatures             // of pixels
+	toWords                // a caption of features
+)
+
+// job is one picture on its way through the model.
+type job struct {
+	ctx      context.Context
+	model    *lease
+	task     task
+	options  decode.Options // IDs unset
+	group    string         // jobs of one group may share a batch
+	pixels   *image.RGB     // prepared
+	features []float32
+	id       uint64 // of the picture, for draws
+	queued   time.Time
+
+	done     chan struct{} // closed when the rest is set
+	caption  Caption
+	vector   []float32
+	err      error
+	started  time.Time
+	finished time.Time
+	batch    int // how many pictures went through the model with it
+}
+
+// newJob makes a job whose group says everything that a batch must have in common.
+func newJob(ctx context.Context, m *lease, t task, o decode.Options) *job {
+	return &job{ctx: ctx, model: m, task: t, options: o, group: fmt.Sprintf("%p %d %+v", m, t, o), done: make(chan struct{})}
+}
+
+var (
+	errFull     = errors.New("the queue is full")
+	errDraining = errors.New("the service is stopping")
+)
+
+// engine puts jobs together in batches and runs one batch after the other.
+//
+// A batch is led by the oldest job that waits and holds the oldest others of its group, up to max. It goes when it is full, when no picture is
+// being decoded that might still join it, or when its leader has waited for patience.
+type engine struct {
+	max      int           // pictures a batch
+	patience time.Duration // that a batch waits for more
+	limit    int           // pictures accepted and not answered
+	log      *slog.Logger
+	seen     func(jobs []*job, took time.Duration) // told of each batch
+
+	mu        sync.Mutex
+	accepted  int    // pictures that hold a place
+	preparing int    // of these, pictures that are being decoded
+	waiting   []*job // of these, decoded ones, oldest first
+	stopping  bool
+	wake      chan struct{} // holds one token when the state above changed
+	stopped   chan struct{}
+
+	rate atomic.Uint64 // pictures a second lately, bits of a float64
+}
+
+func newEngine(max int, patience time.Duration, limit int, log *slog.Logger, seen func([]*job, time.Duration)) *engine {
+	e := &engine{max: max, patience: patience, limit: limit, log: log, seen: seen, wake: make(chan struct{}, 1), stopped: make(chan struct{})}
+	go e.run()
+	return e
+}
+
+// accept takes places for n pictures, or none: errFull or errDraining. Who got them calls leave for each.
+func (e *engine) accept(n int) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	err := e.fits(n)
+	if err == nil {
+		e.accepted += n
+	}
+	return err
+}
+
+// room says whether accept would succeed now.
+func (e *engine) room(n int) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.fits(n)
+}
+
+func (e *engine) fits(n int) error {
+	switch {
+	case e.stopping:
+		return errDraining
+	case e.accepted+n > e.limit:
+		return errFull
+	}
+	return nil
+}
+
+func (e *engine) leave() {
+	e.mu.Lock()
+	e.accepted--
+	e.mu.Unlock()
+	e.signal()
+}
+
+// depth is how many pictures hold a place.
+func (e *engine) depth() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.accepted
+}
+
+// prepare is called around the decoding of a picture: +1 before, -1 after what became of it is known.
+func (e *engine) prepare(by int) {
+	e.mu.Lock()
+	e.preparing += by
+	e.mu.Unlock()
+	if by < 0 {
+		e.signal()
+	}
+}
+
+func (e *engine) signal() {
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+}
+
+// do runs j and returns when it is done or its context ends. A job whose context ends leaves the queue; one that is in the model already has
+// its answer thrown away.
+func (e *engine) do(j *job) error {
+	j.queued = time.Now()
+	e.mu.Lock()
+	e.waiting = append(e.waiting, j)
+	e.mu.Unlock()
+	e.signal()
+	select {
+	case <-j.done:
+		return j.err
+	case <-j.ctx.Done():
+	}
+	e.mu.Lock()
+	if i := slices.Index(e.waiting, j); i >= 0 {
+		e.waiting = slices.Delete(e.waiting, i, i+1)
+	}
+	e.mu.Unlock()
+	e.signal()
+	return context.Cause(j.ctx)
+}
+
+// refuseNew makes accept refuse from now on.
+func (e *engine) refuseNew() {
+	e.mu.Lock()
+	e.stopping = true
+	e.mu.Unlock()
+	e.signal()
+}
+
+// stop ends the engine when nothing is accepted any more and nothing waits.
+func (e *engine) stop() {
+	e.refuseNew()
+	<-e.stopped
+}
+
+func (e *engine) run() {
+	defer close(e.stopped)
+	for {
+		jobs, ok := e.next()
+		if !ok {
+			return
+		}
+		e.work(jobs)
+	}
+}
+
+// next waits for a batch; false when the engine stops.
+func (e *engine) next() ([]*job, bool) {
+	var timer *time.Timer
+	for {
+		e.mu.Lock()
+		jobs, wait := e.gather(time.Now())
+		over := e.stopping && e.accepted == 0 && len(e.waiting) == 0
+		e.mu.Unlock()
+		switch {
+		case len(jobs) > 0:
+			return jobs, true
+		case over:
+			return nil, false
+		}
+		var late <-chan time.Time
+		if wait > 0 {
+			timer = time.NewTimer(wait)
+			late = timer.C
+		}
+		select {
+		case <-e.wake:
+		case <-late:
+		}
+		if timer != nil {
+			timer.Stop()
+		}
+	}
+}
+
+// gather takes a batch out of the queue, or says how long to wait for more. Only jobs that somebody still wants count.
+func (e *engine) gather(now time.Time) ([]*job, time.Duration) {
+	e.waiting = slices.DeleteFunc(e.waiting, func(j *job) bool { return j.ctx.Err() != nil })
+	if len(e.waiting) == 0 {
+		return nil, 0
+	}
+	group := e.waiting[0].group
+	jobs := make([]*job, 0, e.max)
+	for _, j := range e.waiting {
+		if j.group == group && len(jobs) < e.max {
+			jobs = append(jobs, j)
+		}
+	}
+	if wait := e.patience - now.Sub(e.waiting[0].queued); len(jobs) < e.max && e.preparing > 0 && wait > 0 {
+		return nil, wait
+	}
+	left, taken := e.waiting[:0], 0
+	for _, j := range e.waiting {
+		if taken < len(jobs) && j == jobs[taken] {
+			taken++
+			continue
+		}
+		left = append(left, j)
+	}
+	clear(e.waiting[len(left):])
+	e.waiting = left
+	return jobs, 0
+}
+
+// work runs a batch. Where it fails as a whole, each job gets a try of its own, so that one cannot spoil the others.
+func (e *engine) work(jobs []*job) {
+	ctx, cancel := wanted(jobs)
+	defer cancel()
+	start := time.Now()
+	err := e.call(ctx, jobs)
+	if err != nil && len(jobs) > 1 && ctx.Err() == nil {
+		e.log.Error("a batch failed, its pictures are tried one by one", "pictures", len(jobs), "error", err)
+		for i := range jobs {
+			jobs[i].err = e.call(ctx, jobs[i:i+1])
+		}
+	} else {
+		for _, j := range jobs {
+			j.err = err
+		}
+	}
+	end := time.Now()
+	for _, j := range jobs {
+		j.started, j.finished, j.batch = start, end, len(jobs)
+	}
+	e.measure(len(jobs), end.Sub(start))
+	e.seen(jobs, end.Sub(start))
+	for _, j := range jobs {
+		close(j.done)
+	}
+}
+
+// wanted is a context that ends when nobody wants any of the jobs any more.
+func wanted(jobs []*job) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var left atomic.Int64
+	left.Store(int64(len(jobs)))
+	var stops []func() bool
+	for _, j := range jobs {
+		stops = append(stops, context.AfterFunc(j.ctx, func() {
+			if left.Add(-1) == 0 {
+				cancel()
+			}
+		}))
+	}
+	return ctx, func() {
+		for _, stop := range stops {
+			stop()
+		}
+		cancel()
+	}
+}
+
+// call runs the model. A panic in it is an error of this batch alone.
+func (e *engine) call(ctx context.Context, jobs []*job) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			e.log.Error("the model panicked", "panic", r, "stack", string(debug.Stack()))
+			err = fmt.Errorf("the model panicked: %v", r)
+		}
+	}()
+	m, o := jobs[0].model, jobs[0].options
+	var images []*image.RGB
+	var features [][]float32
+	for _, j := range jobs {
+		images, features = append(images, j.pixels), append(features, j.features)
+		if o.Sample {
+			o.IDs = append(o.IDs, j.id)
+		}
+	}
+	var captions []Caption
+	var vectors [][]float32
+	switch jobs[0].task {
+	case toCaption:
+		captions, err = m.Caption(ctx, images, o)
+	case toWords:
+		captions, err = m.CaptionFeatures(ctx, features, o)
+	default:
+		vectors, err = m.Features(ctx, images)
+	}
+	if err == nil && len(captions)+len(vectors) != len(jobs) {
+		err = fmt.Errorf("the model gave %d answers for %d pictures", len(captions)+len(vectors), len(jobs))
+	}
+	if err != nil {
+		return err
+	}
+	for i, j := range jobs {
+		if vectors != nil {
+			j.vector = vectors[i]
+		} else {
+			j.caption = captions[i]
+		}
+	}
+	return nil
+}
+
+// measure keeps a moving mean of the speed.
+func (e *engine) measure(pictures int, took time.Duration) {
+	now := float64(pictures) / max(took.Seconds(), 1e-6)
+	before := math.Float64frombits(e.rate.Load())
+	if before > 0 {
+		now = before + .2*(now-before)
+	}
+	e.rate.Store(math.Float64bits(now))
+}
+
+// retryAfter is in how many seconds the queue that there is now should be done.
+func (e *engine) retryAfter() int {
+	rate := math.Float64frombits(e.rate.Load())
+	if rate <= 0 {
+		return 1
+	}
+	return int(min(max(math.Ceil(float64(e.depth())/rate), 1), 60))
+}

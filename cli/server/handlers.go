@@ -1,0 +1,368 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"math"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"captioner/data/image"
+	"captioner/models/decode"
+)
+
+var errDeadline = errors.New("the deadline is past")
+
+// outcome is what became of one picture.
+type outcome struct {
+	index   int
+	picture picture
+	job     *job // what the model did; nil where err is set
+	err     error
+	decode  time.Duration
+}
+
+// session is one request under way.
+type session struct {
+	s       *Server
+	r       *http.Request
+	a       *asked
+	model   *lease
+	options decode.Options
+	start   time.Time
+}
+
+// open reads a request and takes places in the queue for its pictures. What is returned must be closed.
+func (s *Server) open(w http.ResponseWriter, r *http.Request, rd reader) (*session, context.Context, func(), error) {
+	start := time.Now()
+	if err := s.engine.room(1); err != nil { // nobody's body is read for nothing
+		return nil, nil, nil, err
+	}
+	rd.limits, rd.budget = &s.o, s.budget
+	a, err := rd.read(w, r)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	within, err := a.settings.within(s.o.Timeout)
+	if err != nil {
+		a.free()
+		return nil, nil, nil, err
+	}
+	n := &session{s: s, r: r, a: a, model: s.shelf.take(), start: start}
+	if n.options, err = a.settings.apply(n.model, &s.o); err == nil {
+		err = s.engine.accept(a.count())
+	}
+	if err != nil {
+		n.model.release()
+		a.free()
+		return nil, nil, nil, err
+	}
+	settled := s.conns.settle(r.Context())
+	ctx, cancel := context.WithDeadlineCause(r.Context(), start.Add(within), errDeadline)
+	return n, ctx, func() {
+		cancel()
+		settled()
+		n.model.release()
+		a.free()
+	}, nil
+}
+
+// each does the work for all pictures at the same time and sends what became of each, as it comes.
+func (n *session) each(ctx context.Context, t task) <-chan outcome {
+	out := make(chan outcome, n.a.count())
+	var all sync.WaitGroup
+	for i := range n.a.count() {
+		m := n.model.again()
+		all.Go(func() {
+			defer n.s.engine.leave()
+			defer m.release()
+			out <- n.one(ctx, t, i)
+		})
+	}
+	go func() {
+		all.Wait()
+		close(out)
+	}()
+	return out
+}
+
+// one takes one picture through decoding and the model.
+func (n *session) one(ctx context.Context, t task, i int) outcome {
+	o := outcome{index: i}
+	j := newJob(ctx, n.model, t, n.options)
+	if t == toWords {
+		j.features = n.a.embeddings[i]
+		j.id = checksum(base64Floats(j.features))
+	} else {
+		o.picture = n.a.pictures[i]
+		n.a.pictures[i].bytes = nil // the job needs pixels only
+		j.pixels, o.decode, o.err = n.decode(ctx, o.picture.bytes)
+		o.picture.bytes = nil
+		if o.err == nil && n.options.Sample {
+			j.id = checksum(string(j.pixels.Pix))
+		}
+	}
+	if o.err == nil {
+		o.err = n.s.engine.do(j)
+	}
+	if o.err == nil {
+		o.job = j
+		n.s.metrics.picture(j, o.decode)
+	}
+	return o
+}
+
+// checksum is the number that decides, with the seed, what is drawn for a picture: the same as predict's.
+func checksum(s string) uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(s))
+	return h.Sum64()
+}
+
+// decode makes the model's input of a file, when a worker is free.
+func (n *session) decode(ctx context.Context, b []byte) (*image.RGB, time.Duration, error) {
+	e, workers := n.s.engine, n.s.workers
+	e.prepare(+1)
+	defer e.prepare(-1)
+	select {
+	case workers <- struct{}{}:
+		defer func() { <-workers }()
+	case <-ctx.Done():
+	}
+	if ctx.Err() != nil {
+		return nil, 0, context.Cause(ctx)
+	}
+	start := time.Now()
+	img, err := image.Decode(b, image.Options{Orient: true, MaxPixels: n.s.o.MaxPixels})
+	if err != nil {
+		return nil, 0, undecodable(err)
+	}
+	return n.model.Prepare(img), time.Since(start), nil
+}
+
+// stages is where the time of an answer went, in milliseconds.
+type stages struct {
+	Read   ms `json:"read"`   // until the body was there
+	Decode ms `json:"decode"` // the picture to pixels
+	Queue  ms `json:"queue"`  // waiting for the model, and for others of the batch
+	Model  ms `json:"model"`  // the batch in the model
+	Total  ms `json:"total"`
+}
+
+// ms is a time in milliseconds with three decimals.
+type ms time.Duration
+
+func (m ms) MarshalJSON() ([]byte, error) {
+	return strconv.AppendFloat(nil, math.Round(time.Duration(m).Seconds()*1e6)/1e3, 'f', -1, 64), nil
+}
+
+func (n *session) stages(o outcome) stages {
+	st := stages{Read: ms(n.a.read), Decode: ms(o.decode), Total: ms(time.Since(n.start))}
+	if o.job != nil {
+		st.Queue, st.Model = ms(o.job.started.Sub(o.job.queued)), ms(o.job.finished.Sub(o.job.started))
+	}
+	return st
+}
+
+// number is a figure with six decimals at most: what lies below depends on the machine.
+type number float64
+
+func (x number) MarshalJSON() ([]byte, error) {
+	v := math.Round(float64(x)*1e6) / 1e6
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return []byte("null"), nil
+	}
+	return strconv.AppendFloat(nil, v, 'f', -1, 64), nil
+}
+
+// captionAnswer is the answer for one picture.
+type captionAnswer struct {
+	Index        *int          `json:"index,omitempty"` // in a list
+	Name         string        `json:"name,omitempty"`
+	Caption      string        `json:"caption"`
+	LogProb      number        `json:"logprob"`
+	Confidence   number        `json:"confidence"`
+	Alternatives []alternative `json:"alternatives"` // the next best, where num_captions is above 1
+	Model        string        `json:"model"`
+	Milliseconds stages        `json:"milliseconds"`
+}
+
+type alternative struct {
+	Caption    string `json:"caption"`
+	LogProb    number `json:"logprob"`
+	Confidence number `json:"confidence"`
+}
+
+// errorAnswer stands in a list for a picture that has no answer.
+type errorAnswer struct {
+	Index int      `json:"index"`
+	Name  string   `json:"name,omitempty"`
+	Error *problem `json:"error"`
+}
+
+func (n *session) caption(o outcome) captionAnswer {
+	c := o.job.caption
+	a := captionAnswer{Name: o.picture.name, Caption: c.Text, LogProb: number(c.LogProb), Confidence: number(c.Confidence), Alternatives: []alternative{},
+		Model: n.model.info.Name, Milliseconds: n.stages(o)}
+	for _, c := range c.Alternatives {
+		a.Alternatives = append(a.Alternatives, alternative{c.Text, number(c.LogProb), number(c.Confidence)})
+	}
+	if n.a.many {
+		a.Index = &o.index
+	}
+	return a
+}
+
+// captions answers POST /v1/captions.
+func (s *Server) captions(w http.ResponseWriter, r *http.Request) error {
+	return s.talk(w, r, reader{words: true}, toCaption)
+}
+
+// captionEmbeddings answers POST /v1/captions:fromEmbedding.
+func (s *Server) captionEmbeddings(w http.ResponseWriter, r *http.Request) error {
+	return s.talk(w, r, reader{words: true, embeddings: true}, toWords)
+}
+
+// talk answers with captions, in the form that the client accepts.
+func (s *Server) talk(w http.ResponseWriter, r *http.Request, rd reader, t task) error {
+	form := accepted(r.Header.Get("Accept"))
+	n, ctx, done, err := s.open(w, r, rd)
+	if err != nil {
+		return err
+	}
+	defer done()
+	for i, v := range n.a.embeddings {
+		if n.a.embeddings[i], err = spread(v, n.model.info); err != nil {
+			n.leaveAll()
+			return err
+		}
+	}
+	render := func(o outcome) any { return n.caption(o) }
+	switch {
+	case form == "text/event-stream":
+		return n.stream(ctx, w, n.each(ctx, t), render)
+	case form == "text/plain":
+		return n.plain(w, n.each(ctx, t))
+	}
+	return n.answer(w, n.each(ctx, t), render)
+}
+
+// leaveAll gives the places back of a request that ends before its work.
+func (n *session) leaveAll() {
+	for range n.a.count() {
+		n.s.engine.leave()
+	}
+}
+
+// answer sends one object, or a list of them with the errors among them.
+func (n *session) answer(w http.ResponseWriter, results <-chan outcome, render func(outcome) any) error {
+	list, err := n.collect(results)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if !n.a.many {
+		return n.written(writeJSON(w, render(list[0])))
+	}
+	answers := make([]any, len(list))
+	for i, o := range list {
+		answers[i] = n.entry(o, render)
+	}
+	return n.written(writeJSON(w, struct {
+		Results      []any  `json:"results"`
+		Model        string `json:"model"`
+		Milliseconds ms     `json:"milliseconds"`
+	}{answers, n.model.info.Name, ms(time.Since(n.start))}))
+}
+
+// written ignores that an answer could not be sent: the client is gone.
+func (n *session) written(error) error { return nil }
+
+func (n *session) entry(o outcome, render func(outcome) any) any {
+	if o.err == nil {
+		return render(o)
+	}
+	p := n.s.asProblem(n.r, o.err)
+	n.s.metrics.failure(p.name())
+	return errorAnswer{o.index, o.picture.name, p}
+}
+
+// collect waits for everything. Where nothing has come of any picture, the first reason is the error of the request.
+func (n *session) collect(results <-chan outcome) ([]outcome, error) {
+	list := make([]outcome, n.a.count())
+	good := 0
+	for o := range results {
+		list[o.index] = o
+		if o.err == nil {
+			good++
+		}
+	}
+	if good > 0 {
+		return list, nil
+	}
+	p := n.s.asProblem(n.r, list[0].err)
+	if len(list) > 1 {
+		p.Detail = fmt.Sprintf("none of %d pictures has an answer; the first: %s", len(list), p.Detail)
+	}
+	return nil, p
+}
+
+// plain sends a caption a line; a picture without one has an empty line.
+func (n *session) plain(w http.ResponseWriter, results <-chan outcome) error {
+	list, err := n.collect(results)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	for _, o := range list {
+		line := ""
+		if o.err == nil {
+			line = o.job.caption.Text
+		}
+		if _, err := fmt.Fprintln(w, line); err != nil {
+			return n.written(err)
+		}
+	}
+	return nil
+}
+
+// embeddingAnswer is the answer for one picture; Embedding is a list of numbers, or a string in base64.
+type embeddingAnswer struct {
+	Index        *int   `json:"index,omitempty"`
+	Name         string `json:"name,omitempty"`
+	Embedding    any    `json:"embedding"`
+	Form         string `json:"form"`
+	Places       int    `json:"places"` // vectors in it, one after the other
+	Width        int    `json:"width"`  // numbers of a vector
+	Model        string `json:"model"`
+	Milliseconds stages `json:"milliseconds"`
+}
+
+// embeddings answers POST /v1/embeddings.
+func (s *Server) embeddings(w http.ResponseWriter, r *http.Request) error {
+	n, ctx, done, err := s.open(w, r, reader{forms: true})
+	if err != nil {
+		return err
+	}
+	defer done()
+	render := func(o outcome) any {
+		a := embeddingAnswer{Name: o.picture.name, Form: n.a.form, Places: n.model.info.Places, Width: n.model.info.Width, Model: n.model.info.Name,
+			Milliseconds: n.stages(o)}
+		v := o.job.vector
+		if n.a.form == "pooled" {
+			v, a.Places = pool(v, n.model.info), 1
+		}
+		if a.Embedding = v; n.a.encoding == "base64" {
+			a.Embedding = base64Floats(v)
+		}
+		if n.a.many {
+			a.Index = &o.index
+		}
+		return a
+	}
+	return n.answer(w, n.each(ctx, toFeatures), render)
+}

@@ -1,0 +1,338 @@
+'use strict';
+// The page of captioner serve: pictures go to the service a few at a time, and come back with captions. Nothing is kept beyond this tab.
+
+const $ = id => document.getElementById(id);
+const atOnce = 4; // requests under way
+const items = []; // in the order of the list
+let waiting = []; // items that no request was sent for
+let running = 0;
+let limits = { beam_size: 16, max_len: 64, bytes: 32 << 20 };
+
+// settings are the options of a request.
+function settings() {
+  const q = new URLSearchParams();
+  const value = id => { const f = $(id); return f.value !== '' && f.checkValidity() ? Number(f.value) : null; };
+  const beam = value('beam'), length = value('length'), others = value('others');
+  const captions = (others ?? 0) + 1;
+  if (length !== null) q.set('max_len', length);
+  if (beam !== null) q.set('beam_size', Math.max(beam, captions));
+  if (captions > 1) q.set('num_captions', captions);
+  return q;
+}
+
+function headers(more) {
+  const token = $('token').value.trim();
+  return token ? { ...more, Authorization: 'Bearer ' + token } : more;
+}
+
+// say tells a screen reader what happened, one thing after the other.
+let said = 0;
+function say(text) {
+  const p = document.createElement('p');
+  p.textContent = text;
+  $('live').append(p);
+  if (++said > 3) $('live').firstElementChild.remove();
+}
+
+function add(files) {
+  const pictures = [...files];
+  for (const file of pictures) {
+    const node = $('card').content.firstElementChild.cloneNode(true);
+    const item = { file, name: file.name || 'pasted picture', node, state: '', url: URL.createObjectURL(file) };
+    const img = node.querySelector('img');
+    img.onerror = () => { img.removeAttribute('src'); img.hidden = true; };
+    img.src = item.url;
+    node.querySelector('.name').textContent = item.name;
+    node.querySelector('.name').title = item.name;
+    node.querySelector('textarea').setAttribute('aria-label', 'Caption of ' + item.name);
+    node.querySelector('[data-do=remove]').setAttribute('aria-label', 'Remove ' + item.name);
+    node.addEventListener('click', e => act(item, e.target.closest('[data-do]')));
+    node.querySelector('textarea').addEventListener('input', e => { item.caption = e.target.value; item.edited = true; });
+    items.push(item);
+    $('list').append(node);
+    start(item);
+  }
+  if (pictures.length) say(pictures.length === 1 ? `${items.at(-1).name} added` : `${pictures.length} pictures added`);
+  $('results').hidden = items.length === 0;
+}
+
+function start(item) {
+  item.cancel?.abort();
+  item.stale = null;
+  waiting = waiting.filter(i => i !== item);
+  waiting.push(item);
+  show(item, 'waiting', 'Waiting for its turn…');
+  next();
+}
+
+function next() {
+  while (running < atOnce && waiting.length) {
+    const item = waiting.shift();
+    running++;
+    caption(item).finally(() => { running--; next(); });
+  }
+  tell();
+}
+
+async function caption(item) {
+  const cancel = item.cancel = new AbortController();
+  show(item, 'working', 'Looking at it…');
+  try {
+    let body = item.file;
+    for (let tries = 0; ; tries++) {
+      const r = await send(body, cancel.signal);
+      if (r.ok) return await finish(item, cancel, await r.json());
+      const problem = await r.json().catch(() => ({}));
+      if ((r.status === 415 || r.status === 422) && body === item.file) {
+        const made = await convert(item.file); // a form that the browser can show and the service cannot read
+        if (made) { body = made; continue; }
+      }
+      if ((r.status === 429 || r.status === 503) && tries < 20) {
+        show(item, 'working', 'The service is busy; trying again in a moment…');
+        await pause((Number(r.headers.get('Retry-After')) || 1) * 1000 * (1 + Math.random() / 4), cancel.signal);
+        continue;
+      }
+      if (r.status === 401) askToken();
+      return fail(item, cancel, words(r.status, problem));
+    }
+  } catch (e) {
+    if (!cancel.signal.aborted) fail(item, cancel, 'The service cannot be reached. Is it still running?');
+  }
+}
+
+function send(body, signal) {
+  const type = body.type && body.type.startsWith('image/') ? body.type : 'application/octet-stream';
+  return fetch('v1/captions?' + settings(), { method: 'POST', body, signal, headers: headers({ 'Content-Type': type, Accept: 'application/json' }) });
+}
+
+const pause = (time, signal) => new Promise((done, stop) => {
+  const timer = setTimeout(done, time);
+  signal.addEventListener('abort', () => { clearTimeout(timer); stop(new Error('stopped')); }, { once: true });
+});
+
+// convert makes a JPEG of what the browser can decode (HEIC on a Mac, AVIF, SVG); null where it cannot.
+async function convert(file) {
+  try {
+    const bitmap = await createImageBitmap(file);
+    const scale = Math.min(1, 2048 / Math.max(bitmap.width, bitmap.height));
+    const canvas = document.createElement('canvas');
+    canvas.width = Math.max(1, Math.round(bitmap.width * scale));
+    canvas.height = Math.max(1, Math.round(bitmap.height * scale));
+    canvas.getContext('2d').drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+    bitmap.close();
+    return await new Promise(done => canvas.toBlob(done, 'image/jpeg', 0.92));
+  } catch {
+    return null;
+  }
+}
+
+// words say what is wrong with a picture, for people.
+function words(status, p) {
+  const name = String(p.type || '').split('/').pop();
+  const known = {
+    'undecodable-picture': 'This is not a picture that can be read, or the file is damaged.',
+    'unsupported-type': 'This kind of file is not supported. JPEG, PNG, WebP, GIF, BMP and TIFF are.',
+    'too-large': `The file is too large: at most ${Math.floor(limits.bytes / (1 << 20))} MB.`,
+    'too-many-pixels': 'The picture has too many pixels. Scale it down first.',
+    'unauthorized': 'The service wants a token: see “How captions are made”.',
+    'rate-limit': 'Too many requests at once. Try again in a moment.',
+    'queue-full': 'The service is too busy. Try again in a moment.',
+    'draining': 'The service is being stopped. Try again in a moment.',
+    'deadline': 'It took too long. Try again, or choose a smaller beam.',
+    'slow-body': 'Sending the picture took too long. Try again, or send a smaller one.',
+    'bad-option': 'The settings do not fit: ' + p.detail + '.',
+  };
+  return known[name] || (p.title ? `${p.title}: ${p.detail}.` : `The service answered with an error (${status}).`);
+}
+
+function finish(item, cancel, answer) {
+  if (cancel.signal.aborted) return;
+  Object.assign(item, { answer, caption: answer.caption, edited: false });
+  const node = item.node;
+  node.querySelector('textarea').value = answer.caption;
+  const sure = Math.round(answer.confidence * 100);
+  const unsure = sure < 40 ? ' The model is unsure.' : '';
+  node.querySelector('.confidence').textContent = `Confidence ${sure} % a word.${unsure}`;
+  const others = node.querySelector('.others');
+  others.replaceChildren(...answer.alternatives.map(a => {
+    const li = document.createElement('li'), b = document.createElement('button');
+    b.type = 'button';
+    b.dataset.do = 'use';
+    b.textContent = a.caption;
+    b.title = `Use this caption (confidence ${Math.round(a.confidence * 100)} %)`;
+    li.append(b);
+    return li;
+  }));
+  show(item, 'done', '');
+  say(`${item.name}: ${answer.caption}`);
+}
+
+function fail(item, cancel, why) {
+  if (cancel.signal.aborted) return;
+  item.node.querySelector('.why').textContent = why;
+  item.error = why;
+  show(item, 'wrong', '');
+  say(`${item.name}: ${why}`);
+}
+
+function show(item, state, text) {
+  item.state = state;
+  const part = q => item.node.querySelector(q);
+  item.node.className = 'card ' + state;
+  item.node.setAttribute('aria-busy', state === 'waiting' || state === 'working');
+  part('.state').textContent = text;
+  part('.state').hidden = text === '';
+  part('.done').hidden = state !== 'done';
+  part('.failed').hidden = state !== 'wrong';
+  tell();
+}
+
+// tell updates the progress and what can be pressed.
+function tell() {
+  const over = items.filter(i => i.state === 'done' || i.state === 'wrong').length;
+  const good = items.filter(i => i.state === 'done').length;
+  const wrong = over - good;
+  $('progress').textContent = `${over} of ${items.length} done` + (wrong ? `, ${wrong} failed` : '');
+  $('meter').max = Math.max(items.length, 1);
+  $('meter').value = over;
+  $('meter').hidden = over === items.length;
+  for (const b of document.querySelectorAll('[data-save]')) b.disabled = good === 0;
+  $('again').disabled = items.length === 0;
+  $('results').hidden = items.length === 0;
+}
+
+function act(item, button) {
+  switch (button?.dataset.do) {
+    case 'text': return copy(item.caption, button);
+    case 'alt': return copy(`alt="${escapeHTML(item.caption)}"`, button);
+    case 'more': {
+      const more = item.node.querySelector('.more');
+      more.hidden = !more.hidden;
+      return button.setAttribute('aria-expanded', !more.hidden);
+    }
+    case 'use': {
+      const box = item.node.querySelector('textarea');
+      const before = box.value;
+      box.value = item.caption = button.textContent;
+      item.edited = item.caption !== item.answer.caption;
+      button.textContent = before;
+      return say(`Caption of ${item.name}: ${item.caption}`);
+    }
+    case 'retry': return start(item), item.node.querySelector('.remove').focus();
+    case 'remove': return remove(item);
+  }
+}
+
+function drop(item) {
+  item.cancel?.abort();
+  waiting = waiting.filter(i => i !== item);
+  items.splice(items.indexOf(item), 1);
+  item.node.remove();
+  URL.revokeObjectURL(item.url);
+}
+
+function remove(item) {
+  const at = items.indexOf(item);
+  drop(item);
+  say(`${item.name} removed`);
+  tell();
+  (items[Math.min(at, items.length - 1)]?.node.querySelector('.remove') ?? $('choose')).focus();
+}
+
+const escapeHTML = s => s.replace(/\s+/g, ' ').trim().replace(/[&<>"]/g, c => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c]);
+
+async function copy(text, button) {
+  let ok = true;
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch { // no secure context, or not allowed: the old way
+    const box = document.createElement('textarea');
+    box.value = text;
+    document.body.append(box);
+    box.select();
+    ok = document.execCommand('copy');
+    box.remove();
+    button.focus();
+  }
+  const label = button.dataset.label ??= button.textContent;
+  button.textContent = ok ? 'Copied' : 'Not allowed';
+  say(ok ? 'Copied' : 'The browser does not allow copying');
+  setTimeout(() => { button.textContent = label; }, 1500);
+}
+
+// save hands all captions over as a file.
+function save(form) {
+  const good = items.filter(i => i.state === 'done');
+  const csv = s => /[",\r\n]/.test(s) ? `"${s.replaceAll('"', '""')}"` : s;
+  const blob = {
+    jsonl: () => new Blob(good.map(i => JSON.stringify({ path: i.name, caption: i.caption, logprob: i.answer.logprob, confidence: i.answer.confidence,
+      ...(i.edited && { edited: true }), model: i.answer.model }) + '\n'), { type: 'application/jsonl' }),
+    csv: () => new Blob(['path,caption,logprob,confidence\r\n', ...good.map(i => [csv(i.name), csv(i.caption), i.answer.logprob, i.answer.confidence].join(',') + '\r\n')],
+      { type: 'text/csv' }),
+    zip: () => zip(sidecars(good)),
+  }[form]();
+  const a = document.createElement('a');
+  a.href = URL.createObjectURL(blob);
+  a.download = 'captions.' + form;
+  a.click();
+  setTimeout(() => URL.revokeObjectURL(a.href), 10000);
+  say(`captions.${form} saved`);
+}
+
+// sidecars are one text file a picture, photo.txt for photo.jpg; names that are there twice get a number.
+function sidecars(good) {
+  const taken = new Set();
+  return good.map(i => {
+    const stem = i.name.replace(/[\\/:*?"<>|\u0000-\u001f]/g, '_').replace(/\.[^.]*$/, '') || 'picture';
+    let name = stem + '.txt';
+    for (let n = 2; taken.has(name.toLowerCase()); n++) name = `${stem} ${n}.txt`;
+    taken.add(name.toLowerCase());
+    return { name, text: i.caption + '\n' };
+  });
+}
+
+function askToken() {
+  $('token-field').hidden = false;
+  $('settings').open = true;
+}
+
+// about fills in what the service says of itself.
+async function about() {
+  try {
+    const r = await fetch('v1/models', { headers: headers({}) });
+    if (r.status === 401) return askToken();
+    if (!r.ok) return;
+    const a = await r.json();
+    limits = a.limits;
+    const m = a.models[0];
+    $('model').textContent = 'Model: ' + m.id;
+    $('beam').max = limits.beam_size;
+    $('length').max = limits.max_len;
+    $('others').max = limits.beam_size - 1;
+    if (!$('beam').dataset.set) $('beam').value = m.defaults.beam_size;
+    if (!$('length').dataset.set) $('length').value = m.defaults.max_len;
+  } catch { /* the first picture will tell that the service is gone */ }
+}
+
+for (const id of ['beam', 'length', 'others']) $(id).addEventListener('input', e => { e.target.dataset.set = '1'; });
+$('choose').onclick = () => $('files').click();
+$('shoot').onclick = () => $('camera').click();
+for (const id of ['files', 'camera']) $(id).onchange = e => { add(e.target.files); e.target.value = ''; };
+$('again').onclick = () => items.forEach(start);
+$('clear').onclick = () => { [...items].forEach(drop); say('All pictures removed'); tell(); $('choose').focus(); };
+$('token').onchange = about;
+for (const b of document.querySelectorAll('[data-save]')) b.onclick = () => save(b.dataset.save);
+
+// Dropping works on the whole window: a picture beside the frame must not replace the page.
+let depth = 0;
+const over = on => $('drop').classList.toggle('over', on);
+addEventListener('dragenter', e => { e.preventDefault(); depth++; over(true); });
+addEventListener('dragleave', () => { if (--depth <= 0) { depth = 0; over(false); } });
+addEventListener('dragover', e => e.preventDefault());
+addEventListener('drop', e => { e.preventDefault(); depth = 0; over(false); if (e.dataTransfer) add(e.dataTransfer.files); });
+addEventListener('paste', e => {
+  const files = [...(e.clipboardData?.files ?? [])];
+  if (files.length) { e.preventDefault(); add(files); }
+});
+about();
+tell();

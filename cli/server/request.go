@@ -1,0 +1,403 @@
+package server
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// picture is one picture of a request, as it came.
+type picture struct {
+	name  string // that the client gave it; it is only ever given back
+	bytes []byte
+}
+
+// asked is what a request holds.
+type asked struct {
+	pictures   []picture
+	embeddings [][]float32
+	many       bool // the answer is a list, even where it has one entry
+	settings   settings
+	form       string // of embeddings: "pooled" or "places"
+	encoding   string // of embeddings: "float" or "base64"
+	body       *body
+	read       time.Duration
+}
+
+func (a *asked) count() int { return len(a.pictures) + len(a.embeddings) }
+
+// free gives the body's bytes back to the budget.
+func (a *asked) free() {
+	if a.body != nil {
+		a.body.release()
+	}
+}
+
+// imageTypes are the content types of pictures. What a picture really is, its bytes tell.
+var imageTypes = []string{"image/jpeg", "image/jpg", "image/pjpeg", "image/png", "image/webp", "image/gif", "image/bmp", "image/x-ms-bmp", "image/x-bmp",
+	"image/tiff", "application/octet-stream"}
+
+// reader says which parts a kind of request may have.
+type reader struct {
+	limits     *Options
+	budget     *budget
+	words      bool // decoding options
+	forms      bool // form and encoding of embeddings
+	embeddings bool // embeddings instead of pictures
+}
+
+// read takes a request apart. The error is a *problem.
+func (rd reader) read(w http.ResponseWriter, r *http.Request) (*asked, error) {
+	start := time.Now()
+	a := &asked{form: "pooled", encoding: "float"}
+	if err := rd.query(a, r.URL.RawQuery); err != nil {
+		return nil, err
+	}
+	kind, params, err := contentType(r)
+	if err != nil {
+		return nil, err
+	}
+	if a.body, err = openBody(w, r, rd.limits.MaxBody, rd.budget, rd.limits.BodyTimeout); err != nil {
+		return nil, err
+	}
+	switch {
+	case kind == "application/json":
+		err = rd.json(a, r.ContentLength)
+	case rd.embeddings:
+		err = refuse("unsupported-type", "found the content type %.60q, want application/json", kind)
+	case kind == "multipart/form-data":
+		err = rd.multipart(a, params["boundary"])
+	case slices.Contains(imageTypes, kind):
+		err = rd.raw(a, r.ContentLength)
+	default:
+		err = refuse("unsupported-type", "found the content type %.60q, want a picture's", kind)
+	}
+	if err == nil {
+		err = rd.check(a)
+	}
+	if err != nil {
+		a.free()
+		return nil, bodyProblem(err, rd.limits.MaxBody)
+	}
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // else the wait for an answer would end with it
+	a.read = time.Since(start)
+	return a, nil
+}
+
+func contentType(r *http.Request) (string, map[string]string, error) {
+	if e := r.Header.Get("Content-Encoding"); e != "" && e != "identity" {
+		return "", nil, refuse("unsupported-type", "found the content encoding %.60q, want none", e)
+	}
+	header := r.Header.Get("Content-Type")
+	if header == "" {
+		return "", nil, refuse("unsupported-type", "found no content type")
+	}
+	kind, params, err := mime.ParseMediaType(header)
+	if err != nil {
+		return "", nil, refuse("unsupported-type", "the content type %.60q cannot be read", header)
+	}
+	return kind, params, nil
+}
+
+// query reads the options of a URL.
+func (rd reader) query(a *asked, raw string) error {
+	values, err := url.ParseQuery(raw)
+	if err != nil {
+		return refuse("bad-request", "the query cannot be read")
+	}
+	names := make([]string, 0, len(values))
+	for name := range values {
+		names = append(names, name)
+	}
+	slices.Sort(names) // so that the same request gets the same answer
+	for _, name := range names {
+		for _, v := range values[name] {
+			if err := rd.option(a, name, v); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// option reads one option of a query or a form.
+func (rd reader) option(a *asked, name, value string) error {
+	switch {
+	case rd.forms && name == "form":
+		a.form = value
+	case rd.forms && name == "encoding":
+		a.encoding = value
+	case rd.words || settingName(name) == "timeout_ms":
+		return a.settings.set(name, value)
+	default:
+		return refuse("bad-option", "found the option %.60q, which this request does not take", name)
+	}
+	return nil
+}
+
+// raw takes the whole body for one picture.
+func (rd reader) raw(a *asked, size int64) error {
+	b, err := a.body.all(size)
+	if err != nil {
+		return err
+	}
+	a.pictures = []picture{{bytes: b}}
+	return nil
+}
+
+// spareParts is how many parts beside pictures a form may have: options.
+const spareParts = 32
+
+// multipart reads a form: a part with a file name, or with a picture's type, is a picture; all others are options.
+func (rd reader) multipart(a *asked, boundary string) error {
+	if boundary == "" {
+		return refuse("bad-request", "the content type multipart/form-data has no boundary")
+	}
+	m := multipart.NewReader(a.body, boundary)
+	for parts := 0; ; parts++ {
+		p, err := m.NextRawPart()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return partProblem(err)
+		}
+		if parts >= rd.limits.MaxImages+spareParts {
+			return rd.tooMany()
+		}
+		if err := rd.part(a, p); err != nil {
+			return err
+		}
+	}
+	a.many = len(a.pictures) != 1
+	return nil
+}
+
+func (rd reader) tooMany() error {
+	return refuse("too-many-pictures", "found more than %d pictures, want at most that in a request", rd.limits.MaxImages)
+}
+
+// partProblem keeps the reasons of the body and names those of the form.
+func partProblem(err error) error {
+	if errors.Is(err, errBody) || errors.Is(err, errMemory) || bodyProblem(err, 0).(*problem).name() != "bad-request" {
+		return err
+	}
+	return refuse("bad-request", "the form cannot be read: its parts are not as multipart/form-data has them")
+}
+
+func (rd reader) part(a *asked, p *multipart.Part) error {
+	name, file := p.FormName(), p.FileName()
+	kind, _, _ := mime.ParseMediaType(p.Header.Get("Content-Type"))
+	if file == "" && !strings.HasPrefix(kind, "image/") {
+		value, err := io.ReadAll(io.LimitReader(p, maxPrompt+1))
+		if err != nil {
+			return partProblem(err)
+		}
+		if len(value) > maxPrompt {
+			return refuse("bad-option", "%.60q has more than %d bytes", name, maxPrompt)
+		}
+		return rd.option(a, name, string(value))
+	}
+	if len(a.pictures) == rd.limits.MaxImages {
+		return rd.tooMany()
+	}
+	var buf bytes.Buffer
+	if _, err := buf.ReadFrom(p); err != nil {
+		return partProblem(err)
+	}
+	a.pictures = append(a.pictures, picture{name: clean(file), bytes: buf.Bytes()})
+	return nil
+}
+
+// clean makes a client's name harmless to give back.
+func clean(name string) string {
+	name = strings.ToValidUTF8(name, "\ufffd")
+	name = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return -1
+		}
+		return r
+	}, name)
+	for len(name) > 255 {
+		_, n := utf8.DecodeLastRuneInString(name)
+		name = name[:len(name)-n]
+	}
+	return name
+}
+
+// document is a request in JSON.
+type document struct {
+	Image      *string           `json:"image"`
+	Images     []json.RawMessage `json:"images"`
+	Embedding  json.RawMessage   `json:"embedding"`
+	Embeddings []json.RawMessage `json:"embeddings"`
+	Form       *string           `json:"form"`
+	Encoding   *string           `json:"encoding"`
+	settings
+}
+
+// named is a picture of a list, where it has a name.
+type named struct {
+	Name  string `json:"name"`
+	Image string `json:"image"`
+}
+
+func (rd reader) json(a *asked, size int64) error {
+	b, err := a.body.all(size)
+	if err != nil {
+		return err
+	}
+	if !a.body.charge(2 * int64(len(b))) { // the values, and what they are decoded to
+		return errMemory
+	}
+	if !utf8.Valid(b) {
+		return refuse("bad-request", "the body is not UTF-8")
+	}
+	d := document{settings: a.settings}
+	if err := strict(b, &d); err != nil {
+		return err
+	}
+	a.settings = d.settings
+	switch {
+	case !rd.forms && (d.Form != nil || d.Encoding != nil):
+		return refuse("bad-option", "form and encoding are options of embeddings")
+	case !rd.words && d.settings != (settings{TimeoutMS: d.TimeoutMS}):
+		return refuse("bad-option", "found options of captions, which this request does not take")
+	}
+	a.form, a.encoding = or(d.Form, a.form), or(d.Encoding, a.encoding)
+	if rd.embeddings {
+		return rd.vectors(a, &d)
+	}
+	return rd.images(a, &d)
+}
+
+// strict decodes one JSON value that has no unknown fields, and nothing behind it.
+func strict(b []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	err := d.Decode(v)
+	if err == nil {
+		if _, end := d.Token(); !errors.Is(end, io.EOF) {
+			return refuse("bad-request", "found something behind the JSON value")
+		}
+		return nil
+	}
+	var kind *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &kind) && kind.Field != "":
+		return refuse("bad-option", "%.60q: found %s, want %s", strings.TrimPrefix(kind.Field, "settings."), kind.Value, plainType(kind.Type.String()))
+	case errors.As(err, &kind):
+		return refuse("bad-request", "found a JSON %s, want %s", kind.Value, plainType(kind.Type.String()))
+	case strings.HasPrefix(err.Error(), "json: unknown field "):
+		return refuse("bad-option", "found the unknown field %.60s", strings.TrimPrefix(err.Error(), "json: unknown field "))
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return refuse("bad-request", "the JSON ends too early")
+	}
+	return refuse("bad-request", "the body is not valid JSON")
+}
+
+// plainType is a Go type in words.
+func plainType(t string) string {
+	t = strings.TrimLeft(t, "*[]")
+	switch {
+	case strings.HasPrefix(t, "uint"):
+		return "a whole number, 0 or more"
+	case strings.HasPrefix(t, "int"):
+		return "a whole number"
+	case strings.HasPrefix(t, "float"):
+		return "a number"
+	case t == "string", t == "bool":
+		return "a " + t
+	case t == "json.RawMessage":
+		return "a list"
+	}
+	return "an object"
+}
+
+func (rd reader) images(a *asked, d *document) error {
+	if d.Embedding != nil || d.Embeddings != nil {
+		return refuse("bad-request", "found embeddings, want image or images")
+	}
+	if (d.Image == nil) == (d.Images == nil) {
+		return refuse("bad-request", "want either image (a string in base64) or images (a list)")
+	}
+	if len(d.Images) > rd.limits.MaxImages {
+		return rd.tooMany()
+	}
+	if d.Image != nil {
+		b, err := decode64(*d.Image)
+		a.pictures = []picture{{bytes: b}}
+		return err
+	}
+	a.many = true
+	for i, raw := range d.Images {
+		var p named
+		err := strict(raw, &p.Image)
+		if err != nil {
+			err = strict(raw, &p)
+		}
+		if err != nil {
+			return refuse("bad-request", "images[%d]: want a string in base64, or an object of name and image", i)
+		}
+		b, err := decode64(p.Image)
+		if err != nil {
+			return refuse("bad-request", "images[%d]: %s", i, err.(*problem).Detail)
+		}
+		a.pictures = append(a.pictures, picture{clean(p.Name), b})
+	}
+	return nil
+}
+
+// decode64 reads base64, padded or not, of either alphabet, also as a data: URL.
+func decode64(s string) ([]byte, error) {
+	if rest, ok := strings.CutPrefix(s, "data:"); ok {
+		head, data, found := strings.Cut(rest, ",")
+		if !found || !strings.HasSuffix(head, ";base64") {
+			return nil, refuse("bad-request", "found a data: URL without base64")
+		}
+		s = data
+	}
+	s = strings.TrimRight(s, "=")
+	enc := base64.RawStdEncoding
+	if strings.ContainsAny(s, "-_") {
+		enc = base64.RawURLEncoding
+	}
+	b, err := enc.DecodeString(s)
+	if err != nil {
+		var at base64.CorruptInputError
+		if errors.As(err, &at) {
+			return nil, refuse("bad-request", "the picture is not base64: character %d is wrong", int64(at)+1)
+		}
+		return nil, refuse("bad-request", "the picture is not base64")
+	}
+	return b, nil
+}
+
+// check is what holds for every kind of request.
+func (rd reader) check(a *asked) error {
+	n := a.count()
+	switch {
+	case n == 0:
+		return refuse("bad-request", "found no picture, want 1 to %d", rd.limits.MaxImages)
+	case n > rd.limits.MaxImages:
+		return rd.tooMany()
+	case a.form != "pooled" && a.form != "places":
+		return refuse("bad-option", "form: found %.60q, want pooled or places", a.form)
+	case a.encoding != "float" && a.encoding != "base64":
+		return refuse("bad-option", "encoding: found %.60q, want float or base64", a.encoding)
+	}
+	if !a.many && len(a.pictures) == 1 && len(a.pictures[0].bytes) == 0 {
+		return refuse("bad-request", "the picture is empty: found 0 bytes")
+	}
+	return nil
+}

@@ -1,0 +1,306 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"path"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Server is the service over one model at a time. It is made by New and ends with Serve.
+type Server struct {
+	o        Options
+	log      *slog.Logger
+	shelf    *shelf
+	engine   *engine
+	budget   *budget
+	workers  chan struct{} // a token a picture that is being decoded
+	metrics  *metrics
+	keys     keyring
+	rates    *rates
+	conns    *connections
+	handler  http.Handler
+	draining atomic.Bool
+}
+
+// New makes a service that answers with m, which it closes at its end.
+func New(m Model, o Options, log *slog.Logger) (*Server, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	s := &Server{o: o, log: log, budget: &budget{most: o.MaxMemory}, workers: make(chan struct{}, o.Workers), rates: newRates(o.Rate, o.Burst),
+		conns: newConnections(o.MaxConnections)}
+	s.shelf = newShelf(m, func(err error) { log.Error("a replaced model cannot be closed", "error", err) })
+	s.metrics = newMetrics(s)
+	s.engine = newEngine(o.MaxBatch, o.MaxWait, o.Queue, log, s.metrics.batch)
+	s.handler = s.guard(s.routes())
+	return s, nil
+}
+
+// Handler answers requests. It is what Serve serves.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// Swap makes m the model of all requests to come. Those that are under way get their answers from the model that they began with.
+func (s *Server) Swap(m Model) { s.shelf.put(m) }
+
+// Close answers what was accepted, and closes the model. Nothing may be served during or after it.
+func (s *Server) Close() {
+	s.draining.Store(true)
+	s.engine.stop()
+	s.shelf.clear()
+}
+
+// route is one thing that there is to ask for.
+type route struct {
+	method, path string
+	open         bool // needs no token
+	page         bool // part of the page: it may be kept in a browser's cache
+	serve        func(http.ResponseWriter, *http.Request) error
+}
+
+func (s *Server) table() []route {
+	routes := []route{
+		{"POST", "/v1/captions", false, false, s.captions},
+		{"POST", "/v1/captions:fromEmbedding", false, false, s.captionEmbeddings},
+		{"POST", "/v1/embeddings", false, false, s.embeddings},
+		{"GET", "/v1/models", false, false, s.models},
+		{"GET", "/version", false, false, s.version},
+		{"GET", "/metrics", false, false, s.scrape},
+		{"GET", "/healthz", true, false, s.alive},
+		{"GET", "/readyz", true, false, s.ready},
+		{"GET", "/openapi.json", true, true, s.openAPI},
+		{"GET", problemPath + "{name}", true, false, explain},
+	}
+	for _, f := range pageFiles {
+		routes = append(routes, route{"GET", f.path, true, true, f.serve})
+	}
+	return routes
+}
+
+// routes is the mux: every path once, whatever the method, so that a wrong one is told the right ones.
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	for _, rt := range s.table() {
+		pattern := rt.path
+		if pattern == "/" {
+			pattern = "/{$}"
+		}
+		mux.Handle(pattern, s.answer(rt))
+	}
+	mux.Handle("/", s.answer(route{path: "other", open: true, serve: func(http.ResponseWriter, *http.Request) error {
+		return refuse("not-found", "there is nothing at this path")
+	}}))
+	return mux
+}
+
+// answer runs a route: method, token and rate first, then what it does; an error becomes a problem.
+func (s *Server) answer(rt route) http.Handler {
+	allowed := []string{rt.method, "OPTIONS"}
+	if rt.method == "GET" {
+		allowed = append(allowed, "HEAD")
+	}
+	return http.HandlerFunc(func(hw http.ResponseWriter, r *http.Request) {
+		w := &writer{ResponseWriter: hw}
+		start := time.Now()
+		defer func() { s.metrics.request(rt.path, r.Method, w.status, time.Since(start)) }()
+		defer s.recover(w, r)
+		if !rt.page {
+			w.Header().Set("Cache-Control", "no-store")
+		}
+		err := func() error {
+			if rt.method != "" && !slices.Contains(allowed, r.Method) {
+				p := refuse("method-not-allowed", "found the method %.20q, want %s", r.Method, rt.method)
+				p.allow = allowed
+				return p
+			}
+			if r.Method == "OPTIONS" {
+				w.Header().Set("Allow", strings.Join(allowed, ", "))
+				w.WriteHeader(http.StatusNoContent)
+				return nil
+			}
+			if !rt.open {
+				if err := s.admit(r); err != nil {
+					return err
+				}
+			}
+			return rt.serve(w, r)
+		}()
+		if err != nil {
+			s.fail(w, r, err)
+		}
+	})
+}
+
+// admit checks the token and the rate of a client.
+func (s *Server) admit(r *http.Request) error {
+	who, err := s.keys.check(r)
+	if err != nil {
+		return err
+	}
+	if wait := s.rates.wait(who, time.Now()); wait > 0 {
+		p := refuse("rate-limit", "you may send %g requests a second", s.o.Rate)
+		p.retryAfter = int(wait/time.Second) + 1
+		return p
+	}
+	return nil
+}
+
+// fail answers with a problem, unless an answer has begun.
+func (s *Server) fail(w *writer, r *http.Request, err error) {
+	p := s.asProblem(r, err)
+	s.metrics.failure(p.name())
+	if p.Status >= 500 && p.name() == "internal" {
+		s.log.Error("a request failed", "path", r.URL.Path, "error", err)
+	}
+	if w.status != 0 {
+		return
+	}
+	if p.name() == "client-gone" {
+		w.status = p.Status
+		return
+	}
+	p.send(w)
+}
+
+// asProblem is what a client may know of an error.
+func (s *Server) asProblem(r *http.Request, err error) *problem {
+	var p *problem
+	switch {
+	case errors.As(err, &p):
+		return p
+	case errors.Is(err, errDeadline):
+		return refuse("deadline", "the answer was not ready in the time that the request had")
+	case errors.Is(err, errFull):
+		p := refuse("queue-full", "%d pictures are waiting, which is the limit", s.o.Queue)
+		p.retryAfter = s.engine.retryAfter()
+		return p
+	case errors.Is(err, errDraining):
+		p := refuse("draining", "no new requests are taken")
+		p.retryAfter = 5
+		return p
+	case r.Context().Err() != nil, errors.Is(err, context.Canceled):
+		return refuse("client-gone", "the client went away")
+	}
+	return refuse("internal", "the request could not be answered")
+}
+
+// recover turns a bug in a handler into an answer.
+func (s *Server) recover(w *writer, r *http.Request) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	if v == http.ErrAbortHandler {
+		panic(v)
+	}
+	s.log.Error("a handler panicked", "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
+	s.fail(w, r, refuse("internal", "the request could not be answered"))
+}
+
+// guard is what holds for every request, before it is looked at: headers, strange paths, other sites.
+func (s *Server) guard(next http.Handler) http.Handler {
+	cross := http.NewCrossOriginProtection()
+	for _, o := range s.o.CORSOrigins {
+		_ = cross.AddTrustedOrigin(o) // checked by ValidOrigin before
+	}
+	refuseHere := func(w http.ResponseWriter, r *http.Request, p *problem) {
+		rec := &writer{ResponseWriter: w}
+		s.fail(rec, r, p)
+		s.metrics.request("other", r.Method, rec.status, 0)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		secure(w.Header(), r.TLS != nil)
+		if p := r.URL.Path; p != "/" && path.Clean(p) != p || strings.ContainsAny(p, "\\\x00") {
+			refuseHere(w, r, refuse("not-found", "there is nothing at this path"))
+			return
+		}
+		if s.cors(w.Header(), r) {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		if err := cross.Check(r); err != nil {
+			refuseHere(w, r, refuse("cross-origin", "the request comes from the page of another site"))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// contentPolicy allows the page its own files, pictures that it made itself, and nothing else.
+const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+func secure(h http.Header, tls bool) {
+	h.Set("Content-Security-Policy", contentPolicy)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Permissions-Policy", "geolocation=(), microphone=(), camera=()")
+	if tls {
+		h.Set("Strict-Transport-Security", "max-age=31536000")
+	}
+}
+
+// cors tells the browser of an allowed site what it may do; true ends a preflight.
+func (s *Server) cors(h http.Header, r *http.Request) bool {
+	if len(s.o.CORSOrigins) == 0 {
+		return false
+	}
+	h.Add("Vary", "Origin")
+	origin := r.Header.Get("Origin")
+	if origin == "" || !slices.Contains(s.o.CORSOrigins, origin) {
+		return false
+	}
+	h.Set("Access-Control-Allow-Origin", origin)
+	h.Set("Access-Control-Expose-Headers", "Retry-After")
+	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
+		return false
+	}
+	h.Set("Access-Control-Allow-Methods", "GET, POST")
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Accept")
+	h.Set("Access-Control-Max-Age", "600")
+	return true
+}
+
+// ValidOrigin says what is wrong with a site for CORSOrigins; nil if nothing is.
+func ValidOrigin(o string) error {
+	return http.NewCrossOriginProtection().AddTrustedOrigin(o)
+}
+
+// writer notes the status of an answer.
+type writer struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *writer) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *writer) Write(b []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	return w.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController find deadlines and Flush.
+func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// scrape answers with the metrics.
+func (s *Server) scrape(w http.ResponseWriter, r *http.Request) error {
+	promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{DisableCompression: true}).ServeHTTP(w, r)
+	return nil
+}

@@ -1,0 +1,90 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// forms are what captions can be answered in, the default first.
+var forms = []string{"application/json", "text/plain", "text/event-stream"}
+
+// accepted is the form that a client likes best.
+func accepted(header string) string {
+	best, quality := forms[0], 0.0
+	for part := range strings.SplitSeq(header, ",") {
+		kind, params, err := mime.ParseMediaType(part)
+		if err != nil {
+			continue
+		}
+		q := 1.0
+		if s, ok := params["q"]; ok {
+			if q, err = strconv.ParseFloat(s, 64); err != nil {
+				continue
+			}
+		}
+		for _, f := range forms {
+			if kind == f && q > quality {
+				best, quality = f, q
+			}
+		}
+	}
+	return best
+}
+
+// heartbeat keeps a stream alive through whatever stands between while nothing is ready.
+const heartbeat = 10 * time.Second
+
+// stream sends what becomes of each picture as server-sent events, in the order in which it is ready: "caption" or "error", and "done" at the end.
+func (n *session) stream(ctx context.Context, w http.ResponseWriter, results <-chan outcome, render func(outcome) any) error {
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("X-Accel-Buffering", "no")
+	w.WriteHeader(http.StatusOK)
+	n.a.many = true // every event says which picture it is about
+	good, bad := 0, 0
+	beat := time.NewTicker(heartbeat)
+	defer beat.Stop()
+	for {
+		select {
+		case o, open := <-results:
+			if !open {
+				return n.event(w, "done", struct {
+					Captions     int `json:"captions"`
+					Failed       int `json:"failed"`
+					Milliseconds ms  `json:"milliseconds"`
+				}{good, bad, ms(time.Since(n.start))})
+			}
+			kind := "caption"
+			if good++; o.err != nil {
+				kind, good, bad = "error", good-1, bad+1
+			}
+			if err := n.event(w, kind, n.entry(o, render)); err != nil {
+				return err
+			}
+		case <-beat.C:
+			if _, err := fmt.Fprint(w, ": still at work\n\n"); err != nil {
+				return n.written(err)
+			}
+			_ = http.NewResponseController(w).Flush()
+		}
+	}
+}
+
+// event sends one event. Its JSON is one line.
+func (n *session) event(w http.ResponseWriter, name string, v any) error {
+	var b bytes.Buffer
+	if err := writeJSON(&b, v); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(w, "event: %s\ndata: %s\n", name, b.Bytes()); err != nil {
+		return n.written(err)
+	}
+	_ = http.NewResponseController(w).Flush()
+	return nil
+}
