@@ -35,9 +35,13 @@ type versions struct {
 	Platform  string `json:"platform"`
 }
 
-func runVersion(p *program) error {
-	v := versions{Captioner: Version, Commit: commit(), LibTorch: torch.Version(), Go: strings.TrimPrefix(runtime.Version(), "go"),
+func thisVersion() versions {
+	return versions{Captioner: Version, Commit: commit(), LibTorch: torch.Version(), Go: strings.TrimPrefix(runtime.Version(), "go"),
 		Platform: runtime.GOOS + "/" + runtime.GOARCH}
+}
+
+func runVersion(p *program) error {
+	v := thisVersion()
 	if p.common.JSON {
 		return writeJSON(p.stdout, v)
 	}

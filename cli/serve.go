@@ -1,0 +1,303 @@
+package cli
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"captioner/cli/server"
+	"captioner/torch"
+)
+
+// ServeOptions are what the flags of serve say.
+type ServeOptions struct {
+	Model  modelOptions
+	Server server.Options
+
+	Listen          string
+	TokenFile       string
+	TLSCert, TLSKey string
+	NoReload        bool
+
+	maxBody, maxMemory, maxPixels int // in megabytes and megapixels
+
+	open func(modelOptions) (server.Model, error)
+}
+
+func newServe(p *program) *cli.Command {
+	o := ServeOptions{open: openServed}
+	return &cli.Command{
+		Name:  "serve",
+		Usage: "answer with captions over HTTP, and show a page for pictures",
+		Description: `Send a picture, get its caption:
+  curl --data-binary @photo.jpg -H 'Content-Type: image/jpeg' http://127.0.0.1:8080/v1/captions
+The page is at http://127.0.0.1:8080/, the description of the API at /openapi.json, figures for Prometheus at /metrics.
+SIGTERM answers what was accepted and ends with exit code 0. SIGHUP reads the model, the tokens and the certificate
+again; a model file that changes is read again by itself. No request fails by it.`,
+		Flags: o.flags(),
+		Action: func(c *cli.Context) error {
+			if err := noArguments(c); err != nil {
+				return err
+			}
+			o.Server.CORSOrigins = c.StringSlice("cors-origin")
+			if err := o.validate(); err != nil {
+				return err
+			}
+			return runServe(c.Context, p, o)
+		},
+	}
+}
+
+func (o *ServeOptions) flags() []cli.Flag {
+	const reach, limits, engine = "ADDRESS AND ACCESS", "LIMITS", "ENGINE"
+	o.Server = server.DefaultOptions()
+	s := &o.Server
+	period := func(category, name, usage string, to *time.Duration) cli.Flag {
+		return &cli.DurationFlag{Name: name, Value: *to, Usage: usage, Category: category, Destination: to}
+	}
+	count := func(category, name, usage string, to *int) cli.Flag {
+		return &cli.IntFlag{Name: name, Value: *to, Usage: usage, Category: category, Destination: to}
+	}
+	text := func(name, value, usage string, to *string, file bool) cli.Flag {
+		return &cli.StringFlag{Name: name, Value: value, Usage: usage, Category: reach, Destination: to, TakesFile: file}
+	}
+	o.maxBody, o.maxMemory, o.maxPixels = int(s.MaxBody>>20), int(s.MaxMemory>>20), int(s.MaxPixels/1e6)
+	return slices.Concat(o.Model.flags(), []cli.Flag{
+		text("listen", "127.0.0.1:8080", "`ADDRESS`: HOST:PORT, unix:PATH, or systemd for the socket that systemd passes on", &o.Listen, false),
+		text("token-file", "", "`FILE` of tokens, one a line: the API answers only who sends one of them", &o.TokenFile, true),
+		text("tls-cert", "", "`FILE` of the certificate, for https", &o.TLSCert, true),
+		text("tls-key", "", "`FILE` of its key", &o.TLSKey, true),
+		&cli.StringSliceFlag{Name: "cors-origin", Usage: "`SITE` such as https://example.org whose pages may use the API; may be repeated", Category: reach},
+		&cli.Float64Flag{Name: "rate", Usage: "requests a second that one client may send; 0: any number", Category: reach, Destination: &s.Rate},
+		count(reach, "burst", "of --rate: requests that a client may send at once", &s.Burst),
+
+		count(engine, "max-batch", "pictures that go through the model together; captions do not depend on it", &s.MaxBatch),
+		period(engine, "max-wait", "how long a batch waits for pictures that are still being decoded", &s.MaxWait),
+		count(engine, "queue", "pictures that may wait; more are refused with 429", &s.Queue),
+		&cli.IntFlag{Name: "workers", Value: s.Workers, DefaultText: "as many as there are cores", Usage: "goroutines that decode pictures", Category: engine, Destination: &s.Workers},
+		&cli.BoolFlag{Name: "no-reload", Usage: "do not look whether the model file changes", Category: engine, Destination: &o.NoReload},
+
+		count(limits, "max-body", "largest request, in `MB`", &o.maxBody),
+		count(limits, "max-memory", "all requests in memory together, in `MB`", &o.maxMemory),
+		count(limits, "max-pixels", "largest picture, in `megapixels`", &o.maxPixels),
+		count(limits, "max-images", "pictures of one request", &s.MaxImages),
+		count(limits, "max-connections", "open connections; above, the one that has been silent the longest is closed", &s.MaxConnections),
+		count(limits, "limit-beam", "largest beam, and most captions of a picture, that a request may ask for", &s.MaxBeam),
+		count(limits, "limit-len", "longest caption, in tokens, that a request may ask for", &s.MaxLen),
+		period(limits, "timeout", "for a request, from its header to its answer", &s.Timeout),
+		period(limits, "header-timeout", "for a request's header to arrive", &s.HeaderTimeout),
+		period(limits, "body-timeout", "for a request's body to arrive", &s.BodyTimeout),
+		period(limits, "idle-timeout", "between two requests of a connection", &s.IdleTimeout),
+		period(limits, "drain", "for what was accepted to be answered when the service is stopped", &s.Drain),
+	})
+}
+
+func (o *ServeOptions) validate() error {
+	errs := []error{o.Model.validate()}
+	for _, n := range []struct {
+		flag string
+		got  int
+	}{{"--max-body", o.maxBody}, {"--max-memory", o.maxMemory}, {"--max-pixels", o.maxPixels}} {
+		if n.got < 1 || n.got > 1<<20 {
+			errs = append(errs, usagef("", "%s %d: want 1 to %d", n.flag, n.got, 1<<20))
+		}
+	}
+	o.Server.MaxBody, o.Server.MaxMemory, o.Server.MaxPixels = int64(o.maxBody)<<20, int64(o.maxMemory)<<20, int64(o.maxPixels)*1e6
+	if err := o.Server.Validate(); err != nil {
+		errs = append(errs, usagef("run \"captioner serve --help\" for the flags", "%s", oneLine(err)))
+	}
+	if (o.TLSCert == "") != (o.TLSKey == "") {
+		errs = append(errs, usagef("", "--tls-cert and --tls-key need each other"))
+	}
+	for _, site := range o.Server.CORSOrigins {
+		if err := server.ValidOrigin(site); err != nil {
+			errs = append(errs, usagef("", "--cors-origin %q: want a site such as https://example.org", site))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// service is one run of serve.
+type service struct {
+	p    *program
+	o    *ServeOptions
+	http *server.Server
+	cert *server.Certificate // nil for plain HTTP
+}
+
+func runServe(ctx context.Context, p *program, o ServeOptions) (err error) {
+	o.Server.Version, o.Server.LiveTensors = thisVersion(), torch.Live
+	s := &service{p: p, o: &o}
+	tokens, err := s.tokens()
+	if err != nil {
+		return err
+	}
+	var config *tls.Config
+	if o.TLSCert != "" {
+		s.cert = &server.Certificate{Cert: o.TLSCert, Key: o.TLSKey}
+		if err := s.cert.Load(); err != nil {
+			return withHint(err, "both files are PEM; the key is that of the certificate")
+		}
+		config = s.cert.Config()
+	}
+	l, err := server.Listen(o.Listen, os.Getenv)
+	if err != nil {
+		return withHint(err, "--listen takes HOST:PORT, unix:PATH or systemd; port 0 is any that is free")
+	}
+	defer l.Close()
+	m, err := o.open(o.Model)
+	if err != nil {
+		return fmt.Errorf("serve: %w", err)
+	}
+	if s.http, err = server.New(m, o.Server, p.term.log); err != nil {
+		return errors.Join(err, m.Close())
+	}
+	s.http.SetTokens(tokens)
+	s.announce(l, len(tokens))
+	stop := s.follow(ctx)
+	s.notify("READY=1")
+	go func() {
+		<-ctx.Done()
+		s.notify("STOPPING=1")
+	}()
+	err = s.http.Serve(ctx, l, config)
+	stop()
+	if errors.Is(err, server.ErrDrain) {
+		return withHint(err, "--drain gives them more time")
+	}
+	return err
+}
+
+// tokens reads the file of tokens; none without one.
+func (s *service) tokens() ([]string, error) {
+	path := s.o.TokenFile
+	if path == "" {
+		return nil, nil
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, withHint(fmt.Errorf("read tokens %q: %w", path, reason(err)), "check the spelling of --token-file")
+	}
+	if info.Mode().IsRegular() && info.Mode().Perm()&0o004 != 0 {
+		s.p.term.log.Warn(fmt.Sprintf("everybody on this machine can read the tokens in %q", path), "hint", "chmod 600 "+path)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read tokens %q: %w", path, reason(err))
+	}
+	tokens, err := server.ParseTokens(b)
+	if err != nil {
+		return nil, withHint(fmt.Errorf("%q: %w", path, err), "\"openssl rand -hex 24\" makes a token")
+	}
+	return tokens, nil
+}
+
+// announce says where the service is, and what is risky about it.
+func (s *service) announce(l net.Listener, tokens int) {
+	scheme := "http"
+	if s.cert != nil {
+		scheme = "https"
+	}
+	where := "unix:" + l.Addr().String()
+	if l.Addr().Network() != "unix" {
+		where = scheme + "://" + l.Addr().String()
+	}
+	s.p.term.log.Info("listening on " + where)
+	if !server.Public(l) {
+		return
+	}
+	var lacks, flags []string
+	if tokens == 0 {
+		lacks, flags = append(lacks, "a token"), append(flags, "--token-file FILE")
+	}
+	if s.cert == nil {
+		lacks, flags = append(lacks, "encryption"), append(flags, "--tls-cert FILE --tls-key FILE")
+	}
+	if len(lacks) > 0 {
+		s.p.term.log.Warn("other machines can use the service without "+strings.Join(lacks, " and without "), "hint", strings.Join(flags, ", ")+
+			", or a proxy in front that does both")
+	}
+}
+
+func (s *service) notify(state string) {
+	if err := server.Notify(os.Getenv, state); err != nil {
+		s.p.term.log.Warn(oneLine(err))
+	}
+}
+
+// lookEvery is how often the model file is looked at.
+const lookEvery = 2 * time.Second
+
+// follow reads things again when it is asked to or when the model file changes, one after the other, until ctx or what it returns ends it.
+func (s *service) follow(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	asked, changed, over := make(chan os.Signal, 1), make(chan struct{}, 1), make(chan struct{})
+	signal.Notify(asked, syscall.SIGHUP)
+	if s.o.Model.Path != "" && !s.o.NoReload {
+		go func() {
+			err := server.Watch(ctx, s.o.Model.Path, lookEvery, func() {
+				select {
+				case changed <- struct{}{}:
+				default:
+				}
+			})
+			if err != nil {
+				s.p.term.fail(fmt.Errorf("watch model: %w", err))
+			}
+		}()
+	}
+	go func() {
+		defer close(over)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-asked:
+				s.again()
+			case <-changed:
+				s.reload()
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(asked)
+		cancel()
+		<-over
+	}
+}
+
+// again reads everything again. What is wrong is reported, and what was there before stays.
+func (s *service) again() {
+	if tokens, err := s.tokens(); err != nil {
+		s.p.term.fail(err)
+	} else {
+		s.http.SetTokens(tokens)
+	}
+	if s.cert != nil {
+		if err := s.cert.Load(); err != nil {
+			s.p.term.fail(err)
+		}
+	}
+	s.reload()
+}
+
+// reload loads the model file beside the model in use and puts it in its place.
+func (s *service) reload() {
+	m, err := s.o.open(s.o.Model)
+	if err != nil {
+		s.p.term.fail(fmt.Errorf("reload: the model before stays in use: %w", err))
+		return
+	}
+	s.http.Swap(m)
+	s.p.term.log.Info("model loaded again", "model", m.Info().Name, "sha256", m.Info().SHA256[:min(12, len(m.Info().SHA256))])
+}
