@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -13,8 +14,9 @@ import (
 // decodeFlags are the flags that say how captions are chosen. A flag that is not given leaves what the model file asks for.
 type decodeFlags struct {
 	decode.Options
-	PromptText string
-	set        func(flag string) bool
+	PromptText           string
+	ForceWords, BanWords cli.StringSlice
+	set                  func(flag string) bool
 }
 
 func (d *decodeFlags) flags() []cli.Flag {
@@ -31,6 +33,8 @@ func (d *decodeFlags) flags() []cli.Flag {
 		&cli.IntFlag{Name: "diverse", Value: 1, Usage: "split the beam into `N` groups that avoid each other's words", Category: category, Destination: &d.Groups},
 		&cli.Float64Flag{Name: "diversity", Value: d.Diversity, Usage: "how much a group avoids words of the groups before it", Category: category, Destination: &d.Diversity},
 		&cli.StringFlag{Name: "prompt", Usage: "`TEXT` that every caption begins with", Category: category, Destination: &d.PromptText},
+		&cli.StringSliceFlag{Name: "force", Usage: "a `WORD` that every caption must have; dog|puppy takes either; may be given several times", Category: category, Destination: &d.ForceWords},
+		&cli.StringSliceFlag{Name: "ban", Usage: "a `WORD` that no caption may have, nor one that is spelled with its tokens; may be given several times", Category: category, Destination: &d.BanWords},
 		&cli.BoolFlag{Name: "sample", Usage: "draw captions at random instead of searching for the best", Category: category, Destination: &d.Sample},
 		&cli.Float64Flag{Name: "temperature", Value: d.Temperature, Usage: "of --sample: below 1 safer, above 1 wilder", Category: category, Destination: &d.Temperature},
 		&cli.IntFlag{Name: "top-k", Value: d.TopK, Usage: "of --sample: draw among the `K` likeliest tokens", Category: category, Destination: &d.TopK},
@@ -52,7 +56,7 @@ func (d *decodeFlags) validate() error {
 	o := d.Options
 	var errs []error
 	if d.Sample {
-		for _, f := range []string{"beam-size", "diverse", "diversity"} {
+		for _, f := range []string{"beam-size", "diverse", "diversity", "force"} {
 			if d.set(f) {
 				errs = append(errs, usagef("leave out one of them", "--sample and --%s contradict each other", f))
 			}
@@ -66,6 +70,14 @@ func (d *decodeFlags) validate() error {
 	if !d.set("beam-size") { // the model's own is not known yet: let it be as wide as the others want
 		o.Beam = max(o.Beam, d.wantBeam())
 	}
+	for _, w := range slices.Concat(d.BanWords.Value(), d.ForceWords.Value()) {
+		if slices.ContainsFunc(strings.Split(w, "|"), func(s string) bool { return strings.TrimSpace(s) == "" }) {
+			errs = append(errs, usagef("", "--force and --ban want words, found %q", w))
+		}
+	}
+	if n := len(d.ForceWords.Value()); n > 0 && (d.set("beam-size") && d.Beam < 2 || d.Groups > 1) {
+		errs = append(errs, usagef("", "--force needs a --beam-size of 2 or more, and no --diverse groups"))
+	}
 	if err := o.Validate(); err != nil {
 		errs = append(errs, usagef("", "%s", oneLine(err)))
 	}
@@ -78,10 +90,9 @@ func (d *decodeFlags) wantBeam() int {
 	return (max(d.Captions, groups) + groups - 1) / groups * groups
 }
 
-// apply puts what was given into a model's own options.
-func (d *decodeFlags) apply(o *decode.Options, encode func(string) []int32) {
-	own := *o
-	*o = d.Options
+// apply puts what was given into the options that a model asks for.
+func (d *decodeFlags) apply(m model) (decode.Options, error) {
+	own, o := m.Defaults(), d.Options
 	o.BOS, o.EOS = own.BOS, own.EOS
 	for flag, keep := range map[string]func(){
 		"beam-size":       func() { o.Beam = max(own.Beam, d.wantBeam()) },
@@ -97,6 +108,36 @@ func (d *decodeFlags) apply(o *decode.Options, encode func(string) []int32) {
 		o.Beam = (o.Beam + o.Groups - 1) / o.Groups * o.Groups
 	}
 	if text := strings.TrimSpace(d.PromptText); text != "" {
-		o.Prompt = encode(text)
+		o.Prompt = m.Encode(text)
 	}
+	for _, w := range d.ForceWords.Value() {
+		var runs [][]int32
+		for _, s := range strings.Split(w, "|") {
+			runs = append(runs, m.Encode(" "+strings.TrimSpace(s)))
+		}
+		o.Force = append(o.Force, runs)
+	}
+	for _, w := range d.BanWords.Value() {
+		for _, s := range strings.Split(w, "|") {
+			s = strings.TrimSpace(s)
+			o.Ban = append(o.Ban, m.Encode(s), m.Encode(" "+s))
+		}
+	}
+	if !d.set("beam-size") && len(o.Force) > 0 { // room for captions with none, one, … of the words
+		o.Beam = max(o.Beam, 2*(len(o.Force)+1))
+	}
+	return o, fit(&o, m.Positions(), d.set("max-len"))
+}
+
+// fit makes prompt and caption fit into the positions that the model has learnt, and refuses only what was asked for and cannot be.
+func fit(o *decode.Options, positions int, asked bool) error {
+	room := positions - len(o.Prompt)
+	if o.MaxLen > room && asked || room < 1 {
+		return usagef("", "a prompt of %d tokens and a --max-len of %d: want at most %d together for this model", len(o.Prompt), o.MaxLen, positions)
+	}
+	o.MaxLen = min(o.MaxLen, room)
+	if err := o.Validate(); err != nil {
+		return usagef("", "%s", oneLine(err))
+	}
+	return nil
 }

@@ -20,6 +20,7 @@ type model interface {
 	Name() string                  // for reports: "demo", or the file's path
 	Checksum() (string, error)     // SHA-256 of the model file
 	Defaults() decode.Options      // as the model file asks for, with its own BOS and EOS
+	Positions() int                // tokens that prompt and caption may have together
 	Encode(text string) []int32    // tokens of a text that captions begin with
 	Prepare(*image.RGB) *image.RGB // the model's input of a picture; any number of goroutines may call it
 	Caption(context.Context, []*image.RGB, decode.Options) ([]captioner.Caption, error)
@@ -100,6 +101,7 @@ func (l loaded) Name() string {
 }
 
 func (l loaded) Checksum() (string, error)  { return l.File.Checksum() }
+func (l loaded) Positions() int             { return int(l.File.Config.Decoder.Positions) }
 func (l loaded) Encode(text string) []int32 { return l.Tokenizer().Encode(text) }
 
 // modelHint adds the remedy to what stopped a model from opening.

@@ -224,9 +224,8 @@ func (r *predictRun) refuse() error {
 // begin opens the outputs and sets up the pipeline.
 func (r *predictRun) begin() error {
 	o := r.o
-	options := r.model.Defaults()
-	o.Decode.apply(&options, r.model.Encode)
-	if err := options.Validate(); err != nil {
+	options, err := o.Decode.apply(r.model)
+	if err != nil {
 		return err
 	}
 	r.pipe = pipeline{model: r.model, options: options, image: image.DefaultOptions(), workers: o.Workers, batch: o.BatchSize, patient: 50 * time.Millisecond}
@@ -243,7 +242,6 @@ func (r *predictRun) begin() error {
 		if err != nil {
 			return err
 		}
-		options.Seed = o.Decode.Seed
 		if r.file, err = openOutFile(o.Out, identity(sum, o.Format, o.Template, options), o.Resume); err != nil {
 			return err
 		}

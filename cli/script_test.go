@@ -136,6 +136,7 @@ func (*fake) Name() string              { return "fake" }
 func (*fake) Checksum() (string, error) { return "0123", nil }
 func (*fake) Close() error              { return nil }
 func (*fake) Defaults() decode.Options  { return decode.DefaultOptions() }
+func (*fake) Positions() int            { return 64 }
 func (*fake) Encode(s string) []int32 {
 	var out []int32
 	for _, c := range []byte(s) {
@@ -162,6 +163,9 @@ func (f *fake) Caption(_ context.Context, images []*image.RGB, o decode.Options)
 		}
 		for _, t := range o.Prompt {
 			c.Text = string(rune(t)) + c.Text
+		}
+		for _, w := range o.Force {
+			c.Text += fmt.Sprintf(" with%s", string(rune(w[0][0]))+string(rune(w[0][1])))
 		}
 		if o.Sample {
 			c.Text += fmt.Sprintf(" %d", (o.IDs[i]+o.Seed)%1000)
