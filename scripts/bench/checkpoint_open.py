@@ -5,8 +5,8 @@ Run from the project's root: python scripts/bench/checkpoint_open.py [checkpoint
 Python: torch.load(path, mmap=True, weights_only=True), then every tensor is looked at once.
 Go:     CAPTIONER_BENCH_CHECKPOINT=path go test ./weights/pickle -run '^$' -bench BenchmarkOpen -benchtime 5x
 Both: the file is in the page cache; the best of five opens in one process; memory is what the process owns itself
-(RssAnon), as pages of the file are shared. "touch" also reads every byte, which makes the time to open comparable with a
-reader that copies.
+(RssAnon), as pages of the file are shared. "touch" then brings every page in: Python takes the maximum of all bytes, Go
+adds up one byte of each cache line, so of that only the order of magnitude compares.
 """
 
 import os
