@@ -130,10 +130,7 @@ func (l *lexicon) word(s string) *meteorWord {
 	w, ok := l.words[s]
 	if !ok {
 		s = strings.Clone(s)
-		w = &meteorWord{hash: javaHash(s), stemHash: javaHash(stem(s)), synsets: l.m.synsetsOf(s), para: -1, function: l.m.function[s]}
-		if id, ok := l.m.para.words[s]; ok {
-			w.para = id
-		}
+		w = &meteorWord{hash: javaHash(s), stemHash: javaHash(stem(s)), synsets: l.m.synsetsOf(s), para: l.m.para.words.find(s), function: l.m.function[s]}
 		l.words[s] = w
 	}
 	return w
@@ -174,7 +171,7 @@ type meteorScorer struct {
 
 func (m *METEOR) scorer() *meteorScorer {
 	s := &meteorScorer{lexicon: lexicon{m, map[string]*meteorWord{}}}
-	s.align.para, s.align.has = m.para, make([]uint64, len(m.para.words)/64+1)
+	s.align.para, s.align.has = m.para, make([]uint64, m.para.words.len()/64+1)
 	return s
 }
 

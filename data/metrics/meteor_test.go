@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -134,4 +135,22 @@ func FuzzParaphrases(f *testing.F) {
 			t.Errorf("read %q: %d pairs, offsets %v", text, len(p.others), p.from)
 		}
 	})
+}
+
+func TestWordTable(t *testing.T) {
+	table := newWordTable()
+	word := func(i int) string { return strings.Repeat(string(rune('a'+i%26)), i%7) + strconv.Itoa(i) }
+	for range 2 { // the second time they are known
+		for i := range 5000 {
+			if got := table.number([]byte(word(i))); got != int32(i) {
+				t.Fatalf("number of %q: got %d, want %d", word(i), got, i)
+			}
+		}
+	}
+	if got := table.find("unheard of"); got != -1 {
+		t.Errorf("unknown word: got %d, want -1", got)
+	}
+	if got := table.find(word(4321)); got != 4321 || table.len() != 5000 {
+		t.Errorf("known word: got %d of %d, want 4321 of 5000", got, table.len())
+	}
 }

@@ -182,7 +182,7 @@ func utf16Of(s string) []uint16 { return appendUTF16(nil, s) }
 
 // paraphrases are pairs of a phrase and another way to say it.
 type paraphrases struct {
-	words map[string]int32
+	words *wordTable
 	// Phrases are nodes of a tree of words. Those that a phrase can be said as are the numbers
 	// others[from[node]:from[node+1]], in the order of the file; number i has the words text[start[i]:start[i+1]].
 	tree   *ngramTable
@@ -198,7 +198,7 @@ func readParaphrases(r io.Reader) (*paraphrases, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &paraphrases{words: make(map[string]int32, 1<<16), tree: newNgramTable(), start: []uint32{0}}
+	p := &paraphrases{words: newWordTable(), tree: newNgramTable(), start: []uint32{0}}
 	var nodes, phrase []int32 // the node of each pair
 	var last []byte
 	node := int32(-1)
@@ -251,7 +251,7 @@ func readParaphrases(r io.Reader) (*paraphrases, error) {
 func (p *paraphrases) number(dst []int32, s []byte) []int32 {
 	for len(s) > 0 {
 		n := 0
-		for n < len(s) && !javaBlank(rune(s[n])) {
+		for n < len(s) && (s[n] > ' ' || !javaBlank(rune(s[n]))) {
 			n++
 		}
 		w := s[:n]
@@ -259,12 +259,7 @@ func (p *paraphrases) number(dst []int32, s []byte) []int32 {
 		if n == 0 {
 			continue
 		}
-		id, ok := p.words[string(w)]
-		if !ok {
-			id = int32(len(p.words))
-			p.words[string(w)] = id
-		}
-		dst = append(dst, id)
+		dst = append(dst, p.words.number(w))
 	}
 	return dst
 }
