@@ -59,7 +59,8 @@ models/captioner    < models/captioner/demo models/clip models/blip models/effic
 models/train        < models/captioner torch/optim torch/dist data/metrics | golang.org/x/sync
 
 cli/server          < models/captioner      | golang.org/x/sync github.com/prometheus/client_golang
-cli                 < cli/server models/train data/metrics | github.com/urfave/cli/v2 github.com/schollz/progressbar/v3 golang.org/x/term golang.org/x/sync
+cli/report          < data/image            |                               # an evaluation as one page
+cli                 < cli/server cli/report models/train data/metrics | github.com/urfave/cli/v2 github.com/schollz/progressbar/v3 golang.org/x/term golang.org/x/sync
 cli/captioner       < cli                   |                               # main: a dozen lines
 `
 

@@ -43,7 +43,8 @@ type pipeline struct {
 	image   image.Options
 	workers int
 	batch   int
-	patient time.Duration // how long a batch that is not full waits for the next picture
+	patient time.Duration                   // how long a batch that is not full waits for the next picture
+	load    func(input) (*image.RGB, error) // reads a picture; nil for files
 
 	times struct{ decode, caption, write atomic.Int64 } // nanoseconds; decode is the sum over all workers
 }
@@ -164,11 +165,7 @@ func feed(ctx, stop context.Context, taken <-chan input, queue, jobs chan<- *ite
 func (p *pipeline) prepare(it *item) {
 	start := time.Now()
 	defer func() { p.times.decode.Add(int64(time.Since(start))) }()
-	info, err := os.Stat(it.path)
-	if err == nil {
-		it.stamp = stampOf(info)
-	}
-	img, err := image.DecodeFile(it.path, p.image)
+	img, err := p.decode(it)
 	if err != nil {
 		it.err = err
 		return
@@ -179,6 +176,16 @@ func (p *pipeline) prepare(it *item) {
 		h.Write(it.pixels.Pix)
 		it.id = h.Sum64()
 	}
+}
+
+func (p *pipeline) decode(it *item) (*image.RGB, error) {
+	if p.load != nil {
+		return p.load(it.input)
+	}
+	if info, err := os.Stat(it.path); err == nil {
+		it.stamp = stampOf(info)
+	}
+	return image.DecodeFile(it.path, p.image)
 }
 
 // gather makes batches of what is ready. A batch goes when it is full, or when the next picture is not there soon: a list that comes in slowly

@@ -215,6 +215,9 @@ func parseObject(path string, b []byte) ([]record, error) {
 		if err == nil {
 			captions, err = recordCaptions(v)
 		}
+		if err == nil && name == "" {
+			err = errors.New("the image has no name")
+		}
 		if err != nil {
 			return nil, at(path, "record", len(list)+1, "%w", noEOF(err))
 		}

@@ -1,0 +1,226 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"captioner/data"
+	"captioner/data/metrics"
+)
+
+// EvalOptions are what the flags of eval say.
+type EvalOptions struct {
+	Model  modelOptions
+	Decode decodeFlags
+
+	Data, Images, Predictions, Against string
+	Strict                             bool
+	Missing                            string // "skip" or "empty"
+	BatchSize, Workers                 int
+	NoOrient                           bool
+
+	Tokenize             string // "each" or "together"
+	METEOR, DF, Training string
+	Resamples            int
+	Seed                 uint64
+
+	Report, Title, Save, SaveDF string
+	ReportPictures              int
+
+	references, metrics cli.StringSlice
+}
+
+func newEval(p *program) *cli.Command {
+	var o EvalOptions
+	return &cli.Command{
+		Name:  "eval",
+		Usage: "score captions against what people wrote",
+		Description: `captioner eval --model FILE --data CAPTIONS           captions the pictures of a data set, and scores
+captioner eval --predictions FILE --references FILE   scores captions that are there already, and loads no model
+
+Predictions are COCO results ([{"image_id": 1, "caption": "…"}]), JSON lines with path or image_id and caption, {"id": "caption"},
+CSV or TSV with a header, or text with a caption a line. References are any data set that train takes, a file of ids and captions, or
+texts whose lines belong together. BLEU, ROUGE-L, CIDEr and METEOR are coco-caption's numbers, as fractions (CIDEr is 0 to 10).
+What is missing, extra, double or empty is counted in warnings; --strict makes it an error.`,
+		Flags: o.flags(),
+		Action: func(c *cli.Context) error {
+			if err := noArguments(c); err != nil {
+				return err
+			}
+			o.Decode.set = c.IsSet
+			if err := o.validate(); err != nil {
+				return err
+			}
+			return runEval(c.Context, p, &o)
+		},
+	}
+}
+
+func (o *EvalOptions) flags() []cli.Flag {
+	const input, how, output = "INPUT", "MEASURES", "OUTPUT"
+	flags := []cli.Flag{
+		&cli.StringFlag{Name: "data", Usage: "pictures with `CAPTIONS`, in any form that train takes; FILE#test takes a split", Category: input, Destination: &o.Data},
+		&cli.StringFlag{Name: "images", Usage: "`FOLDER` of the pictures; without it, looked for beside the captions", Category: input, Destination: &o.Images},
+		&cli.StringFlag{Name: "predictions", Aliases: []string{"p"}, Usage: "score the captions in `FILE`", Category: input, Destination: &o.Predictions, TakesFile: true},
+		&cli.StringSliceFlag{Name: "references", Aliases: []string{"r"}, Usage: "`FILE` of what people wrote, as --data; may be given again for texts of lines", Category: input, Destination: &o.references, TakesFile: true},
+		&cli.StringFlag{Name: "against", Usage: "compare with the captions in `FILE`, on the pictures that both have", Category: input, Destination: &o.Against, TakesFile: true},
+		&cli.StringFlag{Name: "missing", Value: "skip", Usage: "a picture without a prediction: skip, or count as an empty caption", Category: input, Destination: &o.Missing},
+		&cli.BoolFlag{Name: "strict", Usage: "fail where ids are missing, extra or double, or captions empty", Category: input, Destination: &o.Strict},
+		&cli.BoolFlag{Name: "no-orient", Usage: "do not turn pictures as their EXIF data says", Category: input, Destination: &o.NoOrient},
+		&cli.IntFlag{Name: "batch-size", Value: 16, Usage: "pictures that go through the model together; captions do not depend on it", Category: input, Destination: &o.BatchSize},
+		&cli.IntFlag{Name: "workers", Value: runtime.NumCPU(), DefaultText: "as many as there are cores", Usage: "goroutines that read and decode pictures", Category: input, Destination: &o.Workers},
+
+		&cli.StringSliceFlag{Name: "metric", Usage: "only these: " + strings.Join(families, ", ") + "; may be given several times", DefaultText: "all but bleu-gpt2 and bleu-hf", Category: how, Destination: &o.metrics},
+		&cli.StringFlag{Name: "meteor", Usage: "METEOR's data: a `FOLDER` with meteor-1.5.jar and data/paraphrase-en.gz, such as pycocoevalcap's", Category: how, Destination: &o.METEOR},
+		&cli.StringFlag{Name: "df", Usage: "document frequencies of CIDEr-D: a `FILE` of --save-df; without it, the references' own", Category: how, Destination: &o.DF, TakesFile: true},
+		&cli.StringFlag{Name: "training", Usage: "captions that the model has learnt from: `FILE`, for novelty", Category: how, Destination: &o.Training, TakesFile: true},
+		&cli.StringFlag{Name: "tokenize", Value: "each", Usage: "each caption by itself, or all together as coco-caption's one call does, where a caption's end depends on the next one", Category: how, Destination: &o.Tokenize},
+		&cli.IntFlag{Name: "bootstrap", Value: metrics.DefaultBootstrapOptions().Resamples, Usage: "resamples for intervals and p-values; 0: none", Category: how, Destination: &o.Resamples},
+		&cli.Uint64Flag{Name: "bootstrap-seed", Usage: "decides the resamples", Category: how, Destination: &o.Seed},
+
+		&cli.StringFlag{Name: "report", Usage: "write a page with scores, histograms and photographs to `FILE`.html", Category: output, Destination: &o.Report, TakesFile: true},
+		&cli.IntFlag{Name: "report-pictures", Value: 60, Usage: "captions on that page: the best, the worst and as many between them", Category: output, Destination: &o.ReportPictures},
+		&cli.StringFlag{Name: "title", Usage: "of that page", Category: output, Destination: &o.Title},
+		&cli.StringFlag{Name: "save", Usage: "write the captions of --model to `FILE`: COCO results for .json, else .jsonl, .csv or .tsv", Category: output, Destination: &o.Save, TakesFile: true},
+		&cli.StringFlag{Name: "save-df", Usage: "write the document frequencies of the references to `FILE`", Category: output, Destination: &o.SaveDF, TakesFile: true},
+	}
+	return slices.Concat(o.Model.flags(), o.Decode.flags(), flags)
+}
+
+// families are the words of --metric.
+var families = []string{"bleu", "meteor", "rouge-l", "cider", "cider-d", "cider-plain", "distinct", "novelty", "bleu-gpt2", "bleu-hf"}
+
+// familyOf is the word that chooses a measure.
+func familyOf(measure string) string {
+	name := strings.ToLower(measure)
+	if strings.HasPrefix(name, "bleu-") && len(name) == len("bleu-4") {
+		return "bleu"
+	}
+	return name
+}
+
+// wants says whether a measure is to be shown. The original's own are shown only on request.
+func (o *EvalOptions) wants(family string) bool {
+	chosen := o.metrics.Value()
+	if len(chosen) == 0 {
+		return family != "bleu-gpt2" && family != "bleu-hf"
+	}
+	return slices.Contains(chosen, family)
+}
+
+// validate checks all that can be checked before a file is read, and reports everything that is wrong.
+func (o *EvalOptions) validate() error {
+	var errs []error
+	check := func(ok bool, hint, format string, args ...any) {
+		if !ok {
+			errs = append(errs, usagef(hint, format, args...))
+		}
+	}
+	refs := o.references.Value()
+	const example = "captioner eval --predictions captions.json --references captions_val2017.json, or captioner eval --data captions_val2017.json"
+	check(o.Data != "" || len(refs) > 0, example, "nothing to score against: give --references, or --data")
+	check(o.Data == "" || len(refs) == 0, "", "--data and --references are the same thing: give one of them")
+	check(o.Predictions != "" || len(refs) <= 1, "", "to caption and score, give one --data")
+	check(o.Predictions == "" || !o.Decode.set("model"), "leave out one of them", "--predictions and --model contradict each other")
+	check(o.Predictions == "" || o.Save == "", "", "--save needs a model: the predictions are in a file already")
+	check(!o.Decode.set("num-captions"), "", "--num-captions does not apply to eval: the best caption is scored")
+	check(o.BatchSize >= 1 && o.BatchSize <= 4096, "", "--batch-size %d: want 1 to 4096", o.BatchSize)
+	check(o.Workers >= 1 && o.Workers <= 1024, "", "--workers %d: want 1 to 1024", o.Workers)
+	check(o.Resamples >= 0 && o.Resamples <= 1_000_000, "", "--bootstrap %d: want 0 to 1000000", o.Resamples)
+	check(o.Resamples > 0 || o.Against == "", "", "--against needs --bootstrap for its p-values")
+	check(o.ReportPictures >= 0 && o.ReportPictures <= 10_000, "", "--report-pictures %d: want 0 to 10000", o.ReportPictures)
+	check(o.Report != "" || !o.Decode.set("title") && !o.Decode.set("report-pictures"), "", "--title and --report-pictures need --report")
+	check(o.Save == "" || formatOf(o.Save) != "text", "", "--save %q: want a name that ends in .json, .jsonl, .csv or .tsv", o.Save)
+	for _, m := range o.metrics.Value() {
+		errs = append(errs, oneOf("--metric", m, families...))
+	}
+	if len(o.metrics.Value()) > 0 {
+		check(!o.wants("meteor") || o.METEOR != "", "pip download pycocoevalcap and unpack it: its folder meteor has them", "--metric meteor needs its data: give --meteor FOLDER")
+		check(!o.wants("novelty") || o.Training != "", "", "--metric novelty needs --training FILE")
+	}
+	errs = append(errs, oneOf("--missing", o.Missing, "skip", "empty"), oneOf("--tokenize", o.Tokenize, "each", "together"))
+	if o.Predictions == "" {
+		errs = append(errs, o.Model.validate(), o.Decode.validate())
+	}
+	return errors.Join(errs...)
+}
+
+// evaluation is one run of eval.
+type evaluation struct {
+	p *program
+	o *EvalOptions
+
+	set         data.Dataset
+	examples    []data.Example
+	predictions *data.Predictions
+	misfits    misfits
+	captioned   *captioned // nil where predictions came from a file
+
+	system
+	measures   []measure
+	facts      []fact
+	comparison *comparison // nil without --against
+}
+
+func runEval(ctx context.Context, p *program, o *EvalOptions) error {
+	e := &evaluation{p: p, o: o}
+	if err := e.run(ctx); err != nil {
+		if errors.Is(err, errInterrupted) {
+			return err
+		}
+		return fmt.Errorf("eval: %w", err)
+	}
+	if err := e.print(); err != nil {
+		return err
+	}
+	if e.captioned != nil && e.captioned.failed > 0 {
+		return errSome
+	}
+	return nil
+}
+
+func (e *evaluation) run(ctx context.Context) (err error) {
+	if err := e.readReferences(); err != nil {
+		return err
+	}
+	if e.o.Predictions != "" {
+		e.predictions, err = data.ReadPredictions(e.o.Predictions)
+	} else {
+		e.predictions, err = e.caption(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	if err := e.score(); err != nil {
+		return err
+	}
+	if e.o.Against != "" {
+		if err := e.compare(); err != nil {
+			return err
+		}
+	}
+	return e.write()
+}
+
+func (e *evaluation) readReferences() error {
+	paths := e.o.references.Value()
+	if e.o.Data != "" {
+		paths = []string{e.o.Data}
+	}
+	set, err := data.ReadReferences(e.o.Images, paths...)
+	if err != nil {
+		return err
+	}
+	if set.Kind == data.KindKarpathy && !strings.HasSuffix(paths[0], "#"+set.Split) {
+		return usagef("papers score on "+paths[0]+"#test", "%q has several splits: say which one", paths[0])
+	}
+	e.set = set
+	e.examples, err = data.Collect(set.Source)
+	return err
+}

@@ -1,0 +1,172 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"captioner/data"
+	"captioner/data/image"
+	"captioner/models/decode"
+	"captioner/weights"
+)
+
+// captioned says how predictions were made.
+type captioned struct {
+	model, checksum string
+	options         decode.Options
+	failed          int
+	results         []*result
+	ids             []string // of the results
+}
+
+// caption makes predictions for all pictures that have references, as predict does. Pictures that cannot be read are reported one by one.
+func (e *evaluation) caption(ctx context.Context) (*data.Predictions, error) {
+	if e.set.Kind == data.KindLines || e.set.Kind == data.KindObject {
+		return nil, withHint(fmt.Errorf("%q is %s, and names no pictures to caption", e.set.Path, e.set.Kind), "give --predictions, or as --data captions with their pictures")
+	}
+	m, err := e.p.open(ctx, e.o.Model)
+	if err != nil {
+		return nil, err
+	}
+	defer m.Close()
+	options, err := e.o.Decode.apply(m)
+	if err != nil {
+		return nil, err
+	}
+	c := &captioned{model: m.Name(), options: options}
+	if c.checksum, err = m.Checksum(); err != nil {
+		return nil, err
+	}
+	pipe := pipeline{model: m, options: options, image: image.DefaultOptions(), workers: e.o.Workers, batch: e.o.BatchSize, patient: time.Second}
+	pipe.image.Orient = !e.o.NoOrient
+	pipe.load = func(in input) (*image.RGB, error) { return e.load(in, pipe.image) }
+	predictions := &data.Predictions{File: c.model, Kind: data.KindRecords}
+	told := newProgress(e.p.term, "pictures")
+	told.expect(int64(len(e.examples)))
+	err = pipe.run(ctx, e.pictures, func(results []*result) error {
+		for _, r := range results {
+			k, err := strconv.Atoi(r.key)
+			if err != nil {
+				return err
+			}
+			one := data.Prediction{ID: e.examples[k].ID, Path: r.path, Caption: r.caption.Text}
+			if r.err != nil {
+				one.Failed = oneLine(r.err)
+				c.failed++
+				e.p.term.fail(decodeHint(r.err))
+				told.add(0, 1)
+			} else {
+				c.results, c.ids = append(c.results, r), append(c.ids, one.ID)
+				told.add(1, 0)
+			}
+			predictions.List = append(predictions.List, one)
+		}
+		return nil
+	})
+	told.finish()
+	if err != nil {
+		return nil, err
+	}
+	e.captioned = c
+	if e.o.Save != "" {
+		return predictions, c.save(e.o.Save)
+	}
+	return predictions, nil
+}
+
+// pictures lists the pictures to caption; the key of each is the number of its example.
+func (e *evaluation) pictures(yield func(input) bool) {
+	for i, x := range e.examples {
+		if strings.TrimSpace(strings.Join(x.Captions, "")) == "" {
+			continue // there is nothing to score it by; the scores will tell
+		}
+		if !yield(input{path: x.Name(), key: strconv.Itoa(i)}) {
+			return
+		}
+	}
+}
+
+// load decodes a picture, out of an archive where it is in one.
+func (e *evaluation) load(in input, o image.Options) (*image.RGB, error) {
+	k, err := strconv.Atoi(in.key)
+	if err != nil {
+		return nil, err
+	}
+	x := e.examples[k]
+	if x.Archive == "" {
+		if x.Path == "" {
+			return nil, fmt.Errorf("image %q: the data set does not say where it is", x.ID)
+		}
+		return image.DecodeFile(x.Path, o)
+	}
+	b, err := x.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	m, err := image.Decode(b, o)
+	if err != nil {
+		return nil, fmt.Errorf("decode %q: %w", x.Name(), err)
+	}
+	return m, nil
+}
+
+// save writes the captions in the form that the file's name asks for, COCO results with the ids of the data set.
+func (c *captioned) save(path string) error {
+	return weights.WriteFile(path, func(w io.Writer) error {
+		if strings.EqualFold(filepath.Ext(path), ".json") {
+			list := make([]cocoResult, len(c.results))
+			for i, r := range c.results {
+				list[i] = cocoResult{idOf(c.ids[i]), r.caption.Text}
+			}
+			return writeJSON(w, list)
+		}
+		f := newFormat(formatOf(path), c.model, false, nil)
+		err := f.begin(w)
+		for _, r := range c.results {
+			err = errors.Join(err, f.write(w, r))
+		}
+		return errors.Join(err, f.end(w))
+	})
+}
+
+type cocoResult struct {
+	ID      any    `json:"image_id"`
+	Caption string `json:"caption"`
+}
+
+// idOf is a number where the id is one.
+func idOf(id string) any {
+	if n, err := strconv.ParseInt(id, 10, 64); err == nil && strconv.FormatInt(n, 10) == id {
+		return n
+	}
+	return id
+}
+
+// decoding is how captions were chosen, in one word.
+func decoding(o decode.Options) string {
+	var s strings.Builder
+	if o.Sample {
+		fmt.Fprintf(&s, "sample-t%g-k%d-p%g-seed%d", o.Temperature, o.TopK, o.TopP, o.Seed)
+	} else {
+		fmt.Fprintf(&s, "beam%d-lp%g", o.Beam, o.LengthPenalty)
+		if o.Groups > 1 {
+			fmt.Fprintf(&s, "-groups%d-diversity%g", o.Groups, o.Diversity)
+		}
+	}
+	fmt.Fprintf(&s, "-max%d-min%d-norepeat%d", o.MaxLen, o.MinLen, o.NoRepeatNGram)
+	for _, x := range []struct {
+		name string
+		n    int
+	}{{"prompt", len(o.Prompt)}, {"force", len(o.Force)}, {"ban", len(o.Ban)}} {
+		if x.n > 0 {
+			fmt.Fprintf(&s, "-%s%d", x.name, x.n)
+		}
+	}
+	return s.String()
+}

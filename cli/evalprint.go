@@ -1,0 +1,285 @@
+package cli
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"unicode/utf8"
+
+	"captioner/cli/report"
+	"captioner/data/metrics"
+	"captioner/weights"
+)
+
+// print writes the result: a table for people, or one object.
+func (e *evaluation) print() error {
+	if e.p.common.JSON {
+		return writeJSON(e.p.stdout, e.object())
+	}
+	_, err := io.WriteString(e.p.stdout, e.table())
+	return err
+}
+
+// object is a JSON object that keeps the order of its members.
+type object []member
+
+type member struct {
+	key   string
+	value any
+}
+
+func (o object) MarshalJSON() ([]byte, error) {
+	var b bytes.Buffer
+	b.WriteByte('{')
+	for i, m := range o {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		key, err := marshal(m.key)
+		if err != nil {
+			return nil, err
+		}
+		value, err := marshal(m.value)
+		if err != nil {
+			return nil, err
+		}
+		b.Write(bytes.TrimSpace(key))
+		b.WriteByte(':')
+		b.Write(bytes.TrimSpace(value))
+	}
+	b.WriteByte('}')
+	return b.Bytes(), nil
+}
+
+// object is what --json prints: the measures by name, as fractions at full precision, then what they are of.
+func (e *evaluation) object() object {
+	var o, intervals, counts object
+	for _, m := range e.measures {
+		o = append(o, member{m.name, m.value})
+		if m.interval {
+			intervals = append(intervals, member{m.name, []float64{m.low, m.high}})
+		}
+	}
+	for _, f := range e.facts {
+		o = append(o, member{f.key, f.value})
+	}
+	references := 0
+	for _, p := range e.pairs {
+		references += len(p.Example.Captions)
+	}
+	o = append(o, member{"images", len(e.pairs)}, member{"references", references})
+	if len(intervals) > 0 {
+		o = append(o, member{"intervals", intervals})
+	}
+	for _, f := range e.misfits {
+		counts = append(counts, member{f.key, len(f.names)})
+	}
+	o = append(o, member{"warnings", counts})
+	if c := e.comparison; c != nil {
+		var all object
+		for _, d := range c.differences {
+			all = append(all, member{d.Name, object{{"value", d.B}, {"other", d.A}, {"difference", d.Delta}, {"interval", []float64{d.Low, d.High}}, {"p", d.P}}})
+		}
+		o = append(o, member{"against", object{{"path", c.path}, {"images", c.images}, {"differences", all}}})
+	}
+	return append(o, member{"signature", e.signature()})
+}
+
+// table is the result for people.
+func (e *evaluation) table() string {
+	head := []string{"measure", "value", "95 % interval"}
+	if e.comparison != nil {
+		head = append(head, "other", "difference", "95 % interval", "p")
+	}
+	rows := [][]string{head}
+	for _, m := range e.measures {
+		row := []string{m.name, fmt.Sprintf("%.4f", m.value), ""}
+		if m.interval {
+			row[2] = fmt.Sprintf("%.4f to %.4f", m.low, m.high)
+		}
+		if d := e.difference(m.name); d != nil {
+			row = append(row, fmt.Sprintf("%.4f", d.A), fmt.Sprintf("%+.4f", d.Delta), fmt.Sprintf("%+.4f to %+.4f", d.Low, d.High), fmt.Sprintf("%.3f", d.P))
+		}
+		rows = append(rows, row)
+	}
+	var s strings.Builder
+	if len(e.measures) > 0 {
+		s.WriteString(aligned(rows) + "\n")
+	}
+	if len(e.facts) > 0 {
+		rows = nil
+		for _, f := range e.facts {
+			rows = append(rows, []string{f.name, f.text()})
+		}
+		s.WriteString(aligned(rows) + "\n")
+	}
+	fmt.Fprintf(&s, "%s\n", e.signature())
+	return s.String()
+}
+
+func (e *evaluation) difference(name string) *metrics.Difference {
+	if e.comparison == nil {
+		return nil
+	}
+	for i, d := range e.comparison.differences {
+		if d.Name == name {
+			return &e.comparison.differences[i]
+		}
+	}
+	return nil
+}
+
+func (f fact) text() string {
+	switch f.key {
+	case "vocabulary":
+		return fmt.Sprintf("%.0f", f.value)
+	case "mean-length":
+		return fmt.Sprintf("%.2f", f.value)
+	}
+	return fmt.Sprintf("%.4f", f.value)
+}
+
+// aligned puts columns below each other, the first one to the left and the others to the right.
+func aligned(rows [][]string) string {
+	var width []int
+	for _, row := range rows {
+		for i, cell := range row {
+			if i == len(width) {
+				width = append(width, 0)
+			}
+			width[i] = max(width[i], utf8.RuneCountInString(cell))
+		}
+	}
+	var s strings.Builder
+	for _, row := range rows {
+		line := ""
+		for i, cell := range row {
+			space := strings.Repeat(" ", width[i]-utf8.RuneCountInString(cell))
+			if i == 0 {
+				line = cell + space
+			} else {
+				line += "  " + space + cell
+			}
+		}
+		s.WriteString(strings.TrimRight(line, " ") + "\n")
+	}
+	return s.String()
+}
+
+// signature says what numbers must share to be compared, as sacreBLEU's does: the data and a checksum of the references that were used, how they
+// were split into words, how the captions came about, and the versions.
+func (e *evaluation) signature() string {
+	split := filepath.Base(e.set.Path)
+	if e.set.Split != "" {
+		split += "#" + e.set.Split
+	}
+	h := sha256.New()
+	least, most := len(e.pairs[0].Example.Captions), 0
+	for _, p := range e.pairs {
+		fmt.Fprintf(h, "%q%q\n", p.Example.ID, p.Example.Captions)
+		least, most = min(least, len(p.Example.Captions)), max(most, len(p.Example.Captions))
+	}
+	refs := fmt.Sprint(least)
+	if most > least {
+		refs += fmt.Sprintf("-%d", most)
+	}
+	fields := []string{"split:" + split, fmt.Sprintf("sha256:%.8x", h.Sum(nil)), fmt.Sprintf("images:%d", len(e.pairs)), "refs:" + refs, "case:lower", "tok:ptb-" + e.o.Tokenize}
+	if c := e.captioned; c != nil {
+		fields = append(fields, fmt.Sprintf("model:%s@%.8s", filepath.Base(c.model), c.checksum), "decode:"+decoding(c.options))
+	} else {
+		fields = append(fields, "decode:given")
+	}
+	fields = append(fields, "eos:unscored")
+	if e.o.DF != "" {
+		fields = append(fields, "df:"+filepath.Base(e.o.DF))
+	} else {
+		fields = append(fields, "df:references")
+	}
+	if e.o.Missing != "skip" {
+		fields = append(fields, "missing:"+e.o.Missing)
+	}
+	if e.each.METEOR != nil {
+		fields = append(fields, "meteor:1.5-en")
+	}
+	for _, m := range e.measures {
+		switch m.name {
+		case "BLEU-GPT2":
+			fields = append(fields, fmt.Sprintf("bleu-gpt2:sample%d-seed%d-shortest", sampleGPT2, originalSeed))
+		case "BLEU-HF":
+			fields = append(fields, fmt.Sprintf("bleu-hf:13a-mixed-sample%d-seed%d-shortest", sampleHF, originalSeed))
+		}
+	}
+	if e.o.Resamples > 0 {
+		fields = append(fields, fmt.Sprintf("bootstrap:%d-seed%d", e.o.Resamples, e.o.Seed))
+	}
+	version := "version:captioner-" + Version
+	if at := commit(); at != "" {
+		version += "-" + at
+	}
+	fields = append(fields, version)
+	for i, f := range fields { // file names may hold anything
+		fields[i] = strings.NewReplacer("|", "_", " ", "_").Replace(visible(f))
+	}
+	return strings.Join(fields, "|")
+}
+
+// write writes the files that were asked for.
+func (e *evaluation) write() error {
+	if e.o.SaveDF != "" {
+		_, refs := captionsOf(e.pairs)
+		d, err := metrics.CountDocumentFrequencies(refs)
+		if err != nil {
+			return err
+		}
+		if err := weights.WriteFile(e.o.SaveDF, d.Write); err != nil {
+			return err
+		}
+	}
+	if e.o.Report == "" {
+		return nil
+	}
+	return weights.WriteFile(e.o.Report, func(w io.Writer) error { return report.Write(w, e.page()) })
+}
+
+// page is what the report shows.
+func (e *evaluation) page() report.Page {
+	p := report.Page{Title: e.o.Title, Signature: e.signature(), Warnings: e.misfits.lines(), Names: []string{"CIDEr", "BLEU-4", "ROUGE-L"}, Shown: e.o.ReportPictures}
+	if p.Title == "" {
+		p.Title = "Captions of " + filepath.Base(e.predictions.File) + " on " + filepath.Base(e.set.Path)
+	}
+	if e.each.METEOR != nil {
+		p.Names = append(p.Names, "METEOR")
+	}
+	if e.comparison != nil {
+		p.Other = filepath.Base(e.comparison.path)
+	}
+	for _, m := range e.measures {
+		one := report.Measure{Name: m.name, Value: m.value, Low: m.low, High: m.high}
+		if d := e.difference(m.name); d != nil {
+			one.Compared, one.Other, one.Delta, one.DeltaLow, one.DeltaHigh, one.P = true, d.A, d.Delta, d.Low, d.High, d.P
+		}
+		p.Measures = append(p.Measures, one)
+	}
+	for _, f := range e.facts {
+		p.Facts = append(p.Facts, report.Fact{Name: f.name, Value: f.text()})
+	}
+	for i, pair := range e.pairs {
+		x := pair.Example
+		it := report.Item{ID: x.ID, Caption: pair.Caption, References: x.Captions, Words: e.corpus.Tokens(i), Reference: metrics.TokenizeAll(x.Captions),
+			Scores: []float64{e.each.CIDEr[i], e.each.BLEU[i][3], e.each.ROUGEL[i]}}
+		if e.each.METEOR != nil {
+			it.Scores = append(it.Scores, e.each.METEOR[i].Score())
+		}
+		if e.comparison != nil {
+			it.Other = e.comparison.other[pair.Index]
+		}
+		if x.Path != "" {
+			it.Picture = x.Bytes
+		}
+		p.Items = append(p.Items, it)
+	}
+	return p
+}
