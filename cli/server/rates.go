@@ -52,20 +52,19 @@ func (r *rates) levelAt(b *bucket, now time.Time) float64 {
 	return min(r.burst, b.level+now.Sub(b.at).Seconds()*r.rate)
 }
 
-// sweep forgets full buckets now and then, and, where there are too many all the same, any.
+// sweep forgets full buckets now and then, and, where there are too many all the same, any of them.
 func (r *rates) sweep(now time.Time) {
-	if now.Sub(r.swept) < time.Minute && len(r.buckets) < maxBuckets {
-		return
-	}
-	r.swept = now
-	for who, b := range r.buckets {
-		if r.levelAt(b, now) >= r.burst {
-			delete(r.buckets, who)
+	if age := now.Sub(r.swept); age >= time.Minute || age >= time.Second && len(r.buckets) >= maxBuckets {
+		r.swept = now
+		for who, b := range r.buckets {
+			if r.levelAt(b, now) >= r.burst {
+				delete(r.buckets, who)
+			}
 		}
 	}
 	for who := range r.buckets {
 		if len(r.buckets) < maxBuckets {
-			break
+			return
 		}
 		delete(r.buckets, who)
 	}
