@@ -126,6 +126,13 @@ func Conv2d(x, weight, bias *Tensor, stride, padding, dilation [2]int64, groups 
 	return take("conv2d", x, weight, bias)
 }
 
+// AvgPool2d averages squares of k x k of x [B, C, h, w] that do not overlap: [B, C, h/k, w/k], rounded down.
+func AvgPool2d(x *Tensor, k int64) *Tensor {
+	side, none := []int64{k, k}, []int64{0, 0}
+	lib.AtgAvgPool2d(&slots[0], x.must(), side, 2, side, 2, none, 2, 0, 1, 0, 1)
+	return take("avg pool2d", x)
+}
+
 // Attention is softmax(q kᵀ scale + mask) v by libtorch's fused kernels: q [..., T, D], k and v [..., S, D]; mask nil, boolean (true = look)
 // or added; scale 0 means 1/√D. On CPU its backward is several times slower than plain products.
 func Attention(q, k, v, mask *Tensor, dropout float64, causal bool, scale float64) *Tensor {

@@ -13,10 +13,12 @@ const (
 	GELUErf
 	GELUTanh
 	ReLU
+	SiLU // x sigmoid(x)
 )
 
 // activationNames are C strings that live as long as the program.
-var activationNames = [...]*C.char{C.CString("none"), C.CString("gelu"), C.CString("gelu_tanh"), C.CString("relu")}
+var activationNames = [...]*C.char{C.CString("none"), C.CString("gelu"), C.CString("gelu_tanh"), C.CString("relu"),
+	C.CString("swish")}
 
 // PackLinear lays out a CPU weight [out, in] (float32 or bfloat16) as oneDNN wants it: at few rows it is read at the memory's speed. The
 // result is for PackedLinear only, and for inference only.

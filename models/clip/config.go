@@ -1,0 +1,295 @@
+package clip
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"captioner/weights"
+)
+
+// Config is the shape of a model.
+type Config struct {
+	EmbedDim  int64  `json:"embed_dim"`  // of the space that images and texts share; 0: the features are not projected
+	QuickGELU bool   `json:"quick_gelu"` // x sigmoid(1.702 x), as OpenAI's models have it; else GELU, as most of OpenCLIP's
+	Vision    Vision `json:"vision_cfg"`
+	Text      *Text  `json:"text_cfg,omitempty"` // nil: no text tower
+}
+
+// Vision is the shape of the image tower: a ResNet where Stages are given, else a ViT.
+type Vision struct {
+	ImageSize int64 `json:"image_size"` // side of the pictures in pixels
+	Width     int64 `json:"width"`      // of a ViT's tokens; of a ResNet's stem
+	Heads     int64 `json:"heads"`      // of attention; in a ResNet, of the pool
+
+	Layers    int   `json:"layers,omitempty"`     // ViT
+	PatchSize int64 `json:"patch_size,omitempty"` // ViT
+	MLP       int64 `json:"mlp_width,omitempty"`  // ViT
+
+	Stages []int `json:"stages,omitempty"` // ResNet: blocks of each of the four stages
+}
+
+// Text is the shape of the text tower.
+type Text struct {
+	Context   int64 `json:"context_length"` // tokens of the longest text
+	VocabSize int64 `json:"vocab_size"`
+	Width     int64 `json:"width"`
+	Heads     int64 `json:"heads"`
+	Layers    int   `json:"layers"`
+	MLP       int64 `json:"mlp_width"`
+}
+
+// ViTB32 is OpenAI's ViT-B/32: 151M parameters, of which the image tower has 88M.
+func ViTB32() Config { return vit(512, 224, 12, 768, 32, 512) }
+
+// ViTB16 is OpenAI's ViT-B/16: 150M parameters.
+func ViTB16() Config { return vit(512, 224, 12, 768, 16, 512) }
+
+// ViTL14 is OpenAI's ViT-L/14: 428M parameters.
+func ViTL14() Config { return vit(768, 224, 24, 1024, 14, 768) }
+
+// ViTL14x336 is OpenAI's ViT-L/14@336px: ViT-L/14 for larger pictures.
+func ViTL14x336() Config { return vit(768, 336, 24, 1024, 14, 768) }
+
+// RN50 is OpenAI's RN50: 102M parameters.
+func RN50() Config { return resnet(1024, 224, []int{3, 4, 6, 3}, 64, 512) }
+
+// RN101 is OpenAI's RN101: 120M parameters.
+func RN101() Config { return resnet(512, 224, []int{3, 4, 23, 3}, 64, 512) }
+
+// RN50x4 is OpenAI's RN50x4: 178M parameters.
+func RN50x4() Config { return resnet(640, 288, []int{4, 6, 10, 6}, 80, 640) }
+
+// RN50x16 is OpenAI's RN50x16: 291M parameters.
+func RN50x16() Config { return resnet(768, 384, []int{6, 8, 18, 8}, 96, 768) }
+
+// RN50x64 is OpenAI's RN50x64: 623M parameters.
+func RN50x64() Config { return resnet(1024, 448, []int{3, 15, 36, 10}, 128, 1024) }
+
+func vit(embed, size int64, layers int, width, patch, text int64) Config {
+	return Config{EmbedDim: embed, QuickGELU: true, Text: openAIText(text),
+		Vision: Vision{ImageSize: size, Width: width, Heads: width / headSize, Layers: layers, PatchSize: patch, MLP: 4 * width}}
+}
+
+func resnet(embed, size int64, stages []int, width, text int64) Config {
+	return Config{EmbedDim: embed, QuickGELU: true, Text: openAIText(text),
+		Vision: Vision{ImageSize: size, Width: width, Heads: width * shrink / headSize, Stages: stages}}
+}
+
+func openAIText(width int64) *Text {
+	return &Text{Context: 77, VocabSize: 49408, Width: width, Heads: width / headSize, Layers: 12, MLP: 4 * width}
+}
+
+const (
+	headSize = 64 // channels of a head in all of OpenAI's models
+	shrink   = 32 // pixels a side of one place of a ResNet's last map; and how many times more channels than the stem that map has
+)
+
+// IsResNet says whether the image tower is a ModifiedResNet.
+func (c Config) IsResNet() bool { return len(c.Vision.Stages) > 0 }
+
+// WithoutText is c with the image tower only.
+func (c Config) WithoutText() Config {
+	c.Text = nil
+	return c
+}
+
+// Pooled is the width of what EncodeImage gives.
+func (c Config) Pooled() int64 {
+	if c.EmbedDim > 0 {
+		return c.EmbedDim
+	}
+	return c.Vision.Width
+}
+
+// A Form says at which point of the image tower its tokens are taken, before they are pooled to one.
+type Form string
+
+// The forms.
+const (
+	Raw       Form = "raw"       // what the last block gives: of a ViT with the class token first, of a ResNet one a place of the map
+	Normed    Form = "normed"    // ViT: after ln_post, which the published model applies to the class token alone
+	Projected Form = "projected" // in the space of EncodeImage, whose value comes first: all tokens through ln_post and proj, or through the pool
+)
+
+// Tokens is how many tokens of which width the image tower gives for one picture of ImageSize in form f.
+func (c Config) Tokens(f Form) (tokens, width int64, err error) {
+	v := c.Vision
+	width = v.Width
+	if c.IsResNet() {
+		side := v.ImageSize / shrink
+		tokens, width = side*side, v.Width*shrink
+		if f == Projected {
+			tokens++
+		}
+	} else {
+		side := v.ImageSize / v.PatchSize
+		tokens = 1 + side*side
+	}
+	switch {
+	case f != Raw && f != Normed && f != Projected:
+		return 0, 0, fmt.Errorf("clip tokens: form %q, want %q, %q or %q", f, Raw, Normed, Projected)
+	case f == Normed && c.IsResNet():
+		return 0, 0, fmt.Errorf("clip tokens: form %q of a ResNet, which has no such norm, want %q or %q", f, Raw, Projected)
+	case f == Projected && c.EmbedDim == 0:
+		return 0, 0, fmt.Errorf("clip tokens: form %q of a model without projection, want %q or %q", f, Raw, Normed)
+	case f == Projected:
+		width = c.EmbedDim
+	}
+	return tokens, width, nil
+}
+
+// Validate returns every problem at once.
+func (c Config) Validate() error {
+	var errs []error
+	positive := func(name string, v int64) {
+		if v < 1 {
+			errs = append(errs, fmt.Errorf("%s: found %d, want 1 or more", name, v))
+		}
+	}
+	divides := func(name string, width, heads int64) {
+		if heads < 1 || width%heads != 0 {
+			errs = append(errs, fmt.Errorf("%sheads: found %d, want a divisor of %d channels", name, heads, width))
+		}
+	}
+	v := c.Vision
+	positive("vision: width", v.Width)
+	switch {
+	case c.IsResNet():
+		divides("vision: ", v.Width*shrink, v.Heads)
+		if v.ImageSize < shrink || v.ImageSize%shrink != 0 {
+			errs = append(errs, fmt.Errorf("vision: image size: found %d, want a multiple of %d", v.ImageSize, shrink))
+		}
+		if len(v.Stages) != 4 || slices.Min(v.Stages) < 1 || v.Width%2 != 0 {
+			errs = append(errs, fmt.Errorf("vision: stages and width: found %v and %d, want four stages of 1 or more and an even width", v.Stages, v.Width))
+		}
+		positive("embed dim of a ResNet", c.EmbedDim)
+	default:
+		divides("vision: ", v.Width, v.Heads)
+		positive("vision: layers", int64(v.Layers))
+		positive("vision: mlp width", v.MLP)
+		if v.PatchSize < 1 || v.ImageSize < v.PatchSize {
+			errs = append(errs, fmt.Errorf("vision: patch size and image size: found %d and %d, want 1 or more and at least a patch", v.PatchSize, v.ImageSize))
+		}
+	}
+	if t := c.Text; t != nil {
+		positive("embed dim of a model with text", c.EmbedDim)
+		positive("text: context length", t.Context)
+		positive("text: vocab size", t.VocabSize)
+		positive("text: width", t.Width)
+		positive("text: layers", int64(t.Layers))
+		positive("text: mlp width", t.MLP)
+		divides("text: ", t.Width, t.Heads)
+	}
+	if c.EmbedDim < 0 {
+		errs = append(errs, fmt.Errorf("embed dim: found %d, want 0 or more", c.EmbedDim))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("clip config: %w", err)
+	}
+	return nil
+}
+
+// ConfigOf reads the sizes from the weights themselves, in OpenAI's keys (see Keys), as clip.load does. Heads are of 64 channels and the
+// activation is QuickGELU, which no weight tells: for models that differ, such as OpenCLIP's ViT-H-14 and those of Hugging Face with a
+// config.json of their own, change the fields.
+func ConfigOf(src weights.Source) (Config, error) {
+	r := reader{src: src, names: src.Names()}
+	c := Config{QuickGELU: true}
+	if r.has("visual.class_embedding") {
+		r.vit(&c)
+	} else {
+		r.resnet(&c)
+	}
+	if r.has("token_embedding.weight") {
+		r.text(&c)
+	}
+	if r.err != nil {
+		return Config{}, fmt.Errorf("read clip's sizes: %w", r.err)
+	}
+	return c, c.Validate()
+}
+
+// reader looks up shapes and keeps the first error.
+type reader struct {
+	src   weights.Source
+	names []string
+	err   error
+}
+
+func (r *reader) has(name string) bool { return slices.Contains(r.names, name) }
+
+// shape is that of a tensor with rank dimensions; zeros behind an error.
+func (r *reader) shape(name string, rank int) []int64 {
+	t, err := r.src.Tensor(name)
+	if err == nil && len(t.Shape) != rank {
+		err = fmt.Errorf("tensor %q: shape %v, want %d dimensions", name, t.Shape, rank)
+	}
+	if err != nil {
+		if r.err == nil {
+			r.err = err
+		}
+		return make([]int64, rank)
+	}
+	return t.Shape
+}
+
+// count is how many numbered parts the names below prefix have.
+func (r *reader) count(prefix string) int {
+	n := 0
+	for _, name := range r.names {
+		if rest, ok := strings.CutPrefix(name, prefix); ok {
+			number, _, _ := strings.Cut(rest, ".")
+			if i, err := strconv.Atoi(number); err == nil && i >= n && i < len(r.names) {
+				n = i + 1
+			}
+		}
+	}
+	return n
+}
+
+// side is the grid's, whose positions with one more for the class are n.
+func (r *reader) side(name string, n int64) int64 {
+	side := int64(math.Round(math.Sqrt(float64(max(n-1, 0)))))
+	if r.err == nil && side*side+1 != n {
+		r.err = fmt.Errorf("tensor %q: %d positions, want a square and one more", name, n)
+	}
+	return side
+}
+
+// heads is OpenAI's number for a width; one where the model is narrower than a head of theirs.
+func heads(width int64) int64 { return max(1, width/headSize) }
+
+func (r *reader) vit(c *Config) {
+	const positions, blocks = "visual.positional_embedding", "visual.transformer.resblocks."
+	patch := r.shape("visual.conv1.weight", 4) // [C, 3, p, p]
+	v := Vision{Width: patch[0], Heads: heads(patch[0]), PatchSize: patch[3], Layers: r.count(blocks),
+		MLP: r.shape(blocks+"0.mlp.c_fc.weight", 2)[0]}
+	v.ImageSize = v.PatchSize * r.side(positions, r.shape(positions, 2)[0])
+	if r.has("visual.proj") {
+		c.EmbedDim = r.shape("visual.proj", 2)[1]
+	}
+	c.Vision = v
+}
+
+func (r *reader) resnet(c *Config) {
+	const positions = "visual.attnpool.positional_embedding"
+	v := Vision{Width: r.shape("visual.layer1.0.conv1.weight", 4)[0]}
+	for i := range 4 {
+		v.Stages = append(v.Stages, r.count(fmt.Sprintf("visual.layer%d.", i+1)))
+	}
+	v.ImageSize = shrink * r.side(positions, r.shape(positions, 2)[0])
+	v.Heads = heads(v.Width * shrink)
+	c.EmbedDim = r.shape("visual.attnpool.c_proj.weight", 2)[0]
+	c.Vision = v
+}
+
+func (r *reader) text(c *Config) {
+	const blocks = "transformer.resblocks."
+	table := r.shape("token_embedding.weight", 2) // [V, C]
+	c.Text = &Text{Context: r.shape("positional_embedding", 2)[0], VocabSize: table[0], Width: table[1], Heads: heads(table[1]),
+		Layers: r.count(blocks), MLP: r.shape(blocks+"0.mlp.c_fc.weight", 2)[0]}
+}

@@ -1,0 +1,196 @@
+package clip
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"captioner/weights"
+)
+
+// Keys shows a checkpoint under OpenAI's names. It knows, by their names, those of
+//   - OpenAI, and OpenCLIP with and without a text tower of its own ("text."): the same names;
+//   - Hugging Face's CLIPModel, CLIPVisionModel and CLIPVisionModelWithProjection: queries, keys and values are joined, projections turned;
+//
+// each also below a prefix, such as "state_dict." or "module.", outside of which everything is left out. The view owns src.
+func Keys(src weights.Source) (weights.Source, error) {
+	names := src.Names()
+	for _, name := range names {
+		if prefix, ok := strings.CutSuffix(name, "visual.conv1.weight"); ok {
+			return openKeys(src, prefix)
+		}
+		if prefix, ok := strings.CutSuffix(name, "vision_model.embeddings.patch_embedding.weight"); ok {
+			return faceKeys(src, prefix)
+		}
+	}
+	return nil, fmt.Errorf("read clip's weights: found %d tensors, none of them %q or %q: want a checkpoint of OpenAI, OpenCLIP or Hugging Face",
+		len(names), "visual.conv1.weight", "vision_model.embeddings.patch_embedding.weight")
+}
+
+// openKeys drops the prefix, and the name of OpenCLIP's text tower where that is a module of its own.
+func openKeys(src weights.Source, prefix string) (weights.Source, error) {
+	return weights.Rename(src, func(name string) (string, bool) {
+		name, ok := strings.CutPrefix(name, prefix)
+		return strings.TrimPrefix(name, "text."), ok
+	})
+}
+
+// facePatterns are Hugging Face's names and OpenAI's.
+var facePatterns = [][2]string{
+	{"vision_model.embeddings.class_embedding", "visual.class_embedding"},
+	{"vision_model.embeddings.patch_embedding.weight", "visual.conv1.weight"},
+	{"vision_model.embeddings.position_embedding.weight", "visual.positional_embedding"},
+	{"vision_model.pre_layrnorm.*", "visual.ln_pre.*"},
+	{"vision_model.post_layernorm.*", "visual.ln_post.*"},
+	{"text_model.embeddings.token_embedding.weight", "token_embedding.weight"},
+	{"text_model.embeddings.position_embedding.weight", "positional_embedding"},
+	{"text_model.final_layer_norm.*", "ln_final.*"},
+	{"logit_scale", "logit_scale"},
+}
+
+// faceBlocks are the names inside a block. Queries, keys and values come separately.
+var faceBlocks = [][2]string{
+	{"layer_norm1.*", "ln_1.*"},
+	{"layer_norm2.*", "ln_2.*"},
+	{"self_attn.out_proj.*", "attn.out_proj.*"},
+	{"mlp.fc1.*", "mlp.c_fc.*"},
+	{"mlp.fc2.*", "mlp.c_proj.*"},
+}
+
+// faceSource makes OpenAI's tensors out of Hugging Face's.
+type faceSource struct {
+	weights.Source
+	names []string
+	parts map[string][]string // OpenAI's name -> the tensors that it is made of, end to end
+	turn  map[string]bool     // OpenAI's names that are the transpose
+}
+
+func faceKeys(src weights.Source, prefix string) (weights.Source, error) {
+	var pairs []string
+	for _, p := range facePatterns {
+		pairs = append(pairs, p[0], p[1])
+	}
+	for _, tower := range [][2]string{{"vision_model", "visual."}, {"text_model", ""}} {
+		for _, p := range faceBlocks {
+			pairs = append(pairs, tower[0]+".encoder.layers.*."+p[0], tower[1]+"transformer.resblocks.*."+p[1])
+		}
+	}
+	rename := weights.Patterns(pairs...)
+	f := &faceSource{Source: src, parts: map[string][]string{}, turn: map[string]bool{}}
+	for _, old := range src.Names() {
+		key, ok := strings.CutPrefix(old, prefix)
+		if !ok || strings.HasSuffix(key, ".position_ids") {
+			continue
+		}
+		if name, ok := rename(key); ok {
+			f.add(name, old)
+			continue
+		}
+		if name, parts, ok := faceQKV(prefix, key); ok {
+			if !slices.Contains(f.names, name) {
+				f.add(name, parts...)
+			}
+			continue
+		}
+		switch key {
+		case "visual_projection.weight":
+			f.add("visual.proj", old)
+			f.turn["visual.proj"] = true
+		case "text_projection.weight":
+			f.add("text_projection", old)
+			f.turn["text_projection"] = true
+		default:
+			f.add(key, old) // unknown: the strict load names it
+		}
+	}
+	return f, nil
+}
+
+// faceQKV finds the joined tensor that a query, key or value belongs to, and all three of its parts.
+func faceQKV(prefix, key string) (name string, parts []string, ok bool) {
+	head, kind, ok := strings.Cut(key, ".self_attn.")
+	if !ok {
+		return "", nil, false
+	}
+	projection, what, _ := strings.Cut(kind, ".") // "q_proj", "weight"
+	if projection != "q_proj" && projection != "k_proj" && projection != "v_proj" {
+		return "", nil, false
+	}
+	for _, p := range []string{"q_proj", "k_proj", "v_proj"} {
+		parts = append(parts, prefix+head+".self_attn."+p+"."+what)
+	}
+	tower, number, ok := strings.Cut(head, ".encoder.layers.")
+	name = "transformer.resblocks." + number + ".attn.in_proj_" + what
+	if tower == "vision_model" {
+		name = "visual." + name
+	}
+	return name, parts, ok
+}
+
+func (f *faceSource) add(name string, parts ...string) {
+	if f.parts[name] == nil {
+		f.names = append(f.names, name)
+	}
+	f.parts[name] = parts
+}
+
+// Names returns OpenAI's names, in the order of the underlying source.
+func (f *faceSource) Names() []string { return slices.Clone(f.names) }
+
+// Tensor returns a tensor by OpenAI's name. Joined and turned ones own their bytes.
+func (f *faceSource) Tensor(name string) (weights.NamedTensor, error) {
+	parts, ok := f.parts[name]
+	if !ok {
+		return weights.NamedTensor{}, fmt.Errorf("tensor %q: %w", name, weights.ErrNotFound)
+	}
+	t, err := f.Source.Tensor(parts[0])
+	if err != nil {
+		return weights.NamedTensor{}, err
+	}
+	for _, part := range parts[1:] {
+		next, err := f.Source.Tensor(part)
+		if err != nil {
+			return weights.NamedTensor{}, err
+		}
+		if t, err = stack(t, next); err != nil {
+			return weights.NamedTensor{}, err
+		}
+	}
+	if f.turn[name] {
+		if t, err = transpose(t); err != nil {
+			return weights.NamedTensor{}, err
+		}
+	}
+	t.Name = name
+	return t, nil
+}
+
+// stack puts b below a.
+func stack(a, b weights.NamedTensor) (weights.NamedTensor, error) {
+	if a.DType != b.DType || len(a.Shape) == 0 || len(a.Shape) != len(b.Shape) || !slices.Equal(a.Shape[1:], b.Shape[1:]) {
+		return a, fmt.Errorf("join tensor %q to %q: found %v %v and %v %v, want the same type and width", b.Name, a.Name, b.DType, b.Shape, a.DType, a.Shape)
+	}
+	a.Shape = slices.Clone(a.Shape)
+	a.Shape[0] += b.Shape[0]
+	a.Data = slices.Concat(a.Data, b.Data)
+	return a, nil
+}
+
+// transpose turns a matrix.
+func transpose(t weights.NamedTensor) (weights.NamedTensor, error) {
+	if len(t.Shape) != 2 {
+		return t, fmt.Errorf("transpose tensor %q: shape %v, want two dimensions", t.Name, t.Shape)
+	}
+	if err := t.Validate(); err != nil {
+		return t, err
+	}
+	h, w, size := int(t.Shape[0]), int(t.Shape[1]), t.DType.Size()
+	out := make([]byte, len(t.Data))
+	for y := range h {
+		for x := range w {
+			copy(out[(x*h+y)*size:(x*h+y+1)*size], t.Data[(y*w+x)*size:])
+		}
+	}
+	t.Shape, t.Data = []int64{int64(w), int64(h)}, out
+	return t, nil
+}

@@ -1,0 +1,23 @@
+package nn
+
+import "captioner/torch"
+
+// Activation is what stands between the two layers of a transformer's MLP.
+type Activation int
+
+// The activations.
+const (
+	GELU      Activation = iota // x Φ(x) (Hendrycks and Gimpel 2016)
+	QuickGELU                   // x sigmoid(1.702 x), the coarser form that CLIP has
+)
+
+// quick is the factor inside QuickGELU.
+const quick = 1.702
+
+// Forward applies a to each element.
+func (a Activation) Forward(x *torch.Tensor) *torch.Tensor {
+	if a == QuickGELU {
+		return x.Mul(x.MulScalar(quick).Sigmoid())
+	}
+	return x.GELU(false)
+}
