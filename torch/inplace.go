@@ -88,7 +88,7 @@ func UpdateScale(scale, tracker, foundInf *Tensor, growth, backoff float64, inte
 
 // StepAttention is softmax(q kᵀ scale) v for generating texts on the CPU, without gradients: q [R, H, D] (float32 or bfloat16), k and v
 // [G, H, S, D] (float32), G dividing R; row r looks at group r/(R/G). It gives [R, H*D] in q's type. The last dimensions must have no gaps;
-// the others may have any. Library products take three times as long on such shapes; a row's result does not depend on the other rows.
+// the others may have any. A row's result does not depend on the other rows.
 func StepAttention(q, k, v *Tensor, scale float64) *Tensor {
 	return took("step attention", C.ct_step_attention(slot(), q.tt(), k.tt(), v.tt(), C.double(scale)), q, k, v)
 }

@@ -99,6 +99,7 @@ func (c *Captioner) load(d torch.DType) (err error) {
 		return err
 	}
 	c.decoder = c.memory.Decoder.Decoder(d)
+	c.memory.Decoder.Free() // the decoder has what it needs of it
 	return nil
 }
 
@@ -147,6 +148,9 @@ func (f *File) Defaults() decode.Options {
 
 // Caption captions prepared pictures, in their order. The whole batch goes through the model at once: the caller bounds its size.
 func (c *Captioner) Caption(ctx context.Context, imgs []*image.RGB, o decode.Options) ([]Caption, error) {
+	if len(imgs) == 0 {
+		return nil, ctx.Err()
+	}
 	size := c.File.Config.Encoder.Preprocess.Size
 	pixels := make([]byte, 0, len(imgs)*size*size*3)
 	for i, img := range imgs {

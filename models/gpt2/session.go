@@ -16,6 +16,7 @@ type Session struct {
 	d      *Decoder
 	maxLen int64
 	t      int64 // tokens fed to each row so far
+	images int   // at the start
 	at     places
 	rows   int64         // that the cache has room for
 	cache  *torch.Tensor // [2 layers, rows, H, maxLen, D]: keys and values of each layer's texts
@@ -35,7 +36,7 @@ func (d *Decoder) Start(memory *torch.Tensor, images, width, maxLen int) (*Sessi
 	case memory != nil && (memory.Rank() != 3 || memory.Dim(0) != int64(images) || memory.Dim(2) != d.Config.Width):
 		return nil, fmt.Errorf("start decoding: found a memory of shape %v, want [%d, positions, %d]", memory.Shape(), images, d.Config.Width)
 	}
-	s := &Session{d: d, maxLen: int64(maxLen), at: firstPlaces(images)}
+	s := &Session{d: d, maxLen: int64(maxLen), images: images, at: firstPlaces(images)}
 	s.grow(int64(images * width))
 	if memory != nil {
 		s.memory = d.memoryKV(memory)
@@ -142,19 +143,28 @@ func (s *Session) advance(parents, tokens []int32) (logits *torch.Tensor, err er
 	if len(tokens) != len(s.at.row) {
 		return nil, fmt.Errorf("decoder step %d: found %d tokens for %d rows", s.t, len(tokens), len(s.at.row))
 	}
-	ids := make([]int64, len(tokens))
+	groups := s.standing()
+	ids := make([]int64, groups*s.at.width)
 	for r, c := range s.at.row {
 		ids[c] = int64(tokens[r])
 	}
 	torch.NoGrad(func() {
 		x := torch.Embedding(s.d.tokens, put(ids, s.d.device)).Add(s.d.positions.Select(0, s.t)) // [R, C]
 		for i := range s.d.blocks {
-			x = torch.Tidy1(func() *torch.Tensor { return s.block(i, x) })
+			x = torch.Tidy1(func() *torch.Tensor { return s.block(i, x, groups) })
 		}
-		logits = s.d.head.forward(s.d.norm.forward(x, s.d.dtype)) // [R, V]
+		logits = s.d.head.forward(s.d.norm.forward(x, s.d.dtype)).Narrow(0, 0, int64(len(tokens))) // [R, V]
 	})
 	s.t++
 	return logits, nil
+}
+
+// standing is how many images the step computes: those that are alive, and some that are finished and still stand behind them, for a round
+// number. The CPU's kernels are made for each number of rows that they meet, and kept: with every number, that is time and memory.
+func (s *Session) standing() int {
+	quarter := (s.images + 3) / 4
+	n := (len(s.at.image) + quarter - 1) / quarter * quarter
+	return max(len(s.at.image), min(n, s.images, int(s.rows)/s.at.width))
 }
 
 // move brings the cache into the order of the step.
@@ -185,11 +195,11 @@ func copyRows(x *torch.Tensor, from, to []int64, dev torch.Device) {
 }
 
 // block is Block.forward for one token a row, x [R, C].
-func (s *Session) block(i int, x *torch.Tensor) *torch.Tensor {
+func (s *Session) block(i int, x *torch.Tensor, groups int) *torch.Tensor {
 	b, d := &s.d.blocks[i], s.d.dtype
 	x = x.Add(b.out.forward(s.selfAttention(i, b.qkv.forward(b.selfNorm.forward(x, d)))))
 	if s.memory != nil {
-		x = x.Add(b.crossOut.forward(s.crossAttention(i, b.crossQ.forward(b.crossNorm.forward(x, d)))))
+		x = x.Add(b.crossOut.forward(s.crossAttention(i, b.crossQ.forward(b.crossNorm.forward(x, d)), groups)))
 	}
 	return x.Add(b.down.forward(b.up.forward(b.mlpNorm.forward(x, d))))
 }
@@ -204,8 +214,8 @@ func (s *Session) selfAttention(i int, qkv *torch.Tensor) *torch.Tensor {
 }
 
 // crossAttention looks at the memory with q [R, C]: [R, C].
-func (s *Session) crossAttention(i int, q *torch.Tensor) *torch.Tensor {
-	kv := s.memory.Narrow(0, int64(2*i), 2).Narrow(1, 0, int64(len(s.at.image))) // [2, G, H, P, D]
+func (s *Session) crossAttention(i int, q *torch.Tensor, groups int) *torch.Tensor {
+	kv := s.memory.Narrow(0, int64(2*i), 2).Narrow(1, 0, int64(groups)) // [2, G, H, P, D]
 	return s.attend(q.View(q.Dim(0), s.d.Config.Heads, s.d.Config.headSize()), kv)
 }
 
