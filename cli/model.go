@@ -18,6 +18,7 @@ import (
 // model is what predict needs of a captioner; tests put a fake in its place.
 type model interface {
 	Name() string                  // for reports: "demo", or the file's path
+	Device() string                // where it works: "cpu", "cuda:0"
 	Checksum() (string, error)     // SHA-256 of the model file
 	Defaults() decode.Options      // as the model file asks for, with its own BOS and EOS
 	Positions() int                // tokens that prompt and caption may have together

@@ -74,7 +74,7 @@ func (o *PredictOptions) flags() []cli.Flag {
 		&cli.StringFlag{Name: "shard", Usage: "only part `I/N` of the pictures, 1/N to N/N: each picture is in one part, whatever files come or go", Category: input, Destination: &o.Shard},
 		&cli.BoolFlag{Name: "no-orient", Usage: "do not turn pictures as their EXIF data says", Category: input, Destination: &o.NoOrient},
 		&cli.BoolFlag{Name: "allow-truncated", Usage: "caption what there is of a picture whose end is missing", Category: input, Destination: &o.AllowPartial},
-		&cli.IntFlag{Name: "batch-size", Value: 16, Usage: "pictures that go through the model together; captions do not depend on it", Category: input, Destination: &o.BatchSize},
+		&cli.IntFlag{Name: "batch-size", Value: autoBatch, DefaultText: fmt.Sprintf("%d, on a GPU %d", batchCPU, batchGPU), Usage: "pictures that go through the model together; captions do not depend on it", Category: input, Destination: &o.BatchSize},
 		&cli.IntFlag{Name: "workers", Value: runtime.NumCPU(), DefaultText: "as many as there are cores", Usage: "goroutines that read and decode pictures", Category: input, Destination: &o.Workers},
 
 		&cli.StringFlag{Name: "format", Value: "text", Usage: "form of the output: " + strings.Join(formats, ", ") + "; with --out, its extension decides", Category: output, Destination: &o.Format},
@@ -86,6 +86,13 @@ func (o *PredictOptions) flags() []cli.Flag {
 		&cli.Float64Flag{Name: "min-confidence", Usage: "mark captions below this mean token probability, 0 to 1, as uncertain", Category: output, Destination: &o.MinConfidence},
 	)
 }
+
+// The pictures of a batch, where the user does not say: on a processor more of them cost memory and gain nothing.
+const (
+	autoBatch = -1
+	batchCPU  = 8
+	batchGPU  = 64
+)
 
 // formatOf is the format that a file's name asks for.
 func formatOf(path string) string {
@@ -112,7 +119,7 @@ func (o *PredictOptions) validate(json bool) error {
 	}
 	check(len(o.inputs) > 0, "captioner predict photo.jpg, or captioner predict folder/", "nothing to caption: give files, folders, or - for a list on standard input")
 	check(countDash(o.inputs) <= 1, "", `"-" stands for standard input, and can be read once`)
-	check(o.BatchSize >= 1 && o.BatchSize <= 4096, "", "--batch-size %d: want 1 to 4096", o.BatchSize)
+	check(o.BatchSize == autoBatch || o.BatchSize >= 1 && o.BatchSize <= 4096, "", "--batch-size %d: want 1 to 4096", o.BatchSize)
 	check(o.Workers >= 1 && o.Workers <= 1024, "", "--workers %d: want 1 to 1024", o.Workers)
 	check(o.MinConfidence >= 0 && o.MinConfidence <= 1, "", "--min-confidence %g: want 0 to 1", o.MinConfidence)
 	check(!json || o.Format == "jsonl", "leave out one of them", "--json and --format %s contradict each other", o.Format)
@@ -229,6 +236,12 @@ func (r *predictRun) begin() error {
 		return err
 	}
 	r.pipe = pipeline{model: r.model, options: options, image: image.DefaultOptions(), workers: o.Workers, batch: o.BatchSize, patient: 50 * time.Millisecond}
+	if o.BatchSize == autoBatch {
+		r.pipe.batch = batchCPU
+		if strings.HasPrefix(r.model.Device(), "cuda") {
+			r.pipe.batch = batchGPU
+		}
+	}
 	r.pipe.image.Orient, r.pipe.image.AllowTruncated = !o.NoOrient, o.AllowPartial
 	r.format = newFormat(o.Format, r.model.Name(), options.Captions > 1, o.template)
 	if o.Sidecar != "" {

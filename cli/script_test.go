@@ -133,6 +133,7 @@ func openFake(_ context.Context, o modelOptions) (model, error) {
 }
 
 func (*fake) Name() string              { return "fake" }
+func (*fake) Device() string            { return "cpu" }
 func (*fake) Checksum() (string, error) { return "0123", nil }
 func (*fake) Close() error              { return nil }
 func (*fake) Defaults() decode.Options  { return decode.DefaultOptions() }
