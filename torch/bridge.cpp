@@ -228,19 +228,20 @@ char *ct_pack_conv2d(tt *o, tt w, const int64_t *stride, const int64_t *pad, con
       call("mkldnn::_reorder_convolution_weight", s); *o = new Tensor(s[0].toTensor()))
 }
 char *ct_packed_conv2d(tt *o, tt x, tt packed, tt bias, const int64_t *stride, const int64_t *pad, const int64_t *dilation, int64_t groups,
-                       int relu6, tt residual) {
-  TRY(c10::IValue b = bias ? c10::IValue(T(bias)) : c10::IValue();
+                       const char *activation, tt residual) {
+  TRY(bool none = !strcmp(activation, "none"); bool clip = !strcmp(activation, "hardtanh");
+      c10::IValue b = bias ? c10::IValue(T(bias)) : c10::IValue();
       c10::IValue p(std::vector<int64_t>(pad, pad + 2)), st(std::vector<int64_t>(stride, stride + 2)),
       d(std::vector<int64_t>(dilation, dilation + 2));
       if (residual) {
-        torch::jit::Stack s{T(x), T(residual), T(packed), b, p, st, d, groups, std::string("add"), c10::IValue(), c10::IValue(),
-                            c10::IValue(scalars({})), c10::IValue()};
+        torch::jit::Stack s{T(x), T(residual), T(packed), b, p, st, d, groups, std::string("add"), c10::IValue(),
+                            none ? c10::IValue() : c10::IValue(std::string(activation)), c10::IValue(scalars({})), c10::IValue()};
         c10::Dispatcher::singleton().findSchemaOrThrow("mkldnn::_convolution_pointwise", "binary").callBoxed(s);
         *o = new Tensor(s[0].toTensor());
         return nullptr;
       }
-      torch::jit::Stack s{T(x), T(packed), b, p, st, d, groups, std::string(relu6 ? "hardtanh" : "none"),
-                          c10::IValue(relu6 ? scalars({0, 6}) : scalars({})), c10::IValue(std::string(""))};
+      torch::jit::Stack s{T(x), T(packed), b, p, st, d, groups, std::string(activation),
+                          c10::IValue(clip ? scalars({0, 6}) : scalars({})), c10::IValue(std::string(""))};
       call("mkldnn::_convolution_pointwise", s); *o = new Tensor(s[0].toTensor()))
 }
 

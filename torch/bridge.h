@@ -55,7 +55,7 @@ char *ct_pack_linear(tt *o, tt w);
 char *ct_packed_linear(tt *o, tt x, tt packed, tt bias, const char *activation);
 char *ct_pack_conv2d(tt *o, tt w, const int64_t *stride, const int64_t *pad, const int64_t *dilation, int64_t groups, const int64_t *input, int n);
 char *ct_packed_conv2d(tt *o, tt x, tt packed, tt bias, const int64_t *stride, const int64_t *pad, const int64_t *dilation, int64_t groups,
-                       int relu6, tt residual);
+                       const char *activation, tt residual);
 
 /* optimizers */
 char *ct_fused_adamw(tt *params, tt *grads, tt *m, tt *v, tt *steps, int n, double lr, double beta1, double beta2, double decay, double eps,

@@ -4,7 +4,7 @@ package torch
 // #include "bridge.h"
 import "C"
 
-// Activation is what a packed linear layer applies to its result.
+// Activation is what a packed layer applies to its result.
 type Activation int
 
 // The activations.
@@ -13,12 +13,13 @@ const (
 	GELUErf
 	GELUTanh
 	ReLU
-	SiLU // x sigmoid(x)
+	SiLU  // x sigmoid(x)
+	ReLU6 // min(max(x, 0), 6); for convolutions only
 )
 
 // activationNames are C strings that live as long as the program.
 var activationNames = [...]*C.char{C.CString("none"), C.CString("gelu"), C.CString("gelu_tanh"), C.CString("relu"),
-	C.CString("swish")}
+	C.CString("swish"), C.CString("hardtanh")}
 
 // PackLinear lays out a CPU weight [out, in] (float32 or bfloat16) as oneDNN wants it: at few rows it is read at the memory's speed. The
 // result is for PackedLinear only, and for inference only.
@@ -38,12 +39,12 @@ func PackConv2d(weight *Tensor, stride, padding, dilation [2]int64, groups int64
 		dims(input), C.int(len(input))), weight)
 }
 
-// PackedConv2d is Conv2d with a weight from PackConv2d, followed by min(max(·, 0), 6) where relu6 is true, or by + residual where residual
-// is not nil (never both). For inference only.
-func PackedConv2d(x, packed, bias *Tensor, stride, padding, dilation [2]int64, groups int64, relu6 bool, residual *Tensor) *Tensor {
-	if relu6 && residual != nil {
-		Fail("packed conv2d", "relu6 and a residual together")
+// PackedConv2d is act(Conv2d + residual) with a weight from PackConv2d; residual has the result's shape, or is nil. The activation is none,
+// ReLU, or, without a residual, ReLU6. For inference only.
+func PackedConv2d(x, packed, bias *Tensor, stride, padding, dilation [2]int64, groups int64, act Activation, residual *Tensor) *Tensor {
+	if act != NoActivation && act != ReLU && (act != ReLU6 || residual != nil) {
+		Fail("packed conv2d", "activation %d with residual %v, want none, ReLU, or ReLU6 without a residual", act, residual != nil)
 	}
 	return took("packed conv2d", C.ct_packed_conv2d(slot(), x.tt(), packed.tt(), optTT(bias), dims(stride[:]), dims(padding[:]),
-		dims(dilation[:]), C.int64_t(groups), cint(relu6), optTT(residual)), x, bias, residual)
+		dims(dilation[:]), C.int64_t(groups), activationNames[act], optTT(residual)), x, bias, residual)
 }

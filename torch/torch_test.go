@@ -425,12 +425,15 @@ func TestPackedConvEqualsConv(t *testing.T) {
 			w, b := torch.Randn(torch.Float32, torch.CPU, 8, 1, 3, 3), torch.Randn(torch.Float32, torch.CPU, 8)
 			p := torch.PackConv2d(w, two, one, one, 8, x.Shape())
 			want := torch.Conv2d(x, w, b, two, one, one, 8)
-			if d := torch.PackedConv2d(x, p, b, two, one, one, 8, true, nil).Sub(want.Relu6()).Abs().MaxAll().Float(); d > 1e-5 {
+			if d := torch.PackedConv2d(x, p, b, two, one, one, 8, torch.ReLU6, nil).Sub(want.Relu6()).Abs().MaxAll().Float(); d > 1e-5 {
 				t.Errorf("relu6: off by %g", d)
 			}
 			r := torch.Randn(torch.Float32, torch.CPU, want.Shape()...).ChannelsLast()
-			if d := torch.PackedConv2d(x, p, b, two, one, one, 8, false, r).Sub(want.Add(r)).Abs().MaxAll().Float(); d > 1e-5 {
+			if d := torch.PackedConv2d(x, p, b, two, one, one, 8, torch.NoActivation, r).Sub(want.Add(r)).Abs().MaxAll().Float(); d > 1e-5 {
 				t.Errorf("residual: off by %g", d)
+			}
+			if d := torch.PackedConv2d(x, p, b, two, one, one, 8, torch.ReLU, r).Sub(want.Add(r).Relu()).Abs().MaxAll().Float(); d > 1e-5 {
+				t.Errorf("residual and relu: off by %g", d)
 			}
 		})
 	})

@@ -1,6 +1,7 @@
 package clip
 
 import (
+	"math"
 	"strconv"
 	"strings"
 	"testing"
@@ -139,5 +140,78 @@ func TestTokensMatchPyTorch(t *testing.T) {
 					func(name string, got, want *torch.Tensor) { torchtest.Close(t, name, got, want) })
 			})
 		})
+	}
+}
+
+func TestEncoderMatchesPyTorch(t *testing.T) {
+	for _, name := range fixtures {
+		for _, d := range []torch.DType{torch.Float32, torch.BFloat16} {
+			t.Run(name+"/"+d.String(), func(t *testing.T) {
+				src := torchtest.Fixture(t, "testdata/"+name+".safetensors")
+				torchtest.EachDevice(t, func(t *testing.T, dev torch.Device) {
+					m := load(t, src, dev)
+					e := m.Encoder(d)
+					defer e.Free()
+					m.Free()
+					close := closeIn(t, d)
+					if name != "huggingface" {
+						e.trace = func(name string, got *torch.Tensor) { close(name, got, torchtest.Get(t, src, "map."+name)) }
+					}
+					x := torchtest.Get(t, src, "image").To(torch.Float32).ToDevice(dev)
+					close("image_features", e.EncodeImage(x), torchtest.Get(t, src, "image_features"))
+					checkTokens(t, src, e.Config, func(f Form) (*torch.Tensor, error) { return e.Tokens(x, f) }, close)
+				})
+			})
+		}
+	}
+}
+
+// closeIn compares by the table in float32. In bfloat16 it looks at the whole map, not at each element: in nets of few channels single
+// elements are far off.
+func closeIn(t *testing.T, d torch.DType) func(name string, got, want *torch.Tensor) {
+	return func(name string, got, want *torch.Tensor) {
+		t.Helper()
+		if d == torch.Float32 {
+			torchtest.Close(t, name, got, want)
+		} else if off := distance(got, want); !(off < 0.03) {
+			t.Errorf("%s: relative distance %g, want less than 0.03", name, off)
+		}
+	}
+}
+
+// distance is |got-want|/|want| in the 2-norm.
+func distance(got, want *torch.Tensor) float64 {
+	norm := func(x *torch.Tensor) float64 { return math.Sqrt(x.Mul(x).Sum().Float()) }
+	return norm(got.Sub(want)) / norm(want)
+}
+
+// The features of a picture must not depend on the batch that it comes in, not by one bit: captions are compared with ==.
+func TestEncoderDoesNotDependOnTheBatch(t *testing.T) {
+	big := ViTB32().WithoutText() // the widths of a published model, for oneDNN chooses its kernels by them
+	big.Vision.Layers, big.Vision.ImageSize = 1, 96
+	small := RN50().WithoutText()
+	small.Vision.Stages, small.Vision.ImageSize, small.Vision.Width, small.Vision.Heads = []int{1, 1, 1, 1}, 64, 32, 16
+	for name, c := range map[string]Config{"vit": big, "resnet": small} {
+		for _, d := range []torch.DType{torch.Float32, torch.BFloat16} {
+			t.Run(name+"/"+d.String(), func(t *testing.T) {
+				torchtest.Do(t, func() {
+					m, err := New(c)
+					if err != nil {
+						t.Fatal(err)
+					}
+					randomise(m)
+					e := m.Encoder(d)
+					defer e.Free()
+					m.Free()
+					x := torch.Randn(torch.Float32, torch.CPU, 19, 3, c.Vision.ImageSize, c.Vision.ImageSize)
+					whole := e.EncodeImage(x)
+					for _, batch := range []int64{1, 3, 4, 17} {
+						for from := int64(0); from+batch <= x.Dim(0); from += batch {
+							torchtest.CloseTo(t, "features", e.EncodeImage(x.Narrow(0, from, batch)), whole.Narrow(0, from, batch), torchtest.Tolerance{})
+						}
+					}
+				})
+			})
+		}
 	}
 }

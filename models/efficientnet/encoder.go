@@ -131,7 +131,11 @@ func (l *layer) forward(x, block *torch.Tensor) *torch.Tensor {
 		block = nil
 	}
 	if l.packed {
-		return torch.PackedConv2d(x, l.weight, l.bias, l.stride, l.padding, [2]int64{1, 1}, l.groups, l.relu6, block)
+		act := torch.NoActivation
+		if l.relu6 {
+			act = torch.ReLU6
+		}
+		return torch.PackedConv2d(x, l.weight, l.bias, l.stride, l.padding, [2]int64{1, 1}, l.groups, act, block)
 	}
 	x = torch.Conv2d(x, l.weight, l.bias, l.stride, l.padding, [2]int64{1, 1}, l.groups)
 	if l.relu6 {

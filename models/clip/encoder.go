@@ -1,0 +1,81 @@
+package clip
+
+import "captioner/torch"
+
+// Encoder is the image tower prepared for inference. It holds its own tensors: Free releases them, and the Model that it was made from may
+// go first.
+type Encoder struct {
+	Config Config
+	device torch.Device
+	tower  tower
+
+	trace func(name string, t *torch.Tensor) // tests look at every map through it
+}
+
+// tower is one of the two kinds of image towers.
+type tower interface {
+	pooled(x *torch.Tensor, see see) *torch.Tensor         // [B, 3, h, w] -> [B, Pooled] in float32
+	tokens(x *torch.Tensor, f Form, see see) *torch.Tensor // [B, 3, h, w] -> [B, tokens, width] in float32
+	chunk() int64                                          // how many pictures go through at once on the CPU
+	free()
+}
+
+// Encoder prepares m's image tower in type d, on the device of its weights: float32, or bfloat16. In bfloat16 a ViT keeps norms, softmax, the
+// residual stream and the last projection in float32; of a ResNet only the pool's result is float32.
+func (m *Model) Encoder(d torch.DType) *Encoder {
+	e := &Encoder{Config: m.Config.WithoutText()}
+	torch.NoGrad(func() {
+		torch.Scoped(func() {
+			if m.ResNet != nil {
+				e.device, e.tower = m.ResNet.Conv1.Weight.Device(), newResNetTower(m.ResNet, d)
+			} else {
+				e.device, e.tower = m.ViT.Class.Device(), newViTTower(m.ViT, m.Config.Vision, d)
+			}
+		})
+	})
+	return e
+}
+
+// EncodeImage gives the features of normalised pictures x [B, 3, ImageSize, ImageSize]: [B, Pooled] in float32, not of unit length. A
+// picture's features do not depend on the others of its batch.
+func (e *Encoder) EncodeImage(x *torch.Tensor) *torch.Tensor {
+	checkSize(e.Config, x)
+	return e.chunks(x, func(x *torch.Tensor) *torch.Tensor { return e.tower.pooled(x, e.see) })
+}
+
+// Tokens gives the tokens of normalised pictures before they are pooled, as Model.Tokens does, in float32.
+func (e *Encoder) Tokens(x *torch.Tensor, f Form) (*torch.Tensor, error) {
+	if _, _, err := e.Config.Tokens(f); err != nil {
+		return nil, err
+	}
+	checkSize(e.Config, x)
+	return e.chunks(x, func(x *torch.Tensor) *torch.Tensor { return e.tower.tokens(x, f, e.see) }), nil
+}
+
+// chunks runs f on a part of the pictures at a time, without recording for Backward: the maps of more would leave the processor's cache.
+func (e *Encoder) chunks(x *torch.Tensor, f func(*torch.Tensor) *torch.Tensor) *torch.Tensor {
+	return torch.Tidy1(func() (out *torch.Tensor) {
+		torch.NoGrad(func() {
+			n, chunk := x.Dim(0), e.tower.chunk()
+			if e.device.IsCUDA() || n <= chunk {
+				out = f(x.ToDevice(e.device))
+				return
+			}
+			var parts []*torch.Tensor
+			for i := int64(0); i < n; i += chunk {
+				parts = append(parts, torch.Tidy1(func() *torch.Tensor { return f(x.Narrow(0, i, min(chunk, n-i))) }))
+			}
+			out = torch.Cat(0, parts...)
+		})
+		return out
+	})
+}
+
+// Free releases the tensors.
+func (e *Encoder) Free() { e.tower.free() }
+
+func (e *Encoder) see(name string, t *torch.Tensor) {
+	if e.trace != nil {
+		e.trace(name, t.To(torch.Float32))
+	}
+}

@@ -1,0 +1,82 @@
+package nn
+
+import "captioner/torch"
+
+// StackBlock is one pre-norm block of a transformer as its model holds it: x + Out(attention(QKV(AttnNorm x))), then
+// x + Down(activation(Up(MLPNorm x))).
+type StackBlock struct {
+	AttnNorm, MLPNorm  *LayerNorm
+	QKV, Out, Up, Down *Linear // QKV [3C, C]: queries, keys, values
+}
+
+// Stack is a run of such blocks without a mask, prepared for inference: weights in one type, packed on CPU, activations fused. It holds its
+// own tensors; the blocks that it was made of may go first. Free releases it.
+type Stack struct {
+	heads  int64
+	dtype  torch.DType
+	blocks []stackBlock
+}
+
+type stackBlock struct {
+	attnNorm, mlpNorm  Fixed
+	qkv, out, up, down Packed
+}
+
+// NewStack prepares blocks in type d (float32, or bfloat16 for the products alone: norms and the residual stream stay in float32).
+//
+// QuickGELU has no fused kernel, but x sigmoid(x) has one, and QuickGELU(x) is SiLU(1.702 x)/1.702: the factors go into the weights.
+func NewStack(blocks []StackBlock, heads int64, act Activation, d torch.DType) *Stack {
+	s := &Stack{heads: heads, dtype: d}
+	for _, b := range blocks {
+		out := stackBlock{attnNorm: NewFixed(b.AttnNorm), mlpNorm: NewFixed(b.MLPNorm), qkv: NewPacked(b.QKV.Weight, b.QKV.Bias, d),
+			out: NewPacked(b.Out.Weight, b.Out.Bias, d)}
+		torch.Scoped(func() {
+			if act == QuickGELU {
+				out.up = NewPacked(b.Up.Weight.Detach().MulScalar(quick), b.Up.Bias.Detach().MulScalar(quick), d)
+				out.down = NewPacked(b.Down.Weight.Detach().MulScalar(1/quick), b.Down.Bias, d)
+				out.up.act = torch.SiLU
+				return
+			}
+			out.up, out.down = NewPacked(b.Up.Weight, b.Up.Bias, d), NewPacked(b.Down.Weight, b.Down.Bias, d)
+			out.up.act = torch.GELUErf
+		})
+		s.blocks = append(s.blocks, out)
+	}
+	return s
+}
+
+// Forward maps x [B, T, C] (float32) to the same shape. visit, if not nil, is told what each block gives.
+func (s *Stack) Forward(x *torch.Tensor, visit func(block int, x *torch.Tensor)) *torch.Tensor {
+	for i := range s.blocks {
+		x = torch.Tidy1(func() *torch.Tensor { return s.block(&s.blocks[i], x) })
+		if visit != nil {
+			visit(i, x)
+		}
+	}
+	return x
+}
+
+func (s *Stack) block(b *stackBlock, x *torch.Tensor) *torch.Tensor {
+	x = x.Add(b.out.Forward(s.attend(b.qkv.Forward(b.attnNorm.Forward(x, s.dtype)))))
+	return x.Add(b.down.Forward(b.up.Forward(b.mlpNorm.Forward(x, s.dtype))))
+}
+
+// attend lets the tokens look at each other: qkv [B, T, 3C] -> [B, T, C].
+func (s *Stack) attend(qkv *torch.Tensor) *torch.Tensor {
+	b, t, c := qkv.Dim(0), qkv.Dim(1), qkv.Dim(2)/3
+	x := qkv.View(b, t, 3, s.heads, c/s.heads).Permute(2, 0, 3, 1, 4) // [3, B, H, T, D]
+	y := torch.Attention(x.Select(0, 0), x.Select(0, 1), x.Select(0, 2), nil, 0, false, 0)
+	return y.Transpose(1, 2).Reshape(b, t, c) // [B, H, T, D] -> [B, T, C]
+}
+
+// Free releases the tensors.
+func (s *Stack) Free() {
+	for i := range s.blocks {
+		b := &s.blocks[i]
+		b.attnNorm.Free()
+		b.mlpNorm.Free()
+		for _, l := range []*Packed{&b.qkv, &b.out, &b.up, &b.down} {
+			l.Free()
+		}
+	}
+}
