@@ -24,7 +24,9 @@ type input struct {
 	path string // as shown: the argument, and what was found below it
 	key  string // the path below its argument: what a shard is chosen by, wherever the folder is mounted
 	err  error
-	skip bool // it needs no caption; it travels along so that progress counts it
+	// argument says that this is about a whole argument, and not about one picture of many.
+	argument bool
+	skip     bool // it needs no caption; it travels along so that progress counts it
 }
 
 func failed(path string, err error) input {
@@ -46,7 +48,9 @@ func (in inputs) check() []input {
 			continue
 		}
 		if err := in.checkArgument(arg); err != nil {
-			bad = append(bad, failed(arg, err))
+			in := failed(arg, err)
+			in.argument = true
+			bad = append(bad, in)
 		}
 	}
 	return bad

@@ -107,7 +107,7 @@ func (o *outFile) replay(head string) (int64, error) {
 			return 0, reason(err)
 		}
 		end, key, ok := parseNote(line)
-		if !ok || end > size { // the machine lost what it had not written: go on from what there is
+		if !ok || end > size || end < o.size { // the machine lost what it had not written: go on from what there is
 			return from, nil
 		}
 		from += int64(len(line))

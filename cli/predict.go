@@ -267,6 +267,9 @@ func (r *predictRun) begin() error {
 	} else {
 		r.format.resume()
 	}
+	if r.file == nil && isTerminal(r.p.stdout) {
+		r.p.term.live = false // the captions show how far it is, and a bar would stand in their way
+	}
 	r.told = newProgress(r.p.term, "pictures")
 	if r.p.term.live && countDash(o.inputs) == 0 {
 		go r.count()
@@ -365,10 +368,17 @@ func (r *predictRun) one(res *result) error {
 	return nil
 }
 
-// fail reports one input, and lets the run go on.
+// fail reports one input, and lets the run go on. A picture costs one line, whatever there is to say about it.
 func (r *predictRun) fail(in input) error {
 	err := decodeHint(in.err)
-	r.p.term.fail(err)
+	switch hint := hintOf(err); {
+	case in.argument:
+		r.p.term.fail(err)
+	case hint != "":
+		r.p.term.log.Error(oneLine(err) + " (" + hint + ")")
+	default:
+		r.p.term.log.Error(oneLine(err))
+	}
 	if r.o.Format != "jsonl" || r.o.Out != "" && !r.p.common.JSON {
 		return nil
 	}
@@ -383,7 +393,7 @@ func (r *predictRun) fail(in input) error {
 func decodeHint(err error) error {
 	switch {
 	case errors.Is(err, image.ErrTruncated):
-		return withHint(err, "copy the file again, or caption what there is of it with --allow-truncated")
+		return withHint(err, "--allow-truncated captions what there is")
 	case errors.Is(err, image.ErrTooLarge):
 		return withHint(err, "scale the picture down first")
 	}

@@ -24,12 +24,17 @@ type terminal struct {
 
 func newTerminal(w io.Writer, getenv func(string) string) *terminal {
 	t := &terminal{w: w}
-	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) && getenv("TERM") != "dumb" {
+	if isTerminal(w) && getenv("TERM") != "dumb" {
 		t.live = getenv("CI") == ""
 		t.color = getenv("NO_COLOR") == ""
 	}
 	t.setLog(commonOptions{LogFormat: "text"})
 	return t
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // setLog makes the logger that the common flags ask for.
