@@ -144,6 +144,31 @@ func TestStoppingIsExact(t *testing.T) {
 	}
 }
 
+// A hypothesis that is far behind can win by its length: the search must wait for it.
+func TestLateWinnerIsWaitedFor(t *testing.T) {
+	f := newFake(t, 3, 0)
+	f.logits = func(_ int, p []int32) []float64 {
+		switch {
+		case len(p) == 1:
+			return []float64{-99, math.Log(.8), math.Log(.2)}
+		case p[1] == 1:
+			return []float64{math.Log(.6), math.Log(.4), -99}
+		case len(p) < 12:
+			return []float64{-99, -99, 0} // 2 goes on for sure
+		default:
+			return []float64{0, -99, -99}
+		}
+	}
+	o := small()
+	o.MaxLen = 20
+	if got := mustRun(t, f, o)[0][0]; got.Length != 12 || got.Tokens[0] != 2 {
+		t.Errorf("got %+v, want the caption of 12 tokens", got)
+	}
+	if f.steps == o.MaxLen {
+		t.Error("the search did not stop before the max length")
+	}
+}
+
 func TestGreedyIsBeamOneIsTopKOne(t *testing.T) {
 	for image := range 100 {
 		o := small()
@@ -224,8 +249,8 @@ func TestTiesGoToTheLowerToken(t *testing.T) {
 	f := newFake(t, 5, 0)
 	f.logits = func(int, []int32) []float64 { return []float64{-9, 1, 1, 1, 1} } // all words alike, the end token unlikely
 	got := mustRun(t, f, o)[0]
-	if want := [][]int32{{1, 1}, {1, 2}}; !slices.Equal(got[0].Tokens, want[0]) && !slices.Equal(got[1].Tokens, want[1]) {
-		t.Errorf("got %v, want %v", got, want)
+	if want := [][]int32{{1, 1}, {2, 1}}; !slices.Equal(got[0].Tokens, want[0]) || !slices.Equal(got[1].Tokens, want[1]) {
+		t.Errorf("got %v, want %v: the lower token, then the lower parent", got, want)
 	}
 	if got[0].Finished || got[0].Length != 2 {
 		t.Errorf("got %+v, want a caption of 2 tokens cut at the max length", got[0])

@@ -49,12 +49,11 @@ func Run(s Stepper, images int, o Options) ([][]Hypothesis, error) {
 	if images == 0 {
 		return out, nil
 	}
+	// Beam and one more: where an end token is among them, enough is left; and so where a group passes over all that the others took.
 	r := runner{extra: forcedTokens(o.Force), s: s, o: &o, width: o.Beam, k: o.Beam + 1, bans: newBans(&o)}
 	switch {
 	case o.Sample:
 		r.width, r.k = o.Captions, o.TopK
-	case o.Groups > 1: // a group may have to pass over every token of the others
-		r.k = 2*o.Beam + 1
 	case o.Beam == 1:
 		r.k = 1 // so that an end token leaves nothing to go on with
 	}
