@@ -217,22 +217,23 @@ func TestLearns(t *testing.T) {
 func TestRunRefuses(t *testing.T) {
 	dir := t.TempDir()
 	good := smallRun(t, dir)
-	for name, c := range map[string]struct {
+	for _, c := range []struct {
+		name   string
 		change func(*Options)
 		want   string
 	}{
-		"missing data":    {func(o *Options) { o.Data = filepath.Join(dir, "nothing.json") }, "no such file"},
-		"missing encoder": {func(o *Options) { o.Encoder = filepath.Join(dir, "nothing.pth") }, "no such file"},
-		"wrong encoder":   {func(o *Options) { o.EncoderName = "efficientnet-lite2" }, "want"},
-		"val is train":    {func(o *Options) { o.Val = o.Data }, "images both in train and val"},
-		"bad rate":        {func(o *Options) { o.LR = -1 }, "lr: found -1"},
-		"missing picture": {func(o *Options) { os.Remove(filepath.Join(dir, "train", "train-003.png")) }, "1 missing images"},
+		{"missing data", func(o *Options) { o.Data = filepath.Join(dir, "nothing.json") }, "no such file"},
+		{"missing encoder", func(o *Options) { o.Encoder = filepath.Join(dir, "nothing.pth") }, "no such file"},
+		{"wrong encoder", func(o *Options) { o.EncoderName = "efficientnet-lite2" }, "want"},
+		{"val is train", func(o *Options) { o.Val = o.Data }, "images both in train and val"},
+		{"bad rate", func(o *Options) { o.LR = -1 }, "lr: found -1"},
+		{"missing picture", func(o *Options) { os.Remove(filepath.Join(dir, "train", "train-003.png")) }, "1 missing images"},
 	} {
 		o := good
 		c.change(&o)
-		err := Run(context.Background(), filepath.Join(dir, "run "+name), o, func(Event) {})
+		err := Run(context.Background(), filepath.Join(dir, "run "+c.name), o, func(Event) {})
 		if err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: got %v, want an error with %q", name, err, c.want)
+			t.Errorf("%s: got %v, want an error with %q", c.name, err, c.want)
 		}
 	}
 	o := good
