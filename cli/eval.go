@@ -159,7 +159,7 @@ type evaluation struct {
 	set         data.Dataset
 	examples    []data.Example
 	predictions *data.Predictions
-	misfits    misfits
+	misfits     misfits
 	captioned   *captioned // nil where predictions came from a file
 
 	system

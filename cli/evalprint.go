@@ -207,7 +207,7 @@ func (e *evaluation) signature() string {
 	for _, m := range e.measures {
 		switch m.name {
 		case "BLEU-GPT2":
-			fields = append(fields, fmt.Sprintf("bleu-gpt2:sample%d-seed%d-shortest", sampleGPT2, originalSeed))
+			fields = append(fields, fmt.Sprintf("bleu-gpt2:mixed-sample%d-seed%d-shortest", sampleGPT2, originalSeed))
 		case "BLEU-HF":
 			fields = append(fields, fmt.Sprintf("bleu-hf:13a-mixed-sample%d-seed%d-shortest", sampleHF, originalSeed))
 		}
@@ -246,7 +246,7 @@ func (e *evaluation) write() error {
 
 // page is what the report shows.
 func (e *evaluation) page() report.Page {
-	p := report.Page{Title: e.o.Title, Signature: e.signature(), Warnings: e.misfits.lines(), Names: []string{"CIDEr", "BLEU-4", "ROUGE-L"}, Shown: e.o.ReportPictures}
+	p := report.Page{Title: e.o.Title, Signature: e.signature(), Warnings: e.misfits.lines(), Names: []string{"CIDEr", "ROUGE-L", "BLEU-4"}, Shown: e.o.ReportPictures}
 	if p.Title == "" {
 		p.Title = "Captions of " + filepath.Base(e.predictions.File) + " on " + filepath.Base(e.set.Path)
 	}
@@ -269,7 +269,7 @@ func (e *evaluation) page() report.Page {
 	for i, pair := range e.pairs {
 		x := pair.Example
 		it := report.Item{ID: x.ID, Caption: pair.Caption, References: x.Captions, Words: e.corpus.Tokens(i), Reference: metrics.TokenizeAll(x.Captions),
-			Scores: []float64{e.each.CIDEr[i], e.each.BLEU[i][3], e.each.ROUGEL[i]}}
+			Scores: []float64{e.each.CIDEr[i], e.each.ROUGEL[i], e.each.BLEU[i][3]}}
 		if e.each.METEOR != nil {
 			it.Scores = append(it.Scores, e.each.METEOR[i].Score())
 		}

@@ -300,11 +300,11 @@ func (e *evaluation) describe() error {
 		for i, v := range d.Distinct {
 			e.facts = append(e.facts, fact{fmt.Sprintf("distinct-%d", i+1), fmt.Sprintf("distinct-%d", i+1), v})
 		}
-		e.facts = append(e.facts, fact{"unique", "share of different captions", d.Unique}, fact{"repetition", "share that repeat a trigram", d.Repetitive},
-			fact{"dangling", "share that break off", d.Dangling})
+		e.facts = append(e.facts, fact{"unique", "different captions", d.Unique}, fact{"repetition", "repeat a trigram", d.Repetitive},
+			fact{"dangling", "break off", d.Dangling})
 	}
 	if !math.IsNaN(d.Novel) {
-		e.facts = append(e.facts, fact{"novelty", "share not in the training captions", d.Novel})
+		e.facts = append(e.facts, fact{"novelty", "not in training", d.Novel})
 	}
 	return nil
 }

@@ -95,7 +95,7 @@ func shares(counts []float64, n int) []float64 {
 }
 
 // wordsShown is how many words are compared.
-const wordsShown = 16
+const wordsShown = 10
 
 // wordChart compares how often candidates and references use the words that candidates use most.
 func wordChart(items []Item) template.HTML {
@@ -128,8 +128,8 @@ func wordChart(items []Item) template.HTML {
 	for _, w := range words {
 		most = max(most, ours[w]/max(n, 1), theirs[w]/max(m, 1))
 	}
-	const row, left, right = 20.0, 92.0, 44.0
-	height := row*float64(len(words)) + 8
+	const row, left, right = 16.4, 92.0, 44.0
+	height := row*float64(len(words)) + 6
 	var s strings.Builder
 	s.WriteString(legend("The words that candidates use most", "% of all words", "candidates", "references"))
 	fmt.Fprintf(&s, `<svg viewBox="0 0 %d %g" role="img" aria-label="the most frequent words">`, chartWidth, height)
@@ -142,10 +142,10 @@ func wordChart(items []Item) template.HTML {
 			shown = string(r[:11]) + "…"
 		}
 		fmt.Fprintf(&s, `<g><title>%s: %.2f %% of the candidates' words, %.2f %% of the references'</title>`, html.EscapeString(w), 100*a, 100*b)
-		fmt.Fprintf(&s, `<text x="%g" y="%g" text-anchor="end">%s</text>`, left-6, y+11, html.EscapeString(shown))
-		fmt.Fprintf(&s, `<rect class="ours" x="%g" y="%g" width="%.1f" height="7"/>`, left, y+1, a*scale)
-		fmt.Fprintf(&s, `<rect class="theirs" x="%g" y="%g" width="%.1f" height="7"/>`, left, y+8.5, b*scale)
-		fmt.Fprintf(&s, `<text x="%.1f" y="%g">%.1f</text></g>`, left+max(a, b)*scale+4, y+11, 100*a)
+		fmt.Fprintf(&s, `<text x="%g" y="%g" text-anchor="end">%s</text>`, left-6, y+9.5, html.EscapeString(shown))
+		fmt.Fprintf(&s, `<rect class="ours" x="%g" y="%g" width="%.1f" height="6"/>`, left, y, a*scale)
+		fmt.Fprintf(&s, `<rect class="theirs" x="%g" y="%g" width="%.1f" height="6"/>`, left, y+6.5, b*scale)
+		fmt.Fprintf(&s, `<text x="%.1f" y="%g">%.1f</text></g>`, left+max(a, b)*scale+4, y+9.5, 100*a)
 	}
 	s.WriteString("</svg>")
 	return template.HTML(s.String())

@@ -8,9 +8,11 @@ package report
 import (
 	"bufio"
 	_ "embed"
+	"errors"
 	"fmt"
 	"html/template"
 	"io"
+	"io/fs"
 	"slices"
 	"strconv"
 	"strings"
@@ -63,12 +65,6 @@ var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"short":  func(x float64) string { return strconv.FormatFloat(x, 'f', 3, 64) },
 	"full":   func(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) },
 	"signed": func(x float64) string { return fmt.Sprintf("%+.4f", x) },
-	"probability": func(p float64) string {
-		if p < 0.0015 {
-			return "< 0.002"
-		}
-		return strconv.FormatFloat(p, 'f', 3, 64)
-	},
 }).Parse(pageSource))
 
 // view is what the template sees.
@@ -174,7 +170,12 @@ func (v *view) card(it Item, group string, rank int) card {
 	return c
 }
 
+// firstLine is why there is no photograph, without the folder that it was looked for in: the page may go elsewhere.
 func firstLine(err error) string {
+	var file *fs.PathError
+	if errors.As(err, &file) {
+		err = file.Err
+	}
 	line, _, _ := strings.Cut(err.Error(), "\n")
 	return line
 }

@@ -271,7 +271,7 @@ func (rd reader) json(a *asked, size int64) error {
 	switch {
 	case !rd.forms && (d.Form != nil || d.Encoding != nil):
 		return refuse("bad-option", "form and encoding are options of embeddings")
-	case !rd.words && d.settings != (settings{TimeoutMS: d.TimeoutMS}):
+	case !rd.words && d.settings.forCaptions():
 		return refuse("bad-option", "found options of captions, which this request does not take")
 	}
 	a.form, a.encoding = or(d.Form, a.form), or(d.Encoding, a.encoding)

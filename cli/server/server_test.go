@@ -176,9 +176,14 @@ func TestOptionsReachTheModel(t *testing.T) {
 		"?num_captions=5":               func(o *decode.Options) { o.Captions, o.Beam = 5, 5 },
 		"?diverse=2&num_captions=3":     func(o *decode.Options) { o.Groups, o.Captions, o.Beam = 2, 3, 4 },
 		"?prompt=two+words":             func(o *decode.Options) { o.Prompt = []int32{7, 7} },
+		"?force=red|blue&force=dog":     func(o *decode.Options) { o.Force, o.Beam = [][][]int32{{{7}, {7}}, {{7}}}, 6 },
+		"?ban=cat":                      func(o *decode.Options) { o.Ban = [][]int32{{7}, {7}} },
+		"?force=|":                      nil,
 		"?min_length=3&no_repeat_ngram": nil,
 		"?min_length=35":                func(o *decode.Options) { o.MinLen, o.MaxLen = 35, 36 },
-		"?sample=true&seed=3&top_k=5":   func(o *decode.Options) { o.Sample, o.Seed, o.TopK, o.TopP, o.Temperature = true, 3, 5, 1, 1 },
+		"?force=a&sample=true":          nil,
+		"?force=a&force=b&force=c&force=d&force=e&force=f&force=g&force=h": nil,
+		"?sample=true&seed=3&top_k=5":                                      func(o *decode.Options) { o.Sample, o.Seed, o.TopK, o.TopP, o.Temperature = true, 3, 5, 1, 1 },
 	} {
 		w := askPNG(s, query, 1)
 		if want == nil {

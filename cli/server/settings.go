@@ -29,12 +29,14 @@ type settings struct {
 	TopK          *int     `json:"top_k"`
 	TopP          *float64 `json:"top_p"`
 	Seed          *uint64  `json:"seed"`
+	Force         []string `json:"force"`
+	Ban           []string `json:"ban"`
 	TimeoutMS     *int     `json:"timeout_ms"`
 }
 
 // settingNames are the options that a request may hold.
 var settingNames = []string{"beam_size", "max_len", "min_length", "length_penalty", "no_repeat_ngram", "num_captions", "diverse", "diversity", "prompt",
-	"sample", "temperature", "top_k", "top_p", "seed", "timeout_ms"}
+	"sample", "temperature", "top_k", "top_p", "seed", "force", "ban", "timeout_ms"}
 
 // settingName is the JSON name of an option, whatever its spelling; "" for what is none.
 func settingName(s string) string {
@@ -82,10 +84,31 @@ func (s *settings) set(name, value string) error {
 		return parse(&s.TopP, name, value, "a number", parseFloat)
 	case "seed":
 		return parse(&s.Seed, name, value, "a whole number, 0 or more", func(v string) (uint64, error) { return strconv.ParseUint(v, 10, 64) })
+	case "force":
+		return s.words(&s.Force, name, value)
+	case "ban":
+		return s.words(&s.Ban, name, value)
 	case "timeout_ms":
 		return parse(&s.TimeoutMS, name, value, "a whole number", strconv.Atoi)
 	}
 	return refuse("bad-option", "found the option %.60q, want one of %s", name, strings.Join(settingNames, ", "))
+}
+
+// words takes one more entry of a list, which may be in a query several times.
+func (s *settings) words(list *[]string, name, value string) error {
+	text, err := parseText(value)
+	if err != nil {
+		return refuse("bad-option", "%s: found %.60q, want valid UTF-8", name, value)
+	}
+	*list = append(*list, text)
+	return nil
+}
+
+// forCaptions says whether there is anything that only captions know.
+func (s *settings) forCaptions() bool {
+	return s.Beam != nil || s.MaxLen != nil || s.MinLen != nil || s.LengthPenalty != nil || s.NoRepeatNGram != nil || s.Captions != nil || s.Groups != nil ||
+		s.Diversity != nil || s.Prompt != nil || s.Sample != nil || s.Temperature != nil || s.TopK != nil || s.TopP != nil || s.Seed != nil ||
+		len(s.Force) > 0 || len(s.Ban) > 0
 }
 
 // parse sets *p, once.
@@ -118,8 +141,11 @@ func parseText(s string) (string, error) {
 	return s, nil
 }
 
-// maxPrompt bounds the bytes of a prompt: no caption is longer.
-const maxPrompt = 1000
+// maxPrompt bounds the bytes of a prompt, and of all words forced and banned: no caption is longer. maxBans bounds how many are banned.
+const (
+	maxPrompt = 1000
+	maxBans   = 64
+)
 
 // wantBeam is the smallest beam that the other options make sense with.
 func (s *settings) wantBeam() int {
@@ -152,20 +178,40 @@ func (s *settings) apply(m *lease, limits *Options) (decode.Options, error) {
 	if err := s.limit(&o, m, limits); err != nil {
 		return o, err
 	}
-	if text := strings.TrimSpace(or(s.Prompt, "")); text != "" {
-		o.Prompt = m.Encode(text)
-	}
-	if n := len(o.Prompt) + o.MaxLen; m.info.Positions > 0 && n > m.info.Positions {
-		if s.MaxLen != nil || len(o.Prompt) >= m.info.Positions {
+	s.encode(&o, m)
+	if room := m.info.Positions - len(o.Prompt); m.info.Positions > 0 {
+		if o.MaxLen > room && s.MaxLen != nil || room < 1 {
 			return o, refuse("bad-option", "prompt of %d tokens and max_len %d: want at most %d together for this model", len(o.Prompt), o.MaxLen, m.info.Positions)
 		}
-		o.MaxLen = m.info.Positions - len(o.Prompt)
-		o.MinLen = min(o.MinLen, o.MaxLen-1)
+		o.MaxLen = min(o.MaxLen, room)
 	}
 	if err := o.Validate(); err != nil {
 		return o, refuse("bad-option", "%s", strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
 	return o, nil
+}
+
+// encode makes tokens of what is given in words.
+func (s *settings) encode(o *decode.Options, m *lease) {
+	if text := strings.TrimSpace(or(s.Prompt, "")); text != "" {
+		o.Prompt = m.Encode(text)
+	}
+	for _, w := range s.Force {
+		var runs [][]int32
+		for _, spelling := range strings.Split(w, "|") {
+			runs = append(runs, m.Encode(" "+strings.TrimSpace(spelling)))
+		}
+		o.Force = append(o.Force, runs)
+	}
+	for _, w := range s.Ban {
+		for _, spelling := range strings.Split(w, "|") {
+			spelling = strings.TrimSpace(spelling)
+			o.Ban = append(o.Ban, m.Encode(spelling), m.Encode(" "+spelling))
+		}
+	}
+	if s.Beam == nil && len(o.Force) > 0 { // room for captions with none, one, … of the words
+		o.Beam = max(o.Beam, 2*(len(o.Force)+1))
+	}
 }
 
 // limit checks what a client may cost.
@@ -186,6 +232,22 @@ func (s *settings) limit(o *decode.Options, m *lease, limits *Options) error {
 	}
 	if len(or(s.Prompt, "")) > maxPrompt {
 		return refuse("bad-option", "prompt of %d bytes, want at most %d", len(*s.Prompt), maxPrompt)
+	}
+	if most := max(limits.MaxBeam/2-1, 0); len(s.Force) > most { // each widens the beam by two
+		return refuse("bad-option", "force with %d entries, want at most %d", len(s.Force), most)
+	}
+	if len(s.Ban) > maxBans {
+		return refuse("bad-option", "ban with %d entries, want at most %d", len(s.Ban), maxBans)
+	}
+	bytes := 0
+	for _, w := range slices.Concat(s.Force, s.Ban) {
+		bytes += len(w)
+		if slices.ContainsFunc(strings.Split(w, "|"), func(one string) bool { return strings.TrimSpace(one) == "" }) {
+			return refuse("bad-option", "force and ban want words, found %.60q", w)
+		}
+	}
+	if bytes > maxPrompt {
+		return refuse("bad-option", "force and ban of %d bytes, want at most %d", bytes, maxPrompt)
 	}
 	return nil
 }
@@ -211,6 +273,10 @@ func (s *settings) contradictions() error {
 		return needs("seed", "sample")
 	case or(s.Groups, 1) == 1 && s.Diversity != nil:
 		return needs("diversity", "diverse")
+	case len(s.Force) > 0 && (or(s.Beam, 2) < 2 || or(s.Groups, 1) > 1):
+		return refuse("bad-option", "force needs a beam_size of 2 or more, and no diverse groups")
+	case sample && len(s.Force) > 0:
+		return both("sample", "force")
 	}
 	return nil
 }

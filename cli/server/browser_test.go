@@ -1,0 +1,342 @@
+//go:build browser
+
+package server
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	stdimage "image"
+	"image/color"
+	"image/jpeg"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/browser"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+)
+
+// The page in a real browser: go test -tags browser ./cli/server. With CAPTIONER_SCREENSHOTS=FOLDER its pictures are kept.
+
+// tab is a page that shows the service.
+type tab struct {
+	context.Context
+	t         *testing.T
+	downloads string
+	hosts     *[]string // of requests that went elsewhere
+	problems  *[]string // what the console said of errors
+}
+
+func openTab(t *testing.T, url string, width, height int64, dark bool) tab {
+	t.Helper()
+	chromium := ""
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			chromium = path
+			break
+		}
+	}
+	if chromium == "" {
+		t.Skip("no browser: apt-get install chromium")
+	}
+	profile, err := os.MkdirTemp("", "captioner-browser-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(profile) }) // a helper of the browser may still write to it: then some of it stays
+	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]), chromedp.ExecPath(chromium), chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.UserDataDir(profile), chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("disable-sync", true), chromedp.WSURLReadTimeout(2*time.Minute))
+	ctx, stop := chromedp.NewExecAllocator(context.Background(), options...)
+	t.Cleanup(stop)
+	own, stop := chromedp.NewContext(ctx)
+	t.Cleanup(func() { chromedp.Cancel(own); stop() }) // which waits for the browser to end
+	ctx, stop = context.WithTimeout(own, 4*time.Minute)
+	t.Cleanup(stop)
+	b := tab{ctx, t, t.TempDir(), new([]string), new([]string)}
+	chromedp.ListenTarget(ctx, func(e any) {
+		switch e := e.(type) {
+		case *network.EventRequestWillBeSent:
+			if u := e.Request.URL; !strings.HasPrefix(u, url) && !strings.HasPrefix(u, "blob:") && !strings.HasPrefix(u, "data:") {
+				*b.hosts = append(*b.hosts, u)
+			}
+		case *runtime.EventExceptionThrown:
+			*b.problems = append(*b.problems, e.ExceptionDetails.Error())
+		}
+	})
+	scheme := "light"
+	if dark {
+		scheme = "dark"
+	}
+	b.run(network.Enable(), runtime.Enable(), chromedp.EmulateViewport(width, height),
+		emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
+		browser.SetDownloadBehavior(browser.SetDownloadBehaviorBehaviorAllow).WithDownloadPath(b.downloads).WithEventsEnabled(true),
+		chromedp.Navigate(url), chromedp.WaitVisible("#choose", chromedp.ByQuery))
+	return b
+}
+
+func (b tab) run(actions ...chromedp.Action) {
+	b.t.Helper()
+	if err := chromedp.Run(b, actions...); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b tab) eval(js string, to any) {
+	b.t.Helper()
+	b.run(chromedp.Evaluate(js, to, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }))
+}
+
+func (b tab) text(js string) (s string) {
+	b.t.Helper()
+	b.eval(js, &s)
+	return s
+}
+
+// until waits for an expression to be true.
+func (b tab) until(js string) {
+	b.t.Helper()
+	b.run(chromedp.Poll(js, nil, chromedp.WithPollingTimeout(time.Minute)))
+}
+
+// shot keeps a picture of the page, where somebody wants it.
+func (b tab) shot(name string) {
+	b.t.Helper()
+	folder := os.Getenv("CAPTIONER_SCREENSHOTS")
+	if folder == "" {
+		return
+	}
+	var png []byte
+	b.run(chromedp.FullScreenshot(&png, 100))
+	if err := os.WriteFile(filepath.Join(folder, name+".png"), png, 0o666); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// pictureFiles writes two pictures and a broken one.
+func pictureFiles(t *testing.T) []string {
+	t.Helper()
+	dir := t.TempDir()
+	var paths []string
+	for i, name := range []string{"meadow.jpg", "broken.jpg", "a much longer name of a picture, as cameras and people give them 2026-11-24 12.00.01.jpg"} {
+		m := stdimage.NewRGBA(stdimage.Rect(0, 0, 320, 240))
+		for y := range 240 {
+			for x := range 320 {
+				m.SetRGBA(x, y, color.RGBA{uint8(x / 2), uint8(y), uint8(100 * i), 255})
+			}
+		}
+		var b bytes.Buffer
+		if err := jpeg.Encode(&b, m, nil); err != nil {
+			t.Fatal(err)
+		}
+		if i == 1 {
+			b.Truncate(300)
+		}
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, b.Bytes(), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		paths = append(paths, path)
+	}
+	return paths
+}
+
+// drop lets files fall on the page, as a drag from the desktop does.
+func (b tab) drop(paths []string) {
+	b.t.Helper()
+	var files []string
+	for _, p := range paths {
+		data, err := os.ReadFile(p)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		kind := "image/jpeg"
+		text, _ := json.Marshal(data)
+		name, _ := json.Marshal(filepath.Base(p))
+		files = append(files, fmt.Sprintf(`new File([Uint8Array.from(atob(%s), c => c.charCodeAt(0))], %s, {type: %q})`, text, name, kind))
+	}
+	b.eval(`{ const d = new DataTransfer(); for (const f of [`+strings.Join(files, ",")+`]) d.items.add(f);
+		dispatchEvent(new DragEvent('dragenter', {dataTransfer: d, cancelable: true}));
+		dispatchEvent(new DragEvent('drop', {dataTransfer: d, cancelable: true, bubbles: true})); }`, nil)
+}
+
+// saved waits for a download.
+func (b tab) saved(name string) []byte {
+	b.t.Helper()
+	path := filepath.Join(b.downloads, name)
+	var data []byte
+	until(b.t, func() bool {
+		var err error
+		data, err = os.ReadFile(path)
+		return err == nil && len(data) > 0
+	})
+	return data
+}
+
+const (
+	doneCount   = `document.querySelectorAll('.card.done').length`
+	failedCount = `document.querySelectorAll('.card.wrong').length`
+)
+
+func browserService(t *testing.T) string {
+	t.Helper()
+	r := listen(t, &fake{}, nil)
+	t.Cleanup(func() {
+		if err := r.end(); err != nil {
+			t.Error(err)
+		}
+	})
+	return r.url
+}
+
+func TestBrowserDropEditSave(t *testing.T) {
+	b := openTab(t, browserService(t)+"/", 1280, 900, false)
+	b.shot("wide-light-empty")
+	b.drop(pictureFiles(t))
+	b.until(doneCount + ` === 2 && ` + failedCount + ` === 1`)
+	if got := b.text(`document.querySelector('.card.wrong .why').textContent`); !strings.Contains(got, "not a picture that can be read") {
+		t.Errorf("the broken picture says %q", got)
+	}
+	if got := b.text(`document.getElementById('progress').textContent`); got != "3 of 3 done, 1 failed" {
+		t.Errorf("progress %q", got)
+	}
+	if got := b.text(`document.getElementById('live').textContent`); !strings.Contains(got, "fake sees") {
+		t.Errorf("a screen reader is told %q", got)
+	}
+	b.run(chromedp.Click(`.card.done [data-do=more]`, chromedp.ByQuery), chromedp.WaitVisible(`.card.done .others button`, chromedp.ByQuery))
+	if got := b.text(`document.querySelector('.confidence').textContent`); !strings.Contains(got, "50 %") {
+		t.Errorf("confidence %q", got)
+	}
+	b.shot("wide-light")
+	b.run(chromedp.Click(`.card.done .others button`, chromedp.ByQuery))
+	if got := b.text(`document.querySelector('.card.done textarea').value`); !strings.Contains(got, "take 2") {
+		t.Errorf("after choosing an alternative: %q", got)
+	}
+	b.run(chromedp.Evaluate(`document.querySelector('.card.done textarea').select()`, nil), chromedp.SendKeys(`.card.done textarea`, `My "own", caption & more`, chromedp.ByQuery))
+	b.run(chromedp.Click(`[data-save=jsonl]`, chromedp.ByQuery))
+	lines := strings.Split(strings.TrimSpace(string(b.saved("captions.jsonl"))), "\n")
+	var first struct {
+		Path, Caption string
+		Edited        bool
+	}
+	if err := json.Unmarshal([]byte(lines[0]), &first); err != nil || len(lines) != 2 || first.Caption != `My "own", caption & more` || first.Path != "meadow.jpg" || !first.Edited {
+		t.Errorf("JSONL: got %q (%v)", lines, err)
+	}
+	b.run(chromedp.Click(`[data-save=csv]`, chromedp.ByQuery))
+	if got := string(b.saved("captions.csv")); !strings.HasPrefix(got, "path,caption,logprob,confidence\r\nmeadow.jpg,\"My \"\"own\"\", caption & more\",-2.5,0.5\r\n") {
+		t.Errorf("CSV: got %q", got)
+	}
+	b.run(chromedp.Click(`[data-save=zip]`, chromedp.ByQuery))
+	data := b.saved("captions.zip")
+	z, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
+	if err != nil || len(z.File) != 2 || z.File[0].Name != "meadow.txt" {
+		t.Fatalf("zip: %v, %+v", err, z)
+	}
+	f, err := z.File[0].Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(f); err != nil || string(got) != "My \"own\", caption & more\n" {
+		t.Errorf("in the zip: got %q, %v", got, err)
+	}
+	copied := `{ window.copied = []; navigator.clipboard.writeText = async s => { copied.push(s) } }`
+	b.eval(copied, nil)
+	b.run(chromedp.Click(`.card.done [data-do=alt]`, chromedp.ByQuery), chromedp.Click(`.card.done [data-do=text]`, chromedp.ByQuery))
+	if got := b.text(`copied.join('|')`); got != `alt="My &quot;own&quot;, caption &amp; more"|My "own", caption & more` {
+		t.Errorf("copied %q", got)
+	}
+	if len(*b.hosts) > 0 || len(*b.problems) > 0 {
+		t.Errorf("requests to other hosts %q, errors %q; want none", *b.hosts, *b.problems)
+	}
+}
+
+// Everything can be reached and done with the keyboard alone, in the order in which it stands.
+func TestBrowserKeyboard(t *testing.T) {
+	b := openTab(t, browserService(t)+"/", 1024, 800, true)
+	b.drop(pictureFiles(t)[:1])
+	b.until(doneCount + ` === 1`)
+	var seen []string
+	press := func(key string) string {
+		b.run(chromedp.KeyEvent(key))
+		return b.text(`(e => e.dataset.do || e.dataset.save || e.id || e.tagName)(document.activeElement)`)
+	}
+	for range 25 {
+		at := press(kb.Tab)
+		if slices.Contains(seen, at) {
+			break
+		}
+		seen = append(seen, at)
+	}
+	for i, want := range []string{"A", "choose", "SUMMARY", "jsonl", "csv", "zip", "clear", "TEXTAREA", "text", "alt", "more", "remove"} {
+		if i >= len(seen) || seen[i] != want {
+			t.Fatalf("focus went %q, want %q at %d", seen, want, i)
+		}
+	}
+	b.eval(`document.querySelector('.card [data-do=more]').focus()`, nil)
+	b.run(chromedp.KeyEvent(kb.Enter), chromedp.WaitVisible(`.others button`, chromedp.ByQuery))
+	if at := press(kb.Tab); at != "use" {
+		t.Errorf("behind Details: %q, want the alternatives", at)
+	}
+	press(kb.Enter)
+	if got := b.text(`document.querySelector('.card textarea').value`); !strings.Contains(got, "take 2") {
+		t.Errorf("after Enter on an alternative: %q", got)
+	}
+	b.shot("middle-dark")
+	b.eval(`document.querySelector('.card [data-do=remove]').focus()`, nil)
+	if at := press(kb.Enter); at != "choose" {
+		t.Errorf("after removing the last picture the focus is on %q, want choose", at)
+	}
+}
+
+// At 360 pixels nothing is cut off, light or dark.
+func TestBrowserPhone(t *testing.T) {
+	url := browserService(t) + "/"
+	for _, dark := range []bool{false, true} {
+		b := openTab(t, url, 360, 740, dark)
+		name := map[bool]string{false: "phone-light", true: "phone-dark"}[dark]
+		b.shot(name + "-empty")
+		b.drop(pictureFiles(t))
+		b.until(doneCount + ` === 2 && ` + failedCount + ` === 1`)
+		b.run(chromedp.Click(`summary`, chromedp.ByQuery), chromedp.Click(`.card.done [data-do=more]`, chromedp.ByQuery))
+		var wide float64
+		b.eval(`document.documentElement.scrollWidth - innerWidth`, &wide)
+		if wide > 0 {
+			t.Errorf("%s: the page is %g pixels too wide", name, wide)
+		}
+		small := b.text(`[...document.querySelectorAll('button, summary, input')].filter(e => { const r = e.getBoundingClientRect(); return r.width && (r.height < 40 || r.width < 40) })
+			.map(e => e.textContent.trim() || e.id).join()`)
+		if small != "" {
+			t.Errorf("%s: too small for a finger: %s", name, small)
+		}
+		b.shot(name)
+	}
+}
+
+// A service with tokens is usable after one was entered, and a picture that waits for a full queue comes through.
+func TestBrowserToken(t *testing.T) {
+	r := listen(t, &fake{}, nil)
+	defer r.end()
+	r.SetTokens([]string{"0123456789abcdef"})
+	b := openTab(t, r.url+"/", 800, 800, false)
+	b.until(`!document.getElementById('token-field').hidden`)
+	b.drop(pictureFiles(t)[:1])
+	b.until(failedCount + ` === 1`)
+	b.shot("token")
+	b.run(chromedp.SendKeys("#token", "0123456789abcdef"+kb.Enter, chromedp.ByQuery), chromedp.Click(`.card [data-do=retry]`, chromedp.ByQuery))
+	b.until(doneCount + ` === 1`)
+	if got := b.text(`document.getElementById('model').textContent`); got != "Model: fake" {
+		t.Errorf("model line %q", got)
+	}
+}
