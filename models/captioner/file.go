@@ -171,12 +171,13 @@ func LoadEncoder(eye Eye, src weights.Source, dev torch.Device, d torch.DType) (
 		return nil, err
 	}
 	defer net.Free()
-	ignore := func(n string) bool { return !strings.HasPrefix(n, encoderPrefix) }
-	if err := net.Load(src, nn.LoadOptions{Prefix: encoderPrefix, Device: dev, Ignore: ignore}); err != nil {
+	if err := net.Load(src, nn.LoadOptions{Prefix: encoderPrefix, Device: dev, Ignore: notEncoder}); err != nil {
 		return nil, err
 	}
 	return &Encoder{eye: eye, net: net.Encoder(d)}, nil
 }
+
+func notEncoder(name string) bool { return !strings.HasPrefix(name, encoderPrefix) }
 
 // eyes are the encoders that training can start from, by name.
 var eyes = map[string]func() efficientnet.Config{

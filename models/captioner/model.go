@@ -56,7 +56,10 @@ const chunk = 4
 
 // Features maps the pixels of n prepared pictures (n·Size·Size·3 bytes, packed RGB) to [n, P, In] in float32. A picture's features do not
 // depend on the others.
-func (e *Encoder) Features(pixels []byte, n int) *torch.Tensor {
+func (e *Encoder) Features(pixels []byte, n int) *torch.Tensor { return e.parts(pixels, n, e.net.Grid) }
+
+// parts runs f on the normalised pixels of some pictures at a time.
+func (e *Encoder) parts(pixels []byte, n int, f func(*torch.Tensor) *torch.Tensor) *torch.Tensor {
 	return torch.Tidy1(func() *torch.Tensor {
 		p := e.eye.Preprocess
 		size := int64(p.Size)
@@ -65,7 +68,7 @@ func (e *Encoder) Features(pixels []byte, n int) *torch.Tensor {
 			some := min(chunk, n-i)
 			parts = append(parts, torch.Tidy1(func() *torch.Tensor {
 				part := pixels[i*p.Size*p.Size*3 : (i+some)*p.Size*p.Size*3]
-				return e.net.Grid(efficientnet.Input(part, int64(some), size, size, p.Mean, p.Std))
+				return f(efficientnet.Input(part, int64(some), size, size, p.Mean, p.Std))
 			}))
 		}
 		if len(parts) == 1 {

@@ -91,26 +91,32 @@ func (e *Encoder) chunk() int64 {
 // Grid gives the features of normalised images x [B, 3, H, W] (see Input) as a memory, [B, h w, GridChannels], row by row, in float32.
 // An image's features do not depend on the others of its batch.
 func (e *Encoder) Grid(x *torch.Tensor) *torch.Tensor {
+	return e.chunked(x, func(x *torch.Tensor) *torch.Tensor { return e.blocksTo(x, len(e.blocks)) })
+}
+
+// chunked runs f on a part of the images at a time.
+func (e *Encoder) chunked(x *torch.Tensor, f func(*torch.Tensor) *torch.Tensor) *torch.Tensor {
 	return torch.Tidy1(func() *torch.Tensor {
 		n := x.Dim(0)
 		if e.device.IsCUDA() || n <= e.chunk() {
-			return e.grid(x)
+			return f(x)
 		}
 		var parts []*torch.Tensor
 		for i := int64(0); i < n; i += e.chunk() {
-			parts = append(parts, e.grid(x.Narrow(0, i, min(e.chunk(), n-i))))
+			parts = append(parts, f(x.Narrow(0, i, min(e.chunk(), n-i))))
 		}
 		return torch.Cat(0, parts...)
 	})
 }
 
-func (e *Encoder) grid(x *torch.Tensor) (out *torch.Tensor) {
+// blocksTo runs the stem and the first n blocks.
+func (e *Encoder) blocksTo(x *torch.Tensor, n int) (out *torch.Tensor) {
 	return torch.Tidy1(func() *torch.Tensor {
 		torch.NoGrad(func() {
 			x = turn(x.Move(e.device, e.dtype, false)).ChannelsLast()
 			x = e.stem.forward(x, nil)
 			e.see("stem", x)
-			for i, b := range e.blocks {
+			for i, b := range e.blocks[:n] {
 				x = torch.Tidy1(func() *torch.Tensor {
 					y := x
 					for _, l := range b {

@@ -157,10 +157,11 @@ func same(c *nn.Conv2d, x *torch.Tensor) *torch.Tensor {
 	}
 	top, bottom := side(x.Dim(2))
 	left, right := side(x.Dim(3))
-	if top+bottom+left+right > 0 {
-		x = x.Pad(left, right, top, bottom)
+	padding := [2]int64{top, left}
+	if top != bottom || left != right {
+		x, padding = x.Pad(left, right, top, bottom), [2]int64{}
 	}
-	return c.Forward(x)
+	return torch.Conv2d(x, c.Weight, c.Bias, [2]int64{c.Stride, c.Stride}, padding, [2]int64{1, 1}, c.Groups)
 }
 
 // grid turns a map [B, C, h, w] into rows [B, h w, C].

@@ -1,0 +1,100 @@
+package efficientnet
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"captioner/torch"
+	"captioner/torch/nn"
+)
+
+// FirstBlock is the number of the first block of a stage; stages are counted from 0. Stage 0 begins with the stem.
+func (c Config) FirstBlock(stage int) int {
+	n := 0
+	for _, s := range c.Stages[:stage] {
+		n += s.Repeats
+	}
+	return n
+}
+
+// StageInput is what enters a stage behind stage 0 for square images of the given side: the channels of the map and its side.
+func (c Config) StageInput(stage int, side int64) (channels, mapSide int64) {
+	side = (side + 1) / 2
+	for _, s := range c.Stages[:stage] {
+		side = (side + s.Stride - 1) / s.Stride
+	}
+	return c.Stages[stage-1].Out, side
+}
+
+// Lower gives the map that enters a stage behind stage 0 of normalised images x [B, 3, H, W], as rows [B, h w, StageInput], in float32.
+func (e *Encoder) Lower(x *torch.Tensor, stage int) *torch.Tensor {
+	last := e.Config.FirstBlock(stage)
+	return e.chunked(x, func(x *torch.Tensor) *torch.Tensor { return e.blocksTo(x, last) })
+}
+
+// Upper gives the grid [B, h w, GridChannels] from what enters a stage: rows [B, h w, StageInput] as Lower gives them, or for stage 0
+// normalised images [B, 3, H, W]. Its gradients flow to what Tunable lists.
+//
+// Batch statistics stay as they were learnt: those of a few images are too noisy to learn from, and a fixed normalisation is part of the
+// convolution before it. So each convolution is one op, with the normalisation's scale in its weight and the shift in its bias.
+func (m *Model) Upper(x *torch.Tensor, stage int) *torch.Tensor {
+	if stage == 0 {
+		x = folded(&m.Stem, &m.StemNorm, x).Relu6()
+	} else {
+		channels, rows := x.Dim(2), x.Dim(1)
+		side := int64(1)
+		for side*side < rows {
+			side++
+		}
+		if side*side != rows {
+			torch.Fail("efficientnet", "%d rows enter stage %d, want those of a square map", rows, stage)
+		}
+		x = x.View(x.Dim(0), side, side, channels).Permute(0, 3, 1, 2) // channels stay innermost
+	}
+	for i := m.Config.FirstBlock(stage); i < len(m.Blocks); i++ {
+		x = m.Blocks[i].tuned(x)
+	}
+	return grid(x)
+}
+
+func (b *Block) tuned(x *torch.Tensor) *torch.Tensor {
+	y := x
+	if b.Widen != nil {
+		y = folded(b.Widen, b.WidenNorm, y).Relu6()
+	}
+	y = folded(&b.Depthwise, &b.DepthNorm, y).Relu6()
+	y = folded(&b.Narrow, &b.NarrowNorm, y)
+	if b.Skip {
+		y = x.Add(y)
+	}
+	return y
+}
+
+// folded is a convolution with SAME padding and a normalisation by stored statistics.
+func folded(c *nn.Conv2d, n *nn.BatchNorm2d, x *torch.Tensor) *torch.Tensor {
+	scale := n.Weight.Mul(n.RunningVar.AddScalar(n.Eps).Rsqrt()) // [out]
+	f := nn.Conv2d{Weight: c.Weight.Mul(scale.View(-1, 1, 1, 1)), Bias: n.Bias.Sub(n.RunningMean.Mul(scale)), Stride: c.Stride, Groups: c.Groups}
+	return same(&f, x)
+}
+
+// Tunable marks the parameters from a stage on (statistics left out) as leaves that want gradients, and lists them; all others want none.
+func (m *Model) Tunable(stage int) ([]nn.Param, error) {
+	if stage < 0 || stage >= len(m.Config.Stages) {
+		return nil, fmt.Errorf("train the encoder from stage %d: want 0 to %d", stage, len(m.Config.Stages)-1)
+	}
+	first := m.Config.FirstBlock(stage)
+	var out []nn.Param
+	for _, p := range nn.State(m) {
+		rest, isBlock := strings.CutPrefix(p.Name, "_blocks.")
+		number, _, _ := strings.Cut(rest, ".")
+		block, _ := strconv.Atoi(number)
+		if on := !p.Buffer && (stage == 0 || isBlock && block >= first); on {
+			out = append(out, p)
+			p.Tensor.RequireGrad(true)
+		} else {
+			p.Tensor.RequireGrad(false)
+		}
+	}
+	return out, nil
+}
