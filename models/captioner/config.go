@@ -34,9 +34,11 @@ const Grid = "grid" // one token a place of the encoder's last map
 // Memory is how the encoder's features become what the decoder looks at.
 type Memory struct {
 	Kind    string  `json:"kind"`
-	In      int64   `json:"in"`      // channels of the features
-	Side    int64   `json:"side"`    // rows and columns of the grid
-	Dropout float64 `json:"dropout"` // in training, before the projection and after it
+	In      int64   `json:"in"`               // channels of the features
+	Side    int64   `json:"side"`             // rows and columns of the grid
+	Dropout float64 `json:"dropout"`          // in training, before the projection and after it, and of what each layer adds
+	Layers  int     `json:"layers,omitempty"` // of attention between the places
+	Heads   int64   `json:"heads,omitempty"`  // of these layers
 }
 
 // Decoding is how this captioner is meant to be decoded where the user does not say otherwise.
@@ -98,6 +100,9 @@ func (c Config) Validate() error {
 	}
 	if d := c.Memory.Dropout; !(d >= 0 && d < 1) {
 		bad("memory: found dropout %g, want 0 to less than 1", d)
+	}
+	if m := c.Memory; m.Layers < 0 || m.Layers > 64 || m.Layers > 0 && (m.Heads < 1 || c.Decoder.Width%m.Heads != 0) {
+		bad("memory: found %d layers of %d heads, want 0 to 64 layers, and heads that divide the decoder's width %d", m.Layers, m.Heads, c.Decoder.Width)
 	}
 	if err := c.Decoder.Validate(); err != nil {
 		errs = append(errs, err)
