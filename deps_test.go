@@ -33,12 +33,12 @@ const edges = `
 weights             <                       |                               # named tensors as bytes: leaf, any tool can use it
 weights/safetensors < weights               |                               # a format, no tensors
 weights/pickle      < weights               |                               # a format, executes nothing
-weights/store       < weights               | golang.org/x/sync             # files by checksum
+weights/store       < weights               | github.com/gofrs/flock        # published files: what they are, fetched once, by checksum
 
 data/image/jpeg     <                       | C                             # the one room with libjpeg-turbo; pure Go without cgo
 data/image/resample <                       | C                             # Pillow's resize, byte for byte; its loops in C where there is cgo
 data/image          < data/image/jpeg data/image/resample | golang.org/x/image # files to pixels
-data/tokenizer      <                       | github.com/sugarme/tokenizer  # text to ids
+data/tokenizer      <                       | github.com/sugarme/tokenizer golang.org/x/text # text to ids
 data/metrics        <                       |                               # text to scores
 data                <                       |                               # examples: paths and captions, not pixels
 

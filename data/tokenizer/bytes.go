@@ -26,6 +26,17 @@ func alphabet() (tokens [256]string, bytes [256 + 68]int16 /* or -1 */) {
 	return tokens, bytes
 }
 
+// bytesInOrder returns the spellings of the 256 bytes in the order of their ids: by the letter, not by the byte.
+func bytesInOrder() []string {
+	tokens := make([]string, 0, 256)
+	for r := range runeByte {
+		if runeByte[r] >= 0 {
+			tokens = append(tokens, string(rune(r)))
+		}
+	}
+	return tokens
+}
+
 // appendBytes adds the bytes that a token's letters spell. A letter outside the alphabet stands for itself.
 func appendBytes(dst []byte, token string) []byte {
 	for _, r := range token {

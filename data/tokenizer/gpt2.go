@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 )
 
@@ -33,15 +34,7 @@ func buildGPT2() (*Tokenizer, error) {
 	if err != nil {
 		return nil, err
 	}
-	tokens := make([]string, 0, gpt2Tokens)
-	for r := range runeByte {
-		if runeByte[r] >= 0 && r < 256 {
-			tokens = append(tokens, string(rune(r)))
-		}
-	}
-	for r := 256; r < len(runeByte); r++ {
-		tokens = append(tokens, string(rune(r)))
-	}
+	tokens := slices.Grow(bytesInOrder(), gpt2Tokens-256)
 	for _, p := range pairs {
 		tokens = append(tokens, p[0]+p[1])
 	}

@@ -1,4 +1,4 @@
-// Package tokenizer turns captions into ids and back: the byte-level byte-pair encoding of GPT-2.
+// Package tokenizer turns captions into ids and back: the byte-level byte-pair encoding of GPT-2, and that of CLIP ([CLIP]).
 //
 // It reads and writes the tokenizer.json of Hugging Face, holds GPT-2's own vocabulary, and cuts a vocabulary down to
 // what a model's captions need. The ids are those of the reference implementations on any string. Text takes the direct
