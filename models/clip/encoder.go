@@ -1,6 +1,9 @@
 package clip
 
-import "captioner/torch"
+import (
+	"captioner/torch"
+	"captioner/torch/nn"
+)
 
 // Encoder is the image tower prepared for inference. It holds its own tensors: Free releases them, and the Model that it was made from may
 // go first.
@@ -40,7 +43,7 @@ func (m *Model) Encoder(d torch.DType) *Encoder {
 // picture's features do not depend on the others of its batch.
 func (e *Encoder) EncodeImage(x *torch.Tensor) *torch.Tensor {
 	checkSize(e.Config, x)
-	return e.chunks(x, func(x *torch.Tensor) *torch.Tensor { return e.tower.pooled(x, e.see) })
+	return nn.Chunks(x, e.tower.chunk(), e.device, func(x *torch.Tensor) *torch.Tensor { return e.tower.pooled(x, e.see) })
 }
 
 // Tokens gives the tokens of normalised pictures before they are pooled, as Model.Tokens does, in float32.
@@ -49,26 +52,7 @@ func (e *Encoder) Tokens(x *torch.Tensor, f Form) (*torch.Tensor, error) {
 		return nil, err
 	}
 	checkSize(e.Config, x)
-	return e.chunks(x, func(x *torch.Tensor) *torch.Tensor { return e.tower.tokens(x, f, e.see) }), nil
-}
-
-// chunks runs f on a part of the pictures at a time, without recording for Backward: the maps of more would leave the processor's cache.
-func (e *Encoder) chunks(x *torch.Tensor, f func(*torch.Tensor) *torch.Tensor) *torch.Tensor {
-	return torch.Tidy1(func() (out *torch.Tensor) {
-		torch.NoGrad(func() {
-			n, chunk := x.Dim(0), e.tower.chunk()
-			if e.device.IsCUDA() || n <= chunk {
-				out = f(x.ToDevice(e.device))
-				return
-			}
-			var parts []*torch.Tensor
-			for i := int64(0); i < n; i += chunk {
-				parts = append(parts, torch.Tidy1(func() *torch.Tensor { return f(x.Narrow(0, i, min(chunk, n-i))) }))
-			}
-			out = torch.Cat(0, parts...)
-		})
-		return out
-	})
+	return nn.Chunks(x, e.tower.chunk(), e.device, func(x *torch.Tensor) *torch.Tensor { return e.tower.tokens(x, f, e.see) }), nil
 }
 
 // Free releases the tensors.

@@ -99,7 +99,7 @@ func (t *resnetTower) pool(x *torch.Tensor, queries int64) *torch.Tensor {
 	if queries > 0 {
 		asking = x.Narrow(1, 0, queries).Contiguous()
 	}
-	return t.out.Forward(join(attend(heads(&t.q, asking), heads(&t.k, x), heads(&t.v, x), nil))).To(torch.Float32)
+	return t.out.Forward(nn.JoinHeads(nn.Attend(heads(&t.q, asking), heads(&t.k, x), heads(&t.v, x), nil))).To(torch.Float32)
 }
 
 func (t *resnetTower) free() {

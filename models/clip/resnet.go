@@ -140,5 +140,5 @@ func (p *AttentionPool) forward(x *torch.Tensor, queries int64) *torch.Tensor {
 	if queries > 0 {
 		asking = x.Narrow(1, 0, queries)
 	}
-	return p.Out.Forward(join(attend(heads(&p.Q, asking), heads(&p.K, x), heads(&p.V, x), nil)))
+	return p.Out.Forward(nn.JoinHeads(nn.Attend(heads(&p.Q, asking), heads(&p.K, x), heads(&p.V, x), nil)))
 }

@@ -2,7 +2,6 @@ package clip
 
 import (
 	"fmt"
-	"math"
 
 	"captioner/torch"
 	"captioner/torch/nn"
@@ -115,19 +114,5 @@ func (b *Block) forward(x, mask *torch.Tensor, heads int64, act nn.Activation) *
 }
 
 func (a *Attention) forward(x, mask *torch.Tensor, heads int64) *torch.Tensor {
-	b, t, c := x.Dim(0), x.Dim(1), x.Dim(2)
-	qkv := torch.Linear(x, a.QKVWeight, a.QKVBias).View(b, t, 3, heads, c/heads).Permute(2, 0, 3, 1, 4) // [B, T, 3C] -> [3, B, H, T, D]
-	return a.Out.Forward(join(attend(qkv.Select(0, 0), qkv.Select(0, 1), qkv.Select(0, 2), mask)))
+	return a.Out.Forward(nn.SelfAttention(torch.Linear(x, a.QKVWeight, a.QKVBias), heads, mask))
 }
-
-// attend is softmax(q kᵀ/√D + mask) v: [B, H, T, D] by plain products, whose backward is quicker than that of libtorch's fused kernel.
-func attend(q, k, v, mask *torch.Tensor) *torch.Tensor {
-	w := q.MulScalar(1 / math.Sqrt(float64(q.Dim(-1)))).Matmul(k.Transpose(-1, -2)) // [B, H, T, T]
-	if mask != nil {
-		w = w.Add(mask)
-	}
-	return w.Softmax(-1).Matmul(v)
-}
-
-// join puts the heads next to each other: [B, H, T, D] -> [B, T, C].
-func join(x *torch.Tensor) *torch.Tensor { return x.Transpose(1, 2).Flatten(2, 3) }
