@@ -1,0 +1,69 @@
+package blip
+
+import (
+	"fmt"
+
+	"captioner/torch"
+	"captioner/torch/nn"
+)
+
+// Encoder is the tower prepared for inference. It holds its own tensors: Free releases them, and the Model that it was made from may go first.
+type Encoder struct {
+	Config  Config
+	device  torch.Device
+	patches nn.Patches
+	stack   *nn.Stack
+	norm    nn.Fixed
+
+	trace func(name string, t *torch.Tensor) // tests look at every map through it
+}
+
+// chunk is how many pictures go through at once on the CPU.
+const chunk = 8
+
+// Encoder prepares m in type d, on the device of its weights: float32, or bfloat16 with norms, softmax and the residual stream in float32.
+func (m *Model) Encoder(d torch.DType) *Encoder {
+	e := &Encoder{Config: m.Config, device: m.Class.Device(), norm: nn.NewFixed(&m.Norm)}
+	torch.Scoped(func() {
+		positions := m.Positions.Detach().View(-1, m.Config.Width) // [1, T, C] -> [T, C]
+		e.patches = nn.NewPatches(&m.Patches, m.Class, positions, m.Config.side(), d)
+	})
+	blocks := make([]nn.StackBlock, len(m.Blocks))
+	for i := range m.Blocks {
+		b := &m.Blocks[i]
+		blocks[i] = nn.StackBlock{AttnNorm: &b.AttnNorm, QKV: &b.QKV, Out: &b.Out, MLPNorm: &b.MLPNorm, Up: &b.Up, Down: &b.Down}
+	}
+	e.stack = nn.NewStack(blocks, m.Config.Heads, nn.GELU, d)
+	return e
+}
+
+// EncodeImage gives the features of normalised pictures x [B, 3, ImageSize, ImageSize], as Model.EncodeImage does: [B, C] in float32. A
+// picture's features do not depend on the others of its batch.
+func (e *Encoder) EncodeImage(x *torch.Tensor) *torch.Tensor {
+	checkSize(e.Config, x)
+	return nn.Chunks(x, chunk, e.device, func(x *torch.Tensor) *torch.Tensor {
+		return e.norm.Forward(e.features(x).Select(1, 0).Contiguous(), torch.Float32)
+	})
+}
+
+// Tokens gives all tokens behind the last norm, as Model.Tokens does: [B, T, C] in float32.
+func (e *Encoder) Tokens(x *torch.Tensor) *torch.Tensor {
+	checkSize(e.Config, x)
+	return nn.Chunks(x, chunk, e.device, func(x *torch.Tensor) *torch.Tensor { return e.norm.Forward(e.features(x), torch.Float32) })
+}
+
+// features gives the tokens behind the last block, [B, T, C] in float32.
+func (e *Encoder) features(x *torch.Tensor) *torch.Tensor {
+	return e.stack.Forward(e.patches.Forward(x), func(i int, x *torch.Tensor) {
+		if e.trace != nil {
+			e.trace(fmt.Sprintf("blocks.%d", i), x)
+		}
+	})
+}
+
+// Free releases the tensors.
+func (e *Encoder) Free() {
+	e.patches.Free()
+	e.stack.Free()
+	e.norm.Free()
+}

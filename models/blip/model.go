@@ -1,0 +1,119 @@
+// Package blip is the vision tower of BLIP (Li et al. 2022): a ViT (Dosovitskiy et al. 2021) whose class token, behind the last norm, stands for
+// the picture. Keys are those of LAVIS's checkpoints (blocks.0.attn.qkv.weight, …; salesforce/LAVIS 1.0.2, lavis/models/vit.py), which [Keys]
+// finds in a whole checkpoint of LAVIS, of BLIP's authors or of Hugging Face; [ConfigOf] reads the sizes from the weights.
+//
+// A [Model] is the network as it is stored; its gradients flow. An [Encoder] is the same prepared for inference.
+//
+// It does not do: BLIP's text encoder and decoder, the projection that its contrastive loss looks at, pictures of other sizes than ImageSize
+// (no position is interpolated), dropout. Pixels are another room's work.
+//
+// Letters in shapes: B pictures, T tokens, C width.
+package blip
+
+import (
+	"fmt"
+
+	"captioner/torch"
+	"captioner/torch/nn"
+	"captioner/weights"
+)
+
+// normEpsilon is the epsilon of every norm. Hugging Face's port writes 1e-5; the published weights were trained with this one.
+const normEpsilon = 1e-6
+
+// What is done to pictures: both sides are scaled to ImageSize, whatever their ratio was (bicubic, nothing is cut off), and then
+// x = (pixel - Mean)/Std for pixels of 0 to 255. The numbers are CLIP's.
+var (
+	Mean = [3]float64{0.48145466 * 255, 0.4578275 * 255, 0.40821073 * 255}
+	Std  = [3]float64{0.26862954 * 255, 0.26130258 * 255, 0.27577711 * 255}
+)
+
+// Model is the vision tower.
+type Model struct {
+	Config    Config
+	Patches   nn.Conv2d     `key:"patch_embed.proj"` // stride = kernel = patch
+	Class     *torch.Tensor `key:"cls_token"`        // [1, 1, C]: the token that becomes the picture's features
+	Positions *torch.Tensor `key:"pos_embed"`        // [1, T, C]
+	Blocks    []Block       `key:"blocks"`
+	Norm      nn.LayerNorm  `key:"norm"`
+
+	trace func(name string, t *torch.Tensor) // tests look at every map through it
+}
+
+// Block is attention, then two layers on each token by itself, each with a norm before it and its input added after it.
+type Block struct {
+	AttnNorm nn.LayerNorm `key:"norm1"`
+	QKV      nn.Linear    `key:"attn.qkv"` // [3C, C]: queries, keys, values
+	Out      nn.Linear    `key:"attn.proj"`
+	MLPNorm  nn.LayerNorm `key:"norm2"`
+	Up       nn.Linear    `key:"mlp.fc1"`
+	Down     nn.Linear    `key:"mlp.fc2"`
+}
+
+// New makes a model with unset weights; Load fills them. Run it inside torch.Do; Free releases it.
+func New(c Config) (*Model, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	tokens, width := c.Tokens()
+	m := &Model{Config: c, Patches: nn.NewConv2d(3, width, c.PatchSize, c.PatchSize, 0, 1, true), Class: param(1, 1, width),
+		Positions: param(1, tokens, width), Blocks: make([]Block, c.Layers), Norm: nn.NewLayerNorm(width, normEpsilon)}
+	for i := range m.Blocks {
+		m.Blocks[i] = Block{AttnNorm: nn.NewLayerNorm(width, normEpsilon), QKV: nn.NewLinear(width, 3*width, true),
+			Out: nn.NewLinear(width, width, true), MLPNorm: nn.NewLayerNorm(width, normEpsilon),
+			Up: nn.NewLinear(width, c.MLP, true), Down: nn.NewLinear(c.MLP, width, true)}
+	}
+	return m, nil
+}
+
+// Load fills the model from a checkpoint in LAVIS's keys (see Keys), of any floating-point type.
+func (m *Model) Load(src weights.Source, o nn.LoadOptions) error { return nn.Load(m, src, o) }
+
+// Free releases the weights.
+func (m *Model) Free() { nn.Free(m) }
+
+// EncodeImage gives the features of normalised pictures x [B, 3, ImageSize, ImageSize]: the class token, [B, C], not of unit length. It is
+// what LAVIS calls image_embeds[:, 0].
+func (m *Model) EncodeImage(x *torch.Tensor) *torch.Tensor {
+	return m.Norm.Forward(m.features(x).Select(1, 0))
+}
+
+// Tokens gives all tokens of normalised pictures x [B, 3, ImageSize, ImageSize] behind the last norm: [B, T, C], LAVIS's image_embeds.
+func (m *Model) Tokens(x *torch.Tensor) *torch.Tensor { return m.Norm.Forward(m.features(x)) }
+
+// features gives the tokens behind the last block, the class first: [B, T, C].
+func (m *Model) features(x *torch.Tensor) *torch.Tensor {
+	checkSize(m.Config, x)
+	x = m.Patches.Forward(x) // [B, C, h/p, w/p]
+	m.see("patch_embed.proj", x)
+	x = x.Flatten(2, 3).Transpose(1, 2) // [B, T-1, C]
+	x = torch.Cat(1, m.Class.Expand(x.Dim(0), 1, -1), x).Add(m.Positions)
+	for i := range m.Blocks {
+		x = torch.Tidy1(func() *torch.Tensor { return m.Blocks[i].forward(x, m.Config.Heads) })
+		m.see(fmt.Sprintf("blocks.%d", i), x)
+	}
+	return x
+}
+
+// forward maps [B, T, C] to the same shape.
+func (b *Block) forward(x *torch.Tensor, heads int64) *torch.Tensor {
+	x = x.Add(b.Out.Forward(nn.SelfAttention(b.QKV.Forward(b.AttnNorm.Forward(x)), heads, nil)))
+	return x.Add(b.Down.Forward(nn.GELU.Forward(b.Up.Forward(b.MLPNorm.Forward(x)))))
+}
+
+// checkSize refuses pictures of another size, which would fail with a message about positions.
+func checkSize(c Config, x *torch.Tensor) {
+	if size := c.ImageSize; x.Rank() != 4 || x.Dim(1) != 3 || x.Dim(2) != size || x.Dim(3) != size {
+		torch.Fail("blip", "pictures of shape %v, want [B, 3, %d, %d]", x.Shape(), size, size)
+	}
+}
+
+func (m *Model) see(name string, t *torch.Tensor) {
+	if m.trace != nil {
+		m.trace(name, t)
+	}
+}
+
+func param(shape ...int64) *torch.Tensor {
+	return torch.Empty(torch.Float32, torch.CPU, shape...).Keep()
+}
