@@ -36,6 +36,21 @@ func DistilGPT2() Config {
 	return c
 }
 
+// GPT2Medium is gpt2-medium (355M parameters).
+func GPT2Medium() Config { return sized(24, 1024) }
+
+// GPT2Large is gpt2-large (774M parameters).
+func GPT2Large() Config { return sized(36, 1280) }
+
+// GPT2XL is gpt2-xl (1558M parameters).
+func GPT2XL() Config { return sized(48, 1600) }
+
+func sized(layers int, width int64) Config {
+	c := GPT2()
+	c.Layers, c.Width, c.Heads = layers, width, width/headSize
+	return c
+}
+
 // ParseConfig reads a config.json. Fields that it leaves out have GPT2's values, as they do in Hugging Face's library; settings that would
 // change the network and that this package does not have are refused.
 func ParseConfig(b []byte) (Config, error) {

@@ -1,0 +1,78 @@
+package gpt2
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"captioner/weights"
+)
+
+// Keys shows a checkpoint under the names of GPT2LMHeadModel (transformer.h.0.attn.c_attn.weight, …). It knows, by their names, those of
+// GPT2LMHeadModel itself, of GPT2Model, which has no "transformer." before its names (as the published gpt2, gpt2-medium, gpt2-large and
+// gpt2-xl are stored), and both below any prefix ("decoder." of a VisionEncoderDecoderModel, "language_model." of clip-text-decoder), outside
+// of which everything is left out. The view owns src.
+func Keys(src weights.Source) (weights.Source, error) {
+	const table = "wte.weight"
+	for _, name := range src.Names() {
+		prefix, ok := strings.CutSuffix(name, table)
+		if !ok || prefix != "" && !strings.HasSuffix(prefix, ".") {
+			continue
+		}
+		if whole, ok := strings.CutSuffix(prefix, "transformer."); ok {
+			return weights.Rename(src, weights.Prefix(whole, ""))
+		}
+		return weights.Rename(src, weights.Prefix(prefix, "transformer."))
+	}
+	return nil, fmt.Errorf("read gpt2's weights: found %d tensors, none of them %q or %q: want a checkpoint of Hugging Face",
+		len(src.Names()), "transformer."+table, table)
+}
+
+// headSize is the channels of a head in every published GPT-2, and in distilgpt2.
+const headSize = 64
+
+// ConfigOf reads the sizes from the weights themselves, in GPT2LMHeadModel's keys (see Keys). Heads are of 64 channels and the activation is
+// gelu_new, which no weight tells: for a model that differs, change the fields, or take its config.json (ParseConfig).
+func ConfigOf(src weights.Source) (Config, error) {
+	var err error
+	shape := func(name string) []int64 {
+		t, failed := src.Tensor(name)
+		if failed == nil && len(t.Shape) != 2 {
+			failed = fmt.Errorf("tensor %q: shape %v, want 2 dimensions", name, t.Shape)
+		}
+		if failed != nil {
+			if err == nil {
+				err = failed
+			}
+			return make([]int64, 2)
+		}
+		return t.Shape
+	}
+	c := GPT2()
+	table := shape("transformer.wte.weight") // [V, C]
+	c.VocabSize, c.Width, c.Heads = table[0], table[1], max(1, table[1]/headSize)
+	c.Positions = shape("transformer.wpe.weight")[0]     // [n_positions, C]
+	inner := shape("transformer.h.0.mlp.c_fc.weight")[1] // [C, inner]
+	c.Layers, c.CrossAttention = countBlocks(src.Names())
+	if err != nil {
+		return Config{}, fmt.Errorf("read gpt2's sizes: %w", err)
+	}
+	if inner != c.inner() {
+		c.Inner = inner
+	}
+	return c, c.Validate()
+}
+
+// countBlocks is how many numbered blocks there are, and whether any looks at a memory. A number beyond the count of names is no block of a
+// whole model: the strict load says so.
+func countBlocks(names []string) (layers int, cross bool) {
+	for _, name := range names {
+		rest, ok := strings.CutPrefix(name, "transformer.h.")
+		number, part, _ := strings.Cut(rest, ".")
+		if i, err := strconv.Atoi(number); ok && err == nil && i >= layers && i < len(names) {
+			layers = i + 1
+		}
+		cross = cross || ok && strings.HasPrefix(part, "crossattention.c_attn.")
+	}
+	return layers, cross
+}
