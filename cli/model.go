@@ -33,6 +33,7 @@ type opener func(context.Context, modelOptions) (model, error)
 // modelOptions say which model runs, and on what.
 type modelOptions struct {
 	Path      string // "" is the embedded demo model
+	Encoder   string // "" is the one in the model file
 	Device    string // "auto", "cpu", "cuda", "cuda:1"
 	Precision string // "auto", "fp32", "bf16"
 	Threads   int    // 0 leaves it to libtorch
@@ -42,6 +43,7 @@ func (o *modelOptions) flags() []cli.Flag {
 	const category = "MODEL"
 	return []cli.Flag{
 		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "model `FILE`; without it, the small model that is built in", Category: category, Destination: &o.Path, TakesFile: true},
+		&cli.StringFlag{Name: "encoder", Usage: "`FILE` of the vision encoder, for a model that leaves it out", Category: category, Destination: &o.Encoder, TakesFile: true},
 		&cli.StringFlag{Name: "device", Value: "auto", Usage: "auto, cpu, cuda or cuda:`N`", Category: category, Destination: &o.Device},
 		&cli.StringFlag{Name: "precision", Value: "auto", Usage: "auto, fp32 or bf16", Category: category, Destination: &o.Precision},
 		&cli.IntFlag{Name: "threads", Usage: "threads of one computation; 0: as many as there are cores", Category: category, Destination: &o.Threads},
@@ -87,7 +89,7 @@ func openModel(_ context.Context, o modelOptions) (model, error) {
 	if precision == "auto" {
 		precision = "fp32"
 	}
-	c, err := captioner.Open(o.Path, captioner.Options{Device: o.Device, Precision: precision, Threads: o.Threads})
+	c, err := captioner.Open(o.Path, captioner.Options{Encoder: o.Encoder, Device: o.Device, Precision: precision, Threads: o.Threads})
 	if err != nil {
 		return nil, modelHint(err, o)
 	}
@@ -108,7 +110,12 @@ func (l loaded) Encode(text string) []int32 { return l.Tokenizer().Encode(text) 
 // modelHint adds the remedy to what stopped a model from opening.
 func modelHint(err error, o modelOptions) error {
 	var key *weights.KeyError
+	var blind *captioner.EncoderMissingError
 	switch {
+	case errors.As(err, &blind):
+		return withHint(err, "--encoder FILE gives it; CLIP in the form of OpenAI, OpenCLIP or Hugging Face will do")
+	case o.Encoder != "" && strings.Contains(err.Error(), "encoder"):
+		return withHint(err, "\"captioner weights inspect %s\" says what it is", o.Encoder)
 	case errors.Is(err, fs.ErrNotExist):
 		return withHint(err, "check the spelling; without --model the built-in model is used")
 	case strings.Contains(err.Error(), "device "):

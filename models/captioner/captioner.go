@@ -25,6 +25,11 @@ import (
 // Options say where and how a captioner works. The zero value is the best device that is there, in float32, with libtorch's own choice of
 // threads.
 type Options struct {
+	// Encoder is the file of the encoder's weights, for a model file that leaves them out; "" where it holds them.
+	Encoder string
+	// NoEncoder opens the model without an encoder: it captions features alone.
+	NoEncoder bool
+
 	Device    string // "auto" (or ""), "cpu", "cuda", "cuda:N"
 	Precision string // "fp32" (or ""), "bf16"
 	Threads   int    // an op may use; 0 leaves libtorch's choice
@@ -65,6 +70,10 @@ func Open(path string, o Options) (*Captioner, error) {
 		return nil, err
 	}
 	c := &Captioner{File: f}
+	if err := c.giveEncoder(o); err != nil {
+		c.Close()
+		return nil, err
+	}
 	err = torch.Do(context.Background(), func() error {
 		if o.Threads > 0 {
 			torch.SetThreads(o.Threads)
@@ -72,7 +81,7 @@ func Open(path string, o Options) (*Captioner, error) {
 		if c.device, err = torch.ParseDevice(o.Device); err != nil {
 			return err
 		}
-		return c.load(dtype)
+		return c.load(dtype, !o.NoEncoder)
 	})
 	if err != nil {
 		c.Close()
@@ -91,9 +100,33 @@ func precision(s string) (torch.DType, error) {
 	return 0, fmt.Errorf("precision: found %q, want fp32 or bf16", s)
 }
 
-func (c *Captioner) load(d torch.DType) (err error) {
-	if c.encoder, err = c.File.LoadEncoder(c.device, d); err != nil {
+// giveEncoder opens the encoder that the options name.
+func (c *Captioner) giveEncoder(o Options) error {
+	switch {
+	case o.NoEncoder:
+		return nil
+	case o.Encoder == "":
+		if !c.File.HasEncoder() {
+			return c.File.missingEncoder()
+		}
+		return nil
+	}
+	p, err := OpenEncoder(o.Encoder)
+	if err != nil {
 		return err
+	}
+	if err := c.File.UseEncoder(p); err != nil {
+		p.Close()
+		return err
+	}
+	return nil
+}
+
+func (c *Captioner) load(d torch.DType, eye bool) (err error) {
+	if eye {
+		if c.encoder, err = c.File.LoadEncoder(c.device, d); err != nil {
+			return err
+		}
 	}
 	if c.memory, err = c.File.LoadModel(c.device, false); err != nil {
 		return err
@@ -151,16 +184,12 @@ func (c *Captioner) Caption(ctx context.Context, imgs []*image.RGB, o decode.Opt
 	if len(imgs) == 0 {
 		return nil, ctx.Err()
 	}
-	size := c.File.Config.Encoder.Preprocess.Size
-	pixels := make([]byte, 0, len(imgs)*size*size*3)
-	for i, img := range imgs {
-		if img.W != size || img.H != size {
-			return nil, fmt.Errorf("caption: picture %d is %dx%d, want %dx%d as Prepare gives", i, img.W, img.H, size, size)
-		}
-		pixels = append(pixels, img.Pix...)
+	pixels, err := c.pack(imgs)
+	if err != nil {
+		return nil, err
 	}
 	var out []Caption
-	err := torch.Do(ctx, func() (err error) {
+	err = torch.Do(ctx, func() (err error) {
 		torch.Inference(func() {
 			out, err = c.decode(c.encoder.Features(pixels, len(imgs)), len(imgs), o)
 		})

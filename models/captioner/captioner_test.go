@@ -78,7 +78,7 @@ func pictures(n int) []*image.RGB {
 
 // A caption and its probability do not depend on the batch that the picture is in.
 func TestCaptionsDoNotDependOnTheBatch(t *testing.T) {
-	c, err := Open(modelFile(t), Options{Device: "cpu"})
+	c, err := Open(modelFile(t), Options{Device: "cpu", Threads: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,12 +174,12 @@ func TestOpenRefuses(t *testing.T) {
 		"no captioner":  {plain, "captioner.config"},
 		"broken config": {write("config", []byte(strings.Replace(string(good), `\"n_layer\":2`, `\"n_layer\":3`, 1))), "missing"},
 	} {
-		_, err := Open(c.path, Options{Device: "cpu"})
+		_, err := Open(c.path, Options{Device: "cpu", Threads: 1})
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: got %v, want one line with %q", name, err, c.want)
 		}
 	}
-	if _, err := Open(plain, Options{Device: "cpu", Precision: "fp8"}); err == nil {
+	if _, err := Open(plain, Options{Device: "cpu", Threads: 1, Precision: "fp8"}); err == nil {
 		t.Error("precision fp8: no error")
 	}
 	if _, err := OpenFile(plain); !errors.Is(err, ErrNotCaptioner) {
@@ -189,7 +189,7 @@ func TestOpenRefuses(t *testing.T) {
 
 func TestCloseFreesEverything(t *testing.T) {
 	before := torch.Live()
-	c, err := Open(modelFile(t), Options{Device: "cpu"})
+	c, err := Open(modelFile(t), Options{Device: "cpu", Threads: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"math"
 
-	"captioner/data/image"
-	"captioner/models/efficientnet"
 	"captioner/models/gpt2"
 )
 
@@ -18,27 +16,6 @@ type Config struct {
 	Memory   Memory      `json:"memory"`
 	Decoder  gpt2.Config `json:"decoder"`
 	Decoding Decoding    `json:"decoding"`
-}
-
-// Eye is the vision encoder and what a picture goes through before it.
-type Eye struct {
-	Architecture string               `json:"architecture"` // "efficientnet-lite2" and the like, for people
-	EfficientNet *efficientnet.Config `json:"efficientnet,omitempty"`
-	Preprocess   image.Preprocess     `json:"preprocess"`
-	SHA256       string               `json:"sha256,omitempty"` // of the file that the weights came from
-}
-
-// The forms of a memory.
-const Grid = "grid" // one token a place of the encoder's last map
-
-// Memory is how the encoder's features become what the decoder looks at.
-type Memory struct {
-	Kind    string  `json:"kind"`
-	In      int64   `json:"in"`               // channels of the features
-	Side    int64   `json:"side"`             // rows and columns of the grid
-	Dropout float64 `json:"dropout"`          // in training, before the projection and after it, and of what each layer adds
-	Layers  int     `json:"layers,omitempty"` // of attention between the places
-	Heads   int64   `json:"heads,omitempty"`  // of these layers
 }
 
 // Decoding is how this captioner is meant to be decoded where the user does not say otherwise.
@@ -76,33 +53,20 @@ type Stage struct {
 func (c Config) Validate() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	switch {
-	case c.Encoder.EfficientNet == nil:
-		bad("encoder: found no architecture that this version knows (%q)", c.Encoder.Architecture)
-	default:
-		e := *c.Encoder.EfficientNet
-		if err := e.Validate(); err != nil {
-			errs = append(errs, err)
-			break
-		}
-		if c.Memory.In != e.GridChannels() {
-			bad("memory: found %d channels, want the encoder's %d", c.Memory.In, e.GridChannels())
-		}
-		if side := e.GridSide(int64(c.Encoder.Preprocess.Size)); c.Memory.Side != side {
-			bad("memory: found side %d, want %d for pictures of %d", c.Memory.Side, side, c.Encoder.Preprocess.Size)
-		}
-	}
-	if err := c.Encoder.Preprocess.Validate(); err != nil {
+	if err := c.Encoder.Validate(); err != nil {
 		errs = append(errs, err)
-	}
-	if c.Memory.Kind != Grid {
-		bad("memory: found kind %q, want %q", c.Memory.Kind, Grid)
+	} else if err := c.Memory.fits(c.Encoder); err != nil {
+		errs = append(errs, err)
 	}
 	if d := c.Memory.Dropout; !(d >= 0 && d < 1) {
 		bad("memory: found dropout %g, want 0 to less than 1", d)
 	}
 	if m := c.Memory; m.Layers < 0 || m.Layers > 64 || m.Layers > 0 && (m.Heads < 1 || c.Decoder.Width%m.Heads != 0) {
 		bad("memory: found %d layers of %d heads, want 0 to 64 layers, and heads that divide the decoder's width %d", m.Layers, m.Heads, c.Decoder.Width)
+	}
+	if c.Memory.Kind == PooledPadded && c.Memory.In > c.Decoder.Width {
+		bad("the decoder does not fit its encoder: memory %s of %d numbers, want at most the decoder's width %d", PooledPadded, c.Memory.In,
+			c.Decoder.Width)
 	}
 	if err := c.Decoder.Validate(); err != nil {
 		errs = append(errs, err)

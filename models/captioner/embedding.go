@@ -10,10 +10,11 @@ import (
 	"captioner/torch"
 )
 
-// FeatureShape says how much the encoder knows of a picture: vectors of width numbers, one a place of the grid, row by row from the top left.
+// FeatureShape says how much the encoder knows of a picture: vectors of width numbers, one a place. Of a grid they come row by row from the
+// top left; a pooled embedding is one place.
 func (c *Captioner) FeatureShape() (places, width int) {
-	m := c.File.Config.Memory
-	return int(m.Side * m.Side), int(m.In)
+	p, w := c.File.Config.Memory.Shape()
+	return int(p), int(w)
 }
 
 // Features gives the encoder's features of prepared pictures, places·width numbers each: all that the captioner will ever see of them. The
@@ -76,11 +77,14 @@ func (c *Captioner) CaptionFeatures(ctx context.Context, features [][]float32, o
 
 // pack lays the pixels of prepared pictures one after the other.
 func (c *Captioner) pack(imgs []*image.RGB) ([]byte, error) {
+	if c.encoder == nil {
+		return nil, c.File.missingEncoder()
+	}
 	size := c.File.Config.Encoder.Preprocess.Size
 	pixels := make([]byte, 0, len(imgs)*size*size*3)
 	for i, img := range imgs {
 		if img.W != size || img.H != size {
-			return nil, fmt.Errorf("features: picture %d is %dx%d, want %dx%d as Prepare gives", i, img.W, img.H, size, size)
+			return nil, fmt.Errorf("encode pictures: picture %d is %dx%d, want %dx%d as Prepare gives", i, img.W, img.H, size, size)
 		}
 		pixels = append(pixels, img.Pix...)
 	}

@@ -12,7 +12,7 @@ import (
 
 // Captions of features are those of the pictures, and features do not depend on the batch.
 func TestFeaturesAreWhatCaptionsComeFrom(t *testing.T) {
-	c, err := Open(modelFile(t), Options{Device: "cpu"})
+	c, err := Open(modelFile(t), Options{Device: "cpu", Threads: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func TestFeaturesAreWhatCaptionsComeFrom(t *testing.T) {
 }
 
 func TestFeaturesRefuse(t *testing.T) {
-	c, err := Open(modelFile(t), Options{Device: "cpu"})
+	c, err := Open(modelFile(t), Options{Device: "cpu", Threads: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

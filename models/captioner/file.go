@@ -8,14 +8,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"captioner/data/tokenizer"
-	"captioner/models/efficientnet"
 	"captioner/torch"
 	"captioner/torch/nn"
 	"captioner/weights"
-	"captioner/weights/pickle"
 	"captioner/weights/safetensors"
 )
 
@@ -30,7 +29,8 @@ type File struct {
 	Tokenizer *tokenizer.Tokenizer
 	SHA256    string // of the whole file; only after Checksum
 	src       weights.Source
-	raw       []byte // the embedded model's bytes
+	eye       *Pretrained // given by UseEncoder
+	raw       []byte      // the embedded model's bytes
 }
 
 // OpenFile reads the description of the model file at path. Its weights are read when they are loaded.
@@ -121,8 +121,14 @@ func hashFile(h io.Writer, path string) error {
 	return err
 }
 
-// Close releases the memory map.
-func (f *File) Close() error { return f.src.Close() }
+// Close releases the memory maps.
+func (f *File) Close() error {
+	err := f.src.Close()
+	if f.eye != nil {
+		err = errors.Join(err, f.eye.Close())
+	}
+	return err
+}
 
 // LoadModel loads memory and decoder in float32; own gives them memory that training may change. It works inside torch.Do.
 func (f *File) LoadModel(dev torch.Device, own bool) (*Model, error) {
@@ -140,15 +146,77 @@ func (f *File) LoadModel(dev torch.Device, own bool) (*Model, error) {
 
 // LoadEncoder loads the encoder and prepares it for inference in type d. It works inside torch.Do.
 func (f *File) LoadEncoder(dev torch.Device, d torch.DType) (*Encoder, error) {
-	e, err := LoadEncoder(f.Config.Encoder, f.src, dev, d)
+	path, src := f.Path, f.src
+	if f.eye != nil {
+		path, src = f.eye.Path, f.eye.src
+	} else if !f.HasEncoder() {
+		return nil, f.missingEncoder()
+	}
+	e, err := LoadEncoder(f.Config.Encoder, f.Config.Memory, src, dev, d)
 	if err != nil {
-		return nil, fmt.Errorf("load encoder from %q: %w", f.Path, err)
+		return nil, fmt.Errorf("load encoder from %q: %w", path, err)
 	}
 	return e, nil
 }
 
-// EncoderTensors are the encoder's stored tensors, as Save takes them.
-func (f *File) EncoderTensors() ([]weights.NamedTensor, error) { return take(f.src, encoderPrefix) }
+// HasEncoder says whether the encoder's weights are in the file, or were given by UseEncoder.
+func (f *File) HasEncoder() bool {
+	return f.eye != nil || slices.ContainsFunc(f.src.Names(), func(n string) bool { return strings.HasPrefix(n, encoderPrefix) })
+}
+
+// UseEncoder gives the file an encoder in the place of its own, or of the one that it leaves out. f owns p from then on.
+func (f *File) UseEncoder(p *Pretrained) error {
+	want := f.Config.Encoder
+	if want.SHA256 != "" && !f.HasEncoder() {
+		sum, err := p.Checksum()
+		if err != nil {
+			return err
+		}
+		if sum != want.SHA256 {
+			return fmt.Errorf("encoder %q: found SHA-256 %s, want the %s of %s, which the model was trained with", p.Path, sum, want.SHA256,
+				want.Architecture)
+		}
+	}
+	if err := f.Config.Memory.fits(p.Eye); err != nil {
+		return fmt.Errorf("encoder %q (%s) does not fit the model, which wants %s: %w", p.Path, p.Eye.Architecture, want.Architecture, err)
+	}
+	f.eye, f.Config.Encoder = p, p.Eye
+	if want.Architecture == p.Eye.Architecture {
+		f.Config.Encoder.Preprocess = want.Preprocess
+	}
+	return nil
+}
+
+// An EncoderMissingError says that a model file leaves its encoder out, and which it is.
+type EncoderMissingError struct {
+	Path         string // of the model
+	Architecture string
+	SHA256       string // "" where the file does not say
+}
+
+func (e *EncoderMissingError) Error() string {
+	which := e.Architecture
+	if e.SHA256 != "" {
+		which += ", SHA-256 " + e.SHA256
+	}
+	return fmt.Sprintf("model %q holds no encoder, want that of %s beside it", e.Path, which)
+}
+
+func (f *File) missingEncoder() error {
+	return &EncoderMissingError{f.Path, f.Config.Encoder.Architecture, f.Config.Encoder.SHA256}
+}
+
+// EncoderTensors are copies of the encoder's tensors, as Save takes them; none where the file leaves the encoder out.
+func (f *File) EncoderTensors() ([]weights.NamedTensor, error) {
+	if f.eye != nil {
+		return f.eye.Tensors()
+	}
+	tensors, err := take(f.src, encoderPrefix)
+	for i := range tensors {
+		tensors[i].Data = slices.Clone(tensors[i].Data)
+	}
+	return tensors, err
+}
 
 func take(src weights.Source, prefix string) ([]weights.NamedTensor, error) {
 	var out []weights.NamedTensor
@@ -164,85 +232,17 @@ func take(src weights.Source, prefix string) ([]weights.NamedTensor, error) {
 	return out, nil
 }
 
-// LoadEncoder prepares the encoder eye, stored in src under encoder.*, for inference in type d. It works inside torch.Do.
-func LoadEncoder(eye Eye, src weights.Source, dev torch.Device, d torch.DType) (*Encoder, error) {
-	net, err := efficientnet.New(eye.EfficientNet.WithoutHead())
+// LoadEncoder prepares the encoder eye, stored in src under encoder.*, for inference in type d: it gives the features that a memory of m's kind
+// looks at. It works inside torch.Do.
+func LoadEncoder(eye Eye, m Memory, src weights.Source, dev torch.Device, d torch.DType) (*Encoder, error) {
+	net, err := eye.load(src, dev, d)
 	if err != nil {
 		return nil, err
 	}
-	defer net.Free()
-	if err := net.Load(src, nn.LoadOptions{Prefix: encoderPrefix, Device: dev, Ignore: notEncoder}); err != nil {
-		return nil, err
-	}
-	return &Encoder{eye: eye, net: net.Encoder(d)}, nil
+	return &Encoder{eye: eye, memory: m, net: net}, nil
 }
 
 func notEncoder(name string) bool { return !strings.HasPrefix(name, encoderPrefix) }
-
-// eyes are the encoders that training can start from, by name.
-var eyes = map[string]func() efficientnet.Config{
-	"efficientnet-lite0": efficientnet.Lite0, "efficientnet-lite1": efficientnet.Lite1, "efficientnet-lite2": efficientnet.Lite2,
-	"efficientnet-lite3": efficientnet.Lite3, "efficientnet-lite4": efficientnet.Lite4,
-}
-
-// Pretrained is an encoder's checkpoint, read for training.
-type Pretrained struct {
-	Eye     Eye
-	Tensors []weights.NamedTensor // as Save takes them: matrices in float16, vectors in float32
-}
-
-// ReadPretrained reads an encoder of a named architecture from a checkpoint (safetensors, or PyTorch's own form).
-func ReadPretrained(architecture, path string) (*Pretrained, error) {
-	shape, ok := eyes[architecture]
-	if !ok {
-		return nil, fmt.Errorf("read encoder: found architecture %q, want efficientnet-lite0 to efficientnet-lite4", architecture)
-	}
-	c := shape().WithoutHead()
-	p := &Pretrained{Eye: Eye{Architecture: architecture, EfficientNet: &c}}
-	p.Eye.Preprocess.Size, p.Eye.Preprocess.Fit = int(c.Resolution), "squash"
-	for i := range 3 {
-		p.Eye.Preprocess.Mean[i], p.Eye.Preprocess.Std[i] = efficientnet.Mean, efficientnet.Std
-	}
-	h := sha256.New()
-	if err := hashFile(h, path); err != nil {
-		return nil, fmt.Errorf("read encoder: %w", err)
-	}
-	p.Eye.SHA256 = hex.EncodeToString(h.Sum(nil))
-	src, err := openAny(path)
-	if err != nil {
-		return nil, fmt.Errorf("read encoder: %w", err)
-	}
-	defer src.Close()
-	for _, n := range src.Names() {
-		if strings.HasSuffix(n, ".num_batches_tracked") || strings.HasPrefix(n, "_fc.") || strings.HasPrefix(n, "_conv_head.") ||
-			strings.HasPrefix(n, "_bn1.") {
-			continue
-		}
-		t, err := src.Tensor(n)
-		if err != nil {
-			return nil, fmt.Errorf("read encoder %q: %w", path, err)
-		}
-		if t, err = compact(t); err != nil {
-			return nil, fmt.Errorf("read encoder %q: %w", path, err)
-		}
-		t.Name = encoderPrefix + n
-		p.Tensors = append(p.Tensors, t)
-	}
-	return p, nil
-}
-
-// openAny opens a checkpoint by its content.
-func openAny(path string) (weights.Source, error) {
-	s, err := safetensors.Open(path)
-	if err == nil {
-		return s, nil
-	}
-	p, perr := pickle.Open(path)
-	if perr != nil {
-		return nil, fmt.Errorf("%q is neither: %w; %w", path, err, perr)
-	}
-	return p, nil
-}
 
 // compact stores matrices in float16 and leaves vectors (biases, norms, statistics) in float32, with memory of its own.
 func compact(t weights.NamedTensor) (weights.NamedTensor, error) {
@@ -255,10 +255,14 @@ func compact(t weights.NamedTensor) (weights.NamedTensor, error) {
 	return c, err
 }
 
-// Save writes a model file: the model's tensors (matrices in float16) and the encoder's as they are given. It works inside torch.Do.
+// Save writes a model file: the model's tensors (matrices in float16) and the encoder's as they are given. Without any, the file leaves its
+// encoder out and names it by its SHA-256. It works inside torch.Do.
 func Save(path string, c Config, t *tokenizer.Tokenizer, card Card, m *Model, encoder []weights.NamedTensor) error {
 	if err := c.Validate(); err != nil {
 		return fmt.Errorf("save model %q: %w", path, oneLine(err))
+	}
+	if len(encoder) == 0 && c.Encoder.SHA256 == "" {
+		return fmt.Errorf("save model %q: found neither the encoder's weights nor their SHA-256, want one of them", path)
 	}
 	meta := map[string]string{}
 	for key, v := range map[string]any{weights.MetaConfig: c, weights.MetaCard: card} {

@@ -18,11 +18,14 @@ type Tuner struct {
 	net *efficientnet.Model
 }
 
-// TuneFrom is the stage that learning begins with where nobody says another: the last two stages.
+// TuneFrom is the stage that learning begins with where nobody says another: the last two stages. e is an EfficientNet.
 func (e Eye) TuneFrom() int { return len(e.EfficientNet.Stages) - 2 }
 
 // NewTuner makes a tuner of the encoder eye, stored in src under encoder.*, from a stage on.
 func NewTuner(eye Eye, src weights.Source, stage int, dev torch.Device) (*Tuner, error) {
+	if eye.EfficientNet == nil {
+		return nil, fmt.Errorf("tune encoder: found %s, want an EfficientNet", eye.Architecture)
+	}
 	net, err := efficientnet.New(eye.EfficientNet.WithoutHead())
 	if err != nil {
 		return nil, err
@@ -81,5 +84,9 @@ func (t *Tuner) Free() { t.net.Free() }
 
 // Lower maps the pixels of n prepared pictures to what enters a stage behind stage 0, [n, P, C] in float32.
 func (e *Encoder) Lower(pixels []byte, n, stage int) *torch.Tensor {
-	return e.parts(pixels, n, func(x *torch.Tensor) *torch.Tensor { return e.net.Lower(x, stage) })
+	net, ok := e.net.(efficientNetEye)
+	if !ok {
+		torch.Fail("tune encoder", "%s has no stages, want an EfficientNet", e.eye.Architecture)
+	}
+	return e.parts(pixels, n, func(x *torch.Tensor) *torch.Tensor { return net.Lower(x, stage) })
 }

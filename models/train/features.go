@@ -33,8 +33,13 @@ type Features struct {
 }
 
 // cacheKey names a folder of features: everything that decides their values but the pictures.
-func cacheKey(eye captioner.Eye, mirrored bool) (string, error) {
-	b, err := json.Marshal(map[string]any{"encoder": eye, "mirrored": mirrored, "form": 1})
+func cacheKey(c captioner.Config, mirrored bool) (string, error) {
+	key := map[string]any{"encoder": c.Encoder, "mirrored": mirrored, "form": 1}
+	if m := c.Memory; m.Kind != captioner.Grid { // what memories look at differs
+		m.Dropout = 0
+		key["memory"] = m
+	}
+	b, err := json.Marshal(key)
 	if err != nil {
 		return "", err
 	}
@@ -65,8 +70,8 @@ func shardName(pictures []data.Example) (string, error) {
 
 // Encode opens the cached features of pictures, and computes those that the cache lacks. It may be cut off at any time; what was finished
 // stays. done is called with the number of pictures that are ready, after each shard.
-func Encode(ctx context.Context, e *captioner.Encoder, eye captioner.Eye, cache string, pictures []data.Example, mirrored bool, done func(int)) (*Features, error) {
-	key, err := cacheKey(eye, mirrored)
+func Encode(ctx context.Context, e *captioner.Encoder, c captioner.Config, cache string, pictures []data.Example, mirrored bool, done func(int)) (*Features, error) {
+	key, err := cacheKey(c, mirrored)
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +81,7 @@ func Encode(ctx context.Context, e *captioner.Encoder, eye captioner.Eye, cache 
 	}
 	f := &Features{}
 	for chunk := range slices.Chunk(pictures, shardSize) {
-		if err := f.addShard(ctx, e, eye, dir, chunk, mirrored); err != nil {
+		if err := f.addShard(ctx, e, c.Encoder, dir, chunk, mirrored); err != nil {
 			f.Close()
 			return nil, err
 		}

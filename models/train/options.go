@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+
+	"captioner/models/captioner"
 )
 
 // Options are all settings of a run. Start from DefaultOptions: zero is a real value in several fields. Their JSON is options.json.
@@ -19,11 +22,12 @@ type Options struct {
 
 	// Where things are.
 	Encoder     string `json:"encoder"`        // checkpoint of the encoder
-	EncoderName string `json:"encoder_name"`   // its architecture
+	EncoderName string `json:"encoder_name"`   // its architecture, as a check; "" takes what it is
 	Cache       string `json:"cache"`          // folder of cached features; "" is the user's cache folder
 	Init        string `json:"init,omitempty"` // model file to start from instead of new weights
 
 	// Network.
+	Memory       string  `json:"memory,omitempty"` // captioner.Grid and the like; "" is what suits the encoder
 	Width        int64   `json:"width"`
 	Layers       int     `json:"layers"`
 	Heads        int64   `json:"heads"`
@@ -81,8 +85,8 @@ type Options struct {
 // DefaultOptions are the recipe of the embedded model: a small decoder that trains in minutes on two CPU cores.
 func DefaultOptions() Options {
 	return Options{
-		ValShare: .05, EncoderName: "efficientnet-lite2",
-		Width: 256, Layers: 3, Heads: 4, Positions: 32, MinCount: 5, Dropout: .2, InputDropout: .1,
+		ValShare: .05,
+		Width:    256, Layers: 3, Heads: 4, Positions: 32, MinCount: 5, Dropout: .2, InputDropout: .1,
 		Epochs: 10, BatchSize: 32, Captions: 5, Accumulate: 1, LR: 1e-3, Warmup: 200, Schedule: "cosine", Floor: .02, WeightDecay: .05,
 		Beta1: .9, Beta2: .98, Clip: 1, Smoothing: .1, EMA: .997, Flip: true,
 		TextEpochs: 1,
@@ -102,7 +106,8 @@ func (o Options) Validate() error {
 	share := func(name string, v float64) { check(v >= 0 && v < 1, "%s: found %g, want 0 to less than 1", name, v) }
 	atLeast := func(name string, v, low int) { check(v >= low, "%s: found %d, want %d or more", name, v, low) }
 	check(o.Data != "", "data: none given")
-	check(o.Encoder != "" || o.Init != "", "encoder: none given, want the checkpoint of %s", o.EncoderName)
+	check(o.Encoder != "" || o.Init != "", "encoder: none given, want its checkpoint")
+	check(o.Memory == "" || slices.Contains(captioner.MemoryKinds, o.Memory), "memory: found %q, want one of %q", o.Memory, captioner.MemoryKinds)
 	check(o.Val != "" || o.ValShare > 0 && o.ValShare < 1, "val-fraction: found %g, want more than 0 and less than 1 where no val is given", o.ValShare)
 	atLeast("width", int(o.Width), 1)
 	atLeast("layers", o.Layers, 1)

@@ -172,25 +172,42 @@ func (t *trainer) describe() error {
 	if t.Init != "" {
 		return t.describeInit()
 	}
-	eye, err := captioner.ReadPretrained(t.EncoderName, t.Encoder)
+	eye, err := t.readEncoder()
 	if err != nil {
 		return err
 	}
-	t.encoder = eye.Tensors
+	memory, err := captioner.NewMemory(eye, t.Memory, t.InputDropout)
+	if err != nil {
+		return err
+	}
 	if t.tok, err = vocabulary(t.train, t.MinCount); err != nil {
 		return err
 	}
 	net := gpt2.Config{VocabSize: int64(t.tok.VocabSize()), Positions: t.Positions + 1, Width: t.Width, Layers: t.Layers, Heads: t.Heads,
 		Activation: "gelu_new", Epsilon: 1e-5, ResidualDrop: t.Dropout, EmbeddingDrop: t.InputDropout, InitRange: .02, CrossAttention: true}
-	e := eye.Eye.EfficientNet
 	t.config = captioner.Config{
-		Name: t.Name, Encoder: eye.Eye, Decoder: net,
-		Memory: captioner.Memory{Kind: captioner.Grid, In: e.GridChannels(), Side: e.GridSide(int64(eye.Eye.Preprocess.Size)),
-			Dropout: t.InputDropout},
+		Name: t.Name, Encoder: eye, Memory: memory, Decoder: net,
 		Decoding: captioner.Decoding{Beam: t.Beam, LengthPenalty: t.Penalty, MaxLen: int(t.Positions), NoRepeatNGram: 3},
 	}
-	t.card.Encoder = fmt.Sprintf("%s, SHA-256 %s", t.EncoderName, eye.Eye.SHA256)
+	t.card.Encoder = fmt.Sprintf("%s, SHA-256 %s", eye.Architecture, eye.SHA256)
 	return t.prepareText()
+}
+
+// readEncoder takes the encoder's weights into memory and describes it.
+func (t *trainer) readEncoder() (captioner.Eye, error) {
+	p, err := captioner.OpenEncoder(t.Encoder)
+	if err != nil {
+		return captioner.Eye{}, err
+	}
+	defer p.Close()
+	if t.EncoderName != "" && t.EncoderName != p.Eye.Architecture {
+		return p.Eye, fmt.Errorf("encoder %q: found %s, want %s", t.Encoder, p.Eye.Architecture, t.EncoderName)
+	}
+	if _, err := p.Checksum(); err != nil {
+		return p.Eye, err
+	}
+	t.encoder, err = p.Tensors()
+	return p.Eye, err
 }
 
 // describeInit takes words, shape and encoder from a model file.
@@ -201,13 +218,8 @@ func (t *trainer) describeInit() error {
 	}
 	defer f.Close()
 	t.tok, t.config, t.card = f.Tokenizer, f.Config, f.Card
-	tensors, err := f.EncoderTensors()
-	if err != nil {
+	if t.encoder, err = f.EncoderTensors(); err != nil {
 		return err
-	}
-	for _, n := range tensors { // copied: the map goes away
-		n.Data = append([]byte(nil), n.Data...)
-		t.encoder = append(t.encoder, n)
 	}
 	t.config.Name = t.Name
 	t.config.Decoder.ResidualDrop, t.config.Decoder.EmbeddingDrop, t.config.Memory.Dropout = t.Dropout, t.InputDropout, t.InputDropout
@@ -256,7 +268,7 @@ func (t *trainer) encodePictures(ctx context.Context) error {
 		if t.Threads > 0 {
 			torch.SetThreads(t.Threads)
 		}
-		e, err = captioner.LoadEncoder(t.config.Encoder, src, dev, torch.Float32)
+		e, err = captioner.LoadEncoder(t.config.Encoder, t.config.Memory, src, dev, torch.Float32)
 		return err
 	})
 	if err != nil {
@@ -273,7 +285,7 @@ func (t *trainer) encodePictures(ctx context.Context) error {
 		for i, x := range c {
 			pictures[i] = x.Example
 		}
-		f, err := Encode(ctx, e, t.config.Encoder, t.cache, pictures, mirrored, func(n int) {
+		f, err := Encode(ctx, e, t.config, t.cache, pictures, mirrored, func(n int) {
 			t.tell(Event{Phase: "encode", Step: before + n, Steps: all})
 		})
 		before += len(c)

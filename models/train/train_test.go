@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"captioner/models/captioner"
+	"captioner/models/clip"
 	"captioner/models/efficientnet"
 	"captioner/torch"
 	"captioner/torch/nn"
@@ -246,5 +247,41 @@ func TestRunRefuses(t *testing.T) {
 	}
 	if err := Run(context.Background(), filepath.Join(dir, "skip"), o, func(Event) {}); err == nil || !strings.Contains(err.Error(), "found a run there") {
 		t.Errorf("same folder again: got %v", err)
+	}
+}
+
+// Any eye and any memory can be trained on.
+func TestTrainsOnCLIP(t *testing.T) {
+	dir := t.TempDir()
+	o := smallRun(t, dir)
+	o.EncoderName, o.Encoder = "", filepath.Join(dir, "clip.safetensors")
+	torchtest.Do(t, func() {
+		torch.Seed(1)
+		net, err := clip.New(clip.Config{EmbedDim: 12, QuickGELU: true,
+			Vision: clip.Vision{ImageSize: 32, Width: 64, Heads: 1, Layers: 1, PatchSize: 8, MLP: 128}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer net.Free()
+		for _, p := range nn.State(net) {
+			nn.Normal(p.Tensor, .1)
+		}
+		if err := safetensors.WriteFile(o.Encoder, nn.Save(net, ""), nil); err != nil {
+			t.Fatal(err)
+		}
+	})
+	o.Text, o.SCSTSteps, o.Epochs = nil, 0, 2
+	for _, kind := range captioner.MemoryKinds {
+		o.Memory = kind
+		run := filepath.Join(dir, kind)
+		train(t, run, o)
+		f, err := captioner.OpenFile(filepath.Join(run, bestFile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.Config.Memory.Kind != kind || f.Config.Encoder.CLIP == nil || !f.HasEncoder() {
+			t.Errorf("%s: got memory %+v on %s", kind, f.Config.Memory, f.Config.Encoder.Architecture)
+		}
+		f.Close()
 	}
 }

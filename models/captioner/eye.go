@@ -1,0 +1,165 @@
+package captioner
+
+import (
+	"errors"
+	"fmt"
+
+	"captioner/data/image"
+	"captioner/models/blip"
+	"captioner/models/clip"
+	"captioner/models/efficientnet"
+	"captioner/torch"
+	"captioner/torch/nn"
+	"captioner/weights"
+)
+
+// Eye is the vision encoder and what a picture goes through before it. One of its architectures is set.
+type Eye struct {
+	Architecture string               `json:"architecture"` // "efficientnet-lite2", "ViT-B/32" and the like, for people
+	EfficientNet *efficientnet.Config `json:"efficientnet,omitempty"`
+	CLIP         *clip.Config         `json:"clip,omitempty"` // of the image tower alone
+	BLIP         *blip.Config         `json:"blip,omitempty"`
+	Preprocess   image.Preprocess     `json:"preprocess"`
+	SHA256       string               `json:"sha256,omitempty"` // of the file that the weights came from
+}
+
+// Validate reports the first thing that does not fit.
+func (e Eye) Validate() error {
+	var size int64
+	var err error
+	switch {
+	case e.EfficientNet != nil && e.CLIP != nil || e.BLIP != nil && (e.EfficientNet != nil || e.CLIP != nil):
+		return errors.New("encoder: found two architectures, want one")
+	case e.EfficientNet != nil:
+		size, err = int64(e.Preprocess.Size), e.EfficientNet.Validate() // takes any size
+	case e.CLIP != nil:
+		size, err = e.CLIP.Vision.ImageSize, e.CLIP.Validate()
+	case e.BLIP != nil:
+		size, err = e.BLIP.ImageSize, e.BLIP.Validate()
+	default:
+		return fmt.Errorf("encoder: found no architecture that this version knows (%q)", e.Architecture)
+	}
+	if err != nil {
+		return fmt.Errorf("encoder: %w", err)
+	}
+	if int64(e.Preprocess.Size) != size {
+		return fmt.Errorf("encoder: found pictures of %d pixels, want the %d of %s", e.Preprocess.Size, size, e.Architecture)
+	}
+	return e.Preprocess.Validate()
+}
+
+// shape is how many vectors of which width a memory of m's kind gets for a picture.
+func (e Eye) shape(m Memory) (places, width int64, err error) {
+	switch {
+	case e.EfficientNet != nil:
+		if m.Form != "" && m.Form != string(clip.Raw) {
+			return 0, 0, fmt.Errorf("memory: found form %q, want %q for an EfficientNet", m.Form, clip.Raw)
+		}
+		side := e.EfficientNet.GridSide(int64(e.Preprocess.Size))
+		places, width = side*side, e.EfficientNet.GridChannels()
+	case e.CLIP != nil:
+		if places, width, err = e.CLIP.Tokens(m.form(*e.CLIP)); err != nil {
+			return 0, 0, fmt.Errorf("memory: %w", err)
+		}
+		if m.pooled() {
+			width = e.CLIP.Pooled()
+		} else if m.Kind == Grid && !e.CLIP.IsResNet() {
+			places-- // the class token is no place
+		}
+	case e.BLIP != nil:
+		if m.Form != "" && m.Form != string(clip.Normed) {
+			return 0, 0, fmt.Errorf("memory: found form %q, want %q for BLIP", m.Form, clip.Normed)
+		}
+		if places, width = e.BLIP.Tokens(); m.Kind == Grid {
+			places-- // the class token is no place
+		}
+	}
+	if m.pooled() {
+		places = 1
+	}
+	return places, width, nil
+}
+
+// network is an eye prepared for inference.
+type network interface {
+	// features maps normalised pictures [B, 3, n, n] to what a memory looks at, [B, P, In] in float32. A picture's do not depend on the others.
+	features(x *torch.Tensor, m Memory) *torch.Tensor
+	Free()
+}
+
+// load reads the network from src, where its tensors stand under encoderPrefix in the keys of its checkpoint, and prepares it in type d.
+func (e Eye) load(src weights.Source, dev torch.Device, d torch.DType) (network, error) {
+	o := nn.LoadOptions{Prefix: encoderPrefix, Device: dev, Ignore: notEncoder}
+	switch {
+	case e.EfficientNet != nil:
+		net, err := efficientnet.New(e.EfficientNet.WithoutHead())
+		if err != nil {
+			return nil, err
+		}
+		defer net.Free()
+		if err := net.Load(src, o); err != nil {
+			return nil, err
+		}
+		return efficientNetEye{net.Encoder(d)}, nil
+	case e.CLIP != nil:
+		net, err := clip.New(e.CLIP.WithoutText())
+		if err != nil {
+			return nil, err
+		}
+		defer net.Free()
+		if err := net.Load(src, o); err != nil {
+			return nil, err
+		}
+		return clipEye{net.Encoder(d)}, nil
+	case e.BLIP != nil:
+		net, err := blip.New(*e.BLIP)
+		if err != nil {
+			return nil, err
+		}
+		defer net.Free()
+		if err := net.Load(src, o); err != nil {
+			return nil, err
+		}
+		return blipEye{net.Encoder(d)}, nil
+	}
+	return nil, e.Validate()
+}
+
+type efficientNetEye struct{ *efficientnet.Encoder }
+
+func (e efficientNetEye) features(x *torch.Tensor, m Memory) *torch.Tensor {
+	x = e.Grid(x) // [B, P, C]
+	if m.pooled() {
+		x = x.MeanDim(1, true)
+	}
+	return x
+}
+
+type clipEye struct{ *clip.Encoder }
+
+func (e clipEye) features(x *torch.Tensor, m Memory) *torch.Tensor {
+	if m.pooled() {
+		return e.EncodeImage(x).Unsqueeze(1) // [B, E] -> [B, 1, E]
+	}
+	x, err := e.Tokens(x, m.form(e.Config)) // [B, T, C]
+	if err != nil {
+		torch.Fail("clip", "%v", err) // a valid Config has no such form
+	}
+	if m.Kind == Grid && !e.Config.IsResNet() {
+		x = x.Narrow(1, 1, x.Dim(1)-1) // without the class token
+	}
+	return x
+}
+
+type blipEye struct{ *blip.Encoder }
+
+func (e blipEye) features(x *torch.Tensor, m Memory) *torch.Tensor {
+	if m.pooled() {
+		return e.EncodeImage(x).Unsqueeze(1) // [B, C] -> [B, 1, C]
+	}
+	x = e.Tokens(x) // [B, T, C]
+	if m.Kind == Grid {
+		x = x.Narrow(1, 1, x.Dim(1)-1) // without the class token
+	}
+	return x
+}
