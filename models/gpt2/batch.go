@@ -83,6 +83,7 @@ type Padding struct {
 	Token  int32 // fed there
 	Target int64 // wanted there: Ignore, or a token whose prediction is to count, as some reference implementations do
 	Mask   bool  // hide them from attention; without it only causality hides them from the row's own tokens
+	End    bool  // with Mask: leave the row's last id in sight, which stands in the first of these places where Token is that id
 }
 
 // Pad makes the plain padded batch, N = B*T, from rows as Pack takes them.
@@ -102,6 +103,7 @@ func Pad(rows [][]int32, p Padding, dev torch.Device) (*Batch, error) {
 			if t < len(row)-1 {
 				tokens[i], targets[i], seen[i] = int64(row[t]), int64(row[t+1]), true
 			}
+			seen[i] = seen[i] || p.End && t == len(row)-1
 			if targets[i] != Ignore {
 				count++
 			}
