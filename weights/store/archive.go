@@ -1,0 +1,76 @@
+package store
+
+import (
+	"archive/zip"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"captioner/weights"
+)
+
+// fetchMembers fetches an archive, keeps the members that the manifest names, and throws the rest away.
+func (s *Store) fetchMembers(ctx context.Context, e Entry) (Result, error) {
+	dir := s.folder(e)
+	j := newJob(e, e.Files[0], dir)
+	p, _, err := s.download(ctx, j, filepath.Join(dir, e.Files[0].Name))
+	if err != nil {
+		return Result{}, err
+	}
+	z, err := zip.OpenReader(p.path + partSuffix)
+	if err != nil {
+		p.remove()
+		return Result{}, j.fail(&Error{Err: ErrFormat, Detail: fmt.Sprintf("found no zip archive: %v", err), hint: "see " + e.Origin})
+	}
+	defer z.Close()
+	r := Result{Name: e.Name, Path: s.target(e), Fetched: true}
+	for _, m := range e.Members {
+		to := s.memberPath(e, m)
+		if err := unpack(&z.Reader, m, to); err != nil {
+			p.f.Close()
+			if errors.Is(err, ErrChecksum) || errors.Is(err, fs.ErrNotExist) {
+				return Result{}, j.fail(&Error{Err: ErrChecksum, Detail: oneLine(err), hint: "the archive holds another file than when the manifest was written: see " + e.Origin})
+			}
+			return Result{}, s.diskError(j, to, err)
+		}
+		r.Files = append(r.Files, Found{to, m.Size, m.SHA256, "sha256"})
+	}
+	if err := p.remove(); err != nil {
+		return Result{}, s.diskError(j, p.path, err)
+	}
+	return r, nil
+}
+
+// unpack writes a member of an archive whose content must be the one that the manifest knows.
+func unpack(z *zip.Reader, m Member, to string) error {
+	f, err := z.Open(m.From)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := os.MkdirAll(filepath.Dir(to), 0o777); err != nil {
+		return err
+	}
+	var wrong error
+	err = weights.WriteFile(to, func(w io.Writer) error {
+		h := sha256.New()
+		n, err := io.Copy(io.MultiWriter(w, h), io.LimitReader(f, m.Size+1)) // no more than it should have, whatever it claims
+		if err != nil {
+			return err
+		}
+		if sum := hex.EncodeToString(h.Sum(nil)); sum != m.SHA256 {
+			wrong = &damagedError{m.From, digest{"sha256", sum}, digest{"sha256", m.SHA256}, n}
+		}
+		return wrong
+	})
+	if wrong != nil {
+		return wrong
+	}
+	return err
+}

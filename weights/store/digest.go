@@ -1,0 +1,112 @@
+package store
+
+import (
+	"crypto/md5"
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"hash/crc32"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+)
+
+// digest is a checksum by its kind: "sha256", "git" (the name that git gives a file, which the hub uses for small ones), "md5" or "crc32c".
+// The last two only tell damage, not malice.
+type digest struct{ kind, hex string }
+
+func (d digest) none() bool { return d.hex == "" }
+
+// hasher returns what computes digests of this kind over a file of this size.
+func (d digest) hasher(size int64) hash.Hash {
+	switch d.kind {
+	case "git":
+		h := sha1.New()
+		fmt.Fprintf(h, "blob %d\x00", size)
+		return h
+	case "md5":
+		return md5.New()
+	case "crc32c":
+		return crc32.New(crc32.MakeTable(crc32.Castagnoli))
+	}
+	return sha256.New()
+}
+
+// digests computes the SHA-256 of a file, and the digest of the kind of want, in one pass.
+func digests(path string, want digest) (sum string, got digest, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", got, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return "", got, err
+	}
+	s := sha256.New()
+	w := io.Writer(s)
+	other := want.hasher(info.Size())
+	if want.kind != "sha256" && want.kind != "" {
+		w = io.MultiWriter(s, other)
+	}
+	if _, err := io.CopyBuffer(w, struct{ io.Reader }{f}, make([]byte, 1<<20)); err != nil {
+		return "", got, err
+	}
+	sum = hex.EncodeToString(s.Sum(nil))
+	if w == io.Writer(s) {
+		return sum, digest{"sha256", sum}, nil
+	}
+	return sum, digest{want.kind, hex.EncodeToString(other.Sum(nil))}, nil
+}
+
+// SHA256 returns the checksum of a file in lower-case hex.
+func SHA256(path string) (string, error) {
+	sum, _, err := digests(path, digest{})
+	if err != nil {
+		return "", fmt.Errorf("read %q: %w", path, reason(err))
+	}
+	return sum, nil
+}
+
+// hubDigest reads an entity tag of the hub: a SHA-256 for large files, git's name for small ones.
+func hubDigest(tag string) digest {
+	tag = strings.Trim(strings.TrimPrefix(tag, "W/"), `"`)
+	if _, err := hex.DecodeString(tag); err != nil {
+		return digest{}
+	}
+	switch len(tag) {
+	case 64:
+		return digest{"sha256", strings.ToLower(tag)}
+	case 40:
+		return digest{"git", strings.ToLower(tag)}
+	}
+	return digest{}
+}
+
+// serverDigest is what a storage server says of the whole file, if anything: the better of Google's x-goog-hash, or Content-MD5 where the
+// answer is the whole file.
+func serverDigest(r *http.Response) digest {
+	found := make(map[string]string)
+	for _, v := range r.Header.Values("X-Goog-Hash") {
+		for part := range strings.SplitSeq(v, ",") {
+			kind, value, _ := strings.Cut(strings.TrimSpace(part), "=")
+			found[kind] = value
+		}
+	}
+	if r.StatusCode == http.StatusOK && found["md5"] == "" {
+		found["md5"] = r.Header.Get("Content-MD5")
+	}
+	for _, d := range []struct {
+		kind string
+		size int
+	}{{"md5", md5.Size}, {"crc32c", crc32.Size}} {
+		if b, err := base64.StdEncoding.DecodeString(found[d.kind]); err == nil && len(b) == d.size {
+			return digest{d.kind, hex.EncodeToString(b)}
+		}
+	}
+	return digest{}
+}

@@ -1,0 +1,333 @@
+package store
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// job is one file to download.
+type job struct {
+	entry   Entry
+	file    File
+	url     string // of the publisher
+	address string // that is asked: of a mirror, or url
+	mirror  string // see File
+	want    digest // from the manifest, then from the host that was asked
+	target  string // where the user could put it by hand
+	commit  string // that the hub named
+
+	confirmed bool // a page that asks whether one really wants the file was answered
+	told      int64
+}
+
+func (j *job) byHand() string { return byHand(j.entry, j.target) }
+
+func (j *job) host() string {
+	u, err := url.Parse(j.address)
+	if err != nil {
+		return ""
+	}
+	return u.Host
+}
+
+// fail completes an error with what every error says.
+func (j *job) fail(e *Error) error {
+	e.Name, e.URL = j.entry.Name, j.address
+	return e
+}
+
+// outcome is what is known of a file that was downloaded whole.
+type outcome struct {
+	sum     string // SHA-256
+	size    int64
+	checked string // the kind of checksum that was right, or "length"
+	tag     digest // that it has on the hub
+}
+
+// download fetches a file into the part of path and checks it. The part is open; its finish gives it its name. On failure the part stays for
+// the next time, unless its content is wrong.
+func (s *Store) download(ctx context.Context, j *job, path string) (*part, outcome, error) {
+	var out outcome
+	j.address = s.address(j)
+	if s.o.Offline && (s.mirror == nil || s.mirror.Scheme != "file") {
+		return nil, out, j.fail(&Error{Err: ErrOffline, Detail: "HF_HUB_OFFLINE is set, want a network", hint: "unset HF_HUB_OFFLINE, or " + j.byHand()})
+	}
+	p, err := openPart(path, j)
+	if err != nil {
+		return nil, out, s.diskError(j, path, err)
+	}
+	for {
+		joined := p.size > 0
+		if err := s.retry(ctx, j, p, &joined); err != nil {
+			p.f.Close()
+			return nil, out, err
+		}
+		out, err = s.check(j, p)
+		if err == nil {
+			return p, out, nil
+		}
+		if !errors.Is(err, ErrChecksum) || !joined {
+			p.remove()
+			return nil, out, err
+		}
+		// What came over two connections, or was written before the machine went down, need not belong together.
+		s.notice("%s: the checksum is wrong after going on from an earlier fetch: fetching it from the start", j.file.Name)
+		if err := p.reset(note{URL: j.url}); err != nil {
+			p.f.Close()
+			return nil, out, s.diskError(j, path, err)
+		}
+	}
+}
+
+// retry tries until the file is whole, or until several tries in a row have brought nothing new.
+func (s *Store) retry(ctx context.Context, j *job, p *part, joined *bool) error {
+	best, wait := p.size, s.o.Backoff
+	for failed := 0; ; {
+		err := s.attempt(ctx, j, p)
+		var e *Error
+		if err == nil || !errors.As(err, &e) || !e.again {
+			return err
+		}
+		*joined = *joined || p.size > 0
+		if failed++; p.size > best {
+			best, failed, wait = p.size, 0, s.o.Backoff
+		}
+		limit := s.o.Attempts
+		if errors.Is(err, ErrNetwork) && p.size == 0 {
+			limit = min(limit, 3) // there seems to be no network at all
+		}
+		if failed >= limit {
+			return err
+		}
+		pausing := max(wait, e.after)
+		s.notice("%s: %s: trying again in %v", j.file.Name, e.Detail, pausing)
+		if err := pause(ctx, pausing); err != nil {
+			return err
+		}
+		wait = min(2*wait, time.Minute)
+	}
+}
+
+// attempt asks for what is missing and writes what comes.
+func (s *Store) attempt(parent context.Context, j *job, p *part) error {
+	ctx, cancel := context.WithCancelCause(parent)
+	defer cancel(nil)
+	watch := time.AfterFunc(s.o.Stall, func() { cancel(ErrStalled) })
+	defer watch.Stop()
+
+	resp, t, err := s.get(ctx, j, p.size, p.note.Validator)
+	if err != nil {
+		return s.netError(ctx, j, err)
+	}
+	defer resp.Body.Close()
+	j.learn(resp, t)
+	total, err := s.begin(j, p, resp)
+	if err != nil || total == p.size {
+		return err
+	}
+	body := bufio.NewReaderSize(resp.Body, 1<<16)
+	if p.size == 0 {
+		if err := s.refusePage(parent, j, p, resp, body); err != nil {
+			return err
+		}
+	}
+	if err := s.refuseSize(j, p, resp, total); err != nil {
+		return err
+	}
+	return s.receive(ctx, j, p, body, total, watch)
+}
+
+// learn takes over what the answer says of the whole file. The hub's word counts more than the manifest's: its files may have changed.
+func (j *job) learn(r *http.Response, t told) {
+	if t.commit != "" {
+		j.commit = t.commit
+	}
+	if j.told = t.size; j.entry.Repo != "" && !t.tag.none() {
+		j.want = t.tag
+	}
+	if ok := r.StatusCode == http.StatusOK || r.StatusCode == http.StatusPartialContent; ok && (j.want.none() || j.want.kind == "md5" || j.want.kind == "crc32c") {
+		j.want = serverDigest(r)
+	}
+}
+
+func (d digest) String() string {
+	if d.none() {
+		return ""
+	}
+	return d.kind + ":" + d.hex
+}
+
+// begin decides by the status of an answer where its bytes belong, and returns how many the whole file has: -1 if that is unknown, and as many
+// as the part has if there is nothing left to fetch.
+func (s *Store) begin(j *job, p *part, r *http.Response) (int64, error) {
+	n := note{URL: j.url, Want: j.want.String(), Validator: validatorOf(r)}
+	restart := func(detail string) (int64, error) {
+		if err := p.reset(note{URL: j.url}); err != nil {
+			return 0, s.diskError(j, p.path, err)
+		}
+		return 0, j.fail(&Error{Err: ErrServer, Detail: detail, again: true, hint: "a proxy or the server mixes up parts of files: " + j.byHand()})
+	}
+	switch r.StatusCode {
+	case http.StatusOK: // the whole file, whatever was asked for
+		if err := p.reset(n); err != nil {
+			return 0, s.diskError(j, p.path, err)
+		}
+		if r.ContentLength == 0 {
+			return 0, j.fail(&Error{Err: ErrSize, Detail: "server sent 0 bytes, want a file", hint: j.byHand()})
+		}
+		return length(r), nil
+	case http.StatusPartialContent:
+		first, total, ok := contentRange(r.Header.Get("Content-Range"))
+		if !ok || first != p.size || p.size == 0 {
+			return restart(fmt.Sprintf("server sent the range %q, want it from byte %d", r.Header.Get("Content-Range"), p.size))
+		}
+		if p.note.Want != n.Want && p.note.Want != "" && n.Want != "" {
+			return restart("the file has changed since the fetch began")
+		}
+		if total >= 0 && total <= p.size {
+			return restart(fmt.Sprintf("server says %d bytes, found %d already", total, p.size))
+		}
+		return total, nil
+	case http.StatusRequestedRangeNotSatisfiable:
+		if p.size == 0 {
+			break
+		}
+		_, total, _ := contentRange(r.Header.Get("Content-Range"))
+		if total == p.size || !j.want.none() && total < 0 {
+			return p.size, nil // all of it came before; its checksum is still to be checked
+		}
+		return restart(fmt.Sprintf("server has no bytes from %d on", p.size))
+	}
+	return 0, s.statusError(j, r)
+}
+
+// length is the length of a whole answer, -1 if it is unknown.
+func length(r *http.Response) int64 {
+	if r.ContentLength > 0 {
+		return r.ContentLength
+	}
+	return -1
+}
+
+// refusePage looks at the first bytes: login pages, proxies and warnings come with status 200 too.
+func (s *Store) refusePage(ctx context.Context, j *job, p *part, r *http.Response, body *bufio.Reader) error {
+	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	head, _ := body.Peek(512) // a connection that breaks here breaks again when it is read
+	sniffed, _, _ := strings.Cut(http.DetectContentType(head), ";")
+	if e := r.Header.Get("Content-Encoding"); e != "" && e != "identity" {
+		return j.fail(&Error{Err: ErrServer, Detail: fmt.Sprintf("server sent it compressed by %q, want it as it is", e), hint: "a proxy changes it on the way: " + j.byHand()})
+	}
+	if kind != "text/html" && sniffed != "text/html" {
+		return nil
+	}
+	page, _ := io.ReadAll(io.LimitReader(body, 1<<18))
+	if next, ok := confirmation(r.Request.URL, page); ok && !j.confirmed {
+		j.confirmed, j.address = true, next
+		return s.attempt(ctx, j, p)
+	}
+	detail := "found a web page, want the file"
+	if t := title(page); t != "" {
+		detail = fmt.Sprintf("found the web page %q, want the file", t)
+	}
+	hint := "a proxy or a login page answers instead of the server: open the address in a browser; "
+	if strings.HasSuffix(r.Request.URL.Hostname(), ".google.com") {
+		hint = "Google Drive refuses a file that was downloaded often: try again tomorrow; "
+	}
+	return j.fail(&Error{Err: ErrPage, Detail: detail, hint: hint + j.byHand()})
+}
+
+// refuseSize refuses, before anything is written, what cannot end well.
+func (s *Store) refuseSize(j *job, p *part, r *http.Response, total int64) error {
+	if j.told > 0 && total >= 0 && j.told != total {
+		return j.fail(&Error{Err: ErrSize, Detail: fmt.Sprintf("server sends %d bytes, want the %d that it announced", total, j.told),
+			hint: "a proxy or a mirror has another file: " + j.byHand()})
+	}
+	if free, ok := s.o.free(filepath.Dir(p.path)); ok && total >= 0 && total-p.size > free {
+		return j.fail(&Error{Err: ErrSpace, Detail: fmt.Sprintf("%s are free in %q, want %s", megabytes(free), filepath.Dir(p.path), megabytes(total-p.size)),
+			hint: "make room, or set CAPTIONER_CACHE (HF_HOME for models of the hub) to a folder on another disk"})
+	}
+	return nil
+}
+
+// receive writes the bytes of an answer behind the part.
+func (s *Store) receive(ctx context.Context, j *job, p *part, body io.Reader, total int64, watch *time.Timer) error {
+	buf := make([]byte, 1<<18)
+	for {
+		n, err := body.Read(buf)
+		if n > 0 {
+			watch.Reset(s.o.Stall)
+			if total >= 0 && p.size+int64(n) > total {
+				return j.fail(&Error{Err: ErrSize, Detail: fmt.Sprintf("server sent more than the %d bytes that it announced", total), again: true,
+					hint: "a proxy or the server mixes up lengths: " + j.byHand()})
+			}
+			if err := p.write(buf[:n]); err != nil {
+				return s.diskError(j, p.path, err)
+			}
+			s.progress(j, p.size, total)
+		}
+		switch {
+		case err == io.EOF && (total < 0 || p.size == total):
+			return nil
+		case err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) || err != nil && ctx.Err() == nil:
+			return j.fail(&Error{Err: ErrCut, Detail: "connection broke off after " + ofTotal(p.size, total), again: true,
+				hint: "run the same again, it goes on where it was"})
+		case err != nil:
+			err = s.netError(ctx, j, err)
+			var e *Error
+			if errors.As(err, &e) {
+				e.Detail += " after " + ofTotal(p.size, total)
+			}
+			return err
+		}
+	}
+}
+
+func ofTotal(n, total int64) string {
+	if total < 0 {
+		return fmt.Sprintf("%d bytes", n)
+	}
+	return fmt.Sprintf("%d of %d bytes", n, total)
+}
+
+func (s *Store) progress(j *job, done, total int64) {
+	if s.o.Progress != nil {
+		s.o.Progress(Progress{Entry: j.entry.Name, File: j.file.Name, Done: done, Total: max(total, 0)})
+	}
+}
+
+// check reads the whole part from the disk again: what counts is what stands there.
+func (s *Store) check(j *job, p *part) (outcome, error) {
+	sum, got, err := digests(p.path+partSuffix, j.want)
+	if err != nil {
+		return outcome{}, s.diskError(j, p.path, err)
+	}
+	out := outcome{sum: sum, size: p.size, checked: got.kind, tag: j.want}
+	if j.want.none() {
+		out.checked = "length"
+		return out, nil
+	}
+	if got != j.want {
+		detail := fmt.Sprintf("%s %s of %d bytes, want %s", strings.ToUpper(got.kind), got.hex, p.size, j.want.hex)
+		return out, j.fail(&Error{Err: ErrChecksum, Detail: detail, hint: "the file was changed on the way, or at its publisher: nothing was kept; try another network or mirror"})
+	}
+	return out, nil
+}
+
+// diskError says what is wrong with the cache.
+func (s *Store) diskError(j *job, path string, err error) error {
+	e := &Error{Err: reason(err), Detail: fmt.Sprintf("write %q: %v", path, reason(err)), hint: "set CAPTIONER_CACHE (HF_HOME for models of the hub) to a folder that can be written"}
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		e.Err, e.hint = ErrSpace, "make room and run the same again, it goes on where it was"
+	}
+	return j.fail(e)
+}

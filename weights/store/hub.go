@@ -1,0 +1,159 @@
+package store
+
+import (
+	"context"
+	"crypto/sha1"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"captioner/weights"
+)
+
+// The hub's cache, as huggingface_hub documents it:
+//
+//	models--OWNER--NAME/blobs/TAG                the content, under its SHA-256 or git's name for it
+//	models--OWNER--NAME/snapshots/COMMIT/FILE    a link to the blob
+//	models--OWNER--NAME/refs/main                COMMIT
+
+func hubName(repo string) string { return "models--" + strings.ReplaceAll(repo, "/", "--") }
+
+func (s *Store) hubFolder(repo string) string { return filepath.Join(s.o.HubCache, hubName(repo)) }
+
+// hubPart is where a file of the hub lies while it is fetched, less the suffix: its tag is not known before the hub has answered.
+func (s *Store) hubPart(e Entry, f File) string {
+	return filepath.Join(s.hubFolder(e.Repo), "blobs", "captioner-"+f.Name)
+}
+
+// hubSnapshot finds a snapshot with all files of an entry: that of refs/main, else any.
+func (s *Store) hubSnapshot(e Entry) (string, bool) {
+	for _, repo := range append([]string{e.Repo}, e.repos...) {
+		dir := filepath.Join(s.hubFolder(repo), "snapshots")
+		var names []string
+		if ref, err := os.ReadFile(filepath.Join(s.hubFolder(repo), "refs", "main")); err == nil && isCommit(strings.TrimSpace(string(ref))) {
+			names = append(names, strings.TrimSpace(string(ref)))
+		}
+		all, _ := os.ReadDir(dir) // a folder that is not there has no snapshots
+		for _, d := range all {
+			names = append(names, d.Name())
+		}
+		for _, name := range names {
+			snapshot := filepath.Join(dir, name)
+			if !slices.ContainsFunc(e.Files, func(f File) bool { return !regular(filepath.Join(snapshot, f.Name)) }) {
+				return snapshot, true
+			}
+		}
+	}
+	return s.hubFolder(e.Repo), false
+}
+
+// blobDigest is the checksum that a file of a snapshot has by the name of its blob.
+func blobDigest(file string) digest {
+	to, err := filepath.EvalSymlinks(file)
+	if err != nil {
+		return digest{}
+	}
+	return hubDigest(filepath.Base(to))
+}
+
+// fetchHub fetches a model of the hub: all files of one commit.
+func (s *Store) fetchHub(ctx context.Context, e Entry) (Result, error) {
+	dir := s.hubFolder(e.Repo)
+	r := Result{Name: e.Name, Fetched: true}
+	blobs := make(map[string]string) // the name of each file's blob
+	commit, revision := "", "main"
+	for _, f := range e.Files {
+		j := newJob(e, f, dir)
+		j.url = hubAddress(s.hub.String(), e.Repo, revision, f.Name)
+		if s.mirror != nil {
+			j.url = hubAddress(DefaultHubURL, e.Repo, revision, f.Name)
+		}
+		part := s.hubPart(e, f)
+		p, out, err := s.download(ctx, j, part)
+		if err != nil {
+			return Result{}, err
+		}
+		if out.checked == "length" {
+			if err := s.checkHubFile(j, p); err != nil {
+				return Result{}, err
+			}
+		}
+		if commit == "" && j.commit != "" {
+			commit, revision = j.commit, j.commit // the other files are to be of the same one, even if main moves
+		}
+		if blobs[f.Name], err = blobName(p, out); err == nil {
+			err = p.finish(filepath.Join(dir, "blobs", blobs[f.Name]))
+		}
+		if err != nil {
+			return Result{}, s.diskError(j, part, err)
+		}
+		r.Files = append(r.Files, Found{Bytes: out.size, SHA256: out.sum, Checked: out.checked})
+	}
+	if commit == "" { // a mirror that knows no commits: a name that depends on the content
+		h := sha1.New()
+		for _, f := range e.Files {
+			fmt.Fprintln(h, f.Name, blobs[f.Name])
+		}
+		commit = hex.EncodeToString(h.Sum(nil))
+	}
+	snapshot, err := s.link(dir, commit, blobs)
+	if err != nil {
+		return Result{}, &settingError{fmt.Errorf("fetch %q: %w", e.Name, err), "set HF_HOME to a folder that can be written"}
+	}
+	r.Path = snapshot
+	for i, f := range e.Files {
+		r.Files[i].Path = filepath.Join(snapshot, f.Name)
+	}
+	return r, nil
+}
+
+// checkHubFile looks into the weights where the server, a mirror, says nothing of them.
+func (s *Store) checkHubFile(j *job, p *part) error {
+	if filepath.Ext(j.file.Name) != ".safetensors" {
+		return nil
+	}
+	return s.checkFormat(j, p)
+}
+
+// blobName is the name that huggingface_hub gives the content: the hub's tag, else the same computed.
+func blobName(p *part, out outcome) (string, error) {
+	switch {
+	case out.tag.kind == "sha256" || out.tag.kind == "git":
+		return out.tag.hex, nil
+	case filepath.Ext(p.path) == ".safetensors":
+		return out.sum, nil
+	}
+	_, d, err := digests(p.path+partSuffix, digest{kind: "git"})
+	return d.hex, err
+}
+
+// link makes the snapshot, and then the reference that makes Python find it.
+func (s *Store) link(dir, commit string, blobs map[string]string) (string, error) {
+	snapshot := filepath.Join(dir, "snapshots", commit)
+	for _, d := range []string{snapshot, filepath.Join(dir, "refs")} {
+		if err := os.MkdirAll(d, 0o777); err != nil {
+			return "", err
+		}
+	}
+	for name, blob := range blobs {
+		to := filepath.Join(snapshot, name)
+		if err := os.Remove(to); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return "", err
+		}
+		if err := os.Symlink(filepath.Join("..", "..", "blobs", blob), to); err != nil {
+			// Without the right to make links, huggingface_hub moves the file too.
+			if err := os.Rename(filepath.Join(dir, "blobs", blob), to); err != nil {
+				return "", err
+			}
+		}
+	}
+	return snapshot, weights.WriteFile(filepath.Join(dir, "refs", "main"), func(w io.Writer) error {
+		_, err := io.WriteString(w, commit)
+		return err
+	})
+}

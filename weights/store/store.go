@@ -1,0 +1,354 @@
+// Package store knows the published weights that captioner works with (a manifest of names, addresses, checksums and licences), fetches them
+// once, and finds them again.
+//
+// A fetched file gets its name only after its checksum was right. Until then it is NAME.part, from which a fetch that was cut, or killed,
+// goes on. A lock makes two processes fetch once. Models of the Hugging Face hub lie in the hub's own cache, in its layout, so that Python
+// finds what captioner fetched and the other way round; everything else lies below captioner's cache folder.
+//
+// What is fetched is data: nothing is unpacked but the members that the manifest names, and nothing is run. A token for the hub is sent to
+// the hub and to nobody else. The package reads no variable and prints nothing: see [FromEnvironment] and the callbacks of [Options].
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// DefaultHubURL is where the Hugging Face hub is.
+const DefaultHubURL = "https://huggingface.co"
+
+// Options say where weights lie and how they are fetched.
+type Options struct {
+	Cache    string   // captioner's cache folder; files lie in its folder weights
+	HubCache string   // the hub's cache, as huggingface_hub lays it out
+	Others   []string // folders of other programs, in which a published file may lie under its own name; they are only read
+	HubURL   string   // the hub, or a mirror of it with the same paths
+	HubToken string   // sent to the host of HubURL only; may be empty
+	Offline  bool     // use no network; a Mirror that is a folder is none
+	Mirror   string   // base URL or folder that holds HOST/PATH of each address; empty for none
+
+	Attempts int           // tries that bring nothing new before a fetch gives up; 1 or more
+	Backoff  time.Duration // before the second try; doubles up to a minute
+	Stall    time.Duration // without a byte, after which a connection is given up; more than 0
+
+	Transport http.RoundTripper               // nil: HTTP and HTTPS through the proxy that HTTP_PROXY, HTTPS_PROXY and NO_PROXY name
+	Progress  func(p Progress)                // called from the fetching goroutine, often; nil for none
+	Notice    func(text string)               // says in a line why a fetch waits or begins again; nil for none
+	Check     func(path, format string) error // whether a file that nobody vouches for has the structure of its format ("pytorch"); nil for no check
+
+	free func(folder string) (int64, bool) // bytes, for tests
+}
+
+// Progress is how much of a file there is.
+type Progress struct {
+	Entry, File string
+	Done, Total int64 // bytes; Total is 0 where it is not known. What a resumed fetch found counts as done
+}
+
+// FromEnvironment returns options for the variables that getenv knows: CAPTIONER_CACHE and CAPTIONER_MIRROR, and those of huggingface_hub,
+// HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE, and TORCH_HOME of PyTorch.
+func FromEnvironment(getenv func(string) string) (Options, error) {
+	o := Options{
+		Cache: getenv("CAPTIONER_CACHE"), Mirror: getenv("CAPTIONER_MIRROR"),
+		HubURL: getenv("HF_ENDPOINT"), HubToken: strings.TrimSpace(getenv("HF_TOKEN")), Offline: isTrue(getenv("HF_HUB_OFFLINE")),
+		Attempts: 6, Backoff: time.Second, Stall: 30 * time.Second,
+	}
+	if o.HubURL == "" {
+		o.HubURL = DefaultHubURL
+	}
+	if o.Cache == "" {
+		base, err := os.UserCacheDir()
+		if err != nil {
+			return o, &settingError{fmt.Errorf("find the cache folder: %w", err), "set CAPTIONER_CACHE or HOME"}
+		}
+		o.Cache = filepath.Join(base, "captioner")
+	}
+	hub, err := hubCache(getenv)
+	if err != nil {
+		return o, &settingError{fmt.Errorf("find the Hugging Face cache folder: %w", err), "set HF_HOME or HOME"}
+	}
+	o.HubCache = hub
+	if o.Others, err = pythonFolders(getenv); err != nil {
+		return o, &settingError{fmt.Errorf("find the cache folders of Python: %w", err), "set HOME"}
+	}
+	return o, nil
+}
+
+// pythonFolders are where clip.load puts OpenAI's files, and torch.hub what LAVIS downloads.
+func pythonFolders(getenv func(string) string) ([]string, error) {
+	torch := getenv("TORCH_HOME")
+	if torch == "" {
+		torch = filepath.Join(cacheHome(getenv), "torch")
+	}
+	clip, err := expand("~/.cache/clip")
+	if err != nil {
+		return nil, err
+	}
+	torch, err = expand(torch)
+	return []string{clip, filepath.Join(torch, "hub", "checkpoints")}, err
+}
+
+func cacheHome(getenv func(string) string) string {
+	if dir := getenv("XDG_CACHE_HOME"); dir != "" {
+		return dir
+	}
+	return "~/.cache"
+}
+
+// hubCache follows the order of huggingface_hub.
+func hubCache(getenv func(string) string) (string, error) {
+	for _, name := range []string{"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"} {
+		if dir := getenv(name); dir != "" {
+			return expand(dir)
+		}
+	}
+	home := getenv("HF_HOME")
+	if home == "" {
+		home = filepath.Join(cacheHome(getenv), "huggingface")
+	}
+	home, err := expand(home)
+	return filepath.Join(home, "hub"), err
+}
+
+// expand replaces a leading ~ by the home folder.
+func expand(dir string) (string, error) {
+	rest, ok := strings.CutPrefix(dir, "~")
+	if !ok || rest != "" && !strings.HasPrefix(rest, "/") {
+		return dir, nil
+	}
+	home, err := os.UserHomeDir()
+	return filepath.Join(home, rest), err
+}
+
+// isTrue reads a variable as huggingface_hub does.
+func isTrue(s string) bool {
+	switch strings.ToUpper(s) {
+	case "1", "ON", "YES", "TRUE":
+		return true
+	}
+	return false
+}
+
+// Store fetches and finds weights. It is safe for concurrent use as far as the callbacks are.
+type Store struct {
+	o      Options
+	hub    *url.URL
+	mirror *url.URL // nil for none
+	client *http.Client
+}
+
+// New checks the options. It touches neither disk nor network.
+func New(o Options) (*Store, error) {
+	s := &Store{o: o}
+	if o.Cache == "" || o.HubCache == "" || o.Attempts < 1 || o.Stall <= 0 || o.Backoff < 0 {
+		return nil, fmt.Errorf("open weights store: cache %q, hub cache %q, %d attempts, back-off %v, stall %v: want folders, 1 or more, 0 or more, more than 0",
+			o.Cache, o.HubCache, o.Attempts, o.Backoff, o.Stall)
+	}
+	var err error
+	if s.hub, err = baseURL("HF_ENDPOINT", o.HubURL); err != nil {
+		return nil, err
+	}
+	transport := o.Transport
+	if o.Mirror != "" {
+		if strings.Contains(o.Mirror, "://") {
+			s.mirror, err = baseURL("mirror", o.Mirror)
+		} else {
+			s.mirror, transport, err = folderMirror(o.Mirror)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if transport == nil {
+		t := http.DefaultTransport.(*http.Transport).Clone()
+		t.DisableCompression = true // lengths and ranges are those of the file itself
+		transport = t
+	}
+	if s.o.free == nil {
+		s.o.free = freeSpace
+	}
+	// Redirects are followed by hand: the hub says on the way what the file's checksum is, and its token must not go further.
+	s.client = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return s, nil
+}
+
+// baseURL reads the address of a server from a setting.
+func baseURL(setting, text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
+		return nil, &settingError{fmt.Errorf("%s %q: found no address, want https://HOST/PATH", setting, text), "a mirror that is a folder is given by its path"}
+	}
+	u.Path = strings.TrimSuffix(u.Path, "/")
+	return u, nil
+}
+
+// folderMirror serves a folder as if it were a server.
+func folderMirror(dir string) (*url.URL, http.RoundTripper, error) {
+	info, err := os.Stat(dir)
+	if err == nil && !info.IsDir() {
+		err = fmt.Errorf("found a file")
+	}
+	if err != nil {
+		return nil, nil, &settingError{fmt.Errorf("mirror %q: %w, want a folder or https://HOST/PATH", dir, reason(err)),
+			"a mirror holds each file under HOST/PATH of its address, as wget -x leaves it"}
+	}
+	t := new(http.Transport)
+	t.RegisterProtocol("file", http.NewFileTransport(http.Dir(dir)))
+	return &url.URL{Scheme: "file", Path: ""}, t, nil
+}
+
+// address is where a file is asked for: at its own address, on the hub that is set, or at the mirror.
+func (s *Store) address(j *job) string {
+	u, err := url.Parse(j.url)
+	if s.mirror == nil || err != nil {
+		return j.url
+	}
+	m := *s.mirror
+	m.Path += "/" + u.Host + u.Path
+	m.RawQuery = u.RawQuery
+	if j.mirror != "" {
+		m.Path, m.RawQuery = s.mirror.Path+"/"+j.mirror, ""
+	}
+	return m.String()
+}
+
+// Status is an entry and what of it is here.
+type Status struct {
+	Entry
+	Path   string // of the file, or of the folder where there are several; empty if it is not here
+	Part   int64  // bytes of a fetch that was cut
+	Target string // where it is, or would be
+}
+
+// List returns the manifest and what of it is cached, in the manifest's order.
+func (s *Store) List() []Status {
+	var all []Status
+	for _, e := range Manifest() {
+		st := Status{Entry: e, Target: s.target(e)}
+		if path, ok := s.cached(e); ok {
+			st.Path, st.Target = path, path
+		} else {
+			st.Part = s.partSize(e)
+		}
+		all = append(all, st)
+	}
+	return all
+}
+
+// Path returns the file of an entry, or its folder where it has several, without using the network. What is not here is a *MissingError,
+// which says what to fetch, from where, and where to put it.
+func (s *Store) Path(name string) (string, error) {
+	e, err := Find(name)
+	if err != nil {
+		return "", err
+	}
+	if path, ok := s.cached(e); ok {
+		return path, nil
+	}
+	return "", &MissingError{Name: e.Name, URL: e.Files[len(e.Files)-1].URL, Target: s.target(e), entry: e}
+}
+
+// Get returns the file of an entry, or its folder where it has several, and fetches it first if it is not here. Unlike Fetch it takes what is
+// here as it is, which costs nothing.
+func (s *Store) Get(ctx context.Context, name string) (string, error) {
+	path, err := s.Path(name)
+	var missing *MissingError
+	if !errors.As(err, &missing) {
+		return path, err
+	}
+	r, err := s.fetch(ctx, missing.entry)
+	return r.Path, err
+}
+
+// target is the path that Path returns once the entry is here. For the hub it is the folder of the model: the one within depends on the
+// revision.
+func (s *Store) target(e Entry) string {
+	if e.Repo != "" {
+		return s.hubFolder(e.Repo)
+	}
+	dir := s.folder(e)
+	switch len(e.Members) {
+	case 0:
+		return filepath.Join(dir, e.Files[0].Name)
+	case 1:
+		return filepath.Join(dir, filepath.FromSlash(e.Members[0].To))
+	}
+	return dir
+}
+
+func (s *Store) folder(e Entry) string {
+	return filepath.Join(s.o.Cache, "weights", filepath.FromSlash(e.Folder))
+}
+
+// cached says where an entry lies, if all of it is here. Names are given to whole files only.
+func (s *Store) cached(e Entry) (string, bool) {
+	if e.Repo != "" {
+		return s.hubSnapshot(e)
+	}
+	path := s.target(e)
+	if len(e.Members) > 1 {
+		return path, !slices.ContainsFunc(e.Members, func(m Member) bool { return !regular(s.memberPath(e, m)) })
+	}
+	if regular(path) || len(e.Members) > 0 {
+		return path, regular(path)
+	}
+	f := e.Files[0]
+	for _, dir := range s.o.Others {
+		other := filepath.Join(dir, f.Name)
+		if info, err := os.Stat(other); err == nil && info.Mode().IsRegular() && (f.Size == 0 || f.Size == info.Size()) {
+			return other, true
+		}
+	}
+	return path, false
+}
+
+func (s *Store) memberPath(e Entry, m Member) string {
+	return filepath.Join(s.folder(e), filepath.FromSlash(m.To))
+}
+
+func regular(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// partSize is how much of an entry an earlier fetch left.
+func (s *Store) partSize(e Entry) int64 {
+	var n int64
+	for _, f := range e.Files {
+		path := filepath.Join(s.folder(e), f.Name)
+		if e.Repo != "" {
+			path = s.hubPart(e, f)
+		}
+		if info, err := os.Stat(path + partSuffix); err == nil {
+			n += info.Size()
+		}
+	}
+	return n
+}
+
+// notice tells the caller why a fetch waits or begins again.
+func (s *Store) notice(format string, args ...any) {
+	if s.o.Notice != nil {
+		s.o.Notice(fmt.Sprintf(format, args...))
+	}
+}
+
+// pause waits, unless the context ends first.
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
