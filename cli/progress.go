@@ -81,6 +81,7 @@ func (p *progress) finish() { p.t.show(nil) }
 type bar struct {
 	unit  string                   // of its rate; "" is pictures
 	about string                   // stands before it
+	bytes bool                     // it counts bytes
 	inner *progressbar.ProgressBar // nil until the total is known
 }
 
@@ -107,10 +108,14 @@ func (t *terminal) update(n, total, failed int64) {
 		unit = "img"
 	}
 	if b.inner == nil {
-		b.inner = progressbar.NewOptions64(total, progressbar.OptionSetWriter(t.w), progressbar.OptionThrottle(100*time.Millisecond),
-			progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString(unit), progressbar.OptionSetPredictTime(true),
-			progressbar.OptionSetElapsedTime(true), progressbar.OptionUseANSICodes(true), progressbar.OptionSetWidth(24),
-			progressbar.OptionSetTheme(progressbar.Theme{Saucer: "━", SaucerHead: "━", SaucerPadding: " ", BarStart: "", BarEnd: ""}))
+		rate := []progressbar.Option{progressbar.OptionShowIts(), progressbar.OptionSetItsString(unit)}
+		if b.bytes {
+			rate = []progressbar.Option{progressbar.OptionShowBytes(true)}
+		}
+		b.inner = progressbar.NewOptions64(total, append(rate, progressbar.OptionSetWriter(t.w), progressbar.OptionThrottle(100*time.Millisecond),
+			progressbar.OptionShowCount(), progressbar.OptionSetPredictTime(true), progressbar.OptionSetElapsedTime(true),
+			progressbar.OptionUseANSICodes(true), progressbar.OptionSetWidth(24),
+			progressbar.OptionSetTheme(progressbar.Theme{Saucer: "━", SaucerHead: "━", SaucerPadding: " ", BarStart: "", BarEnd: ""}))...)
 	}
 	if failed > 0 {
 		b.about = fmt.Sprintf("%d failed", failed)

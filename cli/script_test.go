@@ -58,7 +58,7 @@ func TestScripts(t *testing.T) {
 var inProcessLock sync.Mutex // the working directory and the variables are the process's
 
 // variables are those of the scripts that captioner reads.
-var variables = []string{"CAPTIONER_NUM_CAPTIONS"}
+var variables = []string{"CAPTIONER_NUM_CAPTIONS", "HOME", "XDG_CACHE_HOME", "TORCH_HOME", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "CAPTIONER_CACHE", "CAPTIONER_MIRROR"}
 
 func inProcess(ts *testscript.TestScript, want int, stdin string, args []string) {
 	inProcessLock.Lock()

@@ -22,8 +22,8 @@ import (
 func newWeights(p *program) *cli.Command {
 	return &cli.Command{
 		Name:        "weights",
-		Usage:       "look into model files",
-		Subcommands: []*cli.Command{newInspect(p)},
+		Usage:       "fetch published weights, look into model files",
+		Subcommands: []*cli.Command{newList(p), newFetch(p), newInspect(p)},
 	}
 }
 

