@@ -184,7 +184,9 @@ func (t *trainer) describe() error {
 	if err != nil {
 		return err
 	}
-	memory.Layers, memory.Heads = t.MemoryLayers, t.Heads
+	if memory.Layers = t.MemoryLayers; memory.Layers > 0 {
+		memory.Heads = t.Heads
+	}
 	if t.tok, err = vocabulary(t.train, t.MinCount); err != nil {
 		return err
 	}
