@@ -33,11 +33,12 @@ const edges = `
 weights             <                       |                               # named tensors as bytes: leaf, any tool can use it
 weights/safetensors < weights               |                               # a format, no tensors
 weights/pickle      < weights               |                               # a format, executes nothing
+weights/npy         < weights               |                               # a format, no tensors
 weights/store       < weights               | github.com/gofrs/flock        # published files: what they are, fetched once, by checksum
 
 data/image/jpeg     <                       | C                             # the one room with libjpeg-turbo; pure Go without cgo
 data/image/resample <                       | C                             # Pillow's resize, byte for byte; its loops in C where there is cgo
-data/image          < data/image/jpeg data/image/resample | golang.org/x/image github.com/gen2brain # files to pixels
+data/image          < data/image/jpeg data/image/resample | golang.org/x/image # files to pixels
 data/tokenizer      <                       | github.com/sugarme/tokenizer golang.org/x/text # text to ids
 data/metrics        <                       |                               # text to scores
 data                <                       |                               # examples: paths and captions, not pixels
@@ -60,7 +61,7 @@ models/train        < models/captioner torch/optim torch/dist data/metrics | gol
 
 cli/server          < models/captioner      | golang.org/x/sync github.com/prometheus/client_golang
 cli/report          < data/image            |                               # an evaluation as one page
-cli                 < cli/server cli/report models/train data/metrics | github.com/urfave/cli/v2 github.com/schollz/progressbar/v3 golang.org/x/term golang.org/x/sync
+cli                 < cli/server cli/report weights/npy models/train data/metrics | github.com/urfave/cli/v2 github.com/schollz/progressbar/v3 golang.org/x/term golang.org/x/sync
 cli/captioner       < cli                   |                               # main: a dozen lines
 `
 

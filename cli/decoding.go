@@ -14,6 +14,7 @@ import (
 // decodeFlags are the flags that say how captions are chosen. A flag that is not given leaves what the model file asks for.
 type decodeFlags struct {
 	decode.Options
+	Rule                 string
 	PromptText           string
 	ForceWords, BanWords cli.StringSlice
 	set                  func(flag string) bool
@@ -24,6 +25,7 @@ func (d *decodeFlags) flags() []cli.Flag {
 	d.Options = decode.DefaultOptions()
 	model := func(v any) string { return fmt.Sprintf("the model's own, mostly %v", v) }
 	return []cli.Flag{
+		&cli.StringFlag{Name: "decode", Value: "auto", Usage: "rules of the search: " + strings.Join(rules, ", ") + "; auto is the model's own, which for one of clip-text-decoder is Python's, token for token", Category: category, Destination: &d.Rule},
 		&cli.IntFlag{Name: "beam-size", Aliases: []string{"beam"}, Value: d.Beam, DefaultText: model(d.Beam), Usage: "captions that are searched for at once; 1 takes the likeliest word each time", Category: category, Destination: &d.Beam},
 		&cli.IntFlag{Name: "max-len", Value: d.MaxLen, DefaultText: model(d.MaxLen), Usage: "most tokens of a caption", Category: category, Destination: &d.MaxLen},
 		&cli.IntFlag{Name: "min-length", Aliases: []string{"min-len"}, Usage: "fewest tokens of a caption", Category: category, Destination: &d.MinLen},
@@ -43,6 +45,72 @@ func (d *decodeFlags) flags() []cli.Flag {
 	}
 }
 
+// rules are the words of --decode.
+var rules = []string{"auto", "search", "python-greedy", "python-beam", "python-sample"}
+
+// notPython are the flags of what the Python package does not have.
+var notPython = []string{"min-length", "length-penalty", "no-repeat-ngram", "diverse", "diversity", "prompt", "force", "ban", "sample", "top-p"}
+
+// validateRule checks the flags that a rule of Python does not know, or needs.
+func (d *decodeFlags) validateRule() (errs []error) {
+	errs = append(errs, oneOf("--decode", d.Rule, rules...))
+	if !strings.HasPrefix(d.Rule, "python") {
+		return errs
+	}
+	bad := notPython
+	switch d.Rule {
+	case "python-greedy":
+		bad = slices.Concat(bad, []string{"beam-size", "temperature", "top-k", "seed"})
+	case "python-beam":
+		bad = slices.Concat(bad, []string{"temperature", "top-k", "seed"})
+	case "python-sample":
+		bad = slices.Concat(bad, []string{"beam-size"})
+	}
+	for _, f := range bad {
+		if d.set(f) {
+			errs = append(errs, usagef("leave out one of them", "--decode %s and --%s contradict each other", d.Rule, f))
+		}
+	}
+	return errs
+}
+
+// python says whether captions are chosen by Python's rules for a model whose own rule is own: where the flags do not say, unless one of them
+// asks for what these rules do not have.
+func (d *decodeFlags) python(own decode.Rule) decode.Rule {
+	switch d.Rule {
+	case "search":
+		return decode.Search
+	case "python-greedy", "python-beam":
+		return decode.Python
+	case "python-sample":
+		return decode.PythonSample
+	}
+	if slices.ContainsFunc(notPython, d.set) {
+		return decode.Search
+	}
+	return own
+}
+
+// applyPython makes o options of a rule of Python.
+func (d *decodeFlags) applyPython(o *decode.Options) {
+	o.LengthPenalty, o.NoRepeatNGram = 0, 0
+	switch {
+	case o.Rule == decode.PythonSample:
+		o.Beam = 1
+		if !d.set("temperature") {
+			o.Temperature = 1e-8
+		}
+		if !d.set("top-k") {
+			o.TopK = 1
+		}
+	case d.Rule == "python-greedy" || !d.set("beam-size") && o.Captions == 1:
+		o.Beam = 1
+	}
+	if !d.set("max-len") {
+		o.MaxLen = 64
+	}
+}
+
 // validate checks the values against each other as far as that needs no model.
 func (d *decodeFlags) validate() error {
 	need := func(with string, flags ...string) error {
@@ -54,18 +122,22 @@ func (d *decodeFlags) validate() error {
 		return nil
 	}
 	o := d.Options
-	var errs []error
+	errs := d.validateRule()
 	if d.Sample {
 		for _, f := range []string{"beam-size", "diverse", "diversity", "force"} {
 			if d.set(f) {
 				errs = append(errs, usagef("leave out one of them", "--sample and --%s contradict each other", f))
 			}
 		}
-	} else {
+	} else if d.Rule != "python-sample" {
 		errs = append(errs, need("sample", "temperature", "top-k", "top-p", "seed"))
 	}
 	if d.Groups == 1 {
 		errs = append(errs, need("diverse", "diversity"))
+	}
+	if d.Rule == "python-sample" {
+		o.Rule = decode.PythonSample
+		d.applyPython(&o)
 	}
 	if !d.set("beam-size") { // the model's own is not known yet: let it be as wide as the others want
 		o.Beam = max(o.Beam, d.wantBeam())
@@ -94,6 +166,9 @@ func (d *decodeFlags) wantBeam() int {
 func (d *decodeFlags) apply(m model) (decode.Options, error) {
 	own, o := m.Defaults(), d.Options
 	o.BOS, o.EOS = own.BOS, own.EOS
+	if o.Rule = d.python(own.Rule); o.Rule == decode.Search && own.Rule != decode.Search {
+		own = decode.DefaultOptions() // what Python has is no good setting of a search
+	}
 	for flag, keep := range map[string]func(){
 		"beam-size":       func() { o.Beam = max(own.Beam, d.wantBeam()) },
 		"max-len":         func() { o.MaxLen = max(own.MaxLen, d.MinLen+1) },
@@ -103,6 +178,9 @@ func (d *decodeFlags) apply(m model) (decode.Options, error) {
 		if !d.set(flag) {
 			keep()
 		}
+	}
+	if o.Rule != decode.Search {
+		d.applyPython(&o)
 	}
 	if o.Groups > 1 && !d.set("beam-size") {
 		o.Beam = (o.Beam + o.Groups - 1) / o.Groups * o.Groups

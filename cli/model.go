@@ -3,7 +3,9 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
+	"os"
 	"strconv"
 	"strings"
 
@@ -13,6 +15,7 @@ import (
 	"captioner/models/captioner"
 	"captioner/models/decode"
 	"captioner/weights"
+	"captioner/weights/store"
 )
 
 // model is what predict needs of a captioner; tests put a fake in its place.
@@ -36,14 +39,15 @@ type modelOptions struct {
 	Encoder   string // "" is the one in the model file
 	Device    string // "auto", "cpu", "cuda", "cuda:1"
 	Precision string // "auto", "fp32", "bf16"
+	NoEncoder bool   // open the model for features alone
 	Threads   int    // 0 leaves it to libtorch
 }
 
 func (o *modelOptions) flags() []cli.Flag {
 	const category = "MODEL"
 	return []cli.Flag{
-		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "model `FILE`; without it, the small model that is built in", Category: category, Destination: &o.Path, TakesFile: true},
-		&cli.StringFlag{Name: "encoder", Usage: "`FILE` of the vision encoder, for a model that leaves it out", Category: category, Destination: &o.Encoder, TakesFile: true},
+		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "model: a captioner's `FILE`, one of clip-text-decoder or Lightning, a Hugging Face folder, or a name of \"weights list\"; without it, the small model that is built in", Category: category, Destination: &o.Path, TakesFile: true},
+		&cli.StringFlag{Name: "encoder", Usage: "`FILE` or name (ViT-B/32, blip:base, …) of the vision encoder, for a model that leaves it out", Category: category, Destination: &o.Encoder, TakesFile: true},
 		&cli.StringFlag{Name: "device", Value: "auto", Usage: "auto, cpu, cuda or cuda:`N`", Category: category, Destination: &o.Device},
 		&cli.StringFlag{Name: "precision", Value: "auto", Usage: "auto, fp32 or bf16", Category: category, Destination: &o.Precision},
 		&cli.IntFlag{Name: "threads", Usage: "threads of one computation; 0: as many as there are cores", Category: category, Destination: &o.Threads},
@@ -84,12 +88,41 @@ type loaded struct {
 	path string
 }
 
+// openModel opens a model, and fetches first what is named and not here.
+func (p *program) openModel(ctx context.Context, o modelOptions) (model, error) {
+	if err := p.findWeights(ctx, &o); err != nil {
+		return nil, err
+	}
+	return p.open(ctx, o)
+}
+
+// findWeights puts files in the place of the names of published weights.
+func (p *program) findWeights(ctx context.Context, o *modelOptions) error {
+	for _, path := range []*string{&o.Path, &o.Encoder} {
+		if *path == "" {
+			continue
+		}
+		if _, err := os.Stat(*path); err == nil {
+			continue
+		}
+		if _, err := store.Find(*path); err != nil {
+			continue // no name either: opening it says that there is no such file
+		}
+		found, err := p.fetchWeights(ctx, *path)
+		if err != nil {
+			return err
+		}
+		*path = found
+	}
+	return nil
+}
+
 func openModel(_ context.Context, o modelOptions) (model, error) {
 	precision := o.Precision
 	if precision == "auto" {
 		precision = "fp32"
 	}
-	c, err := captioner.Open(o.Path, captioner.Options{Encoder: o.Encoder, Device: o.Device, Precision: precision, Threads: o.Threads})
+	c, err := captioner.Open(o.Path, captioner.Options{Encoder: o.Encoder, NoEncoder: o.NoEncoder, Device: o.Device, Precision: precision, Threads: o.Threads})
 	if err != nil {
 		return nil, modelHint(err, o)
 	}
@@ -113,7 +146,7 @@ func modelHint(err error, o modelOptions) error {
 	var blind *captioner.EncoderMissingError
 	switch {
 	case errors.As(err, &blind):
-		return withHint(err, "--encoder FILE gives it; CLIP in the form of OpenAI, OpenCLIP or Hugging Face will do")
+		return withHint(err, "%s", encoderHint(blind.Architecture))
 	case o.Encoder != "" && strings.Contains(err.Error(), "encoder"):
 		return withHint(err, "\"captioner weights inspect %s\" says what it is", o.Encoder)
 	case errors.Is(err, fs.ErrNotExist):
@@ -126,4 +159,12 @@ func modelHint(err error, o modelOptions) error {
 		return withHint(err, "the file is damaged or not a captioner's: fetch or copy it again; \"captioner weights inspect %s\" says what it is", o.Path)
 	}
 	return withHint(err, "the program itself is damaged: build it again")
+}
+
+// encoderHint says how to come by an encoder.
+func encoderHint(architecture string) string {
+	if _, err := store.Find(architecture); err == nil {
+		return fmt.Sprintf("--encoder %s fetches it; --encoder FILE takes one that is here, in the form of OpenAI, OpenCLIP, LAVIS or Hugging Face", architecture)
+	}
+	return "--encoder FILE or NAME gives it; \"captioner weights list\" has the names"
 }

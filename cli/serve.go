@@ -155,6 +155,9 @@ func runServe(ctx context.Context, p *program, o ServeOptions) (err error) {
 		return withHint(err, "--listen takes HOST:PORT, unix:PATH or systemd; port 0 is any that is free")
 	}
 	defer l.Close()
+	if err := p.findWeights(ctx, &o.Model); err != nil {
+		return fmt.Errorf("serve: %w", err)
+	}
 	m, err := o.open(o.Model)
 	if err != nil {
 		return fmt.Errorf("serve: %w", err)

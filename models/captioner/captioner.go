@@ -174,6 +174,7 @@ func (c *Captioner) Defaults() decode.Options { return c.File.Defaults() }
 func (f *File) Defaults() decode.Options {
 	o := decode.DefaultOptions()
 	d := f.Config.Decoding
+	o.Rule = d.Rule
 	o.Beam, o.LengthPenalty, o.MaxLen, o.NoRepeatNGram = d.Beam, d.LengthPenalty, d.MaxLen, d.NoRepeatNGram
 	o.BOS, o.EOS = f.Tokenizer.BOS(), f.Tokenizer.EOS()
 	return o

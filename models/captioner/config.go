@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 
+	"captioner/models/decode"
 	"captioner/models/gpt2"
 )
 
@@ -20,10 +21,11 @@ type Config struct {
 
 // Decoding is how this captioner is meant to be decoded where the user does not say otherwise.
 type Decoding struct {
-	Beam          int     `json:"beam"`
-	LengthPenalty float64 `json:"length_penalty"`
-	MaxLen        int     `json:"max_len"`
-	NoRepeatNGram int     `json:"no_repeat_ngram"`
+	Rule          decode.Rule `json:"rule,omitempty"`
+	Beam          int         `json:"beam"`
+	LengthPenalty float64     `json:"length_penalty"`
+	MaxLen        int         `json:"max_len"`
+	NoRepeatNGram int         `json:"no_repeat_ngram"`
 }
 
 // Card is where a captioner comes from and what it is worth: what a model file holds under weights.MetaCard, as JSON.
@@ -51,13 +53,17 @@ type Stage struct {
 
 // Validate reports everything that does not fit, in one error.
 func (c Config) Validate() error {
+	eye := c.Encoder.Validate()
+	if eye == nil {
+		eye = c.Memory.fits(c.Encoder)
+	}
+	return errors.Join(eye, c.validateModel())
+}
+
+// validateModel is Validate without the encoder, of which a checkpoint may say nothing.
+func (c Config) validateModel() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if err := c.Encoder.Validate(); err != nil {
-		errs = append(errs, err)
-	} else if err := c.Memory.fits(c.Encoder); err != nil {
-		errs = append(errs, err)
-	}
 	if d := c.Memory.Dropout; !(d >= 0 && d < 1) {
 		bad("memory: found dropout %g, want 0 to less than 1", d)
 	}
@@ -65,8 +71,8 @@ func (c Config) Validate() error {
 		bad("memory: found %d layers of %d heads, want 0 to 64 layers, and heads that divide the decoder's width %d", m.Layers, m.Heads, c.Decoder.Width)
 	}
 	if c.Memory.Kind == PooledPadded && c.Memory.In > c.Decoder.Width {
-		bad("the decoder does not fit its encoder: memory %s of %d numbers, want at most the decoder's width %d", PooledPadded, c.Memory.In,
-			c.Decoder.Width)
+		bad("the decoder does not fit its encoder: %s gives a picture %d numbers, want at most the decoder's width %d", c.Encoder.Architecture,
+			c.Memory.In, c.Decoder.Width)
 	}
 	if err := c.Decoder.Validate(); err != nil {
 		errs = append(errs, err)

@@ -18,8 +18,11 @@ import (
 	"captioner/weights/safetensors"
 )
 
-// encoderPrefix begins the names of the encoder's tensors in a model file; all others are the Model's.
-const encoderPrefix = "encoder."
+// encoderPrefix begins the names of the encoder's tensors in a model file, decoderPrefix those of the decoder; others are the memory's.
+const (
+	encoderPrefix = "encoder."
+	decoderPrefix = "decoder."
+)
 
 // File is an opened model file: its description, and its tensors in a memory map. Close it after what was loaded from it is freed.
 type File struct {
@@ -33,18 +36,26 @@ type File struct {
 	raw       []byte      // the embedded model's bytes
 }
 
-// OpenFile reads the description of the model file at path. Its weights are read when they are loaded.
+// OpenFile reads the description of a model, by what the file holds and not by its name: a captioner's own model file, or a checkpoint of the
+// Python package clip-text-decoder and its kin (see openOriginal). Weights are read when they are loaded.
 func OpenFile(path string) (*File, error) {
-	src, err := safetensors.Open(path)
+	src, err := openAny(path)
 	if err != nil {
 		return nil, fmt.Errorf("open model: %w", err)
 	}
-	f, err := describe(path, src)
+	f, err := describeAny(path, src)
 	if err != nil {
 		src.Close()
 		return nil, fmt.Errorf("open model %q: %w", path, err)
 	}
 	return f, nil
+}
+
+func describeAny(path string, src weights.Source) (*File, error) {
+	if src.Metadata()[weights.MetaConfig] != "" {
+		return describe(path, src)
+	}
+	return openOriginal(path, src)
 }
 
 // ParseFile is OpenFile over bytes in memory, which must not change while anything loaded from them is in use.
@@ -177,6 +188,10 @@ func (f *File) UseEncoder(p *Pretrained) error {
 				want.Architecture)
 		}
 	}
+	if want.Architecture == "" { // a checkpoint that does not name its encoder
+		f.Config.Encoder = p.Eye
+		return f.anyEye(p)
+	}
 	if err := f.Config.Memory.fits(p.Eye); err != nil {
 		return fmt.Errorf("encoder %q (%s) does not fit the model, which wants %s: %w", p.Path, p.Eye.Architecture, want.Architecture, err)
 	}
@@ -184,6 +199,20 @@ func (f *File) UseEncoder(p *Pretrained) error {
 	if want.Architecture == p.Eye.Architecture {
 		f.Config.Encoder.Preprocess = want.Preprocess
 	}
+	return nil
+}
+
+// anyEye takes an encoder that the model says nothing about.
+func (f *File) anyEye(p *Pretrained) error {
+	m, err := NewMemory(p.Eye, f.Config.Memory.Kind, 0)
+	if err == nil {
+		f.Config.Memory = m
+		err = f.Config.validateModel()
+	}
+	if err != nil {
+		return fmt.Errorf("encoder %q: %w", p.Path, oneLine(err))
+	}
+	f.eye = p
 	return nil
 }
 
@@ -196,10 +225,13 @@ type EncoderMissingError struct {
 
 func (e *EncoderMissingError) Error() string {
 	which := e.Architecture
+	if which == "" {
+		which = "the one that it was trained with"
+	}
 	if e.SHA256 != "" {
 		which += ", SHA-256 " + e.SHA256
 	}
-	return fmt.Sprintf("model %q holds no encoder, want that of %s beside it", e.Path, which)
+	return fmt.Sprintf("model %q holds no encoder, want %s beside it", e.Path, which)
 }
 
 func (f *File) missingEncoder() error {

@@ -18,7 +18,7 @@ type Model struct {
 
 // NewModel makes a model with unset weights: Init or nn.Load fills them.
 func NewModel(c Config) (*Model, error) {
-	if err := c.Validate(); err != nil {
+	if err := c.validateModel(); err != nil {
 		return nil, fmt.Errorf("captioner config: %w", err)
 	}
 	d, err := gpt2.New(c.Decoder)

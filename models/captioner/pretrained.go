@@ -120,12 +120,17 @@ func blipCheckpoint(path string, src weights.Source) (*Pretrained, error) {
 	if err != nil {
 		return nil, err
 	}
+	named, err := weights.Rename(src, weights.Prefix("", encoderPrefix))
+	return &Pretrained{Path: path, Eye: blipEyeOf(c), src: named}, err
+}
+
+// blipEyeOf is the eye of a BLIP vision tower, with the preprocessing of LAVIS's feature extractor.
+func blipEyeOf(c blip.Config) Eye {
 	e := Eye{Architecture: "blip:base", BLIP: &c, Preprocess: image.Preprocess{Size: int(c.ImageSize), Fit: image.FitSquash, Mean: blip.Mean, Std: blip.Std}}
 	if c != blip.Base() {
 		e.Architecture = fmt.Sprintf("BLIP ViT of %d layers, width %d, patches of %d, pictures of %d", c.Layers, c.Width, c.PatchSize, c.ImageSize)
 	}
-	named, err := weights.Rename(src, weights.Prefix("", encoderPrefix))
-	return &Pretrained{Path: path, Eye: e, src: named}, err
+	return e
 }
 
 // efficientNets are the encoders of the Lite family.

@@ -42,7 +42,7 @@ func captions(m *Model, d *gpt2.Decoder, t *tokenizer.Tokenizer, features *torch
 	out := make([]Caption, n)
 	for i, hs := range hyps {
 		for j, h := range hs {
-			c := Caption{Text: strings.TrimSpace(t.Decode(h.Tokens)), LogProb: h.LogProb, Confidence: h.Confidence(), Tokens: h.Tokens}
+			c := Caption{Text: caption(t, h.Tokens, o.Rule), LogProb: h.LogProb, Confidence: h.Confidence(), Tokens: h.Tokens}
 			if j == 0 {
 				out[i] = c
 			} else {
@@ -51,6 +51,20 @@ func captions(m *Model, d *gpt2.Decoder, t *tokenizer.Tokenizer, features *torch
 		}
 	}
 	return out, nil
+}
+
+// caption spells tokens. By the rules of Python it is what Hugging Face's tokenizer gave at the time of clip-text-decoder, which by default took
+// the spaces before marks and clipped words away and left those at the ends.
+func caption(t *tokenizer.Tokenizer, tokens []int32, rule decode.Rule) string {
+	if rule == decode.Search {
+		return strings.TrimSpace(t.Decode(tokens))
+	}
+	s := t.Decode(tokens)
+	for _, r := range [][2]string{{" .", "."}, {" ?", "?"}, {" !", "!"}, {" ,", ","}, {" ' ", "'"}, {" n't", "n't"}, {" 'm", "'m"}, {" 's", "'s"},
+		{" 've", "'ve"}, {" 're", "'re"}} {
+		s = strings.ReplaceAll(s, r[0], r[1])
+	}
+	return s
 }
 
 // Decode finds the hypotheses of n pictures from their features [n, P, In]. d is m's decoder, prepared for inference. It works inside

@@ -58,6 +58,8 @@ type Stepper interface {
 
 // Options say how captions are chosen. Start from DefaultOptions: zero is a real value in several fields.
 type Options struct {
+	Rule Rule // by whose rules; those of Python know no settings but Beam, MaxLen and Captions, or TopK, Temperature, Seed and MaxLen
+
 	Beam          int     // live hypotheses an image; 1 is greedy. The default is 3
 	MaxLen        int     // most tokens chosen an image, the end token included, a prompt not. The default is 32
 	MinLen        int     // fewest tokens before the end token. The default is 0
@@ -116,6 +118,9 @@ func (o Options) Validate() error {
 		check(len(run) > 0, "banned run %d has no tokens", i)
 		check(!slices.Contains(run, o.EOS), "banned run %v holds the end token %d", run, o.EOS)
 	}
+	if o.Rule != Search {
+		errs = append(errs, o.validatePython()...)
+	}
 	if o.Sample {
 		check(o.Temperature >= 0 && o.Temperature <= 100, "temperature %g, want 0 to 100", o.Temperature)
 		check(o.TopK >= 1 && o.TopK <= MaxTopK, "top-k %d, want 1 to %d", o.TopK, MaxTopK)
@@ -131,6 +136,24 @@ func (o Options) Validate() error {
 		check(o.Diversity >= 0 && o.Diversity <= 1000, "diversity %g, want 0 to 1000", o.Diversity)
 	}
 	return errors.Join(errs...)
+}
+
+// validatePython refuses what the Python package does not have, which would be left out silently.
+func (o Options) validatePython() (errs []error) {
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	check(o.Rule == Python || o.Rule == PythonSample, "rule %q, want %q, %q or none", o.Rule, Python, PythonSample)
+	check(o.MaxLen >= 2, "max length %d under rule %s, want 2 or more: the begin token counts", o.MaxLen, o.Rule)
+	check(!o.Sample && o.MinLen == 0 && o.NoRepeatNGram == 0 && o.Groups == 1, "rule %s knows no sampling, min length, no-repeat n-gram or groups", o.Rule)
+	check(len(o.Prompt)+len(o.Ban)+len(o.Force) == 0, "rule %s knows no prompt and no banned or forced words", o.Rule)
+	if o.Rule == PythonSample {
+		check(o.Temperature > 0 && o.TopK >= 1 && o.TopK <= MaxTopK, "temperature %g and top-k %d, want above 0, and 1 to %d", o.Temperature, o.TopK, MaxTopK)
+		check(o.Captions == 1, "number of captions %d under rule %s, want 1", o.Captions, o.Rule)
+	}
+	return errs
 }
 
 // maxForced bounds the words that can be forced at once: the beam must hold captions with none, one, … and all of them.

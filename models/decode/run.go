@@ -52,6 +52,10 @@ func Run(s Stepper, images int, o Options) ([][]Hypothesis, error) {
 	// Beam and one more: where an end token is among them, enough is left; and so where a group passes over all that the others took.
 	r := runner{extra: forcedTokens(o.Force), s: s, o: &o, width: o.Beam, k: o.Beam + 1, bans: newBans(&o)}
 	switch {
+	case o.Rule == Python:
+		r.k = o.Beam
+	case o.Rule == PythonSample:
+		r.width, r.k = 1, o.TopK
 	case o.Sample:
 		r.width, r.k = o.Captions, o.TopK
 	case o.Beam == 1:
@@ -68,6 +72,10 @@ func Run(s Stepper, images int, o Options) ([][]Hypothesis, error) {
 
 func newSearcher(o *Options, image int) searcher {
 	switch {
+	case o.Rule == Python:
+		return newPython(o)
+	case o.Rule == PythonSample:
+		return newPythonSampler(o)
 	case o.Sample:
 		id := uint64(image)
 		if o.IDs != nil {

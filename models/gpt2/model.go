@@ -123,14 +123,14 @@ func (m *Model) Load(src weights.Source, o nn.LoadOptions) error {
 			strings.HasSuffix(name, "crossattention.bias") || strings.HasSuffix(name, "crossattention.masked_bias") ||
 			ignore != nil && ignore(name)
 	}
-	if err := checkTied(src, o.Prefix); err != nil {
+	if err := CheckTied(src, o.Prefix); err != nil {
 		return err
 	}
 	return nn.Load(m, src, o)
 }
 
-// checkTied refuses an output layer of its own, which would be dropped silently.
-func checkTied(src weights.Source, prefix string) error {
+// CheckTied refuses an output layer of its own, which would be dropped silently. It reads both tensors, unless they are one in the file.
+func CheckTied(src weights.Source, prefix string) error {
 	head, err := src.Tensor(prefix + "lm_head.weight")
 	if err != nil {
 		return nil // absent
@@ -139,7 +139,8 @@ func checkTied(src weights.Source, prefix string) error {
 	if err != nil {
 		return nil // nn.Load reports it
 	}
-	if head.DType != table.DType || !bytes.Equal(head.Data, table.Data) {
+	same := len(head.Data) > 0 && len(head.Data) == len(table.Data) && &head.Data[0] == &table.Data[0]
+	if head.DType != table.DType || !same && !bytes.Equal(head.Data, table.Data) {
 		return fmt.Errorf("load gpt2: tensor %q differs from %q, want the same values (tied)", head.Name, table.Name)
 	}
 	return nil

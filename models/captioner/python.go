@@ -1,0 +1,210 @@
+package captioner
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"captioner/models/blip"
+	"captioner/models/decode"
+	"captioner/models/gpt2"
+	"captioner/weights"
+	"captioner/weights/pickle"
+)
+
+// original is what a file of the Python package clip-text-decoder, or a checkpoint of a model of its kind, says beside its tensors. A field
+// is zero where it does not say.
+type original struct {
+	eye    string // as the package names it: "clip:ViT-B/32", "blip:base"
+	config *gpt2.Config
+	tok    any // the tokenizer's record
+}
+
+// openOriginal makes a captioner of a checkpoint that holds GPT-2 with cross-attention, as clip-text-decoder 1.1 to 1.4.4 saves and trains it:
+// pickled inference models, Lightning's checkpoints, and state dicts. f owns src.
+func openOriginal(path string, src weights.Source) (*File, error) {
+	var o original
+	if p, ok := src.(*pickle.File); ok {
+		var err error
+		if o, err = readOriginal(p); err != nil {
+			return nil, err
+		}
+	}
+	if o.eye == "" && hasPrefix(src, "gpt.", "model.gpt.", "state_dict.gpt.") {
+		o.eye = "ViT-B/32" // all that ClipDecoder of 1.1 to 1.3 works with
+	}
+	named, err := gpt2.Keys(src)
+	if err != nil {
+		return nil, notDecoder(path, src)
+	}
+	if o.config == nil {
+		c, err := gpt2.ConfigOf(named)
+		if err != nil {
+			return nil, err
+		}
+		o.config = &c
+	}
+	if !o.config.CrossAttention {
+		return nil, errors.New("found GPT-2 without cross-attention, which cannot see, want a captioner")
+	}
+	if err := gpt2.CheckTied(named, ""); err != nil {
+		return nil, err
+	}
+	f := &File{Path: path, Config: Config{Name: strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)), Decoder: *o.config,
+		Decoding: Decoding{Rule: decode.Python, Beam: 1, MaxLen: min(64, int(o.config.Positions))}}}
+	f.Card = Card{Name: f.Config.Name, Data: "not told by the checkpoint", Licence: "not told by the checkpoint", Encoder: o.eye}
+	if err := f.wantEye(o.eye, PooledPadded); err != nil {
+		return nil, err
+	}
+	if f.Tokenizer, err = words(o.tok, o.config.VocabSize); err != nil {
+		return nil, err
+	}
+	f.src, err = decoderTensors(named)
+	return f, err
+}
+
+// decoderTensors shows the tensors of GPT2LMHeadModel as a model file has them, without what such files hold beside the weights.
+func decoderTensors(src weights.Source) (weights.Source, error) {
+	return weights.Rename(src, func(n string) (string, bool) {
+		for _, beside := range []string{".attn.bias", ".attn.masked_bias", ".crossattention.bias", ".crossattention.masked_bias"} {
+			if strings.HasSuffix(n, beside) {
+				return "", false
+			}
+		}
+		return decoderPrefix + n, strings.HasPrefix(n, "transformer.")
+	})
+}
+
+// wantEye notes the encoder that the decoder was trained with: its name is known, its weights come from elsewhere.
+func (f *File) wantEye(name, kind string) error {
+	eye, err := namedEye(name)
+	if err != nil {
+		return err
+	}
+	f.Config.Encoder = eye
+	if eye.Architecture == "" { // any that fits will do: UseEncoder settles it
+		f.Config.Memory = Memory{Kind: kind, In: f.Config.Decoder.Width}
+		return nil
+	}
+	if f.Config.Memory, err = NewMemory(eye, kind, 0); err != nil {
+		return err
+	}
+	return f.Config.validateModel()
+}
+
+// namedEye is the eye that clip-text-decoder calls by a name; "" is one that is not known.
+func namedEye(name string) (Eye, error) {
+	name = strings.TrimPrefix(name, "clip:")
+	switch shape, ok := clipModels[name]; {
+	case ok:
+		return clipEyeOf(shape()), nil
+	case name == "blip:base":
+		return blipEyeOf(blip.Base()), nil
+	case name == "":
+		return Eye{}, nil
+	}
+	return Eye{}, fmt.Errorf("encoder: found the name %q, want one of CLIP's or blip:base", name)
+}
+
+func hasPrefix(src weights.Source, prefixes ...string) bool {
+	for _, n := range src.Names() {
+		for _, p := range prefixes {
+			if strings.HasPrefix(n, p) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// notDecoder says what a file without GPT-2 is.
+func notDecoder(path string, src weights.Source) error {
+	if p, err := recognise(path, src); err == nil {
+		return fmt.Errorf("found the encoder %s alone, want a captioner's model", p.Eye.Architecture)
+	}
+	if hasPrefix(src, "positional_encoding.", "model.positional_encoding.") {
+		return errors.New("found a model of clip-text-decoder 1.0.0, whose decoder is not GPT-2, want one of 1.1.0 to 1.4.4")
+	}
+	if _, ok := src.(*pickle.File); ok {
+		return fmt.Errorf("found %d tensors without GPT-2 among them (no wte.weight), want a captioner's model", len(src.Names()))
+	}
+	return ErrNotCaptioner
+}
+
+// readOriginal looks into the objects of a pickle.
+func readOriginal(p *pickle.File) (original, error) {
+	var o original
+	switch root := p.Root.(type) {
+	case *pickle.Record:
+		module := root
+		if inner, ok := attribute[*pickle.Record](root, "model"); ok { // …InferenceModel
+			module = inner
+			o.tok, _ = root.Attr("tokenizer")
+		}
+		if strings.HasSuffix(module.Name, "ClipDecoder") {
+			o.eye = "ViT-B/32"
+		}
+		if name, ok := attribute[string](module, "vision_backbone"); ok {
+			o.eye = name
+		}
+		var err error
+		o.config, err = decoderConfig(module)
+		return o, err
+	case *pickle.Dict:
+		params, _ := root.Get("hyper_parameters")
+		if r, ok := params.(*pickle.Record); ok && r.Entries != nil { // Lightning's AttributeDict
+			params = r.Entries
+		}
+		if d, ok := params.(*pickle.Dict); ok {
+			name, _ := d.Get("vision_backbone")
+			o.eye, _ = name.(string)
+		}
+	}
+	return o, nil
+}
+
+func attribute[T any](r *pickle.Record, name string) (T, bool) {
+	v, _ := r.Attr(name)
+	t, ok := v.(T)
+	return t, ok
+}
+
+// decoderConfig reads the settings that a pickled GPT2LMHeadModel inside module carries, nil where there are none.
+func decoderConfig(module *pickle.Record) (*gpt2.Config, error) {
+	inside, _ := attribute[*pickle.Dict](module, "_modules")
+	if inside == nil {
+		return nil, nil
+	}
+	for _, v := range inside.All() {
+		r, ok := v.(*pickle.Record)
+		if !ok || r.Name != "GPT2LMHeadModel" {
+			continue
+		}
+		config, ok := attribute[*pickle.Record](r, "config")
+		if !ok {
+			return nil, nil
+		}
+		settings, _ := config.State.(*pickle.Dict)
+		if settings == nil {
+			return nil, nil
+		}
+		plain := map[string]any{}
+		for k, v := range settings.All() {
+			switch v.(type) {
+			case nil, bool, int64, float64, string:
+				if k, ok := k.(string); ok {
+					plain[k] = v
+				}
+			}
+		}
+		b, err := json.Marshal(plain)
+		if err != nil {
+			return nil, fmt.Errorf("read the decoder's config: %w", err)
+		}
+		c, err := gpt2.ParseConfig(b)
+		return &c, err
+	}
+	return nil, nil
+}
