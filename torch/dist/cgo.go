@@ -1,0 +1,44 @@
+package dist
+
+// #cgo CXXFLAGS: -std=c++17 -O2 -I${SRCDIR}/minigloo
+// #cgo LDFLAGS: -ltorch_cpu -lc10 -ldl
+// #include <stdlib.h>
+// #include "dist.h"
+import "C"
+
+import (
+	"errors"
+	"unsafe"
+
+	"captioner/torch"
+)
+
+// failure takes over a malloc'ed message; nil where there is none.
+func failure(e *C.char) error {
+	if e == nil {
+		return nil
+	}
+	defer C.free(unsafe.Pointer(e))
+	return errors.New(C.GoString(e))
+}
+
+// with calls f with C copies of strings, which live until it returns.
+func with(f func(s []*C.char) *C.char, texts ...string) error {
+	s := make([]*C.char, len(texts))
+	for i, t := range texts {
+		s[i] = C.CString(t)
+		defer C.free(unsafe.Pointer(s[i]))
+	}
+	return failure(f(s))
+}
+
+// handles is a C-callable view of tensors.
+func handles(ts []*torch.Tensor) *unsafe.Pointer {
+	out := make([]unsafe.Pointer, len(ts))
+	for i, t := range ts {
+		out[i] = t.Handle()
+	}
+	return unsafe.SliceData(out)
+}
+
+func pointer(b []byte) unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(b)) }
