@@ -62,7 +62,12 @@ func openTab(t *testing.T, url string, width, height int64, dark bool) tab {
 	ctx, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(stop)
 	own, stop := chromedp.NewContext(ctx)
-	t.Cleanup(func() { chromedp.Cancel(own); stop() }) // which waits for the browser to end
+	t.Cleanup(func() { // waits for the browser to end, which does not always say that it will
+		bounded, done := context.WithTimeout(own, 5*time.Second)
+		chromedp.Cancel(bounded)
+		done()
+		stop()
+	})
 	ctx, stop = context.WithTimeout(own, 4*time.Minute)
 	t.Cleanup(stop)
 	b := tab{ctx, t, t.TempDir(), new([]string), new([]string)}
