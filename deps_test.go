@@ -59,9 +59,11 @@ models/captioner/demo <                     |                               # th
 models/captioner    < models/captioner/demo models/clip models/blip models/efficientnet models/gpt2 models/decode data data/image data/tokenizer weights/safetensors weights/pickle weights/store | golang.org/x/sync # the library's front door
 models/train        < models/captioner torch/optim torch/dist data/metrics | golang.org/x/sync
 
+models/clipscore    < models/clip data/image data/tokenizer weights/safetensors weights/pickle | # captions and pictures to scores
+
 cli/server          < models/captioner      | golang.org/x/sync github.com/prometheus/client_golang
 cli/report          < data/image            |                               # an evaluation as one page
-cli                 < cli/server cli/report weights/npy models/train data/metrics | github.com/urfave/cli/v2 github.com/schollz/progressbar/v3 golang.org/x/term golang.org/x/sync
+cli                 < cli/server cli/report weights/npy models/train models/clipscore data/metrics | github.com/urfave/cli/v2 github.com/schollz/progressbar/v3 golang.org/x/term golang.org/x/sync
 cli/captioner       < cli                   |                               # main: a dozen lines
 `
 
@@ -79,6 +81,7 @@ models/gpt2         < torch/torchtest torch/optim data/tokenizer models/decode |
 models/captioner/demo <                     |                               # the built-in model file, as bytes
 models/captioner    < torch/torchtest data/metrics |
 models/train        < torch/torchtest       |
+models/clipscore    < torch/torchtest       |
 cli                 <                       | github.com/rogpeppe/go-internal go.uber.org/goleak # transcripts of the command line
 cli/server          <                       | github.com/chromedp go.uber.org/goleak # the page in a real browser, where there is one
 `

@@ -27,6 +27,7 @@ type EvalOptions struct {
 
 	Tokenize             string // "each" or "together"
 	METEOR, DF, Training string
+	CLIP                 string // a checkpoint
 	Resamples            int
 	Seed                 uint64
 
@@ -78,6 +79,7 @@ func (o *EvalOptions) flags() []cli.Flag {
 
 		&cli.StringSliceFlag{Name: "metric", Usage: "only these: " + strings.Join(families, ", ") + "; may be given several times", DefaultText: "all but bleu-gpt2 and bleu-hf", Category: how, Destination: &o.metrics},
 		&cli.StringFlag{Name: "meteor", Usage: "METEOR's data: a `FOLDER` with meteor-1.5.jar and data/paraphrase-en.gz, such as pycocoevalcap's", Category: how, Destination: &o.METEOR},
+		&cli.StringFlag{Name: "clip", Usage: "CLIP for CLIPScore and RefCLIPScore: a checkpoint `FILE` with both towers, OpenAI's ViT-B/32 for published numbers", Category: how, Destination: &o.CLIP, TakesFile: true},
 		&cli.StringFlag{Name: "df", Usage: "document frequencies of CIDEr-D: a `FILE` of --save-df; without it, the references' own", Category: how, Destination: &o.DF, TakesFile: true},
 		&cli.StringFlag{Name: "training", Usage: "captions that the model has learnt from: `FILE`, for novelty", Category: how, Destination: &o.Training, TakesFile: true},
 		&cli.StringFlag{Name: "tokenize", Value: "each", Usage: "each caption by itself, or all together as coco-caption's one call does, where a caption's end depends on the next one", Category: how, Destination: &o.Tokenize},
@@ -94,7 +96,7 @@ func (o *EvalOptions) flags() []cli.Flag {
 }
 
 // families are the words of --metric.
-var families = []string{"bleu", "meteor", "rouge-l", "cider", "cider-d", "cider-plain", "distinct", "novelty", "bleu-gpt2", "bleu-hf"}
+var families = []string{"bleu", "meteor", "rouge-l", "cider", "cider-d", "cider-plain", "clipscore", "refclipscore", "distinct", "novelty", "bleu-gpt2", "bleu-hf"}
 
 // familyOf is the word that chooses a measure.
 func familyOf(measure string) string {
@@ -142,6 +144,7 @@ func (o *EvalOptions) validate() error {
 	}
 	if len(o.metrics.Value()) > 0 {
 		check(!o.wants("meteor") || o.METEOR != "", "pip download pycocoevalcap and unpack it: its folder meteor has them", "--metric meteor needs its data: give --meteor FOLDER")
+		check(!o.wants("clipscore") && !o.wants("refclipscore") || o.CLIP != "", "", "--metric clipscore needs a CLIP: give --clip FILE")
 		check(!o.wants("novelty") || o.Training != "", "", "--metric novelty needs --training FILE")
 	}
 	errs = append(errs, oneOf("--missing", o.Missing, "skip", "empty"), oneOf("--tokenize", o.Tokenize, "each", "together"))
@@ -160,7 +163,8 @@ type evaluation struct {
 	examples    []data.Example
 	predictions *data.Predictions
 	misfits     misfits
-	captioned   *captioned // nil where predictions came from a file
+	captioned   *captioned  // nil where predictions came from a file
+	clip        *clipScorer // nil without --clip
 
 	system
 	measures   []measure
@@ -170,6 +174,7 @@ type evaluation struct {
 
 func runEval(ctx context.Context, p *program, o *EvalOptions) error {
 	e := &evaluation{p: p, o: o}
+	defer func() { e.clip.close() }()
 	if err := e.run(ctx); err != nil {
 		if errors.Is(err, errInterrupted) {
 			return err
@@ -179,7 +184,7 @@ func runEval(ctx context.Context, p *program, o *EvalOptions) error {
 	if err := e.print(); err != nil {
 		return err
 	}
-	if e.captioned != nil && e.captioned.failed > 0 {
+	if e.captioned != nil && e.captioned.failed > 0 || e.clip != nil && len(e.clip.unseen) > 0 {
 		return errSome
 	}
 	return nil
@@ -197,11 +202,11 @@ func (e *evaluation) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := e.score(); err != nil {
+	if err := e.score(ctx); err != nil {
 		return err
 	}
 	if e.o.Against != "" {
-		if err := e.compare(); err != nil {
+		if err := e.compare(ctx); err != nil {
 			return err
 		}
 	}

@@ -92,13 +92,17 @@ func (e *evaluation) pictures(yield func(input) bool) {
 	}
 }
 
-// load decodes a picture, out of an archive where it is in one.
+// load decodes a picture by the number of its example.
 func (e *evaluation) load(in input, o image.Options) (*image.RGB, error) {
 	k, err := strconv.Atoi(in.key)
 	if err != nil {
 		return nil, err
 	}
-	x := e.examples[k]
+	return loadExample(e.examples[k], o)
+}
+
+// loadExample decodes an example's picture, out of an archive where it is in one.
+func loadExample(x data.Example, o image.Options) (*image.RGB, error) {
 	if x.Archive == "" {
 		if x.Path == "" {
 			return nil, fmt.Errorf("image %q: the data set does not say where it is", x.ID)

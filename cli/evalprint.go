@@ -11,6 +11,7 @@ import (
 
 	"captioner/cli/report"
 	"captioner/data/metrics"
+	"captioner/models/clipscore"
 	"captioner/weights"
 )
 
@@ -204,6 +205,9 @@ func (e *evaluation) signature() string {
 	if e.each.METEOR != nil {
 		fields = append(fields, "meteor:1.5-en")
 	}
+	if e.clip != nil {
+		fields = append(fields, fmt.Sprintf("clip:%s@%.8s-w2.5-prompt:%s", e.clip.name, e.clip.model.SHA256, strings.TrimSpace(clipscore.Prompt)))
+	}
 	for _, m := range e.measures {
 		switch m.name {
 		case "BLEU-GPT2":
@@ -253,6 +257,9 @@ func (e *evaluation) page() report.Page {
 	if e.each.METEOR != nil {
 		p.Names = append(p.Names, "METEOR")
 	}
+	if e.clip != nil {
+		p.Names = append(p.Names, e.each.Others[0].Name)
+	}
 	if e.comparison != nil {
 		p.Other = filepath.Base(e.comparison.path)
 	}
@@ -272,6 +279,9 @@ func (e *evaluation) page() report.Page {
 			Scores: []float64{e.each.CIDEr[i], e.each.ROUGEL[i], e.each.BLEU[i][3]}}
 		if e.each.METEOR != nil {
 			it.Scores = append(it.Scores, e.each.METEOR[i].Score())
+		}
+		if e.clip != nil {
+			it.Scores = append(it.Scores, e.each.Others[0].Values[i])
 		}
 		if e.comparison != nil {
 			it.Other = e.comparison.other[pair.Index]

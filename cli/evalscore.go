@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -18,7 +19,6 @@ type system struct {
 	pairs  []data.Pair
 	corpus *metrics.Corpus
 	each   *metrics.Each
-	scores metrics.Scores
 }
 
 // measure is a score of all captions.
@@ -85,7 +85,7 @@ func (f misfits) lines() []string {
 }
 
 // score matches and scores the predictions.
-func (e *evaluation) score() error {
+func (e *evaluation) score(ctx context.Context) error {
 	m, err := e.matched(e.predictions)
 	if err != nil {
 		return err
@@ -97,10 +97,13 @@ func (e *evaluation) score() error {
 	if err != nil {
 		return err
 	}
-	if e.system, err = e.evaluate(m.Pairs, options); err != nil {
+	if err := e.openCLIP(); err != nil {
 		return err
 	}
-	e.wordless()
+	if e.system, err = e.evaluate(ctx, m.Pairs, options); err != nil {
+		return err
+	}
+	e.unsaid()
 	if err := e.measure(); err != nil {
 		return err
 	}
@@ -142,8 +145,8 @@ func (e *evaluation) report(file string, f *misfits) error {
 	return nil
 }
 
-// wordless counts captions that are not empty but have no words, such as "…".
-func (e *evaluation) wordless() {
+// unsaid counts captions that are not empty but have no words, such as "…", and pictures that CLIP could not be shown.
+func (e *evaluation) unsaid() {
 	var names []string
 	for i, pair := range e.pairs {
 		if len(e.corpus.Tokens(i)) == 0 && pair.Caption != "" {
@@ -151,6 +154,9 @@ func (e *evaluation) wordless() {
 		}
 	}
 	f := misfits{{"wordless", names, "caption has no words: scored as it is", "captions have no words: scored as they are"}}
+	if e.clip != nil {
+		f = append(f, misfit{"unseen", e.clip.unseen, "picture cannot be read: left out of CLIPScore", "pictures cannot be read: left out of CLIPScore"})
+	}
 	for _, line := range f.lines() {
 		e.p.term.log.Warn(visible(e.predictions.File + ": " + line))
 	}
@@ -178,7 +184,7 @@ func (e *evaluation) metricOptions() (o metrics.Options, err error) {
 	return o, nil
 }
 
-func (e *evaluation) evaluate(pairs []data.Pair, o metrics.Options) (s system, err error) {
+func (e *evaluation) evaluate(ctx context.Context, pairs []data.Pair, o metrics.Options) (s system, err error) {
 	s.pairs = pairs
 	hyps, refs := captionsOf(pairs)
 	if e.o.Tokenize == "together" {
@@ -189,8 +195,11 @@ func (e *evaluation) evaluate(pairs []data.Pair, o metrics.Options) (s system, e
 	if err != nil {
 		return s, err
 	}
-	s.scores, s.each = s.corpus.Evaluate(o)
-	return s, nil
+	_, s.each = s.corpus.Evaluate(o)
+	if e.clip != nil {
+		err = e.clip.add(ctx, e, pairs, s.each)
+	}
+	return s, err
 }
 
 func captionsOf(pairs []data.Pair) (hyps []string, refs [][]string) {
@@ -208,7 +217,7 @@ func (e *evaluation) bootstrapOptions() metrics.BootstrapOptions {
 
 // measure lists the scores that are wanted, with their intervals.
 func (e *evaluation) measure() error {
-	for _, v := range e.scores.Values() {
+	for _, v := range e.each.Values() {
 		if e.o.wants(familyOf(v.Name)) {
 			e.measures = append(e.measures, measure{name: v.Name, value: v.Value})
 		}
@@ -310,7 +319,7 @@ func (e *evaluation) describe() error {
 }
 
 // compare scores the other predictions, and tests the difference on the images that both have.
-func (e *evaluation) compare() error {
+func (e *evaluation) compare(ctx context.Context) error {
 	p, err := data.ReadPredictions(e.o.Against)
 	if err != nil {
 		return err
@@ -350,11 +359,11 @@ func (e *evaluation) compare() error {
 	ours := e.system
 	if len(b) < len(e.pairs) {
 		e.p.term.log.Warn(fmt.Sprintf("compared on the %d images that both have, of %d scored", len(b), len(e.pairs)))
-		if ours, err = e.evaluate(b, options); err != nil {
+		if ours, err = e.evaluate(ctx, b, options); err != nil {
 			return err
 		}
 	}
-	other, err := e.evaluate(a, options)
+	other, err := e.evaluate(ctx, a, options)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"html/template"
 	"io"
 	"io/fs"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -51,7 +52,7 @@ type Item struct {
 	Caption    string
 	Other      string // the caption of what it is compared with, "" if there is none
 	References []string
-	Scores     []float64              // as Page.Names
+	Scores     []float64              // as Page.Names; NaN is unknown, but for the first
 	Words      []string               // of the caption, as they were scored
 	Reference  [][]string             // words of each reference
 	Picture    func() ([]byte, error) // reads the encoded photograph; nil if there is none
@@ -62,10 +63,18 @@ var pageSource string
 
 var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"score":  func(x float64) string { return strconv.FormatFloat(x, 'f', 4, 64) },
-	"short":  func(x float64) string { return strconv.FormatFloat(x, 'f', 3, 64) },
+	"short":  short,
 	"full":   func(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) },
 	"signed": func(x float64) string { return fmt.Sprintf("%+.4f", x) },
 }).Parse(pageSource))
+
+// short is a score of one caption; it may be unknown.
+func short(x float64) string {
+	if math.IsNaN(x) {
+		return "–"
+	}
+	return strconv.FormatFloat(x, 'f', 3, 64)
+}
 
 // view is what the template sees.
 type view struct {
@@ -110,12 +119,11 @@ func Write(w io.Writer, p Page) error {
 	v.Histograms = histograms(p)
 	v.Groups = v.choose(ranked)
 	for i, name := range p.Names {
-		s := span{Name: name}
-		for k, it := range p.Items {
-			if k == 0 {
-				s.Low, s.High = it.Scores[i], it.Scores[i]
+		s := span{Name: name, Low: math.Inf(1), High: math.Inf(-1)}
+		for _, it := range p.Items {
+			if x := it.Scores[i]; !math.IsNaN(x) {
+				s.Low, s.High = min(s.Low, x), max(s.High, x)
 			}
-			s.Low, s.High = min(s.Low, it.Scores[i]), max(s.High, it.Scores[i])
 		}
 		v.Ranges = append(v.Ranges, s)
 	}

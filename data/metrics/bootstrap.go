@@ -33,6 +33,34 @@ func (s Scores) Values() []Named {
 	return out
 }
 
+// values returns all measures of the captions with the given indices, all of them for nil, those of Others last.
+func (e *Each) values(index []int32) []float64 {
+	v := e.total(index).values()
+	for _, o := range e.Others {
+		v = append(v, o.total(index))
+	}
+	return v
+}
+
+// name is that of measure i of values.
+func (e *Each) name(i int) string {
+	if i < len(measureNames) {
+		return measureNames[i]
+	}
+	return e.Others[i-len(measureNames)].Name
+}
+
+// Values returns the measures by name, those of Others last; METEOR only where it was computed.
+func (e *Each) Values() []Named {
+	var out []Named
+	for i, v := range e.values(nil) {
+		if !math.IsNaN(v) {
+			out = append(out, Named{e.name(i), v})
+		}
+	}
+	return out
+}
+
 // BootstrapOptions set up Bootstrap and Compare.
 type BootstrapOptions struct {
 	Resamples int     // how many corpora are drawn, 1000 by default
@@ -65,10 +93,10 @@ func (e *Each) Bootstrap(o BootstrapOptions) ([]Interval, error) {
 		return nil, err
 	}
 	n := len(e.Stats)
-	whole := e.total(nil).values()
+	whole := e.values(nil)
 	drawn := make([][]float64, o.Resamples)
 	parallelEach(o.Resamples, func(b int) {
-		drawn[b] = e.total(draw(n, o.Seed, b)).values()
+		drawn[b] = e.values(draw(n, o.Seed, b))
 	})
 	var out []Interval
 	column := make([]float64, o.Resamples)
@@ -80,7 +108,7 @@ func (e *Each) Bootstrap(o BootstrapOptions) ([]Interval, error) {
 			column[b] = drawn[b][i]
 		}
 		low, high := percentiles(column, o.Level)
-		out = append(out, Interval{measureNames[i], v, low, high})
+		out = append(out, Interval{e.name(i), v, low, high})
 	}
 	return out, nil
 }
@@ -104,11 +132,14 @@ func Compare(a, b *Each, o BootstrapOptions) ([]Difference, error) {
 	if n != len(b.Stats) {
 		return nil, fmt.Errorf("compare systems: %d and %d captions, want as many of the same images", n, len(b.Stats))
 	}
-	va, vb := a.total(nil).values(), b.total(nil).values()
+	va, vb := a.values(nil), b.values(nil)
+	if len(va) != len(vb) {
+		return nil, fmt.Errorf("compare systems: %d and %d measures, want the same", len(va), len(vb))
+	}
 	drawn := make([][]float64, o.Resamples)
 	parallelEach(o.Resamples, func(i int) {
 		index := draw(n, o.Seed, i)
-		x, y := a.total(index).values(), b.total(index).values()
+		x, y := a.values(index), b.values(index)
 		for k := range y {
 			y[k] -= x[k]
 		}
@@ -132,7 +163,7 @@ func Compare(a, b *Each, o BootstrapOptions) ([]Difference, error) {
 			}
 		}
 		low, high := percentiles(column, o.Level)
-		out = append(out, Difference{measureNames[k], va[k], vb[k], delta, low, high, float64(extreme) / float64(o.Resamples+1)})
+		out = append(out, Difference{a.name(k), va[k], vb[k], delta, low, high, float64(extreme) / float64(o.Resamples+1)})
 	}
 	return out, nil
 }

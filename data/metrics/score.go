@@ -29,6 +29,32 @@ type Each struct {
 	CIDErD     []float64
 	CIDErPlain []float64
 	METEOR     []MeteorStats // nil unless a METEOR was given
+	Others     []Other       // none, unless somebody else adds them
+}
+
+// Other is a measure that is made elsewhere and whose value for a corpus is the mean over its captions.
+type Other struct {
+	Name   string
+	Values []float64 // a caption each; NaN where it could not be measured, which the mean leaves out
+}
+
+// total is the mean over the captions with the given indices, all of them for nil; 0 where there is nothing to take the mean of.
+func (o Other) total(index []int32) float64 {
+	sum, n := 0.0, 0
+	add := func(v float64) {
+		if !math.IsNaN(v) {
+			sum, n = sum+v, n+1
+		}
+	}
+	if index == nil {
+		for _, v := range o.Values {
+			add(v)
+		}
+	}
+	for _, i := range index {
+		add(o.Values[i])
+	}
+	return sum / float64(max(n, 1))
 }
 
 // Options choose what Evaluate adds to the measures that need nothing else. The zero value adds nothing.

@@ -167,3 +167,38 @@ func Example() {
 	fmt.Printf("BLEU-4 %.4f, ROUGE-L %.4f, CIDEr %.4f\n", scores.BLEU[3], scores.ROUGEL, scores.CIDEr)
 	// Output: BLEU-4 0.4653, ROUGE-L 0.6601, CIDEr 2.5256
 }
+
+// A measure from elsewhere is a mean, with an interval, and is compared; captions that it could not be had of are left out.
+func TestOtherMeasures(t *testing.T) {
+	var e [2]*Each
+	for i, values := range [][]float64{{0.5, math.NaN(), 1}, {0.25, math.NaN(), 0.5}} {
+		c, err := NewCorpus([]string{"a dog", "a cat", "a cow"}, [][]string{{"a dog"}, {"a cat"}, {"a pig"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, e[i] = c.Evaluate(Options{})
+		e[i].Others = []Other{{"CLIPScore", values}}
+	}
+	all := e[0].Values()
+	if last := all[len(all)-1]; last != (Named{"CLIPScore", 0.75}) || len(all) != 9 {
+		t.Errorf("got %v of %d measures, want CLIPScore 0.75 as the last of 9", last, len(all))
+	}
+	intervals, err := e[0].Bootstrap(DefaultBootstrapOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := intervals[len(intervals)-1]; v.Name != "CLIPScore" || v.Value != 0.75 || v.Low < 0 || v.High != 1 {
+		t.Errorf("interval: got %+v", v)
+	}
+	differences, err := Compare(e[0], e[1], DefaultBootstrapOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := differences[len(differences)-1]; d.Name != "CLIPScore" || d.Delta != -0.375 {
+		t.Errorf("difference: got %+v", d)
+	}
+	e[1].Others = nil
+	if _, err := Compare(e[0], e[1], DefaultBootstrapOptions()); err == nil {
+		t.Error("systems of different measures: got no error")
+	}
+}

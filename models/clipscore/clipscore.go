@@ -1,0 +1,226 @@
+// Package clipscore measures how well captions fit their pictures: CLIPScore and RefCLIPScore (Hessel et al. 2021, arXiv 2104.08718;
+// github.com/jmhessel/clipscore at 459f821). CLIP makes a vector of each picture, caption and reference, of unit length; a caption's score is
+// its cosine with the picture.
+//
+//	m, err := clipscore.Open("ViT-B-32.pt", clipscore.Options{})
+//	pictures, err := m.Pictures(ctx, []*image.RGB{m.Prepare(img)})
+//	texts, err := m.Texts(ctx, []string{"a dog runs", "the dog is running"})
+//	clipscore.Score(pictures[0], texts[0]), clipscore.RefScore(pictures[0], texts[0], texts[1:])
+//
+// Published numbers are of OpenAI's ViT-B/32 in float32; scores of different CLIPs cannot be compared. Texts that are longer than the text
+// tower takes are cut off, as in the reference. Other vocabularies than OpenAI's are refused.
+package clipscore
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+
+	"captioner/data/image"
+	"captioner/data/tokenizer"
+	"captioner/models/clip"
+	"captioner/torch"
+	"captioner/torch/nn"
+	"captioner/weights"
+	"captioner/weights/pickle"
+	"captioner/weights/safetensors"
+)
+
+// Prompt stands before every caption and reference.
+const Prompt = "A photo depicts "
+
+// Model is a CLIP with both towers. Its methods may be called from any goroutine.
+type Model struct {
+	SHA256 string // of its file, in hexadecimal
+
+	tokenizer  *tokenizer.CLIPTokenizer
+	preprocess image.Preprocess
+	config     clip.Config
+	device     torch.Device
+	pictures   *clip.Encoder
+	texts      *clip.Model // without its image tower
+	src        weights.Source
+}
+
+// Options of Open. The zero value computes on the CPU.
+type Options struct {
+	Device string // "cpu", "cuda", "cuda:1"; "" and "auto": the best that is there
+}
+
+// Open loads a checkpoint of CLIP with its text tower, in the keys of OpenAI, OpenCLIP or Hugging Face, from safetensors or a PyTorch file.
+func Open(path string, o Options) (*Model, error) {
+	m, err := open(path, o)
+	if err != nil {
+		return nil, fmt.Errorf("open CLIP %q: %w", path, err)
+	}
+	return m, nil
+}
+
+func open(path string, o Options) (*Model, error) {
+	src, err := openAny(path)
+	if err != nil {
+		return nil, err
+	}
+	m := &Model{tokenizer: tokenizer.CLIP(), src: src}
+	if err := m.load(o); err != nil {
+		m.Close()
+		return nil, err
+	}
+	if m.SHA256, err = checksum(path); err != nil {
+		m.Close()
+		return nil, err
+	}
+	return m, nil
+}
+
+func (m *Model) load(o Options) (err error) {
+	if m.src, err = clip.Keys(m.src); err != nil {
+		return err
+	}
+	if m.config, err = clip.ConfigOf(m.src); err != nil {
+		return err
+	}
+	c := m.config
+	switch {
+	case c.Text == nil:
+		return fmt.Errorf("found an image tower alone, want a checkpoint with its text tower")
+	case c.Text.VocabSize != int64(m.tokenizer.VocabSize()):
+		return fmt.Errorf("found a vocabulary of %d, want OpenAI's %d", c.Text.VocabSize, m.tokenizer.VocabSize())
+	case c.EmbedDim == 0:
+		return fmt.Errorf("found towers without a common space, want their projections")
+	}
+	m.preprocess = image.Preprocess{Size: int(c.Vision.ImageSize), Fit: image.FitCrop, Mean: clip.Mean, Std: clip.Std}
+	if o.Device == "" {
+		o.Device = "auto"
+	}
+	return torch.Do(context.Background(), func() (err error) {
+		if m.device, err = torch.ParseDevice(o.Device); err != nil {
+			return err
+		}
+		if m.texts, err = clip.New(c); err != nil {
+			return err
+		}
+		if err := m.texts.Load(m.src, nn.LoadOptions{Device: m.device}); err != nil {
+			return err
+		}
+		m.pictures = m.texts.Encoder(torch.Float32)
+		return nil
+	})
+}
+
+// openAny opens a checkpoint by its content. A source that fails later is closed by its owner.
+func openAny(path string) (weights.Source, error) {
+	s, err := safetensors.Open(path)
+	if err == nil {
+		return s, nil
+	}
+	p, perr := pickle.Open(path)
+	if perr != nil {
+		return nil, fmt.Errorf("it is neither safetensors nor PyTorch's: %w; %w", err, perr)
+	}
+	return p, nil
+}
+
+func checksum(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// Close releases the model.
+func (m *Model) Close() error {
+	err := torch.Do(context.Background(), func() error {
+		if m.pictures != nil {
+			m.pictures.Free()
+		}
+		if m.texts != nil {
+			m.texts.Free()
+		}
+		return nil
+	})
+	if m.src != nil {
+		if cerr := m.src.Close(); err == nil {
+			err = cerr
+		}
+	}
+	return err
+}
+
+// Prepare makes of a picture what Pictures takes.
+func (m *Model) Prepare(img *image.RGB) *image.RGB { return m.preprocess.Apply(img) }
+
+// chunk bounds what goes through a tower at once.
+const chunk = 64
+
+// Pictures gives a vector of unit length for each prepared picture.
+func (m *Model) Pictures(ctx context.Context, imgs []*image.RGB) ([][]float32, error) {
+	side := m.preprocess.Size
+	for i, img := range imgs {
+		if img.W != side || img.H != side {
+			return nil, fmt.Errorf("clipscore: picture %d is %dx%d, want %dx%d as Prepare gives", i, img.W, img.H, side, side)
+		}
+	}
+	return m.units(ctx, len(imgs), func(from, to int) (*torch.Tensor, error) {
+		var pixels []byte
+		for _, img := range imgs[from:to] {
+			pixels = append(pixels, img.Pix...)
+		}
+		return m.pictures.EncodeImage(m.input(pixels, int64(to-from))), nil
+	})
+}
+
+// input maps packed RGB pixels of n pictures to [n, 3, S, S], normalised.
+func (m *Model) input(pixels []byte, n int64) *torch.Tensor {
+	p := m.preprocess
+	s := int64(p.Size)
+	mean, std := torch.FromSlice(p.Mean[:]).To(torch.Float32), torch.FromSlice(p.Std[:]).To(torch.Float32)
+	x := torch.FromSlice(pixels, n, s, s, 3).To(torch.Float32).Sub(mean).Div(std)
+	return x.Permute(0, 3, 1, 2).ToDevice(m.device) // [n, S, S, 3] -> [n, 3, S, S]
+}
+
+// Texts gives a vector of unit length for each text, with Prompt before it.
+func (m *Model) Texts(ctx context.Context, texts []string) ([][]float32, error) {
+	ids := make([][]int32, len(texts))
+	for i, t := range texts {
+		row, _ := m.tokenizer.Context(Prompt+t, int(m.config.Text.Context))
+		end := slices.Index(row, m.tokenizer.End()) // what stands behind the first end changes nothing
+		ids[i] = row[:end+1]
+	}
+	return m.units(ctx, len(texts), func(from, to int) (*torch.Tensor, error) { return m.texts.EncodeText(ids[from:to]) })
+}
+
+// units runs f on the torch thread over 0..n in chunks, and scales the rows [to-from, E] that it gives to unit length.
+func (m *Model) units(ctx context.Context, n int, f func(from, to int) (*torch.Tensor, error)) ([][]float32, error) {
+	out := make([][]float32, 0, n)
+	for from := 0; from < n; from += chunk {
+		err := torch.Do(ctx, func() (err error) {
+			torch.Inference(func() {
+				var x *torch.Tensor
+				if x, err = f(from, min(from+chunk, n)); err != nil {
+					return
+				}
+				width := int(x.Dim(1))
+				flat := torch.Slice[float32](clip.Unit(x.To(torch.Float32)).ToDevice(torch.CPU).Contiguous())
+				for ; len(flat) > 0; flat = flat[width:] {
+					out = append(out, flat[:width:width])
+				}
+			})
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
