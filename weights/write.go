@@ -39,7 +39,7 @@ func writeFile(path string, write func(io.Writer) error) error {
 			os.Remove(f.Name())
 		}
 	}()
-	w := bufio.NewWriterSize(f, 1<<18)
+	w := bufio.NewWriterSize(nameless{f}, 1<<18)
 	if err := write(w); err != nil {
 		return err
 	}
@@ -63,6 +63,17 @@ func writeFile(path string, write func(io.Writer) error) error {
 	done = true
 	syncFolder(filepath.Dir(target))
 	return nil
+}
+
+// nameless is a file whose errors do not tell its temporary name.
+type nameless struct{ f *os.File }
+
+func (n nameless) Write(b []byte) (int, error) {
+	k, err := n.f.Write(b)
+	if err != nil {
+		err = cause(err)
+	}
+	return k, err
 }
 
 // writeTarget resolves links and returns the mode of the file that is there, 0 when there is none.
