@@ -61,6 +61,21 @@ func (t *Tokenizer) JSON() ([]byte, error) {
 	return marshal(out)
 }
 
+// Files writes the tokenizer in GPT-2's original form, which [New] reads: vocab.json and merges.txt. There is no place for options there, nor for
+// tokens that were added to the vocabulary.
+func (t *Tokenizer) Files() (vocab, merges []byte, err error) { return t.model.files() }
+
+func (m *model) files() (vocab, merges []byte, err error) {
+	if vocab, err = m.vocabJSON(); err != nil {
+		return nil, nil, err
+	}
+	merges = []byte("#version: 0.2\n")
+	for _, p := range m.merges {
+		merges = append(merges, m.tokens[p.left]+" "+m.tokens[p.right]+"\n"...)
+	}
+	return vocab, merges, nil
+}
+
 // vocabJSON writes the BPE vocabulary as an object in the order of ids, which encoding/json would sort by name.
 func (m *model) vocabJSON() (json.RawMessage, error) {
 	var b bytes.Buffer

@@ -1,7 +1,6 @@
 package tokenizer
 
 import (
-	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -110,15 +109,11 @@ func (m shellModel) Save(folder string, prefix ...string) error {
 	if len(prefix) > 0 {
 		name = prefix[0] + "-"
 	}
-	vocab, err := m.vocabJSON()
+	vocab, merges, err := m.files()
 	if err != nil {
 		return err
 	}
-	merges := []byte("#version: 0.2\n")
-	for _, p := range m.merges {
-		merges = append(merges, m.tokens[p.left]+" "+m.tokens[p.right]+"\n"...)
-	}
 	return errors.Join(
-		os.WriteFile(filepath.Join(folder, name+"vocab.json"), json.RawMessage(vocab), 0o666),
+		os.WriteFile(filepath.Join(folder, name+"vocab.json"), vocab, 0o666),
 		os.WriteFile(filepath.Join(folder, name+"merges.txt"), merges, 0o666))
 }
