@@ -33,8 +33,9 @@ type Card struct {
 	Name      string             `json:"name"`
 	Data      string             `json:"data"`
 	Licence   string             `json:"licence"`
-	Encoder   string             `json:"encoder"` // origin, licence and SHA-256 of the encoder's weights
-	Command   string             `json:"command"` // that trained it
+	Encoder   string             `json:"encoder"`          // origin, licence and SHA-256 of the encoder's weights
+	Command   string             `json:"command"`          // that trained it
+	Origin    string             `json:"origin,omitempty"` // what it was converted from
 	Options   json.RawMessage    `json:"options,omitempty"`
 	Split     string             `json:"split,omitempty"`     // that Metrics were measured on
 	Tokeniser string             `json:"tokeniser,omitempty"` // of the metrics
