@@ -22,8 +22,8 @@ import (
 func newWeights(p *program) *cli.Command {
 	return &cli.Command{
 		Name:        "weights",
-		Usage:       "fetch published weights, look into model files",
-		Subcommands: []*cli.Command{newList(p), newFetch(p), newInspect(p)},
+		Usage:       "fetch published weights; look into, check and convert model files",
+		Subcommands: []*cli.Command{newList(p), newFetch(p), newConvert(p), newInspect(p), newVerify(p)},
 	}
 }
 

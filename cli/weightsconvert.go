@@ -1,0 +1,266 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"captioner/models/captioner"
+	"captioner/models/captioner/demo"
+	"captioner/weights"
+	"captioner/weights/pickle"
+	"captioner/weights/safetensors"
+	"captioner/weights/store"
+)
+
+// formTensors is the form of any file of tensors, whatever they are for.
+const formTensors = "tensors"
+
+// ConvertOptions are what the flags of weights convert say.
+type ConvertOptions struct {
+	In, Out, To, Encoder, DType string
+	NoMasks, Force              bool
+}
+
+func newConvert(p *program) *cli.Command {
+	o := ConvertOptions{DType: "keep"}
+	return &cli.Command{
+		Name:      "convert",
+		Usage:     "write a captioner in another form: for Python, or as one file for captioner",
+		ArgsUsage: "IN OUT",
+		Description: `IN is any file or folder that --model takes, a name of "captioner weights list", or demo, the built-in model. OUT's name chooses the form:
+  .safetensors  captioner    one file for captioner, with the encoder in it if IN has one or --encoder gives it
+  .ckpt         lightning    for Decoder.load_from_checkpoint of clip-text-decoder 1.4
+  .pt .pth      state-dict   for Decoder.load_state_dict of clip-text-decoder 1.4
+  folder        huggingface  for GPT2LMHeadModel.from_pretrained: config.json, model.safetensors, tokenizer.json, vocab.json, merges.txt
+  --to tensors               all tensors of any file under their own names, as .safetensors or .pt
+Nothing in IN is run. OUT appears whole or not at all.`,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "to", Usage: "`FORM`: captioner, lightning, state-dict, huggingface or tensors; without it, by OUT's name", Destination: &o.To},
+			&cli.StringFlag{Name: "encoder", Usage: "`FILE` or name of the vision encoder, for a checkpoint that leaves it out", Destination: &o.Encoder, TakesFile: true},
+			&cli.StringFlag{Name: "dtype", Value: o.DType, Usage: "keep, fp32, fp16 or bf16", Destination: &o.DType},
+			&cli.BoolFlag{Name: "no-masks", Usage: "leave out the constant masks that transformers before 4.27 wants in lightning and state-dict", Destination: &o.NoMasks},
+			&cli.BoolFlag{Name: "force", Usage: "replace OUT if it is there", Destination: &o.Force},
+		},
+		Action: func(c *cli.Context) error {
+			if c.NArg() != 2 {
+				return usagef("", "weights convert takes IN and OUT, found %d arguments", c.NArg())
+			}
+			o.In, o.Out = c.Args().Get(0), c.Args().Get(1)
+			return runConvert(c.Context, p, o)
+		},
+	}
+}
+
+// conversion is what "weights convert --json" prints.
+type conversion struct {
+	In   string `json:"in"`
+	Out  string `json:"out"`
+	Form string `json:"form"`
+	// Bytes is the size of the file, or of a folder's model.safetensors, and SHA256 that one's checksum.
+	Bytes  int64  `json:"bytes"`
+	SHA256 string `json:"sha256"`
+}
+
+func runConvert(ctx context.Context, p *program, o ConvertOptions) error {
+	dtype, err := dtypeNamed(o.DType)
+	if err != nil {
+		return err
+	}
+	if o.To == "" {
+		form, err := captioner.FormOf(o.Out)
+		if err != nil {
+			return usagef("--to chooses the form", "OUT %q: %v", o.Out, err)
+		}
+		o.To = string(form)
+	}
+	if err := oneOf("--to", o.To, "captioner", "lightning", "state-dict", "huggingface", formTensors); err != nil {
+		return err
+	}
+	if err := o.mayWrite(); err != nil {
+		return err
+	}
+	in, err := p.locate(ctx, o.In)
+	if err != nil {
+		return err
+	}
+	if o.To == formTensors {
+		err = convertTensors(ctx, in, o.Out, dtype)
+	} else {
+		err = p.convertModel(ctx, in, o, captioner.ExportOptions{DType: dtype, Masks: !o.NoMasks})
+	}
+	if err != nil {
+		return fmt.Errorf("convert %q: %w", o.In, err)
+	}
+	return p.converted(o)
+}
+
+// mayWrite refuses to write over what is there.
+func (o ConvertOptions) mayWrite() error {
+	out, err := os.Stat(o.Out)
+	if err != nil {
+		return nil // whatever is wrong with it, writing says so
+	}
+	if in, err := os.Stat(o.In); err == nil && os.SameFile(in, out) {
+		return usagef("give OUT another name", "convert %q: IN and OUT are the same file", o.In)
+	}
+	if out.IsDir() || o.Force {
+		return nil // a folder has its own rules
+	}
+	return withHint(fmt.Errorf("convert %q: %q is there already", o.In, o.Out), "--force replaces it")
+}
+
+func dtypeNamed(name string) (*weights.DType, error) {
+	types := map[string]weights.DType{"fp32": weights.F32, "fp16": weights.F16, "bf16": weights.BF16}
+	if err := oneOf("--dtype", name, "keep", "fp32", "fp16", "bf16"); err != nil || name == "keep" {
+		return nil, err
+	}
+	d := types[name]
+	return &d, nil
+}
+
+// locate returns the path of a file or folder, or of published weights by their name, which are fetched first. "demo" is the built-in model,
+// and has no path.
+func (p *program) locate(ctx context.Context, name string) (string, error) {
+	if _, err := os.Lstat(name); err == nil {
+		return name, nil
+	}
+	if name == "demo" {
+		return "", nil
+	}
+	if _, err := store.Find(name); err == nil {
+		return p.fetchWeights(ctx, name)
+	}
+	return name, nil // opening it says what is wrong
+}
+
+func (p *program) convertModel(ctx context.Context, in string, o ConvertOptions, eo captioner.ExportOptions) error {
+	f, err := openDescribed(in)
+	if err != nil {
+		return withHint(err, "\"captioner weights inspect %s\" says what it is; --to tensors converts any file of tensors", o.In)
+	}
+	defer f.Close()
+	if o.Encoder != "" {
+		path, err := p.locate(ctx, o.Encoder)
+		if err != nil {
+			return err
+		}
+		e, err := captioner.OpenEncoder(path)
+		if err != nil {
+			return err
+		}
+		if err := f.UseEncoder(e); err != nil {
+			e.Close()
+			return err
+		}
+	}
+	if info, err := os.Stat(in); err == nil && info.Mode().IsRegular() {
+		sum, err := f.Checksum()
+		if err != nil {
+			return err
+		}
+		eo.Origin = fmt.Sprintf("converted from %s, SHA-256 %s", filepath.Base(in), sum)
+	}
+	return f.Export(ctx, o.Out, captioner.Form(o.To), eo)
+}
+
+// openDescribed opens a model without its weights; "" is the built-in one.
+func openDescribed(path string) (*captioner.File, error) {
+	if path == "" {
+		return captioner.ParseFile(demo.Model)
+	}
+	return captioner.OpenFile(path)
+}
+
+// convertTensors writes the tensors of any file. Of a training checkpoint these are its state dict.
+func convertTensors(ctx context.Context, in, out string, d *weights.DType) error {
+	src, _, err := openWeights(in)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	tensors, err := stateDict(src)
+	if err != nil {
+		return err
+	}
+	for i, t := range tensors {
+		if d != nil && t.DType.Float() {
+			if tensors[i], err = t.Convert(*d); err != nil {
+				return err
+			}
+		}
+	}
+	meta := map[string]string{"format": "pt"} // as Python's libraries want it
+	switch ext := strings.ToLower(filepath.Ext(out)); ext {
+	case ".safetensors":
+		return writeUntil(ctx, out, func(w io.Writer) error { return safetensors.Write(w, tensors, meta) })
+	case ".pt", ".pth", ".bin":
+		state := &pickle.Dict{Ordered: true}
+		for _, t := range tensors {
+			state.Set(t.Name, t)
+		}
+		return writeUntil(ctx, out, func(w io.Writer) error { return pickle.Write(w, state) })
+	default:
+		return usagef("", "OUT %q: found the extension %q, want .safetensors or .pt", out, ext)
+	}
+}
+
+func stateDict(src weights.Source) ([]weights.NamedTensor, error) {
+	const prefix = "state_dict."
+	all, err := weights.All(src)
+	if err != nil {
+		return nil, err
+	}
+	var inner []weights.NamedTensor
+	for _, t := range all {
+		if name, ok := strings.CutPrefix(t.Name, prefix); ok {
+			t.Name = name
+			inner = append(inner, t)
+		}
+	}
+	if len(inner) > 0 {
+		return inner, nil
+	}
+	return all, nil
+}
+
+// writeUntil is weights.WriteFile that stops when the context ends.
+func writeUntil(ctx context.Context, path string, write func(io.Writer) error) error {
+	return weights.WriteFile(path, func(w io.Writer) error {
+		return write(writerFunc(func(b []byte) (int, error) {
+			if err := ctx.Err(); err != nil {
+				return 0, err
+			}
+			return w.Write(b)
+		}))
+	})
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
+
+// converted reports what was written.
+func (p *program) converted(o ConvertOptions) error {
+	path := o.Out
+	if o.To == string(captioner.FormHuggingFace) {
+		path = filepath.Join(o.Out, "model.safetensors")
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	sum, err := store.SHA256(path)
+	if err != nil {
+		return err
+	}
+	if p.common.JSON {
+		return writeJSON(p.stdout, conversion{o.In, o.Out, o.To, info.Size(), sum})
+	}
+	return p.printf("%s\t%s\t%s\n", visible(o.Out), o.To, bytesFor(info.Size()))
+}

@@ -1,0 +1,280 @@
+package cli
+
+import (
+	"archive/zip"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"captioner/models/captioner"
+	"captioner/weights"
+	"captioner/weights/store"
+)
+
+func newVerify(p *program) *cli.Command {
+	return &cli.Command{
+		Name:      "verify",
+		Usage:     "check a file of weights: structure, checksums, numbers, and whether decoder and encoder fit",
+		ArgsUsage: "FILE",
+		Description: `FILE is any file or folder that --model or --encoder takes, a name of "captioner weights list" that is here, or demo, the built-in model.
+Exit code 1 if something is broken; each such line has its remedy.`,
+		Action: func(c *cli.Context) error {
+			if c.NArg() != 1 {
+				return usagef("", "weights verify takes one file, found %d", c.NArg())
+			}
+			return runVerify(c.Context, p, c.Args().First())
+		},
+	}
+}
+
+// verification goes on to the next check where one has failed, as far as that makes sense.
+type verification struct {
+	p      *program
+	name   string // as the user gave it
+	path   string // "" is the built-in model
+	broken bool
+	err    error // of writing to standard output
+}
+
+func runVerify(ctx context.Context, p *program, name string) error {
+	v := &verification{p: p, name: name, path: name}
+	if _, err := os.Lstat(name); err != nil {
+		if v.path, err = p.here(name); err != nil {
+			return err
+		}
+	}
+	src := v.structure()
+	if src != nil {
+		defer src.Close()
+		v.manifest()
+		v.numbers(ctx, src)
+		v.model(ctx, meantAsModel(src))
+	}
+	switch {
+	case v.err != nil:
+		return v.err
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case v.broken:
+		return errReported
+	}
+	return nil
+}
+
+// here returns the path of published weights that have been fetched; other names are paths.
+func (p *program) here(name string) (string, error) {
+	if name == "demo" {
+		return "", nil
+	}
+	if _, err := store.Find(name); err != nil {
+		return name, nil
+	}
+	s, _, err := p.openStore(FetchOptions{})
+	if err != nil {
+		return "", err
+	}
+	return s.Path(name)
+}
+
+func (v *verification) tell(check, status, found, remedy string) {
+	v.broken = v.broken || status == "broken"
+	v.err = errors.Join(v.err, v.p.tell(finding{check, status, found, remedy}))
+}
+
+// structure opens the file, and reads what zip archives keep of the checksums of their entries.
+func (v *verification) structure() weights.Source {
+	src, format, err := openWeights(weightsFile(v.path))
+	if err != nil {
+		v.tell("structure", "broken", oneLine(err), hintOf(err))
+		return nil
+	}
+	what := format
+	if what == "pytorch" {
+		entries, err := checkArchive(v.path)
+		if err != nil {
+			v.tell("structure", "broken", oneLine(err), "the file is damaged: fetch or copy it again")
+			return src
+		}
+		what = "pytorch"
+		if entries > 0 {
+			what = fmt.Sprintf("pytorch, the CRC-32 of all %d entries is right", entries)
+		}
+	}
+	v.tell("structure", "ok", fmt.Sprintf("%s, %d tensors", what, len(src.Names())), "")
+	return src
+}
+
+// weightsFile is the file of tensors of a path that may be a folder of Hugging Face.
+func weightsFile(path string) string {
+	if info, err := os.Stat(path); err != nil || !info.IsDir() {
+		return path
+	}
+	for _, name := range []string{"model.safetensors", "pytorch_model.bin"} {
+		if file := filepath.Join(path, name); fileThere(file) {
+			return file
+		}
+	}
+	return path
+}
+
+func fileThere(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// checkArchive reads all entries of a zip archive, which are checked while they are read. A file that is none has 0.
+func checkArchive(path string) (int, error) {
+	z, err := zip.OpenReader(path)
+	if errors.Is(err, zip.ErrFormat) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, reason(err)
+	}
+	defer z.Close()
+	for _, f := range z.File {
+		r, err := f.Open()
+		if err == nil {
+			_, err = io.Copy(io.Discard, r)
+			r.Close()
+		}
+		if err != nil {
+			return 0, fmt.Errorf("entry %q of the archive: %w", f.Name, err)
+		}
+	}
+	return len(z.File), nil
+}
+
+// manifest says whose file it is.
+func (v *verification) manifest() {
+	if v.path == "" {
+		return
+	}
+	sum, err := store.SHA256(weightsFile(v.path))
+	if err != nil {
+		v.tell("checksum", "broken", oneLine(err), "make the file readable")
+		return
+	}
+	if e, file, ok := store.Identify(sum); ok {
+		v.tell("checksum", "ok", fmt.Sprintf("SHA-256 %s: %s, as published (%s)", sum, e.Name, file), "")
+		return
+	}
+	v.tell("checksum", "ok", fmt.Sprintf("SHA-256 %s: no published file that captioner knows", sum), "")
+}
+
+// numbers reads every tensor and counts what is not finite.
+func (v *verification) numbers(ctx context.Context, src weights.Source) {
+	var total, bad int64
+	first := ""
+	for _, name := range src.Names() {
+		if ctx.Err() != nil {
+			return
+		}
+		t, err := src.Tensor(name)
+		if err != nil {
+			v.tell("numbers", "broken", oneLine(err), "the file is damaged: fetch or copy it again")
+			return
+		}
+		n, count := notFinite(t)
+		if total += count; n > 0 && bad == 0 {
+			first = name
+		}
+		bad += n
+	}
+	if bad > 0 {
+		v.tell("numbers", "broken", fmt.Sprintf("%d of %d are infinite or not a number, the first in %q", bad, total, first), "the training broke off or the type is too small: take an earlier checkpoint")
+		return
+	}
+	v.tell("numbers", "ok", fmt.Sprintf("all %d are finite", total), "")
+}
+
+// notFinite counts the values of a tensor that have the largest exponent, and all of its values; those of integers are finite.
+func notFinite(t weights.NamedTensor) (bad, all int64) {
+	size := t.DType.Size()
+	if size == 0 {
+		return 0, 0
+	}
+	all = int64(len(t.Data) / size)
+	switch t.DType {
+	case weights.F32:
+		for i := 0; i+4 <= len(t.Data); i += 4 {
+			if binary.LittleEndian.Uint32(t.Data[i:])&0x7f800000 == 0x7f800000 {
+				bad++
+			}
+		}
+	case weights.F16, weights.BF16:
+		mask := uint16(0x7c00)
+		if t.DType == weights.BF16 {
+			mask = 0x7f80
+		}
+		for i := 0; i+2 <= len(t.Data); i += 2 {
+			if binary.LittleEndian.Uint16(t.Data[i:])&mask == mask {
+				bad++
+			}
+		}
+	case weights.F64:
+		for i := 0; i+8 <= len(t.Data); i += 8 {
+			if x := math.Float64frombits(binary.LittleEndian.Uint64(t.Data[i:])); math.IsInf(x, 0) || math.IsNaN(x) {
+				bad++
+			}
+		}
+	}
+	return bad, all
+}
+
+// meantAsModel says whether a file holds a captioner or what is left of one: a description, or GPT-2's tokens.
+func meantAsModel(src weights.Source) bool {
+	return src.Metadata()[weights.MetaConfig] != "" || slices.ContainsFunc(src.Names(), func(n string) bool { return strings.HasSuffix(n, "wte.weight") })
+}
+
+// model loads the file as --model would, or as --encoder.
+func (v *verification) model(ctx context.Context, meant bool) {
+	f, err := openDescribed(v.path)
+	if err != nil {
+		v.encoder(err, meant)
+		return
+	}
+	blind := !f.HasEncoder()
+	eye := f.Config.Encoder.Architecture
+	f.Close()
+	if ctx.Err() != nil {
+		return
+	}
+	c, err := captioner.Open(v.path, captioner.Options{Device: "cpu", NoEncoder: blind})
+	if err != nil {
+		v.tell("model", "broken", oneLine(err), "\"captioner weights inspect "+v.name+"\" lists what the file holds")
+		return
+	}
+	defer c.Close()
+	v.tell("model", "ok", "a captioner; all its tensors have their place and shape", "")
+	switch {
+	case !blind:
+		v.tell("encoder", "ok", eye+" is in the file and fits", "")
+	case eye == "":
+		v.tell("encoder", "note", "is not in the file, which does not name it", "--encoder FILE gives it")
+	default:
+		v.tell("encoder", "note", eye+" is not in the file", "--encoder FILE gives it")
+	}
+}
+
+func (v *verification) encoder(notModel error, meant bool) {
+	e, err := captioner.OpenEncoder(v.path)
+	switch {
+	case err == nil:
+		defer e.Close()
+		v.tell("model", "ok", "the encoder "+e.Eye.Architecture+", for --encoder", "")
+	case meant:
+		v.tell("model", "broken", oneLine(notModel), "\"captioner weights inspect "+v.name+"\" lists what the file holds")
+	default:
+		v.tell("model", "note", "neither a captioner nor an encoder that captioner knows: "+oneLine(err), "\"captioner weights convert --to tensors\" converts it")
+	}
+}
