@@ -37,11 +37,12 @@ func newInspect(p *program) *cli.Command {
 	o := InspectOptions{Tensors: true}
 	var short bool
 	return &cli.Command{
-		Name:        "inspect",
-		Usage:       "list the tensors, metadata and card of a safetensors or PyTorch file",
-		ArgsUsage:   "[FILE]",
-		Description: `Without FILE it shows the model that is built in. A PyTorch file is read without running anything that it holds.`,
-		Flags:       []cli.Flag{&cli.BoolFlag{Name: "no-tensors", Usage: "leave out the list of tensors", Destination: &short}},
+		Name:      "inspect",
+		Usage:     "say what a file of weights is, and list its metadata, card and tensors",
+		ArgsUsage: "[FILE]",
+		Description: `FILE is a file of safetensors or PyTorch, a folder of Hugging Face, or a name of "captioner weights list" that is here; without it, the
+model that is built in. A PyTorch file is read without running anything that it holds.`,
+		Flags: []cli.Flag{&cli.BoolFlag{Name: "no-tensors", Usage: "leave out the list of tensors", Destination: &short}},
 		Action: func(c *cli.Context) error {
 			if c.NArg() > 1 {
 				return usagef("", "weights inspect takes one file, found %d", c.NArg())
@@ -54,13 +55,14 @@ func newInspect(p *program) *cli.Command {
 
 // inspection is what "weights inspect --json" prints.
 type inspection struct {
-	Path       string                     `json:"path"`
-	Format     string                     `json:"format"`
-	Bytes      int64                      `json:"bytes"`
-	Count      int                        `json:"tensor_count"`
-	Parameters int64                      `json:"parameters"`
-	Metadata   map[string]json.RawMessage `json:"metadata,omitempty"`
-	Tensors    []tensorLine               `json:"tensors,omitempty"`
+	Path       string `json:"path"`
+	Format     string `json:"format"`
+	Bytes      int64  `json:"bytes"`
+	Count      int    `json:"tensor_count"`
+	Parameters int64  `json:"parameters"`
+	account
+	Metadata map[string]json.RawMessage `json:"metadata,omitempty"`
+	Tensors  []tensorLine               `json:"tensors,omitempty"`
 }
 
 type tensorLine struct {
@@ -70,17 +72,23 @@ type tensorLine struct {
 }
 
 func runInspect(p *program, o InspectOptions) error {
-	src, format, err := openWeights(o.Path)
+	path, err := p.here(o.Path)
+	if err != nil {
+		return err
+	}
+	src, format, err := openWeights(weightsFile(path))
 	if err != nil {
 		return fmt.Errorf("inspect: %w", err)
 	}
 	defer src.Close()
 	in := inspection{Path: o.Path, Format: format, Bytes: int64(len(demo.Model)), Metadata: make(map[string]json.RawMessage)}
-	if o.Path == "" {
+	if path == "" {
 		in.Path = "demo"
-	} else if info, err := os.Stat(o.Path); err == nil {
+	} else if info, err := os.Stat(weightsFile(path)); err == nil {
 		in.Bytes = info.Size()
 	}
+	in.account = accountFor(path, src)
+	tied := repeated(src)
 	for _, name := range src.Names() {
 		t, err := src.Tensor(name)
 		if err != nil {
@@ -91,7 +99,9 @@ func runInspect(p *program, o InspectOptions) error {
 			return fmt.Errorf("inspect %q: tensor %q: %w", in.Path, name, err)
 		}
 		in.Count++
-		in.Parameters += n
+		if t.DType.Float() && !tied[name] {
+			in.Parameters += n
+		}
 		if o.Tensors {
 			in.Tensors = append(in.Tensors, tensorLine{t.Name, t.DType.String(), append([]int64{}, t.Shape...)})
 		}
@@ -103,6 +113,19 @@ func runInspect(p *program, o InspectOptions) error {
 		return writeJSON(p.stdout, in)
 	}
 	return in.print(p.stdout)
+}
+
+// repeated are the tensors that share their memory with one before them, such as an output layer with the embedding.
+func repeated(src weights.Source) map[string]bool {
+	again := make(map[string]bool)
+	if p, ok := src.(*pickle.File); ok {
+		for _, names := range p.Ties() {
+			for _, n := range names[1:] {
+				again[n] = true
+			}
+		}
+	}
+	return again
 }
 
 // openWeights opens a file by what it holds, not by its name.
@@ -154,6 +177,15 @@ func described(key, value string) json.RawMessage {
 func (in *inspection) print(w io.Writer) error {
 	tab := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(tab, "file\t%s\nformat\t%s\nsize\t%d bytes\ntensors\t%d\nparameters\t%d\n", visible(in.Path), in.Format, in.Bytes, in.Count, in.Parameters)
+	for _, l := range in.lines() {
+		fmt.Fprintf(tab, "%s\t%s\n", l[0], visible(l[1]))
+	}
+	if err := tab.Flush(); err != nil {
+		return err
+	}
+	if len(in.Metadata) > 0 {
+		fmt.Fprintln(tab)
+	}
 	keys := make([]string, 0, len(in.Metadata))
 	for k := range in.Metadata {
 		keys = append(keys, k)

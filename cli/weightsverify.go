@@ -46,12 +46,11 @@ type verification struct {
 }
 
 func runVerify(ctx context.Context, p *program, name string) error {
-	v := &verification{p: p, name: name, path: name}
-	if _, err := os.Lstat(name); err != nil {
-		if v.path, err = p.here(name); err != nil {
-			return err
-		}
+	path, err := p.here(name)
+	if err != nil {
+		return err
 	}
+	v := &verification{p: p, name: name, path: path}
 	src := v.structure()
 	if src != nil {
 		defer src.Close()
@@ -72,6 +71,9 @@ func runVerify(ctx context.Context, p *program, name string) error {
 
 // here returns the path of published weights that have been fetched; other names are paths.
 func (p *program) here(name string) (string, error) {
+	if _, err := os.Lstat(name); err == nil {
+		return name, nil
+	}
 	if name == "demo" {
 		return "", nil
 	}
