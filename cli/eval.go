@@ -78,8 +78,8 @@ func (o *EvalOptions) flags() []cli.Flag {
 		&cli.IntFlag{Name: "workers", Value: runtime.NumCPU(), DefaultText: "as many as there are cores", Usage: "goroutines that read and decode pictures", Category: input, Destination: &o.Workers},
 
 		&cli.StringSliceFlag{Name: "metric", Usage: "only these: " + strings.Join(families, ", ") + "; may be given several times", DefaultText: "all but bleu-gpt2 and bleu-hf", Category: how, Destination: &o.metrics},
-		&cli.StringFlag{Name: "meteor", Usage: "METEOR's data: a `FOLDER` with meteor-1.5.jar and data/paraphrase-en.gz, such as pycocoevalcap's", Category: how, Destination: &o.METEOR},
-		&cli.StringFlag{Name: "clip", Usage: "CLIP for CLIPScore and RefCLIPScore: a checkpoint `FILE` with both towers, OpenAI's ViT-B/32 for published numbers", Category: how, Destination: &o.CLIP, TakesFile: true},
+		&cli.StringFlag{Name: "meteor", Usage: "METEOR's data: a `FOLDER` with meteor-1.5.jar and data/paraphrase-en.gz, such as pycocoevalcap's", DefaultText: "what \"captioner weights fetch meteor\" got, if it did", Category: how, Destination: &o.METEOR},
+		&cli.StringFlag{Name: "clip", Usage: "CLIP for CLIPScore and RefCLIPScore: a checkpoint `FILE` with both towers, or a name of weights list (ViT-B/32 for published numbers), which is fetched", Category: how, Destination: &o.CLIP, TakesFile: true},
 		&cli.StringFlag{Name: "df", Usage: "document frequencies of CIDEr-D: a `FILE` of --save-df; without it, the references' own", Category: how, Destination: &o.DF, TakesFile: true},
 		&cli.StringFlag{Name: "training", Usage: "captions that the model has learnt from: `FILE`, for novelty", Category: how, Destination: &o.Training, TakesFile: true},
 		&cli.StringFlag{Name: "tokenize", Value: "each", Usage: "each caption by itself, or all together as coco-caption's one call does, where a caption's end depends on the next one", Category: how, Destination: &o.Tokenize},
@@ -143,8 +143,7 @@ func (o *EvalOptions) validate() error {
 		errs = append(errs, oneOf("--metric", m, families...))
 	}
 	if len(o.metrics.Value()) > 0 {
-		check(!o.wants("meteor") || o.METEOR != "", "pip download pycocoevalcap and unpack it: its folder meteor has them", "--metric meteor needs its data: give --meteor FOLDER")
-		check(!o.wants("clipscore") && !o.wants("refclipscore") || o.CLIP != "", "", "--metric clipscore needs a CLIP: give --clip FILE")
+		check(!o.wants("clipscore") && !o.wants("refclipscore") || o.CLIP != "", "", "--metric clipscore needs a CLIP: give --clip FILE or NAME")
 		check(!o.wants("novelty") || o.Training != "", "", "--metric novelty needs --training FILE")
 	}
 	errs = append(errs, oneOf("--missing", o.Missing, "skip", "empty"), oneOf("--tokenize", o.Tokenize, "each", "together"))
@@ -165,6 +164,7 @@ type evaluation struct {
 	misfits     misfits
 	captioned   *captioned  // nil where predictions came from a file
 	clip        *clipScorer // nil without --clip
+	meteor      *metrics.METEOR
 
 	system
 	measures   []measure

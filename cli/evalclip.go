@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"os"
 	"path/filepath"
 
 	"golang.org/x/sync/errgroup"
@@ -12,6 +13,7 @@ import (
 	"captioner/data/image"
 	"captioner/data/metrics"
 	"captioner/models/clipscore"
+	"captioner/weights/store"
 )
 
 // clipScorer scores with a CLIP. It sees each picture and reads each text once, however many systems are compared.
@@ -24,19 +26,31 @@ type clipScorer struct {
 }
 
 // openCLIP opens the CLIP that --clip names, where CLIPScore or RefCLIPScore is wanted.
-func (e *evaluation) openCLIP() error {
+func (e *evaluation) openCLIP(ctx context.Context) error {
 	if e.o.CLIP == "" || !e.o.wants("clipscore") && !e.o.wants("refclipscore") {
 		return nil
 	}
 	if e.set.Kind == data.KindLines || e.set.Kind == data.KindObject {
 		return withHint(fmt.Errorf("%q is %s, and names no pictures for --clip to look at", e.set.Path, e.set.Kind), "give captions with their pictures, and --images where these are elsewhere")
 	}
-	m, err := clipscore.Open(e.o.CLIP, clipscore.Options{Device: e.o.Model.Device})
+	path, name := e.o.CLIP, filepath.Base(e.o.CLIP)
+	if entry, err := store.Find(path); err == nil && !exists(path) {
+		name = entry.Name
+		if path, err = e.p.fetchWeights(ctx, name); err != nil {
+			return err
+		}
+	}
+	m, err := clipscore.Open(path, clipscore.Options{Device: e.o.Model.Device})
 	if err != nil {
 		return withHint(err, "--clip takes a checkpoint with both towers, such as OpenAI's ViT-B-32.pt or a model.safetensors of Hugging Face")
 	}
-	e.clip = &clipScorer{model: m, name: filepath.Base(e.o.CLIP), pictures: map[int][]float32{}, texts: map[string][]float32{}}
+	e.clip = &clipScorer{model: m, name: name, pictures: map[int][]float32{}, texts: map[string][]float32{}}
 	return nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // close releases the model of c, which may be nil. What it could tell of its memory map matters to nobody.

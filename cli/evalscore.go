@@ -97,7 +97,7 @@ func (e *evaluation) score(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := e.openCLIP(); err != nil {
+	if err := e.openCLIP(ctx); err != nil {
 		return err
 	}
 	if e.system, err = e.evaluate(ctx, m.Pairs, options); err != nil {
@@ -165,10 +165,8 @@ func (e *evaluation) unsaid() {
 
 // metricOptions reads what some measures need.
 func (e *evaluation) metricOptions() (o metrics.Options, err error) {
-	if e.o.METEOR != "" && e.o.wants("meteor") {
-		if o.METEOR, err = metrics.OpenMETEOR(e.o.METEOR); err != nil {
-			return o, withHint(err, "--meteor wants the folder meteor of the Python package pycocoevalcap, or one like it")
-		}
+	if o.METEOR, err = e.openMETEOR(); err != nil {
+		return o, err
 	}
 	if e.o.DF == "" {
 		return o, nil
@@ -182,6 +180,34 @@ func (e *evaluation) metricOptions() (o metrics.Options, err error) {
 		return o, fmt.Errorf("%q: %w", e.o.DF, err)
 	}
 	return o, nil
+}
+
+// openMETEOR reads METEOR's data where it is wanted: from --meteor, or else from the cache of weights. Without either it is left out, unless it
+// was asked for by name.
+func (e *evaluation) openMETEOR() (*metrics.METEOR, error) {
+	if !e.o.wants("meteor") || e.meteor != nil {
+		return e.meteor, nil
+	}
+	folder := e.o.METEOR
+	if folder == "" {
+		s, _, err := e.p.openStore(FetchOptions{})
+		if err == nil {
+			folder, err = s.Path("meteor")
+		}
+		switch {
+		case err == nil:
+		case slices.Contains(e.o.metrics.Value(), "meteor"):
+			return nil, withHint(fmt.Errorf("METEOR: %w", err), "\"captioner weights fetch meteor\" gets its data (62 MB), or --meteor names their folder")
+		default:
+			return nil, nil
+		}
+	}
+	m, err := metrics.OpenMETEOR(folder)
+	if err != nil {
+		return nil, withHint(err, "--meteor wants the folder meteor of the Python package pycocoevalcap, or one like it")
+	}
+	e.meteor = m
+	return m, nil
 }
 
 func (e *evaluation) evaluate(ctx context.Context, pairs []data.Pair, o metrics.Options) (s system, err error) {
