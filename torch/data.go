@@ -53,15 +53,15 @@ func FromBytes(b []byte, d DType, shape ...int64) *Tensor {
 		C.int(d)))
 }
 
-// FromNamed makes a CPU tensor of a stored one. Where share is true the tensor reads n.Data in place: n.Data must be aligned to its element
-// size, outside Go's heap or pinned (a memory map, static data), never written, and must outlive the tensor and all its views.
+// FromNamed makes a CPU tensor of a stored one. Where share is true the tensor reads n.Data in place if its Source holds it (see
+// weights.NamedTensor): the Source must outlive the tensor and all its views, and nothing may write to either. Other data are copied.
 func FromNamed(n weights.NamedTensor, share bool) *Tensor {
 	d, ok := fromWeights[n.DType]
 	if !ok {
 		Fail("from named", "tensor %q: no libtorch type for %v", n.Name, n.DType)
 	}
 	p := unsafe.Pointer(unsafe.SliceData(n.Data))
-	if !share || uintptr(p)%uintptr(d.Size()) != 0 {
+	if !share || !n.Held || uintptr(p)%uintptr(d.Size()) != 0 {
 		return FromBytes(n.Data, d, n.Shape...)
 	}
 	return took("from named", C.ct_from_blob(slot(), p, C.size_t(len(n.Data)), dims(n.Shape), C.int(len(n.Shape)), C.int(d)))

@@ -65,11 +65,11 @@ func (m *Mapping) Close() error {
 	return m.err
 }
 
-// Aligned returns b if its first byte lies at a multiple of size, else a copy that does. Files may place a tensor
+// Aligned returns b itself, and true, if its first byte lies at a multiple of size, else a copy that does, and false. Files may place a tensor
 // anywhere; code that reads elements where they lie needs them aligned.
-func Aligned(b []byte, size int) []byte {
+func Aligned(b []byte, size int) (aligned []byte, same bool) {
 	if size <= 1 || uintptr(unsafe.Pointer(unsafe.SliceData(b)))%uintptr(size) == 0 {
-		return b
+		return b, true
 	}
-	return append(make([]byte, 0, len(b)), b...)
+	return append(make([]byte, 0, len(b)), b...), false
 }

@@ -30,6 +30,9 @@ type NamedTensor struct {
 	// Data holds the elements, row-major and little-endian. It may alias a memory map that its Source owns: then it is valid
 	// until the Source is closed. Writing to it never changes the file. A Source aligns it to the size of an element.
 	Data []byte
+	// Held says that the Source holds Data until it is closed: Data lies in its map, or in the bytes that it was given. Data that is not held is
+	// a copy made for the caller, and gone when nothing in Go refers to it any more: memory outside Go must not alias it.
+	Held bool
 }
 
 // Source gives out the tensors of one file. Implementations are safe for concurrent reads; Close must come after all of them.

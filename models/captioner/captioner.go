@@ -69,6 +69,11 @@ func Open(path string, o Options) (*Captioner, error) {
 	if err != nil {
 		return nil, err
 	}
+	return start(f, o, dtype)
+}
+
+// start loads what an opened file describes. It owns f.
+func start(f *File, o Options, dtype torch.DType) (_ *Captioner, err error) {
 	c := &Captioner{File: f}
 	if err := c.giveEncoder(o); err != nil {
 		c.Close()

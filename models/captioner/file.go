@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -36,10 +37,10 @@ type File struct {
 	raw       []byte      // the embedded model's bytes
 }
 
-// OpenFile reads the description of a model, by what the file holds and not by its name: a captioner's own model file, or a checkpoint of the
-// Python package clip-text-decoder and its kin (see openOriginal). Weights are read when they are loaded.
+// OpenFile reads the description of a model, by what the file holds and not by its name: a captioner's own model file, a checkpoint of the
+// Python package clip-text-decoder and its kin (see openOriginal), or a folder of Hugging Face (see openFolder). Weights are read when they are loaded.
 func OpenFile(path string) (*File, error) {
-	src, err := openAny(path)
+	src, err := OpenWeights(path)
 	if err != nil {
 		return nil, fmt.Errorf("open model: %w", err)
 	}
@@ -54,6 +55,9 @@ func OpenFile(path string) (*File, error) {
 func describeAny(path string, src weights.Source) (*File, error) {
 	if src.Metadata()[weights.MetaConfig] != "" {
 		return describe(path, src)
+	}
+	if dir, ok := inFolder(path); ok {
+		return openFolder(dir, src)
 	}
 	return openOriginal(path, src)
 }
@@ -112,14 +116,39 @@ func (f *File) Checksum() (string, error) {
 	if f.SHA256 != "" {
 		return f.SHA256, nil
 	}
-	h := sha256.New()
 	if f.Path == "" {
-		h.Write(f.raw)
-	} else if err := hashFile(h, f.Path); err != nil {
+		sum := sha256.Sum256(f.raw)
+		f.SHA256 = hex.EncodeToString(sum[:])
+		return f.SHA256, nil
+	}
+	sum, err := checksum(f.Path)
+	if err != nil {
 		return "", fmt.Errorf("checksum of model %q: %w", f.Path, err)
 	}
-	f.SHA256 = hex.EncodeToString(h.Sum(nil))
-	return f.SHA256, nil
+	f.SHA256 = sum
+	return sum, nil
+}
+
+// checksum is the SHA-256 of a file, or of the weights of a folder one after the other.
+func checksum(path string) (string, error) {
+	h := sha256.New()
+	files := []string{path}
+	if dir, ok := inFolder(path); ok {
+		files = nil
+		for _, pattern := range []string{"*.safetensors", "*.bin"} {
+			found, err := filepath.Glob(filepath.Join(dir, pattern))
+			if err != nil {
+				return "", err
+			}
+			files = append(files, found...)
+		}
+	}
+	for _, file := range files {
+		if err := hashFile(h, file); err != nil {
+			return "", err
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 func hashFile(h io.Writer, path string) error {
@@ -245,7 +274,7 @@ func (f *File) EncoderTensors() ([]weights.NamedTensor, error) {
 	}
 	tensors, err := take(f.src, encoderPrefix)
 	for i := range tensors {
-		tensors[i].Data = slices.Clone(tensors[i].Data)
+		tensors[i].Data, tensors[i].Held = slices.Clone(tensors[i].Data), false
 	}
 	return tensors, err
 }
@@ -283,7 +312,7 @@ func compact(t weights.NamedTensor) (weights.NamedTensor, error) {
 		d = weights.F16
 	}
 	c, err := t.Convert(d)
-	c.Data = append([]byte(nil), c.Data...)
+	c.Data, c.Held = append([]byte(nil), c.Data...), false
 	return c, err
 }
 

@@ -20,18 +20,21 @@ const (
 	PooledProjected = "pooled-projected"
 	// Patches are the encoder's tokens (of a ViT with the class token first): normalised, projected and normalised. They know their places.
 	Patches = "patches"
+	// Tokens are the encoder's tokens as they are, or through one linear layer where their width is not the decoder's: what Hugging Face's
+	// VisionEncoderDecoderModel does.
+	Tokens = "tokens"
 )
 
 // MemoryKinds are the forms of a memory, for messages and flags.
-var MemoryKinds = []string{Grid, PooledPadded, PooledProjected, Patches}
+var MemoryKinds = []string{Grid, PooledPadded, PooledProjected, Patches, Tokens}
 
 // Memory is how the encoder's features become what the decoder looks at.
 type Memory struct {
 	Kind    string  `json:"kind"`
 	In      int64   `json:"in"`               // channels of the features
 	Side    int64   `json:"side,omitempty"`   // Grid: rows and columns
-	Places  int64   `json:"places,omitempty"` // Patches: tokens
-	Form    string  `json:"form,omitempty"`   // Patches: the point of the encoder that they are taken at (see clip.Form); "" is the last one without projection
+	Places  int64   `json:"places,omitempty"` // Patches, Tokens: how many
+	Form    string  `json:"form,omitempty"`   // the point of the encoder that tokens are taken at (see clip.Form); "" is the last one without projection
 	Dropout float64 `json:"dropout"`          // in training, before the projection and after it, and of what each layer adds
 	Layers  int     `json:"layers,omitempty"` // Grid and Patches: of attention between the places
 	Heads   int64   `json:"heads,omitempty"`  // of these layers
@@ -54,7 +57,7 @@ func NewMemory(e Eye, kind string, dropout float64) (Memory, error) {
 	switch kind {
 	case Grid:
 		m.Side = int64(math.Round(math.Sqrt(float64(places))))
-	case Patches:
+	case Patches, Tokens:
 		m.Places = places
 	}
 	return m, m.fits(e)
@@ -65,7 +68,7 @@ func (m Memory) Shape() (places, width int64) {
 	switch m.Kind {
 	case Grid:
 		return m.Side * m.Side, m.In
-	case Patches:
+	case Patches, Tokens:
 		return m.Places, m.In
 	}
 	return 1, m.In
@@ -87,7 +90,7 @@ func (m Memory) form(c clip.Config) clip.Form {
 // fits reports the first thing in m that is not as the encoder gives it.
 func (m Memory) fits(e Eye) error {
 	switch m.Kind {
-	case Grid, PooledPadded, PooledProjected, Patches:
+	case Grid, PooledPadded, PooledProjected, Patches, Tokens:
 	default:
 		return fmt.Errorf("memory: found kind %q, want one of %q", m.Kind, MemoryKinds)
 	}
@@ -95,7 +98,7 @@ func (m Memory) fits(e Eye) error {
 	if err != nil {
 		return err
 	}
-	if m.Layers > 0 && m.pooled() {
+	if m.Layers > 0 && m.Kind != Grid && m.Kind != Patches {
 		return fmt.Errorf("memory: found %d layers between the places of kind %q, want none", m.Layers, m.Kind)
 	}
 	if m.In != width {
@@ -123,12 +126,12 @@ type memory struct {
 
 func newMemory(m Memory, width int64) *memory {
 	out := &memory{form: m, width: width}
-	if m.Kind == PooledPadded {
+	if m.Kind == PooledPadded || m.Kind == Tokens && m.In == width {
 		return out
 	}
 	project := nn.NewLinear(m.In, width, true)
 	out.Project = &project
-	if m.Kind == PooledProjected {
+	if m.Kind == PooledProjected || m.Kind == Tokens {
 		return out
 	}
 	norm := func(width int64) *nn.LayerNorm { n := nn.NewLayerNorm(width, 1e-5); return &n }
@@ -184,7 +187,9 @@ func (m *memory) forward(x *torch.Tensor, train bool) *torch.Tensor {
 	if m.In != nil {
 		x = m.In.Forward(x)
 	}
-	x = m.Project.Forward(drop(x)) // [B, P, C]
+	if x = drop(x); m.Project != nil {
+		x = m.Project.Forward(x) // [B, P, C]
+	}
 	if m.Out != nil {
 		x = m.Out.Forward(x)
 	}

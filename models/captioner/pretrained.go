@@ -1,8 +1,6 @@
 package captioner
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"reflect"
 	"strings"
@@ -12,8 +10,6 @@ import (
 	"captioner/models/clip"
 	"captioner/models/efficientnet"
 	"captioner/weights"
-	"captioner/weights/pickle"
-	"captioner/weights/safetensors"
 )
 
 // Pretrained is an encoder's checkpoint: its description, and its tensors in a memory map, named as in a model file. Close it after what was
@@ -25,13 +21,16 @@ type Pretrained struct {
 }
 
 // OpenEncoder opens an encoder's checkpoint and finds out by its content what it is: EfficientNet-Lite, CLIP in the keys of OpenAI, OpenCLIP or
-// Hugging Face, BLIP in those of LAVIS or Hugging Face, or a captioner's model file, whose encoder is taken.
+// Hugging Face, BLIP in those of LAVIS or Hugging Face (files, or folders with a config.json), or a captioner's model file, whose encoder is taken.
 func OpenEncoder(path string) (*Pretrained, error) {
-	src, err := openAny(path)
+	src, err := OpenWeights(path)
 	if err != nil {
 		return nil, fmt.Errorf("open encoder: %w", err)
 	}
 	p, err := recognise(path, src)
+	if dir, ok := inFolder(path); ok && err == nil {
+		err = folderEye(dir, &p.Eye)
+	}
 	if err != nil {
 		src.Close()
 		return nil, fmt.Errorf("open encoder %q: %w", path, err)
@@ -183,12 +182,12 @@ func (p *Pretrained) Checksum() (string, error) {
 	if p.Eye.SHA256 != "" {
 		return p.Eye.SHA256, nil
 	}
-	h := sha256.New()
-	if err := hashFile(h, p.Path); err != nil {
+	sum, err := checksum(p.Path)
+	if err != nil {
 		return "", fmt.Errorf("checksum of encoder: %w", err)
 	}
-	p.Eye.SHA256 = hex.EncodeToString(h.Sum(nil))
-	return p.Eye.SHA256, nil
+	p.Eye.SHA256 = sum
+	return sum, nil
 }
 
 // Source holds the encoder's tensors as they are stored, for LoadEncoder. It is closed with p.
@@ -210,16 +209,3 @@ func (p *Pretrained) Tensors() ([]weights.NamedTensor, error) {
 
 // Close releases the memory map.
 func (p *Pretrained) Close() error { return p.src.Close() }
-
-// openAny opens a checkpoint by its content.
-func openAny(path string) (weights.Source, error) {
-	s, err := safetensors.Open(path)
-	if err == nil {
-		return s, nil
-	}
-	p, perr := pickle.Open(path)
-	if perr != nil {
-		return nil, fmt.Errorf("%q is neither: %w; %w", path, err, perr)
-	}
-	return p, nil
-}

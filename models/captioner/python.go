@@ -32,9 +32,16 @@ func openOriginal(path string, src weights.Source) (*File, error) {
 			return nil, err
 		}
 	}
-	if o.eye == "" && hasPrefix(src, "gpt.", "model.gpt.", "state_dict.gpt.") {
-		o.eye = "ViT-B/32" // all that ClipDecoder of 1.1 to 1.3 works with
+	f, err := o.file(path, src)
+	if err != nil {
+		return nil, err
 	}
+	f.Tokenizer, err = words(o.tok, f.Config.Decoder.VocabSize)
+	return f, err
+}
+
+// file describes everything but the words.
+func (o original) file(path string, src weights.Source) (*File, error) {
 	named, err := gpt2.Keys(src)
 	if err != nil {
 		return nil, notDecoder(path, src)
@@ -56,9 +63,6 @@ func openOriginal(path string, src weights.Source) (*File, error) {
 		Decoding: Decoding{Rule: decode.Python, Beam: 1, MaxLen: min(64, int(o.config.Positions))}}}
 	f.Card = Card{Name: f.Config.Name, Data: "not told by the checkpoint", Licence: "not told by the checkpoint", Encoder: o.eye}
 	if err := f.wantEye(o.eye, PooledPadded); err != nil {
-		return nil, err
-	}
-	if f.Tokenizer, err = words(o.tok, o.config.VocabSize); err != nil {
 		return nil, err
 	}
 	f.src, err = decoderTensors(named)
@@ -161,6 +165,9 @@ func readOriginal(p *pickle.File) (original, error) {
 			name, _ := d.Get("vision_backbone")
 			o.eye, _ = name.(string)
 		}
+	}
+	if o.eye == "" && hasPrefix(p, "gpt.", "model.gpt.", "state_dict.gpt.") {
+		o.eye = "ViT-B/32" // all that ClipDecoder of 1.1 to 1.3 works with
 	}
 	return o, nil
 }

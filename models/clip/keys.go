@@ -172,7 +172,7 @@ func stack(a, b weights.NamedTensor) (weights.NamedTensor, error) {
 	}
 	a.Shape = slices.Clone(a.Shape)
 	a.Shape[0] += b.Shape[0]
-	a.Data = slices.Concat(a.Data, b.Data)
+	a.Data, a.Held = slices.Concat(a.Data, b.Data), false
 	return a, nil
 }
 
@@ -191,6 +191,6 @@ func transpose(t weights.NamedTensor) (weights.NamedTensor, error) {
 			copy(out[(x*h+y)*size:(x*h+y+1)*size], t.Data[(y*w+x)*size:])
 		}
 	}
-	t.Shape, t.Data = []int64{int64(w), int64(h)}, out
+	t.Shape, t.Data, t.Held = []int64{int64(w), int64(h)}, out, false
 	return t, nil
 }

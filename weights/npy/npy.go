@@ -105,7 +105,7 @@ func parse(b []byte) (weights.NamedTensor, error) {
 	if data := rest[size:]; int64(len(data)) != want {
 		return t, fmt.Errorf("%d bytes of data, want %d for shape %v of %v", len(data), want, t.Shape, t.DType)
 	} else {
-		t.Data = weights.Aligned(data, t.DType.Size())
+		t.Data, t.Held = weights.Aligned(data, t.DType.Size())
 	}
 	return t, nil
 }

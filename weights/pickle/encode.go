@@ -237,7 +237,7 @@ func (e *encoder) readTensor(t *Tensor) error {
 	if t.unsupported == "" && err != nil {
 		return err
 	}
-	data, err := t.data(n)
+	data, _, err := t.data(n)
 	if err != nil {
 		return err
 	}

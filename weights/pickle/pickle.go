@@ -112,11 +112,11 @@ func (f *File) Tensor(name string) (weights.NamedTensor, error) {
 	if !ok {
 		return weights.NamedTensor{}, fmt.Errorf("tensor %q: %w", name, weights.ErrNotFound)
 	}
-	data, err := t.data(f.limit)
+	data, held, err := t.data(f.limit)
 	if err != nil {
 		return weights.NamedTensor{}, fmt.Errorf("tensor %q: %w", name, err)
 	}
-	return weights.NamedTensor{Name: name, DType: t.DType, Shape: slices.Clone(t.Shape), Data: data}, nil
+	return weights.NamedTensor{Name: name, DType: t.DType, Shape: slices.Clone(t.Shape), Data: data, Held: held}, nil
 }
 
 // Metadata returns the plain values at the top of the file as text, such as "epoch" and "pytorch-lightning_version".

@@ -178,7 +178,7 @@ func valueJSON(t *testing.T, v any) any {
 	case *Dict:
 		return map[string]any{"dict": pairs(x)}
 	case *Tensor:
-		data, err := x.data(1 << 20)
+		data, _, err := x.data(1 << 20)
 		if err != nil {
 			t.Error(err)
 		}

@@ -45,27 +45,28 @@ type Tensor struct {
 
 // data returns the elements in row-major order. They alias the file if the tensor is contiguous there; a strided or
 // unaligned one is copied. A tensor that repeats elements is refused if the copy would be larger than limit bytes.
-func (t *Tensor) data(limit int64) ([]byte, error) {
+func (t *Tensor) data(limit int64) (b []byte, held bool, err error) {
 	if t.unsupported != "" {
-		return nil, fmt.Errorf("%s is not supported", t.unsupported)
+		return nil, false, fmt.Errorf("%s is not supported", t.unsupported)
 	}
 	size := int64(t.DType.Size())
 	n, err := weights.ByteSize(t.DType, t.Shape)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if n == 0 {
-		return []byte{}, nil
+		return []byte{}, false, nil
 	}
 	all := t.Storage.bytes()
 	if t.contiguous() {
-		return weights.Aligned(all[t.Offset*size:t.Offset*size+n:t.Offset*size+n], int(size)), nil
+		b, held = weights.Aligned(all[t.Offset*size:t.Offset*size+n:t.Offset*size+n], int(size))
+		return b, held, nil
 	}
 	if n > limit {
-		return nil, fmt.Errorf("shape %v with strides %v repeats a few elements over %d bytes, want at most %d", t.Shape, t.Stride, n, limit)
+		return nil, false, fmt.Errorf("shape %v with strides %v repeats a few elements over %d bytes, want at most %d", t.Shape, t.Stride, n, limit)
 	}
 	out := make([]byte, 0, n)
-	return t.gather(out, all[t.Offset*size:], 0), nil
+	return t.gather(out, all[t.Offset*size:], 0), false, nil
 }
 
 // gather appends the elements below dimension d, whose first lies at the begin of from.

@@ -92,10 +92,9 @@ func (f *File) Tensor(name string) (weights.NamedTensor, error) {
 		return weights.NamedTensor{}, fmt.Errorf("tensor %q: %w", name, weights.ErrNotFound)
 	}
 	e := f.entries[i]
-	return weights.NamedTensor{
-		Name: e.name, DType: e.dtype, Shape: slices.Clone(e.shape),
-		Data: weights.Aligned(f.data[e.begin:e.end:e.end], e.dtype.Size()),
-	}, nil
+	t := weights.NamedTensor{Name: e.name, DType: e.dtype, Shape: slices.Clone(e.shape)}
+	t.Data, t.Held = weights.Aligned(f.data[e.begin:e.end:e.end], e.dtype.Size())
+	return t, nil
 }
 
 // Metadata returns a copy of the file's metadata, empty if it has none.
