@@ -11,8 +11,8 @@ BENCHTIME ?= 1s
 SHARED ?= ../shared
 export PYTHON
 
-# Whatever the user's flags are, a build never writes go.mod.
-export GOFLAGS := $(GOFLAGS) -mod=readonly
+# Whatever the user's flags are, a build never writes go.mod; the tag is explained in scripts/env.sh.
+export GOFLAGS := $(GOFLAGS) -mod=readonly -tags=nodynamic
 
 # Every Go command that may meet cgo runs in the build environment. The strings in it are part of Go's cache key.
 ENV = . scripts/env.sh;

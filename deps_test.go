@@ -38,7 +38,7 @@ weights/store       < weights               | github.com/gofrs/flock        # pu
 
 data/image/jpeg     <                       | C                             # the one room with libjpeg-turbo; pure Go without cgo
 data/image/resample <                       | C                             # Pillow's resize, byte for byte; its loops in C where there is cgo
-data/image          < data/image/jpeg data/image/resample | golang.org/x/image # files to pixels
+data/image          < data/image/jpeg data/image/resample | golang.org/x/image github.com/gen2brain # files to pixels
 data/tokenizer      <                       | github.com/sugarme/tokenizer golang.org/x/text # text to ids
 data/metrics        <                       |                               # text to scores
 data                <                       |                               # examples: paths and captions, not pixels

@@ -64,8 +64,8 @@ func (r *predictRun) embeddings(ctx context.Context, m featureModel, rows *embed
 		var good []*result
 		o := r.pipe.options
 		for i := from; i < min(from+r.pipe.batch, rows.n); i++ {
-			res := &result{input: input{path: rows.name(i), key: rows.name(i)}}
-			res.skip = !r.o.shard.holds(res.key) || r.file != nil && r.file.has(res.path)
+			res := &result{input: input{path: rows.name(i), key: rows.name(i), open: rows.noPicture, stamp: rows.stamp}}
+			res.skip = !r.o.shard.holds(res.key) || r.file != nil && r.file.has(res.input)
 			results = append(results, res)
 			if res.skip {
 				continue
@@ -101,7 +101,13 @@ type embeddings struct {
 	path  string
 	src   weights.Source
 	parts []embeddingPart
-	n     int // rows in all
+	n     int   // rows in all
+	stamp stamp // of the file
+}
+
+// noPicture stands where a picture that is not a file of its own is read.
+func (e *embeddings) noPicture(context.Context) ([]byte, error) {
+	return nil, fmt.Errorf("read embeddings %q: found no picture", e.path)
 }
 
 // embeddingPart is a tensor with a row a picture.
@@ -122,6 +128,9 @@ func readEmbeddings(path string) (*embeddings, error) {
 	n, _ := f.Read(begin[:])
 	f.Close()
 	e := &embeddings{path: path}
+	if info, err := os.Stat(path); err == nil {
+		e.stamp = stampOf(info)
+	}
 	if npy.Is(begin[:n]) {
 		e.src, err = npy.Open(path)
 	} else {

@@ -3,6 +3,7 @@ package cli
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,17 +14,21 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"captioner/data/image"
 )
 
 // extensions are the names under which pictures are looked for in folders. A file that is named on the command line is tried whatever it
 // is called.
-var extensions = []string{".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"}
+var extensions = []string{".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif"}
 
 // input is one picture to caption, or the reason why there is none.
 type input struct {
-	path string // as shown: the argument, and what was found below it
-	key  string // the path below its argument: what a shard is chosen by, wherever the folder is mounted
-	err  error
+	path  string                                // as shown: the argument, and what was found below it
+	key   string                                // the path below its argument: what a shard is chosen by, wherever the folder is mounted
+	open  func(context.Context) ([]byte, error) // reads a picture that is not a file of its own; nil for a file at path
+	stamp stamp                                 // of a picture with open
+	err   error
 	// argument says that this is about a whole argument, and not about one picture of many.
 	argument bool
 	skip     bool // it needs no caption; it travels along so that progress counts it
@@ -33,18 +38,21 @@ func failed(path string, err error) input {
 	return input{path: path, err: fmt.Errorf("input %q: %w", path, err)}
 }
 
-// inputs lists pictures: files, folders, globs, "-" for a list on standard input.
+// inputs lists pictures: files, folders, globs, archives, URLs, "-" for a list on standard input.
 type inputs struct {
 	args      []string
 	recursive bool
 	stdin     io.Reader
+	image     bool     // standard input is one picture, and the only input
+	web       *fetcher // gets what URLs name
+	counting  bool     // nobody will open what is listed
 }
 
 // check looks at every argument before any work begins, and returns what is wrong with each; it reads no more of a folder than it must.
 func (in inputs) check() []input {
 	var bad []input
 	for _, arg := range in.args {
-		if arg == "-" {
+		if arg == "-" || isURL(arg) {
 			continue
 		}
 		if err := in.checkArgument(arg); err != nil {
@@ -65,7 +73,17 @@ func (in inputs) checkArgument(arg string) error {
 	for _, p := range paths {
 		info, err := os.Stat(p)
 		if err != nil {
-			return withHint(reason(err), "%s", missingHint(arg))
+			return withHint(reason(err), "check the spelling; a relative path starts at the current folder")
+		}
+		if archiveKind(p) != "" && !info.IsDir() {
+			in.counting, seen.archive = true, true
+			if in.archive(p, &seen, func(i input) bool { err = i.err; return seen.images == 0 }); seen.images > 0 {
+				return nil // if it can be read will be seen
+			}
+			if err != nil {
+				return errors.Unwrap(err)
+			}
+			continue
 		}
 		if !info.IsDir() {
 			return nil
@@ -83,19 +101,20 @@ func (in inputs) checkArgument(arg string) error {
 	return seen.nothing(in.recursive)
 }
 
-func missingHint(arg string) string {
-	if strings.HasPrefix(arg, "http://") || strings.HasPrefix(arg, "https://") {
-		return "captioner reads files and folders: download the picture first"
-	}
-	return "check the spelling; a relative path starts at the current folder"
+// census counts what a walk saw.
+type census struct {
+	files, folders, images int
+	archives               int  // files of a folder that are archives
+	archive                bool // the walk was through an archive
 }
 
-// census counts what a walk saw.
-type census struct{ files, folders, images int }
-
-// nothing is the error of a folder in which no picture was found.
+// nothing is the error of a folder or an archive in which no picture was found.
 func (c census) nothing(recursive bool) error {
 	switch {
+	case c.archive:
+		return withHint(fmt.Errorf("the archive has no pictures among its %d files", c.files), "pictures are %s", strings.Join(extensions, " "))
+	case c.archives > 0 && c.images == 0:
+		return withHint(fmt.Errorf("the folder has no pictures, but %d archives", c.archives), "archives are opened when they are named, as in 'folder/*.tar'")
 	case c.files == 0 && c.folders == 0:
 		return withHint(errors.New("the folder is empty"), "give a folder with pictures, or the pictures themselves")
 	case c.files == 0 && !recursive:
@@ -111,6 +130,10 @@ func (c census) nothing(recursive bool) error {
 // all lists the pictures in order. It reads folders and standard input as it goes, so its memory is that of one folder's names.
 func (in inputs) all() iter.Seq[input] {
 	return func(yield func(input) bool) {
+		if in.image {
+			yield(input{path: "-", key: "-", open: in.readImage})
+			return
+		}
 		for _, arg := range in.args {
 			if arg == "-" {
 				if !in.list(yield) {
@@ -125,13 +148,31 @@ func (in inputs) all() iter.Seq[input] {
 	}
 }
 
+// readImage reads the one picture on standard input.
+func (in inputs) readImage(context.Context) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(in.stdin, image.MaxFileBytes+1))
+	if err == nil && len(b) > image.MaxFileBytes {
+		err = fmt.Errorf("more than %d bytes", image.MaxFileBytes)
+	}
+	return b, err
+}
+
 func (in inputs) argument(arg string, yield func(input) bool) bool {
+	if isURL(arg) {
+		return yield(input{path: arg, key: arg, open: in.web.body(arg)})
+	}
 	paths, err := expand(arg)
 	if err != nil {
 		return yield(failed(arg, err))
 	}
 	for _, p := range paths {
 		info, err := os.Stat(p)
+		if err == nil && !info.IsDir() && archiveKind(p) != "" {
+			if !in.archive(p, new(census), yield) {
+				return false
+			}
+			continue
+		}
 		if err != nil || !info.IsDir() {
 			if !yield(input{path: p, key: filepath.ToSlash(p)}) { // if it is missing, reading it will say so
 				return false
@@ -260,6 +301,9 @@ func (w *walker) entry(e fs.DirEntry, path, key string) bool {
 		return !w.recursive || w.folder(path, key)
 	}
 	w.seen.files++
+	if archiveKind(path) != "" {
+		w.seen.archives++
+	}
 	if !slices.Contains(extensions, strings.ToLower(filepath.Ext(path))) {
 		return true
 	}

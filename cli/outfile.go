@@ -148,15 +148,19 @@ func parseNote(line string) (int64, pictureKey, bool) {
 }
 
 // has says whether a picture, as it is now, is in the file already.
-func (o *outFile) has(path string) bool {
+func (o *outFile) has(in input) bool {
 	if len(o.done) == 0 {
 		return false
 	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return false
+	stamp := in.stamp
+	if in.open == nil {
+		info, err := os.Stat(in.path)
+		if err != nil {
+			return false
+		}
+		stamp = stampOf(info)
 	}
-	_, ok := o.done[keyOf(path, stampOf(info))]
+	_, ok := o.done[keyOf(in.path, stamp)]
 	return ok
 }
 

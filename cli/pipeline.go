@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"hash/fnv"
 	"io/fs"
 	"os"
@@ -18,7 +19,6 @@ import (
 // result is what became of one input.
 type result struct {
 	input
-	stamp     stamp
 	caption   captioner.Caption // where err is nil
 	uncertain bool              // its confidence is below --min-confidence
 }
@@ -71,7 +71,7 @@ func (p *pipeline) run(ctx context.Context, source func(yield func(input) bool),
 	for range p.workers {
 		all.Go(func() {
 			for it := range jobs {
-				p.prepare(it)
+				p.prepare(stop, it)
 				close(it.ready)
 			}
 		})
@@ -162,10 +162,10 @@ func feed(ctx, stop context.Context, taken <-chan input, queue, jobs chan<- *ite
 }
 
 // prepare reads one picture and makes the model's input of it.
-func (p *pipeline) prepare(it *item) {
+func (p *pipeline) prepare(ctx context.Context, it *item) {
 	start := time.Now()
 	defer func() { p.times.decode.Add(int64(time.Since(start))) }()
-	img, err := p.decode(it)
+	img, err := p.decode(ctx, it)
 	if err != nil {
 		it.err = err
 		return
@@ -178,14 +178,30 @@ func (p *pipeline) prepare(it *item) {
 	}
 }
 
-func (p *pipeline) decode(it *item) (*image.RGB, error) {
+func (p *pipeline) decode(ctx context.Context, it *item) (*image.RGB, error) {
 	if p.load != nil {
 		return p.load(it.input)
+	}
+	b, err := it.bytes(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read image %q: %w", it.path, err)
+	}
+	img, err := image.Decode(b, p.image)
+	if err != nil {
+		return nil, fmt.Errorf("read image %q: %w", it.path, err)
+	}
+	return img, nil
+}
+
+// bytes reads the picture, wherever it is, and notes what its file looked like.
+func (it *item) bytes(ctx context.Context) ([]byte, error) {
+	if it.open != nil {
+		return it.open(ctx)
 	}
 	if info, err := os.Stat(it.path); err == nil {
 		it.stamp = stampOf(info)
 	}
-	return image.DecodeFile(it.path, p.image)
+	return image.ReadFile(it.path)
 }
 
 // gather makes batches of what is ready. A batch goes when it is full, or when the next picture is not there soon: a list that comes in slowly

@@ -26,6 +26,10 @@ type PredictOptions struct {
 	BatchSize, Workers     int
 	Embeddings             string
 	NoRecursive            bool
+	StdinImage             bool
+	URLTimeout             time.Duration
+	URLMaxMB               int
+	URLPrivate             bool
 	NoOrient, AllowPartial bool
 	Shard                  string
 
@@ -44,10 +48,11 @@ func newPredict(p *program) *cli.Command {
 	return &cli.Command{
 		Name:      "predict",
 		Usage:     "caption pictures",
-		ArgsUsage: "FILE|FOLDER|GLOB|- ...",
+		ArgsUsage: "FILE|FOLDER|GLOB|ARCHIVE|URL|- ...",
 		Description: `Prints a line "path<TAB>caption" for each picture, in natural order. Folders are searched with all their
-subfolders; "-" reads paths from standard input, one a line or separated by NUL. A picture that cannot be read
-costs one line on standard error (with --json also an object with path and error), and exit code 3 at the end.
+subfolders; the pictures of a .tar, .tar.gz or .zip that is named come in its own order; http and https URLs are fetched;
+"-" reads any of these from standard input, one a line or separated by NUL. A picture that cannot be read costs one line
+on standard error (with --json also an object with path and error), and exit code 3 at the end.
 In lines, a backslash, tab, line end or other control character of a path is written \\, \t, \n, \xNN.`,
 		Flags: o.flags(),
 		Action: func(c *cli.Context) error {
@@ -76,6 +81,10 @@ func (o *PredictOptions) flags() []cli.Flag {
 	return append(flags,
 		&cli.StringFlag{Name: "embeddings", Usage: "caption the rows of `FILE` (.npy or .safetensors) in place of pictures: what the model's encoder gave for them", Category: input, Destination: &o.Embeddings, TakesFile: true},
 		&cli.BoolFlag{Name: "no-recursive", Usage: "do not look into subfolders", Category: input, Destination: &o.NoRecursive},
+		&cli.BoolFlag{Name: "stdin-image", Usage: "caption the one picture whose bytes come on standard input", Category: input, Destination: &o.StdinImage},
+		&cli.DurationFlag{Name: "url-timeout", Value: 30 * time.Second, Usage: "the longest that fetching one URL may take", Category: input, Destination: &o.URLTimeout},
+		&cli.IntFlag{Name: "url-max-mb", Value: 64, Usage: "the largest picture that is fetched, in `MB`", Category: input, Destination: &o.URLMaxMB},
+		&cli.BoolFlag{Name: "url-private", Usage: "fetch from addresses of this machine and of private networks too, and through the proxy of the environment", Category: input, Destination: &o.URLPrivate},
 		&cli.StringFlag{Name: "shard", Usage: "only part `I/N` of the pictures, 1/N to N/N: each picture is in one part, whatever files come or go", Category: input, Destination: &o.Shard},
 		&cli.BoolFlag{Name: "no-orient", Usage: "do not turn pictures as their EXIF data says", Category: input, Destination: &o.NoOrient},
 		&cli.BoolFlag{Name: "allow-truncated", Usage: "caption what there is of a picture whose end is missing", Category: input, Destination: &o.AllowPartial},
@@ -125,7 +134,10 @@ func (o *PredictOptions) validate(json bool) error {
 	if o.Embeddings != "" {
 		errs = append(errs, o.validateEmbeddings()...)
 	}
-	check(len(o.inputs) > 0 || o.Embeddings != "", "captioner predict photo.jpg, or captioner predict folder/", "nothing to caption: give files, folders, or - for a list on standard input")
+	check(!o.StdinImage || len(o.inputs) == 0, "", "--stdin-image takes the picture from standard input alone, found also %q", o.inputs)
+	check(o.URLTimeout > 0, "", "--url-timeout %v: want more than 0", o.URLTimeout)
+	check(o.URLMaxMB >= 1 && o.URLMaxMB <= image.MaxFileBytes>>20, "", "--url-max-mb %d: want 1 to %d", o.URLMaxMB, image.MaxFileBytes>>20)
+	check(o.StdinImage || o.Embeddings != "" || len(o.inputs) > 0, "captioner predict photo.jpg, or captioner predict folder/", "nothing to caption: give files, folders, or - for a list on standard input")
 	check(countDash(o.inputs) <= 1, "", `"-" stands for standard input, and can be read once`)
 	check(o.BatchSize == autoBatch || o.BatchSize >= 1 && o.BatchSize <= 4096, "", "--batch-size %d: want 1 to 4096", o.BatchSize)
 	check(o.Workers >= 1 && o.Workers <= 1024, "", "--workers %d: want 1 to 1024", o.Workers)
@@ -184,7 +196,8 @@ func (s shard) holds(key string) bool {
 
 func runPredict(ctx context.Context, p *program, o PredictOptions) (err error) {
 	start := time.Now()
-	in := inputs{args: o.inputs, recursive: !o.NoRecursive, stdin: p.stdin}
+	in := inputs{args: o.inputs, recursive: !o.NoRecursive, stdin: p.stdin, image: o.StdinImage,
+		web: &fetcher{limit: int64(o.URLMaxMB) << 20, timeout: o.URLTimeout, private: o.URLPrivate}}
 	r := &predictRun{p: p, o: &o, in: in}
 	r.bad = in.check()
 	if err := r.refuse(); err != nil {
@@ -225,7 +238,7 @@ type predictRun struct {
 
 // refuse ends a run of which no argument yields anything.
 func (r *predictRun) refuse() error {
-	if len(r.bad) < len(r.o.inputs) {
+	if len(r.bad) < len(r.o.inputs) || r.in.image {
 		return nil
 	}
 	for _, in := range r.bad {
@@ -279,7 +292,7 @@ func (r *predictRun) begin() error {
 		r.p.term.live = false // the captions show how far it is, and a bar would stand in their way
 	}
 	r.told = newProgress(r.p.term, "pictures")
-	if r.p.term.live && countDash(o.inputs) == 0 {
+	if r.p.term.live && countDash(o.inputs) == 0 && !o.StdinImage {
 		go r.count()
 	}
 	return nil
@@ -302,7 +315,9 @@ func (r *predictRun) sidecarText(res *result) string {
 // count finds out how many pictures there are, for the bar.
 func (r *predictRun) count() {
 	n := int64(0)
-	for in := range r.in.all() {
+	all := r.in
+	all.counting = true
+	for in := range all.all() {
 		if in.err == nil && r.o.shard.holds(in.key) {
 			n++
 		}
@@ -326,7 +341,10 @@ func (r *predictRun) source(yield func(input) bool) {
 			if !r.o.shard.holds(in.key) {
 				continue
 			}
-			in.skip = r.beside != nil && r.beside.skips(in.path) || r.file != nil && r.file.has(in.path)
+			if r.beside != nil && in.open != nil {
+				in.err, in.open = fmt.Errorf("input %q: a sidecar needs a picture that is a file", in.path), nil
+			}
+			in.skip = r.beside != nil && r.beside.skips(in.path) || r.file != nil && r.file.has(in)
 		}
 		if !yield(in) {
 			return

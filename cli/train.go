@@ -62,7 +62,7 @@ func (o *TrainOptions) flags() []cli.Flag {
 		return &cli.BoolFlag{Name: name, Usage: usage, Category: category, Value: *to, Destination: to}
 	}
 	const (
-		input, result, net, xe, scst, how = "DATA", "RESULT", "NETWORK", "CROSS-ENTROPY", "SELF-CRITICAL TRAINING", "HOW"
+		input, result, net, eye, xe, scst, how = "DATA", "RESULT", "NETWORK", "ENCODER AND PICTURES", "CROSS-ENTROPY", "SELF-CRITICAL TRAINING", "HOW"
 	)
 	return []cli.Flag{
 		text(input, "data", "captions to learn: `FILE` or folder in any known form", &o.Data),
@@ -87,6 +87,15 @@ func (o *TrainOptions) flags() []cli.Flag {
 		big(net, "vocab-min-count", "tokens used less often are spelt from smaller ones", &o.MinCount),
 		number(net, "dropout", "of what each part of the decoder adds", &o.Dropout),
 		number(net, "input-dropout", "of embeddings and memory", &o.InputDropout),
+		count(net, "memory-layers", "of attention between the places of the memory, before the decoder looks at them", &o.MemoryLayers),
+		count(eye, "views", "ways of showing each picture that are cached: whole, mirrored (with --flip), then crops; 0: no crops", &o.Views),
+		number(eye, "crop-share", "share of a picture's area that a crop shows at least", &o.CropShare),
+		yes(eye, "flip", "show half of the pictures mirrored, but those whose captions say left or right", &o.Flip),
+		yes(eye, "train-encoder", "let the encoder learn too; its batch statistics stay", &o.TrainEncoder),
+		count(eye, "encoder-from", "stage that it learns from on (what enters it is cached); 0: all of it, with pictures decoded, cropped and mirrored anew each time; -1: the last two stages", &o.EncoderFrom),
+		number(eye, "encoder-lr", "its learning rate where the rest has --lr, and in the same ratio later", &o.EncoderLR),
+		number(eye, "encoder-after", "rounds before it begins to learn", &o.EncoderAfter),
+		yes(eye, "recompute", "compute the encoder's maps twice instead of keeping them for the gradient: less memory, more time", &o.Recompute),
 		number(xe, "max-epochs", "rounds through the captions", &o.Epochs),
 		count(xe, "batch-size", "pictures a batch", &o.BatchSize),
 		count(xe, "captions-per-image", "captions of each picture in a batch; 1 draws one each round", &o.Captions),
@@ -101,7 +110,6 @@ func (o *TrainOptions) flags() []cli.Flag {
 		number(xe, "clip", "largest norm of all gradients together; 0: any", &o.Clip),
 		number(xe, "label-smoothing", "share of the target spread over all words", &o.Smoothing),
 		number(xe, "ema", "share kept by the moving average of the weights, which is what is measured and stored; 0: none", &o.EMA),
-		yes(xe, "flip", "show half of the pictures mirrored, but those whose captions say left or right", &o.Flip),
 		number(xe, "text-epochs", "rounds through --text", &o.TextEpochs),
 		text(xe, "monitor", "what the best checkpoint is chosen by: cider, bleu4 or val_loss", &o.Monitor),
 		count(xe, "patience", "measurements without a better one before a phase ends early; 0: never", &o.Patience),
@@ -119,6 +127,7 @@ func (o *TrainOptions) flags() []cli.Flag {
 		count(how, "beam-size", "of the last measurement, and of the captioner by default", &o.Beam, "beam"),
 		number(how, "length-penalty", "exponent of the length in a beam's score", &o.Penalty),
 		text(how, "cache", "`FOLDER` of cached features; without it, the user's cache folder", &o.Cache),
+		count(how, "keep", "model files of measurements to keep beside the best and the last", &o.Keep),
 		count(how, "save-every", fmt.Sprintf("steps between checkpoints (each phase also ends with one); default %d", d.SaveEvery), &o.SaveEvery),
 	}
 }
@@ -268,8 +277,8 @@ func (r *trainReport) scores(e train.Event) {
 	if e.Phase == "final" {
 		r.final = s
 	}
-	r.p.term.log.Info(fmt.Sprintf("%s %d/%d: CIDEr %.3f, BLEU-4 %.3f, ROUGE-L %.3f, val loss %.3f%s", e.Phase, e.Step, e.Steps, s["cider"], s["bleu4"],
-		s["rouge_l"], s["val_loss"], best))
+	r.p.term.log.Info(fmt.Sprintf("%s %d/%d: CIDEr %.3f, BLEU-4 %.3f, ROUGE-L %.3f, val loss %.3f, %.1f %% of the captions differ%s", e.Phase, e.Step,
+		e.Steps, s["cider"], s["bleu4"], s["rouge_l"], s["val_loss"], 100*s["distinct_captions"], best))
 	for _, x := range e.Samples[:min(3, len(e.Samples))] {
 		r.p.term.log.Info("  " + visible(x.Path) + ": " + x.Caption)
 	}

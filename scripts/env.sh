@@ -23,4 +23,6 @@ export CGO_CXXFLAGS="$captioner_q-I$captioner_root/.libtorch/torch/include$capti
 export CGO_LDFLAGS="$captioner_q-L$captioner_root/.libtorch/stubs$captioner_q $captioner_q-L$captioner_root/.libtorch/torch/lib$captioner_q"
 export GOTCH_CACHE="$captioner_root/.libtorch/gotch-cache"
 mkdir -p "$GOTCH_CACHE"
+# HEIC and AVIF are decoded by the WebAssembly that is compiled in, not by whatever libheif a machine has: the same pixels everywhere.
+case " ${GOFLAGS:-} " in *nodynamic*) ;; *) export GOFLAGS="${GOFLAGS:+$GOFLAGS }-tags=nodynamic" ;; esac
 unset captioner_root captioner_q captioner_extra captioner_version

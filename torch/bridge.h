@@ -57,6 +57,14 @@ char *ct_pack_conv2d(tt *o, tt w, const int64_t *stride, const int64_t *pad, con
 char *ct_packed_conv2d(tt *o, tt x, tt packed, tt bias, const int64_t *stride, const int64_t *pad, const int64_t *dilation, int64_t groups,
                        const char *activation, tt residual);
 
+/* products with our own kernels: panels.h; dtype float32, bfloat16 or int8 is the kind of the weights */
+int ct_panels_fast(int dtype);
+void ct_panels_plain(int on);
+char *ct_panels_pack(void **o, tt weight, int dtype);
+void ct_panels_free(void *panels);
+char *ct_panels_product(tt *o, void *panels, tt x, tt norm_weight, tt norm_bias, double eps, tt bias, int act, tt residual, int dtype);
+char *ct_panels_attention(tt *o, tt qkv, int64_t heads);
+
 /* optimizers */
 char *ct_fused_adamw(tt *params, tt *grads, tt *m, tt *v, tt *steps, int n, double lr, double beta1, double beta2, double decay, double eps,
                      tt grad_scale, tt found_inf);

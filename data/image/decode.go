@@ -27,6 +27,8 @@ func formats() []format {
 		{"BMP", prefix("BM"), bmpConfig, decodeBMP, nil},
 		{"WebP", isWebP, webpConfig, decodeWebP, webpOrientation},
 		{"TIFF", prefix("II*\x00", "MM\x00*"), tiffConfig, decodeTIFF, exifOrientation},
+		{"HEIC", isHEIC, heifConfig, decodeHEIC, nil},
+		{"AVIF", isAVIF, heifConfig, decodeAVIF, nil},
 	}
 }
 
@@ -39,6 +41,16 @@ func prefix(magic ...string) func([]byte) bool {
 		}
 		return false
 	}
+}
+
+// Known says whether b begins as a file of a supported format does; 16 bytes tell.
+func Known(b []byte) bool {
+	for _, f := range formats() {
+		if f.match(b) {
+			return true
+		}
+	}
+	return false
 }
 
 // Decode decodes the picture in b, whatever its format. The result shares no
@@ -95,24 +107,15 @@ func explain(format string, err error) error {
 	case strings.HasSuffix(text, "EOF") || strings.Contains(text, "not enough image data"):
 		reason = ErrTruncated
 	}
-	for _, p := range []string{"png: ", "gif: ", "bmp: ", "webp: ", "tiff: ", "invalid JPEG format: ", "unsupported JPEG feature: "} {
+	for _, p := range []string{"png: ", "gif: ", "bmp: ", "webp: ", "tiff: ", "heic: ", "avif: ", "decode: ", "invalid JPEG format: ", "unsupported JPEG feature: "} {
 		text = strings.TrimPrefix(text, p)
 	}
 	return refuse(format, reason, "%s", text)
 }
 
-// unknown names what b is not, and what it might be.
+// unknown names what b is not.
 func unknown(b []byte) error {
-	const supported = "supported are JPEG, PNG, GIF, BMP, WebP and TIFF"
-	if len(b) >= 12 && string(b[4:8]) == "ftyp" {
-		switch brand := string(b[8:12]); brand {
-		case "heic", "heix", "mif1", "msf1", "hevc":
-			return refuse("HEIC", ErrUnsupported, supported)
-		case "avif", "avis":
-			return refuse("AVIF", ErrUnsupported, supported)
-		}
-	}
-	return refuse("", ErrUnsupported, "unknown format that starts with %q; %s", b[:min(len(b), 12)], supported)
+	return refuse("", ErrUnsupported, "unknown format that starts with %q; supported are JPEG, PNG, GIF, BMP, WebP, TIFF, HEIC and AVIF", b[:min(len(b), 12)])
 }
 
 // size adapts an image.Config to the form of format.config.

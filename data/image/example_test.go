@@ -21,5 +21,5 @@ func ExamplePreprocess_Apply() {
 func ExampleDecode() {
 	_, err := image.Decode([]byte("hello"), image.DefaultOptions())
 	fmt.Println(err)
-	// Output: decode image: unsupported: unknown format that starts with "hello"; supported are JPEG, PNG, GIF, BMP, WebP and TIFF
+	// Output: decode image: unsupported: unknown format that starts with "hello"; supported are JPEG, PNG, GIF, BMP, WebP, TIFF, HEIC and AVIF
 }

@@ -14,7 +14,7 @@ import (
 // than MaxFileBytes. Errors name the path and wrap the *Error of Decode or the
 // error of the file system.
 func DecodeFile(path string, o Options) (*RGB, error) {
-	b, err := readFile(path)
+	b, err := ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read image %q: %w", path, err)
 	}
@@ -25,7 +25,8 @@ func DecodeFile(path string, o Options) (*RGB, error) {
 	return m, nil
 }
 
-func readFile(path string) ([]byte, error) {
+// ReadFile reads the file at path as DecodeFile does, with its limits, and leaves it as it is. Errors do not name the path.
+func ReadFile(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, bare(err)

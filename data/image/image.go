@@ -1,5 +1,5 @@
 // Package image turns picture files into the pixels that a model was trained
-// on. It decodes JPEG, PNG, GIF (first frame), BMP, WebP and TIFF to packed
+// on. It decodes JPEG, PNG, GIF (first frame), BMP, WebP, TIFF, HEIC and AVIF to packed
 // RGB, turns pictures the way their EXIF orientation says, and scales and crops
 // them, all with the bytes that Pillow's convert("RGB"), exif_transpose and
 // bicubic resize give: a model sees here what it saw in Python.

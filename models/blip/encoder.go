@@ -21,7 +21,8 @@ type Encoder struct {
 // chunk is how many pictures go through at once on the CPU.
 const chunk = 8
 
-// Encoder prepares m in type d, on the device of its weights: float32, or bfloat16 with norms, softmax and the residual stream in float32.
+// Encoder prepares m in type d, on the device of its weights: float32, or bfloat16 or int8 with norms, softmax and the
+// residual stream in float32.
 func (m *Model) Encoder(d torch.DType) *Encoder {
 	e := &Encoder{Config: m.Config, device: m.Class.Device(), norm: nn.NewFixed(&m.Norm)}
 	torch.Scoped(func() {

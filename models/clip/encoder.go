@@ -23,7 +23,7 @@ type tower interface {
 	free()
 }
 
-// Encoder prepares m's image tower in type d, on the device of its weights: float32, or bfloat16. In bfloat16 a ViT keeps norms, softmax, the
+// Encoder prepares m's image tower in type d, on the device of its weights: float32, bfloat16 or int8. Below float32 a ViT keeps norms, softmax, the
 // residual stream and the last projection in float32; of a ResNet only the pool's result is float32.
 func (m *Model) Encoder(d torch.DType) *Encoder {
 	e := &Encoder{Config: m.Config.WithoutText()}

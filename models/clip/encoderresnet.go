@@ -27,11 +27,12 @@ type packedBottleneck struct {
 
 func newResNetTower(m *ModifiedResNet, d torch.DType) *resnetTower {
 	p := &m.Pool
+	d = nn.Unquantized(d)
 	t := &resnetTower{dtype: d, heads: p.heads, stem: [3]nn.PackedConv{nn.NewPackedConv(&m.Conv1, &m.Norm1, true, d),
 		nn.NewPackedConv(&m.Conv2, &m.Norm2, true, d), nn.NewPackedConv(&m.Conv3, &m.Norm3, true, d)},
 		positions: p.Positions.Detach().Move(p.Positions.Device(), d, true).Keep(),
-		q:         nn.NewPacked(p.Q.Weight, p.Q.Bias, d), k: nn.NewPacked(p.K.Weight, p.K.Bias, d),
-		v: nn.NewPacked(p.V.Weight, p.V.Bias, d), out: nn.NewPacked(p.Out.Weight, p.Out.Bias, d)}
+		q:         nn.NewPacked(p.Q.Weight, p.Q.Bias, torch.NoActivation, d), k: nn.NewPacked(p.K.Weight, p.K.Bias, torch.NoActivation, d),
+		v: nn.NewPacked(p.V.Weight, p.V.Bias, torch.NoActivation, d), out: nn.NewPacked(p.Out.Weight, p.Out.Bias, torch.NoActivation, d)}
 	for i, stage := range m.stages() {
 		for j := range *stage {
 			b := &(*stage)[j]
@@ -93,13 +94,13 @@ func (t *resnetTower) pool(x *torch.Tensor, queries int64) *torch.Tensor {
 	x = rows(x)                                              // [B, h w, C]
 	x = torch.Cat(1, x.MeanDim(1, true), x).Add(t.positions) // [B, 1 + h w, C]
 	heads := func(l *nn.Packed, x *torch.Tensor) *torch.Tensor {
-		return l.Forward(x).View(x.Dim(0), x.Dim(1), t.heads, -1).Transpose(1, 2) // [B, T, C] -> [B, H, T, D]
+		return l.Forward(x, nil).View(x.Dim(0), x.Dim(1), t.heads, -1).Transpose(1, 2) // [B, T, C] -> [B, H, T, D]
 	}
 	asking := x
 	if queries > 0 {
 		asking = x.Narrow(1, 0, queries).Contiguous()
 	}
-	return t.out.Forward(nn.JoinHeads(nn.Attend(heads(&t.q, asking), heads(&t.k, x), heads(&t.v, x), nil))).To(torch.Float32)
+	return t.out.Wide(nn.JoinHeads(nn.Attend(heads(&t.q, asking), heads(&t.k, x), heads(&t.v, x), nil)), nil, nil)
 }
 
 func (t *resnetTower) free() {

@@ -19,7 +19,7 @@ func newViTTower(m *VisionTransformer, v Vision, d torch.DType) *vitTower {
 	t := &vitTower{patches: nn.NewPatches(&m.Patches, m.Class, m.Positions, v.ImageSize/v.PatchSize, d),
 		pre: nn.NewFixed(&m.Pre), post: nn.NewFixed(&m.Post)}
 	if m.Proj != nil {
-		p := nn.NewPacked(m.Proj.Transpose(0, 1), nil, torch.Float32) // small, and the last place for bfloat16 to round
+		p := nn.NewPacked(m.Proj.Transpose(0, 1), nil, torch.NoActivation, torch.Float32) // small, and the last place for bfloat16 to round
 		t.proj = &p
 	}
 	var blocks []nn.StackBlock
@@ -62,7 +62,7 @@ func (t *vitTower) project(x *torch.Tensor) *torch.Tensor {
 	if t.proj == nil {
 		return x
 	}
-	return t.proj.Forward(x)
+	return t.proj.Forward(x, nil)
 }
 
 func (t *vitTower) free() {

@@ -28,12 +28,13 @@ type layer struct {
 	skip            bool // add the input of the block
 }
 
-// Encoder prepares m for inference in type d (float32 or bfloat16 on CPU) on the device of its weights.
+// Encoder prepares m for inference in type d (float32 or bfloat16 on CPU; int8 stands for the quickest of the two) on the device of its weights.
 //
 // The kernels are turned by half a turn, and Grid turns images and maps likewise. SAME padding at stride 2 puts the odd pixel of padding
 // behind the image; seen from the other end it stands before it, where symmetric padding of k/2 has it too. So no map is ever padded by a
 // copy, and the convolutions run in oneDNN's fused kernels.
 func (m *Model) Encoder(d torch.DType) *Encoder {
+	d = nn.Unquantized(d)
 	e := &Encoder{Config: m.Config, dtype: d, device: m.Stem.Weight.Device()}
 	torch.NoGrad(func() {
 		e.stem = e.fold(&m.Stem, &m.StemNorm, true)

@@ -9,40 +9,27 @@ import (
 // share the model's memory; later changes of the model do not reach it. Free releases it; the model may be freed before.
 type Decoder struct {
 	Config    Config
-	dtype     torch.DType
+	dtype     torch.DType // between the products
 	device    torch.Device
-	fused     bool          // packed products and our own attention kernel: on CPU
+	fused     bool          // our own attention kernel: on CPU
 	tokens    *torch.Tensor // [V, C] float32
 	positions *torch.Tensor // [n_positions, C] float32
 	blocks    []decoderBlock
-	norm      norm
-	head      linear
+	norm      nn.Fixed
+	head      nn.Packed
 }
 
 type decoderBlock struct {
-	selfNorm, crossNorm, mlpNorm norm
-	qkv, out                     linear
-	crossKV, crossQ, crossOut    linear // unset without cross-attention
-	up, down                     linear
+	selfNorm, crossNorm, mlpNorm nn.Fixed // crossNorm is unset without cross-attention
+	qkv, out, up, down           nn.Packed
+	crossKV, crossQ, crossOut    nn.Packed // unset without
 }
 
-// linear is x W + b in the decoder's type, then perhaps the activation.
-type linear struct {
-	weight, bias *torch.Tensor // weight [out, in], packed on CPU
-	packed       bool
-	act          torch.Activation
-}
-
-type norm struct {
-	weight, bias *torch.Tensor
-	eps          float64
-}
-
-// Decoder prepares m in type d: float32, or bfloat16 for the products alone (norms, softmax and the residual stream stay in float32).
+// Decoder prepares m in type d: float32, or bfloat16 or int8 for the products alone (norms, softmax and the residual stream stay in float32).
 func (m *Model) Decoder(d torch.DType) *Decoder {
 	t := &m.Transformer
-	dec := &Decoder{Config: m.Config, dtype: d, device: t.Tokens.Weight.Device()}
-	dec.fused = dec.device == torch.CPU && (d == torch.Float32 || d == torch.BFloat16)
+	dec := &Decoder{Config: m.Config, dtype: nn.Activations(d), device: t.Tokens.Weight.Device()}
+	dec.fused = dec.device == torch.CPU && (dec.dtype == torch.Float32 || dec.dtype == torch.BFloat16)
 	act := torch.GELUErf
 	if m.Config.Activation == "gelu_new" {
 		act = torch.GELUTanh
@@ -51,82 +38,43 @@ func (m *Model) Decoder(d torch.DType) *Decoder {
 		torch.Scoped(func() {
 			dec.tokens = t.Tokens.Weight.Detach().To(torch.Float32).Keep()
 			dec.positions = t.Positions.Weight.Detach().To(torch.Float32).Keep()
-			dec.norm = dec.newNorm(&t.Norm)
-			dec.head = dec.newLinear(t.Tokens.Weight, nil, torch.NoActivation)
+			dec.norm = nn.NewFixed(&t.Norm)
+			dec.head = nn.NewPacked(t.Tokens.Weight, nil, torch.NoActivation, d)
 			for i := range t.Blocks {
-				b := &t.Blocks[i]
-				out := decoderBlock{selfNorm: dec.newNorm(&b.SelfNorm), mlpNorm: dec.newNorm(&b.MLPNorm), qkv: dec.conv1D(&b.Self.QKV),
-					out: dec.conv1D(&b.Self.Out), up: dec.conv1D(&b.MLP.Up), down: dec.conv1D(&b.MLP.Down)}
-				out.up.act = act
-				if b.Cross != nil {
-					out.crossNorm = dec.newNorm(b.CrossNorm)
-					out.crossKV, out.crossQ, out.crossOut = dec.conv1D(&b.Cross.KV), dec.conv1D(&b.Cross.Q), dec.conv1D(&b.Cross.Out)
-				}
-				dec.blocks = append(dec.blocks, out)
+				dec.blocks = append(dec.blocks, newDecoderBlock(&t.Blocks[i], act, d))
 			}
 		})
 	})
 	return dec
 }
 
-func (d *Decoder) newNorm(n *nn.LayerNorm) norm {
-	return norm{n.Weight.Detach().To(torch.Float32).Keep(), n.Bias.Detach().To(torch.Float32).Keep(), n.Eps}
-}
-
-func (d *Decoder) conv1D(l *nn.Conv1D) linear {
-	return d.newLinear(l.Weight.Transpose(0, 1), l.Bias, torch.NoActivation) // [in, out] -> [out, in]
-}
-
-func (d *Decoder) newLinear(weight, bias *torch.Tensor, act torch.Activation) linear {
-	l := linear{act: act, packed: d.fused}
-	w := weight.Detach().To(d.dtype).Contiguous()
-	if l.packed {
-		w = torch.PackLinear(w)
+func newDecoderBlock(b *Block, act torch.Activation, d torch.DType) decoderBlock {
+	conv1D := func(l *nn.Conv1D, act torch.Activation) nn.Packed {
+		return nn.NewPacked(l.Weight.Transpose(0, 1), l.Bias, act, d) // [in, out] -> [out, in]
 	}
-	l.weight = w.Keep()
-	if bias != nil {
-		l.bias = bias.Detach().To(d.dtype).Keep()
+	const none = torch.NoActivation
+	out := decoderBlock{selfNorm: nn.NewFixed(&b.SelfNorm), mlpNorm: nn.NewFixed(&b.MLPNorm), qkv: conv1D(&b.Self.QKV, none),
+		out: conv1D(&b.Self.Out, none), up: conv1D(&b.MLP.Up, act), down: conv1D(&b.MLP.Down, none)}
+	if b.Cross != nil {
+		out.crossNorm = nn.NewFixed(b.CrossNorm)
+		out.crossKV, out.crossQ, out.crossOut = conv1D(&b.Cross.KV, none), conv1D(&b.Cross.Q, none), conv1D(&b.Cross.Out, none)
 	}
-	return l
-}
-
-func (l *linear) forward(x *torch.Tensor) *torch.Tensor {
-	if l.packed {
-		return torch.PackedLinear(x, l.weight, l.bias, l.act)
-	}
-	y := torch.Linear(x, l.weight, l.bias)
-	switch l.act {
-	case torch.GELUTanh:
-		y = y.GELU(true)
-	case torch.GELUErf:
-		y = y.GELU(false)
-	}
-	return y
-}
-
-// forward gives x normalised, in the type that the products want.
-func (n *norm) forward(x *torch.Tensor, d torch.DType) *torch.Tensor {
-	y := torch.LayerNorm(x, []int64{x.Dim(-1)}, n.weight, n.bias, n.eps)
-	if d != torch.Float32 {
-		y = y.To(d)
-	}
-	return y
+	return out
 }
 
 // Free releases the tensors.
 func (d *Decoder) Free() {
-	freeNorm := func(n norm) { n.weight.Free(); n.bias.Free() }
-	freeLinear := func(l linear) { l.weight.Free(); l.bias.Free() }
 	d.tokens.Free()
 	d.positions.Free()
-	freeNorm(d.norm)
-	freeLinear(d.head)
-	for _, b := range d.blocks {
-		for _, n := range []norm{b.selfNorm, b.crossNorm, b.mlpNorm} {
-			freeNorm(n)
+	d.norm.Free()
+	d.head.Free()
+	for i := range d.blocks {
+		b := &d.blocks[i]
+		for _, n := range []*nn.Fixed{&b.selfNorm, &b.crossNorm, &b.mlpNorm} {
+			n.Free()
 		}
-		for _, l := range []linear{b.qkv, b.out, b.crossKV, b.crossQ, b.crossOut, b.up, b.down} {
-			freeLinear(l)
+		for _, l := range []*nn.Packed{&b.qkv, &b.out, &b.crossKV, &b.crossQ, &b.crossOut, &b.up, &b.down} {
+			l.Free()
 		}
 	}
 }

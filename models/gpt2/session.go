@@ -20,7 +20,8 @@ type Session struct {
 	at     places
 	rows   int64         // that the cache has room for
 	cache  *torch.Tensor // [2 layers, rows, H, maxLen, D]: keys and values of each layer's texts
-	memory *torch.Tensor // [2 layers, images, H, P, D]: keys and values of each layer's memory; nil without
+	memory *torch.Tensor // [2 layers, images, H, P, D]: keys and values of each layer's memory; nil without, and where P is 1
+	single *torch.Tensor // [layers, images, C]: what each layer's cross-attention gives, where P is 1; else nil
 }
 
 // Start begins texts of at most maxLen tokens. memory [G, P, C] is one per image; without one (nil) the cross-attention is left out.
@@ -38,10 +39,31 @@ func (d *Decoder) Start(memory *torch.Tensor, images, width, maxLen int) (*Sessi
 	}
 	s := &Session{d: d, maxLen: int64(maxLen), images: images, at: firstPlaces(images)}
 	s.grow(int64(images * width))
-	if memory != nil {
+	if memory != nil && memory.Dim(1) == 1 {
+		s.single = d.memorySingle(memory)
+	} else if memory != nil {
 		s.memory = d.memoryKV(memory)
 	}
 	return s, nil
+}
+
+// memorySingle gives every layer's cross-attention, kept, to a memory of one position: its softmax is 1 whatever the text asks, so what comes
+// out is the projected value, once an image.
+func (d *Decoder) memorySingle(memory *torch.Tensor) *torch.Tensor {
+	var out *torch.Tensor
+	torch.NoGrad(func() {
+		torch.Scoped(func() {
+			x := memory.Detach().Move(d.device, d.dtype, false).Select(1, 0).Contiguous() // [G, C]
+			out = torch.Empty(torch.Float32, d.device, int64(len(d.blocks)), x.Dim(0), d.Config.Width).Keep()
+			for i := range d.blocks {
+				torch.Scoped(func() {
+					value := d.blocks[i].crossKV.Forward(x, nil).Narrow(1, d.Config.Width, d.Config.Width).Contiguous() // [G, 2C] -> [G, C]
+					out.Select(0, int64(i)).Copy(d.blocks[i].crossOut.Wide(value, nil, nil))
+				})
+			}
+		})
+	})
+	return out
 }
 
 // memoryKV gives the keys and values of every layer, kept.
@@ -54,8 +76,8 @@ func (d *Decoder) memoryKV(memory *torch.Tensor) *torch.Tensor {
 			out = torch.Empty(torch.Float32, d.device, int64(2*len(d.blocks)), g, h, p, size).Keep()
 			for i := range d.blocks {
 				torch.Scoped(func() {
-					kv := d.blocks[i].crossKV.forward(x).View(g, p, 2, h, size)  // [G, P, 2C]
-					out.Narrow(0, int64(2*i), 2).Copy(kv.Permute(2, 0, 3, 1, 4)) // [2, G, H, P, D]
+					kv := d.blocks[i].crossKV.Forward(x, nil).View(g, p, 2, h, size) // [G, P, 2C]
+					out.Narrow(0, int64(2*i), 2).Copy(kv.Permute(2, 0, 3, 1, 4))     // [2, G, H, P, D]
 				})
 			}
 		})
@@ -67,6 +89,7 @@ func (d *Decoder) memoryKV(memory *torch.Tensor) *torch.Tensor {
 func (s *Session) Free() {
 	s.cache.Free()
 	s.memory.Free()
+	s.single.Free()
 }
 
 // grow makes room for rows, and keeps what is there.
@@ -102,7 +125,7 @@ func (s *Session) Logits(parents, tokens []int32) (*torch.Tensor, error) {
 		if logits, err = s.advance(parents, tokens); err != nil {
 			return nil
 		}
-		return logits.To(torch.Float32).IndexSelect(0, put(int64s(s.at.row), s.d.device))
+		return logits.IndexSelect(0, put(int64s(s.at.row), s.d.device))
 	})
 	return out, err
 }
@@ -153,7 +176,7 @@ func (s *Session) advance(parents, tokens []int32) (logits *torch.Tensor, err er
 		for i := range s.d.blocks {
 			x = torch.Tidy1(func() *torch.Tensor { return s.block(i, x, groups) })
 		}
-		logits = s.d.head.forward(s.d.norm.forward(x, s.d.dtype)).Narrow(0, 0, int64(len(tokens))) // [R, V]
+		logits = s.d.head.Wide(x, &s.d.norm, nil).Narrow(0, 0, int64(len(tokens))) // [R, V]
 	})
 	s.t++
 	return logits, nil
@@ -182,8 +205,10 @@ func (s *Session) move(parents []int32) error {
 			if len(m.rows) > 0 {
 				copyRows(s.cache.Narrow(3, 0, s.t).Transpose(0, 1), m.rows, m.rowsTo, s.d.device) // [rows, 2 layers, H, t, D]
 			}
-			if len(m.images) > 0 && s.memory != nil {
-				copyRows(s.memory.Transpose(0, 1), m.images, m.imagesTo, s.d.device)
+			for _, memory := range []*torch.Tensor{s.memory, s.single} {
+				if len(m.images) > 0 && memory != nil {
+					copyRows(memory.Transpose(0, 1), m.images, m.imagesTo, s.d.device)
+				}
 			}
 		})
 	})
@@ -196,12 +221,16 @@ func copyRows(x *torch.Tensor, from, to []int64, dev torch.Device) {
 
 // block is Block.forward for one token a row, x [R, C].
 func (s *Session) block(i int, x *torch.Tensor, groups int) *torch.Tensor {
-	b, d := &s.d.blocks[i], s.d.dtype
-	x = x.Add(b.out.forward(s.selfAttention(i, b.qkv.forward(b.selfNorm.forward(x, d)))))
-	if s.memory != nil {
-		x = x.Add(b.crossOut.forward(s.crossAttention(i, b.crossQ.forward(b.crossNorm.forward(x, d)), groups)))
+	b := &s.d.blocks[i]
+	x = b.out.Wide(s.selfAttention(i, b.qkv.Forward(x, &b.selfNorm)), nil, x)
+	switch {
+	case s.single != nil:
+		seen := s.single.Select(0, int64(i)).Narrow(0, 0, int64(groups)).Unsqueeze(1) // [G, 1, C]
+		x = x.View(int64(groups), -1, s.d.Config.Width).Add(seen).View(x.Dim(0), -1)
+	case s.memory != nil:
+		x = b.crossOut.Wide(s.crossAttention(i, b.crossQ.Forward(x, &b.crossNorm), groups), nil, x)
 	}
-	return x.Add(b.down.forward(b.up.forward(b.mlpNorm.forward(x, d))))
+	return b.down.Wide(b.up.Forward(x, &b.mlpNorm), nil, x)
 }
 
 // selfAttention writes the keys and values of qkv [R, 3C] into the cache and looks at all that are there: [R, C].

@@ -33,10 +33,12 @@ type Features struct {
 }
 
 // cacheKey names a folder of features: everything that decides their values but the pictures.
-func cacheKey(c captioner.Config, mirrored bool) (string, error) {
-	key := map[string]any{"encoder": c.Encoder, "mirrored": mirrored, "form": 1}
-	if m := c.Memory; m.Kind != captioner.Grid { // what memories look at differs
-		m.Dropout = 0
+func cacheKey(c captioner.Config, stage int) (string, error) {
+	key := map[string]any{"encoder": c.Encoder, "form": 2}
+	if stage > 0 {
+		key["stage"] = stage
+	} else if m := c.Memory; m.Kind != captioner.Grid { // what memories look at differs
+		m.Dropout, m.Layers, m.Heads = 0, 0, 0
 		key["memory"] = m
 	}
 	b, err := json.Marshal(key)
@@ -47,8 +49,8 @@ func cacheKey(c captioner.Config, mirrored bool) (string, error) {
 	return hex.EncodeToString(sum[:8]), nil
 }
 
-// shardName identifies the pictures of a shard by path, size and time of change.
-func shardName(pictures []data.Example) (string, error) {
+// shardName identifies the pictures of a shard by path, size and time of change, and by how they are shown.
+func shardName(pictures []shown) (string, error) {
 	h := sha256.New()
 	for _, p := range pictures {
 		file := p.Path
@@ -63,15 +65,24 @@ func shardName(pictures []data.Example) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		fmt.Fprintf(h, "%q %q %d %d\n", abs, p.Path, info.Size(), info.ModTime().UnixNano())
+		fmt.Fprintf(h, "%q %q %d %d %s\n", abs, p.Path, info.Size(), info.ModTime().UnixNano(), p.mark())
 	}
 	return hex.EncodeToString(h.Sum(nil)[:12]) + ".safetensors", nil
 }
 
-// Encode opens the cached features of pictures, and computes those that the cache lacks. It may be cut off at any time; what was finished
-// stays. done is called with the number of pictures that are ready, after each shard.
+// Encode opens the cached features of pictures, mirrored or not, and computes those that the cache lacks. It may be cut off at any time; what
+// was finished stays. done is called with the number of pictures that are ready, after each shard.
 func Encode(ctx context.Context, e *captioner.Encoder, c captioner.Config, cache string, pictures []data.Example, mirrored bool, done func(int)) (*Features, error) {
-	key, err := cacheKey(c, mirrored)
+	all := make([]shown, len(pictures))
+	for i, p := range pictures {
+		all[i] = shown{Example: p, mirrored: mirrored}
+	}
+	return encodeShown(ctx, e, c, 0, cache, all, done)
+}
+
+// encodeShown is Encode of pictures as they are shown. With a stage above 0, the features are what enters that stage of the encoder.
+func encodeShown(ctx context.Context, e *captioner.Encoder, c captioner.Config, stage int, cache string, pictures []shown, done func(int)) (*Features, error) {
+	key, err := cacheKey(c, stage)
 	if err != nil {
 		return nil, err
 	}
@@ -79,9 +90,10 @@ func Encode(ctx context.Context, e *captioner.Encoder, c captioner.Config, cache
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return nil, fmt.Errorf("encode pictures: %w", err)
 	}
+	work := encoding{e, c.Encoder.Preprocess, stage}
 	f := &Features{}
 	for chunk := range slices.Chunk(pictures, shardSize) {
-		if err := f.addShard(ctx, e, c.Encoder, dir, chunk, mirrored); err != nil {
+		if err := f.addShard(ctx, work, dir, chunk); err != nil {
 			f.Close()
 			return nil, err
 		}
@@ -90,7 +102,22 @@ func Encode(ctx context.Context, e *captioner.Encoder, c captioner.Config, cache
 	return f, nil
 }
 
-func (f *Features) addShard(ctx context.Context, e *captioner.Encoder, eye captioner.Eye, dir string, pictures []data.Example, mirrored bool) error {
+// encoding is what is done to pictures.
+type encoding struct {
+	encoder    *captioner.Encoder
+	preprocess image.Preprocess
+	stage      int
+}
+
+// run gives the features of n prepared pictures. It works inside torch.Do.
+func (w encoding) run(pixels []byte, n int) *torch.Tensor {
+	if w.stage > 0 {
+		return w.encoder.Lower(pixels, n, w.stage)
+	}
+	return w.encoder.Features(pixels, n)
+}
+
+func (f *Features) addShard(ctx context.Context, w encoding, dir string, pictures []shown) error {
 	name, err := shardName(pictures)
 	if err != nil {
 		return err
@@ -99,7 +126,7 @@ func (f *Features) addShard(ctx context.Context, e *captioner.Encoder, eye capti
 	s, err := safetensors.Open(path)
 	var bad *safetensors.FormatError
 	if errors.Is(err, fs.ErrNotExist) || errors.As(err, &bad) {
-		if err := writeShard(ctx, e, eye, path, pictures, mirrored); err != nil {
+		if err := writeShard(ctx, w, path, pictures); err != nil {
 			return err
 		}
 		s, err = safetensors.Open(path)
@@ -130,25 +157,25 @@ func (b *BadPictures) Error() string {
 	return fmt.Sprintf("encode pictures: %d cannot be read, the first: %v", len(b.Paths), b.Errors[0])
 }
 
-// writeShard decodes pictures on all cores while the encoder works on those before them.
-func writeShard(ctx context.Context, e *captioner.Encoder, eye captioner.Eye, path string, pictures []data.Example, mirrored bool) error {
-	const batch = 16
-	type prepared struct {
-		pix []byte
-		err error
-	}
-	size := eye.Preprocess.Size
-	slots := make([]chan prepared, len(pictures))
+// prepared are the pixels of a picture, or why there are none.
+type prepared struct {
+	pix []byte
+	err error
+}
+
+// prepareAll decodes and scales pictures on all cores, in their order as far as one can tell from outside: slot i gets picture i. It goes on
+// until all are done or ctx ends; wait returns when its goroutines have.
+func prepareAll(ctx context.Context, p image.Preprocess, pictures []shown) (slots []chan prepared, wait func()) {
+	slots = make([]chan prepared, len(pictures))
 	for i := range slots {
 		slots[i] = make(chan prepared, 1)
 	}
 	var wg sync.WaitGroup
 	next := make(chan int)
-	ctx, cancel := context.WithCancel(ctx)
 	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
 			for i := range next {
-				pix, err := prepare(eye.Preprocess, pictures[i], mirrored)
+				pix, err := pictures[i].prepare(p)
 				slots[i] <- prepared{pix, err}
 			}
 		})
@@ -163,14 +190,22 @@ func writeShard(ctx context.Context, e *captioner.Encoder, eye captioner.Eye, pa
 			}
 		}
 	})
-	defer wg.Wait()
+	return slots, wg.Wait
+}
+
+// writeShard decodes pictures on all cores while the encoder works on those before them.
+func writeShard(ctx context.Context, w encoding, path string, pictures []shown) error {
+	const batch = 16
+	ctx, cancel := context.WithCancel(ctx)
+	slots, wait := prepareAll(ctx, w.preprocess, pictures)
+	defer wait()
 	defer cancel()
 	var out []byte
 	var shape []int64
 	var bad BadPictures
 	for start := 0; start < len(pictures); start += batch {
 		n := min(batch, len(pictures)-start)
-		pixels := make([]byte, 0, n*size*size*3)
+		pixels := make([]byte, 0, n*w.preprocess.Size*w.preprocess.Size*3)
 		for i := start; i < start+n; i++ {
 			select {
 			case p := <-slots[i]:
@@ -187,7 +222,7 @@ func writeShard(ctx context.Context, e *captioner.Encoder, eye captioner.Eye, pa
 		}
 		err := torch.Do(ctx, func() error {
 			torch.Inference(func() {
-				t := e.Features(pixels, n).To(torch.Float16)
+				t := w.run(pixels, n).To(torch.Float16)
 				shape = t.Shape()
 				out = append(out, t.Bytes()...)
 			})
@@ -202,34 +237,6 @@ func writeShard(ctx context.Context, e *captioner.Encoder, eye captioner.Eye, pa
 	}
 	shape[0] = int64(len(pictures))
 	return safetensors.WriteFile(path, []weights.NamedTensor{{Name: "features", DType: weights.F16, Shape: shape, Data: out}}, nil)
-}
-
-func prepare(p image.Preprocess, picture data.Example, mirrored bool) ([]byte, error) {
-	b, err := picture.Bytes()
-	if err != nil {
-		return nil, err
-	}
-	img, err := image.Decode(b, image.DefaultOptions())
-	if err != nil {
-		return nil, fmt.Errorf("decode %q: %w", picture.Name(), err)
-	}
-	img = p.Apply(img)
-	if mirrored {
-		mirror(img)
-	}
-	return img.Pix, nil
-}
-
-// mirror turns left into right, in place.
-func mirror(img *image.RGB) {
-	for y := range img.H {
-		row := img.Pix[y*img.W*3 : (y+1)*img.W*3]
-		for a, b := 0, len(row)-3; a < b; a, b = a+3, b-3 {
-			for c := range 3 {
-				row[a+c], row[b+c] = row[b+c], row[a+c]
-			}
-		}
-	}
 }
 
 // row is the features of picture i, [P, C] in float16.

@@ -11,10 +11,14 @@ import (
 	"captioner/models/decode"
 	"captioner/models/gpt2"
 	"captioner/torch"
+	"captioner/weights"
 )
 
 // evalBatch is how many pictures are captioned at once when a model is measured.
 const evalBatch = 64
+
+// lossBatch is how many pictures' captions go through the model at once when their loss is measured.
+const lossBatch = 16
 
 // measure scores the averaged weights, keeps the model if it is the best so far, and says whether to stop early.
 func (l *learner) measure() (stop bool, err error) {
@@ -36,12 +40,11 @@ func (l *learner) measure() (stop bool, err error) {
 	}
 	if e.Best = !l.state.Any || value > l.state.Best; e.Best {
 		l.state.Any, l.state.Best, l.state.Worse = true, value, 0
-		l.card.Metrics, l.card.Decoding = scores, "greedy"
-		if err := captioner.Save(filepath.Join(l.dir, bestFile), l.config, l.tok, l.card, l.model, l.encoder); err != nil {
-			return false, err
-		}
 	} else {
 		l.state.Worse++
+	}
+	if err := l.keep(e, scores); err != nil {
+		return false, err
 	}
 	return l.Patience > 0 && l.state.Worse >= l.Patience, l.log(e)
 }
@@ -52,15 +55,28 @@ func (t *trainer) score(beam int) (map[string]float64, []string, error) {
 	defer d.Free()
 	o := t.decoding(beam)
 	hyps, refs := make([]string, 0, len(t.val)), make([][]string, 0, len(t.val))
+	var sum, tokens float64
 	for from := 0; from < len(t.val); from += evalBatch {
 		n := min(evalBatch, len(t.val)-from)
 		var err error
-		torch.Scoped(func() {
-			var found [][]decode.Hypothesis
-			found, err = captioner.Decode(t.model, d, gather(indices(from, n), same(t.valFeatures, n), t.device), n, o)
-			for _, h := range found {
-				hyps = append(hyps, t.tok.Decode(h[0].Tokens))
-			}
+		torch.NoGrad(func() {
+			torch.Scoped(func() {
+				var x *torch.Tensor
+				if x, err = t.valSeen(from, n); err != nil {
+					return
+				}
+				var found [][]decode.Hypothesis
+				found, err = captioner.Decode(t.model, d, x, n, o)
+				for _, h := range found {
+					hyps = append(hyps, t.tok.Decode(h[0].Tokens))
+				}
+				for i := 0; i < n && err == nil; i += lossBatch {
+					some := min(lossBatch, n-i)
+					var s, c float64
+					s, c, err = t.valLoss(t.val[from+i:from+i+some], x.Narrow(0, int64(i), int64(some)))
+					sum, tokens = sum+s, tokens+c
+				}
+			})
 		})
 		if err != nil {
 			return nil, nil, err
@@ -69,10 +85,7 @@ func (t *trainer) score(beam int) (map[string]float64, []string, error) {
 			refs = append(refs, e.Captions)
 		}
 	}
-	loss, err := t.valLoss()
-	if err != nil {
-		return nil, nil, err
-	}
+	loss := sum / math.Max(tokens, 1)
 	s := metrics.Score(hyps, refs)
 	return map[string]float64{"bleu1": s.BLEU[0], "bleu2": s.BLEU[1], "bleu3": s.BLEU[2], "bleu4": s.BLEU[3], "rouge_l": s.ROUGEL,
 		"cider": s.CIDEr, "val_loss": loss, "distinct_captions": distinct(hyps)}, hyps, nil
@@ -111,55 +124,62 @@ func same(f *Features, n int) []*Features {
 	return out
 }
 
-// valLoss is the mean negative log-probability of a token of the validation captions, in nats, without smoothing.
-func (t *trainer) valLoss() (float64, error) {
-	sum, tokens := 0.0, 0.0
-	for i := 0; i < len(t.val); i += 16 {
-		n := min(16, len(t.val)-i)
-		var rows [][]int32
-		most := 0
-		for _, e := range t.val[i : i+n] {
-			most = max(most, len(e.text))
-		}
-		for _, e := range t.val[i : i+n] { // each picture with as many rows: the missing ones repeat
-			for k := range most {
-				rows = append(rows, e.text[k%len(e.text)])
-			}
-		}
-		var err error
-		torch.NoGrad(func() {
-			torch.Scoped(func() {
-				var b *gpt2.Batch
-				if b, err = gpt2.PackRounded(rows, t.device); err != nil {
-					return
-				}
-				var logits *torch.Tensor
-				torch.Autocast(t.device, t.dtype, func() {
-					logits = t.model.Logits(b, gather(indices(i, n), same(t.valFeatures, n), t.device), false)
-				})
-				count := float64(b.Count)
-				sum += b.Loss(logits.To(torch.Float32), 0).Float() * count
-				tokens += count
-			})
-		})
-		if err != nil {
-			return 0, err
+// valLoss is the summed negative log-probability of the tokens of some pictures' captions, in nats, without smoothing, and their number.
+func (t *trainer) valLoss(pictures corpus, features *torch.Tensor) (sum, tokens float64, err error) {
+	var rows [][]int32
+	most := 0
+	for _, e := range pictures {
+		most = max(most, len(e.text))
+	}
+	for _, e := range pictures { // each picture with as many rows: the missing ones repeat
+		for k := range most {
+			rows = append(rows, e.text[k%len(e.text)])
 		}
 	}
-	return sum / math.Max(tokens, 1), nil
+	torch.Scoped(func() {
+		var b *gpt2.Batch
+		if b, err = gpt2.PackRounded(rows, t.device); err != nil {
+			return
+		}
+		var logits *torch.Tensor
+		torch.Autocast(t.device, t.dtype, func() { logits = t.model.Logits(b, features, false) })
+		tokens = float64(b.Count)
+		sum = b.Loss(logits.To(torch.Float32), 0).Float() * tokens
+	})
+	return sum, tokens, err
 }
 
 // finish measures the best model with beam search and writes its final card. It runs on the torch thread.
 func (t *trainer) finish(ctx context.Context) error {
 	path := filepath.Join(t.dir, bestFile)
 	if !t.state.Any { // a run without a measurement: what there is is the result
-		if err := captioner.Save(path, t.config, t.tok, t.card, t.model, t.encoder); err != nil {
+		if err := t.write(path, t.card); err != nil {
 			return err
 		}
 	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if err := t.load(path); err != nil {
+		return err
+	}
+	scores, captions, err := t.score(t.Beam)
+	if err != nil {
+		return err
+	}
+	t.card.Metrics, t.card.Decoding = scores, fmt.Sprintf("beam %d, length penalty %g", t.Beam, t.Penalty)
+	e := Event{Phase: "final", Scores: scores}
+	for i := 0; i < len(captions); i += max(1, len(captions)/8) {
+		e.Samples = append(e.Samples, Sample{t.val[i].Name(), captions[i]})
+	}
+	if err := t.write(path, t.card); err != nil {
+		return err
+	}
+	return t.log(e)
+}
+
+// load puts the model of a file, and its encoder where that learns, in the place of the trainer's.
+func (t *trainer) load(path string) error {
 	f, err := captioner.OpenFile(path)
 	if err != nil {
 		return err
@@ -171,17 +191,22 @@ func (t *trainer) finish(ctx context.Context) error {
 	}
 	t.model.Free()
 	t.model = best
-	scores, captions, err := t.score(t.Beam)
+	if t.tuner == nil {
+		return nil
+	}
+	tensors, err := f.EncoderTensors()
 	if err != nil {
 		return err
 	}
-	t.card.Metrics, t.card.Decoding = scores, fmt.Sprintf("beam %d, length penalty %g", t.Beam, t.Penalty)
-	e := Event{Phase: "final", Scores: scores}
-	for i := 0; i < len(captions); i += max(1, len(captions)/8) {
-		e.Samples = append(e.Samples, Sample{t.val[i].Name(), captions[i]})
-	}
-	if err := captioner.Save(path, t.config, t.tok, t.card, t.model, t.encoder); err != nil {
+	src, err := weights.NewMemory(tensors, nil)
+	if err != nil {
 		return err
 	}
-	return t.log(e)
+	eye, err := captioner.NewTuner(f.Config.Encoder, src, t.stage(), t.device)
+	if err != nil {
+		return err
+	}
+	t.tuner.Free()
+	t.tuner = eye
+	return nil
 }

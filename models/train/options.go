@@ -35,6 +35,17 @@ type Options struct {
 	MinCount     int64   `json:"vocab_min_count"` // a token used less often is spelt from smaller ones
 	Dropout      float64 `json:"dropout"`         // of what each part adds
 	InputDropout float64 `json:"input_dropout"`   // of embeddings and memory
+	MemoryLayers int     `json:"memory_layers"`   // of attention between the places of the memory
+
+	// How pictures are shown, and the encoder where it learns too.
+	Views        int     `json:"views"`         // cached ways of showing each picture: whole, mirrored (with Flip), crops; 0: without crops
+	CropShare    float64 `json:"crop_share"`    // of a picture's area that a crop shows at least
+	Flip         bool    `json:"flip"`          // show half of the pictures mirrored, but those whose captions speak of left or right
+	TrainEncoder bool    `json:"train_encoder"` // let the encoder learn with the rest
+	EncoderFrom  int     `json:"encoder_from"`  // stage that it learns from on; 0: all of it, with pictures decoded anew each time; -1: what suits it
+	EncoderLR    float64 `json:"encoder_lr"`    // its highest learning rate where the rest has LR
+	EncoderAfter float64 `json:"encoder_after"` // epochs before it begins to learn
+	Recompute    bool    `json:"recompute"`     // compute its maps twice instead of keeping them for the gradient
 
 	// Cross-entropy.
 	Epochs      float64 `json:"max_epochs"`
@@ -50,8 +61,7 @@ type Options struct {
 	Beta2       float64 `json:"beta2"`
 	Clip        float64 `json:"clip"`
 	Smoothing   float64 `json:"label_smoothing"`
-	EMA         float64 `json:"ema"`  // 0: none
-	Flip        bool    `json:"flip"` // show half of the pictures mirrored, but those whose captions speak of left or right
+	EMA         float64 `json:"ema"` // 0: none
 
 	// Text before captions.
 	TextEpochs float64 `json:"text_epochs"`
@@ -75,6 +85,7 @@ type Options struct {
 	Monitor   string  `json:"monitor"`    // what the best checkpoint is chosen by: "cider", "bleu4" or "val_loss"
 	Patience  int     `json:"patience"`   // measurements without a better one before captions end early; 0: never
 	SaveEvery int     `json:"save_every"` // steps between checkpoints
+	Keep      int     `json:"keep"`       // model files of measurements to keep beside the best and the last
 
 	// What the card says.
 	Name    string `json:"name"`
@@ -88,7 +99,8 @@ func DefaultOptions() Options {
 		ValShare: .05,
 		Width:    256, Layers: 3, Heads: 4, Positions: 32, MinCount: 5, Dropout: .2, InputDropout: .1,
 		Epochs: 10, BatchSize: 32, Captions: 5, Accumulate: 1, LR: 1e-3, Warmup: 200, Schedule: "cosine", Floor: .02, WeightDecay: .05,
-		Beta1: .9, Beta2: .98, Clip: 1, Smoothing: .1, EMA: .997, Flip: true,
+		Beta1: .9, Beta2: .98, Clip: 1, Smoothing: .1, EMA: .997,
+		CropShare: .6, Flip: true, EncoderFrom: -1, EncoderLR: 1e-4,
 		TextEpochs: 1,
 		SCSTBatch:  50, SCSTSamples: 5, SCSTLR: 3e-5, SCSTTemperature: .7, SCSTEMA: .98, SCSTEvery: 30,
 		Precision: "bf16", Device: "auto", Beam: 3, Penalty: .7, Monitor: "cider", SaveEvery: 200, Name: "captioner",
@@ -115,6 +127,13 @@ func (o Options) Validate() error {
 	atLeast("positions", int(o.Positions), 4)
 	share("dropout", o.Dropout)
 	share("input-dropout", o.InputDropout)
+	check(o.MemoryLayers >= 0 && o.MemoryLayers <= 64, "memory-layers: found %d, want 0 to 64", o.MemoryLayers)
+	check(o.Views >= 0 && o.Views <= 1000, "views: found %d, want 0 to 1000", o.Views)
+	check(o.CropShare > 0 && o.CropShare <= 1, "crop-share: found %g, want more than 0 and at most 1", o.CropShare)
+	atLeast("encoder-from", o.EncoderFrom, -1)
+	check(o.EncoderLR > 0 && o.EncoderLR < 10, "encoder-lr: found %g, want more than 0 and less than 10", o.EncoderLR)
+	check(o.EncoderAfter >= 0, "encoder-after: found %g, want 0 or more", o.EncoderAfter)
+	atLeast("keep", o.Keep, 0)
 	check(o.Epochs >= 0 && o.Epochs <= 1e6, "max-epochs: found %g, want 0 or more", o.Epochs)
 	atLeast("batch-size", o.BatchSize, 1)
 	atLeast("captions-per-image", o.Captions, 1)

@@ -67,6 +67,8 @@ type learner struct {
 	order  []int
 	groups [][]int // of the text phase
 	reward *rewarder
+	next   *loader  // of the batch after this one, where pictures are decoded anew
+	after  []func() // what the gradient of a batch still needs once the loss has gone backward
 }
 
 func (t *trainer) newLearner(p phase) (*learner, error) {
@@ -74,7 +76,12 @@ func (t *trainer) newLearner(p phase) (*learner, error) {
 	bare := func(name string) bool { // place vectors do not decay
 		return name == "memory.rows" || name == "memory.columns" || name == "decoder.transformer.wpe.weight"
 	}
-	l.adam = optim.NewAdamW(optim.SplitDecay(l.params, p.decay, bare), t.Beta1, p.beta2, 1e-8)
+	groups := optim.SplitDecay(l.params, p.decay, bare)
+	if eye := t.eyeParams(); len(eye) > 0 { // trained weights are not drawn to zero
+		l.params = append(l.params, eye...)
+		groups = append(groups, optim.Group{Params: eye, LRScale: t.EncoderLR / t.LR})
+	}
+	l.adam = optim.NewAdamW(groups, t.Beta1, p.beta2, 1e-8)
 	if p.ema > 0 {
 		l.ema = optim.NewEMA(l.params, p.ema)
 	}
@@ -92,6 +99,9 @@ func (t *trainer) newLearner(p phase) (*learner, error) {
 }
 
 func (l *learner) free() {
+	if l.next != nil {
+		l.next.stop()
+	}
 	l.adam.Free()
 	if l.ema != nil {
 		l.ema.Free()
@@ -185,11 +195,7 @@ func (l *learner) update(lr float64) (loss float64, rows int, norm float64, err 
 
 // random gives the numbers of one purpose, the same whenever the run gets there.
 func (l *learner) random(purpose string, n int) *rand.Rand {
-	var h uint64 = 14695981039346656037 // FNV-1a
-	for _, b := range []byte(purpose) {
-		h = (h ^ uint64(b)) * 1099511628211
-	}
-	return rand.New(rand.NewPCG(uint64(l.Seed), h+uint64(l.number)<<48+uint64(n)))
+	return rand.New(rand.NewPCG(uint64(l.Seed), hash(purpose)+uint64(l.number)<<48+uint64(n)))
 }
 
 // pictures draws the pictures of batch i when n of them make a batch.
@@ -203,18 +209,6 @@ func (l *learner) pictures(i, n int) []int {
 	return l.order[at : at+n]
 }
 
-// features gathers the features of pictures, some of them mirrored.
-func (l *learner) features(index []int, r *rand.Rand) *torch.Tensor {
-	from := make([]*Features, len(index))
-	for k, i := range index {
-		from[k] = l.plain
-		if coin := r.Uint64()&1 == 1; coin && l.mirrored != nil && l.train[i].flip {
-			from[k] = l.mirrored
-		}
-	}
-	return gather(index, from, l.device)
-}
-
 // captionStep is one step of cross-entropy over Accumulate batches.
 func (l *learner) captionStep(step int) (float64, int, error) {
 	total, rows := 0.0, 0
@@ -224,13 +218,17 @@ func (l *learner) captionStep(step int) (float64, int, error) {
 		r := l.random("batch", i)
 		var captions [][]int32
 		for _, p := range index {
-			captions = append(captions, draw(l.train[p].text, l.Captions, r)...)
+			captions = append(captions, choose(l.train[p].text, l.Captions, r)...)
 		}
 		var err error
 		torch.Scoped(func() {
 			var b *gpt2.Batch
-			if b, err = gpt2.PackRounded(captions, l.device); err == nil {
-				total += l.crossEntropy(b, l.features(index, r))
+			if b, err = gpt2.PackRounded(captions, l.device); err != nil {
+				return
+			}
+			var x *torch.Tensor
+			if x, err = l.features(i, l.BatchSize); err == nil {
+				total += l.crossEntropy(b, x)
 			}
 		})
 		if err != nil {
@@ -281,15 +279,20 @@ func (l *learner) crossEntropy(b *gpt2.Batch, features *torch.Tensor) float64 {
 	return loss.Float()
 }
 
+// backward adds the gradients of a batch's loss.
 func (l *learner) backward(loss *torch.Tensor) {
 	if l.scaler != nil {
 		loss = l.scaler.Scale(loss)
 	}
 	loss.Backward()
+	for _, f := range l.after {
+		f()
+	}
+	l.after = nil
 }
 
-// draw takes n captions of a picture: all of them where it has n, else n at random, again and again where there are fewer.
-func draw(text [][]int32, n int, r *rand.Rand) [][]int32 {
+// choose takes n captions of a picture: all of them where it has n, else n at random, again and again where there are fewer.
+func choose(text [][]int32, n int, r *rand.Rand) [][]int32 {
 	if len(text) == n {
 		return text
 	}

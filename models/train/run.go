@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"captioner/data"
 	"captioner/data/tokenizer"
 	"captioner/models/captioner"
 	"captioner/models/gpt2"
@@ -55,9 +54,11 @@ type trainer struct {
 	text       [][]int32
 	encoder    []weights.NamedTensor
 
-	plain, mirrored, valFeatures *Features
+	cached      []*Features // of the pictures to learn from, one set a way of showing them
+	valFeatures *Features
 
 	model *captioner.Model
+	tuner *captioner.Tuner // nil where the encoder is frozen
 	state state
 }
 
@@ -133,6 +134,9 @@ func (t *trainer) learn(ctx context.Context, resume bool) (err error) {
 	if err := t.begin(); err != nil {
 		return err
 	}
+	if err := t.newTuner(); err != nil {
+		return err
+	}
 	if resume {
 		err := t.loadState()
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -179,6 +183,9 @@ func (t *trainer) describe() error {
 	memory, err := captioner.NewMemory(eye, t.Memory, t.InputDropout)
 	if err != nil {
 		return err
+	}
+	if memory.Layers = t.MemoryLayers; memory.Layers > 0 {
+		memory.Heads = t.Heads
 	}
 	if t.tok, err = vocabulary(t.train, t.MinCount); err != nil {
 		return err
@@ -275,31 +282,37 @@ func (t *trainer) encodePictures(ctx context.Context) error {
 		return err
 	}
 	defer torch.Do(context.Background(), func() error { e.Free(); return nil })
-	all := len(t.train) + len(t.val)
-	if t.Flip {
-		all += len(t.train)
+	views := t.views()
+	if t.decodesAnew() {
+		views = 0
 	}
-	before := 0
-	get := func(c corpus, mirrored bool) (*Features, error) {
-		pictures := make([]data.Example, len(c))
-		for i, x := range c {
-			pictures[i] = x.Example
-		}
-		f, err := Encode(ctx, e, t.config, t.cache, pictures, mirrored, func(n int) {
+	before, all := 0, views*len(t.train)+len(t.val)
+	get := func(pictures []shown) (*Features, error) {
+		f, err := encodeShown(ctx, e, t.config, t.stage(), t.cache, pictures, func(n int) {
 			t.tell(Event{Phase: "encode", Step: before + n, Steps: all})
 		})
-		before += len(c)
+		before += len(pictures)
 		return f, err
 	}
-	if t.plain, err = get(t.train, false); err != nil {
-		return err
-	}
-	if t.Flip {
-		if t.mirrored, err = get(t.train, true); err != nil {
+	for k := range views {
+		pictures := make([]shown, len(t.train))
+		for i, x := range t.train {
+			pictures[i] = t.view(x, k)
+		}
+		f, err := get(pictures)
+		if err != nil {
 			return err
 		}
+		t.cached = append(t.cached, f)
 	}
-	t.valFeatures, err = get(t.val, false)
+	if t.decodesAnew() {
+		return nil
+	}
+	pictures := make([]shown, len(t.val))
+	for i, x := range t.val {
+		pictures[i] = shown{Example: x.Example}
+	}
+	t.valFeatures, err = get(pictures)
 	return err
 }
 
@@ -309,9 +322,12 @@ func (t *trainer) close() {
 		if t.model != nil {
 			t.model.Free()
 		}
+		if t.tuner != nil {
+			t.tuner.Free()
+		}
 		return nil
 	})
-	for _, f := range []*Features{t.plain, t.mirrored, t.valFeatures} {
+	for _, f := range append(t.cached, t.valFeatures) {
 		if f != nil {
 			f.Close()
 		}

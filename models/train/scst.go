@@ -14,7 +14,10 @@ import (
 // would be drawn.
 func (l *learner) scstStep(step int) (reward float64, rows int, err error) {
 	index := l.pictures(step, l.SCSTBatch)
-	features := l.features(index, l.random("scst", step))
+	features, err := l.features(step, l.SCSTBatch)
+	if err != nil {
+		return 0, 0, err
+	}
 	drawn, err := l.drawCaptions(index, features, step)
 	if err != nil {
 		return 0, 0, err

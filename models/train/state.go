@@ -20,6 +20,7 @@ const (
 	optionsFile = "options.json"
 	stateFile   = "state.safetensors"
 	bestFile    = "best.safetensors"
+	lastFile    = "last.safetensors" // of the last measurement
 	metricsFile = "metrics.jsonl"
 )
 
@@ -45,7 +46,7 @@ func writer(b []byte) func(io.Writer) error {
 
 // save writes the checkpoint in the middle of a phase.
 func (l *learner) save() error {
-	tensors := append(nn.Save(l.model, "model"), l.adam.Save("adam.")...)
+	tensors := append(l.weights(), l.adam.Save("adam.")...)
 	if l.ema != nil {
 		tensors = append(tensors, l.ema.Save("ema.")...)
 	}
@@ -56,7 +57,16 @@ func (l *learner) save() error {
 }
 
 // saveBetween writes the checkpoint between two phases.
-func (t *trainer) saveBetween() error { return t.writeState(nn.Save(t.model, "model"), false) }
+func (t *trainer) saveBetween() error { return t.writeState(t.weights(), false) }
+
+// weights are copies of all that learns.
+func (t *trainer) weights() []weights.NamedTensor {
+	out := nn.Save(t.model, "model")
+	for _, p := range t.eyeParams() {
+		out = append(out, p.Tensor.Named("model."+p.Name))
+	}
+	return out
+}
 
 func (t *trainer) writeState(tensors []weights.NamedTensor, inside bool) error {
 	random := torch.RandomState()
@@ -88,6 +98,13 @@ func (t *trainer) loadState() error {
 	ignore := func(string) bool { return true }
 	if err := nn.Load(t.model, f, nn.LoadOptions{Prefix: "model.", Device: t.device, Own: true, Ignore: ignore}); err != nil {
 		return fmt.Errorf("resume %q: %w", t.dir, err)
+	}
+	for _, p := range t.eyeParams() {
+		n, err := f.Tensor("model." + p.Name)
+		if err != nil {
+			return fmt.Errorf("resume %q: %w", t.dir, err)
+		}
+		torch.NoGrad(func() { torch.Scoped(func() { p.Tensor.Copy(torch.FromNamed(n, false)) }) })
 	}
 	random, err := f.Tensor("random")
 	if err != nil {

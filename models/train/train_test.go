@@ -178,6 +178,57 @@ func TestRunsRepeatAndResume(t *testing.T) {
 	}
 }
 
+// So it is where the encoder learns as well, from cached maps or from pictures decoded anew, and where pictures are shown in parts.
+func TestEncoderRunsRepeatAndResume(t *testing.T) {
+	dir := t.TempDir()
+	base := smallRun(t, dir)
+	base.Text, base.Epochs, base.SCSTSteps, base.EncoderLR = nil, 3, 2, 1e-3
+	best := map[string][]byte{}
+	for _, c := range []struct {
+		name   string
+		change func(*Options)
+	}{
+		{"views", func(o *Options) { o.Views, o.MemoryLayers = 4, 1 }},
+		{"last stages", func(o *Options) { o.TrainEncoder, o.EncoderAfter = true, .5 }},
+		{"recompute", func(o *Options) { o.TrainEncoder, o.EncoderAfter, o.Recompute = true, .5, true }},
+		{"whole", func(o *Options) { o.TrainEncoder, o.EncoderFrom, o.Recompute, o.SCSTSteps = true, 0, true, 0 }},
+	} {
+		o := base
+		c.change(&o)
+		want := train(t, filepath.Join(dir, c.name), o)
+		run := filepath.Join(dir, c.name+" stopped")
+		if err := stopped(run, o, false, "captions 3"); !errors.Is(err, context.Canceled) {
+			t.Fatalf("%s: stopped run: got %v, want context canceled", c.name, err)
+		}
+		if err := Resume(context.Background(), run, func(Event) {}); err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		best[c.name] = read(t, run)
+		if !bytes.Equal(best[c.name], want) {
+			t.Errorf("%s: a run with a stop wrote another model", c.name)
+		}
+	}
+	encoderOf := func(name string) []byte {
+		f, err := captioner.OpenFile(filepath.Join(dir, name, bestFile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		tensors, err := f.EncoderTensors()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b []byte
+		for _, n := range tensors {
+			b = append(b, n.Data...)
+		}
+		return b
+	}
+	if bytes.Equal(encoderOf("views"), encoderOf("last stages")) {
+		t.Error("the encoder learnt nothing")
+	}
+}
+
 // stopped runs until the event "phase step" and then cancels.
 func stopped(dir string, o Options, resume bool, at string) error {
 	ctx, cancel := context.WithCancel(context.Background())

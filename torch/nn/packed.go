@@ -2,23 +2,54 @@ package nn
 
 import "captioner/torch"
 
-// Packed is a linear layer prepared for inference: its weight laid out as oneDNN wants it where it is on the CPU. It holds its own tensors.
+// Packed is a linear layer prepared for inference: its weight in panels where this processor has kernels for its type, otherwise laid out as
+// oneDNN wants it, on a GPU as it is. It holds its own tensors.
 type Packed struct {
-	weight, bias *torch.Tensor
+	panels       *torch.Panels
+	weight, bias *torch.Tensor // weight: without panels
 	packed       bool
+	dtype        torch.DType // of what goes in and comes out
 	act          torch.Activation
 }
 
-// NewPacked prepares x weightᵀ + bias in type d (packed in float32 and bfloat16): weight [out, in], bias [out] or nil.
-func NewPacked(weight, bias *torch.Tensor, d torch.DType) Packed {
-	l := Packed{packed: weight.Device() == torch.CPU && (d == torch.Float32 || d == torch.BFloat16)}
+// Activations is the type of what passes between layers of type d: bfloat16 between those of int8.
+func Activations(d torch.DType) torch.DType {
+	if d == torch.Int8 {
+		return torch.BFloat16
+	}
+	return d
+}
+
+// Unquantized is the type that layers take which int8 would spoil or has no kernel for: d itself, or where that is int8 the quickest of those
+// that change little.
+func Unquantized(d torch.DType) torch.DType {
+	switch {
+	case d != torch.Int8:
+		return d
+	case torch.HasPanels(torch.BFloat16):
+		return torch.BFloat16
+	}
+	return torch.Float32
+}
+
+// NewPacked prepares act(x weightᵀ + bias) in type d: weight [out, in], bias [out] or nil. Int8 is for the CPU.
+func NewPacked(weight, bias *torch.Tensor, act torch.Activation, d torch.DType) Packed {
+	l := Packed{dtype: Activations(d), act: act}
+	cpu := weight.Device() == torch.CPU
 	torch.NoGrad(func() {
 		torch.Scoped(func() {
-			w := weight.Detach().To(d).Contiguous()
-			if l.packed {
-				l.weight = torch.PackLinear(w).Keep()
-			} else {
-				l.weight = w.Clone().Keep()
+			w := weight.Detach()
+			switch {
+			case cpu && (d == torch.Int8 || torch.HasPanels(d)):
+				l.panels = torch.NewPanels(w, d)
+				if bias != nil {
+					l.bias = bias.Detach().Move(torch.CPU, torch.Float32, true).Keep()
+				}
+				return
+			case cpu && (d == torch.Float32 || d == torch.BFloat16):
+				l.packed, l.weight = true, torch.PackLinear(w.To(d).Contiguous()).Keep()
+			default:
+				l.weight = w.Move(w.Device(), d, true).Contiguous().Keep()
 			}
 			if bias != nil {
 				l.bias = bias.Detach().Move(bias.Device(), d, true).Keep()
@@ -28,23 +59,57 @@ func NewPacked(weight, bias *torch.Tensor, d torch.DType) Packed {
 	return l
 }
 
-// Forward maps [..., in] in the layer's type to [..., out].
-func (l *Packed) Forward(x *torch.Tensor) *torch.Tensor {
-	if l.packed {
-		return torch.PackedLinear(x, l.weight, l.bias, l.act)
+// Forward maps x [..., in] to [..., out] in the layer's activation type. norm, if not nil, goes before it.
+func (l *Packed) Forward(x *torch.Tensor, norm *Fixed) *torch.Tensor {
+	return l.forward(x, norm, nil, l.dtype)
+}
+
+// Wide is Forward with a result in float32, and residual added to it, if not nil: float32 [..., out].
+func (l *Packed) Wide(x *torch.Tensor, norm *Fixed, residual *torch.Tensor) *torch.Tensor {
+	return l.forward(x, norm, residual, torch.Float32)
+}
+
+func (l *Packed) forward(x *torch.Tensor, norm *Fixed, residual *torch.Tensor, d torch.DType) *torch.Tensor {
+	if l.panels != nil {
+		f := torch.Fused{Bias: l.bias, Act: l.act, Residual: residual, BFloat16: d == torch.BFloat16}
+		if norm != nil {
+			f.NormWeight, f.NormBias, f.Epsilon = norm.weight, norm.bias, norm.eps
+		}
+		return l.panels.Product(x, f)
 	}
-	x = torch.Linear(x, l.weight, l.bias)
-	switch l.act {
+	if norm != nil {
+		x = norm.Forward(x, l.dtype)
+	} else {
+		x = x.To(l.dtype)
+	}
+	if l.packed {
+		x = torch.PackedLinear(x, l.weight, l.bias, l.act)
+	} else {
+		x = activate(torch.Linear(x, l.weight, l.bias), l.act)
+	}
+	if x = x.To(d); residual != nil {
+		x = x.Add(residual)
+	}
+	return x
+}
+
+func activate(x *torch.Tensor, act torch.Activation) *torch.Tensor {
+	switch act {
 	case torch.SiLU:
 		return x.Mul(x.Sigmoid())
 	case torch.GELUErf:
 		return x.GELU(false)
+	case torch.GELUTanh:
+		return x.GELU(true)
+	case torch.ReLU:
+		return x.Relu()
 	}
 	return x
 }
 
 // Free releases the tensors.
 func (l *Packed) Free() {
+	l.panels.Free()
 	l.weight.Free()
 	l.bias.Free()
 }

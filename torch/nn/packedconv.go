@@ -12,7 +12,7 @@ type PackedConv struct {
 	act             torch.Activation
 }
 
-// NewPackedConv folds n into c in type d (packed in float32 and bfloat16); relu says whether ReLU follows.
+// NewPackedConv folds n into c in type d (packed in float32 and bfloat16; there is no int8); relu says whether ReLU follows.
 func NewPackedConv(c *Conv2d, n *BatchNorm2d, relu bool, d torch.DType) PackedConv {
 	l := PackedConv{stride: [2]int64{c.Stride, c.Stride}, padding: [2]int64{c.Padding, c.Padding}, groups: c.Groups,
 		packed: c.Weight.Device() == torch.CPU && (d == torch.Float32 || d == torch.BFloat16)}

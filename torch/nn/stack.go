@@ -13,7 +13,7 @@ type StackBlock struct {
 // own tensors; the blocks that it was made of may go first. Free releases it.
 type Stack struct {
 	heads  int64
-	dtype  torch.DType
+	fused  bool // attention by our own kernel
 	blocks []stackBlock
 }
 
@@ -22,23 +22,24 @@ type stackBlock struct {
 	qkv, out, up, down Packed
 }
 
-// NewStack prepares blocks in type d (float32, or bfloat16 for the products alone: norms and the residual stream stay in float32).
+// NewStack prepares blocks in type d: float32, or bfloat16 or int8 for the products alone (norms, softmax and the residual stream stay in
+// float32).
 //
 // QuickGELU has no fused kernel, but x sigmoid(x) has one, and QuickGELU(x) is SiLU(1.702 x)/1.702: the factors go into the weights.
 func NewStack(blocks []StackBlock, heads int64, act Activation, d torch.DType) *Stack {
-	s := &Stack{heads: heads, dtype: d}
+	s := &Stack{heads: heads}
 	for _, b := range blocks {
-		out := stackBlock{attnNorm: NewFixed(b.AttnNorm), mlpNorm: NewFixed(b.MLPNorm), qkv: NewPacked(b.QKV.Weight, b.QKV.Bias, d),
-			out: NewPacked(b.Out.Weight, b.Out.Bias, d)}
+		s.fused = b.QKV.Weight.Device() == torch.CPU && torch.HasPanels(torch.Float32)
+		out := stackBlock{attnNorm: NewFixed(b.AttnNorm), mlpNorm: NewFixed(b.MLPNorm),
+			qkv: NewPacked(b.QKV.Weight, b.QKV.Bias, torch.NoActivation, d), out: NewPacked(b.Out.Weight, b.Out.Bias, torch.NoActivation, d)}
 		torch.Scoped(func() {
 			if act == QuickGELU {
-				out.up = NewPacked(b.Up.Weight.Detach().MulScalar(quick), b.Up.Bias.Detach().MulScalar(quick), d)
-				out.down = NewPacked(b.Down.Weight.Detach().MulScalar(1/quick), b.Down.Bias, d)
-				out.up.act = torch.SiLU
+				out.up = NewPacked(b.Up.Weight.Detach().MulScalar(quick), b.Up.Bias.Detach().MulScalar(quick), torch.SiLU, d)
+				out.down = NewPacked(b.Down.Weight.Detach().MulScalar(1/quick), b.Down.Bias, torch.NoActivation, d)
 				return
 			}
-			out.up, out.down = NewPacked(b.Up.Weight, b.Up.Bias, d), NewPacked(b.Down.Weight, b.Down.Bias, d)
-			out.up.act = torch.GELUErf
+			out.up = NewPacked(b.Up.Weight, b.Up.Bias, torch.GELUErf, d)
+			out.down = NewPacked(b.Down.Weight, b.Down.Bias, torch.NoActivation, d)
 		})
 		s.blocks = append(s.blocks, out)
 	}
@@ -57,12 +58,15 @@ func (s *Stack) Forward(x *torch.Tensor, visit func(block int, x *torch.Tensor))
 }
 
 func (s *Stack) block(b *stackBlock, x *torch.Tensor) *torch.Tensor {
-	x = x.Add(b.out.Forward(s.attend(b.qkv.Forward(b.attnNorm.Forward(x, s.dtype)))))
-	return x.Add(b.down.Forward(b.up.Forward(b.mlpNorm.Forward(x, s.dtype))))
+	x = b.out.Wide(s.attend(b.qkv.Forward(x, &b.attnNorm)), nil, x)
+	return b.down.Wide(b.up.Forward(x, &b.mlpNorm), nil, x)
 }
 
 // attend lets the tokens look at each other: qkv [B, T, 3C] -> [B, T, C].
 func (s *Stack) attend(qkv *torch.Tensor) *torch.Tensor {
+	if s.fused {
+		return torch.HeadAttention(qkv, s.heads)
+	}
 	b, t, c := qkv.Dim(0), qkv.Dim(1), qkv.Dim(2)/3
 	x := qkv.View(b, t, 3, s.heads, c/s.heads).Permute(2, 0, 3, 1, 4) // [3, B, H, T, D]
 	y := torch.Attention(x.Select(0, 0), x.Select(0, 1), x.Select(0, 2), nil, 0, false, 0)

@@ -1,0 +1,73 @@
+package image
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// The files are of one picture; the codecs lose some of it.
+func TestHEIF(t *testing.T) {
+	plain, err := Decode(testFile(t, "heif-plain.png"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wants := map[string]*RGB{"heif-plain.heic": plain, "heif-alpha.heic": plain, "heif-alpha.avif": plain}
+	for o := 1; o <= 8; o++ {
+		wants[fmt.Sprintf("heif-%d.avif", o)] = orient(plain, o)
+	}
+	for name, want := range wants {
+		for _, o := range []Options{{}, DefaultOptions()} {
+			got, err := Decode(testFile(t, name), o)
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+				continue
+			}
+			if got.W != want.W || got.H != want.H {
+				t.Errorf("%s: %d x %d pixels, want %d x %d", name, got.W, got.H, want.W, want.H)
+				continue
+			}
+			sum := 0
+			for i := range got.Pix {
+				sum += max(int(got.Pix[i])-int(want.Pix[i]), int(want.Pix[i])-int(got.Pix[i]))
+			}
+			if mean := float64(sum) / float64(len(got.Pix)); mean > 3 {
+				t.Errorf("%s: differs by %.1f in the mean, want at most 3", name, mean)
+			}
+		}
+	}
+}
+
+func TestHEIFRefuses(t *testing.T) {
+	avif := testFile(t, "heif-1.avif")
+	const size = "ispe\x00\x00\x00\x00"
+	large := []byte(strings.Replace(string(avif), size+"\x00\x00", size+"\x7f\xff", 1))
+	narrow := []byte(strings.Replace(string(testFile(t, "heif-plain.heic")), size+"\x00\x00\x00\x80", size+"\x00\x00\x00\x40", 1))
+	for _, tc := range []struct {
+		what string
+		b    []byte
+		o    Options
+		want error
+	}{
+		{"no boxes", []byte("\x00\x00\x00\x18ftypheic...."), Options{}, ErrCorrupt},
+		{"a size beyond the limit", large, Options{}, ErrTooLarge},
+		{"a limit below the size", avif, Options{MaxPixels: 1000}, ErrTooLarge},
+		{"a narrow HEIC", narrow, Options{}, ErrUnsupported},
+		{"cut", avif[:len(avif)-500], Options{}, ErrCorrupt},
+		{"a HEIC cut", testFile(t, "heif-plain.heic")[:800], Options{}, ErrCorrupt},
+	} {
+		if _, err := Decode(tc.b, tc.o); !errors.Is(err, tc.want) {
+			t.Errorf("%s: got %v, want %v", tc.what, err, tc.want)
+		}
+	}
+}
+
+func FuzzHEIFBoxes(f *testing.F) {
+	f.Add([]byte("\x00\x00\x00\x10meta\x00\x00\x00\x00"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if it := heifProperties(b); it.found && (it.w < 0 || it.h < 0) {
+			t.Errorf("%+v", it)
+		}
+	})
+}

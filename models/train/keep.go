@@ -1,0 +1,61 @@
+package train
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"captioner/models/captioner"
+)
+
+// keep writes the model files of a measurement: last.safetensors always, best.safetensors where it is the best, and one of its own name where
+// some are to be kept, of which the oldest go.
+func (l *learner) keep(e Event, scores map[string]float64) error {
+	card := l.card
+	card.Metrics, card.Decoding = scores, "greedy"
+	if e.Best {
+		l.card = card
+		if err := l.write(filepath.Join(l.dir, bestFile), card); err != nil {
+			return err
+		}
+	}
+	if err := l.write(filepath.Join(l.dir, lastFile), card); err != nil || l.Keep == 0 {
+		return err
+	}
+	if err := l.write(filepath.Join(l.dir, fmt.Sprintf("%d-%s-%07d.safetensors", l.number+1, l.name, e.Step)), card); err != nil {
+		return err
+	}
+	kept, err := filepath.Glob(filepath.Join(l.dir, "[0-9]-*-[0-9]*.safetensors"))
+	if err != nil {
+		return err
+	}
+	slices.Sort(kept)
+	for _, old := range kept[:max(0, len(kept)-l.Keep)] {
+		if err := os.Remove(old); err != nil {
+			return fmt.Errorf("keep %d checkpoints: %w", l.Keep, err)
+		}
+	}
+	return nil
+}
+
+// write writes the model as it is as a model file. An encoder that learnt has a checksum of its own: that of its weights.
+func (t *trainer) write(path string, card captioner.Card) error {
+	c, encoder := t.config, t.encoder
+	if t.tuner != nil {
+		var err error
+		if encoder, err = t.tuner.Tensors(); err != nil {
+			return err
+		}
+		h := sha256.New()
+		for _, n := range encoder {
+			fmt.Fprintf(h, "%s %v\n", n.Name, n.Shape)
+			h.Write(n.Data)
+		}
+		c.Encoder.SHA256 = hex.EncodeToString(h.Sum(nil))
+		card.Encoder += fmt.Sprintf(", trained from stage %d on", t.stage())
+	}
+	return captioner.Save(path, c, t.tok, card, t.model, encoder)
+}

@@ -1,0 +1,3 @@
+package torch
+
+var PlainPanels = plainPanels

@@ -1,0 +1,74 @@
+package torch
+
+// #include "bridge.h"
+import "C"
+
+import "unsafe"
+
+// Panels is a weight laid out for the products of this package's own kernels: float32, bfloat16, or int8 with a scale for each output. Its
+// products are act(norm(x) Wᵀ + bias) + residual in one go, with every row's result the same bits whatever rows stand beside it.
+//
+// With int8 a row of x is quantized when it comes, with a scale and a zero of its own: to 8 bits without sign, over its range.
+// Panels are for inference on the CPU. They belong to whoever made them; Free releases them.
+type Panels struct {
+	c       unsafe.Pointer
+	In, Out int64
+	kind    DType
+}
+
+// HasPanels says whether this processor has fast kernels for weights of type d: AVX-512, for bfloat16 with AVX512-BF16 (and without AMX, which
+// libtorch puts to better use), for int8 with AVX512-VNNI. Without them int8 works too, by plain loops; the other types do not.
+func HasPanels(d DType) bool { return C.ct_panels_fast(C.int(d)) != 0 }
+
+// NewPanels lays out weight [out, in], of any floating-point type and any strides, in type d: Float32, BFloat16 or Int8.
+func NewPanels(weight *Tensor, d DType) *Panels {
+	var c unsafe.Pointer
+	checked("pack panels", C.ct_panels_pack(&c, weight.tt(), C.int(d)), weight)
+	live.Add(1)
+	return &Panels{c: c, In: weight.Dim(1), Out: weight.Dim(0), kind: d}
+}
+
+// Free releases p. Freeing nil or freed panels does nothing.
+func (p *Panels) Free() {
+	if p == nil || p.c == nil {
+		return
+	}
+	C.ct_panels_free(p.c)
+	p.c = nil
+	live.Add(-1)
+}
+
+// Fused is what a product does beside multiplying. The zero value is nothing, with a result in float32.
+type Fused struct {
+	NormWeight, NormBias *Tensor // [in] in float32: LayerNorm of x with Epsilon; nil for none
+	Epsilon              float64
+	Bias                 *Tensor // [out] in float32, or nil
+	Act                  Activation
+	Residual             *Tensor // [..., out] in float32, added last; or nil
+	BFloat16             bool    // the result's type, instead of float32
+}
+
+// Product maps x [..., in] (float32 or bfloat16, on the CPU) to [..., out].
+func (p *Panels) Product(x *Tensor, f Fused) *Tensor {
+	if p.c == nil {
+		Fail("panels", "use of panels after they were freed")
+	}
+	if f.Act == ReLU6 {
+		Fail("panels", "activation ReLU6, want another")
+	}
+	d := Float32
+	if f.BFloat16 {
+		d = BFloat16
+	}
+	return took("panels", C.ct_panels_product(slot(), p.c, x.tt(), optTT(f.NormWeight), optTT(f.NormBias), C.double(f.Epsilon), optTT(f.Bias),
+		C.int(f.Act), optTT(f.Residual), C.int(d)), x, f.NormWeight, f.Bias, f.Residual)
+}
+
+// HeadAttention lets the tokens of each picture look at each other without a mask: qkv [B, T, 3C] (float32 or bfloat16), queries, keys and
+// values of heads heads next to each other, to [B, T, C] in the same type. Only where HasPanels(Float32); for inference.
+func HeadAttention(qkv *Tensor, heads int64) *Tensor {
+	return took("attention", C.ct_panels_attention(slot(), qkv.tt(), C.int64_t(heads)), qkv)
+}
+
+// plainPanels takes the fast kernels away, or gives them back: for tests.
+func plainPanels(on bool) { C.ct_panels_plain(cint(on)) }

@@ -1,0 +1,129 @@
+package torch_test
+
+import (
+	"fmt"
+	"testing"
+
+	"captioner/torch"
+	"captioner/torch/torchtest"
+)
+
+// kinds are the types of panels that this processor has, each with what rounding may do to a result, as a share of its largest value.
+func kinds() map[torch.DType]float64 {
+	out := map[torch.DType]float64{torch.Int8: 2e-2}
+	for d, tol := range map[torch.DType]float64{torch.Float32: 2e-6, torch.BFloat16: 1e-2} {
+		if torch.HasPanels(d) {
+			out[d] = tol
+		}
+	}
+	return out
+}
+
+func activate(x *torch.Tensor, act torch.Activation) *torch.Tensor {
+	switch act {
+	case torch.GELUErf:
+		return x.GELU(false)
+	case torch.GELUTanh:
+		return x.GELU(true)
+	case torch.ReLU:
+		return x.Relu()
+	case torch.SiLU:
+		return x.Mul(x.Sigmoid())
+	}
+	return x
+}
+
+func TestPanels(t *testing.T) {
+	for kind, tol := range kinds() {
+		for _, s := range []struct{ rows, in, out int64 }{{1, 1, 1}, {3, 7, 33}, {12, 64, 32}, {13, 66, 95}, {50, 768, 70}, {200, 130, 257}} {
+			for act := torch.NoActivation; act <= torch.SiLU; act++ {
+				t.Run(fmt.Sprintf("%v/%+v/%d", kind, s, act), func(t *testing.T) {
+					torchtest.Do(t, func() {
+						torch.Seed(3)
+						randn := func(shape ...int64) *torch.Tensor { return torch.Randn(torch.Float32, torch.CPU, shape...) }
+						x, w, bias, residual := randn(s.rows, s.in), randn(s.in, s.out).Transpose(0, 1), randn(s.out), randn(s.rows, s.out)
+						nw, nb := randn(s.in), randn(s.in)
+						p := torch.NewPanels(w, kind)
+						defer p.Free()
+						got := p.Product(x, torch.Fused{NormWeight: nw, NormBias: nb, Epsilon: 1e-5, Bias: bias, Act: act, Residual: residual})
+						want := activate(torch.Linear(torch.LayerNorm(x, []int64{s.in}, nw, nb, 1e-5), w, bias), act).Add(residual)
+						torchtest.CloseTo(t, "all", got, want, torchtest.Tolerance{Rel: tol})
+						half := p.Product(x.To(torch.BFloat16), torch.Fused{BFloat16: true})
+						if half.DType() != torch.BFloat16 {
+							t.Errorf("found a result in %v, want bfloat16", half.DType())
+						}
+						want = torch.Linear(x.To(torch.BFloat16).To(torch.Float32), w, nil)
+						torchtest.CloseTo(t, "bfloat16", half.To(torch.Float32), want, torchtest.Tolerance{Rel: tol + 8e-3})
+					})
+				})
+			}
+		}
+	}
+}
+
+// TestPanelsRows checks that a row's result is the same bits whatever rows stand beside it.
+func TestPanelsRows(t *testing.T) {
+	for kind := range kinds() {
+		t.Run(kind.String(), func(t *testing.T) {
+			torchtest.Do(t, func() {
+				torch.Seed(4)
+				x, w := torch.Randn(torch.Float32, torch.CPU, 301, 100), torch.Randn(torch.Float32, torch.CPU, 333, 100)
+				ones, zeros := torch.Full(1, torch.Float32, torch.CPU, 100), torch.Zeros(torch.Float32, torch.CPU, 100)
+				p := torch.NewPanels(w, kind)
+				defer p.Free()
+				f := torch.Fused{NormWeight: ones, NormBias: zeros, Epsilon: 1e-5, Act: torch.GELUTanh}
+				all := torch.Slice[float32](p.Product(x, f))
+				for _, part := range [][2]int64{{0, 1}, {7, 1}, {5, 13}, {100, 64}, {300, 1}} {
+					some := torch.Slice[float32](p.Product(x.Narrow(0, part[0], part[1]), f))
+					for i, v := range some {
+						if at := int(part[0])*333 + i; v != all[at] {
+							t.Fatalf("rows %v: number %d is %g alone and %g among all", part, i, v, all[at])
+						}
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestPanelsPlain checks the loops of processors without the kernels against them.
+func TestPanelsPlain(t *testing.T) {
+	if !torch.HasPanels(torch.Int8) {
+		t.Skip("this processor has no AVX512-VNNI: TestPanels has checked the plain loops")
+	}
+	defer torch.PlainPanels(false)
+	torchtest.Do(t, func() {
+		torch.Seed(5)
+		for _, s := range []struct{ rows, in, out int64 }{{1, 5, 3}, {30, 70, 65}, {13, 256, 100}} {
+			x, w := torch.Randn(torch.Float32, torch.CPU, s.rows, s.in), torch.Randn(torch.Float32, torch.CPU, s.out, s.in)
+			p := torch.NewPanels(w, torch.Int8)
+			for act := torch.NoActivation; act <= torch.SiLU; act++ {
+				f := torch.Fused{NormWeight: torch.Full(1, torch.Float32, torch.CPU, s.in), NormBias: torch.Zeros(torch.Float32, torch.CPU, s.in),
+					Epsilon: 1e-5, Act: act}
+				torch.PlainPanels(false)
+				want := p.Product(x, f)
+				torch.PlainPanels(true)
+				torchtest.CloseTo(t, fmt.Sprint(s, act), p.Product(x, f), want, torchtest.Tolerance{Rel: 5e-3}) // a number at a rounding edge may fall to either side
+			}
+			p.Free()
+		}
+	})
+}
+
+func TestHeadAttention(t *testing.T) {
+	if !torch.HasPanels(torch.Float32) {
+		t.Skip("this processor has no AVX-512")
+	}
+	for _, s := range []struct{ batch, tokens, heads, size int64 }{{1, 1, 1, 1}, {2, 50, 3, 64}, {1, 33, 2, 80}, {3, 5, 4, 24}, {1, 197, 2, 64}} {
+		t.Run(fmt.Sprintf("%+v", s), func(t *testing.T) {
+			torchtest.Do(t, func() {
+				torch.Seed(6)
+				qkv := torch.Randn(torch.Float32, torch.CPU, s.batch, s.tokens, 3*s.heads*s.size)
+				x := qkv.View(s.batch, s.tokens, 3, s.heads, s.size).Permute(2, 0, 3, 1, 4)
+				want := torch.Attention(x.Select(0, 0), x.Select(0, 1), x.Select(0, 2), nil, 0, false, 0).Transpose(1, 2).Reshape(s.batch, s.tokens, -1)
+				torchtest.CloseTo(t, "float32", torch.HeadAttention(qkv, s.heads), want, torchtest.Tolerance{Rel: 2e-6})
+				torchtest.CloseTo(t, "bfloat16", torch.HeadAttention(qkv.To(torch.BFloat16), s.heads).To(torch.Float32), want, torchtest.Tolerance{Rel: 2e-2})
+			})
+		})
+	}
+}
