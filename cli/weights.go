@@ -23,7 +23,7 @@ func newWeights(p *program) *cli.Command {
 	return &cli.Command{
 		Name:        "weights",
 		Usage:       "fetch published weights; look into, check and convert model files",
-		Subcommands: []*cli.Command{newList(p), newFetch(p), newConvert(p), newInspect(p), newVerify(p)},
+		Subcommands: []*cli.Command{newList(p), newFetch(p), newConvert(p), newInspect(p), newAverage(p), newVerify(p)},
 	}
 }
 

@@ -20,7 +20,7 @@ type Eye struct {
 	CLIP         *clip.Config         `json:"clip,omitempty"` // of the image tower alone
 	BLIP         *blip.Config         `json:"blip,omitempty"`
 	Preprocess   image.Preprocess     `json:"preprocess"`
-	SHA256       string               `json:"sha256,omitempty"` // of the file that the weights came from
+	SHA256       string               `json:"sha256,omitempty"` // of the file that the weights came from, or of the weights where they were trained further
 }
 
 // Validate reports the first thing that does not fit.

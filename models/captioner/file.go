@@ -325,19 +325,10 @@ func Save(path string, c Config, t *tokenizer.Tokenizer, card Card, m *Model, en
 	if len(encoder) == 0 && c.Encoder.SHA256 == "" {
 		return fmt.Errorf("save model %q: found neither the encoder's weights nor their SHA-256, want one of them", path)
 	}
-	meta := map[string]string{}
-	for key, v := range map[string]any{weights.MetaConfig: c, weights.MetaCard: card} {
-		b, err := json.Marshal(v)
-		if err != nil {
-			return fmt.Errorf("save model %q: %w", path, err)
-		}
-		meta[key] = string(b)
-	}
-	words, err := t.JSON()
+	meta, err := describing(c, t, card)
 	if err != nil {
 		return fmt.Errorf("save model %q: %w", path, err)
 	}
-	meta[weights.MetaTokenizer] = string(words)
 	tensors := append([]weights.NamedTensor(nil), encoder...)
 	for _, n := range nn.Save(m, "") {
 		n, err := compact(n)
@@ -347,4 +338,19 @@ func Save(path string, c Config, t *tokenizer.Tokenizer, card Card, m *Model, en
 		tensors = append(tensors, n)
 	}
 	return safetensors.WriteFile(path, tensors, meta)
+}
+
+// describing is the metadata of a model file.
+func describing(c Config, t *tokenizer.Tokenizer, card Card) (map[string]string, error) {
+	meta := map[string]string{}
+	for key, v := range map[string]any{weights.MetaConfig: c, weights.MetaCard: card} {
+		b, err := json.Marshal(v)
+		if err != nil {
+			return nil, err
+		}
+		meta[key] = string(b)
+	}
+	words, err := t.JSON()
+	meta[weights.MetaTokenizer] = string(words)
+	return meta, err
 }

@@ -66,17 +66,16 @@ func (t *Tuner) Pixels(pixels []byte, n int, dev torch.Device) *torch.Tensor {
 	})
 }
 
-// Tensors are all weights of the encoder as Save takes them.
-func (t *Tuner) Tensors() ([]weights.NamedTensor, error) {
-	var out []weights.NamedTensor
+// Tensors are all weights of the encoder as Save takes them, and their SHA-256, which stands for that of a file.
+func (t *Tuner) Tensors() (out []weights.NamedTensor, sum string, err error) {
 	for _, n := range nn.Save(t.net, encoderPrefix) {
 		n, err := compact(n)
 		if err != nil {
-			return nil, fmt.Errorf("save encoder: %w", err)
+			return nil, "", fmt.Errorf("save encoder: %w", err)
 		}
 		out = append(out, n)
 	}
-	return out, nil
+	return out, checksum(out), nil
 }
 
 // Free releases the weights.

@@ -1,8 +1,6 @@
 package train
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -46,15 +44,9 @@ func (t *trainer) write(path string, card captioner.Card) error {
 	c, encoder := t.config, t.encoder
 	if t.tuner != nil {
 		var err error
-		if encoder, err = t.tuner.Tensors(); err != nil {
+		if encoder, c.Encoder.SHA256, err = t.tuner.Tensors(); err != nil {
 			return err
 		}
-		h := sha256.New()
-		for _, n := range encoder {
-			fmt.Fprintf(h, "%s %v\n", n.Name, n.Shape)
-			h.Write(n.Data)
-		}
-		c.Encoder.SHA256 = hex.EncodeToString(h.Sum(nil))
 		card.Encoder += fmt.Sprintf(", trained from stage %d on", t.stage())
 	}
 	return captioner.Save(path, c, t.tok, card, t.model, encoder)
