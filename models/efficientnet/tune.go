@@ -71,8 +71,15 @@ func (b *Block) tuned(x *torch.Tensor) *torch.Tensor {
 	return y
 }
 
-// folded is a convolution with SAME padding and a normalisation by stored statistics.
-func folded(c *nn.Conv2d, n *nn.BatchNorm2d, x *torch.Tensor) *torch.Tensor {
+// folded is a convolution with SAME padding and a normalisation by stored statistics. On a CPU the convolutions of single channels stay in
+// float32 under autocast: oneDNN's gradient of them takes five times as long in bfloat16, while the others take half as long.
+func folded(c *nn.Conv2d, n *nn.BatchNorm2d, x *torch.Tensor) (y *torch.Tensor) {
+	if dev := x.Device(); c.Groups > 1 && !dev.IsCUDA() {
+		if _, on := torch.AutocastDType(dev); on {
+			torch.Autocast(dev, torch.Float32, func() { y = folded(c, n, x.To(torch.Float32)) })
+			return y
+		}
+	}
 	scale := n.Weight.Mul(n.RunningVar.AddScalar(n.Eps).Rsqrt()) // [out]
 	f := nn.Conv2d{Weight: c.Weight.Mul(scale.View(-1, 1, 1, 1)), Bias: n.Bias.Sub(n.RunningMean.Mul(scale)), Stride: c.Stride, Groups: c.Groups}
 	return same(&f, x)
