@@ -75,7 +75,7 @@ func (t *Tuner) Tensors() (out []weights.NamedTensor, sum string, err error) {
 		}
 		out = append(out, n)
 	}
-	return out, checksum(out), nil
+	return out, weightsSum(out), nil
 }
 
 // Free releases the weights.
