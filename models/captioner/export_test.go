@@ -3,6 +3,8 @@ package captioner
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"os"
@@ -293,4 +295,55 @@ func TestExportLeavesNothing(t *testing.T) {
 			t.Errorf("%s, onto a full disk: left %v", form, got)
 		}
 	}
+}
+
+// TestWrittenAsPythonReadIt writes the files again that scripts/fixtures/written.py had Python read, and compares their bytes. The report of the
+// conversions of a whole decoder, which is not here, must be complete.
+func TestWrittenAsPythonReadIt(t *testing.T) {
+	b, err := os.ReadFile("testdata/written.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var g struct {
+		Read []struct {
+			By, From, To, Reader string
+			Tensors, Different   int
+		}
+		BuiltIn map[string]string `json:"built_in"`
+	}
+	if err := json.Unmarshal(b, &g); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, r := range g.Read {
+		if r.Tensors < 100 || r.Different != 0 {
+			t.Errorf("%s to %s: %s read %d tensors, %d of them different", r.From, r.To, r.Reader, r.Tensors, r.Different)
+		}
+		seen[r.Reader] = true
+	}
+	for _, reader := range []string{"Decoder.load_from_checkpoint", "Decoder.load_state_dict", "GPT2LMHeadModel.from_pretrained", "safetensors.load_file", "torch.load(weights_only=True)"} {
+		if !seen[reader] {
+			t.Errorf("no file was read by %s", reader)
+		}
+	}
+	f, dir := demoFile(t), t.TempDir()
+	if sum, err := f.Checksum(); err != nil || sum != g.BuiltIn["model.safetensors"] {
+		t.Skip("the built-in model has changed since: run scripts/fixtures/written.py")
+	}
+	for path, form := range map[string]Form{"model.safetensors": FormCaptioner, "folder": FormHuggingFace} {
+		if err := f.Export(t.Context(), filepath.Join(dir, path), form, ExportOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, want := range g.BuiltIn {
+		if got, err := checksumOf(filepath.Join(dir, name)); err != nil || got != want {
+			t.Errorf("%s: got SHA-256 %s (%v), want the %s that Python read", name, got, err, want)
+		}
+	}
+}
+
+func checksumOf(path string) (string, error) {
+	h := sha256.New()
+	err := hashFile(h, path)
+	return hex.EncodeToString(h.Sum(nil)), err
 }
