@@ -13,6 +13,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"captioner/models/captioner"
 	"captioner/models/captioner/demo"
 	"captioner/weights"
 	"captioner/weights/pickle"
@@ -76,7 +77,7 @@ func runInspect(p *program, o InspectOptions) error {
 	if err != nil {
 		return err
 	}
-	src, format, err := openWeights(weightsFile(path))
+	src, format, err := openWeights(path)
 	if err != nil {
 		return fmt.Errorf("inspect: %w", err)
 	}
@@ -128,7 +129,7 @@ func repeated(src weights.Source) map[string]bool {
 	return again
 }
 
-// openWeights opens a file by what it holds, not by its name.
+// openWeights opens a file, or a folder of Hugging Face, by what it holds and not by its name; "" is the built-in model.
 func openWeights(path string) (weights.Source, string, error) {
 	if path == "" {
 		f, err := safetensors.Parse(demo.Model)
@@ -138,25 +139,24 @@ func openWeights(path string) (weights.Source, string, error) {
 	if err != nil {
 		return nil, "", withHint(fmt.Errorf("open %q: %w", path, reason(err)), "check the spelling; a relative path starts at the current folder")
 	}
-	if !info.Mode().IsRegular() {
+	if !info.Mode().IsRegular() && (!info.IsDir() || weightsFile(path) == path) {
 		return nil, "", fmt.Errorf("open %q: it is a %s, want a file", path, kind(info.Mode()))
 	}
-	f, err := safetensors.Open(path)
-	if err == nil {
-		return f, "safetensors", nil
+	src, err := captioner.OpenWeights(path)
+	var unknown *captioner.UnknownFormError
+	switch {
+	case errors.As(err, &unknown) && strings.EqualFold(filepath.Ext(path), ".safetensors"):
+		return nil, "", withHint(unknown.SafeTensors, "the file is damaged: fetch or copy it again")
+	case errors.As(err, &unknown):
+		return nil, "", withHint(fmt.Errorf("open %q: found neither a safetensors nor a PyTorch file: %w", path, errors.Join(unknown.SafeTensors, unknown.Pickle)),
+			"captioner reads .safetensors, and .pt, .pth, .ckpt and .bin of PyTorch")
+	case err != nil:
+		return nil, "", err
 	}
-	t, perr := pickle.Open(path)
-	if perr == nil {
-		return t, "pytorch", nil
+	if _, ok := src.(*pickle.File); ok {
+		return src, "pytorch", nil
 	}
-	var refused *pickle.RefusedError
-	if errors.As(perr, &refused) {
-		return nil, "", perr
-	}
-	if strings.EqualFold(filepath.Ext(path), ".safetensors") {
-		return nil, "", withHint(err, "the file is damaged: fetch or copy it again")
-	}
-	return nil, "", withHint(fmt.Errorf("open %q: found neither a safetensors nor a PyTorch file: %w; %w", path, err, perr), "captioner reads .safetensors, and .pt, .pth, .ckpt and .bin of PyTorch")
+	return src, "safetensors", nil
 }
 
 // described is a metadata value for people: JSON as it is, a tokenizer by its size, all else as a string.

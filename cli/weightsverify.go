@@ -94,14 +94,14 @@ func (v *verification) tell(check, status, found, remedy string) {
 
 // structure opens the file, and reads what zip archives keep of the checksums of their entries.
 func (v *verification) structure() weights.Source {
-	src, format, err := openWeights(weightsFile(v.path))
+	src, format, err := openWeights(v.path)
 	if err != nil {
 		v.tell("structure", "broken", oneLine(err), hintOf(err))
 		return nil
 	}
 	what := format
 	if what == "pytorch" {
-		entries, err := checkArchive(v.path)
+		entries, err := checkArchive(weightsFile(v.path))
 		if err != nil {
 			v.tell("structure", "broken", oneLine(err), "the file is damaged: fetch or copy it again")
 			return src
@@ -115,12 +115,13 @@ func (v *verification) structure() weights.Source {
 	return src
 }
 
-// weightsFile is the file of tensors of a path that may be a folder of Hugging Face.
+// weightsFile is the file of tensors, or the index of its parts, of a path that may be a folder of Hugging Face.
 func weightsFile(path string) string {
 	if info, err := os.Stat(path); err != nil || !info.IsDir() {
 		return path
 	}
-	for _, name := range []string{"model.safetensors", "pytorch_model.bin"} {
+	for _, name := range []string{"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json",
+		"open_clip_model.safetensors", "open_clip_pytorch_model.bin"} {
 		if file := filepath.Join(path, name); fileThere(file) {
 			return file
 		}
