@@ -70,7 +70,7 @@ func TestArrange(t *testing.T) {
 	}
 	for in, want := range map[string]string{
 		"captioner predict a --device":      "--device needs a value",
-		"captioner -q weights":              `weights: which one of inspect?`,
+		"captioner -q weights":              `weights: which one of list, fetch, inspect?`,
 		"captioner --data x predict a":      `unknown flag "--data"`,
 		"captioner weights inspct":          `unknown command "weights inspct"`,
 		"captioner predict --no-such-thing": `unknown flag "--no-such-thing"`,
@@ -97,9 +97,10 @@ func TestTemplate(t *testing.T) {
 		"{stem}|{name}|{dir}|{path}":          "x|x.jpg|d|d/x.jpg",
 		`{{{caption}}}\t{logprob}\n\\{model}`: "{a dog}\t-1.25\n\\m",
 		"plain {confidence}":                  "plain 0.75",
+		"{uncertain}":                         "uncertain",
 	} {
 		tpl, err := parseTemplate(in)
-		if got := tpl.render("d/x.jpg", "m", c); err != nil || got != want {
+		if got := tpl.render(&result{input: input{path: "d/x.jpg"}, uncertain: true}, "m", c); err != nil || got != want {
 			t.Errorf("%s: got %q, %v, want %q", in, got, err, want)
 		}
 	}
@@ -116,7 +117,7 @@ func FuzzTemplate(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		tpl, err := parseTemplate(s)
-		if err == nil && !strings.ContainsAny(s, `{}\`) && tpl.render("p", "m", captioner.Caption{}) != s {
+		if err == nil && !strings.ContainsAny(s, `{}\`) && tpl.render(&result{}, "m", captioner.Caption{}) != s {
 			t.Errorf("%q does not stay as it is", s)
 		}
 	})
@@ -127,7 +128,7 @@ func TestShardsAreDisjointAndComplete(t *testing.T) {
 	for i := range 4000 {
 		in := 0
 		for part := range uint64(4) {
-			if (shard{part, 4}).holds(fmt.Sprintf("folder/%d.jpg", i)) {
+			if (shard{index: part, of: 4}).holds(fmt.Sprintf("folder/%d.jpg", i)) {
 				in++
 				counts[part]++
 			}
@@ -140,7 +141,7 @@ func TestShardsAreDisjointAndComplete(t *testing.T) {
 		t.Errorf("parts of %v, want about 1000 each", counts)
 	}
 	for _, s := range []string{"0/2", "3/2", "1", "1/2/3", "a/b", "1/2x", "-1/2"} {
-		if _, err := parseShard(s); exitCode(err) != exitUsage {
+		if _, err := parseShard(s, os.Getenv); exitCode(err) != exitUsage {
 			t.Errorf("%q: got %v, want a usage error", s, err)
 		}
 	}
@@ -265,7 +266,7 @@ func TestFormatsRoundTripOddNames(t *testing.T) {
 	r := &result{input: input{path: "a,\"b\"\n\t\\c.jpg"}, caption: captioner.Caption{Text: "x, \"y\""}}
 	var got bytes.Buffer
 	for _, name := range formats {
-		f := newFormat(name, "m", false, nil)
+		f := newFormat(name, style{model: "m"})
 		if err := errors.Join(f.begin(&got), f.write(&got, r), f.end(&got)); err != nil {
 			t.Fatal(err)
 		}

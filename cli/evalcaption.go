@@ -130,7 +130,7 @@ func (c *captioned) save(path string) error {
 			}
 			return writeJSON(w, list)
 		}
-		f := newFormat(formatOf(path), c.model, false, nil)
+		f := newFormat(formatOf(path), style{model: c.model})
 		err := f.begin(w)
 		for _, r := range c.results {
 			err = errors.Join(err, f.write(w, r))

@@ -28,6 +28,7 @@ type model interface {
 	Encode(text string) []int32    // tokens of a text that captions begin with
 	Prepare(*image.RGB) *image.RGB // the model's input of a picture; any number of goroutines may call it
 	Caption(context.Context, []*image.RGB, decode.Options) ([]captioner.Caption, error)
+	Times() captioner.Times // how long Caption has taken so far
 	Close() error
 }
 

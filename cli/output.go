@@ -25,26 +25,40 @@ type format interface {
 // formats are the words of --format.
 var formats = []string{"text", "jsonl", "csv", "tsv", "coco"}
 
-func newFormat(name, modelName string, many bool, t template) format {
+// style is what formats need to know of a run.
+type style struct {
+	model    string
+	many     bool     // more than one caption of each picture
+	marks    bool     // captions may be uncertain
+	template template // nil for none
+}
+
+func newFormat(name string, s style) format {
 	switch name {
 	case "jsonl":
-		return &jsonLines{model: modelName, many: many}
+		return &jsonLines{s}
 	case "csv":
-		return &table{comma: ','}
+		return &table{',', s.marks}
 	case "tsv":
-		return &table{comma: '\t'}
+		return &table{'\t', s.marks}
 	case "coco":
 		return &coco{}
 	default:
-		return textLines{template: t, model: modelName}
+		return textLines{s}
 	}
 }
 
-// textLines is "path<TAB>caption", the path escaped; further captions of a picture have lines of their own.
-type textLines struct {
-	template template // in place of that form; nil for none
-	model    string
+// marked is a caption with its mark, where it is an uncertain one.
+func (r *result) marked(text string) string {
+	if r.uncertain {
+		return "(uncertain) " + text
+	}
+	return text
 }
+
+// textLines is "path<TAB>caption", the path escaped; further captions of a picture have lines of their own.
+// A template takes the place of that form.
+type textLines struct{ style }
 
 func (textLines) begin(io.Writer) error { return nil }
 func (textLines) end(io.Writer) error   { return nil }
@@ -52,16 +66,12 @@ func (textLines) resume()               {}
 func (t textLines) write(w io.Writer, r *result) error {
 	for _, c := range r.captions() {
 		if t.template != nil {
-			if _, err := io.WriteString(w, t.template.render(r.path, t.model, c)+"\n"); err != nil {
+			if _, err := io.WriteString(w, t.template.render(r, t.model, c)+"\n"); err != nil {
 				return err
 			}
 			continue
 		}
-		text := visible(c.Text)
-		if r.uncertain {
-			text = "(uncertain) " + text
-		}
-		if _, err := fmt.Fprintf(w, "%s\t%s\n", escape(r.path), text); err != nil {
+		if _, err := fmt.Fprintf(w, "%s\t%s\n", escape(r.path), r.marked(visible(c.Text))); err != nil {
 			return err
 		}
 	}
@@ -74,10 +84,7 @@ func (r *result) captions() []captioner.Caption {
 }
 
 // jsonLines is one object a picture.
-type jsonLines struct {
-	model string
-	many  bool
-}
+type jsonLines struct{ style }
 
 // captionLine is one line of jsonl.
 type captionLine struct {
@@ -108,10 +115,13 @@ func (r rounded) MarshalJSON() ([]byte, error) {
 	return strconv.AppendFloat(nil, x, 'f', -1, 64), nil
 }
 
-func (*jsonLines) begin(io.Writer) error { return nil }
-func (*jsonLines) end(io.Writer) error   { return nil }
-func (*jsonLines) resume()               {}
-func (f *jsonLines) write(w io.Writer, r *result) error {
+func (*jsonLines) begin(io.Writer) error                { return nil }
+func (*jsonLines) end(io.Writer) error                  { return nil }
+func (*jsonLines) resume()                              {}
+func (f *jsonLines) write(w io.Writer, r *result) error { return writeJSON(w, f.line(r)) }
+
+// line is what is known of a result.
+func (f *jsonLines) line(r *result) captionLine {
 	c := r.caption
 	line := captionLine{Path: r.path, PathBytes: rawBytes(r.path), Caption: c.Text, LogProb: rounded(c.LogProb), Confidence: rounded(c.Confidence),
 		Uncertain: r.uncertain, Model: f.model}
@@ -120,7 +130,7 @@ func (f *jsonLines) write(w io.Writer, r *result) error {
 			line.Captions = append(line.Captions, alternative{c.Text, rounded(c.LogProb), rounded(c.Confidence)})
 		}
 	}
-	return writeJSON(w, line)
+	return line
 }
 
 // rawBytes is a path that JSON cannot hold; nil for others.
@@ -131,15 +141,21 @@ func rawBytes(path string) []byte {
 	return []byte(path)
 }
 
-// table is csv or tsv with a header; further captions of a picture have rows of their own.
-type table struct{ comma rune }
+// table is csv or tsv with a header; further captions of a picture have rows of their own. Where captions may be uncertain, a column says
+// which are.
+type table struct {
+	comma rune
+	marks bool
+}
 
-func (t *table) begin(w io.Writer) error { return t.row(w, "path", "caption", "logprob", "confidence") }
-func (t *table) end(io.Writer) error     { return nil }
-func (t *table) resume()                 {}
+func (t *table) begin(w io.Writer) error {
+	return t.row(w, "path", "caption", "logprob", "confidence", "uncertain")
+}
+func (t *table) end(io.Writer) error { return nil }
+func (t *table) resume()             {}
 func (t *table) write(w io.Writer, r *result) error {
 	for _, c := range r.captions() {
-		if err := t.row(w, r.path, c.Text, decimal(c.LogProb), decimal(c.Confidence)); err != nil {
+		if err := t.row(w, r.path, c.Text, decimal(c.LogProb), decimal(c.Confidence), strconv.FormatBool(r.uncertain)); err != nil {
 			return err
 		}
 	}
@@ -147,6 +163,9 @@ func (t *table) write(w io.Writer, r *result) error {
 }
 
 func (t *table) row(w io.Writer, fields ...string) error {
+	if !t.marks {
+		fields = fields[:len(fields)-1]
+	}
 	if t.comma == '\t' { // readers of tsv know no quotes
 		for i, f := range fields {
 			fields[i] = escape(f)
@@ -177,9 +196,10 @@ func (c *coco) end(w io.Writer) error { _, err := io.WriteString(w, "\n]\n"); re
 func (c *coco) resume()               { c.some = true }
 func (c *coco) write(w io.Writer, r *result) error {
 	b, err := marshal(struct {
-		ID      any    `json:"image_id"`
-		Caption string `json:"caption"`
-	}{imageID(r.path), r.caption.Text})
+		ID        any    `json:"image_id"`
+		Caption   string `json:"caption"`
+		Uncertain bool   `json:"uncertain,omitempty"`
+	}{imageID(r.path), r.caption.Text, r.uncertain})
 	if err != nil {
 		return err
 	}

@@ -136,6 +136,7 @@ func (*fake) Name() string              { return "fake" }
 func (*fake) Device() string            { return "cpu" }
 func (*fake) Checksum() (string, error) { return "0123", nil }
 func (*fake) Close() error              { return nil }
+func (*fake) Times() captioner.Times    { return captioner.Times{} }
 func (*fake) Defaults() decode.Options  { return decode.DefaultOptions() }
 func (*fake) Positions() int            { return 64 }
 func (*fake) Encode(s string) []int32 {

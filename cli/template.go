@@ -7,7 +7,8 @@ import (
 	"captioner/models/captioner"
 )
 
-// template is a text with places for what is known of a picture: {caption}, {path}, {name}, {stem}, {dir}, {logprob}, {confidence}, {model}.
+// template is a text with places for what is known of a picture: {caption}, {path}, {name}, {stem}, {dir}, {logprob}, {confidence}, {model}, {uncertain}
+// (that word, or nothing).
 // {{ and }} stand for braces, \n and \t for a line end and a tab.
 type template []piece
 
@@ -18,7 +19,7 @@ type piece struct {
 }
 
 // fields are the names that a template may hold.
-var fields = []string{"caption", "path", "name", "stem", "dir", "logprob", "confidence", "model"}
+var fields = []string{"caption", "path", "name", "stem", "dir", "logprob", "confidence", "model", "uncertain"}
 
 func parseTemplate(s string) (template, error) {
 	var t template
@@ -55,8 +56,9 @@ func parseTemplate(s string) (template, error) {
 	return t, nil
 }
 
-func (t template) render(path, model string, c captioner.Caption) string {
+func (t template) render(r *result, model string, c captioner.Caption) string {
 	var s strings.Builder
+	path := r.path
 	for _, p := range t {
 		if !p.field {
 			s.WriteString(p.text)
@@ -79,6 +81,10 @@ func (t template) render(path, model string, c captioner.Caption) string {
 			s.WriteString(decimal(c.Confidence))
 		case "model":
 			s.WriteString(model)
+		case "uncertain":
+			if r.uncertain {
+				s.WriteString("uncertain")
+			}
 		}
 	}
 	return s.String()

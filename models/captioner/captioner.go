@@ -13,6 +13,8 @@ package captioner
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
+	"time"
 
 	"captioner/data/image"
 	"captioner/data/tokenizer"
@@ -43,6 +45,17 @@ type Captioner struct {
 	encoder *Encoder
 	memory  *Model
 	decoder *gpt2.Decoder
+
+	encoding, generating atomic.Int64 // nanoseconds
+}
+
+// Times are how long the two halves of Caption have taken so far, of all calls together. On a GPU, work that is only queued counts where it is
+// waited for.
+type Times struct{ Encode, Generate time.Duration }
+
+// Times may be called at any time, from any goroutine.
+func (c *Captioner) Times() Times {
+	return Times{time.Duration(c.encoding.Load()), time.Duration(c.generating.Load())}
 }
 
 // Caption is what a picture was given.
@@ -197,7 +210,12 @@ func (c *Captioner) Caption(ctx context.Context, imgs []*image.RGB, o decode.Opt
 	var out []Caption
 	err = torch.Do(ctx, func() (err error) {
 		torch.Inference(func() {
-			out, err = c.decode(c.encoder.Features(pixels, len(imgs)), len(imgs), o)
+			start := time.Now()
+			features := c.encoder.Features(pixels, len(imgs))
+			between := time.Now()
+			out, err = c.decode(features, len(imgs), o)
+			c.encoding.Add(int64(between.Sub(start)))
+			c.generating.Add(int64(time.Since(between)))
 		})
 		return err
 	})

@@ -1,0 +1,136 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestAutoShard(t *testing.T) {
+	for _, tc := range []struct{ flag, env, want string }{
+		{"auto", "SLURM_PROCID=2 SLURM_NTASKS=8", "3/8 SLURM_PROCID and SLURM_NTASKS"},
+		{"auto", "OMPI_COMM_WORLD_RANK=0 OMPI_COMM_WORLD_SIZE=2 SLURM_PROCID=0 SLURM_NTASKS=1", "1/2 OMPI_COMM_WORLD_RANK and OMPI_COMM_WORLD_SIZE"},
+		{"auto", "RANK=1 WORLD_SIZE=2 OMPI_COMM_WORLD_RANK=0 OMPI_COMM_WORLD_SIZE=4", "2/2 RANK and WORLD_SIZE"},
+		{"auto", "RANK=0 WORLD_SIZE=1 SLURM_PROCID=3 SLURM_NTASKS=4", "4/4 SLURM_PROCID and SLURM_NTASKS"},
+		{"auto", "JOB_COMPLETION_INDEX=4 COMPLETIONS=5", "5/5 JOB_COMPLETION_INDEX and COMPLETIONS"},
+		{"auto/5", "JOB_COMPLETION_INDEX=4", "5/5 JOB_COMPLETION_INDEX"},
+		{"auto", "SLURM_ARRAY_TASK_ID=14 SLURM_ARRAY_TASK_COUNT=3 SLURM_ARRAY_TASK_MIN=10 SLURM_ARRAY_TASK_STEP=2 SLURM_PROCID=0 SLURM_NTASKS=1", "3/3 SLURM_ARRAY_TASK_ID and SLURM_ARRAY_TASK_COUNT"},
+		{"auto", "SLURM_ARRAY_TASK_ID=1 SLURM_ARRAY_TASK_COUNT=3 SLURM_PROCID=1 SLURM_NTASKS=4", "6/12 SLURM_ARRAY_TASK_ID and SLURM_ARRAY_TASK_COUNT, and SLURM_PROCID and SLURM_NTASKS"},
+		{"auto", "", "none of RANK, OMPI_COMM_WORLD_RANK"},
+		{"auto", "JOB_COMPLETION_INDEX=4", "nothing says how many parts"},
+		{"auto", "RANK=2 WORLD_SIZE=2", "say part 2 of 2, counted from 0"},
+		{"auto", "RANK=x WORLD_SIZE=2", `RANK is "x"`},
+		{"auto/3", "RANK=0 WORLD_SIZE=2", "say 2 parts"},
+		{"auto/0", "RANK=0", "want auto/N"},
+		{"auto", "SLURM_ARRAY_TASK_ID=11 SLURM_ARRAY_TASK_COUNT=3 SLURM_ARRAY_TASK_MIN=10 SLURM_ARRAY_TASK_STEP=2", "steps of 2"},
+	} {
+		env := make(map[string]string)
+		for _, f := range strings.Fields(tc.env) {
+			name, value, _ := strings.Cut(f, "=")
+			env[name] = value
+		}
+		s, err := parseShard(tc.flag, func(name string) string { return env[name] })
+		got := fmt.Sprintf("%d/%d %s", s.index+1, s.of, s.from)
+		if err != nil {
+			got = err.Error()
+		}
+		if err == nil && got != tc.want || err != nil && (!strings.Contains(got, tc.want) || exitCode(err) != exitUsage) {
+			t.Errorf("--shard %s with %s: got %s, want %s", tc.flag, tc.env, got, tc.want)
+		}
+	}
+}
+
+// The parts of a run, merged, are the file of a run over everything, byte for byte.
+func TestMergeIsTheWholeRun(t *testing.T) {
+	dir := t.TempDir()
+	names := []string{"red", "green", "blue", "white", "black"}
+	for i := range 60 {
+		file := filepath.Join(dir, fmt.Sprintf("%c/p%d.png", 'a'+i%3, i))
+		os.MkdirAll(filepath.Dir(file), 0o755)
+		if err := writePicture(file, colours[names[i%5]]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, odd := range []string{"a\nb.png", "c\td.png", `e\f.png`, "\xff.png", "p100.png", "p99.png"} {
+		if err := writePicture(filepath.Join(dir, odd), colours["red"]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, ext := range []string{".txt", ".jsonl", ".csv", ".tsv", ".json"} {
+		out := t.TempDir()
+		want, got := filepath.Join(out, "want"+ext), filepath.Join(out, "got"+ext)
+		if code, _, msg := run(t, "", "predict", "-q", "--num-captions", "2", "--out", want, dir); code != exitDone {
+			t.Fatal(msg)
+		}
+		var parts []string
+		for _, i := range []int{3, 1, 2} {
+			if code, _, msg := run(t, "", "predict", "-q", "--num-captions", "2", "--shard", fmt.Sprintf("%d/3", i), "--out", filepath.Join(out, "p-{part}-of-{parts}"+ext), dir); code != exitDone {
+				t.Fatal(msg)
+			}
+			parts = append(parts, filepath.Join(out, fmt.Sprintf("p-%d-of-3%s", i, ext)))
+		}
+		code, _, msg := run(t, "", append([]string{"merge", "--out", got}, parts...)...)
+		if code != exitDone || !strings.Contains(msg, "66 pictures of 3 parts") {
+			t.Fatalf("%s: exit code %d, %s", ext, code, msg)
+		}
+		if ext != ".json" && read(t, got) != read(t, want) || len(read(t, got)) != len(read(t, want)) { // image_id has no folder to go by
+			t.Errorf("%s: got\n%s\nwant\n%s", ext, read(t, got), read(t, want))
+		}
+	}
+}
+
+func TestMergeRefuses(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	one, two := file("p-1-of-3.jsonl", `{"path":"a"}`+"\n"), file("p-2-of-3.jsonl", `{"path":"b"}`+"\n")
+	twice := file("q.jsonl", `{"path":"a"}`+"\n")
+	half := file("half.jsonl", `{"path":"c"}`)
+	going := file("going.jsonl", "")
+	file("going.jsonl.part", "")
+	for _, tc := range []struct {
+		want string
+		code int
+		args []string
+	}{
+		{"nothing to merge", exitUsage, nil},
+		{"of 3 parts 3 is missing", exitFailed, []string{one, two}},
+		{"2 pictures of 2 parts", exitDone, []string{"--allow-missing", one, two}},
+		{"is the same file", exitFailed, []string{one, one}},
+		{"have a number in their names, and 1 have none", exitUsage, []string{one, twice}},
+		{`"a" is in`, exitFailed, []string{twice, file("r.jsonl", `{"path":"a"}`+"\n"), "--out", filepath.Join(dir, "out.jsonl")}},
+		{"the last line is not whole", exitFailed, []string{half}},
+		{"its run has not ended", exitFailed, []string{going}},
+		{"is one of the parts", exitUsage, []string{"--out", twice, twice}},
+		{"is jsonl by its name", exitUsage, []string{"--out", filepath.Join(dir, "x.csv"), twice}},
+		{"line 1: it has no tab", exitFailed, []string{file("x.txt", "no path\n")}},
+		{"no such file", exitFailed, []string{filepath.Join(dir, "nothing.jsonl")}},
+	} {
+		code, _, msg := run(t, "", append([]string{"merge"}, tc.args...)...)
+		if code != tc.code || !strings.Contains(msg, tc.want) {
+			t.Errorf("%v: exit code %d, want %d; got %s, want %s", tc.args, code, tc.code, msg, tc.want)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "out.jsonl")); err == nil {
+		t.Error("a merge that failed left its output")
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, ".captioner-*")); len(left) > 0 {
+		t.Errorf("it left %q", left)
+	}
+}
+
+func FuzzUnescape(f *testing.F) {
+	f.Add("a\tb\\n\x01")
+	f.Fuzz(func(t *testing.T, s string) {
+		if got := unescape(escape(s)); got != s {
+			t.Errorf("%q: escaped %q, back %q", s, escape(s), got)
+		}
+	})
+}
