@@ -345,3 +345,35 @@ func TestBrowserToken(t *testing.T) {
 		t.Errorf("model line %q", got)
 	}
 }
+
+// What axe-core finds: rules of WCAG 2.2 AA and good practice, in every state of the page, light and dark. scripts/axe fetches it and runs this.
+func TestBrowserAxe(t *testing.T) {
+	path := os.Getenv("CAPTIONER_AXE")
+	if path == "" {
+		t.Skip("CAPTIONER_AXE does not name axe.min.js: scripts/axe does")
+	}
+	axe, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := browserService(t) + "/"
+	for _, dark := range []bool{false, true} {
+		for _, width := range []int64{360, 1280} {
+			b := openTab(t, url, width, 900, dark)
+			b.eval(string(axe)+"; true", nil)
+			check := func(state string) {
+				t.Helper()
+				found := b.text(`axe.run(document, {resultTypes: ['violations']}).then(r => r.violations.map(v =>
+					v.impact + ': ' + v.id + ': ' + v.help + ': ' + v.nodes.map(n => n.target).join(' ')).join('\n'))`)
+				if found != "" {
+					t.Errorf("%s, %d wide, dark %t:\n%s", state, width, dark, found)
+				}
+			}
+			check("empty")
+			b.drop(pictureFiles(t))
+			b.until(doneCount + ` === 2 && ` + failedCount + ` === 1`)
+			b.run(chromedp.Click(`summary`, chromedp.ByQuery), chromedp.Click(`.card.done [data-do=more]`, chromedp.ByQuery))
+			check("with captions, an error and settings")
+		}
+	}
+}
