@@ -8,6 +8,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 FUZZTIME ?= 30s
 BENCHTIME ?= 1s
+SOAK ?= 2m
 SHARED ?= ../shared
 export PYTHON
 
@@ -20,7 +21,7 @@ ENV = . scripts/env.sh;
 # The rooms that know no tensors: they build and pass their tests without cgo, libtorch or a C compiler.
 PURE = ./data/... ./weights/... ./models/decode/...
 
-.PHONY: help setup build demo test test-pure fuzz bench fixtures fmt lint doctor train-demo clean
+.PHONY: help setup build demo test test-pure fuzz bench soak fixtures fmt lint doctor train-demo clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -55,6 +56,9 @@ bench: build ## measure the command line and the packages
 	@$(PYTHON) scripts/bench/predict.py --shared $(SHARED)
 	$(ENV) go test -run '^$$' -bench . -benchtime $(BENCHTIME) ./...
 
+soak: build ## serve at half load for SOAK (2m) and check that memory, tensors, goroutines and files stay flat
+	@$(PYTHON) scripts/bench/serve/run.py soak --soak $(SOAK)
+
 fixtures: ## make the reference values again (PYTHON: one with PyTorch 2.11.0) and show what changed
 	@for f in scripts/fixtures/*.py; do \
 		grep -q '__main__' "$$f" || continue; \
@@ -67,7 +71,7 @@ fmt: ## format the Go files
 
 lint: setup ## gofmt, vet, the shell scripts' syntax, and the rules in deps_test.go
 	@files=$$(gofmt -l .); [ -z "$$files" ] || { echo "not formatted (make fmt formats them):" $$files >&2; exit 1; }
-	@for f in scripts/setup-* scripts/fetch-* scripts/cxx20 scripts/fuzz; do sh -n $$f; done
+	@for f in scripts/setup-* scripts/fetch-* scripts/axe scripts/cxx20 scripts/fuzz; do sh -n $$f; done
 	$(ENV) go vet ./...
 	$(ENV) go test -count=1 .
 

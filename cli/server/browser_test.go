@@ -363,7 +363,7 @@ func TestBrowserAxe(t *testing.T) {
 			b.eval(string(axe)+"; true", nil)
 			check := func(state string) {
 				t.Helper()
-				found := b.text(`axe.run(document, {resultTypes: ['violations']}).then(r => r.violations.map(v =>
+				found := b.text(`axe.run().then(r => r.passes.length < 10 ? 'only ' + r.passes.length + ' rules had something to look at' : r.violations.map(v =>
 					v.impact + ': ' + v.id + ': ' + v.help + ': ' + v.nodes.map(n => n.target).join(' ')).join('\n'))`)
 				if found != "" {
 					t.Errorf("%s, %d wide, dark %t:\n%s", state, width, dark, found)

@@ -45,7 +45,7 @@ func (a *asked) free() {
 
 // imageTypes are the content types of pictures. What a picture really is, its bytes tell.
 var imageTypes = []string{"image/jpeg", "image/jpg", "image/pjpeg", "image/png", "image/webp", "image/gif", "image/bmp", "image/x-ms-bmp", "image/x-bmp",
-	"image/tiff", "application/octet-stream"}
+	"image/tiff", "image/heic", "image/heif", "image/avif", "application/octet-stream"}
 
 // reader says which parts a kind of request may have.
 type reader struct {

@@ -236,7 +236,7 @@ func TestRefusals(t *testing.T) {
 		"odd method":        {"BREW", "/healthz", "", "", 405, "method-not-allowed", "GET"},
 		"no type":           {"POST", "/v1/captions", pic, "Content-Type: ", 415, "unsupported-type", "no content type"},
 		"curl's own type":   {"POST", "/v1/captions", pic, "Content-Type: application/x-www-form-urlencoded", 415, "unsupported-type", "urlencoded"},
-		"HEIC":              {"POST", "/v1/captions", pic, "Content-Type: image/heic", 415, "unsupported-type", "image/heic"},
+		"JPEG XL":           {"POST", "/v1/captions", pic, "Content-Type: image/jxl", 415, "unsupported-type", "image/jxl"},
 		"broken type":       {"POST", "/v1/captions", pic, "Content-Type: ;;", 415, "unsupported-type", ""},
 		"gzip":              {"POST", "/v1/captions", pic, "Content-Encoding: gzip", 415, "unsupported-type", "gzip"},
 		"empty":             {"POST", "/v1/captions", "", "Content-Type: image/png", 400, "bad-request", "empty"},

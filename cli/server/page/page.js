@@ -110,7 +110,7 @@ const pause = (time, signal) => new Promise((done, stop) => {
   signal.addEventListener('abort', () => { clearTimeout(timer); stop(new Error('stopped')); }, { once: true });
 });
 
-// convert makes a JPEG of what the browser can decode (HEIC on a Mac, AVIF, SVG); null where it cannot.
+// convert makes a JPEG of what the browser can decode (SVG, JPEG XL on a Mac); null where it cannot.
 async function convert(file) {
   try {
     const bitmap = await createImageBitmap(file);
@@ -131,7 +131,7 @@ function words(status, p) {
   const name = String(p.type || '').split('/').pop();
   const known = {
     'undecodable-picture': 'This is not a picture that can be read, or the file is damaged.',
-    'unsupported-type': 'This kind of file is not supported. JPEG, PNG, WebP, GIF, BMP and TIFF are.',
+    'unsupported-type': 'This kind of file is not supported. JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC and AVIF are.',
     'too-large': `The file is too large: at most ${Math.floor(limits.bytes / (1 << 20))} MB.`,
     'too-many-pixels': 'The picture has too many pixels. Scale it down first.',
     'unauthorized': 'The service wants a token: see “How captions are made”.',
