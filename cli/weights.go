@@ -151,7 +151,7 @@ func openWeights(path string) (weights.Source, string, error) {
 		return nil, "", withHint(fmt.Errorf("open %q: found neither a safetensors nor a PyTorch file: %w", path, errors.Join(unknown.SafeTensors, unknown.Pickle)),
 			"captioner reads .safetensors, and .pt, .pth, .ckpt and .bin of PyTorch")
 	case err != nil:
-		return nil, "", err
+		return nil, "", withHint(err, "the file is damaged: fetch or copy it again")
 	}
 	if _, ok := src.(*pickle.File); ok {
 		return src, "pytorch", nil

@@ -2,11 +2,13 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/urfave/cli/v2"
 
@@ -37,7 +39,7 @@ func newConvert(p *program) *cli.Command {
   .safetensors  captioner    one file for captioner, with the encoder in it if IN has one or --encoder gives it
   .ckpt         lightning    for Decoder.load_from_checkpoint of clip-text-decoder 1.4
   .pt .pth      state-dict   for Decoder.load_state_dict of clip-text-decoder 1.4
-  folder        huggingface  for GPT2LMHeadModel.from_pretrained: config.json, model.safetensors, tokenizer.json, vocab.json, merges.txt
+  folder        huggingface  for GPT2LMHeadModel.from_pretrained (VisionEncoderDecoderModel where the captioner is one), with its tokenizer
   --to tensors               all tensors of any file under their own names, as .safetensors or .pt
 Nothing in IN is run. OUT appears whole or not at all.`,
 		Flags: []cli.Flag{
@@ -95,7 +97,11 @@ func runConvert(ctx context.Context, p *program, o ConvertOptions) error {
 		err = p.convertModel(ctx, in, o, captioner.ExportOptions{DType: dtype, Masks: !o.NoMasks})
 	}
 	if err != nil {
-		return fmt.Errorf("convert %q: %w", o.In, err)
+		err = fmt.Errorf("convert %q: %w", o.In, err)
+		if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.EACCES) {
+			return withHint(err, "nothing was left behind: give OUT a place with room that can be written")
+		}
+		return err
 	}
 	return p.converted(o)
 }

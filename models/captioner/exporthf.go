@@ -13,9 +13,9 @@ import (
 	"captioner/weights"
 )
 
-// exportHuggingFace writes a folder that transformers reads: the decoder as GPT2LMHeadModel with cross-attention, and its tokenizer. What the
-// library has no class for lies beside it: a memory with weights as memory.safetensors, an encoder as encoder.safetensors, and captioner.json
-// says how they belong together.
+// exportHuggingFace writes a folder that transformers reads: a VisionEncoderDecoderModel where the captioner is one, else the decoder as
+// GPT2LMHeadModel with cross-attention; and the tokenizer. What the library has no class for then lies beside: a memory with weights as
+// memory.safetensors, an encoder as encoder.safetensors, and captioner.json says how they belong together.
 func (f *File) exportHuggingFace(ctx context.Context, path string, o ExportOptions) error {
 	path = filepath.Clean(path)
 	if err := newFolder(path); err != nil {
@@ -59,17 +59,39 @@ func newFolder(path string) error {
 }
 
 func (f *File) fillFolder(ctx context.Context, dir string, o ExportOptions) error {
+	fill := f.fillDecoder
+	if f.isEncoderDecoder() {
+		fill = f.fillEncoderDecoder
+	}
+	if err := fill(ctx, dir, o); err != nil {
+		return err
+	}
+	eos := int64(f.Tokenizer.EOS())
+	d := f.Config.Decoding
+	generation := map[string]any{"bos_token_id": eos, "eos_token_id": eos, "pad_token_id": eos, "decoder_start_token_id": eos,
+		"max_length": d.MaxLen + 1} // with the begin token
+	if d.Beam > 1 {
+		generation["num_beams"], generation["length_penalty"], generation["no_repeat_ngram_size"] = d.Beam, d.LengthPenalty, d.NoRepeatNGram
+	}
+	return errors.Join(writeJSON(filepath.Join(dir, "generation_config.json"), generation), writeTokenizer(dir, f.Tokenizer, f.Config.Decoder.Positions))
+}
+
+// fillDecoder writes a GPT2LMHeadModel.
+func (f *File) fillDecoder(ctx context.Context, dir string, o ExportOptions) error {
 	decoder, err := f.gpt2Tensors(o)
 	if err != nil {
 		return err
 	}
-	pt := map[string]string{"format": "pt"}
-	if err := writeSafetensors(ctx, filepath.Join(dir, "model.safetensors"), decoder, pt); err != nil {
+	if err := writeSafetensors(ctx, filepath.Join(dir, "model.safetensors"), decoder, map[string]string{"format": "pt"}); err != nil {
 		return err
 	}
-	if err := f.besides(ctx, dir, o); err != nil {
-		return err
-	}
+	config := f.gpt2Config()
+	config["torch_dtype"] = torchDType(decoder)
+	return errors.Join(writeJSON(filepath.Join(dir, "config.json"), config), f.besides(ctx, dir, o))
+}
+
+// gpt2Config is the decoder's config.json.
+func (f *File) gpt2Config() map[string]any {
 	eos := int64(f.Tokenizer.EOS())
 	c := f.Config.Decoder
 	config := map[string]any{
@@ -77,17 +99,12 @@ func (f *File) fillFolder(ctx context.Context, dir string, o ExportOptions) erro
 		"vocab_size": c.VocabSize, "n_positions": c.Positions, "n_embd": c.Width, "n_layer": c.Layers, "n_head": c.Heads, "n_inner": nil,
 		"activation_function": c.Activation, "layer_norm_epsilon": c.Epsilon, "resid_pdrop": c.ResidualDrop, "embd_pdrop": c.EmbeddingDrop,
 		"attn_pdrop": c.AttentionDrop, "initializer_range": c.InitRange, "bos_token_id": eos, "eos_token_id": eos,
-		"tie_word_embeddings": true, "use_cache": true, "torch_dtype": torchDType(decoder),
+		"tie_word_embeddings": true, "use_cache": true,
 	}
 	if c.Inner > 0 {
 		config["n_inner"] = c.Inner
 	}
-	generation := map[string]any{"bos_token_id": eos, "eos_token_id": eos, "pad_token_id": eos, "max_length": f.Config.Decoding.MaxLen}
-	if d := f.Config.Decoding; d.Beam > 1 {
-		generation["num_beams"], generation["length_penalty"], generation["no_repeat_ngram_size"] = d.Beam, d.LengthPenalty, d.NoRepeatNGram
-	}
-	return errors.Join(writeJSON(filepath.Join(dir, "config.json"), config), writeJSON(filepath.Join(dir, "generation_config.json"), generation),
-		writeTokenizer(dir, f.Tokenizer, c.Positions))
+	return config
 }
 
 // besides writes what transformers has no class for.

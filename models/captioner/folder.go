@@ -140,7 +140,22 @@ func openFile(path string) (weights.Source, error) {
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) {
 		return nil, err
 	}
+	if isZip(path) {
+		return nil, perr
+	}
 	return nil, &UnknownFormError{path, err, perr}
+}
+
+// isZip says whether a file begins as those of PyTorch do, whatever is wrong with the rest.
+func isZip(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	var magic [4]byte
+	_, err = io.ReadFull(f, magic[:])
+	return err == nil && string(magic[:]) == "PK\x03\x04"
 }
 
 // An UnknownFormError says that a file is of no form that is known.
