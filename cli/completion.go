@@ -62,7 +62,7 @@ func newCandidates(p *program) *cli.Command {
 
 // values are the words that a flag takes, where they are few.
 var values = map[string][]string{
-	"device": {"auto", "cpu", "cuda"}, "precision": {"auto", "fp32", "bf16"}, "format": formats, "existing": policies, "shard": {"auto"}, "log-format": {"text", "json"},
+	"device": {"auto", "cpu", "cuda"}, "precision": {"auto", "fp32", "bf16", "int8"}, "format": formats, "existing": policies, "shard": {"auto"}, "log-format": {"text", "json"},
 }
 
 func candidates(app *cli.App, words []string) []string {

@@ -45,6 +45,9 @@ char *ct_to_bytes(tt a, void *p, size_t bytes) {
   TRY(auto t = T(a).detach().to(at::kCPU).contiguous();
       TORCH_CHECK(t.nbytes() == bytes, "tensor has ", t.nbytes(), " bytes, buffer ", bytes); if (bytes) memcpy(p, t.data_ptr(), bytes))
 }
+char *ct_storage(tt a, void **p, size_t *bytes) {
+  TRY(TORCH_CHECK(T(a).device().is_cpu(), "want a tensor on the CPU"); *p = T(a).data_ptr(); *bytes = T(a).is_non_overlapping_and_dense() ? T(a).nbytes() : 0)
+}
 char *ct_empty(tt *o, const int64_t *shape, int n, int dtype, int device) {
   OUT(at::empty(ints(shape, n), at::TensorOptions().dtype((at::ScalarType)dtype).device(device_of(device))))
 }

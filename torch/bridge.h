@@ -12,6 +12,7 @@ typedef void *tt;
 char *ct_from_bytes(tt *o, const void *p, size_t bytes, const int64_t *shape, int n, int dtype);
 char *ct_from_blob(tt *o, void *p, size_t bytes, const int64_t *shape, int n, int dtype);
 char *ct_to_bytes(tt a, void *p, size_t bytes);
+char *ct_storage(tt a, void **p, size_t *bytes);
 char *ct_empty(tt *o, const int64_t *shape, int n, int dtype, int device);
 char *ct_full(tt *o, const int64_t *shape, int n, double v, int dtype, int device);
 char *ct_channels_last(tt *o, tt a);
@@ -63,6 +64,8 @@ void ct_panels_plain(int on);
 char *ct_panels_pack(void **o, tt weight, int dtype);
 void ct_panels_free(void *panels);
 char *ct_panels_product(tt *o, void *panels, tt x, tt norm_weight, tt norm_bias, double eps, tt bias, int act, tt residual, int dtype);
+char *ct_panels_topk(void *panels, tt x, tt norm_weight, tt norm_bias, double eps, int k, const int32_t *ban, const int64_t *ban_end, int32_t *ids,
+                     float *logprobs);
 char *ct_panels_attention(tt *o, tt qkv, int64_t heads);
 
 /* optimizers */

@@ -67,6 +67,18 @@ func FromNamed(n weights.NamedTensor, share bool) *Tensor {
 	return took("from named", C.ct_from_blob(slot(), p, C.size_t(len(n.Data)), dims(n.Shape), C.int(len(n.Shape)), C.int(d)))
 }
 
+// Forget tells the system that t is not needed for now, where it lies in a memory map of a file (weights.Mapping): its pages leave this
+// process, and come back from the file when they are touched. Elsewhere it does nothing. What was written to the map is lost.
+func (t *Tensor) Forget() {
+	if t.Device() != CPU {
+		return
+	}
+	var p unsafe.Pointer
+	var n C.size_t
+	checked("forget", C.ct_storage(t.tt(), &p, &n), t)
+	weights.Forget(unsafe.Slice((*byte)(p), int(n)))
+}
+
 // Named copies t into a stored tensor.
 func (t *Tensor) Named(name string) weights.NamedTensor {
 	d, ok := toWeights[t.DType()]

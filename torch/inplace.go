@@ -102,18 +102,23 @@ func TopKLogProbs(logits *Tensor, k int, invTemperature float64, ban [][]int32) 
 	if rows == 0 {
 		return ids, logProbs
 	}
-	var flat []int32
-	var ends []int64
-	if ban != nil {
-		ends = make([]int64, rows)
-		for r := range rows {
-			if r < len(ban) {
-				flat = append(flat, ban[r]...)
-			}
-			ends[r] = int64(len(flat))
-		}
-	}
+	flat, ends := flatten(ban, rows)
 	checked("topk", C.ct_topk_logprobs(logits.tt(), C.double(invTemperature), C.int(k), (*C.int32_t)(unsafe.SliceData(flat)), dims(ends),
 		(*C.int32_t)(unsafe.SliceData(ids)), (*C.float)(unsafe.SliceData(logProbs))), logits)
 	return ids, logProbs
+}
+
+// flatten lays the banned columns of rows end to end, and says where each row's end; nil where nothing is banned.
+func flatten(ban [][]int32, rows int) (flat []int32, ends []int64) {
+	if ban == nil {
+		return nil, nil
+	}
+	ends = make([]int64, rows)
+	for r := range rows {
+		if r < len(ban) {
+			flat = append(flat, ban[r]...)
+		}
+		ends[r] = int64(len(flat))
+	}
+	return flat, ends
 }

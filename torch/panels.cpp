@@ -50,34 +50,53 @@ Kind kind_of(int dtype) {
 
 uint16_t to_bf16(float x) { return at::BFloat16(x).x; }
 
-// pack_panel lays out the columns of panel p: column n is row n of the weight.
+// gather reads panel p, [k][columns]: column n is row n of the weight. Columns behind the last are zeros.
 template <class E>
-void pack_panel(const E *p, int64_t rows, int64_t inner, Weights &w, int64_t panel, uint32_t *data, float *scale, int32_t *sum) {
-  std::vector<float> column(w.k);
-  uint32_t *base = data + panel * w.words * columns;
-  const int64_t per = w.kind == F32 ? 1 : w.kind == BF16 ? 2 : 4;  // a word
-  if (w.n - panel * columns < columns || w.k % per) memset(base, 0, w.words * columns * 4);
-  for (int64_t j = 0; j < columns && panel * columns + j < w.n; j++) {
-    const int64_t n = panel * columns + j;
-    float top = 0;
-    for (int64_t i = 0; i < w.k; i++) column[i] = (float)p[n * rows + i * inner];
-    if (w.kind == F32) {
-      for (int64_t i = 0; i < w.k; i++) memcpy(base + i * columns + j, &column[i], 4);
-    } else if (w.kind == BF16) {
-      for (int64_t i = 0; i < w.k; i++) ((uint16_t *)(base + i / 2 * columns + j))[i % 2] = to_bf16(column[i]);
-    } else {
-      for (int64_t i = 0; i < w.k; i++) top = std::max(top, std::abs(column[i]));
-      const float s = std::max(top / 127, 1e-30f), to_q = 1 / s;
-      int32_t all = 0;
-      for (int64_t i = 0; i < w.k; i++) {
-        const int8_t q = (int8_t)std::lrint(column[i] * to_q);
-        ((int8_t *)(base + i / 4 * columns + j))[i % 4] = q;
-        all += q;
-      }
-      scale[n] = s;
-      sum[n] = all;
-    }
+void gather(const E *from, int64_t rows, int64_t inner, const Weights &w, int64_t panel, float *tile) {
+  const int64_t n0 = panel * columns, n = std::min(columns, w.n - n0);
+  if (n < columns) std::fill(tile, tile + w.k * columns, 0.0f);
+  if (rows == 1) {
+    for (int64_t i = 0; i < w.k; i++)
+      for (int64_t j = 0; j < n; j++) tile[i * columns + j] = (float)from[n0 + j + i * inner];
+    return;
   }
+  for (int64_t j = 0; j < n; j++)
+    for (int64_t i = 0; i < w.k; i++) tile[i * columns + j] = (float)from[(n0 + j) * rows + i * inner];
+}
+
+__attribute__((target_clones("avx512f", "avx2", "default"))) void halve(const float *tile, int64_t k, uint16_t *out) {
+  for (int64_t i = 0; i < k; i++)
+    for (int64_t j = 0; j < columns; j++) {
+      uint32_t x;
+      memcpy(&x, tile + i * columns + j, 4);
+      out[(i / 2 * columns + j) * 2 + i % 2] = (uint16_t)((x + 0x7fff + (x >> 16 & 1)) >> 16);
+    }
+}
+
+// quantize finds a scale for each column and the sum of its weights, 8-bit ones from -127 to 127.
+__attribute__((target_clones("avx512f", "avx2", "default"))) void quantize(const float *tile, int64_t k, int8_t *out, float *scale, int32_t *sum) {
+  float top[columns] = {0}, to_q[columns];
+  int32_t all[columns] = {0};
+  for (int64_t i = 0; i < k; i++)
+    for (int64_t j = 0; j < columns; j++) top[j] = std::max(top[j], std::abs(tile[i * columns + j]));
+  for (int64_t j = 0; j < columns; j++) scale[j] = std::max(top[j] / 127, 1e-30f), to_q[j] = 1 / scale[j];
+  for (int64_t i = 0; i < k; i++)
+    for (int64_t j = 0; j < columns; j++) {
+      const int32_t q = (int32_t)std::floor(tile[i * columns + j] * to_q[j] + 0.5f);
+      out[(i / 4 * columns + j) * 4 + i % 4] = (int8_t)q;
+      all[j] += q;
+    }
+  memcpy(sum, all, sizeof all);
+}
+
+template <class E>
+void pack_panel(const E *from, int64_t rows, int64_t inner, const Weights &w, int64_t panel, float *tile, uint32_t *data, float *scale, int32_t *sum) {
+  uint32_t *base = data + panel * w.words * columns;
+  if (w.kind == F32) return gather(from, rows, inner, w, panel, (float *)base);
+  gather(from, rows, inner, w, panel, tile);
+  if (w.k % (w.kind == BF16 ? 2 : 4)) memset(base + (w.words - 1) * columns, 0, columns * 4);
+  if (w.kind == BF16) halve(tile, w.k, (uint16_t *)base);
+  else quantize(tile, w.k, (int8_t *)base, scale + panel * columns, sum + panel * columns);
 }
 
 packed *pack(const Tensor &weight, Kind kind) {
@@ -91,7 +110,7 @@ packed *pack(const Tensor &weight, Kind kind) {
   p->data = at::empty({count * w.words * columns}, at::kInt);
   TORCH_CHECK((uintptr_t)p->data.data_ptr() % 64 == 0, "want memory in whole cache lines");
   madvise(p->data.data_ptr(), p->data.nbytes(), MADV_HUGEPAGE);  // fewer misses on the way to memory; without it all is right too
-  if (kind == I8) p->scale = at::empty({w.n}, at::kFloat), p->sum = at::empty({w.n}, at::kInt);
+  if (kind == I8) p->scale = at::empty({count * columns}, at::kFloat), p->sum = at::empty({count * columns}, at::kInt);
   uint32_t *data = (uint32_t *)p->data.data_ptr<int32_t>();
   float *scale = kind == I8 ? p->scale.data_ptr<float>() : nullptr;
   int32_t *sum = kind == I8 ? p->sum.data_ptr<int32_t>() : nullptr;
@@ -99,7 +118,8 @@ packed *pack(const Tensor &weight, Kind kind) {
   AT_DISPATCH_FLOATING_TYPES_AND2(at::kHalf, at::kBFloat16, weight.scalar_type(), "pack panels", [&] {
     const scalar_t *from = weight.const_data_ptr<scalar_t>();
     at::parallel_for(0, count, 1, [&](int64_t a, int64_t b) {
-      for (int64_t i = a; i < b; i++) pack_panel(from, weight.stride(0), weight.stride(1), w, i, data, scale, sum);
+      std::vector<float> tile(kind == F32 ? 0 : w.k * columns);
+      for (int64_t i = a; i < b; i++) pack_panel(from, weight.stride(0), weight.stride(1), w, i, tile.data(), data, scale, sum);
     });
   });
   return p.release();
@@ -244,6 +264,43 @@ char *ct_panels_product(tt *o, void *p, tt x, tt norm_weight, tt norm_bias, doub
         product(w, prepared(w, a, r, norm_weight ? &norm : nullptr, s), f, r);
       }
       *o = new Tensor(std::move(y)))
+}
+
+// rank's parts are of a fixed number of panels, so that sums do not depend on how threads share the work.
+constexpr int64_t part = 32;
+
+char *ct_panels_topk(void *p, tt x, tt norm_weight, tt norm_bias, double eps, int k, const int32_t *ban, const int64_t *ban_end, int32_t *ids,
+                     float *logprobs) {
+  TRY(const Weights &w = static_cast<packed *>(p)->w; at::NoGradGuard guard; const Tensor a = T(x).contiguous();
+      TORCH_CHECK(a.dim() == 2 && a.size(1) == w.k && a.device().is_cpu(), "want an input [rows, ", w.k, "] on the CPU");
+      TORCH_CHECK(a.scalar_type() == at::kFloat || a.scalar_type() == at::kBFloat16, "want an input in float32 or bfloat16");
+      TORCH_CHECK(fast(w.kind), "this processor has no kernel for it"); TORCH_CHECK(k > 0 && k <= w.n, "k is ", k, ", want 1 to ", w.n);
+      Norm norm{vector_of(norm_weight, w.k, "norm's weight"), vector_of(norm_bias, w.k, "norm's bias"), (float)eps};
+      const int64_t r = a.size(0); const int64_t panels = (w.n + columns - 1) / columns; const int64_t count = (panels + part - 1) / part;
+      scratch s; const Rows rows = prepared(w, a, r, norm_weight ? &norm : nullptr, s);
+      std::vector<Part> parts(r * count); std::vector<std::vector<Best>> best(at::get_num_threads());
+      at::parallel_for(0, count, 1, [&](int64_t from, int64_t to) {
+        auto &mine = best[at::get_thread_num()];
+        mine.resize(r);
+        for (int64_t i = from; i < to; i++)
+          rank(w, rows, r, i * part, std::min(panels, (i + 1) * part), k, ban, ban_end, parts.data() + i, count, mine.data());
+      });
+      for (int64_t i = 0; i < r; i++) {
+        float top = -INFINITY;
+        double sum = 0;
+        for (int64_t j = 0; j < count; j++) top = parts[i * count + j].top <= top ? top : parts[i * count + j].top;
+        for (int64_t j = 0; j < count; j++) sum += parts[i * count + j].sum * std::exp((double)parts[i * count + j].top - top);
+        std::vector<Best::Entry> all;
+        for (auto &b : best)
+          if (!b.empty()) all.insert(all.end(), b[i].heap.begin(), b[i].heap.end());
+        std::sort(all.begin(), all.end());
+        const float total = (float)std::log(sum);
+        for (int64_t j = 0; j < k; j++) {
+          const bool have = j < (int64_t)all.size();
+          ids[i * k + j] = have ? all[j].column : -1;
+          logprobs[i * k + j] = have ? all[j].value - top - total : -INFINITY;
+        }
+      })
 }
 
 // ---- attention

@@ -64,6 +64,26 @@ func (p *Panels) Product(x *Tensor, f Fused) *Tensor {
 		C.int(f.Act), optTT(f.Residual), C.int(d)), x, f.NormWeight, f.Bias, f.Residual)
 }
 
+// TopKLogProbs is package torch's TopKLogProbs of the product of x [rows, in] with f's norm, at temperature 1, without ever holding the
+// product: the panels' outputs are ranked as they come. Of f, only the norm may be set.
+func (p *Panels) TopKLogProbs(x *Tensor, f Fused, k int, ban [][]int32) (ids []int32, logProbs []float32) {
+	if !HasPanels(p.kind) {
+		return TopKLogProbs(p.Product(x, f), k, 1, ban)
+	}
+	if p.c == nil || f.Bias != nil || f.Residual != nil || f.Act != NoActivation {
+		Fail("panels topk", "freed panels, or more to fuse than a norm")
+	}
+	rows := int(x.Dim(0))
+	ids, logProbs = make([]int32, rows*k), make([]float32, rows*k)
+	if rows == 0 {
+		return ids, logProbs
+	}
+	flat, ends := flatten(ban, rows)
+	checked("panels topk", C.ct_panels_topk(p.c, x.tt(), optTT(f.NormWeight), optTT(f.NormBias), C.double(f.Epsilon), C.int(k),
+		(*C.int32_t)(unsafe.SliceData(flat)), dims(ends), (*C.int32_t)(unsafe.SliceData(ids)), (*C.float)(unsafe.SliceData(logProbs))), x)
+	return ids, logProbs
+}
+
 // HeadAttention lets the tokens of each picture look at each other without a mask: qkv [B, T, 3C] (float32 or bfloat16), queries, keys and
 // values of heads heads next to each other, to [B, T, C] in the same type. Only where HasPanels(Float32); for inference.
 func HeadAttention(qkv *Tensor, heads int64) *Tensor {

@@ -11,6 +11,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <vector>
 
 namespace panels {
 
@@ -104,14 +105,17 @@ INLINE __m512 exp16(__m512 x) {  // relative error below 2e-7
   return _mm512_scalef_ps(p, n);
 }
 
-INLINE __m512 sigmoid16(__m512 x) {
-  return _mm512_div_ps(_mm512_set1_ps(1), _mm512_add_ps(_mm512_set1_ps(1), exp16(_mm512_sub_ps(_mm512_setzero_ps(), x))));
+INLINE __m512 inverse16(__m512 x) {  // 1/x by a step of Newton's, quicker than a division
+  const __m512 y = _mm512_rcp14_ps(x);
+  return _mm512_mul_ps(y, _mm512_fnmadd_ps(x, y, _mm512_set1_ps(2)));
 }
+
+INLINE __m512 sigmoid16(__m512 x) { return inverse16(_mm512_add_ps(_mm512_set1_ps(1), exp16(_mm512_sub_ps(_mm512_setzero_ps(), x)))); }
 
 // x Φ(x) with the error function of Abramowitz and Stegun 7.1.26, absolute error below 2e-7.
 INLINE __m512 gelu16(__m512 x) {
   const __m512 z = _mm512_mul_ps(_mm512_abs_ps(x), _mm512_set1_ps(0.70710678f));
-  const __m512 t = _mm512_div_ps(_mm512_set1_ps(1), _mm512_fmadd_ps(z, _mm512_set1_ps(0.3275911f), _mm512_set1_ps(1)));
+  const __m512 t = inverse16(_mm512_fmadd_ps(z, _mm512_set1_ps(0.3275911f), _mm512_set1_ps(1)));
   __m512 p = _mm512_set1_ps(1.061405429f);
   p = _mm512_fmadd_ps(p, t, _mm512_set1_ps(-1.453152027f));
   p = _mm512_fmadd_ps(p, t, _mm512_set1_ps(1.421413741f));
@@ -152,6 +156,14 @@ INLINE __m512 load(const uint16_t *p, __mmask16 m) { return float16(_mm256_maskz
 
 // ---- results
 
+// value is a sum as a number: 16 columns of a row.
+INLINE __m512 value(const uint32_t *sums, Kind kind, __m512 scale, __m512i sum, const Rows &x, int64_t row) {
+  const __m512i s = _mm512_load_si512(sums);
+  if (kind != I8) return _mm512_castsi512_ps(s);
+  const __m512 y = _mm512_cvtepi32_ps(_mm512_sub_epi32(s, _mm512_mullo_epi32(sum, _mm512_set1_epi32(x.zero[row]))));
+  return _mm512_mul_ps(y, _mm512_mul_ps(scale, _mm512_set1_ps(x.scale[row])));
+}
+
 // finish turns the sums of rows r0… and one panel into results.
 ISA("") static void finish(const uint32_t *sums, int64_t r0, int64_t count, int64_t panel, const Weights &w, const Rows &x, const Finish &f) {
   for (int64_t h = 0; h < 2; h++) {
@@ -163,13 +175,7 @@ ISA("") static void finish(const uint32_t *sums, int64_t r0, int64_t count, int6
     const __m512i sum = w.kind == I8 ? _mm512_maskz_loadu_epi32(m, w.sum + c) : _mm512_setzero_si512();
     for (int64_t r = 0; r < count; r++) {
       const int64_t row = r0 + r;
-      const __m512i s = _mm512_load_si512(sums + r * columns + 16 * h);
-      __m512 y = _mm512_castsi512_ps(s);
-      if (w.kind == I8) {
-        y = _mm512_cvtepi32_ps(_mm512_sub_epi32(s, _mm512_mullo_epi32(sum, _mm512_set1_epi32(x.zero[row]))));
-        y = _mm512_mul_ps(y, _mm512_mul_ps(scale, _mm512_set1_ps(x.scale[row])));
-      }
-      y = _mm512_add_ps(y, bias);
+      __m512 y = _mm512_add_ps(value(sums + r * columns + 16 * h, w.kind, scale, sum, x, row), bias);
       if (f.act) y = act16(y, f.act);
       if (f.residual) y = _mm512_add_ps(y, load(f.residual + row * f.step + c, m));
       if (f.y) _mm512_mask_storeu_ps(f.y + row * f.step + c, m, y);
@@ -186,6 +192,77 @@ ISA("") static void multiply(const Weights &w, const Rows &x, const Finish &f, i
       const int64_t n = std::min(tallest, r1 - r);
       tiles[w.kind][n - 1](x.data + r * x.step, x.step, w.data + p * w.words * columns, w.words, sums);
       finish(sums, r, n, p, w, x, f);
+    }
+}
+
+// ---- the best columns
+
+// Best holds the best columns of a row so far, the worst of them on top.
+struct Best {
+  struct Entry {
+    float value;
+    int32_t column;
+    bool operator<(const Entry &o) const { return value > o.value || value == o.value && column < o.column; }  // better; ties: the lower column
+  };
+  std::vector<Entry> heap;
+  float least = -INFINITY;  // what a value must exceed to get in
+
+  void offer(float v, int32_t column, size_t k, const int32_t *ban, const int32_t *ban_end) {
+    if (std::find(ban, ban_end, column) != ban_end) return;
+    if (heap.size() == k) {
+      if (!(Entry{v, column} < heap.front())) return;
+      std::pop_heap(heap.begin(), heap.end());
+      heap.pop_back();
+    }
+    heap.push_back({v, column});
+    std::push_heap(heap.begin(), heap.end());
+    if (heap.size() == k) least = heap.front().value;
+  }
+};
+
+// Part is the softmax's denominator over some columns: sum e^(x - top).
+struct Part {
+  float top, sum;
+};
+
+// rank brings the columns of the panels p0 to p1 into the parts and the best of r rows. ban lists columns that are not to be among the best.
+ISA("") static void rank(const Weights &w, const Rows &x, int64_t r, int64_t p0, int64_t p1, size_t k, const int32_t *ban, const int64_t *ban_end,
+                         Part *parts, int64_t parts_step, Best *best) {
+  alignas(64) uint32_t sums[tallest * columns];
+  for (int64_t i = 0; i < r; i++) parts[i * parts_step] = {-INFINITY, 0};
+  for (int64_t p = p0; p < p1; p++)
+    for (int64_t r0 = 0; r0 < r; r0 += tallest) {
+      const int64_t n = std::min(tallest, r - r0);
+      tiles[w.kind][n - 1](x.data + r0 * x.step, x.step, w.data + p * w.words * columns, w.words, sums);
+      const int64_t c = p * columns;
+      const __mmask16 m0 = first(w.n - c), m1 = w.n - c > 16 ? first(w.n - c - 16) : 0;
+      const bool q = w.kind == I8;
+      const __m512 s0 = q ? load(w.scale + c, m0) : _mm512_setzero_ps(), s1 = q ? load(w.scale + c + 16, m1) : s0;
+      const __m512i t0 = q ? _mm512_maskz_loadu_epi32(m0, w.sum + c) : _mm512_setzero_si512(), t1 = q ? _mm512_maskz_loadu_epi32(m1, w.sum + c + 16) : t0;
+      const __m512 none = _mm512_set1_ps(-INFINITY);
+      for (int64_t i = 0; i < n; i++) {
+        const int64_t row = r0 + i;
+        const __m512 a = _mm512_mask_mov_ps(none, m0, value(sums + i * columns, w.kind, s0, t0, x, row));
+        const __m512 b = _mm512_mask_mov_ps(none, m1, value(sums + i * columns + 16, w.kind, s1, t1, x, row));
+        const float top = _mm512_reduce_max_ps(_mm512_max_ps(a, b));
+        Part &part = parts[row * parts_step];
+        if (!(top <= part.top)) {  // also where top is no number
+          part.sum *= part.top == -INFINITY ? 0 : std::exp(part.top - top);
+          part.top = top;
+        }
+        const __m512 from = _mm512_set1_ps(part.top);
+        __m512 e = _mm512_maskz_mov_ps(m0, exp16(_mm512_sub_ps(a, from)));
+        e = _mm512_mask_add_ps(e, m1, e, exp16(_mm512_sub_ps(b, from)));
+        part.sum += _mm512_reduce_add_ps(e);
+        Best &h = best[row];
+        if (h.heap.size() == k && !(top > h.least)) continue;
+        alignas(64) float v[columns];
+        _mm512_store_ps(v, a);
+        _mm512_store_ps(v + 16, b);
+        const int64_t first_ban = ban_end && row ? ban_end[row - 1] : 0, last_ban = ban_end ? ban_end[row] : 0;
+        for (int64_t j = 0; j < columns && c + j < w.n; j++)
+          if (h.heap.size() < k || v[j] > h.least) h.offer(v[j], (int32_t)(c + j), k, ban + first_ban, ban + last_ban);
+      }
     }
 }
 
@@ -224,7 +301,7 @@ ISA("") static void prepare(const E *x, int64_t k, int64_t words, const Norm *no
   if (kind == BF16 && k < 2 * words) ((uint16_t *)out)[k] = 0;
   if (kind != I8) return;
   const float lo = _mm512_reduce_min_ps(low), hi = _mm512_reduce_max_ps(high), s = std::max((hi - lo) / 255, 1e-30f);
-  const int z = (int)std::lrint(-lo / s);
+  const int z = _mm_cvtss_si32(_mm_set_ss(-lo / s));
   *scale = s;
   *zero = z;
   const __m512 to_q = _mm512_set1_ps(1 / s);

@@ -2,6 +2,7 @@ package torch_test
 
 import (
 	"fmt"
+	"math"
 	"testing"
 
 	"captioner/torch"
@@ -108,6 +109,34 @@ func TestPanelsPlain(t *testing.T) {
 			p.Free()
 		}
 	})
+}
+
+func TestPanelsTopK(t *testing.T) {
+	for kind := range kinds() {
+		for _, s := range []struct{ rows, in, out int64 }{{1, 8, 5}, {3, 30, 1000}, {40, 64, 5000}} {
+			t.Run(fmt.Sprintf("%v/%+v", kind, s), func(t *testing.T) {
+				torchtest.Do(t, func() {
+					torch.Seed(7)
+					x, w := torch.Randn(torch.Float32, torch.CPU, s.rows, s.in), torch.Randn(torch.Float32, torch.CPU, s.out, s.in).MulScalar(.3)
+					w.Narrow(0, 3, 1).Copy(w.Narrow(0, 1, 1)) // a tie
+					f := torch.Fused{NormWeight: torch.Full(1, torch.Float32, torch.CPU, s.in), NormBias: torch.Full(.1, torch.Float32, torch.CPU, s.in), Epsilon: 1e-5}
+					p := torch.NewPanels(w, kind)
+					defer p.Free()
+					for _, ban := range [][][]int32{nil, {{0, 1, 2}, {4}}, {nil, nil, {int32(s.out) - 1}}} {
+						k := min(5, int(s.out))
+						ids, logs := p.TopKLogProbs(x, f, k, ban)
+						wantIDs, wantLogs := torch.TopKLogProbs(p.Product(x, f), k, 1, ban)
+						for i := range wantIDs {
+							same := wantIDs[i] < 0 && math.IsInf(float64(logs[i]), -1) || math.Abs(float64(logs[i]-wantLogs[i])) < 1e-5
+							if ids[i] != wantIDs[i] || !same {
+								t.Fatalf("ban %v, number %d: got token %d at %g, want %d at %g", ban, i, ids[i], logs[i], wantIDs[i], wantLogs[i])
+							}
+						}
+					}
+				})
+			})
+		}
+	}
 }
 
 func TestHeadAttention(t *testing.T) {

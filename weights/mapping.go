@@ -48,7 +48,35 @@ func Map(path string) (*Mapping, error) {
 	if err != nil {
 		return nil, fmt.Errorf("map %q: %w", path, cause(err))
 	}
-	return &Mapping{data: data, unmap: unmap}, nil
+	m := &Mapping{data: data, unmap: unmap}
+	mapped.Store(m, struct{}{})
+	return m, nil
+}
+
+// mapped holds the mappings that are open.
+var mapped sync.Map // *Mapping -> struct{}
+
+// Forget tells the system that b, where it lies in an open Mapping, is not needed for now: the pages that are wholly inside leave this
+// process's memory, and come back from the file when they are touched. What was written to them is lost. Bytes that lie elsewhere stay.
+func Forget(b []byte) {
+	if len(b) == 0 {
+		return
+	}
+	at := uintptr(unsafe.Pointer(unsafe.SliceData(b)))
+	mapped.Range(func(k, _ any) bool {
+		m := k.(*Mapping)
+		base := uintptr(unsafe.Pointer(unsafe.SliceData(m.data)))
+		if at < base || at+uintptr(len(b)) > base+uintptr(len(m.data)) {
+			return true
+		}
+		page := uintptr(os.Getpagesize())
+		from := (at - base + page - 1) / page * page // the map begins at a page
+		to := (at - base + uintptr(len(b))) / page * page
+		if from < to {
+			forget(m.data[from:to])
+		}
+		return false
+	})
 }
 
 // Bytes returns the content of the file, aliasing the map.
@@ -57,6 +85,7 @@ func (m *Mapping) Bytes() []byte { return m.data }
 // Close releases the map. A second Close does nothing and returns what the first returned.
 func (m *Mapping) Close() error {
 	m.once.Do(func() {
+		mapped.Delete(m)
 		m.data = nil
 		if m.unmap != nil {
 			m.err = m.unmap()

@@ -33,7 +33,7 @@ type Options struct {
 	NoEncoder bool
 
 	Device    string // "auto" (or ""), "cpu", "cuda", "cuda:N"
-	Precision string // "fp32" (or ""), "bf16"
+	Precision string // "fp32" (or ""), "bf16", "int8" (on the CPU alone)
 	Threads   int    // an op may use; 0 leaves libtorch's choice
 }
 
@@ -99,6 +99,9 @@ func start(f *File, o Options, dtype torch.DType) (_ *Captioner, err error) {
 		if c.device, err = torch.ParseDevice(o.Device); err != nil {
 			return err
 		}
+		if dtype == torch.Int8 && c.device != torch.CPU {
+			return fmt.Errorf("precision int8 is for the CPU, found device %v, want fp32 or bf16 there", c.device)
+		}
 		return c.load(dtype, !o.NoEncoder)
 	})
 	if err != nil {
@@ -114,8 +117,10 @@ func precision(s string) (torch.DType, error) {
 		return torch.Float32, nil
 	case "bf16":
 		return torch.BFloat16, nil
+	case "int8":
+		return torch.Int8, nil
 	}
-	return 0, fmt.Errorf("precision: found %q, want fp32 or bf16", s)
+	return 0, fmt.Errorf("precision: found %q, want fp32, bf16 or int8", s)
 }
 
 // giveEncoder opens the encoder that the options name.

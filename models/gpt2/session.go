@@ -108,11 +108,11 @@ func (s *Session) grow(rows int64) {
 // first. ban lists tokens that a row must not return. Both results are [rows*k]; where a row has fewer than k tokens left, the id is -1.
 func (s *Session) Step(parents, tokens []int32, k int, ban [][]int32) (ids []int32, logProbs []float32, err error) {
 	torch.Scoped(func() {
-		var logits *torch.Tensor
-		if logits, err = s.advance(parents, tokens); err != nil {
+		var x *torch.Tensor
+		if x, err = s.advance(parents, tokens); err != nil {
 			return
 		}
-		ids, logProbs = s.best(logits, k, ban)
+		ids, logProbs = s.best(x, k, ban)
 	})
 	return ids, logProbs, err
 }
@@ -121,17 +121,17 @@ func (s *Session) Step(parents, tokens []int32, k int, ban [][]int32) (ids []int
 func (s *Session) Logits(parents, tokens []int32) (*torch.Tensor, error) {
 	var err error
 	out := torch.Tidy1(func() *torch.Tensor {
-		var logits *torch.Tensor
-		if logits, err = s.advance(parents, tokens); err != nil {
+		var x *torch.Tensor
+		if x, err = s.advance(parents, tokens); err != nil {
 			return nil
 		}
-		return logits.IndexSelect(0, put(int64s(s.at.row), s.d.device))
+		return s.d.head.Wide(x, &s.d.norm, nil).IndexSelect(0, put(int64s(s.at.row), s.d.device))
 	})
 	return out, err
 }
 
-// best asks for the rows in the cache's order and answers in the caller's.
-func (s *Session) best(logits *torch.Tensor, k int, ban [][]int32) ([]int32, []float32) {
+// best ranks the next tokens by the hidden states x [rows, C]; it asks for the rows in the cache's order and answers in the caller's.
+func (s *Session) best(x *torch.Tensor, k int, ban [][]int32) ([]int32, []float32) {
 	var banned [][]int32
 	if ban != nil {
 		banned = make([][]int32, len(s.at.row))
@@ -141,7 +141,7 @@ func (s *Session) best(logits *torch.Tensor, k int, ban [][]int32) ([]int32, []f
 			}
 		}
 	}
-	found, probs := torch.TopKLogProbs(logits, k, 1, banned)
+	found, probs := s.d.head.TopKLogProbs(x, &s.d.norm, k, banned)
 	ids, logProbs := make([]int32, len(found)), make([]float32, len(probs))
 	for r, c := range s.at.row {
 		copy(ids[r*k:(r+1)*k], found[c*k:])
@@ -150,8 +150,8 @@ func (s *Session) best(logits *torch.Tensor, k int, ban [][]int32) ([]int32, []f
 	return ids, logProbs
 }
 
-// advance puts the rows where the step wants them and runs the network on one token each: logits [rows, V], in the cache's order.
-func (s *Session) advance(parents, tokens []int32) (logits *torch.Tensor, err error) {
+// advance puts the rows where the step wants them and runs the blocks on one token each: [rows, C], in the cache's order.
+func (s *Session) advance(parents, tokens []int32) (x *torch.Tensor, err error) {
 	if s.t == s.maxLen {
 		return nil, fmt.Errorf("decoder step: text is full, %d tokens", s.maxLen)
 	}
@@ -172,14 +172,14 @@ func (s *Session) advance(parents, tokens []int32) (logits *torch.Tensor, err er
 		ids[c] = int64(tokens[r])
 	}
 	torch.NoGrad(func() {
-		x := torch.Embedding(s.d.tokens, put(ids, s.d.device)).Add(s.d.positions.Select(0, s.t)) // [R, C]
+		x = torch.Embedding(s.d.tokens, put(ids, s.d.device)).Add(s.d.positions.Select(0, s.t)) // [R, C]
 		for i := range s.d.blocks {
 			x = torch.Tidy1(func() *torch.Tensor { return s.block(i, x, groups) })
 		}
-		logits = s.d.head.Wide(x, &s.d.norm, nil).Narrow(0, 0, int64(len(tokens))) // [R, V]
+		x = x.Narrow(0, 0, int64(len(tokens)))
 	})
 	s.t++
-	return logits, nil
+	return x, nil
 }
 
 // standing is how many images the step computes: those that are alive, and some that are finished and still stand behind them, for a round

@@ -32,13 +32,15 @@ func Unquantized(d torch.DType) torch.DType {
 	return torch.Float32
 }
 
-// NewPacked prepares act(x weightᵀ + bias) in type d: weight [out, in], bias [out] or nil. Int8 is for the CPU.
+// NewPacked prepares act(x weightᵀ + bias) in type d: weight [out, in], bias [out] or nil. Int8 is for the CPU. A weight in a memory map is
+// forgotten when it is laid out, so that a file's pages and what is made of them are not in memory together.
 func NewPacked(weight, bias *torch.Tensor, act torch.Activation, d torch.DType) Packed {
 	l := Packed{dtype: Activations(d), act: act}
 	cpu := weight.Device() == torch.CPU
 	torch.NoGrad(func() {
 		torch.Scoped(func() {
 			w := weight.Detach()
+			defer w.Forget()
 			switch {
 			case cpu && (d == torch.Int8 || torch.HasPanels(d)):
 				l.panels = torch.NewPanels(w, d)
@@ -67,6 +69,15 @@ func (l *Packed) Forward(x *torch.Tensor, norm *Fixed) *torch.Tensor {
 // Wide is Forward with a result in float32, and residual added to it, if not nil: float32 [..., out].
 func (l *Packed) Wide(x *torch.Tensor, norm *Fixed, residual *torch.Tensor) *torch.Tensor {
 	return l.forward(x, norm, residual, torch.Float32)
+}
+
+// TopKLogProbs gives for each row of x [rows, in] the k best outputs with their log-probabilities, as torch.TopKLogProbs does. The layer has
+// neither bias nor activation.
+func (l *Packed) TopKLogProbs(x *torch.Tensor, norm *Fixed, k int, ban [][]int32) (ids []int32, logProbs []float32) {
+	if l.panels != nil {
+		return l.panels.TopKLogProbs(x, torch.Fused{NormWeight: norm.weight, NormBias: norm.bias, Epsilon: norm.eps}, k, ban)
+	}
+	return torch.TopKLogProbs(l.Wide(x, norm, nil), k, 1, ban)
 }
 
 func (l *Packed) forward(x *torch.Tensor, norm *Fixed, residual *torch.Tensor, d torch.DType) *torch.Tensor {

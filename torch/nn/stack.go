@@ -36,6 +36,8 @@ func NewStack(blocks []StackBlock, heads int64, act Activation, d torch.DType) *
 			if act == QuickGELU {
 				out.up = NewPacked(b.Up.Weight.Detach().MulScalar(quick), b.Up.Bias.Detach().MulScalar(quick), torch.SiLU, d)
 				out.down = NewPacked(b.Down.Weight.Detach().MulScalar(1/quick), b.Down.Bias, torch.NoActivation, d)
+				b.Up.Weight.Forget()
+				b.Down.Weight.Forget()
 				return
 			}
 			out.up = NewPacked(b.Up.Weight, b.Up.Bias, torch.GELUErf, d)
