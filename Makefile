@@ -6,6 +6,7 @@ SHELL := bash
 MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
+PEER ?=
 FUZZTIME ?= 30s
 BENCHTIME ?= 1s
 SOAK ?= 2m
@@ -52,8 +53,9 @@ test-pure: ## vet and test the rooms without tensors, with CGO_ENABLED=0
 fuzz: setup ## run every fuzz target for FUZZTIME (30s)
 	@$(ENV) scripts/fuzz $(FUZZTIME)
 
-bench: build ## measure the command line and the packages
+bench: build ## measure the command line, the full size (beside PEER, a Python with transformers and clip) and the packages
 	@$(PYTHON) scripts/bench/predict.py --shared $(SHARED)
+	@$(ENV) $(PYTHON) scripts/bench/fullsize.py --shared $(SHARED) --peer "$(PEER)" --readme
 	$(ENV) go test -run '^$$' -bench . -benchtime $(BENCHTIME) ./...
 
 soak: build ## serve at half load for SOAK (2m) and check that memory, tensors, goroutines and files stay flat

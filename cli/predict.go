@@ -99,10 +99,10 @@ func (o *PredictOptions) flags() []cli.Flag {
 	)
 }
 
-// The pictures of a batch, where the user does not say: on a processor more of them cost memory and gain nothing.
+// The pictures of a batch, where the user does not say: on a processor more of them cost memory and gain little.
 const (
 	autoBatch = -1
-	batchCPU  = 8
+	batchCPU  = 32
 	batchGPU  = 64
 )
 

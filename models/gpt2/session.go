@@ -183,8 +183,11 @@ func (s *Session) advance(parents, tokens []int32) (x *torch.Tensor, err error) 
 }
 
 // standing is how many images the step computes: those that are alive, and some that are finished and still stand behind them, for a round
-// number. The CPU's kernels are made for each number of rows that they meet, and kept: with every number, that is time and memory.
+// number. oneDNN's kernels are made for each number of rows that they meet, and kept: with every number, that is time and memory. Our own take any.
 func (s *Session) standing() int {
+	if s.d.head.AnyRows() {
+		return len(s.at.image)
+	}
 	quarter := (s.images + 3) / 4
 	n := (len(s.at.image) + quarter - 1) / quarter * quarter
 	return max(len(s.at.image), min(n, s.images, int(s.rows)/s.at.width))

@@ -118,6 +118,9 @@ func activate(x *torch.Tensor, act torch.Activation) *torch.Tensor {
 	return x
 }
 
+// AnyRows says that the layer has one kernel for every number of rows.
+func (l *Packed) AnyRows() bool { return l.panels != nil }
+
 // Free releases the tensors.
 func (l *Packed) Free() {
 	l.panels.Free()
