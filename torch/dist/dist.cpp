@@ -1,8 +1,35 @@
 // Stores, groups and collectives. See dist.h.
+#define USE_C10D_GLOO 1
 #include "dist.h"
 #include "parts.h"
 
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
 #include <c10/util/Logging.h>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
+#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
+
+struct Store {
+  c10::intrusive_ptr<c10d::TCPStore> tcp;  // for its port
+  c10::intrusive_ptr<c10d::Store> keys;    // the same under a prefix
+};
+
+// Group sends tensors on the CPU by Gloo; tensors on a GPU by NCCL where that was opened, else through the host.
+struct Group {
+  c10::intrusive_ptr<c10d::Store> keys;
+  c10::intrusive_ptr<c10d::ProcessGroupGloo> gloo;
+  std::shared_ptr<Nccl> nccl;
+  milliseconds timeout;
+};
+
+int group_rank(Group &g) { return g.gloo->getRank(); }
+int group_size(Group &g) { return g.gloo->getSize(); }
+milliseconds group_timeout(Group &g) { return g.timeout; }
+void group_set(Group &g, const char *key, const std::vector<uint8_t> &value) { g.keys->set(key, value); }
+std::vector<uint8_t> group_get(Group &g, const char *key) { return g.keys->get(key); }
+std::shared_ptr<Nccl> &group_nccl(Group &g) { return g.nccl; }
 
 // ---- stores
 
@@ -62,20 +89,29 @@ void cd_group_close(void *g) { delete static_cast<Group *>(g); }
 
 static Group &group(void *g) { return *static_cast<Group *>(g); }
 
+namespace {
+struct Pending {
+  std::vector<Tensor> args;
+  c10::intrusive_ptr<c10d::Work> work;
+};
+}  // namespace
+
 Sum begin_sum(Group &g, const Tensor &t) {
-  Sum s{t};
+  Sum s{t, {}, nullptr};
   if (t.is_cuda() && g.nccl) {
     nccl_sum(g, t);
     return s;
   }
   s.host = t.is_cpu() && t.is_contiguous() ? t : t.to(at::kCPU).contiguous();
-  s.args = {s.host};
-  s.work = g.gloo->allreduce(s.args);
+  auto p = std::make_shared<Pending>();
+  p->args = {s.host};
+  p->work = g.gloo->allreduce(p->args);
+  s.work = p;
   return s;
 }
 void end_sum(Group &g, Sum &s) {
   if (!s.work) return nccl_wait(g, s.t);
-  s.work->wait();
+  static_cast<Pending *>(s.work.get())->work->wait();
   if (!s.host.is_same(s.t)) s.t.copy_(s.host);
 }
 
@@ -107,3 +143,7 @@ char *cd_allgather(void *gp, const void *p, int64_t n, void *out) {
       for (int i = 0; i < g.gloo->getSize(); i++) all[0].push_back(at::from_blob(static_cast<char *>(out) + i * n, {n}, at::kByte));
       g.gloo->allgather(all, in)->wait())
 }
+
+// The rest of the room, in the same unit of compilation: the headers above take longer than all of it.
+#include "buckets.hpp"
+#include "nccl.hpp"

@@ -28,6 +28,7 @@ type Group struct {
 	watch  *watcher
 	names  []string // of each rank: "node7, process 4711"
 	calls  atomic.Int64
+	waits  int
 }
 
 // Join meets the other processes of p. A rank that does not come, or later fails or falls silent, ends every call of the others within

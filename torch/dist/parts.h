@@ -1,11 +1,9 @@
 // What the C++ files of this room share.
 #pragma once
-#define USE_C10D_GLOO 1
-#include <ATen/ATen.h>
-#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
-#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
-#include <torch/csrc/distributed/c10d/TCPStore.hpp>
+#include <ATen/core/Tensor.h>
+#include <c10/util/Exception.h>
 
+#include <chrono>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -13,7 +11,6 @@
 
 using at::Tensor;
 using std::chrono::milliseconds;
-using Work = c10::intrusive_ptr<c10d::Work>;
 
 // One line, without the trace that libtorch's own text may carry.
 inline char *message(const char *s) {
@@ -34,30 +31,24 @@ inline char *message(const char *s) {
   catch (...) { return strdup("unknown C++ exception"); }
 #define T(x) (*static_cast<Tensor *>(x))
 
-struct Nccl;  // a communicator of NCCL and the library's functions
+struct Nccl;   // a communicator of NCCL and the library's functions
+struct Group;  // dist.cpp alone sees into it
 
-struct Store {
-  c10::intrusive_ptr<c10d::TCPStore> tcp;  // for its port
-  c10::intrusive_ptr<c10d::Store> keys;    // the same under a prefix
-};
-
-// Group sends tensors on the CPU by Gloo; tensors on a GPU by NCCL where that was opened, else through the host.
-struct Group {
-  c10::intrusive_ptr<c10d::Store> keys;
-  c10::intrusive_ptr<c10d::ProcessGroupGloo> gloo;
-  std::shared_ptr<Nccl> nccl;
-  milliseconds timeout;
-};
+int group_rank(Group &g);
+int group_size(Group &g);
+milliseconds group_timeout(Group &g);
+void group_set(Group &g, const char *key, const std::vector<uint8_t> &value);
+std::vector<uint8_t> group_get(Group &g, const char *key);  // waits for it
+std::shared_ptr<Nccl> &group_nccl(Group &g);
 
 // Sum is a sum under way.
 struct Sum {
   Tensor t, host;  // host is t's copy where it travels through the host
-  std::vector<Tensor> args;
-  Work work;
+  std::shared_ptr<void> work;
 };
 Sum begin_sum(Group &g, const Tensor &t);
 void end_sum(Group &g, Sum &s);
 
-void nccl_sum(Group &g, const Tensor &t);        // queued on the current stream
+void nccl_sum(Group &g, const Tensor &t);  // queued on the current stream
 void nccl_broadcast(Group &g, const Tensor &t, int root);
-void nccl_wait(Group &g, const Tensor &t);       // until what was queued is done, the peers fail, or the timeout
+void nccl_wait(Group &g, const Tensor &t);  // until what was queued is done, the peers fail, or the timeout

@@ -171,10 +171,12 @@ func (g *Group) Name(rank int) string {
 	return fmt.Sprintf("rank %d", rank)
 }
 
-// Wait returns when every rank has called it with the same name, each name once. It has no limit while those that are missing live and call
+// Wait returns when every rank has called it; all call it in the same order, the name is for people. It has no limit while those that are missing live and call
 // Advance: one of them that does neither for the timeout ends the wait.
 func (g *Group) Wait(ctx context.Context, name string) error {
-	key := func(r int) string { return "wait/" + name + "/" + strconv.Itoa(r) }
+	g.waits++
+	prefix := fmt.Sprintf("wait/%d/", g.waits)
+	key := func(r int) string { return prefix + strconv.Itoa(r) }
 	op := "wait for " + name
 	if err := g.store.Set(key(g.Rank), "."); err != nil {
 		return g.blame(op, err)

@@ -1,4 +1,6 @@
 // Gradients summed over all ranks in buckets, which leave as soon as backward has filled them. See dist.h.
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/function_hook.h>
 #include <torch/csrc/autograd/variable.h>
 

@@ -1,4 +1,5 @@
 // NCCL by its C interface, which has been the same since version 2: the library is looked up when it is wanted, so the binary needs no CUDA.
+#include <c10/core/DeviceGuard.h>
 #include <c10/core/Event.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <dlfcn.h>
@@ -57,14 +58,14 @@ static c10::impl::VirtualGuardImpl cuda() { return c10::impl::VirtualGuardImpl(a
 // Every rank must call this, each with a GPU of its own.
 char *cd_nccl(void *gp, int device) {
   TRY(auto &g = *static_cast<Group *>(gp); auto n = load(); NcclId id;
-      if (g.gloo->getRank() == 0) {
+      if (group_rank(g) == 0) {
         n->check(n->unique_id(&id), "make an id");
         auto p = reinterpret_cast<uint8_t *>(id.bytes);
-        g.keys->set("nccl", std::vector<uint8_t>(p, p + sizeof id));
+        group_set(g, "nccl", std::vector<uint8_t>(p, p + sizeof id));
       }
-      auto v = g.keys->get("nccl"); TORCH_CHECK(v.size() == sizeof id, "NCCL: found an id of ", v.size(), " bytes, want ", sizeof id);
+      auto v = group_get(g, "nccl"); TORCH_CHECK(v.size() == sizeof id, "NCCL: found an id of ", v.size(), " bytes, want ", sizeof id);
       memcpy(id.bytes, v.data(), sizeof id); c10::DeviceGuard on(at::Device(at::kCUDA, device)); n->device = device;
-      n->check(n->init(&n->comm, g.gloo->getSize(), id, g.gloo->getRank()), "join"); g.nccl = n)
+      n->check(n->init(&n->comm, group_size(g), id, group_rank(g)), "join"); group_nccl(g) = n)
 }
 
 static int type(const Tensor &t) {
@@ -86,30 +87,33 @@ static void *stream(const Tensor &t) { return cuda().getStream(t.device()).nativ
 void nccl_sum(Group &g, const Tensor &t) {
   TORCH_CHECK(t.is_contiguous(), "NCCL: the tensor has gaps");
   c10::DeviceGuard on(t.device());
-  g.nccl->check(g.nccl->all_reduce(t.data_ptr(), t.data_ptr(), t.numel(), type(t), 0, g.nccl->comm, stream(t)), "all-reduce");
+  auto &n = *group_nccl(g);
+  n.check(n.all_reduce(t.data_ptr(), t.data_ptr(), t.numel(), type(t), 0, n.comm, stream(t)), "all-reduce");
 }
 
 void nccl_broadcast(Group &g, const Tensor &t, int root) {
   TORCH_CHECK(t.is_contiguous(), "NCCL: the tensor has gaps");
   c10::DeviceGuard on(t.device());
-  g.nccl->check(g.nccl->broadcast(t.data_ptr(), t.data_ptr(), t.numel(), type(t), root, g.nccl->comm, stream(t)), "broadcast");
+  auto &n = *group_nccl(g);
+  n.check(n.broadcast(t.data_ptr(), t.data_ptr(), t.numel(), type(t), root, n.comm, stream(t)), "broadcast");
 }
 
 // The host waits, so that a peer that died is found here and not by a kernel that never ends.
 void nccl_wait(Group &g, const Tensor &t) {
+  auto &n = *group_nccl(g);
   c10::DeviceGuard on(t.device());
   c10::Event done(at::kCUDA);
   done.record(cuda().getStream(t.device()));
-  auto until = std::chrono::steady_clock::now() + g.timeout;
+  auto until = std::chrono::steady_clock::now() + group_timeout(g);
   while (!done.query()) {
     int r = 0;
-    g.nccl->check(g.nccl->async_error(g.nccl->comm, &r), "ask for errors");
+    n.check(n.async_error(n.comm, &r), "ask for errors");
     bool late = std::chrono::steady_clock::now() > until;
     if (r != 0 || late) {
-      g.nccl->abort(g.nccl->comm);
-      g.nccl->comm = nullptr;
-      TORCH_CHECK(!late, "NCCL: timed out after ", g.timeout.count(), " ms");
-      g.nccl->check(r, "a peer failed");
+      n.abort(n.comm);
+      n.comm = nullptr;
+      TORCH_CHECK(!late, "NCCL: timed out after ", group_timeout(g).count(), " ms");
+      n.check(r, "a peer failed");
     }
     std::this_thread::sleep_for(std::chrono::microseconds(50));
   }
