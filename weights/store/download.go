@@ -25,6 +25,7 @@ type job struct {
 	want    digest // from the manifest, then from the host that was asked
 	target  string // where the user could put it by hand
 	commit  string // that the hub named
+	to      int64  // where a part ends that is asked for; 0 is the end of the file
 
 	confirmed bool // a page that asks whether one really wants the file was answered
 	told      int64

@@ -39,7 +39,9 @@ func (s *Store) get(ctx context.Context, j *job, from int64, validator string) (
 		}
 		req.Header.Set("User-Agent", "captioner")
 		req.Header.Set("Accept-Encoding", "identity")
-		if from > 0 {
+		if j.to > 0 {
+			req.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", from, j.to-1))
+		} else if from > 0 {
 			req.Header.Set("Range", fmt.Sprintf("bytes=%d-", from))
 			if validator != "" {
 				req.Header.Set("If-Range", validator)

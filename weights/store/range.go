@@ -1,0 +1,171 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Remote is a published file that is read in parts and not kept as a whole, such as an archive of which the members are kept. Any number of
+// goroutines may read from it.
+type Remote struct {
+	s    *Store
+	name string
+	url  string
+
+	mu        sync.Mutex
+	validator string // of the version that the first part was of
+}
+
+// Remote prepares for reading from an address, through the mirror if one is set. It asks for nothing yet.
+func (s *Store) Remote(name, url string) *Remote { return &Remote{s: s, name: name, url: url} }
+
+// Size asks how many bytes the file has.
+func (r *Remote) Size(ctx context.Context) (n int64, err error) {
+	err = r.retry(ctx, func(ctx context.Context, j *job, watch *time.Timer) (bool, error) {
+		j.to = 1
+		resp, err := r.ask(ctx, j, 0)
+		if err != nil {
+			return false, err
+		}
+		defer resp.Body.Close()
+		if resp.StatusCode == http.StatusOK {
+			n = length(resp)
+		} else {
+			_, n, _ = contentRange(resp.Header.Get("Content-Range"))
+		}
+		if n < 0 {
+			return false, j.fail(&Error{Err: ErrServer, Detail: "server does not say how large the file is", hint: "set CAPTIONER_MIRROR to a server that does"})
+		}
+		return true, nil
+	})
+	return n, err
+}
+
+// Read calls take with the bytes from one offset to another, in order and each once, over as many connections as it needs. What take returns
+// ends it. Errors of the network are *Error.
+func (r *Remote) Read(ctx context.Context, from, to int64, take func([]byte) error) error {
+	var given error
+	err := r.retry(ctx, func(ctx context.Context, j *job, watch *time.Timer) (bool, error) {
+		begun := from
+		j.to = to
+		resp, err := r.ask(ctx, j, from)
+		if err != nil {
+			return false, err
+		}
+		defer resp.Body.Close()
+		if resp.StatusCode == http.StatusOK { // it gives no parts: what comes before is thrown away
+			if err := skip(resp.Body, from, watch, r.s.o.Stall); err != nil {
+				return false, r.cut(ctx, j, err)
+			}
+		}
+		buf := make([]byte, 1<<17)
+		for from < to {
+			n, err := resp.Body.Read(buf[:min(int64(len(buf)), to-from)])
+			if n > 0 {
+				watch.Reset(r.s.o.Stall)
+				if given = take(buf[:n]); given != nil {
+					return true, nil
+				}
+				from += int64(n)
+			}
+			if err != nil && from < to {
+				return from > begun, r.cut(ctx, j, err)
+			}
+		}
+		return true, nil
+	})
+	if given != nil {
+		return given
+	}
+	return err
+}
+
+// skip reads n bytes away.
+func skip(body io.Reader, n int64, watch *time.Timer, stall time.Duration) error {
+	for n > 0 {
+		some, err := io.CopyN(io.Discard, body, min(n, 1<<20))
+		watch.Reset(stall)
+		if n -= some; err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Remote) cut(ctx context.Context, j *job, err error) error {
+	if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) || ctx.Err() == nil {
+		return j.fail(&Error{Err: ErrCut, Detail: "connection broke off", again: true, hint: "run the same again, it goes on where it was"})
+	}
+	return r.s.netError(ctx, j, err)
+}
+
+// ask requests a part and checks that the answer is one, of the same file as before.
+func (r *Remote) ask(ctx context.Context, j *job, from int64) (*http.Response, error) {
+	resp, _, err := r.s.get(ctx, j, from, "")
+	if err != nil {
+		return nil, r.s.netError(ctx, j, err)
+	}
+	fail := func(err error) (*http.Response, error) {
+		resp.Body.Close()
+		return nil, err
+	}
+	switch resp.StatusCode {
+	case http.StatusOK:
+	case http.StatusPartialContent:
+		if first, _, ok := contentRange(resp.Header.Get("Content-Range")); !ok || first != from {
+			return fail(j.fail(&Error{Err: ErrServer, Detail: fmt.Sprintf("server sent the range %q, want it from byte %d", resp.Header.Get("Content-Range"), from), again: true,
+				hint: "a proxy or the server mixes up parts of files"}))
+		}
+	default:
+		return fail(r.s.statusError(j, resp))
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if v := validatorOf(resp); r.validator == "" {
+		r.validator = v
+	} else if v != "" && v != r.validator {
+		return fail(j.fail(&Error{Err: ErrServer, Detail: "the file has changed while it was read", hint: "run the same again"}))
+	}
+	return resp, nil
+}
+
+// retry tries until it is done, or until several tries in a row have brought nothing.
+func (r *Remote) retry(ctx context.Context, try func(context.Context, *job, *time.Timer) (progress bool, err error)) error {
+	s := r.s
+	j := &job{entry: Entry{Name: r.name, Files: []File{{Name: r.name, URL: r.url}}}, url: r.url}
+	if j.address = s.address(j); s.o.Offline && (s.mirror == nil || s.mirror.Scheme != "file") {
+		return j.fail(&Error{Err: ErrOffline, Detail: "HF_HUB_OFFLINE is set, want a network", hint: "unset HF_HUB_OFFLINE"})
+	}
+	wait := s.o.Backoff
+	for failed := 0; ; {
+		once, cancel := context.WithCancelCause(ctx)
+		watch := time.AfterFunc(s.o.Stall, func() { cancel(ErrStalled) })
+		progress, err := try(once, j, watch)
+		watch.Stop()
+		cancel(nil)
+		var e *Error
+		if err == nil || !errors.As(err, &e) || !e.again {
+			return err
+		}
+		if failed++; progress {
+			failed, wait = 0, s.o.Backoff
+		}
+		if failed >= s.o.Attempts {
+			return err
+		}
+		pausing := max(wait, e.after)
+		s.notice("%s: %s: trying again in %v", r.name, e.Detail, pausing)
+		if err := pause(ctx, pausing); err != nil {
+			return err
+		}
+		wait = min(2*wait, time.Minute)
+	}
+}
+
+// Free is how many bytes may still be written to the disk of a folder; ok is false where that is unknown.
+func (s *Store) Free(folder string) (n int64, ok bool) { return s.o.free(folder) }
