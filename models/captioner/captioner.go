@@ -73,12 +73,7 @@ func Open(path string, o Options) (*Captioner, error) {
 	if err != nil {
 		return nil, err
 	}
-	var f *File
-	if path == "" {
-		f, err = ParseFile(demo.Model)
-	} else {
-		f, err = OpenFile(path)
-	}
+	f, err := openOwn(path)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +83,7 @@ func Open(path string, o Options) (*Captioner, error) {
 // start loads what an opened file describes. It owns f.
 func start(f *File, o Options, dtype torch.DType) (_ *Captioner, err error) {
 	c := &Captioner{File: f}
-	if err := c.giveEncoder(o); err != nil {
+	if err := f.giveEncoder(o); err != nil {
 		c.Close()
 		return nil, err
 	}
@@ -111,6 +106,27 @@ func start(f *File, o Options, dtype torch.DType) (_ *Captioner, err error) {
 	return c, nil
 }
 
+func openOwn(path string) (*File, error) {
+	if path == "" {
+		return ParseFile(demo.Model)
+	}
+	return OpenFile(path)
+}
+
+// OpenFileWith is OpenFile with the checkpoint of an encoder for a model that leaves its own out; "" for one that does not. The path "" is the
+// model that is built into the program.
+func OpenFileWith(path, encoder string) (*File, error) {
+	f, err := openOwn(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.giveEncoder(Options{Encoder: encoder}); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
 func precision(s string) (torch.DType, error) {
 	switch s {
 	case "", "fp32", "32":
@@ -124,13 +140,13 @@ func precision(s string) (torch.DType, error) {
 }
 
 // giveEncoder opens the encoder that the options name.
-func (c *Captioner) giveEncoder(o Options) error {
+func (f *File) giveEncoder(o Options) error {
 	switch {
 	case o.NoEncoder:
 		return nil
 	case o.Encoder == "":
-		if !c.File.HasEncoder() {
-			return c.File.missingEncoder()
+		if !f.HasEncoder() {
+			return f.missingEncoder()
 		}
 		return nil
 	}
@@ -138,7 +154,7 @@ func (c *Captioner) giveEncoder(o Options) error {
 	if err != nil {
 		return err
 	}
-	if err := c.File.UseEncoder(p); err != nil {
+	if err := f.UseEncoder(p); err != nil {
 		p.Close()
 		return err
 	}

@@ -106,7 +106,8 @@ func (l *learner) showFresh(number, size int) []shown {
 	for _, i := range l.pictures(number, size) {
 		out = append(out, l.fresh(l.train[i], r))
 	}
-	return out
+	from, to := l.share(len(out))
+	return out[from:to]
 }
 
 // features gives the features of the pictures of batch number, [n, P, In]: cached ones, or those of an encoder that learns, whose gradients
@@ -127,7 +128,8 @@ func (l *learner) features(number, size int) (*torch.Tensor, error) {
 		for k, i := range index {
 			from[k] = l.cached[l.draw(l.train[i], r)]
 		}
-		x = gather(index, from, l.device)
+		begin, end := l.share(len(index))
+		x = gather(index[begin:end], from[begin:end], l.device)
 	}
 	if l.tuner == nil {
 		return x, nil

@@ -2,104 +2,84 @@ package train
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"sync"
 
 	"captioner/data"
 	"captioner/data/image"
 	"captioner/models/captioner"
 	"captioner/torch"
-	"captioner/weights"
+	"captioner/torch/dist"
 	"captioner/weights/safetensors"
 )
-
-// shardSize is how many pictures share a cache file: what is lost at most when encoding is cut off.
-const shardSize = 250
 
 // Features are the encoder's features of a corpus, in float16, read from memory-mapped cache files.
 type Features struct {
 	Positions, Channels int64
+	New                 int        // how many pictures were not in the cache before
+	places              []rowPlace // of each picture
 	shards              []*safetensors.File
-	data                [][]byte // of each shard, [shardSize, P, C]
+	data                [][]byte // of each shard, [n, P, C]
 }
 
-// cacheKey names a folder of features: everything that decides their values but the pictures.
-func cacheKey(c captioner.Config, stage int) (string, error) {
-	key := map[string]any{"encoder": c.Encoder, "form": 2}
-	if stage > 0 {
-		key["stage"] = stage
-	} else if m := c.Memory; m.Kind != captioner.Grid { // what memories look at differs
-		m.Dropout, m.Layers, m.Heads = 0, 0, 0
-		key["memory"] = m
-	}
-	b, err := json.Marshal(key)
-	if err != nil {
-		return "", err
-	}
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:8]), nil
+// Bad is a picture that cannot be read or decoded.
+type Bad struct {
+	Index int // among those that were asked for
+	Path  string
+	Err   error
 }
 
-// shardName identifies the pictures of a shard by path, size and time of change, and by how they are shown.
-func shardName(pictures []shown) (string, error) {
-	h := sha256.New()
-	for _, p := range pictures {
-		file := p.Path
-		if p.Archive != "" {
-			file = p.Archive
-		}
-		info, err := os.Stat(file)
-		if err != nil {
-			return "", fmt.Errorf("encode pictures: %w", err)
-		}
-		abs, err := filepath.Abs(file)
-		if err != nil {
-			return "", err
-		}
-		fmt.Fprintf(h, "%q %q %d %d %s\n", abs, p.Path, info.Size(), info.ModTime().UnixNano(), p.mark())
-	}
-	return hex.EncodeToString(h.Sum(nil)[:12]) + ".safetensors", nil
+// EncodeOptions say where features are cached and who computes them.
+type EncodeOptions struct {
+	Cache    string // folder; see CacheDir
+	Mirrored bool
+	Group    *dist.Group // processes that share the work, all of which call Encode alike; nil for this one alone
+	Done     func(n int) // told how many pictures are ready, after each shard
 }
 
 // Encode opens the cached features of pictures, mirrored or not, and computes those that the cache lacks. It may be cut off at any time; what
-// was finished stays. done is called with the number of pictures that are ready, after each shard.
-func Encode(ctx context.Context, e *captioner.Encoder, c captioner.Config, cache string, pictures []data.Example, mirrored bool, done func(int)) (*Features, error) {
+// was finished stays. Pictures that cannot be decoded are named, all of them; the features are those of the others, in their order.
+func Encode(ctx context.Context, e *captioner.Encoder, c captioner.Config, pictures []data.Example, o EncodeOptions) (*Features, []Bad, error) {
 	all := make([]shown, len(pictures))
 	for i, p := range pictures {
-		all[i] = shown{Example: p, mirrored: mirrored}
+		all[i] = shown{Example: p, mirrored: o.Mirrored}
 	}
-	return encodeShown(ctx, e, c, 0, cache, all, done)
+	return encodeShown(ctx, e, c, 0, all, o)
 }
 
 // encodeShown is Encode of pictures as they are shown. With a stage above 0, the features are what enters that stage of the encoder.
-func encodeShown(ctx context.Context, e *captioner.Encoder, c captioner.Config, stage int, cache string, pictures []shown, done func(int)) (*Features, error) {
-	key, err := cacheKey(c, stage)
+func encodeShown(ctx context.Context, e *captioner.Encoder, c captioner.Config, stage int, pictures []shown, o EncodeOptions) (*Features, []Bad, error) {
+	keys, err := pictureKeys(pictures)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	dir := filepath.Join(cache, "features", key)
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return nil, fmt.Errorf("encode pictures: %w", err)
+	s, err := openFeatureCache(o.Cache, c, encoding{e, c.Encoder.Preprocess, stage}, o.Group)
+	if err != nil {
+		return nil, nil, err
 	}
-	work := encoding{e, c.Encoder.Preprocess, stage}
-	f := &Features{}
-	for chunk := range slices.Chunk(pictures, shardSize) {
-		if err := f.addShard(ctx, work, dir, chunk); err != nil {
-			f.Close()
-			return nil, err
+	fresh := len(s.missing(keys, nil))
+	failed, err := s.fill(ctx, keys, pictures, o.Done)
+	if err != nil {
+		s.close()
+		return nil, nil, err
+	}
+	f := &Features{New: fresh - len(failed), shards: s.shards, data: s.data}
+	if s.shape != nil {
+		f.Positions, f.Channels = s.shape[0], s.shape[1]
+	}
+	var bad []Bad
+	for i, k := range keys {
+		if err, no := failed[k]; no {
+			bad = append(bad, Bad{i, pictures[i].Name(), err})
+		} else {
+			f.places = append(f.places, s.index[k])
 		}
-		done(len(f.shards[:len(f.shards)-1])*shardSize + len(chunk))
 	}
-	return f, nil
+	return f, bad, nil
 }
 
 // encoding is what is done to pictures.
@@ -115,46 +95,6 @@ func (w encoding) run(pixels []byte, n int) *torch.Tensor {
 		return w.encoder.Lower(pixels, n, w.stage)
 	}
 	return w.encoder.Features(pixels, n)
-}
-
-func (f *Features) addShard(ctx context.Context, w encoding, dir string, pictures []shown) error {
-	name, err := shardName(pictures)
-	if err != nil {
-		return err
-	}
-	path := filepath.Join(dir, name)
-	s, err := safetensors.Open(path)
-	var bad *safetensors.FormatError
-	if errors.Is(err, fs.ErrNotExist) || errors.As(err, &bad) {
-		if err := writeShard(ctx, w, path, pictures); err != nil {
-			return err
-		}
-		s, err = safetensors.Open(path)
-	}
-	if err != nil {
-		return fmt.Errorf("open cached features: %w", err)
-	}
-	f.shards = append(f.shards, s)
-	t, err := s.Tensor("features")
-	if err != nil {
-		return fmt.Errorf("open cached features %q: %w", path, err)
-	}
-	if len(t.Shape) != 3 || t.Shape[0] != int64(len(pictures)) || t.DType != weights.F16 {
-		return fmt.Errorf("open cached features %q: found %v %v, want F16 of %d pictures", path, t.DType, t.Shape, len(pictures))
-	}
-	f.Positions, f.Channels = t.Shape[1], t.Shape[2]
-	f.data = append(f.data, t.Data)
-	return nil
-}
-
-// BadPictures are pictures that cannot be read, with the reasons.
-type BadPictures struct {
-	Paths  []string
-	Errors []error
-}
-
-func (b *BadPictures) Error() string {
-	return fmt.Sprintf("encode pictures: %d cannot be read, the first: %v", len(b.Paths), b.Errors[0])
 }
 
 // prepared are the pixels of a picture, or why there are none.
@@ -193,57 +133,55 @@ func prepareAll(ctx context.Context, p image.Preprocess, pictures []shown) (slot
 	return slots, wg.Wait
 }
 
-// writeShard decodes pictures on all cores while the encoder works on those before them.
-func writeShard(ctx context.Context, w encoding, path string, pictures []shown) error {
-	const batch = 16
+// encodeBatch is how many pictures go through the encoder at once.
+const encodeBatch = 16
+
+// encode gives the features of the pictures that can be decoded, one after the other in float16, their shape [P, C], and by picture why one
+// cannot. All cores decode while the encoder works on the pictures before.
+func (w encoding) encode(ctx context.Context, pictures []shown) (features []byte, shape []int64, errs []error, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	slots, wait := prepareAll(ctx, w.preprocess, pictures)
 	defer wait()
 	defer cancel()
-	var out []byte
-	var shape []int64
-	var bad BadPictures
-	for start := 0; start < len(pictures); start += batch {
-		n := min(batch, len(pictures)-start)
-		pixels := make([]byte, 0, n*w.preprocess.Size*w.preprocess.Size*3)
-		for i := start; i < start+n; i++ {
-			select {
-			case p := <-slots[i]:
-				if p.err != nil {
-					bad.Paths, bad.Errors = append(bad.Paths, pictures[i].Name()), append(bad.Errors, p.err)
-				}
+	errs = make([]error, len(pictures))
+	pixels := make([]byte, 0, encodeBatch*w.preprocess.Size*w.preprocess.Size*3)
+	n := 0
+	for i := range pictures {
+		select {
+		case p := <-slots[i]:
+			if errs[i] = p.err; p.err == nil {
 				pixels = append(pixels, p.pix...)
-			case <-ctx.Done():
-				return ctx.Err()
+				n++
 			}
+		case <-ctx.Done():
+			return nil, nil, nil, ctx.Err()
 		}
-		if len(bad.Paths) > 0 {
+		if n < encodeBatch && i < len(pictures)-1 || n == 0 {
 			continue
 		}
 		err := torch.Do(ctx, func() error {
 			torch.Inference(func() {
 				t := w.run(pixels, n).To(torch.Float16)
-				shape = t.Shape()
-				out = append(out, t.Bytes()...)
+				shape = t.Shape()[1:]
+				features = append(features, t.Bytes()...)
 			})
 			return nil
 		})
 		if err != nil {
-			return err
+			return nil, nil, nil, err
 		}
+		pixels, n = pixels[:0], 0
 	}
-	if len(bad.Paths) > 0 {
-		return &bad
-	}
-	shape[0] = int64(len(pictures))
-	return safetensors.WriteFile(path, []weights.NamedTensor{{Name: "features", DType: weights.F16, Shape: shape, Data: out}}, nil)
+	return features, shape, errs, nil
 }
 
-// row is the features of picture i, [P, C] in float16.
-func (f *Features) row(i int) []byte {
-	n := int(f.Positions * f.Channels * 2)
-	at := i % shardSize * n
-	return f.data[i/shardSize][at : at+n]
+// Len is the number of pictures.
+func (f *Features) Len() int { return len(f.places) }
+
+// Row is the features of picture i, [P, C] in float16. It aliases the cache file.
+func (f *Features) Row(i int) []byte {
+	n, at := int(f.Positions*f.Channels*2), f.places[i]
+	return f.data[at.shard][at.row*n : (at.row+1)*n]
 }
 
 // gather takes pictures together, each from the features that from names for it: [len(index), P, C] in float32 on dev. It works inside
@@ -253,7 +191,7 @@ func gather(index []int, from []*Features, dev torch.Device) *torch.Tensor {
 		p, c := from[0].Positions, from[0].Channels
 		b := make([]byte, 0, len(index)*int(p*c)*2)
 		for k, i := range index {
-			b = append(b, from[k].row(i)...)
+			b = append(b, from[k].Row(i)...)
 		}
 		return torch.FromBytes(b, torch.Float16, int64(len(index)), p, c).Move(dev, torch.Float32, false)
 	})

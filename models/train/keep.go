@@ -20,7 +20,7 @@ func (l *learner) keep(e Event, scores map[string]float64) error {
 			return err
 		}
 	}
-	if err := l.write(filepath.Join(l.dir, lastFile), card); err != nil || l.Keep == 0 {
+	if err := l.write(filepath.Join(l.dir, lastFile), card); err != nil || l.Keep == 0 || !l.first() {
 		return err
 	}
 	if err := l.write(filepath.Join(l.dir, fmt.Sprintf("%d-%s-%07d.safetensors", l.number+1, l.name, e.Step)), card); err != nil {
@@ -41,6 +41,9 @@ func (l *learner) keep(e Event, scores map[string]float64) error {
 
 // write writes the model as it is as a model file. An encoder that learnt has a checksum of its own: that of its weights.
 func (t *trainer) write(path string, card captioner.Card) error {
+	if !t.first() {
+		return nil
+	}
 	c, encoder := t.config, t.encoder
 	if t.tuner != nil {
 		var err error

@@ -56,8 +56,9 @@ func (t *trainer) score(beam int) (map[string]float64, []string, error) {
 	o := t.decoding(beam)
 	hyps, refs := make([]string, 0, len(t.val)), make([][]string, 0, len(t.val))
 	var sum, tokens float64
-	for from := 0; from < len(t.val); from += evalBatch {
-		n := min(evalBatch, len(t.val)-from)
+	begin, end := t.share(len(t.val))
+	for from := begin; from < end; from += evalBatch {
+		n := min(evalBatch, end-from)
 		var err error
 		torch.NoGrad(func() {
 			torch.Scoped(func() {
@@ -81,9 +82,16 @@ func (t *trainer) score(beam int) (map[string]float64, []string, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		for _, e := range t.val[from : from+n] {
-			refs = append(refs, e.Captions)
-		}
+	}
+	for _, e := range t.val {
+		refs = append(refs, e.Captions)
+	}
+	if err := t.sum(&sum, &tokens); err != nil {
+		return nil, nil, err
+	}
+	hyps, err := t.gatherCaptions(hyps)
+	if err != nil {
+		return nil, nil, err
 	}
 	loss := sum / math.Max(tokens, 1)
 	s := metrics.Score(hyps, refs)
@@ -157,7 +165,10 @@ func (t *trainer) finish(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := ctx.Err(); err != nil {
+	if err := ctx.Err(); err != nil && t.Group == nil {
+		return err
+	}
+	if err := t.wait(context.WithoutCancel(ctx), "the best model"); err != nil {
 		return err
 	}
 	if err := t.load(path); err != nil {

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"captioner/models/captioner"
+	"captioner/torch/dist"
 )
 
 // Options are all settings of a run. Start from DefaultOptions: zero is a real value in several fields. Their JSON is options.json.
@@ -82,10 +83,13 @@ type Options struct {
 	Seed      int64   `json:"seed"`
 	Beam      int     `json:"beam_size"` // of the last measurement, and of the model by default
 	Penalty   float64 `json:"length_penalty"`
-	Monitor   string  `json:"monitor"`    // what the best checkpoint is chosen by: "cider", "bleu4" or "val_loss"
-	Patience  int     `json:"patience"`   // measurements without a better one before captions end early; 0: never
-	SaveEvery int     `json:"save_every"` // steps between checkpoints
-	Keep      int     `json:"keep"`       // model files of measurements to keep beside the best and the last
+	Monitor   string  `json:"monitor"`             // what the best checkpoint is chosen by: "cider", "bleu4" or "val_loss"
+	Patience  int     `json:"patience"`            // measurements without a better one before captions end early; 0: never
+	SaveEvery int     `json:"save_every"`          // steps between checkpoints
+	LogEvery  int     `json:"log_every,omitempty"` // steps a line of metrics.jsonl sums up; 0: 10
+	Keep      int     `json:"keep"`                // model files of measurements to keep beside the best and the last
+
+	Group *dist.Group `json:"-"` // processes that share the run, each of which calls Run alike; nil for this one alone
 
 	// What the card says.
 	Name    string `json:"name"`

@@ -10,6 +10,7 @@ import (
 
 	"captioner/models/gpt2"
 	"captioner/torch"
+	"captioner/torch/dist"
 	"captioner/torch/nn"
 	"captioner/torch/optim"
 )
@@ -69,6 +70,10 @@ type learner struct {
 	reward *rewarder
 	next   *loader  // of the batch after this one, where pictures are decoded anew
 	after  []func() // what the gradient of a batch still needs once the loss has gone backward
+
+	buckets *dist.Buckets // of the gradients; nil for one process alone
+	early   bool          // buckets leave during backward
+	halt    bool          // a rank was asked to stop
 }
 
 func (t *trainer) newLearner(p phase) (*learner, error) {
@@ -95,6 +100,10 @@ func (t *trainer) newLearner(p phase) (*learner, error) {
 			return nil, err
 		}
 	}
+	if err := l.newBuckets(); err != nil {
+		l.free()
+		return nil, err
+	}
 	return l, nil
 }
 
@@ -102,6 +111,7 @@ func (l *learner) free() {
 	if l.next != nil {
 		l.next.stop()
 	}
+	l.buckets.Close()
 	l.adam.Free()
 	if l.ema != nil {
 		l.ema.Free()
@@ -121,22 +131,25 @@ func (t *trainer) runPhase(ctx context.Context, p phase) error {
 	if err := l.restore(); err != nil {
 		return err
 	}
+	if err := l.equalise(); err != nil {
+		return err
+	}
 	var run Event
 	for t.state.Step < p.steps {
-		if ctx.Err() != nil {
+		if l.halt || t.Group == nil && ctx.Err() != nil {
 			if err := l.save(); err != nil {
 				return err
 			}
-			return ctx.Err()
+			return context.Canceled
 		}
 		lr := p.lr * p.schedule.At(t.state.Step)
-		loss, rows, norm, err := l.update(lr)
+		loss, rows, norm, err := l.update(ctx, lr)
 		if err != nil {
 			return err
 		}
 		run.Loss, run.Rows, run.Step = run.Loss+loss, run.Rows+rows, run.Step+1
 		t.state.Step++
-		if n := t.state.Step; n%10 == 0 || n == p.steps {
+		if n := t.state.Step; n%l.logEvery() == 0 || n == p.steps {
 			run.Loss /= float64(run.Step)
 			run.Phase, run.Step, run.Steps, run.LR, run.Norm = p.name, n, p.steps, lr, norm
 			run.Epoch = float64(n) / float64(p.perEpoch)
@@ -167,11 +180,23 @@ func (t *trainer) runPhase(ctx context.Context, p phase) error {
 	return t.saveBetween()
 }
 
+// logEvery is how many steps a line of metrics.jsonl sums up.
+func (o Options) logEvery() int {
+	if o.LogEvery > 0 {
+		return o.LogEvery
+	}
+	return 10
+}
+
 // update takes one step of the optimizer. A step whose gradients overflowed in float16 is left out.
-func (l *learner) update(lr float64) (loss float64, rows int, norm float64, err error) {
+func (l *learner) update(ctx context.Context, lr float64) (loss float64, rows int, norm float64, err error) {
+	l.reseed()
 	torch.Scoped(func() {
 		loss, rows, err = l.step(l, l.state.Step)
 		if err != nil {
+			return
+		}
+		if loss, err = l.agree(ctx, loss); err != nil {
 			return
 		}
 		if math.IsNaN(loss) || math.IsInf(loss, 0) {
@@ -217,8 +242,12 @@ func (l *learner) captionStep(step int) (float64, int, error) {
 		index := l.pictures(i, l.BatchSize)
 		r := l.random("batch", i)
 		var captions [][]int32
-		for _, p := range index {
-			captions = append(captions, choose(l.train[p].text, l.Captions, r)...)
+		from, to := l.share(len(index))
+		for k, p := range index {
+			chosen := choose(l.train[p].text, l.Captions, r)
+			if rows += len(chosen); from <= k && k < to {
+				captions = append(captions, chosen...)
+			}
 		}
 		var err error
 		torch.Scoped(func() {
@@ -227,14 +256,16 @@ func (l *learner) captionStep(step int) (float64, int, error) {
 				return
 			}
 			var x *torch.Tensor
-			if x, err = l.features(i, l.BatchSize); err == nil {
-				total += l.crossEntropy(b, x)
+			if x, err = l.features(i, l.BatchSize); err != nil {
+				return
 			}
+			var loss float64
+			loss, err = l.crossEntropy(b, x, a == l.Accumulate-1)
+			total += loss
 		})
 		if err != nil {
 			return 0, 0, err
 		}
-		rows += len(captions)
 	}
 	return total / float64(l.Accumulate), rows, nil
 }
@@ -246,14 +277,16 @@ func (l *learner) textStep(step int) (loss float64, rows int, err error) {
 		l.epoch, l.groups = e, l.bucket(n, e)
 	}
 	var lines [][]int32
-	for _, i := range l.groups[step%l.perEpoch] {
+	from, to := l.share(n)
+	for _, i := range l.groups[step%l.perEpoch][from:to] {
 		lines = append(lines, l.text[i])
 	}
 	b, err := gpt2.PackRounded(lines, l.device)
 	if err != nil {
 		return 0, 0, err
 	}
-	return l.crossEntropy(b, nil), n, nil
+	loss, err = l.crossEntropy(b, nil, true)
+	return loss, n, err
 }
 
 // bucket makes batches of n lines of like length, in random order.
@@ -270,13 +303,23 @@ func (l *learner) bucket(n, epoch int) [][]int {
 	return out[:l.perEpoch]
 }
 
-// crossEntropy adds the gradients of a batch, divided by Accumulate, and returns its loss.
-func (l *learner) crossEntropy(b *gpt2.Batch, features *torch.Tensor) float64 {
+// crossEntropy adds the gradients of a batch, divided by Accumulate, and returns its loss; of several ranks, each its part of them. Last says that
+// the gradients of the step are then whole. The text phase has no other.
+func (l *learner) crossEntropy(b *gpt2.Batch, features *torch.Tensor, last bool) (float64, error) {
 	var logits *torch.Tensor
 	torch.Autocast(l.device, l.dtype, func() { logits = l.model.Logits(b, features, true) })
 	loss := b.Loss(logits.To(torch.Float32), l.Smoothing)
-	l.backward(loss.MulScalar(1 / float64(l.Accumulate)))
-	return loss.Float()
+	part, err := l.weigh(b.Count)
+	if err != nil {
+		return 0, err
+	}
+	if last {
+		if err := l.lastBackward(); err != nil {
+			return 0, err
+		}
+	}
+	l.backward(loss.MulScalar(part / float64(l.Accumulate)))
+	return loss.Float() * part, nil
 }
 
 // backward adds the gradients of a batch's loss.

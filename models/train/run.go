@@ -13,6 +13,7 @@ import (
 	"captioner/models/captioner"
 	"captioner/models/gpt2"
 	"captioner/torch"
+	"captioner/torch/dist"
 	"captioner/weights"
 )
 
@@ -44,6 +45,7 @@ type trainer struct {
 	dir    string
 	tell   func(Event)
 	cache  string
+	bad    []string // lines of badFile
 	device torch.Device
 	dtype  torch.DType // of autocast; Float32 for none
 
@@ -68,18 +70,49 @@ func Run(ctx context.Context, dir string, o Options, tell func(Event)) error {
 	if err := o.Validate(); err != nil {
 		return err
 	}
-	if _, err := os.Stat(filepath.Join(dir, optionsFile)); err == nil {
-		return fmt.Errorf("train in %q: found a run there, want a new folder (or resume that run)", dir)
-	}
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return fmt.Errorf("train: %w", err)
-	}
 	t := &trainer{Options: o, dir: dir, tell: tell}
+	return t.together(func() error { return t.start(ctx) })
+}
+
+// start begins a run in a folder that holds none.
+func (t *trainer) start(ctx context.Context) error {
+	if t.first() {
+		if _, err := os.Stat(filepath.Join(t.dir, optionsFile)); err == nil {
+			return fmt.Errorf("train in %q: found a run there, want a new folder (or resume that run)", t.dir)
+		}
+		if err := os.MkdirAll(t.dir, 0o777); err != nil {
+			return fmt.Errorf("train: %w", err)
+		}
+	}
+	if err := t.wait(ctx, "the run folder"); err != nil {
+		return err
+	}
 	return t.run(ctx, false)
+}
+
+// together tells the other ranks why this one gives up, if it does. Only the first one tells what happens.
+func (t *trainer) together(f func() error) error {
+	if t.Group == nil {
+		return f()
+	}
+	if !t.first() {
+		t.tell = func(Event) {}
+	}
+	err := f()
+	var dead *dist.Error
+	if err != nil && !errors.As(err, &dead) && !errors.Is(err, context.Canceled) {
+		t.Group.Leave(err)
+	}
+	return err
 }
 
 // Resume goes on with the run in dir from its last checkpoint, to the same result that it would have had.
 func Resume(ctx context.Context, dir string, tell func(Event)) error {
+	return ResumeGroup(ctx, dir, nil, tell)
+}
+
+// ResumeGroup is Resume in each of the processes that share the run from now on, as many as before or others; nil for this one alone.
+func ResumeGroup(ctx context.Context, dir string, g *dist.Group, tell func(Event)) error {
 	b, err := os.ReadFile(filepath.Join(dir, optionsFile))
 	if err != nil {
 		return fmt.Errorf("resume %q: %w", dir, err)
@@ -91,8 +124,9 @@ func Resume(ctx context.Context, dir string, tell func(Event)) error {
 	if err := o.Validate(); err != nil {
 		return fmt.Errorf("resume %q: %w", dir, err)
 	}
+	o.Group = g
 	t := &trainer{Options: o, dir: dir, tell: tell}
-	return t.run(ctx, true)
+	return t.together(func() error { return t.run(ctx, true) })
 }
 
 func (t *trainer) run(ctx context.Context, resume bool) (err error) {
@@ -106,12 +140,20 @@ func (t *trainer) run(ctx context.Context, resume bool) (err error) {
 	if err := t.describe(); err != nil {
 		return err
 	}
-	if !resume {
-		if err := weights.WriteFile(filepath.Join(t.dir, optionsFile), writer(t.Options.JSON())); err != nil {
+	options := filepath.Join(t.dir, optionsFile)
+	if !resume && t.first() {
+		if err := weights.WriteFile(options, writer(t.Options.JSON())); err != nil {
 			return err
 		}
 	}
 	if err := t.encodePictures(ctx); err != nil {
+		var bad *BadPicturesError
+		if !resume && t.first() && errors.As(err, &bad) {
+			os.Remove(options) // nothing was begun: the folder may be taken again
+		}
+		return err
+	}
+	if err := t.checkRanks(); err != nil {
 		return err
 	}
 	err = torch.Do(ctx, func() error {
@@ -128,8 +170,13 @@ func (t *trainer) run(ctx context.Context, resume bool) (err error) {
 
 // learn goes through the phases. It runs on the torch thread.
 func (t *trainer) learn(ctx context.Context, resume bool) (err error) {
-	if t.device, err = torch.ParseDevice(t.Device); err != nil {
+	if t.device, err = t.parseDevice(); err != nil {
 		return err
+	}
+	if t.Group != nil && t.device.IsCUDA() {
+		if err := t.Group.UseNCCL(int(t.device) - 1); err != nil {
+			t.tell(Event{Note: "gradients travel through the host: " + err.Error()})
+		}
 	}
 	if err := t.begin(); err != nil {
 		return err
@@ -248,10 +295,15 @@ func (t *trainer) prepareText() error {
 	told.Cache = "" // where a machine keeps its cache says nothing about the model
 	t.card.Options = told.JSON()
 	t.card.Tokeniser = "Stanford PTB as in coco-caption"
+	t.card.Versions = map[string]string{"libtorch": torch.Version()}
+	t.sizes()
+	return nil
+}
+
+// sizes writes into the card how much there is to learn from and to measure on.
+func (t *trainer) sizes() {
 	t.card.Data = fmt.Sprintf("%d pictures with %d captions", len(t.train), t.train.captions())
 	t.card.Split = fmt.Sprintf("%d pictures apart from training", len(t.val))
-	t.card.Versions = map[string]string{"libtorch": torch.Version()}
-	return nil
 }
 
 func (c corpus) captions() (n int) {
@@ -268,7 +320,7 @@ func (t *trainer) encodePictures(ctx context.Context) error {
 	}
 	var e *captioner.Encoder
 	err = torch.Do(ctx, func() (err error) {
-		dev, err := torch.ParseDevice(t.Device)
+		dev, err := t.parseDevice()
 		if err != nil {
 			return err
 		}
@@ -282,38 +334,44 @@ func (t *trainer) encodePictures(ctx context.Context) error {
 		return err
 	}
 	defer torch.Do(context.Background(), func() error { e.Free(); return nil })
-	views := t.views()
 	if t.decodesAnew() {
-		views = 0
+		return t.tryPictures(ctx)
 	}
-	before, all := 0, views*len(t.train)+len(t.val)
-	get := func(pictures []shown) (*Features, error) {
-		f, err := encodeShown(ctx, e, t.config, t.stage(), t.cache, pictures, func(n int) {
+	before, all := 0, t.views()*len(t.train)+len(t.val)
+	get := func(pictures []shown) (*Features, []Bad, error) {
+		f, bad, err := encodeShown(ctx, e, t.config, t.stage(), pictures, EncodeOptions{Cache: t.cache, Group: t.Group, Done: func(n int) {
 			t.tell(Event{Phase: "encode", Step: before + n, Steps: all})
-		})
+		}})
 		before += len(pictures)
-		return f, err
+		return f, bad, err
 	}
-	for k := range views {
+	plain, bad, err := get(t.whole(t.train))
+	if err != nil {
+		return err
+	}
+	t.cached = append(t.cached, plain)
+	var badVal []Bad
+	if t.valFeatures, badVal, err = get(t.whole(t.val)); err != nil {
+		return err
+	}
+	if err := t.leaveOut(bad, badVal); err != nil {
+		return err
+	}
+	for k := 1; k < t.views(); k++ { // of the pictures that the first view has shown to be good
 		pictures := make([]shown, len(t.train))
 		for i, x := range t.train {
 			pictures[i] = t.view(x, k)
 		}
-		f, err := get(pictures)
+		f, bad, err := get(pictures)
 		if err != nil {
 			return err
 		}
 		t.cached = append(t.cached, f)
+		if len(bad) > 0 {
+			return fmt.Errorf("encode pictures: %d cannot be decoded any more, the first: %w", len(bad), bad[0].Err)
+		}
 	}
-	if t.decodesAnew() {
-		return nil
-	}
-	pictures := make([]shown, len(t.val))
-	for i, x := range t.val {
-		pictures[i] = shown{Example: x.Example}
-	}
-	t.valFeatures, err = get(pictures)
-	return err
+	return nil
 }
 
 // close releases everything.

@@ -13,7 +13,9 @@ import (
 // Draws and gradient use the same temperature: label smoothing leaves probability on words that no caption has, and at temperature 1 they
 // would be drawn.
 func (l *learner) scstStep(step int) (reward float64, rows int, err error) {
-	index := l.pictures(step, l.SCSTBatch)
+	whole := l.pictures(step, l.SCSTBatch)
+	from, to := l.share(len(whole))
+	index := whole[from:to]
 	features, err := l.features(step, l.SCSTBatch)
 	if err != nil {
 		return 0, 0, err
@@ -52,8 +54,15 @@ func (l *learner) scstStep(step int) (reward float64, rows int, err error) {
 	var logits *torch.Tensor
 	torch.Autocast(l.device, l.dtype, func() { logits = l.model.Logits(b, features, false) })
 	nll := torch.CrossEntropy(logits.To(torch.Float32).MulScalar(1/l.SCSTTemperature), b.Targets, torch.Each, gpt2.Ignore, 0) // [N]
-	l.backward(nll.Mul(b.Spread(advantage)).Sum().MulScalar(1 / float64(b.Count)))
-	return reward / float64(len(texts)), len(texts), nil
+	part, err := l.weigh(b.Count)
+	if err != nil {
+		return 0, 0, err
+	}
+	if err := l.lastBackward(); err != nil {
+		return 0, 0, err
+	}
+	l.backward(nll.Mul(b.Spread(advantage)).Sum().MulScalar(part / float64(b.Count)))
+	return reward / float64(len(whole)*n), len(whole) * n, nil
 }
 
 // drawCaptions draws SCSTSamples captions of each picture from the model as it is.

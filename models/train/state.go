@@ -69,6 +69,9 @@ func (t *trainer) weights() []weights.NamedTensor {
 }
 
 func (t *trainer) writeState(tensors []weights.NamedTensor, inside bool) error {
+	if !t.first() {
+		return nil
+	}
 	random := torch.RandomState()
 	tensors = append(tensors, weights.NamedTensor{Name: "random", DType: weights.U8, Shape: []int64{int64(len(random))}, Data: random})
 	b, err := json.Marshal(t.state)
@@ -116,6 +119,9 @@ func (t *trainer) loadState() error {
 
 // cutMetrics drops the lines that were written after the checkpoint.
 func (t *trainer) cutMetrics() error {
+	if !t.first() {
+		return nil
+	}
 	err := os.Truncate(filepath.Join(t.dir, metricsFile), t.state.Metrics)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("resume: %w", err)
@@ -154,6 +160,9 @@ func (l *learner) restore() error {
 
 // log appends an event to metrics.jsonl and tells it.
 func (t *trainer) log(e Event) error {
+	if !t.first() {
+		return nil
+	}
 	t.tell(e)
 	b, err := json.Marshal(e)
 	if err != nil {

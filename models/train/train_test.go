@@ -279,7 +279,7 @@ func TestRunRefuses(t *testing.T) {
 		{"wrong encoder", func(o *Options) { o.EncoderName = "efficientnet-lite2" }, "want"},
 		{"val is train", func(o *Options) { o.Val = o.Data }, "images both in train and val"},
 		{"bad rate", func(o *Options) { o.LR = -1 }, "lr: found -1"},
-		{"missing picture", func(o *Options) { os.Remove(filepath.Join(dir, "train", "train-003.png")) }, "1 missing images"},
+		{"missing picture", func(o *Options) { os.Remove(filepath.Join(dir, "train", "train-003.png")) }, "1 missing image"},
 	} {
 		o := good
 		c.change(&o)

@@ -80,8 +80,8 @@ func (o Options) views() int {
 	return 1
 }
 
-// whole is how many of the views show whole pictures.
-func (o Options) whole() int {
+// wholes is how many of the views show whole pictures.
+func (o Options) wholes() int {
 	if o.Flip {
 		return min(2, o.views())
 	}
@@ -91,7 +91,7 @@ func (o Options) whole() int {
 // view is the k-th way of showing a picture. Crops are drawn from the picture's id alone, so that runs with other seeds share their cache.
 func (o Options) view(e example, k int) shown {
 	s := shown{Example: e.Example, mirrored: k == 1 && o.Flip}
-	if k >= o.whole() {
+	if k >= o.wholes() {
 		r := numbers(e.ID, uint64(k))
 		s.crop, s.mirrored = crop(r, o.CropShare), o.Flip && e.flip && r.Uint64()&1 == 1
 	}

@@ -82,6 +82,10 @@ func encodeHeader(sorted []weights.NamedTensor, metadata map[string]string) ([]b
 		fmt.Fprintf(&b, `:{"dtype":"%v","shape":%s,"data_offsets":[%d,%d]}`, t.DType, shape, at, end)
 		at = end
 	}
+	return closeHeader(&b)
+}
+
+func closeHeader(b *bytes.Buffer) ([]byte, error) {
 	b.WriteByte('}')
 	for b.Len()%8 != 0 {
 		b.WriteByte(' ')
@@ -92,6 +96,27 @@ func encodeHeader(sorted []weights.NamedTensor, metadata map[string]string) ([]b
 	}
 	binary.LittleEndian.PutUint64(b.Bytes(), uint64(n))
 	return b.Bytes(), nil
+}
+
+// Header is what stands before the data of a file with one tensor, for data that come piece by piece.
+func Header(name string, d weights.DType, shape []int64, metadata map[string]string) ([]byte, error) {
+	var b bytes.Buffer
+	b.Write(make([]byte, prefixSize))
+	b.WriteByte('{')
+	if err := encodeMetadata(&b, metadata); err != nil {
+		return nil, fmt.Errorf("safetensors: %w", err)
+	}
+	b.WriteByte(',')
+	if err := encodeString(&b, name); err != nil {
+		return nil, fmt.Errorf("safetensors: tensor %q: name %w", name, err)
+	}
+	size := int64(d.Size())
+	for _, n := range shape {
+		size *= n
+	}
+	dims, _ := json.Marshal(append([]int64{}, shape...)) // never null
+	fmt.Fprintf(&b, `:{"dtype":"%v","shape":%s,"data_offsets":[0,%d]}`, d, dims, size)
+	return closeHeader(&b)
 }
 
 func encodeMetadata(b *bytes.Buffer, metadata map[string]string) error {
