@@ -42,6 +42,7 @@ data/image          < data/image/jpeg data/image/resample | golang.org/x/image g
 data/tokenizer      <                       | github.com/sugarme/tokenizer golang.org/x/text # text to ids
 data/metrics        <                       |                               # text to scores
 data                <                       |                               # examples: paths and captions, not pixels
+data/coco           < weights/store         | golang.org/x/sync github.com/gofrs/flock # COCO 2014, member by member out of its archives
 
 models/decode       <                       |                               # searches over numbers: plain Go, so that it is tested without libtorch
 
@@ -63,7 +64,7 @@ models/clipscore    < models/clip data/image data/tokenizer weights/safetensors 
 
 cli/server          < models/captioner      | golang.org/x/sync github.com/prometheus/client_golang
 cli/report          < data/image            |                               # an evaluation as one page
-cli                 < cli/server cli/report weights/npy models/train models/clipscore data/metrics | github.com/urfave/cli/v2 github.com/schollz/progressbar/v3 golang.org/x/term golang.org/x/sync
+cli                 < cli/server cli/report data/coco weights/npy models/train models/clipscore data/metrics | github.com/urfave/cli/v2 github.com/schollz/progressbar/v3 golang.org/x/term golang.org/x/sync
 cli/captioner       < cli                   |                               # main: a dozen lines
 scripts/bench/serve <                       |                               # load for a service, from a process of its own
 `
@@ -75,6 +76,7 @@ torch               < torch/torchtest       |
 torch/nn            < torch/torchtest       |
 torch/optim         < torch/torchtest       |
 torch/dist          < torch/nn torch/torchtest |
+data/coco           < data                  |
 models/clip         < torch/torchtest data/image weights/pickle |           # real weights on real photographs
 models/blip         < torch/torchtest data/image weights/pickle |
 models/efficientnet < torch/torchtest data/image weights/pickle |

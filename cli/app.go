@@ -36,7 +36,7 @@ func (p *program) newApp() *cli.App {
 			return cli.ShowAppHelp(c)
 		},
 	}
-	for _, c := range []*cli.Command{newPredict(p), newTrain(p), newEval(p), newServe(p), newMerge(p), newDoctor(p), newWeights(p), newCompletion(p), newVersion(p), newCandidates(p)} {
+	for _, c := range []*cli.Command{newPredict(p), newTrain(p), newEncode(p), newEval(p), newServe(p), newMerge(p), newDoctor(p), newWeights(p), newCompletion(p), newVersion(p), newCandidates(p)} {
 		p.finish(c)
 		app.Commands = append(app.Commands, c)
 	}

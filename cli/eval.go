@@ -12,10 +12,12 @@ import (
 
 	"captioner/data"
 	"captioner/data/metrics"
+	"captioner/torch/dist"
 )
 
 // EvalOptions are what the flags of eval say.
 type EvalOptions struct {
+	Ranks  rankOptions
 	Model  modelOptions
 	Decode decodeFlags
 
@@ -58,7 +60,10 @@ What is missing, extra, double or empty is counted in warnings; --strict makes i
 			if err := o.validate(); err != nil {
 				return err
 			}
-			return runEval(c.Context, p, &o)
+			if o.Predictions != "" { // nothing to share
+				return runEval(c.Context, p, &o, nil)
+			}
+			return p.share(c.Context, o.Ranks, func(ctx context.Context, g *dist.Group) error { return runEval(ctx, p, &o, g) })
 		},
 	}
 }
@@ -92,7 +97,7 @@ func (o *EvalOptions) flags() []cli.Flag {
 		&cli.StringFlag{Name: "save", Usage: "write the captions of --model to `FILE`: COCO results for .json, else .jsonl, .csv or .tsv", Category: output, Destination: &o.Save, TakesFile: true},
 		&cli.StringFlag{Name: "save-df", Usage: "write the document frequencies of the references to `FILE`", Category: output, Destination: &o.SaveDF, TakesFile: true},
 	}
-	return slices.Concat(o.Model.flags(), o.Decode.flags(), flags)
+	return slices.Concat(o.Model.flags(), o.Decode.flags(), flags, o.Ranks.flags())
 }
 
 // families are the words of --metric.
@@ -148,15 +153,16 @@ func (o *EvalOptions) validate() error {
 	}
 	errs = append(errs, oneOf("--missing", o.Missing, "skip", "empty"), oneOf("--tokenize", o.Tokenize, "each", "together"))
 	if o.Predictions == "" {
-		errs = append(errs, o.Model.validate(), o.Decode.validate())
+		errs = append(errs, o.Model.validate(), o.Decode.validate(), o.Ranks.validate())
 	}
 	return errors.Join(errs...)
 }
 
 // evaluation is one run of eval.
 type evaluation struct {
-	p *program
-	o *EvalOptions
+	p     *program
+	o     *EvalOptions
+	group *dist.Group // processes that share the captioning; nil for this one alone
 
 	set         data.Dataset
 	examples    []data.Example
@@ -172,14 +178,17 @@ type evaluation struct {
 	comparison *comparison // nil without --against
 }
 
-func runEval(ctx context.Context, p *program, o *EvalOptions) error {
-	e := &evaluation{p: p, o: o}
+func runEval(ctx context.Context, p *program, o *EvalOptions, g *dist.Group) error {
+	e := &evaluation{p: p, o: o, group: g}
 	defer func() { e.clip.close() }()
 	if err := e.run(ctx); err != nil {
 		if errors.Is(err, errInterrupted) {
 			return err
 		}
 		return fmt.Errorf("eval: %w", err)
+	}
+	if !e.first() {
+		return nil
 	}
 	if err := e.print(); err != nil {
 		return err
@@ -201,6 +210,9 @@ func (e *evaluation) run(ctx context.Context) (err error) {
 	}
 	if err != nil {
 		return err
+	}
+	if !e.first() {
+		return nil // rank 0 scores
 	}
 	if err := e.score(ctx); err != nil {
 		return err

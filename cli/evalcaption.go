@@ -48,7 +48,8 @@ func (e *evaluation) caption(ctx context.Context) (*data.Predictions, error) {
 	pipe.load = func(in input) (*image.RGB, error) { return e.load(in, pipe.image) }
 	predictions := &data.Predictions{File: c.model, Kind: data.KindRecords}
 	told := newProgress(e.p.term, "pictures")
-	told.expect(int64(len(e.examples)))
+	from, to := e.share()
+	told.expect(int64(to - from))
 	err = pipe.run(ctx, e.pictures, func(results []*result) error {
 		for _, r := range results {
 			k, err := strconv.Atoi(r.key)
@@ -59,7 +60,9 @@ func (e *evaluation) caption(ctx context.Context) (*data.Predictions, error) {
 			if r.err != nil {
 				one.Failed = oneLine(r.err)
 				c.failed++
-				e.p.term.fail(decodeHint(r.err))
+				if e.first() {
+					e.p.term.fail(decodeHint(r.err))
+				}
 				told.add(0, 1)
 			} else {
 				c.results, c.ids = append(c.results, r), append(c.ids, one.ID)
@@ -67,22 +70,30 @@ func (e *evaluation) caption(ctx context.Context) (*data.Predictions, error) {
 			}
 			predictions.List = append(predictions.List, one)
 		}
+		if e.group != nil {
+			e.group.Advance()
+		}
 		return nil
 	})
 	told.finish()
 	if err != nil {
 		return nil, err
 	}
+	if err := e.gather(ctx, predictions, c); err != nil {
+		return nil, err
+	}
 	e.captioned = c
-	if e.o.Save != "" {
+	if e.o.Save != "" && e.first() {
 		return predictions, c.save(e.o.Save)
 	}
 	return predictions, nil
 }
 
-// pictures lists the pictures to caption; the key of each is the number of its example.
+// pictures lists the pictures that this process captions; the key of each is the number of its example.
 func (e *evaluation) pictures(yield func(input) bool) {
-	for i, x := range e.examples {
+	from, to := e.share()
+	for i := from; i < to; i++ {
+		x := e.examples[i]
 		if strings.TrimSpace(strings.Join(x.Captions, "")) == "" {
 			continue // there is nothing to score it by; the scores will tell
 		}

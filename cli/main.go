@@ -47,6 +47,7 @@ type program struct {
 	common commonOptions
 	term   *terminal
 	open   opener
+	args   []string // that the program was started with
 }
 
 func newProgram(stdin io.Reader, stdout, stderr io.Writer) *program {
@@ -95,6 +96,7 @@ var configureOnce sync.Once // urfave/cli keeps some of its settings in package 
 
 func (p *program) run(ctx context.Context, args []string) int {
 	configureOnce.Do(configure)
+	p.args = args
 	app := p.newApp()
 	args, err := arrange(app, args)
 	if err == nil {
@@ -108,9 +110,12 @@ func (p *program) run(ctx context.Context, args []string) int {
 
 func exitCode(err error) int {
 	var usage *usageError
+	var exited exitedError
 	switch {
 	case err == nil, errors.Is(err, syscall.EPIPE):
 		return exitDone
+	case errors.As(err, &exited):
+		return int(exited)
 	case errors.As(err, &usage):
 		return exitUsage
 	case errors.Is(err, errSome):

@@ -13,6 +13,7 @@ import (
 
 	"captioner/models/train"
 	"captioner/torch"
+	"captioner/torch/dist"
 )
 
 // TrainOptions are what the flags of train say.
@@ -20,6 +21,7 @@ type TrainOptions struct {
 	train.Options
 	Out    string
 	Resume string
+	Ranks  rankOptions
 	text   cli.StringSlice
 }
 
@@ -64,8 +66,8 @@ func (o *TrainOptions) flags() []cli.Flag {
 	const (
 		input, result, net, eye, xe, scst, how = "DATA", "RESULT", "NETWORK", "ENCODER AND PICTURES", "CROSS-ENTROPY", "SELF-CRITICAL TRAINING", "HOW"
 	)
-	return []cli.Flag{
-		text(input, "data", "captions to learn: `FILE` or folder in any known form", &o.Data),
+	flags := []cli.Flag{
+		text(input, "data", "captions to learn: `FILE` or folder in any known form; without it, COCO 2014 is fetched into the cache folder", &o.Data),
 		text(input, "images", "`FOLDER` of their pictures; without it, looked for beside the captions", &o.Images),
 		text(input, "val", "captions to measure on: `FILE` or folder", &o.Val),
 		text(input, "val-images", "`FOLDER` of their pictures", &o.ValImages),
@@ -130,6 +132,7 @@ func (o *TrainOptions) flags() []cli.Flag {
 		count(how, "keep", "model files of measurements to keep beside the best and the last", &o.Keep),
 		count(how, "save-every", fmt.Sprintf("steps between checkpoints (each phase also ends with one); default %d", d.SaveEvery), &o.SaveEvery),
 	}
+	return append(flags, o.Ranks.flags()...)
 }
 
 // precisions are the spellings of --precision, Lightning's among them.
@@ -140,6 +143,9 @@ var precisions = map[string]string{"16": "fp16", "16-mixed": "fp16", "fp16": "fp
 func (o *TrainOptions) settle(p *program) error {
 	if (o.Out == "") == (o.Resume == "") {
 		return usagef("", "train wants either --out FOLDER for a new run or --resume FOLDER")
+	}
+	if err := o.Ranks.validate(); err != nil {
+		return err
 	}
 	if o.Resume != "" {
 		return nil
@@ -162,7 +168,14 @@ func (o *TrainOptions) settle(p *program) error {
 			p.term.log.Info("--precision 16 on a CPU: training in bfloat16, which needs no loss scaling")
 		}
 	}
-	if err := o.Validate(); err != nil {
+	all := o.Options
+	if all.Data == "" { // COCO, which is fetched when all else is in order
+		all.Data = cocoName
+		if o.Val != "" || o.Images != "" || o.ValImages != "" {
+			return usagef("", "--val, --images and --val-images need --data: without it, COCO 2014 has its own")
+		}
+	}
+	if err := all.Validate(); err != nil {
 		return usagef("run \"captioner train --help\" for the flags", "%s", oneLine(err))
 	}
 	return nil
@@ -172,13 +185,24 @@ func runTrain(ctx context.Context, p *program, o *TrainOptions) error {
 	if err := o.settle(p); err != nil {
 		return err
 	}
+	return p.share(ctx, o.Ranks, func(ctx context.Context, g *dist.Group) error { return trainIn(ctx, p, o, g) })
+}
+
+// trainIn trains in this process, which may be one of a group.
+func trainIn(ctx context.Context, p *program, o *TrainOptions, g *dist.Group) error {
 	r := &trainReport{p: p, start: time.Now()}
 	var err error
 	dir := o.Out
+	o.Group = g
 	if o.Resume != "" {
 		dir = o.Resume
-		err = train.Resume(ctx, dir, r.tell)
+		err = train.ResumeGroup(ctx, dir, g, r.tell)
 	} else {
+		if o.Data == "" {
+			if err := p.fetchCOCO(ctx, o, g); err != nil {
+				return err
+			}
+		}
 		err = train.Run(ctx, dir, o.Options, r.tell)
 	}
 	p.term.show(nil)
@@ -306,7 +330,7 @@ func commandLine(c *cli.Context) string {
 	parts := []string{"captioner train"}
 	for _, f := range c.Command.Flags {
 		name := f.Names()[0]
-		if !c.IsSet(name) || name == "out" || name == "cache" || name == "quiet" || name == "verbose" || name == "json" || name == "log-format" {
+		if !c.IsSet(name) || name == "out" || name == "cache" || name == "nproc" || name == "dist-timeout" || name == "quiet" || name == "verbose" || name == "json" || name == "log-format" {
 			continue
 		}
 		switch f.(type) {

@@ -1,0 +1,110 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	published "captioner/data/coco"
+	"captioner/models/train"
+	"captioner/torch/dist"
+	"captioner/weights/store"
+)
+
+// cocoName is what stands for --data where there is none.
+const cocoName = "COCO 2014"
+
+// cocoConnections is over how many connections COCO comes: its server gives each a part of what a line can carry.
+const cocoConnections = 8
+
+// fetchCOCO makes COCO 2014 the data of a training: train2014 to learn from, val2014 to measure on. Of several processes on a machine one fetches.
+func (p *program) fetchCOCO(ctx context.Context, o *TrainOptions, g *dist.Group) error {
+	so, err := store.FromEnvironment(os.Getenv)
+	if err != nil {
+		return err
+	}
+	cache, err := train.CacheDir(o.Cache)
+	if err != nil {
+		return err
+	}
+	f := &arrival{p: p, start: time.Now(), said: time.Now()}
+	so.Notice = f.notice
+	s, err := store.New(so)
+	if err != nil {
+		return err
+	}
+	folder := filepath.Join(cache, "coco2014")
+	var paths published.Paths
+	if g == nil || g.LocalRank == 0 {
+		advance := func() {}
+		if g != nil {
+			advance = g.Advance
+		}
+		paths, err = published.Fetch(ctx, s, published.Options{Folder: folder, Connections: cocoConnections, Notice: f.notice, Progress: func(done, total int64) {
+			advance()
+			f.progress(done, total)
+		}})
+		p.term.show(nil)
+	}
+	if errors.Is(err, context.Canceled) {
+		p.term.log.Warn("interrupted: what has come of COCO stays; the same command goes on from there")
+		return errInterrupted
+	}
+	if err != nil {
+		return err
+	}
+	if g != nil {
+		if err := g.Wait(ctx, cocoName); err != nil {
+			return err
+		}
+		if paths, err = published.Fetch(ctx, s, published.Options{Folder: folder, Connections: 1, Notice: f.notice, Progress: func(int64, int64) {}}); err != nil {
+			return err
+		}
+	}
+	o.Data, o.Images, o.Val, o.ValImages = paths.Captions, paths.Images, paths.ValCaptions, paths.ValImages
+	return nil
+}
+
+// arrival shows how much has come: by a bar where a person watches, else by a line every few seconds.
+type arrival struct {
+	p *program
+
+	mu    sync.Mutex
+	start time.Time
+	from  int64
+	said  time.Time
+	shown bool
+}
+
+func (f *arrival) notice(text string) { f.p.term.log.Info(text) }
+
+func (f *arrival) progress(done, total int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := time.Now()
+	if !f.shown {
+		f.shown, f.start, f.from = true, now, done
+		if f.p.term.live {
+			f.p.term.show(&bar{about: cocoName, bytes: true})
+		}
+	}
+	if f.p.term.live {
+		f.p.term.update(done, total, 0)
+		return
+	}
+	if now.Sub(f.said) < 10*time.Second {
+		return
+	}
+	f.said = now
+	var s strings.Builder
+	fmt.Fprintf(&s, "%s: %s of %s", cocoName, bytesFor(done), bytesFor(total))
+	if rate := float64(done-f.from) / now.Sub(f.start).Seconds(); rate > 0 {
+		fmt.Fprintf(&s, ", %s/s, %v left", bytesFor(int64(rate)), (time.Duration(float64(total-done)/rate) * time.Second).Round(time.Second))
+	}
+	f.p.term.log.Info(s.String())
+}

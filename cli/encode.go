@@ -1,0 +1,304 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"captioner/data"
+	"captioner/models/captioner"
+	"captioner/models/train"
+	"captioner/torch"
+	"captioner/torch/dist"
+	"captioner/weights"
+)
+
+// EncodeOptions are what the flags of encode say.
+type EncodeOptions struct {
+	Model modelOptions
+	Ranks rankOptions
+
+	Data, Images string
+	NoRecursive  bool
+	SkipBad      bool
+	Mirrored     bool
+	Memory       string
+	Cache        string
+	Out, Format  string
+	ShardSize    int
+
+	inputs []string
+}
+
+func newEncode(p *program) *cli.Command {
+	o := new(EncodeOptions)
+	return &cli.Command{
+		Name:      "encode",
+		Usage:     "compute an encoder's features of pictures ahead, for train and for other programs",
+		ArgsUsage: "[FILE or FOLDER…]",
+		Description: `Fills the cache from which train takes the features of a frozen encoder: of the pictures of --data, or of files and folders. What is there
+is not computed again; a run that was cut goes on; several processes share the work. With --out, the features are also written for
+others, in float16, with an index and checksums.`,
+		Flags: o.flags(),
+		Action: func(c *cli.Context) error {
+			o.inputs = c.Args().Slice()
+			if err := o.validate(); err != nil {
+				return err
+			}
+			return p.share(c.Context, o.Ranks, func(ctx context.Context, g *dist.Group) error { return runEncode(ctx, p, *o, g) })
+		},
+	}
+}
+
+func (o *EncodeOptions) flags() []cli.Flag {
+	const input, output = "INPUT", "OUTPUT"
+	var flags []cli.Flag
+	for _, f := range o.Model.flags() {
+		if f.Names()[0] != "precision" { // what train looks for is float32's
+			flags = append(flags, f)
+		}
+	}
+	flags = append(flags,
+		&cli.StringFlag{Name: "data", Usage: "encode the pictures of `CAPTIONS`, in any form that train takes", Category: input, Destination: &o.Data},
+		&cli.StringFlag{Name: "images", Usage: "`FOLDER` of the pictures of --data; without it, looked for beside the captions", Category: input, Destination: &o.Images},
+		&cli.BoolFlag{Name: "no-recursive", Usage: "do not look into subfolders", Category: input, Destination: &o.NoRecursive},
+		&cli.BoolFlag{Name: "skip-bad", Usage: "go on without pictures that are missing or cannot be decoded", Category: input, Destination: &o.SkipBad},
+		&cli.BoolFlag{Name: "mirrored", Usage: "encode them as a mirror shows them, for train --flip", Category: input, Destination: &o.Mirrored},
+		&cli.StringFlag{Name: "memory", Usage: "what train's --memory will be, where it is not what suits the encoder", Category: input, Destination: &o.Memory},
+		&cli.StringFlag{Name: "cache", Usage: "`FOLDER` of cached features; without it, the user's cache folder", Category: output, Destination: &o.Cache, TakesFile: true},
+		&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "also write the features into `FOLDER`", Category: output, Destination: &o.Out, TakesFile: true},
+		&cli.StringFlag{Name: "format", Value: "safetensors", Usage: "of --out: safetensors or npy", Category: output, Destination: &o.Format},
+		&cli.IntFlag{Name: "shard-size", Value: 10000, Usage: "pictures a file of --out", Category: output, Destination: &o.ShardSize})
+	return append(flags, o.Ranks.flags()...)
+}
+
+func (o *EncodeOptions) validate() error {
+	var errs []error
+	check := func(ok bool, hint, format string, args ...any) {
+		if !ok {
+			errs = append(errs, usagef(hint, format, args...))
+		}
+	}
+	check(o.Data != "" || len(o.inputs) > 0, "captioner encode folder/, or captioner encode --data captions.json", "nothing to encode: give --data, or files and folders")
+	check(o.Data == "" || len(o.inputs) == 0, "", "--data and files contradict each other: give one of them")
+	check(o.ShardSize >= 1, "", "--shard-size %d: want 1 or more", o.ShardSize)
+	o.Model.Precision = "fp32"
+	return errors.Join(append(errs, oneOf("--format", o.Format, "safetensors", "npy"), o.Model.validate(), o.Ranks.validate())...)
+}
+
+// encodeResult is what encode reports.
+type encodeResult struct {
+	Images   int     `json:"images"`   // that have features now
+	Computed int     `json:"computed"` // in this run
+	Bad      int     `json:"bad"`
+	Places   int64   `json:"places"`
+	Width    int64   `json:"width"`
+	Seconds  float64 `json:"seconds"`
+	Encoding float64 `json:"encode_seconds"` // without the start and the loading of weights
+	Cache    string  `json:"cache"`
+	Out      string  `json:"out,omitempty"`
+}
+
+func runEncode(ctx context.Context, p *program, o EncodeOptions, g *dist.Group) (err error) {
+	defer func() {
+		if err != nil && !errors.Is(err, errInterrupted) && !errors.Is(err, errSome) {
+			err = fmt.Errorf("encode: %w", err)
+		}
+	}()
+	start := time.Now()
+	cache, err := train.CacheDir(o.Cache)
+	if err != nil {
+		return err
+	}
+	pictures, missing, err := o.pictures(p)
+	if err != nil {
+		return err
+	}
+	config, encoder, done, err := p.openEncoder(ctx, &o, g)
+	if err != nil {
+		return err
+	}
+	defer done()
+	told := newProgress(p.term, "pictures")
+	told.expect(int64(len(pictures)))
+	begun, ready := time.Now(), 0
+	f, bad, err := train.Encode(ctx, encoder, config, pictures, train.EncodeOptions{Cache: cache, Mirrored: o.Mirrored, Group: g, Done: func(n int) {
+		told.add(int64(n-ready), 0)
+		ready = n
+	}})
+	told.finish()
+	if errors.Is(err, context.Canceled) {
+		p.term.log.Warn("stopped: what was encoded is kept; the same command goes on from there")
+		return errInterrupted
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	encoding := time.Since(begun).Seconds()
+	for _, b := range bad {
+		p.term.fail(b.Err)
+	}
+	r := encodeResult{Images: f.Len(), Computed: f.New, Bad: len(bad) + missing, Places: f.Positions, Width: f.Channels, Encoding: encoding, Out: o.Out}
+	if r.Cache, err = train.FeatureDir(cache, config); err != nil {
+		return err
+	}
+	if r.Bad > 0 && !o.SkipBad && f.Len() == 0 {
+		return fmt.Errorf("none of %d pictures can be decoded", len(bad))
+	}
+	if o.Out != "" && (g == nil || g.Rank == 0) {
+		w := featureWriter{folder: o.Out, format: o.Format, size: o.ShardSize, model: config.Encoder.Architecture}
+		if err := w.write(f, without(pictures, bad)); err != nil {
+			return err
+		}
+	}
+	r.Seconds = time.Since(start).Seconds()
+	return r.print(p, o)
+}
+
+func (r encodeResult) print(p *program, o EncodeOptions) error {
+	var err error
+	if p.common.JSON {
+		err = writeJSON(p.stdout, r)
+	} else {
+		where := r.Cache
+		if r.Out != "" {
+			where = r.Out
+		}
+		err = p.printf("%s\t%d pictures, %d of them new, %d x %d numbers each\n", where, r.Images, r.Computed, r.Places, r.Width)
+	}
+	if err == nil && r.Bad > 0 && !o.SkipBad {
+		return errSome
+	}
+	return err
+}
+
+// pictures lists what is to be encoded, and counts what is not there.
+func (o EncodeOptions) pictures(p *program) (found []data.Example, missing int, err error) {
+	if o.Data != "" {
+		d, err := data.Open(o.Data, o.Images)
+		if err != nil {
+			return nil, 0, err
+		}
+		p.term.log.Info(fmt.Sprintf("%q is %s", o.Data, d.Kind))
+		for e, err := range d.Source {
+			switch {
+			case err != nil:
+				return nil, 0, err
+			case e.Exists():
+				found = append(found, e)
+			default:
+				missing++
+				p.term.fail(fmt.Errorf("image %q of %q is missing or empty", e.Path, e.ID))
+			}
+		}
+	} else {
+		in := inputs{args: o.inputs, recursive: !o.NoRecursive, stdin: p.stdin}
+		for i := range in.all() {
+			info, err := os.Stat(i.path)
+			switch {
+			case i.err != nil:
+				err = i.err
+			case i.open != nil:
+				err = fmt.Errorf("input %q: want a file, encode opens no archives and no addresses (--data takes tar files)", i.path)
+			case err != nil:
+				err = fmt.Errorf("input %q: %w", i.path, reason(err))
+			case info.Size() == 0:
+				err = fmt.Errorf("input %q: the file is empty", i.path)
+			}
+			if err != nil {
+				missing++
+				p.term.fail(err)
+				continue
+			}
+			found = append(found, data.Example{ID: i.key, Path: i.path})
+		}
+	}
+	if len(found) == 0 {
+		return nil, missing, errors.New("found no pictures")
+	}
+	return found, missing, nil
+}
+
+func without(pictures []data.Example, bad []train.Bad) []data.Example {
+	for i := len(bad) - 1; i >= 0; i-- {
+		pictures = append(pictures[:bad[i].Index:bad[i].Index], pictures[bad[i].Index+1:]...)
+	}
+	return pictures
+}
+
+// openEncoder loads the encoder of a model, or one by itself, as train would use it.
+func (p *program) openEncoder(ctx context.Context, o *EncodeOptions, g *dist.Group) (c captioner.Config, e *captioner.Encoder, done func(), err error) {
+	if err := p.findWeights(ctx, &o.Model); err != nil {
+		return c, nil, nil, err
+	}
+	var src weights.Source
+	if o.Model.Encoder != "" && o.Model.Path == "" {
+		pre, err := captioner.OpenEncoder(o.Model.Encoder)
+		if err != nil {
+			return c, nil, nil, modelHint(err, o.Model)
+		}
+		if _, err := pre.Checksum(); err != nil {
+			return c, nil, nil, err
+		}
+		c.Encoder, src = pre.Eye, pre.Source()
+		if c.Memory, err = captioner.NewMemory(pre.Eye, o.Memory, 0); err != nil {
+			return c, nil, nil, err
+		}
+		done = func() { pre.Close() }
+	} else {
+		f, err := captioner.OpenFileWith(o.Model.Path, o.Model.Encoder)
+		if err != nil {
+			return c, nil, nil, modelHint(err, o.Model)
+		}
+		tensors, err := f.EncoderTensors()
+		if err == nil {
+			src, err = weights.NewMemory(tensors, nil)
+		}
+		if err != nil {
+			f.Close()
+			return c, nil, nil, modelHint(err, o.Model)
+		}
+		c, done = f.Config, func() { f.Close() }
+	}
+	err = torch.Do(ctx, func() (err error) {
+		if o.Model.Threads > 0 {
+			torch.SetThreads(o.Model.Threads)
+		}
+		dev, err := train.DeviceOf(o.Model.Device, g)
+		if err != nil {
+			return err
+		}
+		e, err = captioner.LoadEncoder(c.Encoder, c.Memory, src, dev, torch.Float32)
+		return err
+	})
+	if err != nil {
+		done()
+		return c, nil, nil, modelHint(err, o.Model)
+	}
+	close := done
+	return c, e, func() { torch.Do(context.Background(), func() error { e.Free(); return nil }); close() }, nil
+}
+
+// outName is the name of file k of n, without what its format adds.
+func outName(k, n int) string {
+	if n == 1 {
+		return "features"
+	}
+	return fmt.Sprintf("features-%05d-of-%05d", k, n)
+}
+
+// existing says whether a folder holds something that would be mixed up with what is to be written.
+func existing(folder string) bool {
+	for _, pattern := range []string{"features*.npy", "features*.safetensors"} {
+		if found, _ := filepath.Glob(filepath.Join(folder, pattern)); len(found) > 0 {
+			return true
+		}
+	}
+	return false
+}

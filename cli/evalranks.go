@@ -1,0 +1,74 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"captioner/data"
+	"captioner/models/captioner"
+)
+
+// This file is what eval does in several processes: each captions a part of the pictures, and rank 0 scores all captions.
+
+func (e *evaluation) first() bool { return e.group == nil || e.group.Rank == 0 }
+
+// share is which examples this process captions.
+func (e *evaluation) share() (from, to int) {
+	n := len(e.examples)
+	if e.group == nil {
+		return 0, n
+	}
+	return e.group.Rank * n / e.group.Size, (e.group.Rank + 1) * n / e.group.Size
+}
+
+// captionedPart is what a process has captioned.
+type captionedPart struct {
+	List     []data.Prediction
+	Paths    []string
+	Captions []captioner.Caption
+	IDs      []string
+}
+
+// gather puts the parts of all processes together, in the order of the examples.
+func (e *evaluation) gather(ctx context.Context, p *data.Predictions, c *captioned) error {
+	if e.group == nil {
+		return nil
+	}
+	own := captionedPart{List: p.List, IDs: c.ids}
+	for _, r := range c.results {
+		own.Paths, own.Captions = append(own.Paths, r.path), append(own.Captions, r.caption)
+	}
+	b, err := json.Marshal(own)
+	if err != nil {
+		return err
+	}
+	if err := e.group.Wait(ctx, "the captions"); err != nil {
+		return err
+	}
+	parts, err := e.group.Gather(b)
+	if err != nil {
+		return err
+	}
+	p.List, c.results, c.ids, c.failed = nil, nil, nil, 0
+	for rank, b := range parts {
+		var part captionedPart
+		if err := json.Unmarshal(b, &part); err != nil {
+			return fmt.Errorf("gather captions of rank %d: %w", rank, err)
+		}
+		p.List, c.ids = append(p.List, part.List...), append(c.ids, part.IDs...)
+		for i, caption := range part.Captions {
+			c.results = append(c.results, &result{input: input{path: part.Paths[i]}, caption: caption})
+		}
+		for _, x := range part.List {
+			if x.Failed == "" {
+				continue
+			}
+			if c.failed++; rank != 0 && e.first() { // rank 0 has told of its own
+				e.p.term.fail(errors.New(x.Failed))
+			}
+		}
+	}
+	return nil
+}

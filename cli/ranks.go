@@ -1,0 +1,213 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"captioner/torch/dist"
+)
+
+// rankOptions say how many processes share the work.
+type rankOptions struct {
+	Processes int
+	Timeout   time.Duration
+}
+
+func (o *rankOptions) flags() []cli.Flag {
+	const category = "SEVERAL PROCESSES"
+	return []cli.Flag{
+		&cli.IntFlag{Name: "nproc", Value: 1, Usage: "processes on this machine that share the work; torchrun, srun and PyTorchJob start them themselves", Category: category, Destination: &o.Processes},
+		&cli.DurationFlag{Name: "dist-timeout", Value: 10 * time.Minute, Usage: "without a sign of life of one process, after which the others end and name it", Category: category, Destination: &o.Timeout},
+	}
+}
+
+func (o *rankOptions) validate() error {
+	if o.Processes < 1 || o.Processes > 1024 {
+		return usagef("", "--nproc %d: want 1 to 1024", o.Processes)
+	}
+	if o.Timeout < time.Second {
+		return usagef("", "--dist-timeout %v: want 1s or more", o.Timeout)
+	}
+	return nil
+}
+
+// share runs work in every process that shares it: here with g nil for one process, in this one as a rank of those that a starter made, or, with
+// --nproc, in new ones. Only rank 0 prints.
+func (p *program) share(ctx context.Context, o rankOptions, work func(ctx context.Context, g *dist.Group) error) error {
+	place, err := dist.Find(os.Getenv)
+	switch {
+	case err != nil:
+		return err
+	case place == nil && o.Processes > 1:
+		return p.spread(ctx, o)
+	case place == nil:
+		return work(ctx, nil)
+	case o.Processes > 1 && o.Processes != place.LocalSize:
+		return usagef("leave --nproc out", "--nproc %d: this is already rank %d of %d, as %s has it", o.Processes, place.Rank, place.Size, place.Starter)
+	}
+	if place.Rank != 0 {
+		p.stdout = io.Discard
+		p.common.Quiet = true
+		p.term.setLog(p.common)
+	}
+	g, err := dist.Join(*place, o.Timeout, os.Getenv("GLOO_SOCKET_IFNAME"))
+	if err != nil {
+		return err
+	}
+	err = work(ctx, g)
+	if err != nil && !errors.Is(err, errSome) {
+		var dead *dist.Error
+		if !errors.As(err, &dead) && !errors.Is(err, errInterrupted) && !errors.Is(err, context.Canceled) {
+			g.Leave(err)
+		}
+		return err // without closing the group: the others may not answer any more
+	}
+	if ended := g.Wait(ctx, "the end"); err == nil {
+		err = ended
+	}
+	g.Close()
+	return err
+}
+
+// exitedError is a process whose exit code is passed on; what it had to say it has said.
+type exitedError int
+
+func (e exitedError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+func (e exitedError) Unwrap() error { return errReported }
+
+// spread starts this program again in several processes, hosts the store at which they meet, and waits. Rank 0 has this one's output.
+func (p *program) spread(ctx context.Context, o rankOptions) error {
+	exe, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("start %d processes: %w", o.Processes, err)
+	}
+	store, err := dist.Host("127.0.0.1", 0, o.Timeout)
+	if err != nil {
+		return fmt.Errorf("start %d processes: %w", o.Processes, err)
+	}
+	defer store.Close()
+	ranks := make([]*child, o.Processes)
+	ends := make(chan *child, o.Processes)
+	for i := range ranks {
+		r := p.child(exe, i, o.Processes, store.Port)
+		if err := r.cmd.Start(); err != nil {
+			for _, before := range ranks[:i] {
+				before.cmd.Process.Kill()
+			}
+			return fmt.Errorf("start %d processes: %w", o.Processes, err)
+		}
+		ranks[i] = r
+		go func() { r.err = r.cmd.Wait(); ends <- r }()
+	}
+	return p.await(ctx, ranks, ends, o.Timeout)
+}
+
+// child is a process that this one started.
+type child struct {
+	rank int
+	cmd  *exec.Cmd
+	said lastLines
+	err  error
+}
+
+func (p *program) child(exe string, rank, size, port int) *child {
+	c := &child{rank: rank, cmd: exec.Command(exe, p.args[1:]...)}
+	c.cmd.Env = append(os.Environ(), "RANK="+strconv.Itoa(rank), "LOCAL_RANK="+strconv.Itoa(rank), "WORLD_SIZE="+strconv.Itoa(size),
+		"LOCAL_WORLD_SIZE="+strconv.Itoa(size), "MASTER_ADDR=127.0.0.1", "MASTER_PORT="+strconv.Itoa(port), "TORCHELASTIC_USE_AGENT_STORE=True",
+		"TORCHELASTIC_RESTART_COUNT=0")
+	if os.Getenv("OMP_NUM_THREADS") == "" { // as torchrun, but with all cores in use
+		c.cmd.Env = append(c.cmd.Env, "OMP_NUM_THREADS="+strconv.Itoa(max(1, runtime.NumCPU()/size)))
+	}
+	// A group of its own: Ctrl-C comes to this process alone, which passes it on once.
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	c.cmd.Stderr = &c.said
+	if rank == 0 {
+		c.cmd.Stdout, c.cmd.Stderr = p.stdout, p.term.w
+	}
+	return c
+}
+
+// await waits for all, passes a signal on, and ends those that outlive a failure.
+func (p *program) await(ctx context.Context, ranks []*child, ends <-chan *child, timeout time.Duration) error {
+	var failed *child
+	var late <-chan time.Time
+	stop := ctx.Done()
+	for left := len(ranks); left > 0; {
+		select {
+		case r := <-ends:
+			left--
+			if r.err != nil && failed == nil {
+				failed = r
+				late = time.After(timeout + 5*time.Second)
+				p.told(r)
+			}
+		case <-stop:
+			stop = nil
+			for _, r := range ranks {
+				r.cmd.Process.Signal(os.Interrupt)
+			}
+		case <-late:
+			for _, r := range ranks {
+				r.cmd.Process.Kill() // one that has ended is left alone
+			}
+		}
+	}
+	if failed == nil {
+		return nil
+	}
+	code := exitFailed
+	for _, r := range []*child{failed, ranks[0]} {
+		if n := r.cmd.ProcessState.ExitCode(); n > 0 {
+			code = n
+		}
+	}
+	return exitedError(code)
+}
+
+// told says how the first process to fail has ended, unless that was rank 0, which has said so itself.
+func (p *program) told(r *child) {
+	state := r.cmd.ProcessState
+	if r.rank == 0 && state.Exited() || state.ExitCode() == exitInterrupted {
+		return
+	}
+	how := state.String()
+	if said := r.said.String(); said != "" {
+		how += ": " + strings.TrimPrefix(said, "error: ")
+	}
+	p.term.fail(fmt.Errorf("rank %d (process %d) ended: %s", r.rank, state.Pid(), how))
+}
+
+// lastLines keeps the end of what a process says.
+type lastLines struct {
+	mu sync.Mutex
+	b  []byte
+}
+
+func (l *lastLines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	const most = 4096
+	if l.b = append(l.b, b...); len(l.b) > most {
+		l.b = bytes.Clone(l.b[len(l.b)-most:])
+	}
+	return len(b), nil
+}
+
+func (l *lastLines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Join(strings.Fields(string(l.b)), " ")
+}
