@@ -5,7 +5,7 @@
 It reads models/captioner/demo/demo.safetensors: the encoder is written in plain PyTorch, the decoder is transformers' GPT2LMHeadModel with
 cross-attention, whose generate searches by the model's own decoding options (beam 3). A handler is a plain function, so that FastAPI runs it
 on its thread pool; a lock lets one picture at a time into the model, because two forward passes at once are slower on two cores.
-Needs torch, torchvision's Pillow, transformers, safetensors, fastapi and uvicorn.
+Its captions are those of captioner predict. Needs torch, transformers, safetensors, Pillow, fastapi and uvicorn.
 """
 import argparse
 import io
@@ -14,17 +14,16 @@ import os
 import struct
 import threading
 
+import numpy
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 import uvicorn
-from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi import Depends, FastAPI, HTTPException, Request
 from PIL import Image
 from safetensors.torch import load_file
-from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 from tokenizers import Tokenizer
-from transformers.modeling_outputs import BaseModelOutput  # noqa: F401  (fails early with a transformers that is too old)
-import numpy
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 MODEL = os.path.join(ROOT, "models", "captioner", "demo", "demo.safetensors")
@@ -166,8 +165,6 @@ def main():
 
     async def body(request: Request):
         return await request.body()
-
-    from fastapi import Depends
 
     @app.post("/v1/captions")
     def caption(data: bytes = Depends(body)):

@@ -9,6 +9,7 @@ any, all but soak and peer. The load comes from a process of its own (main.go) o
 import argparse
 import json
 import os
+import resource
 import shlex
 import signal
 import socket
@@ -34,6 +35,13 @@ def resident(pid):
     """Memory of a process in MB."""
     with open(f"/proc/{pid}/status") as f:
         return next(int(line.split()[1]) / 1024 for line in f if line.startswith("VmRSS"))
+
+
+def processor(pid):
+    """Seconds of processor time that a process has used: unlike the time by the clock they hardly depend on what else the machine does."""
+    with open(f"/proc/{pid}/stat") as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Service:
@@ -91,7 +99,10 @@ class Client:
         return subprocess.Popen(command, stdout=subprocess.PIPE)
 
     def run(self, s, **flags):
-        return self.end(self.start(s, **flags))
+        before = processor(s.pid)
+        got = self.end(self.start(s, **flags))
+        got["cpu_ms"] = 1000 * (processor(s.pid) - before) / max(got["answered"], 1)
+        return got
 
     def end(self, p):
         out, _ = p.communicate()
@@ -117,34 +128,37 @@ def sample(s, process, every):
 
 
 def predict(pictures):
-    """Pictures a second of predict, its start taken off by a run over one picture."""
-    def seconds(path):
-        start = time.perf_counter()
+    """Pictures a second of predict and its milliseconds of processor time a picture, its start taken off by a run over one picture."""
+    def run(path):
+        start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([PROGRAM, "predict", "-q", path], stdout=subprocess.DEVNULL, check=True)
-        return time.perf_counter() - start
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return time.perf_counter() - start, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     files = sorted(f for f in os.listdir(pictures) if f.endswith(".jpg"))
-    return (len(files) - 1) / (seconds(pictures) - seconds(os.path.join(pictures, files[0])))
+    (whole, cpu), (one, one_cpu) = run(pictures), run(os.path.join(pictures, files[0]))
+    return (len(files) - 1) / (whole - one), 1000 * (cpu - one_cpu) / (len(files) - 1)
 
 
 def throughput(c, o):
     with captioner() as s:
         c.run(s, clients=64, for_=f"{max(o.seconds // 4, 2)}s")
-        rates, bare = [], []
+        served, bare = [], []
         for _ in range(o.runs):  # turn about, so that both meet the same machine
-            got = c.run(s, clients=64, for_=f"{o.seconds}s")
-            rates.append(got["per_second"])
+            served.append(c.run(s, clients=64, for_=f"{o.seconds}s"))
             s.process.send_signal(signal.SIGSTOP)
             bare.append(predict(o.pictures))
             s.process.send_signal(signal.SIGCONT)
-        share = statistics.median(a / b for a, b in zip(rates, bare))
-        print(f"64 clients: {statistics.median(rates):.1f} pictures/s, predict {statistics.median(bare):.1f} pictures/s: {100 * share:.0f} % ({times(got['ms'])}; status {got['status']})")
+        share = statistics.median(a["per_second"] / b[0] for a, b in zip(served, bare))
+        cpu, cpu_bare = statistics.median(a["cpu_ms"] for a in served), statistics.median(b[1] for b in bare)
+        print(f"64 clients: {statistics.median(a['per_second'] for a in served):.1f} pictures/s, predict {statistics.median(b[0] for b in bare):.1f} pictures/s: "
+              f"{100 * share:.0f} %; processor time a picture {cpu:.1f} and {cpu_bare:.1f} ms: {100 * cpu_bare / cpu:.0f} % ({times(served[-1]['ms'])}; status {served[-1]['status']})")
 
 
 def alone(c, o):
     with captioner() as s:
         c.run(s, clients=1, for_="2s")
         got = c.run(s, clients=1, for_=f"{o.seconds}s")
-        print(f"one client: {times(got['ms'])}; more than the model's own time: {times(got['ms_over_model'])}; {got['per_second']:.1f} pictures/s")
+        print(f"one client: {times(got['ms'])}; more than the model's own time: {times(got['ms_over_model'])}; {got['per_second']:.1f} pictures/s, {got['cpu_ms']:.1f} ms of processor time a picture")
 
 
 def sustainable(c, s, o):
@@ -210,15 +224,16 @@ def peer(c, o):
             one = c.run(s, clients=1, for_=f"{o.seconds}s")
             many = c.run(s, clients=64, for_=f"{o.seconds}s")
             rows.append((name, f"{s.ready:.2f} s", f"{idle:.0f} MB", f"{resident(s.pid):.0f} MB", f"{one['per_second']:.1f}", f"{one['ms']['p50']:.0f} / {one['ms']['p99']:.0f} ms",
-                         f"{many['per_second']:.1f}", f"{many['ms']['p50']:.0f} / {many['ms']['p99']:.0f} ms", str(many["status"])))
-    print("| | ready after | memory, idle | memory, after | 1 client: pictures/s | p50 / p99 | 64 clients: pictures/s | p50 / p99 |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+                         f"{one['cpu_ms']:.0f} ms", f"{many['per_second']:.1f}", f"{many['ms']['p50']:.0f} / {many['ms']['p99']:.0f} ms", f"{many['cpu_ms']:.0f} ms", str(many["status"])))
+    print("| | ready after | memory, idle | memory, after | 1 client: pictures/s | p50 / p99 | processor | 64 clients: pictures/s | p50 / p99 | processor |")
+    print("|" + " --- |" * 10)
     for r in rows:
         print("| " + " | ".join(r[:-1]) + " |")
     print("status of the 64 clients:", ", ".join(r[-1] for r in rows))
 
 
 def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that services end with it
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("parts", nargs="*", metavar="PART")
     p.add_argument("--pictures", default=os.path.join(ROOT, "..", "shared", "data", "flickr8k", "dev"))
