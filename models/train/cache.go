@@ -221,7 +221,8 @@ func (s *featureCache) fill(ctx context.Context, keys []pictureKey, pictures []s
 	todo := s.missing(keys, failed)
 	if g := s.group; g != nil {
 		var mine []int
-		for k, chunk := range slices.Collect(slices.Chunk(todo, shardSize)) {
+		each := max(1, min(shardSize, (len(todo)+g.Size-1)/g.Size)) // few pictures are shared out too
+		for k, chunk := range slices.Collect(slices.Chunk(todo, each)) {
 			if k%g.Size == g.Rank {
 				mine = append(mine, chunk...)
 			}
