@@ -262,7 +262,11 @@ func FuzzParse(f *testing.F) {
 // FuzzData fuzzes the pickle inside a sound archive, which random bytes hardly ever are.
 func FuzzData(f *testing.F) {
 	f.Add([]byte("\x80\x02" + tensor("FloatStorage", 4, 0, dims{2, 2}, dims{1, 2}) + "."))
-	for _, name := range []string{"module.pt", "views.pt", "optimizer.pt", "scripted.pt", "dict_protocol4.pt", "unsupported.pt"} {
+	seeds := []string{"module.pt", "views.pt", "optimizer.pt", "scripted.pt", "dict_protocol4.pt", "unsupported.pt"}
+	for _, name := range []string{"model_1.4.pt", "model_1.2.zip", "decoder.ckpt", "state_dict.pt", "clip.pt"} { // as the Python original writes them
+		seeds = append(seeds, filepath.Join("../../../models/captioner/testdata/original", name))
+	}
+	for _, name := range seeds {
 		b, err := os.ReadFile(filepath.Join("testdata", name))
 		if err != nil {
 			f.Fatal(err)

@@ -1,0 +1,135 @@
+package captioner
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"testing"
+
+	"captioner/data/image"
+	"captioner/models/decode"
+	"captioner/torch"
+	"captioner/weights/pickle"
+)
+
+// trainedDir holds a captioner that the Python original trained on photographs, in the forms that it writes (scripts/fixtures/trained.py).
+const trainedDir = "testdata/original"
+
+// trained is what the original's own __call__ gives.
+type trained struct {
+	Embeddings  [][]float32
+	Beams       map[string]answers           // 1.4.4, by the beam's size
+	Old         answers                      `json:"1.2.0"` // greedy
+	Photographs map[string]map[string]string // 1.4.4: path, beam, caption
+}
+
+type answers struct {
+	Tokens   [][]int32 // with the begin token, and with the end token in 1.4.4
+	Captions []string
+}
+
+func openTrained(t *testing.T, name string) (*Captioner, trained) {
+	t.Helper()
+	var want trained
+	b, err := os.ReadFile(filepath.Join(trainedDir, "want.json"))
+	if err == nil {
+		err = json.Unmarshal(b, &want)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(trainedDir, name)
+	p, err := pickle.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := readOriginal(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.eye != "clip:ViT-B/32" && o.eye != "ViT-B/32" && name != "state_dict.pt" {
+		t.Errorf("%s: found the encoder %q, want ViT-B/32", name, o.eye)
+	}
+	o.eye = "" // the real one gives more numbers than the decoder is wide
+	if o.tok == nil {
+		words, err := pickle.Open(filepath.Join(trainedDir, "model_1.4.pt"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.tok, _ = words.Root.(*pickle.Record).Attr("tokenizer")
+	}
+	f, err := o.file(path, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.Tokenizer, err = words(o.tok, f.Config.Decoder.VocabSize); err != nil {
+		t.Fatal(err)
+	}
+	if f.Config.Decoder.Heads == 1 { // state dicts do not tell, and real heads are of 64 channels
+		f.Config.Decoder.Heads = 2
+	}
+	c, err := start(f, Options{Device: "cpu", Threads: 1, Encoder: filepath.Join(trainedDir, "clip.pt")}, torch.Float32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c, want
+}
+
+// Every form of the trained captioner gives the tokens that Python gave, greedily and with beams.
+func TestTrainedCaptions(t *testing.T) {
+	for _, name := range []string{"model_1.4.pt", "model_1.2.zip", "decoder.ckpt", "state_dict.pt"} {
+		t.Run(name, func(t *testing.T) {
+			c, want := openTrained(t, name)
+			features := want.Embeddings
+			compare := func(o decode.Options, want answers) {
+				t.Helper()
+				got, err := c.CaptionFeatures(context.Background(), features, o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for i, g := range got {
+					if !slices.Equal(inner(g.Tokens, o, false), inner(want.Tokens[i], o, true)) || g.Text != want.Captions[i] {
+						t.Errorf("rule %s, beam %d, embedding %d: got %q %v, want %q %v", o.Rule, o.Beam, i, g.Text, g.Tokens, want.Captions[i], want.Tokens[i])
+					}
+				}
+			}
+			for beam, answers := range want.Beams {
+				o := c.Defaults()
+				o.Beam, _ = strconv.Atoi(beam)
+				compare(o, answers)
+			}
+			o := c.Defaults()
+			o.Rule, o.TopK, o.Temperature = decode.PythonSample, 1, 1e-8
+			compare(o, want.Old)
+		})
+	}
+}
+
+// From the file of a photograph to its caption, as the original's ImageCaptionInferenceModel goes.
+func TestTrainedCaptionsOfPhotographs(t *testing.T) {
+	c, want := openTrained(t, "model_1.4.pt")
+	if len(want.Photographs) == 0 {
+		t.Fatal("found no photographs in the fixture")
+	}
+	for path, captions := range want.Photographs {
+		img, err := image.DecodeFile(filepath.Join("../..", path), image.Options{}) // Pillow turns nothing by itself
+		if err != nil {
+			t.Fatal(err)
+		}
+		for beam, caption := range captions {
+			o := c.Defaults()
+			o.Beam, _ = strconv.Atoi(beam)
+			got, err := c.Caption(context.Background(), []*image.RGB{c.Prepare(img)}, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got[0].Text != caption {
+				t.Errorf("%s, beam %s: got %q, want %q", path, beam, got[0].Text, caption)
+			}
+		}
+	}
+}
