@@ -167,7 +167,7 @@ func (c *Captioner) load(d torch.DType, eye bool) (err error) {
 			return err
 		}
 	}
-	if c.memory, err = c.File.LoadModel(c.device, false); err != nil {
+	if c.memory, err = c.File.loadForInference(c.device); err != nil {
 		return err
 	}
 	c.decoder = c.memory.Decoder.Decoder(d)

@@ -3,6 +3,7 @@ package captioner
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"captioner/data/image"
 	"captioner/models/blip"
@@ -107,6 +108,11 @@ func (e Eye) load(src weights.Source, dev torch.Device, d torch.DType) (network,
 			return nil, err
 		}
 		defer net.Free()
+		if !e.CLIP.IsResNet() { // the large ones are converted one by one as they are packed; a ResNet's are folded first
+			o.Stored = func(n string) bool {
+				return strings.Contains(n, ".resblocks.") && strings.HasSuffix(n, "weight") && !strings.Contains(n, ".ln_")
+			}
+		}
 		if err := net.Load(src, o); err != nil {
 			return nil, err
 		}

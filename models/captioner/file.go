@@ -176,13 +176,30 @@ func (f *File) LoadModel(dev torch.Device, own bool) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := nn.LoadOptions{Device: dev, Own: own, Ignore: func(n string) bool { return strings.HasPrefix(n, encoderPrefix) }}
+	o := nn.LoadOptions{Device: dev, Own: own, Ignore: isEncoder}
 	if err := nn.Load(m, f.src, o); err != nil {
 		m.Free()
 		return nil, fmt.Errorf("load model %q: %w", f.Path, err)
 	}
 	return m, nil
 }
+
+// loadForInference is LoadModel for a decoder that is about to be prepared in another layout: its weights stay in the type and, on a CPU, in the
+// memory of the file, so that no whole copy of them is made on the way.
+func (f *File) loadForInference(dev torch.Device) (*Model, error) {
+	m, err := NewModel(f.Config)
+	if err != nil {
+		return nil, err
+	}
+	o := nn.LoadOptions{Device: dev, Ignore: isEncoder, Stored: func(n string) bool { return strings.HasPrefix(n, decoderPrefix) }}
+	if err := nn.Load(m, f.src, o); err != nil {
+		m.Free()
+		return nil, fmt.Errorf("load model %q: %w", f.Path, err)
+	}
+	return m, nil
+}
+
+func isEncoder(name string) bool { return strings.HasPrefix(name, encoderPrefix) }
 
 // LoadEncoder loads the encoder and prepares it for inference in type d. It works inside torch.Do.
 func (f *File) LoadEncoder(dev torch.Device, d torch.DType) (*Encoder, error) {
@@ -303,7 +320,7 @@ func LoadEncoder(eye Eye, m Memory, src weights.Source, dev torch.Device, d torc
 	return &Encoder{eye: eye, memory: m, net: net}, nil
 }
 
-func notEncoder(name string) bool { return !strings.HasPrefix(name, encoderPrefix) }
+func notEncoder(name string) bool { return !isEncoder(name) }
 
 // compact stores matrices in float16 and leaves vectors (biases, norms, statistics) in float32, with memory of its own.
 func compact(t weights.NamedTensor) (weights.NamedTensor, error) {

@@ -34,8 +34,8 @@ func NewStack(blocks []StackBlock, heads int64, act Activation, d torch.DType) *
 			qkv: NewPacked(b.QKV.Weight, b.QKV.Bias, torch.NoActivation, d), out: NewPacked(b.Out.Weight, b.Out.Bias, torch.NoActivation, d)}
 		torch.Scoped(func() {
 			if act == QuickGELU {
-				out.up = NewPacked(b.Up.Weight.Detach().MulScalar(quick), b.Up.Bias.Detach().MulScalar(quick), torch.SiLU, d)
-				out.down = NewPacked(b.Down.Weight.Detach().MulScalar(1/quick), b.Down.Bias, torch.NoActivation, d)
+				out.up = NewPacked(scaled(b.Up.Weight, quick), scaled(b.Up.Bias, quick), torch.SiLU, d)
+				out.down = NewPacked(scaled(b.Down.Weight, 1/quick), b.Down.Bias, torch.NoActivation, d)
 				b.Up.Weight.Forget()
 				b.Down.Weight.Forget()
 				return
@@ -46,6 +46,11 @@ func NewStack(blocks []StackBlock, heads int64, act Activation, d torch.DType) *
 		s.blocks = append(s.blocks, out)
 	}
 	return s
+}
+
+// scaled is x times a number, in float32 whatever x is stored in.
+func scaled(x *torch.Tensor, by float64) *torch.Tensor {
+	return x.Detach().To(torch.Float32).MulScalar(by)
 }
 
 // Forward maps x [B, T, C] (float32) to the same shape. visit, if not nil, is told what each block gives.

@@ -73,6 +73,7 @@ type LoadOptions struct {
 	Rename func(name string) string                               // from the model's name (with Prefix) to the source's; nil for none
 	Ignore func(name string) bool                                 // names of the source that the model may leave unread; nil: none but those outside Prefix
 	DType  torch.DType                                            // wanted floating-point type; the zero value means float32
+	Stored func(name string) bool                                 // names of the source that keep the floating-point type they have, whatever DType says; nil: none
 	Device torch.Device                                           // wanted device; the zero value means CPU
 	Own    bool                                                   // copy even where the source's memory could be shared: for weights that training changes
 	Map    func(weights.NamedTensor) (weights.NamedTensor, error) // changes a stored tensor before its shape is checked, such as by a transpose; nil for none
@@ -134,7 +135,7 @@ func Load(m any, src weights.Source, o LoadOptions) error {
 func place(n weights.NamedTensor, o LoadOptions) *torch.Tensor {
 	t := torch.FromNamed(n, !o.Own)
 	d := t.DType()
-	if d.IsFloat() {
+	if d.IsFloat() && (o.Stored == nil || !o.Stored(n.Name)) {
 		d = o.DType
 	}
 	if d != t.DType() || o.Device != torch.CPU {
