@@ -5,7 +5,8 @@
 The weights are random, of a fixed seed (the cost is the same), and every caption takes 12 steps on both sides. Measured are a folder of
 COCO photographs with beam 4, one photograph from its file to its caption in a program that has loaded the model, the encoder alone, the time
 from the start of the process to the first caption, and peak memory. Shares of the ceiling are of a 2048 x 2048 x 2048 product of the same type,
-measured in the same run (torch/torchtest). --peer names a Python with torch, transformers, safetensors, Pillow and clip; without one, the
+measured in the same run (torch/torchtest). --processor measures nothing but the processor time that an image of one batch of 32 costs with one thread, from
+file to caption with beam 4: of the two sides' clocks it is the one that other work on the machine hardly moves. --peer names a Python with torch, transformers, safetensors, Pillow and clip; without one, the
 peer's columns stay empty. --readme writes the table into README.md, between its marks. Standard library only.
 """
 import argparse
@@ -183,6 +184,7 @@ def main():
     p.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     p.add_argument("--times", type=int, default=4, help="how often each photograph stands in the folder")
     p.add_argument("--runs", type=int, default=3, help="of each measurement")
+    p.add_argument("--processor", action="store_true", help="processor time alone, for a busy machine")
     p.add_argument("--readme", action="store_true", help="write the table into README.md")
     o = p.parse_args()
     o.precisions = o.precisions.split(",")
@@ -198,7 +200,33 @@ def main():
         for i in range(o.times):
             for f in photos:
                 shutil.copy(f, os.path.join(folder, f"{i}-{os.path.basename(f)}"))
-        report(o, folder, sorted(glob.glob(os.path.join(folder, "*.jpg"))))
+        (processor_time if o.processor else lambda o, images: report(o, folder, images))(o, sorted(glob.glob(os.path.join(folder, "*.jpg"))))
+
+
+def processor_time(o, images):
+    """Milliseconds of processor time an image, both sides at once: what one batch costs more than one photograph alone."""
+    images = images[:32]
+    shell = lambda precision, some: subprocess.Popen(command(o.weights, precision, "--beam-size", "4", "--threads", "1", "--workers", "1", *some), cwd=ROOT,
+                                                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    ours = {p: [shell(p, images), shell(p, images[:1])] for p in o.precisions}
+    script = os.path.join(ROOT, "scripts", "bench", "peer_generate.py")
+    peers = {p: subprocess.Popen([o.peer, script, "run", "--processor", "--weights", o.weights, "--precision", p, "--threads", "1", *images],
+                                 stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) for p in o.precisions if p != "int8" and o.peer}
+    cost = {}
+    for p, both in ours.items():
+        used = []
+        for x in both:
+            _, status, usage = os.wait4(x.pid, 0)
+            if status:
+                sys.exit(f"{shlex.join(x.args)}: status {status}")
+            used.append(usage.ru_utime + usage.ru_stime)
+        cost[p] = 1e3 * (used[0] - used[1]) / (len(images) - 1)
+    theirs = {p: next((json.loads(l)["value"] for l in x.communicate()[0].decode().splitlines() if "value" in l), None) for p, x in peers.items()}
+    print("| processor time of an image, beam 4, one thread, ms | captioner | generate | |\n| --- | --- | --- | --- |")
+    for p in o.precisions:
+        y = theirs.get("bf16" if p == "int8" else p)
+        print(f"| {p} | {cost[p]:.1f} | " + (f"{y:.1f} | {y / cost[p]:.1f} × |" if y else "| |"))
+    print(f"\n{processor()}, load {os.getloadavg()[0]:.1f}")
 
 
 def report(o, folder, images):

@@ -3,6 +3,7 @@
 Needs torch, transformers, safetensors, Pillow and the package clip. One JSON object a line on standard output.
   peer_generate.py start --weights DIR IMAGE               one caption, greedy: the parent takes the time
   peer_generate.py run --weights DIR --precision fp32|bf16 --threads N IMAGE...   one image, encoding alone, the folder
+  peer_generate.py run --processor ...                                          the folder alone, in processor time
 """
 import argparse
 import json
@@ -81,7 +82,7 @@ def main():
     p.add_argument("--weights", required=True)
     p.add_argument("--precision", default="fp32")
     p.add_argument("--threads", type=int, default=0)
-    p.add_argument("--folder-limit", type=int, default=0)
+    p.add_argument("--processor", action="store_true")
     p.add_argument("images", nargs="+")
     a = p.parse_args()
     import torch
@@ -97,6 +98,12 @@ def main():
 
         say = lambda **kw: print(json.dumps(kw), flush=True)
         say(versions=f"torch {torch.__version__}, transformers {transformers.__version__}")
+        if a.processor:
+            c.generate(torch.stack([c.pixels(i) for i in a.images[:2]]), 4)
+            start = time.process_time()
+            c.generate(torch.stack([c.pixels(i) for i in a.images]), 4)
+            say(what="processor", value=1e3 * (time.process_time() - start) / len(a.images))
+            return
         for beams in (1, 4):
             say(what=f"one image, beam {beams}", value=1e3 * median(lambda: c.generate(c.pixels(a.images[0])[None], beams), 5, 2))
         for batch in (1, 16, 64):
