@@ -210,7 +210,11 @@ func trainIn(ctx context.Context, p *program, o *TrainOptions, g *dist.Group) er
 		p.term.log.Warn("training stopped and saved", "hint", "captioner train --resume "+dir)
 		return errInterrupted
 	}
-	if err != nil {
+	var dead *dist.Error
+	if errors.As(err, &dead) {
+		return withHint(err, "\"captioner train --resume %s\" goes on from the last checkpoint, in as many processes or others", dir)
+	}
+	if err != nil || g != nil && g.Rank != 0 {
 		return err
 	}
 	return r.result(dir)
