@@ -57,7 +57,7 @@ class Service:
                 urllib.request.urlopen(self.url + "/readyz", timeout=1).read()
                 break
             except OSError:
-                if self.process.poll() is not None or time.perf_counter() - start > 120:
+                if self.process.poll() is not None or time.perf_counter() - start > 300:
                     self.errors.seek(0)
                     sys.exit(f"{shlex.join(command)}: not ready\n{self.errors.read().decode(errors='replace')}")
                 time.sleep(0.01)
@@ -140,7 +140,7 @@ def predict(pictures):
 
 
 def throughput(c, o):
-    with captioner() as s:
+    with captioner("--timeout", "5m") as s:
         c.run(s, clients=64, for_=f"{max(o.seconds // 4, 2)}s")
         served, bare = [], []
         for _ in range(o.runs):  # turn about, so that both meet the same machine
@@ -217,7 +217,7 @@ def peer(c, o):
     port = free_port()
     script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "peer.py")
     rows = []
-    for name, start in (("captioner serve", captioner), ("FastAPI + transformers", lambda: Service([o.peer, script, "--port", str(port)], port))):
+    for name, start in (("captioner serve", lambda: captioner("--timeout", "5m")), ("FastAPI + transformers", lambda: Service([o.peer, script, "--port", str(port)], port))):
         with start() as s:
             idle = resident(s.pid)
             c.run(s, clients=4, for_="3s")
