@@ -171,7 +171,28 @@ func (v *verification) manifest() {
 		v.tell("checksum", "ok", fmt.Sprintf("SHA-256 %s: %s, as published (%s)", sum, e.Name, file), "")
 		return
 	}
+	if e, want, ok := namesake(v.path); ok {
+		v.tell("checksum", "broken", fmt.Sprintf("SHA-256 %s, want the %s of %s, whose name it has", sum, want, e.Name), "delete it and run \"captioner weights fetch "+e.Name+"\"; rename it if it is yours")
+		return
+	}
 	v.tell("checksum", "ok", fmt.Sprintf("SHA-256 %s: no published file that captioner knows", sum), "")
+}
+
+// namesake finds the published file that a file has the name of.
+func namesake(path string) (e store.Entry, sha256 string, ok bool) {
+	for _, e := range store.Manifest() {
+		for _, f := range e.Files {
+			if f.SHA256 != "" && e.Repo == "" && filepath.Base(path) == f.Name {
+				return e, f.SHA256, true
+			}
+		}
+		for _, m := range e.Members {
+			if filepath.Base(path) == m.To {
+				return e, m.SHA256, true
+			}
+		}
+	}
+	return e, "", false
 }
 
 // numbers reads every tensor and counts what is not finite.
