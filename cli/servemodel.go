@@ -64,8 +64,8 @@ func newServed(c *captioner.Captioner, path string) (*served, error) {
 // snapshot copies a model file to where nobody else writes: weights are read from the file while the service runs, and who copies a new model
 // over the old one would change them under its feet. The copy has no name once gone was called, and no place on the disk once it is closed.
 func snapshot(path string) (copied string, gone func(), err error) {
-	if path == "" {
-		return "", func() {}, nil
+	if info, err := os.Stat(path); path == "" || err == nil && info.IsDir() { // folders of Hugging Face are read where they lie
+		return path, func() {}, nil
 	}
 	in, err := os.Open(path)
 	if err != nil {
