@@ -100,21 +100,30 @@ func (p *program) openModel(ctx context.Context, o modelOptions) (model, error) 
 // findWeights puts files in the place of the names of published weights.
 func (p *program) findWeights(ctx context.Context, o *modelOptions) error {
 	for _, path := range []*string{&o.Path, &o.Encoder} {
-		if *path == "" {
-			continue
-		}
-		if _, err := os.Stat(*path); err == nil {
-			continue
-		}
-		if _, err := store.Find(*path); err != nil {
-			continue // no name either: opening it says that there is no such file
-		}
-		found, err := p.fetchWeights(ctx, *path)
-		if err != nil {
+		if err := p.findFile(ctx, path); err != nil {
 			return err
 		}
-		*path = found
 	}
+	return nil
+}
+
+// findFile puts a file in the place of the name of published weights, fetched where it is not here. What is neither is left: opening it says
+// that there is no such file.
+func (p *program) findFile(ctx context.Context, path *string) error {
+	if *path == "" {
+		return nil
+	}
+	if _, err := os.Stat(*path); err == nil {
+		return nil
+	}
+	if _, err := store.Find(*path); err != nil {
+		return nil
+	}
+	found, err := p.fetchWeights(ctx, *path)
+	if err != nil {
+		return err
+	}
+	*path = found
 	return nil
 }
 

@@ -4,9 +4,16 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -23,6 +30,8 @@ type TrainOptions struct {
 	Resume string
 	Ranks  rankOptions
 	text   cli.StringSlice
+
+	evalOnly, scst bool
 }
 
 func newTrain(p *program) *cli.Command {
@@ -39,11 +48,43 @@ command takes. The encoder's features are computed once and cached. Ctrl-C saves
 			if err := noArguments(c); err != nil {
 				return err
 			}
+			o, err := underRecipe(c, o)
+			if err != nil {
+				return err
+			}
 			o.Text = o.text.Value()
 			o.Command = commandLine(c)
-			return runTrain(c.Context, p, &o)
+			return runTrain(c.Context, p, o)
 		},
 	}
+}
+
+// underRecipe is what the flags say where a recipe gives the defaults.
+func underRecipe(c *cli.Context, o TrainOptions) (*TrainOptions, error) {
+	if o.Recipe == "" {
+		return &o, nil
+	}
+	recipe, err := train.RecipeOptions(o.Recipe)
+	if err != nil {
+		return nil, usagef("", "--%v", err)
+	}
+	under := &TrainOptions{Options: recipe}
+	set := flag.NewFlagSet("train", flag.ContinueOnError)
+	set.SetOutput(io.Discard)
+	for _, f := range under.flags() {
+		if err := f.Apply(set); err != nil {
+			return nil, err
+		}
+		name := f.Names()[0]
+		if _, list := f.(*cli.StringSliceFlag); list || !c.IsSet(name) {
+			continue
+		}
+		if err := set.Set(name, fmt.Sprint(c.Value(name))); err != nil {
+			return nil, usagef("", "--%s: %v", name, err)
+		}
+	}
+	under.text = o.text
+	return under, nil
 }
 
 func (o *TrainOptions) flags() []cli.Flag {
@@ -78,10 +119,11 @@ func (o *TrainOptions) flags() []cli.Flag {
 		text(result, "resume", "go on with the run in `FOLDER`; all its options are kept", &o.Resume),
 		text(result, "name", "of the captioner", &o.Name),
 		text(result, "licence", "of the result, for its card", &o.Licence),
-		text(net, "encoder", "`FILE` of the encoder's weights: EfficientNet-Lite or CLIP, in any form", &o.Encoder),
+		text(net, "encoder", "`FILE` or name of the encoder's weights: EfficientNet-Lite, CLIP or BLIP, in any form (see \"weights list\")", &o.Encoder, "vision-backbone"),
 		text(net, "encoder-name", "refuse an encoder of another architecture than `NAME`, such as efficientnet-lite2 or ViT-B/32", &o.EncoderName),
 		text(net, "memory", "what the decoder sees of a picture: grid, patches, pooled-projected or pooled-padded; without it, what suits the encoder", &o.Memory),
-		text(net, "init", "start from the model `FILE`, its words and its encoder", &o.Init),
+		text(net, "init", "start from the model `FILE`, its words and its encoder", &o.Init, "checkpoint"),
+		text(net, "language-model", "start the decoder from GPT-2: distilgpt2, gpt2, gpt2-medium, a `FILE` or a folder; its sizes and words replace those below", &o.LanguageModel),
 		big(net, "width", "of the decoder", &o.Width),
 		count(net, "layers", "of the decoder", &o.Layers),
 		big(net, "heads", "of each attention", &o.Heads),
@@ -89,6 +131,7 @@ func (o *TrainOptions) flags() []cli.Flag {
 		big(net, "vocab-min-count", "tokens used less often are spelt from smaller ones", &o.MinCount),
 		number(net, "dropout", "of what each part of the decoder adds", &o.Dropout),
 		number(net, "input-dropout", "of embeddings and memory", &o.InputDropout),
+		number(net, "attention-dropout", "of the decoder's attention", &o.AttentionDropout),
 		count(net, "memory-layers", "of attention between the places of the memory, before the decoder looks at them", &o.MemoryLayers),
 		count(eye, "views", "ways of showing each picture that are cached: whole, mirrored (with --flip), then crops; 0: no crops", &o.Views),
 		number(eye, "crop-share", "share of a picture's area that a crop shows at least", &o.CropShare),
@@ -98,15 +141,19 @@ func (o *TrainOptions) flags() []cli.Flag {
 		number(eye, "encoder-lr", "its learning rate where the rest has --lr, and in the same ratio later", &o.EncoderLR),
 		number(eye, "encoder-after", "rounds before it begins to learn", &o.EncoderAfter),
 		yes(eye, "recompute", "compute the encoder's maps twice instead of keeping them for the gradient: less memory, more time", &o.Recompute),
+		text(xe, "recipe", "`NAME` of other defaults: clip-text-decoder (1.4), clip-text-decoder-1.2 or clip-text-decoder-1.4 train as that package does", &o.Recipe),
 		number(xe, "max-epochs", "rounds through the captions", &o.Epochs),
 		count(xe, "batch-size", "pictures a batch", &o.BatchSize),
 		count(xe, "captions-per-image", "captions of each picture in a batch; 1 draws one each round", &o.Captions),
 		count(xe, "accumulate-grad-batches", "batches a step", &o.Accumulate),
 		number(xe, "lr", "highest learning rate", &o.LR),
 		count(xe, "warmup", "steps of rise", &o.Warmup),
-		text(xe, "schedule", "after the rise: cosine, linear or constant", &o.Schedule),
+		text(xe, "schedule", "after the rise: cosine, linear, constant, or plateau (halved after each two measurements without a better one)", &o.Schedule),
 		number(xe, "lr-floor", "share of the learning rate at the end", &o.Floor),
 		number(xe, "weight-decay", "of matrices; norms, biases and places have none", &o.WeightDecay),
+		yes(xe, "decay-all", "let norms, biases and places decay too", &o.DecayAll),
+		yes(xe, "loss-over-padding", "pad captions with end tokens and learn these too, as clip-text-decoder does", &o.Padded),
+		yes(xe, "verbatim", "learn captions as they are written, with their last full stop", &o.Verbatim),
 		number(xe, "beta1", "of AdamW", &o.Beta1),
 		number(xe, "beta2", "of AdamW", &o.Beta2),
 		number(xe, "clip", "largest norm of all gradients together; 0: any", &o.Clip),
@@ -115,6 +162,8 @@ func (o *TrainOptions) flags() []cli.Flag {
 		number(xe, "text-epochs", "rounds through --text", &o.TextEpochs),
 		text(xe, "monitor", "what the best checkpoint is chosen by: cider, bleu4 or val_loss", &o.Monitor),
 		count(xe, "patience", "measurements without a better one before a phase ends early; 0: never", &o.Patience),
+		yes(scst, "scst", "only this, from the model of --init: 120 steps where --scst-steps does not say", &o.scst),
+		number(scst, "scst-bleu", "weight of BLEU-4 beside CIDEr-D in the reward", &o.SCSTBLEU),
 		count(scst, "scst-steps", "steps after the captions, with CIDEr-D as the reward; 0: none", &o.SCSTSteps),
 		count(scst, "scst-batch-size", "pictures a step", &o.SCSTBatch),
 		count(scst, "scst-samples", "captions drawn for each picture", &o.SCSTSamples),
@@ -122,13 +171,15 @@ func (o *TrainOptions) flags() []cli.Flag {
 		number(scst, "scst-temperature", "of draws and gradient", &o.SCSTTemperature),
 		number(scst, "scst-ema", "as --ema", &o.SCSTEMA),
 		count(scst, "scst-eval-every", "steps between measurements", &o.SCSTEvery),
-		text(how, "precision", "16 (float16 with loss scaling; bfloat16 on a CPU), bf16 or 32", &o.Precision),
+		text(how, "precision", "16 (float16 with loss scaling; bfloat16 on a CPU), bf16, 32, Lightning's 16-mixed, bf16-mixed and 32-true, or fp16 (float16 also on a CPU: slow)", &o.Precision),
 		text(how, "device", "auto, cpu, cuda or cuda:`N`", &o.Device),
 		count(how, "threads", "of one computation; 0: as many as there are cores", &o.Threads),
 		big(how, "seed", "decides everything that is drawn", &o.Seed),
 		count(how, "beam-size", "of the last measurement, and of the captioner by default", &o.Beam, "beam"),
 		number(how, "length-penalty", "exponent of the length in a beam's score", &o.Penalty),
 		text(how, "cache", "`FOLDER` of cached features; without it, the user's cache folder", &o.Cache),
+		yes(how, "dry-run", "tell the plan and what it needs, take two steps of each phase, and write nothing", &o.DryRun),
+		yes(how, "eval-only", "learn nothing: measure the model of --init on --val", &o.evalOnly),
 		count(how, "keep", "model files of measurements to keep beside the best and the last", &o.Keep),
 		count(how, "save-every", fmt.Sprintf("steps between checkpoints (each phase also ends with one); default %d", d.SaveEvery), &o.SaveEvery),
 	}
@@ -136,13 +187,13 @@ func (o *TrainOptions) flags() []cli.Flag {
 }
 
 // precisions are the spellings of --precision, Lightning's among them.
-var precisions = map[string]string{"16": "fp16", "16-mixed": "fp16", "fp16": "fp16", "bf16": "bf16", "bf16-mixed": "bf16", "32": "fp32",
+var precisions = map[string]string{"16": "16", "16-mixed": "16", "fp16": "fp16", "bf16": "bf16", "bf16-mixed": "bf16", "32": "fp32",
 	"32-true": "fp32", "fp32": "fp32"}
 
 // settle turns the flags into options that train understands, and tells where a wish had to give way.
 func (o *TrainOptions) settle(p *program) error {
-	if (o.Out == "") == (o.Resume == "") {
-		return usagef("", "train wants either --out FOLDER for a new run or --resume FOLDER")
+	if o.Out != "" && o.Resume != "" {
+		return usagef("", "train wants either --out FOLDER for a new run or --resume FOLDER, found both")
 	}
 	if err := o.Ranks.validate(); err != nil {
 		return err
@@ -154,11 +205,16 @@ func (o *TrainOptions) settle(p *program) error {
 	if !ok {
 		return usagef("", "--precision %q: want 16, bf16, 32, 16-mixed, bf16-mixed or 32-true", o.Precision)
 	}
-	o.Precision = known
+	if o.Precision = known; known == "16" {
+		o.Precision = "fp16"
+	}
+	if err := o.shorten(); err != nil {
+		return err
+	}
 	if err := validDevice(o.Device); err != nil {
 		return err
 	}
-	if known == "fp16" {
+	if known == "16" {
 		dev, err := torch.ParseDevice(o.Device)
 		if err != nil {
 			return withHint(err, "--device cpu works everywhere")
@@ -181,6 +237,33 @@ func (o *TrainOptions) settle(p *program) error {
 	return nil
 }
 
+// shorten leaves phases out where a flag wants only one thing, and fills in what nobody said.
+func (o *TrainOptions) shorten() error {
+	if (o.scst || o.evalOnly) && o.Init == "" {
+		return usagef("", "--scst and --eval-only want the model to start from: --init FILE")
+	}
+	if o.scst || o.evalOnly {
+		o.Epochs, o.TextEpochs = 0, 0
+		if o.evalOnly {
+			o.SCSTSteps = 0
+		} else if o.SCSTSteps == 0 {
+			o.SCSTSteps = 120
+		}
+	}
+	if o.Encoder == "" && o.Init == "" {
+		o.Encoder = "ViT-B/32"
+	}
+	for n := 1; o.Out == ""; n++ {
+		dir := filepath.Join("runs", strconv.Itoa(n))
+		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+			o.Out = dir
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func runTrain(ctx context.Context, p *program, o *TrainOptions) error {
 	if err := o.settle(p); err != nil {
 		return err
@@ -190,6 +273,11 @@ func runTrain(ctx context.Context, p *program, o *TrainOptions) error {
 
 // trainIn trains in this process, which may be one of a group.
 func trainIn(ctx context.Context, p *program, o *TrainOptions, g *dist.Group) error {
+	for _, path := range []*string{&o.Encoder, &o.Init, &o.LanguageModel} {
+		if err := p.findFile(ctx, path); err != nil {
+			return err
+		}
+	}
 	r := &trainReport{p: p, start: time.Now()}
 	var err error
 	dir := o.Out
@@ -214,10 +302,25 @@ func trainIn(ctx context.Context, p *program, o *TrainOptions, g *dist.Group) er
 	if errors.As(err, &dead) {
 		return withHint(err, "\"captioner train --resume %s\" goes on from the last checkpoint, in as many processes or others", dir)
 	}
-	if err != nil || g != nil && g.Rank != 0 {
-		return err
+	if err != nil {
+		return trainHint(err)
+	}
+	if o.DryRun || g != nil && g.Rank != 0 {
+		return nil
 	}
 	return r.result(dir)
+}
+
+// trainHint adds what may help where memory or room on the disk ran out.
+func trainHint(err error) error {
+	var full *torch.OpError
+	switch {
+	case errors.Is(err, syscall.ENOSPC):
+		return withHint(err, "make room and go on with --resume")
+	case errors.As(err, &full) && strings.Contains(full.Msg, "memory"):
+		return withHint(err, "half of --batch-size with twice of --accumulate-grad-batches learns the same with less memory")
+	}
+	return err
 }
 
 // trainReport tells what a run says: on a terminal by a bar, else by a line every ten seconds; measurements always.
@@ -275,6 +378,9 @@ func (r *trainReport) line(e train.Event, now time.Time) string {
 	fmt.Fprintf(&s, "%s %d/%d", e.Phase, e.Step, e.Steps)
 	if e.Phase != "encode" {
 		fmt.Fprintf(&s, " (epoch %.2f) %s %.4f lr %.2g", e.Epoch, r.measured(e), e.Loss, e.LR)
+		if e.Skipped > 0 {
+			fmt.Fprintf(&s, " %d steps skipped (overflow)", e.Skipped)
+		}
 	}
 	gone := now.Sub(r.since).Seconds()
 	if r.rows > 0 && gone > 0 {

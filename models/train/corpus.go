@@ -60,10 +60,13 @@ func normalise(s string) string {
 	return strings.TrimRight(s, " .")
 }
 
-// encode fills in the tokens: at most positions of them with the end token.
-func (c corpus) encode(t *tokenizer.Tokenizer, positions int) {
+// encode fills in the tokens: at most positions of them with the end token. Verbatim captions are learnt as they are written.
+func (c corpus) encode(t *tokenizer.Tokenizer, positions int, verbatim bool) {
 	for i := range c {
 		for _, s := range c[i].Captions {
+			if !verbatim {
+				s = normalise(s)
+			}
 			c[i].text = append(c[i].text, encode(t, s, positions))
 		}
 	}
@@ -71,7 +74,7 @@ func (c corpus) encode(t *tokenizer.Tokenizer, positions int) {
 
 // encode is a caption as a row to learn: begin, at most positions-1 tokens, end.
 func encode(t *tokenizer.Tokenizer, s string, positions int) []int32 {
-	row := t.Append([]int32{t.BOS()}, normalise(s))
+	row := t.Append([]int32{t.BOS()}, s)
 	if len(row) > positions {
 		row = row[:positions]
 	}

@@ -40,13 +40,14 @@ func (l *learner) measure() (stop bool, err error) {
 	}
 	if e.Best = !l.state.Any || value > l.state.Best; e.Best {
 		l.state.Any, l.state.Best, l.state.Worse = true, value, 0
-	} else {
-		l.state.Worse++
+	} else if l.state.Worse++; l.Schedule == plateau && l.state.Worse%2 == 0 {
+		l.state.Halved++
 	}
 	if err := l.keep(e, scores); err != nil {
 		return false, err
 	}
-	return l.Patience > 0 && l.state.Worse >= l.Patience, l.log(e)
+	l.tell(e)
+	return l.Patience > 0 && l.state.Worse >= l.Patience, l.record(e)
 }
 
 // score captions the validation pictures with the model as it is and measures the captions.
@@ -104,6 +105,9 @@ func (t *trainer) decoding(beam int) decode.Options {
 	o := decode.DefaultOptions()
 	o.Beam, o.BOS, o.EOS = beam, t.tok.BOS(), t.tok.EOS()
 	o.MaxLen, o.LengthPenalty, o.NoRepeatNGram = t.config.Decoding.MaxLen, t.config.Decoding.LengthPenalty, t.config.Decoding.NoRepeatNGram
+	if o.Rule = t.config.Decoding.Rule; o.Rule != decode.Search {
+		o.LengthPenalty, o.NoRepeatNGram = 0, 0
+	}
 	return o
 }
 
@@ -186,7 +190,8 @@ func (t *trainer) finish(ctx context.Context) error {
 	if err := t.write(path, t.card); err != nil {
 		return err
 	}
-	return t.log(e)
+	t.tell(e)
+	return t.record(e)
 }
 
 // load puts the model of a file, and its encoder where that learns, in the place of the trainer's.

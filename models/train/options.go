@@ -12,6 +12,8 @@ import (
 
 // Options are all settings of a run. Start from DefaultOptions: zero is a real value in several fields. Their JSON is options.json.
 type Options struct {
+	Recipe string `json:"recipe,omitempty"` // whose defaults these are: "", or one that RecipeOptions knows
+
 	// Data.
 	Data      string   `json:"data"`             // captions to train on, in any form that package data knows
 	Images    string   `json:"images,omitempty"` // folder of its pictures; "" looks beside the captions
@@ -28,15 +30,17 @@ type Options struct {
 	Init        string `json:"init,omitempty"` // model file to start from instead of new weights
 
 	// Network.
-	Memory       string  `json:"memory,omitempty"` // captioner.Grid and the like; "" is what suits the encoder
-	Width        int64   `json:"width"`
-	Layers       int     `json:"layers"`
-	Heads        int64   `json:"heads"`
-	Positions    int64   `json:"positions"`       // longest caption in tokens, with its end
-	MinCount     int64   `json:"vocab_min_count"` // a token used less often is spelt from smaller ones
-	Dropout      float64 `json:"dropout"`         // of what each part adds
-	InputDropout float64 `json:"input_dropout"`   // of embeddings and memory
-	MemoryLayers int     `json:"memory_layers"`   // of attention between the places of the memory
+	Memory           string  `json:"memory,omitempty"` // captioner.Grid and the like; "" is what suits the encoder
+	Width            int64   `json:"width"`
+	Layers           int     `json:"layers"`
+	Heads            int64   `json:"heads"`
+	Positions        int64   `json:"positions"`                // longest caption in tokens, with its end
+	MinCount         int64   `json:"vocab_min_count"`          // a token used less often is spelt from smaller ones
+	Dropout          float64 `json:"dropout"`                  // of what each part adds
+	InputDropout     float64 `json:"input_dropout"`            // of embeddings and memory
+	AttentionDropout float64 `json:"attention_dropout"`        // of the decoder's attention
+	LanguageModel    string  `json:"language_model,omitempty"` // GPT-2 to start the decoder from: a file or a folder; its sizes and words replace those above
+	MemoryLayers     int     `json:"memory_layers"`            // of attention between the places of the memory
 
 	// How pictures are shown, and the encoder where it learns too.
 	Views        int     `json:"views"`         // cached ways of showing each picture: whole, mirrored (with Flip), crops; 0: without crops
@@ -62,7 +66,10 @@ type Options struct {
 	Beta2       float64 `json:"beta2"`
 	Clip        float64 `json:"clip"`
 	Smoothing   float64 `json:"label_smoothing"`
-	EMA         float64 `json:"ema"` // 0: none
+	EMA         float64 `json:"ema"`               // 0: none
+	DecayAll    bool    `json:"decay_all"`         // norms, biases and places decay too
+	Padded      bool    `json:"loss_over_padding"` // captions are padded with end tokens, which are learnt as if they were words
+	Verbatim    bool    `json:"verbatim"`          // captions are learnt as they are written; else without the last full stop
 
 	// Text before captions.
 	TextEpochs float64 `json:"text_epochs"`
@@ -75,6 +82,7 @@ type Options struct {
 	SCSTTemperature float64 `json:"scst_temperature"`
 	SCSTEMA         float64 `json:"scst_ema"`
 	SCSTEvery       int     `json:"scst_eval_every"`
+	SCSTBLEU        float64 `json:"scst_bleu"` // weight of BLEU-4 beside CIDEr-D in the reward
 
 	// How.
 	Precision string  `json:"precision"` // "fp32", "bf16", "fp16"
@@ -90,6 +98,8 @@ type Options struct {
 	Keep      int     `json:"keep"`                // model files of measurements to keep beside the best and the last
 
 	Group *dist.Group `json:"-"` // processes that share the run, each of which calls Run alike; nil for this one alone
+
+	DryRun bool `json:"-"` // tell the plan, take two steps of each phase, and write nothing
 
 	// What the card says.
 	Name    string `json:"name"`
@@ -110,6 +120,11 @@ func DefaultOptions() Options {
 		Precision: "bf16", Device: "auto", Beam: 3, Penalty: .7, Monitor: "cider", SaveEvery: 200, Name: "captioner",
 	}
 }
+
+// schedules are how the learning rate goes on after its rise. Under plateau it is halved after each two measurements without a better one.
+var schedules = []string{"cosine", "linear", "constant", plateau}
+
+const plateau = "plateau"
 
 // Validate reports everything that is wrong with o, joined in one error.
 func (o Options) Validate() error {
@@ -138,13 +153,15 @@ func (o Options) Validate() error {
 	check(o.EncoderLR > 0 && o.EncoderLR < 10, "encoder-lr: found %g, want more than 0 and less than 10", o.EncoderLR)
 	check(o.EncoderAfter >= 0, "encoder-after: found %g, want 0 or more", o.EncoderAfter)
 	atLeast("keep", o.Keep, 0)
+	share("attention-dropout", o.AttentionDropout)
+	check(o.SCSTBLEU >= 0, "scst-bleu: found %g, want 0 or more", o.SCSTBLEU)
 	check(o.Epochs >= 0 && o.Epochs <= 1e6, "max-epochs: found %g, want 0 or more", o.Epochs)
 	atLeast("batch-size", o.BatchSize, 1)
 	atLeast("captions-per-image", o.Captions, 1)
 	atLeast("accumulate-grad-batches", o.Accumulate, 1)
 	check(o.LR > 0 && o.LR < 10, "lr: found %g, want more than 0 and less than 10", o.LR)
 	atLeast("warmup", o.Warmup, 0)
-	check(o.Schedule == "cosine" || o.Schedule == "linear" || o.Schedule == "constant", "schedule: found %q, want cosine, linear or constant", o.Schedule)
+	check(slices.Contains(schedules, o.Schedule), "schedule: found %q, want one of %q", o.Schedule, schedules)
 	share("lr-floor", o.Floor)
 	check(o.WeightDecay >= 0, "weight-decay: found %g, want 0 or more", o.WeightDecay)
 	share("beta1", o.Beta1)

@@ -3,7 +3,6 @@ package train
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -34,13 +33,20 @@ type phase struct {
 func (t *trainer) phases() []phase {
 	var out []phase
 	add := func(p phase) {
+		if t.DryRun {
+			p.steps, p.every = min(p.steps, dryRunSteps), 0
+		}
 		if p.steps > 0 {
 			p.number = len(out)
 			out = append(out, p)
 		}
 	}
 	plan := func(steps, warmup int, floor float64) optim.Schedule {
-		return optim.Schedule{Kind: t.Schedule, Warmup: warmup, Total: steps, Floor: floor}
+		kind := t.Schedule
+		if kind == plateau {
+			kind = "constant" // and measurements turn it down
+		}
+		return optim.Schedule{Kind: kind, Warmup: warmup, Total: steps, Floor: floor}
 	}
 	per := len(t.text) / (t.BatchSize * t.Captions)
 	steps := int(float64(per) * t.TextEpochs)
@@ -68,6 +74,7 @@ type learner struct {
 	order  []int
 	groups [][]int // of the text phase
 	reward *rewarder
+	shown  []int    // pictures of the last batch
 	next   *loader  // of the batch after this one, where pictures are decoded anew
 	after  []func() // what the gradient of a batch still needs once the loss has gone backward
 
@@ -82,6 +89,9 @@ func (t *trainer) newLearner(p phase) (*learner, error) {
 		return name == "memory.rows" || name == "memory.columns" || name == "decoder.transformer.wpe.weight"
 	}
 	groups := optim.SplitDecay(l.params, p.decay, bare)
+	if t.DecayAll {
+		groups = []optim.Group{{Params: l.params, WeightDecay: p.decay, LRScale: 1}}
+	}
 	if eye := t.eyeParams(); len(eye) > 0 { // trained weights are not drawn to zero
 		l.params = append(l.params, eye...)
 		groups = append(groups, optim.Group{Params: eye, LRScale: t.EncoderLR / t.LR})
@@ -95,7 +105,7 @@ func (t *trainer) newLearner(p phase) (*learner, error) {
 	}
 	if p.name == "scst" {
 		var err error
-		if l.reward, err = newRewarder(t.train); err != nil {
+		if l.reward, err = newRewarder(t.train, t.SCSTBLEU); err != nil {
 			l.free()
 			return nil, err
 		}
@@ -134,7 +144,6 @@ func (t *trainer) runPhase(ctx context.Context, p phase) error {
 	if err := l.equalise(); err != nil {
 		return err
 	}
-	var run Event
 	for t.state.Step < p.steps {
 		if l.halt || t.Group == nil && ctx.Err() != nil {
 			if err := l.save(); err != nil {
@@ -142,21 +151,23 @@ func (t *trainer) runPhase(ctx context.Context, p phase) error {
 			}
 			return context.Canceled
 		}
-		lr := p.lr * p.schedule.At(t.state.Step)
+		lr := p.lr * p.schedule.At(t.state.Step) * math.Pow(.5, float64(t.state.Halved))
 		loss, rows, norm, err := l.update(ctx, lr)
 		if err != nil {
 			return err
 		}
-		run.Loss, run.Rows, run.Step = run.Loss+loss, run.Rows+rows, run.Step+1
 		t.state.Step++
-		if n := t.state.Step; n%l.logEvery() == 0 || n == p.steps {
-			run.Loss /= float64(run.Step)
-			run.Phase, run.Step, run.Steps, run.LR, run.Norm = p.name, n, p.steps, lr, norm
-			run.Epoch = float64(n) / float64(p.perEpoch)
-			if err := l.log(run); err != nil {
+		t.state.Sum, t.state.Summed = t.state.Sum+loss, t.state.Summed+1
+		n := t.state.Step
+		e := Event{Phase: p.name, Step: n, Steps: p.steps, Epoch: float64(n) / float64(p.perEpoch), Loss: loss, LR: lr, Norm: norm,
+			Skipped: t.state.Skipped, Rows: rows}
+		t.tell(e)
+		if n%l.logEvery() == 0 || n == p.steps {
+			e.Loss = t.state.Sum / float64(t.state.Summed)
+			t.state.Sum, t.state.Summed = 0, 0
+			if err := l.log(e); err != nil {
 				return err
 			}
-			run = Event{}
 		}
 		if p.every > 0 && (t.state.Step%p.every == 0 || t.state.Step == p.steps) {
 			stop, err := l.measure()
@@ -176,7 +187,8 @@ func (t *trainer) runPhase(ctx context.Context, p phase) error {
 	if l.ema != nil {
 		l.ema.Swap()
 	}
-	t.state.Phase, t.state.Step, t.state.Worse = p.number+1, 0, 0
+	t.state.Phase, t.state.Step, t.state.Worse, t.state.Halved = p.number+1, 0, 0, 0
+	t.state.Sum, t.state.Summed = 0, 0
 	return t.saveBetween()
 }
 
@@ -200,12 +212,18 @@ func (l *learner) update(ctx context.Context, lr float64) (loss float64, rows in
 			return
 		}
 		if math.IsNaN(loss) || math.IsInf(loss, 0) {
-			err = fmt.Errorf("train: phase %s step %d: loss is %g; the last checkpoint is intact", l.name, l.state.Step, loss)
+			err = l.spoilt("loss", loss)
 			return
 		}
 		if l.scaler == nil || l.scaler.Unscale(l.adam) {
 			norm = l.adam.ClipGradNorm(l.Clip)
+			if math.IsNaN(norm) || math.IsInf(norm, 0) {
+				err = l.spoilt("norm of the gradients", norm)
+				return
+			}
 			l.adam.Step(lr, nil)
+		} else {
+			l.state.Skipped++
 		}
 		if l.scaler != nil {
 			l.scaler.Update()
@@ -240,6 +258,7 @@ func (l *learner) captionStep(step int) (float64, int, error) {
 	for a := range l.Accumulate {
 		i := step*l.Accumulate + a
 		index := l.pictures(i, l.BatchSize)
+		l.shown = index
 		r := l.random("batch", i)
 		var captions [][]int32
 		from, to := l.share(len(index))
@@ -252,7 +271,7 @@ func (l *learner) captionStep(step int) (float64, int, error) {
 		var err error
 		torch.Scoped(func() {
 			var b *gpt2.Batch
-			if b, err = gpt2.PackRounded(captions, l.device); err != nil {
+			if b, err = l.pack(captions); err != nil {
 				return
 			}
 			var x *torch.Tensor

@@ -204,7 +204,7 @@ func (t *trainer) readText(positions int) error {
 			if err != nil {
 				return err
 			}
-			if row := encode(t.tok, line, positions); len(row) >= 6 {
+			if row := encode(t.tok, normalise(line), positions); len(row) >= 6 {
 				t.text = append(t.text, row)
 			}
 		}

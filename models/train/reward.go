@@ -6,20 +6,23 @@ import "captioner/data/metrics"
 // captions that break off before a noun would score well (the sacreEOS trap, Jia et al. 2020).
 type rewarder struct {
 	cider *metrics.CIDErD
+	refs  [][][]int32 // of each picture, with their ends
+	bleu  float64     // weight of BLEU-4 beside CIDEr-D
 	words map[string]int32
 }
 
 // endWord is the id of the end; words are numbered from 1.
 const endWord = 0
 
-func newRewarder(c corpus) (*rewarder, error) {
-	r := &rewarder{words: map[string]int32{}}
+func newRewarder(c corpus, bleu float64) (*rewarder, error) {
+	r := &rewarder{words: map[string]int32{}, bleu: bleu}
 	refs := make([][][]int32, len(c))
 	for i, e := range c {
 		for _, s := range e.Captions {
 			refs[i] = append(refs[i], append(r.ids(s), endWord))
 		}
 	}
+	r.refs = refs
 	var err error
 	r.cider, err = metrics.NewCIDErD(refs, metrics.DefaultCIDErDOptions())
 	return r, err
@@ -39,11 +42,50 @@ func (r *rewarder) ids(caption string) []int32 {
 	return out
 }
 
-// score is the CIDEr-D of a caption of picture i, 0 to 10.
+// score is the CIDEr-D of a caption of picture i, 0 to 10, and BLEU-4 by its weight.
 func (r *rewarder) score(i int, caption string, finished bool) float64 {
 	ids := r.ids(caption)
 	if finished {
 		ids = append(ids, endWord)
 	}
-	return r.cider.Score(i, ids)
+	v := r.cider.Score(i, ids)
+	if r.bleu > 0 {
+		v += r.bleu * bleu4(ids, r.refs[i])
+	}
+	return v
+}
+
+// bleu4 is BLEU-4 of one caption, 0 to 1, against the reference whose length is nearest.
+func bleu4(ids []int32, refs [][]int32) float64 {
+	s := metrics.BLEUStats{Length: len(ids), RefLength: len(refs[0])}
+	off := func(n int) int { return max(n-len(ids), len(ids)-n) }
+	for _, ref := range refs[1:] {
+		if n := len(ref); off(n) < off(s.RefLength) || off(n) == off(s.RefLength) && n < s.RefLength {
+			s.RefLength = n
+		}
+	}
+	for n := range s.Correct {
+		most := map[[4]int32]int{}
+		for _, ref := range refs {
+			for gram, count := range grams(ref, n+1) {
+				most[gram] = max(most[gram], count)
+			}
+		}
+		for gram, count := range grams(ids, n+1) {
+			s.Guess[n] += count
+			s.Correct[n] += min(count, most[gram])
+		}
+	}
+	return s.BLEU()[3]
+}
+
+// grams counts the runs of n words, n at most 4.
+func grams(ids []int32, n int) map[[4]int32]int {
+	out := map[[4]int32]int{}
+	for i := 0; i+n <= len(ids); i++ {
+		var gram [4]int32
+		copy(gram[:], ids[i:i+n])
+		out[gram]++
+	}
+	return out
 }

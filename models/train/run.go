@@ -11,7 +11,6 @@ import (
 
 	"captioner/data/tokenizer"
 	"captioner/models/captioner"
-	"captioner/models/gpt2"
 	"captioner/torch"
 	"captioner/torch/dist"
 	"captioner/weights"
@@ -23,9 +22,10 @@ type Event struct {
 	Step    int                `json:"step"`
 	Steps   int                `json:"steps"`
 	Epoch   float64            `json:"epoch,omitempty"`
-	Loss    float64            `json:"loss,omitempty"` // mean since the last event; the mean reward in "scst"
+	Loss    float64            `json:"loss,omitempty"` // of the step, in metrics.jsonl the mean since the last line; the mean reward in "scst"
 	LR      float64            `json:"lr,omitempty"`
 	Norm    float64            `json:"grad_norm,omitempty"`
+	Skipped int                `json:"skipped,omitempty"` // steps left out so far, because float16 gradients overflowed
 	Scores  map[string]float64 `json:"scores,omitempty"`  // of a measurement
 	Samples []Sample           `json:"samples,omitempty"` // a few captions of a measurement
 	Best    bool               `json:"best,omitempty"`    // the measurement is the best so far
@@ -76,7 +76,7 @@ func Run(ctx context.Context, dir string, o Options, tell func(Event)) error {
 
 // start begins a run in a folder that holds none.
 func (t *trainer) start(ctx context.Context) error {
-	if t.first() {
+	if t.first() && !t.DryRun {
 		if _, err := os.Stat(filepath.Join(t.dir, optionsFile)); err == nil {
 			return fmt.Errorf("train in %q: found a run there, want a new folder (or resume that run)", t.dir)
 		}
@@ -125,8 +125,22 @@ func ResumeGroup(ctx context.Context, dir string, g *dist.Group, tell func(Event
 		return fmt.Errorf("resume %q: %w", dir, err)
 	}
 	o.Group = g
+	if g == nil || g.Rank == 0 {
+		if err := sweep(dir); err != nil {
+			return fmt.Errorf("resume %q: %w", dir, err)
+		}
+	}
 	t := &trainer{Options: o, dir: dir, tell: tell}
 	return t.together(func() error { return t.run(ctx, true) })
+}
+
+// sweep removes what a cut left half written.
+func sweep(dir string) error {
+	left, err := filepath.Glob(filepath.Join(dir, ".*.tmp"))
+	for _, file := range left {
+		err = errors.Join(err, os.Remove(file))
+	}
+	return err
 }
 
 func (t *trainer) run(ctx context.Context, resume bool) (err error) {
@@ -139,6 +153,9 @@ func (t *trainer) run(ctx context.Context, resume bool) (err error) {
 	}
 	if err := t.describe(); err != nil {
 		return err
+	}
+	if t.DryRun {
+		return t.dryRun(ctx)
 	}
 	options := filepath.Join(t.dir, optionsFile)
 	if !resume && t.first() {
@@ -178,6 +195,9 @@ func (t *trainer) learn(ctx context.Context, resume bool) (err error) {
 			t.tell(Event{Note: "gradients travel through the host: " + err.Error()})
 		}
 	}
+	if err := t.writeEnvironment(); err != nil {
+		return err
+	}
 	if err := t.begin(); err != nil {
 		return err
 	}
@@ -194,6 +214,9 @@ func (t *trainer) learn(ctx context.Context, resume bool) (err error) {
 		if err := t.runPhase(ctx, p); err != nil {
 			return err
 		}
+	}
+	if t.DryRun {
+		return nil
 	}
 	return t.finish(ctx)
 }
@@ -215,7 +238,7 @@ func (t *trainer) begin() (err error) {
 		return err
 	}
 	t.model.Init()
-	return nil
+	return t.fill()
 }
 
 // describe settles the words and the shape of the captioner.
@@ -231,18 +254,14 @@ func (t *trainer) describe() error {
 	if err != nil {
 		return err
 	}
-	if memory.Layers = t.MemoryLayers; memory.Layers > 0 {
-		memory.Heads = t.Heads
-	}
-	if t.tok, err = vocabulary(t.train, t.MinCount); err != nil {
+	net, err := t.network()
+	if err != nil {
 		return err
 	}
-	net := gpt2.Config{VocabSize: int64(t.tok.VocabSize()), Positions: t.Positions + 1, Width: t.Width, Layers: t.Layers, Heads: t.Heads,
-		Activation: "gelu_new", Epsilon: 1e-5, ResidualDrop: t.Dropout, EmbeddingDrop: t.InputDropout, InitRange: .02, CrossAttention: true}
-	t.config = captioner.Config{
-		Name: t.Name, Encoder: eye, Memory: memory, Decoder: net,
-		Decoding: captioner.Decoding{Beam: t.Beam, LengthPenalty: t.Penalty, MaxLen: int(t.Positions), NoRepeatNGram: 3},
+	if memory.Layers = t.MemoryLayers; memory.Layers > 0 {
+		memory.Heads = net.Heads
 	}
+	t.config = captioner.Config{Name: t.Name, Encoder: eye, Memory: memory, Decoder: net, Decoding: t.decodes(net)}
 	t.card.Encoder = fmt.Sprintf("%s, SHA-256 %s", eye.Architecture, eye.SHA256)
 	return t.prepareText()
 }
@@ -277,14 +296,15 @@ func (t *trainer) describeInit() error {
 	}
 	t.config.Name = t.Name
 	t.config.Decoder.ResidualDrop, t.config.Decoder.EmbeddingDrop, t.config.Memory.Dropout = t.Dropout, t.InputDropout, t.InputDropout
+	t.config.Decoder.AttentionDrop = t.AttentionDropout
 	return t.prepareText()
 }
 
 // prepareText turns captions into tokens and fills in the card.
 func (t *trainer) prepareText() error {
 	positions := int(t.config.Decoder.Positions) - 1
-	t.train.encode(t.tok, positions)
-	t.val.encode(t.tok, positions)
+	t.train.encode(t.tok, positions, t.Verbatim)
+	t.val.encode(t.tok, positions, t.Verbatim)
 	if t.TextEpochs > 0 {
 		if err := t.readText(positions); err != nil {
 			return err

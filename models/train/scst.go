@@ -14,6 +14,7 @@ import (
 // would be drawn.
 func (l *learner) scstStep(step int) (reward float64, rows int, err error) {
 	whole := l.pictures(step, l.SCSTBatch)
+	l.shown = whole
 	from, to := l.share(len(whole))
 	index := whole[from:to]
 	features, err := l.features(step, l.SCSTBatch)
@@ -71,6 +72,7 @@ func (l *learner) drawCaptions(index []int, features *torch.Tensor, step int) ([
 	defer d.Free()
 	o := l.decoding(1)
 	o.Sample, o.Captions, o.Temperature, o.TopK, o.NoRepeatNGram = true, l.SCSTSamples, l.SCSTTemperature, min(decode.MaxTopK, l.tok.VocabSize()), 0
+	o.Rule = decode.Search
 	o.Seed = uint64(l.Seed)<<20 + uint64(step)
 	for _, i := range index {
 		o.IDs = append(o.IDs, uint64(i))

@@ -22,6 +22,9 @@ const (
 	bestFile    = "best.safetensors"
 	lastFile    = "last.safetensors" // of the last measurement
 	metricsFile = "metrics.jsonl"
+	samplesFile = "samples.jsonl"
+	eventsFile  = "events.out.tfevents.0.captioner" // TensorBoard knows its files by their names
+	spoiltFile  = "spoilt-batch.json"
 )
 
 // state is where a run stands. Together with weights, optimizer, average and random state it is all that resuming needs.
@@ -31,7 +34,13 @@ type state struct {
 	Best    float64 `json:"best"` // of the monitored value, higher is better
 	Any     bool    `json:"any"`  // there was a measurement
 	Worse   int     `json:"worse"`
-	Metrics int64   `json:"metrics"` // bytes of metrics.jsonl that belong to this state
+	Halved  int     `json:"halved,omitempty"`  // how often plateau has halved the learning rate
+	Skipped int     `json:"skipped,omitempty"` // steps left out because float16 gradients overflowed
+	Sum     float64 `json:"sum,omitempty"`     // of the losses since the last line of metrics.jsonl
+	Summed  int     `json:"summed,omitempty"`  // losses in Sum
+	Metrics int64   `json:"metrics"`           // bytes of metrics.jsonl that belong to this state
+	Samples int64   `json:"samples,omitempty"` // of samples.jsonl
+	Events  int64   `json:"events,omitempty"`  // of the file for TensorBoard
 }
 
 // metaState is the metadata key of the state in a state file; metaInside says whether it was saved inside a phase.
@@ -117,14 +126,16 @@ func (t *trainer) loadState() error {
 	return t.cutMetrics()
 }
 
-// cutMetrics drops the lines that were written after the checkpoint.
+// cutMetrics drops what was written after the checkpoint.
 func (t *trainer) cutMetrics() error {
 	if !t.first() {
 		return nil
 	}
-	err := os.Truncate(filepath.Join(t.dir, metricsFile), t.state.Metrics)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("resume: %w", err)
+	for file, size := range map[string]int64{metricsFile: t.state.Metrics, samplesFile: t.state.Samples, eventsFile: t.state.Events} {
+		err := os.Truncate(filepath.Join(t.dir, file), size)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("resume: %w", err)
+		}
 	}
 	return nil
 }
@@ -158,24 +169,36 @@ func (l *learner) restore() error {
 	return nil
 }
 
-// log appends an event to metrics.jsonl and tells it.
+// log appends an event to metrics.jsonl and its numbers to the file for TensorBoard.
 func (t *trainer) log(e Event) error {
 	if !t.first() {
 		return nil
 	}
-	t.tell(e)
 	b, err := json.Marshal(e)
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(filepath.Join(t.dir, metricsFile), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o666)
+	if err := t.append(metricsFile, append(b, '\n'), &t.state.Metrics); err != nil {
+		return err
+	}
+	b = nil
+	if t.state.Events == 0 {
+		b = boardHeader()
+	}
+	return t.append(eventsFile, append(b, boardScalars(e)...), &t.state.Events)
+}
+
+// append writes behind the first size bytes of a file of the run folder: all that the state knows of.
+func (t *trainer) append(file string, b []byte, size *int64) error {
+	f, err := os.OpenFile(filepath.Join(t.dir, file), os.O_WRONLY|os.O_CREATE, 0o666)
 	if err != nil {
-		return fmt.Errorf("log metrics: %w", err)
+		return fmt.Errorf("write %s: %w", file, err)
 	}
-	n, err := f.Write(append(b, '\n'))
-	t.state.Metrics += int64(n)
-	if cerr := f.Close(); err == nil {
-		err = cerr
+	if err := f.Truncate(*size); err != nil { // what a run wrote that ended before its checkpoint
+		f.Close()
+		return fmt.Errorf("write %s: %w", file, err)
 	}
-	return err
+	n, err := f.WriteAt(b, *size)
+	*size += int64(n)
+	return errors.Join(err, f.Close())
 }
