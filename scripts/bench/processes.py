@@ -8,6 +8,7 @@ before. Times are differences of a long and a short run, so that the start does 
 import argparse
 import json
 import os
+import resource
 import shlex
 import statistics
 import subprocess
@@ -44,21 +45,25 @@ def main():
                        "--encoder", os.path.join(ROOT, "models", "captioner", "demo", "demo.safetensors"), "--cache", os.path.join(work, "cache"),
                        "--out", os.path.join(work, f"run{count}"), "--precision", "32", "--flip=false", "--batch-size", "32", "--vocab-min-count", "1",
                        "--max-epochs", str(epochs), *more]
-            start = time.perf_counter()
+            start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=dict(os.environ, **env))
-            return time.perf_counter() - start, command
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            return time.perf_counter() - start, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, command
 
         run(1, [], {})  # fills the cache
-        seconds, commands = {"one": [], "two": []}, {}
+        seconds, processor, commands = {"one": [], "two": []}, {"one": [], "two": []}, {}
         for _ in range(a.runs):
             for name, more, env in (("one", ["--threads", "2"], {}), ("two", ["--nproc", "2"], {"OMP_NUM_THREADS": "1"})):
-                short, _ = run(1, more, env)
-                long, commands[name] = run(1 + a.epochs, more, env)
+                short, least, _ = run(1, more, env)
+                long, most, commands[name] = run(1 + a.epochs, more, env)
                 seconds[name].append((long - short) / a.epochs)
+                processor[name].append((most - least) / a.epochs)
     for name, s in seconds.items():
         print(f"{name} process{'es' if name == 'two' else ''}: {statistics.median(s):.2f} s an epoch of 5 steps and a measurement ({min(s):.2f} to {max(s):.2f})")
     ratio = [t / o for o, t in zip(seconds["one"], seconds["two"])]
     print(f"two / one: {statistics.median(ratio):.3f} ({min(ratio):.3f} to {max(ratio):.3f})")
+    work = [t / o for o, t in zip(processor["one"], processor["two"])]
+    print(f"the same by seconds of the processor: {statistics.median(work):.3f} ({min(work):.3f} to {max(work):.3f})")
     for c in commands.values():
         print("command:", shlex.join(c))
 
