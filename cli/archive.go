@@ -75,7 +75,7 @@ func (m archived) open(context.Context) (_ []byte, err error) {
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
 		return nil, unpacked(err)
 	}
-	if m.size > 1<<20 && !image.Known(head[:n]) {
+	if m.size > 1<<20 && image.Format(head[:n]) == "" {
 		return nil, fmt.Errorf("unpack: %d bytes that start with %q are no picture", m.size, head[:n])
 	}
 	return m.whole(io.MultiReader(strings.NewReader(string(head[:n])), r))

@@ -265,7 +265,7 @@ func TestPipelineStops(t *testing.T) {
 func TestFormatsRoundTripOddNames(t *testing.T) {
 	r := &result{input: input{path: "a,\"b\"\n\t\\c.jpg"}, caption: captioner.Caption{Text: "x, \"y\""}}
 	var got bytes.Buffer
-	for _, name := range formats {
+	for _, name := range formats[:5] { // the sixth holds pictures
 		f := newFormat(name, style{model: "m"})
 		if err := errors.Join(f.begin(&got), f.write(&got, r), f.end(&got)); err != nil {
 			t.Fatal(err)

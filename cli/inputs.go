@@ -46,6 +46,8 @@ type inputs struct {
 	image     bool     // standard input is one picture, and the only input
 	web       *fetcher // gets what URLs name
 	counting  bool     // nobody will open what is listed
+
+	enter func(folder string) // is told each folder that is looked into, before; nil for nobody
 }
 
 // check looks at every argument before any work begins, and returns what is wrong with each; it reads no more of a folder than it must.
@@ -248,13 +250,14 @@ func firstPath(r *bufio.Reader) ([]byte, byte, error) {
 // already is not walked again, so links that lead in circles end.
 func (in inputs) walk(root string, seen *census) iter.Seq[input] {
 	return func(yield func(input) bool) {
-		w := walker{recursive: in.recursive, seen: seen, walked: make(map[folderID]bool), yield: yield}
+		w := walker{recursive: in.recursive, enter: in.enter, seen: seen, walked: make(map[folderID]bool), yield: yield}
 		w.folder(root, "")
 	}
 }
 
 type walker struct {
 	recursive bool
+	enter     func(string)
 	seen      *census
 	walked    map[folderID]bool
 	yield     func(input) bool
@@ -273,6 +276,9 @@ func (w *walker) folder(path, key string) bool {
 			}
 			w.walked[id] = true
 		}
+	}
+	if w.enter != nil {
+		w.enter(path)
 	}
 	entries, readErr := os.ReadDir(path)
 	if err = errors.Join(err, readErr); err != nil {

@@ -16,7 +16,7 @@ import (
 
 // outFile is the file of --out. While the run lasts, results go to FILE.part, and FILE.journal notes which pictures are in it and up to which
 // byte. At the end FILE.part takes FILE's place. A run that was killed at any point leaves a journal from which --resume goes on: what stands
-// in FILE.part behind the journal's last whole line is cut off and done again.
+// in FILE.part behind the journal's last whole batch is cut off and done again, so that batches are made up as if nothing had happened.
 type outFile struct {
 	path    string
 	keep    bool // the journal stays, so that a later --resume can add to a finished file
@@ -58,7 +58,7 @@ func openOutFile(path, identity string, resume bool) (_ *outFile, err error) {
 	if o.part, err = os.OpenFile(path+".part", os.O_RDWR|os.O_CREATE, 0o644); err != nil {
 		return nil, reason(err)
 	}
-	head := "captioner journal 1 " + identity + "\n"
+	head := "captioner journal 2 " + identity + "\n"
 	from := int64(0) // of the journal: what is kept of it
 	if resume {
 		if from, err = o.replay(head); err != nil {
@@ -98,6 +98,8 @@ func (o *outFile) replay(head string) (int64, error) {
 		return 0, err
 	}
 	from := int64(len(first))
+	read := from
+	var batch []pictureKey // pictures of a batch whose end has not been read
 	for {
 		line, err := r.ReadString('\n')
 		if err == io.EOF {
@@ -110,9 +112,16 @@ func (o *outFile) replay(head string) (int64, error) {
 		if !ok || end > size || end < o.size { // the machine lost what it had not written: go on from what there is
 			return from, nil
 		}
-		from += int64(len(line))
-		o.size = end
-		o.done[key] = struct{}{}
+		read += int64(len(line))
+		if key != (pictureKey{}) {
+			batch = append(batch, key)
+			continue
+		}
+		from, o.size = read, end
+		for _, k := range batch {
+			o.done[k] = struct{}{}
+		}
+		batch = batch[:0]
 	}
 }
 
@@ -134,7 +143,7 @@ func (o *outFile) source() (int64, error) {
 	return n, err
 }
 
-// parseNote reads "END KEY PATH"; the path is for people.
+// parseNote reads "END KEY PATH"; the path is for people. A key of zeros ends a batch.
 func parseNote(line string) (int64, pictureKey, bool) {
 	var key pictureKey
 	end, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
@@ -176,7 +185,8 @@ func (o *outFile) note(r *result) {
 func (o *outFile) commit() error {
 	n, err := o.part.Write(o.buf.Bytes())
 	o.size += int64(n)
-	if err == nil {
+	if err == nil && o.notes.Len() > 0 {
+		fmt.Fprintf(&o.notes, "%d %x\n", o.size, pictureKey{})
 		_, err = o.journal.Write(o.notes.Bytes())
 	}
 	o.buf.Reset()

@@ -23,7 +23,7 @@ type format interface {
 }
 
 // formats are the words of --format.
-var formats = []string{"text", "jsonl", "csv", "tsv", "coco"}
+var formats = []string{"text", "jsonl", "csv", "tsv", "coco", "webdataset"}
 
 // style is what formats need to know of a run.
 type style struct {
@@ -43,6 +43,8 @@ func newFormat(name string, s style) format {
 		return &table{'\t', s.marks}
 	case "coco":
 		return &coco{}
+	case "webdataset":
+		return &samples{jsonLines{s}}
 	default:
 		return textLines{s}
 	}

@@ -41,6 +41,8 @@ func openPart(path, format string) (*partReader, error) {
 	case "coco":
 		r.alone = true
 		r.read, err = cocoReader(b)
+	case "webdataset":
+		r.read = sampleReader(b)
 	default:
 		r.read = lineReader(b, tabPath)
 	}
@@ -269,6 +271,9 @@ func (j *joined) write(u unit) error {
 }
 
 func (j *joined) end() error {
+	if j.format == "webdataset" {
+		return new(samples).end(j.w)
+	}
 	if j.format == "coco" {
 		return (&coco{}).end(j.w)
 	}

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"captioner/cli/report"
 	"captioner/data/image"
 	"captioner/models/captioner"
 	"captioner/models/decode"
@@ -20,6 +21,8 @@ import (
 type result struct {
 	input
 	caption   captioner.Caption // where err is nil
+	data      []byte            // of the picture, where the pipeline keeps them
+	thumbnail []byte            // a small JPEG of it, where the pipeline makes them
 	uncertain bool              // its confidence is below --min-confidence
 }
 
@@ -43,8 +46,10 @@ type pipeline struct {
 	image   image.Options
 	workers int
 	batch   int
-	patient time.Duration                   // how long a batch that is not full waits for the next picture
+	patient time.Duration                   // how long a batch that is not full waits for the next picture; 0: until there is one
 	load    func(input) (*image.RGB, error) // reads a picture; nil for files
+	keep    bool                            // results keep their picture's bytes
+	show    bool                            // results keep a thumbnail
 
 	times struct{ decode, caption, write atomic.Int64 } // nanoseconds; decode is the sum over all workers
 }
@@ -190,6 +195,14 @@ func (p *pipeline) decode(ctx context.Context, it *item) (*image.RGB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read image %q: %w", it.path, err)
 	}
+	if p.keep {
+		it.data = b
+	}
+	if p.show {
+		if it.thumbnail, err = report.Thumbnail(img); err != nil {
+			return nil, fmt.Errorf("shrink %q: %w", it.path, err)
+		}
+	}
 	return img, nil
 }
 
@@ -205,7 +218,9 @@ func (it *item) bytes(ctx context.Context) ([]byte, error) {
 }
 
 // gather makes batches of what is ready. A batch goes when it is full, or when the next picture is not there soon: a list that comes in slowly
-// is captioned as it comes. When ctx ends, what has not become a batch is dropped.
+// is captioned as it comes. Without that patience, which pictures make up a batch depends on nothing but their order: the last digits of a
+// log-probability depend on its batch, and a run that goes on shall write what an uninterrupted one does. Pictures that are skipped or cannot
+// be read fill no batch. When ctx ends, what has not become a batch is dropped.
 func (p *pipeline) gather(ctx, stop context.Context, queue <-chan *item, batches chan<- []*item) {
 	var items []*item
 	good := 0
@@ -220,7 +235,7 @@ func (p *pipeline) gather(ctx, stop context.Context, queue <-chan *item, batches
 	}
 	for {
 		var late <-chan time.Time // nil, which never comes, while there is nothing to send
-		if len(items) > 0 {
+		if len(items) > 0 && p.patient > 0 {
 			late = time.After(p.patient)
 		}
 		select {
@@ -239,7 +254,7 @@ func (p *pipeline) gather(ctx, stop context.Context, queue <-chan *item, batches
 			if items = append(items, it); it.pixels != nil {
 				good++
 			}
-			if (good == p.batch || len(items) == 4*p.batch) && !send() {
+			if (good == p.batch || len(items) == 64*p.batch) && !send() {
 				return
 			}
 		case <-late:

@@ -32,7 +32,8 @@ type PredictOptions struct {
 	Format, Out, Template string
 	Resume                bool
 	Sidecar, Existing     string
-	Failures              string
+	Failures, HTML        string
+	Watch                 bool
 	MinConfidence         float64
 
 	inputs   []string
@@ -78,6 +79,7 @@ func (o *PredictOptions) flags() []cli.Flag {
 	return append(flags,
 		&cli.StringFlag{Name: "embeddings", Usage: "caption the rows of `FILE` (.npy or .safetensors) in place of pictures: what the model's encoder gave for them", Category: input, Destination: &o.Embeddings, TakesFile: true},
 		&cli.BoolFlag{Name: "no-recursive", Usage: "do not look into subfolders", Category: input, Destination: &o.NoRecursive},
+		&cli.BoolFlag{Name: "watch", Usage: "go on with pictures that appear in the folders, each when it is whole, until interrupted", Category: input, Destination: &o.Watch},
 		&cli.BoolFlag{Name: "stdin-image", Usage: "caption the one picture whose bytes come on standard input", Category: input, Destination: &o.StdinImage},
 		&cli.DurationFlag{Name: "url-timeout", Value: 30 * time.Second, Usage: "the longest that fetching one URL may take", Category: input, Destination: &o.URLTimeout},
 		&cli.IntFlag{Name: "url-max-mb", Value: 64, Usage: "the largest picture that is fetched, in `MB`", Category: input, Destination: &o.URLMaxMB},
@@ -95,6 +97,7 @@ func (o *PredictOptions) flags() []cli.Flag {
 		&cli.StringFlag{Name: "sidecar", Usage: "also write each caption to a file beside its picture, with this `EXTENSION`, such as .txt", Category: output, Destination: &o.Sidecar},
 		&cli.StringFlag{Name: "existing", Value: "skip", Usage: "a sidecar that is there already: " + strings.Join(policies, ", "), Category: output, Destination: &o.Existing},
 		&cli.StringFlag{Name: "failures", DefaultText: "with --out, FILE.failed", Usage: "list what failed in `FILE`, one JSON object a line", Category: output, Destination: &o.Failures, TakesFile: true},
+		&cli.StringFlag{Name: "html", Usage: "also write a page `FILE` that shows each picture with its caption, and needs nothing else", Category: output, Destination: &o.HTML, TakesFile: true},
 		&cli.Float64Flag{Name: "min-confidence", Usage: "mark captions below this mean token probability, 0 to 1, as uncertain", Category: output, Destination: &o.MinConfidence},
 	)
 }
@@ -117,6 +120,8 @@ func formatOf(path string) string {
 		return "tsv"
 	case strings.HasSuffix(path, ".json"):
 		return "coco"
+	case strings.HasSuffix(path, ".tar"):
+		return "webdataset"
 	}
 	return "text"
 }
@@ -142,6 +147,11 @@ func (o *PredictOptions) validate(json bool) error {
 	check(o.MinConfidence >= 0 && o.MinConfidence <= 1, "", "--min-confidence %g: want 0 to 1", o.MinConfidence)
 	check(!json || o.Format == "jsonl", "leave out one of them", "--json and --format %s contradict each other", o.Format)
 	check(!o.Resume || o.Out != "", "for sidecars, --existing skip goes on where a run ended", "--resume needs --out")
+	check(o.HTML == "" || !o.Resume, "leave out one of them", "--html shows the pictures of this run alone, and --resume leaves out those of earlier ones")
+	check(o.HTML == "" || o.HTML != o.Out, "", "--html and --out are one file, %q", o.HTML)
+	check(!o.Watch || !o.StdinImage && countDash(o.inputs) == 0, "", "--watch takes folders, not standard input")
+	check(!o.Watch || o.HTML == "", "", "--watch has no end at which --html could be written")
+	check(o.Embeddings == "" || !o.Watch && o.HTML == "" && o.Format != "webdataset", "", "--embeddings has no pictures for --watch, --html or --format webdataset")
 	check(o.Template == "" || o.Format == "text" || o.Sidecar != "", "", "--template does not apply to --format %s", o.Format)
 	check(o.Sidecar == "" || validExtension(o.Sidecar), "", "--sidecar %q: want an extension such as .txt that no picture has", o.Sidecar)
 	errs = append(errs, oneOf("--format", o.Format, formats...), oneOf("--existing", o.Existing, policies...), o.Model.validate(), o.Decode.validate())

@@ -27,7 +27,13 @@ func runPredict(ctx context.Context, p *program, o PredictOptions) (err error) {
 	in := inputs{args: o.inputs, recursive: !o.NoRecursive, stdin: p.stdin, image: o.StdinImage,
 		web: &fetcher{limit: int64(o.URLMaxMB) << 20, timeout: o.URLTimeout, private: o.URLPrivate}}
 	r := &predictRun{p: p, o: &o, in: in}
-	r.bad = in.check()
+	if o.Watch {
+		if err := checkWatched(o.inputs); err != nil {
+			return err
+		}
+	} else {
+		r.bad = in.check()
+	}
 	if err := r.refuse(); err != nil {
 		return err
 	}
@@ -41,7 +47,11 @@ func runPredict(ctx context.Context, p *program, o PredictOptions) (err error) {
 	if err := r.begin(); err != nil {
 		return fmt.Errorf("predict: %w", err)
 	}
-	return r.end(start, r.pipe.run(ctx, r.source, r.sink))
+	err = r.pipe.run(ctx, func(yield func(input) bool) { r.source(ctx, yield) }, r.sink)
+	if o.Watch && errors.Is(err, errInterrupted) {
+		err = nil // that is how it ends
+	}
+	return r.end(start, err)
 }
 
 // predictRun is one run of predict.
@@ -60,6 +70,8 @@ type predictRun struct {
 	beside *sidecars
 	told   *progress
 	list   *failures
+	sheet  *sheet          // of --html
+	watch  *watcher        // of --watch
 	before captioner.Times // the model's, when the run began
 
 	done, failed, skipped, uncertain int64
@@ -67,7 +79,7 @@ type predictRun struct {
 
 // refuse ends a run of which no argument yields anything.
 func (r *predictRun) refuse() error {
-	if len(r.bad) < len(r.o.inputs) || r.in.image {
+	if len(r.bad) == 0 || len(r.bad) < len(r.o.inputs) {
 		return nil
 	}
 	for _, in := range r.bad {
@@ -85,7 +97,11 @@ func (r *predictRun) begin() error {
 	if err != nil {
 		return err
 	}
-	r.pipe = pipeline{model: r.model, options: options, image: image.DefaultOptions(), workers: o.Workers, batch: o.BatchSize, patient: 50 * time.Millisecond}
+	r.pipe = pipeline{model: r.model, options: options, image: image.DefaultOptions(), workers: o.Workers, batch: o.BatchSize,
+		keep: o.Format == "webdataset", show: o.HTML != ""}
+	if o.Watch || countDash(o.inputs) > 0 || slices.ContainsFunc(o.inputs, isURL) { // these come as they come
+		r.pipe.patient = 50 * time.Millisecond
+	}
 	if o.BatchSize == autoBatch {
 		r.pipe.batch = batchCPU
 		if strings.HasPrefix(r.model.Device(), "cuda") {
@@ -115,6 +131,17 @@ func (r *predictRun) begin() error {
 	}
 	if r.list, err = newFailures(o.Failures); err != nil {
 		return err
+	}
+	if o.HTML != "" {
+		if r.sheet, err = newSheet(o.HTML, r.model.Name()); err != nil {
+			return err
+		}
+	}
+	if o.Watch {
+		if r.watch, err = newWatcher(r.in, r.p.term); err != nil {
+			return err
+		}
+		r.p.term.live = false // there is no end to measure
 	}
 	r.before = r.model.Times()
 	if r.file == nil || r.file.size == 0 {
@@ -162,7 +189,7 @@ func (r *predictRun) count() {
 }
 
 // source lists what is to be captioned: the arguments that are in order, without what is done already.
-func (r *predictRun) source(yield func(input) bool) {
+func (r *predictRun) source(ctx context.Context, yield func(input) bool) {
 	good := r.in
 	good.args = slices.DeleteFunc(slices.Clone(r.in.args), func(a string) bool {
 		return slices.ContainsFunc(r.bad, func(b input) bool { return b.path == a })
@@ -172,41 +199,47 @@ func (r *predictRun) source(yield func(input) bool) {
 			return
 		}
 	}
-	for in := range good.all() {
+	each := func(in input) bool {
 		if in.err == nil {
 			if !r.o.shard.holds(in.key) {
-				continue
+				return true
 			}
 			if r.beside != nil && in.open != nil {
 				in.err, in.open = fmt.Errorf("input %q: a sidecar needs a picture that is a file", in.path), nil
 			}
 			in.skip = r.beside != nil && r.beside.skips(in.path) || r.file != nil && r.file.has(in)
 		}
-		if !yield(in) {
-			return
-		}
+		return yield(in)
 	}
+	if r.watch != nil {
+		r.watch.all(ctx, each)
+		return
+	}
+	good.all()(each)
 }
 
 // sink writes a batch. What it returns ends the run.
 func (r *predictRun) sink(results []*result) error {
-	var done, failed int64
+	var done, failed, skipped int64
 	for _, res := range results {
+		if res.err != nil && r.watch != nil && r.watch.again(res) {
+			continue
+		}
 		err := r.one(res)
 		if err != nil {
 			return err
 		}
 		switch {
 		case res.skip:
-			r.skipped++
+			skipped++
 		case res.err != nil:
 			failed++
 		default:
 			done++
 		}
 	}
-	r.done, r.failed = r.done+done, r.failed+failed
-	r.told.add(int64(len(results))-failed, failed)
+	r.done, r.failed, r.skipped = r.done+done, r.failed+failed, r.skipped+skipped
+	r.told.add(done+skipped, failed)
 	return r.flush()
 }
 
@@ -220,6 +253,11 @@ func (r *predictRun) one(res *result) error {
 	}
 	if res.err != nil {
 		return r.fail(res.input)
+	}
+	if r.sheet != nil {
+		if err := r.sheet.add(res); err != nil {
+			return fmt.Errorf("write %q: %w", r.o.HTML, reason(err))
+		}
 	}
 	if res.uncertain {
 		r.uncertain++
@@ -246,6 +284,11 @@ func (r *predictRun) fail(in input) error {
 	}
 	line := errorLine{Path: in.path, PathBytes: rawBytes(in.path), Error: oneLine(err), Hint: hintOf(err)}
 	r.list.add(line)
+	if r.sheet != nil {
+		if err := r.sheet.fail(in); err != nil {
+			return fmt.Errorf("write %q: %w", r.o.HTML, reason(err))
+		}
+	}
 	if r.o.Format != "jsonl" || r.o.Out != "" && !r.p.common.JSON {
 		return nil
 	}
@@ -286,8 +329,14 @@ func (r *predictRun) end(start time.Time, err error) error {
 	if err := r.list.close(); err != nil {
 		r.p.term.log.Warn(fmt.Sprintf("the list of what failed is not whole: write %q: %v", r.o.Failures, reason(err)))
 	}
+	took := time.Since(start)
+	if r.sheet != nil && err == nil {
+		err = r.sheet.finish(r.summary(took))
+	} else if r.sheet != nil {
+		r.sheet.abandon()
+	}
 	if r.done+r.failed+r.skipped > 1 && !errors.Is(err, syscall.EPIPE) {
-		r.p.term.log.Info(r.summary(time.Since(start)))
+		r.p.term.log.Info(r.summary(took))
 	}
 	switch {
 	case err != nil:

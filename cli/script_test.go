@@ -27,7 +27,9 @@ import (
 func TestMain(m *testing.M) {
 	if os.Getenv("CAPTIONER_TEST_PROCESS") != "" {
 		p := newProgram(os.Stdin, os.Stdout, os.Stderr)
-		p.open = openFake
+		if os.Getenv("CAPTIONER_TEST_PROCESS") != "real" {
+			p.open = openFake
+		}
 		os.Exit(p.main(context.Background(), os.Args))
 	}
 	os.Exit(m.Run())

@@ -58,7 +58,7 @@ func TestMergeIsTheWholeRun(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, ext := range []string{".txt", ".jsonl", ".csv", ".tsv", ".json"} {
+	for _, ext := range []string{".txt", ".jsonl", ".csv", ".tsv", ".json", ".tar"} {
 		out := t.TempDir()
 		want, got := filepath.Join(out, "want"+ext), filepath.Join(out, "got"+ext)
 		if code, _, msg := run(t, "", "predict", "-q", "--num-captions", "2", "--out", want, dir); code != exitDone {

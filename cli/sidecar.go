@@ -3,6 +3,8 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"hash/fnv"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -40,10 +42,14 @@ func (s *sidecars) write(r *result) error {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("read sidecar %q: %w", path, reason(err))
 		}
-		if body := strings.TrimRight(string(old), "\n"); body != "" && s.existing == "append" {
-			text = body + "\n" + text
-		} else if body != "" {
-			text += body + "\n"
+		switch body := strings.TrimRight(string(old), "\n") + "\n"; {
+		case body == "\n":
+		case s.existing == "append" && (body == text || strings.HasSuffix(body, "\n"+text)), s.existing == "prepend" && strings.HasPrefix(body, text):
+			return nil // a run that was killed had come to this picture before
+		case s.existing == "append":
+			text = body + text
+		default:
+			text += body
 		}
 	}
 	if err := replaceFile(path, []byte(text)); err != nil {
@@ -53,20 +59,24 @@ func (s *sidecars) write(r *result) error {
 }
 
 // replaceFile puts b under a name whole or not at all. It does not wait for the disk, unlike weights.WriteFile: a hundred thousand sidecars
-// would take hours, and each can be made again.
+// would take hours, and each can be made again. What a kill leaves half written has a name that the next run takes for the same file.
 func replaceFile(path string, b []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".captioner-*")
+	h := fnv.New64a()
+	io.WriteString(h, filepath.Base(path))
+	temporary := filepath.Join(filepath.Dir(path), fmt.Sprintf(".captioner-%016x", h.Sum64()))
+	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			os.Remove(f.Name())
-		}
-	}()
 	_, err = f.Write(b)
-	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err != nil {
-		return err
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(temporary, path)
 	}
-	return os.Rename(f.Name(), path)
+	if err != nil {
+		os.Remove(temporary)
+	}
+	return err
 }

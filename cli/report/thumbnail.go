@@ -22,6 +22,15 @@ func thumbnail(b []byte) (template.URL, error) {
 	if err != nil {
 		return "", err
 	}
+	small, err := Thumbnail(m)
+	if err != nil {
+		return "", err
+	}
+	return template.URL("data:image/jpeg;base64," + base64.StdEncoding.EncodeToString(small)), nil
+}
+
+// Thumbnail is a small JPEG of a photograph. It may be called from several goroutines.
+func Thumbnail(m *image.RGB) ([]byte, error) {
 	if most := max(m.W, m.H); most > thumbnailSize {
 		m = image.Resize(m, max(1, m.W*thumbnailSize/most), max(1, m.H*thumbnailSize/most))
 	}
@@ -32,7 +41,7 @@ func thumbnail(b []byte) (template.URL, error) {
 	}
 	var s bytes.Buffer
 	if err := jpeg.Encode(&s, out, &jpeg.Options{Quality: 78}); err != nil {
-		return "", fmt.Errorf("encode the thumbnail: %w", err)
+		return nil, fmt.Errorf("encode the thumbnail: %w", err)
 	}
-	return template.URL("data:image/jpeg;base64," + base64.StdEncoding.EncodeToString(s.Bytes())), nil
+	return s.Bytes(), nil
 }

@@ -43,14 +43,14 @@ func prefix(magic ...string) func([]byte) bool {
 	}
 }
 
-// Known says whether b begins as a file of a supported format does; 16 bytes tell.
-func Known(b []byte) bool {
+// Format is the name of the format that b begins as, "JPEG" or "PNG"; "" if it is none of the supported ones. 16 bytes tell.
+func Format(b []byte) string {
 	for _, f := range formats() {
 		if f.match(b) {
-			return true
+			return f.name
 		}
 	}
-	return false
+	return ""
 }
 
 // Decode decodes the picture in b, whatever its format. The result shares no

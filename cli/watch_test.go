@@ -1,0 +1,146 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestWatch(t *testing.T) {
+	dir := pictures(t, 1)
+	out := filepath.Join(t.TempDir(), "out.txt")
+	cmd, stderr := process(t, 0, "predict", "--watch", "--out", out, "--sidecar", ".txt", dir)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Process.Kill()
+	captioned := func(name, caption string) {
+		t.Helper()
+		want := escape(filepath.Join(dir, name)) + "\t" + caption + "\n"
+		end := time.Now().Add(60 * time.Second)
+		for {
+			b, _ := os.ReadFile(out + ".part")
+			if strings.Contains(string(b), want) {
+				return
+			}
+			if time.Now().After(end) {
+				t.Fatalf("%s is not captioned: %s", name, b)
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+	file := func(name, colour string) {
+		t.Helper()
+		if err := writePicture(filepath.Join(dir, name), colours[colour]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	captioned("0.png", "a red picture")
+	file("new.png", "green")
+	captioned("new.png", "a green picture")
+
+	// A new folder, with what comes into it before and after it is seen; a move into it.
+	if err := os.MkdirAll(filepath.Join(dir, "sub/deep"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	file("sub/deep/a.png", "blue")
+	captioned("sub/deep/a.png", "a blue picture")
+	file("sub/deep/b.png", "white")
+	file("../moved.png", "black")
+	if err := os.Rename(filepath.Join(dir, "../moved.png"), filepath.Join(dir, "sub/moved.png")); err != nil {
+		t.Fatal(err)
+	}
+	captioned("sub/deep/b.png", "a white picture")
+	captioned("sub/moved.png", "a black picture")
+
+	// A file that is written slowly, with longer pauses than a settled one has: open all the time, or closed in between.
+	whole := pictureBytes(t, "green")
+	for i, open := range []bool{true, false} {
+		name := fmt.Sprintf("slow%d.png", i)
+		f, err := os.Create(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		half := len(whole) / 2
+		io.WriteString(f, whole[:half])
+		if !open {
+			f.Close()
+		}
+		time.Sleep(watchSettle + 700*time.Millisecond)
+		if !open {
+			if f, err = os.OpenFile(filepath.Join(dir, name), os.O_APPEND|os.O_WRONLY, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		io.WriteString(f, whole[half:])
+		f.Close()
+		captioned(name, "a green picture")
+	}
+
+	// One that goes again before it has settled, one that changes, and what is no picture.
+	file("gone.png", "red")
+	os.Remove(filepath.Join(dir, "gone.png"))
+	os.WriteFile(filepath.Join(dir, "notes.txt"), nil, 0o600)
+	file("new.png", "blue")
+	captioned("new.png", "a blue picture")
+
+	cmd.Process.Signal(syscall.SIGTERM)
+	if code := exitStatus(cmd.Wait()); code != exitDone {
+		t.Errorf("exit code %d, want %d: %s", code, exitDone, stderr)
+	}
+	if strings.Contains(stderr.String(), "error:") {
+		t.Errorf("standard error %s", stderr)
+	}
+	got := read(t, out)
+	if n := strings.Count(got, "\n"); n != 9 {
+		t.Errorf("%d captions, want 9:\n%s", n, got)
+	}
+	if read(t, filepath.Join(dir, "sub/deep/a.txt")) != "a blue picture\n" {
+		t.Error("no sidecar")
+	}
+}
+
+func TestWatchRefuses(t *testing.T) {
+	dir := pictures(t, 1)
+	for _, tc := range []struct {
+		want string
+		code int
+		args []string
+	}{
+		{"takes folders, found", exitUsage, []string{filepath.Join(dir, "0.png")}},
+		{"takes folders, not standard input", exitUsage, []string{"-"}},
+		{"no such file", exitFailed, []string{filepath.Join(dir, "nothing")}},
+		{"--html could be written", exitUsage, []string{"--html", "x.html", dir}},
+	} {
+		if code, _, msg := run(t, "", append([]string{"predict", "--watch"}, tc.args...)...); code != tc.code || !strings.Contains(msg, tc.want) {
+			t.Errorf("%v: exit code %d, %s, want %d, %s", tc.args, code, msg, tc.code, tc.want)
+		}
+	}
+}
+
+// Lost events are made good: what is captioned already is not captioned again.
+func TestWatchOverflow(t *testing.T) {
+	dir := pictures(t, 3)
+	w, err := newWatcher(inputs{args: []string{dir}, recursive: true}, newProgram(nil, io.Discard, io.Discard).term)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.events.Close()
+	info, _ := os.Stat(filepath.Join(dir, "1.png"))
+	w.know(filepath.Join(dir, "1.png"), stampOf(info))
+	w.folder(dir, func(in input) bool { t.Error(in.err); return true })
+	var got []string
+	for end := time.Now().Add(10 * time.Second); len(got) < 2 && time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		for _, in := range w.ready() {
+			got = append(got, in.key)
+		}
+	}
+	if len(w.pending) > 0 || len(got) != 2 || got[0] != "0.png" || got[1] != "2.png" {
+		t.Errorf("got %q and %d pending, want 0.png and 2.png", got, len(w.pending))
+	}
+}
