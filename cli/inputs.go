@@ -181,10 +181,16 @@ func (in inputs) argument(arg string, yield func(input) bool) bool {
 			}
 			continue
 		}
-		for i := range in.walk(p, new(census)) {
+		var seen census
+		failing := false
+		for i := range in.walk(p, &seen) {
+			failing = failing || i.err != nil
 			if !yield(i) {
 				return false
 			}
+		}
+		if seen.images == 0 && !failing && in.enter == nil && !yield(failed(p, seen.nothing(in.recursive))) {
+			return false
 		}
 	}
 	return true
