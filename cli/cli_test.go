@@ -70,7 +70,7 @@ func TestArrange(t *testing.T) {
 	}
 	for in, want := range map[string]string{
 		"captioner predict a --device":      "--device needs a value",
-		"captioner -q weights":              `weights: which one of list, fetch, inspect?`,
+		"captioner -q weights":              `weights: which one of list, fetch, convert, inspect, average, verify?`,
 		"captioner --data x predict a":      `unknown flag "--data"`,
 		"captioner weights inspct":          `unknown command "weights inspct"`,
 		"captioner predict --no-such-thing": `unknown flag "--no-such-thing"`,

@@ -14,7 +14,7 @@ import (
 func TestWatch(t *testing.T) {
 	dir := pictures(t, 1)
 	out := filepath.Join(t.TempDir(), "out.txt")
-	cmd, stderr := process(t, 0, "predict", "--watch", "--out", out, "--sidecar", ".txt", dir)
+	cmd, stderr := process(t, 0, "predict", "--watch", "--out", out, "--sidecar", ".txt", "--existing", "overwrite", dir)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
