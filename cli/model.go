@@ -94,7 +94,18 @@ func (p *program) openModel(ctx context.Context, o modelOptions) (model, error) 
 	if err := p.findWeights(ctx, &o); err != nil {
 		return nil, err
 	}
-	return p.open(ctx, o)
+	m, err := p.open(ctx, o)
+	var missing *captioner.EncoderMissingError
+	if errors.As(err, &missing) && o.Encoder == "" { // what Python or a fetch has left on this machine will do
+		if s, _, failed := p.openStore(FetchOptions{}); failed == nil {
+			if path, failed := s.Path(missing.Architecture); failed == nil {
+				p.term.log.Debug("encoder taken from the cache", "encoder", missing.Architecture, "path", path)
+				o.Encoder = path
+				return p.open(ctx, o)
+			}
+		}
+	}
+	return m, err
 }
 
 // findWeights puts files in the place of the names of published weights.
