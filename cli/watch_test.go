@@ -97,8 +97,8 @@ func TestWatch(t *testing.T) {
 		t.Errorf("standard error %s", stderr)
 	}
 	got := read(t, out)
-	if n := strings.Count(got, "\n"); n != 9 {
-		t.Errorf("%d captions, want 9:\n%s", n, got)
+	if n := strings.Count(got, "\n"); n != 8 {
+		t.Errorf("%d captions, want 8:\n%s", n, got)
 	}
 	if read(t, filepath.Join(dir, "sub/deep/a.txt")) != "a blue picture\n" {
 		t.Error("no sidecar")
