@@ -82,7 +82,11 @@ func (p *program) watchSignals(stop func()) <-chan struct{} {
 			}
 			switch asked++; asked {
 			case 1:
-				p.term.log.Warn("interrupted: finishing what is in hand; press Ctrl-C again to quit at once")
+				again := "a second signal quits at once"
+				if s == os.Interrupt {
+					again = "press Ctrl-C again to quit at once"
+				}
+				p.term.log.Warn("interrupted: finishing what is in hand; " + again)
 				stop()
 			case 2:
 				close(quit)

@@ -158,9 +158,6 @@ func runServe(ctx context.Context, p *program, o ServeOptions) (err error) {
 	if err := p.findWeights(ctx, &o.Model); err != nil {
 		return fmt.Errorf("serve: %w", err)
 	}
-	if err := p.findWeights(ctx, &o.Model); err != nil {
-		return fmt.Errorf("serve: %w", err)
-	}
 	m, err := o.open(o.Model)
 	if err != nil {
 		return fmt.Errorf("serve: %w", err)
