@@ -26,12 +26,17 @@ type archive struct {
 	want func(name string) bool
 }
 
+const (
+	host      = "images.cocodataset.org"
+	published = 20_196_000_000 // bytes of what is wanted of the archives, for a first word
+)
+
 var archives = []archive{
-	{"http://images.cocodataset.org/annotations/annotations_trainval2014.zip", func(name string) bool {
+	{"http://" + host + "/annotations/annotations_trainval2014.zip", func(name string) bool {
 		return name == "annotations/captions_train2014.json" || name == "annotations/captions_val2014.json"
 	}},
-	{"http://images.cocodataset.org/zips/train2014.zip", pictureIn("train2014/")},
-	{"http://images.cocodataset.org/zips/val2014.zip", pictureIn("val2014/")},
+	{"http://" + host + "/zips/train2014.zip", pictureIn("train2014/")},
+	{"http://" + host + "/zips/val2014.zip", pictureIn("val2014/")},
 }
 
 func pictureIn(folder string) func(string) bool {
@@ -79,10 +84,8 @@ func Fetch(ctx context.Context, s *store.Store, o Options) (Paths, error) {
 	if _, err := os.Stat(done); err == nil {
 		return p, nil
 	}
-	for _, dir := range []string{"annotations", "train2014", "val2014"} {
-		if err := os.MkdirAll(filepath.Join(o.Folder, dir), 0o777); err != nil {
-			return p, fmt.Errorf("fetch COCO 2014: %w", err)
-		}
+	if err := os.MkdirAll(o.Folder, 0o777); err != nil {
+		return p, fmt.Errorf("fetch COCO 2014: %w", err)
 	}
 	unlock, err := lock(ctx, o)
 	if err != nil {
@@ -92,9 +95,15 @@ func Fetch(ctx context.Context, s *store.Store, o Options) (Paths, error) {
 	if _, err := os.Stat(done); err == nil { // who had the lock
 		return p, nil
 	}
+	o.Notice(fmt.Sprintf("COCO 2014, about %s of photographs and captions, comes from %s into %q", gigabytes(published), host, o.Folder))
 	f := &fetch{store: s, o: o}
 	if err := f.plan(ctx); err != nil {
 		return p, err
+	}
+	for _, dir := range []string{"annotations", "train2014", "val2014"} {
+		if err := os.MkdirAll(filepath.Join(o.Folder, dir), 0o777); err != nil {
+			return p, fmt.Errorf("fetch COCO 2014: %w", err)
+		}
 	}
 	if err := f.run(ctx); err != nil {
 		return p, err
@@ -145,6 +154,9 @@ func (f *fetch) plan(ctx context.Context) error {
 	for _, a := range archives {
 		r := f.store.Remote(path.Base(a.url), a.url)
 		n, err := r.Size(ctx)
+		if errors.Is(err, store.ErrNetwork) || errors.Is(err, store.ErrOffline) {
+			return &unreached{err, f.o.Folder}
+		}
 		if err != nil {
 			return err
 		}
@@ -179,6 +191,22 @@ func (f *fetch) plan(ctx context.Context) error {
 		return &noRoom{fmt.Sprintf("fetch COCO 2014: %s are free in %q, want %s", gigabytes(free), f.o.Folder, gigabytes(need))}
 	}
 	return nil
+}
+
+// unreached is why nothing could be fetched: there is no way to the publisher.
+type unreached struct {
+	error
+	folder string
+}
+
+func (e *unreached) Unwrap() error { return e.error }
+func (e *unreached) Hint() string {
+	way := "check the network (a proxy goes into HTTP_PROXY, a mirror into CAPTIONER_MIRROR)"
+	if errors.Is(e, store.ErrOffline) {
+		way = "unset HF_HUB_OFFLINE"
+	}
+	return fmt.Sprintf("%s; with --data, train takes other captions; "+
+		"the folders annotations, train2014 and val2014 of another machine may be copied into %q, with an empty file %q beside them", way, e.folder, doneFile)
 }
 
 type noRoom struct{ msg string }

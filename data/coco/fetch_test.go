@@ -194,7 +194,7 @@ func TestFetch(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.check(t, folder)
-	if len(notices) != 1 || !strings.Contains(notices[0], "82 files") {
+	if len(notices) != 2 || !strings.Contains(notices[1], "82 files") {
 		t.Errorf("notices: got %q, want one that counts 82 files", notices)
 	}
 	d, err := data.Open(p.Captions, p.Images)

@@ -19,6 +19,7 @@ type Remote struct {
 
 	mu        sync.Mutex
 	validator string // of the version that the first part was of
+	reached   bool   // a server has answered
 }
 
 // Remote prepares for reading from an address, through the mirror if one is set. It asks for nothing yet.
@@ -110,6 +111,9 @@ func (r *Remote) ask(ctx context.Context, j *job, from int64) (*http.Response, e
 	if err != nil {
 		return nil, r.s.netError(ctx, j, err)
 	}
+	r.mu.Lock()
+	r.reached = true
+	r.mu.Unlock()
 	fail := func(err error) (*http.Response, error) {
 		resp.Body.Close()
 		return nil, err
@@ -134,6 +138,12 @@ func (r *Remote) ask(ctx context.Context, j *job, from int64) (*http.Response, e
 	return resp, nil
 }
 
+func (r *Remote) known() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.reached
+}
+
 // retry tries until it is done, or until several tries in a row have brought nothing.
 func (r *Remote) retry(ctx context.Context, try func(context.Context, *job, *time.Timer) (progress bool, err error)) error {
 	s := r.s
@@ -155,7 +165,11 @@ func (r *Remote) retry(ctx context.Context, try func(context.Context, *job, *tim
 		if failed++; progress {
 			failed, wait = 0, s.o.Backoff
 		}
-		if failed >= s.o.Attempts {
+		limit := s.o.Attempts
+		if errors.Is(err, ErrNetwork) && !r.known() {
+			limit = min(limit, 3) // there seems to be no network at all
+		}
+		if failed >= limit {
 			return err
 		}
 		pausing := max(wait, e.after)
