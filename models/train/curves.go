@@ -39,6 +39,9 @@ func (t *trainer) drawCurves() error {
 		return err
 	}
 	losses, scores, ends, last := curves(events)
+	if last == 0 { // nothing was learnt
+		return nil
+	}
 	top, err := panel("loss", losses, ends, last)
 	if err != nil {
 		return err
@@ -121,7 +124,7 @@ func curves(events []Event) (losses, scores []curve, ends []float64, last float6
 func panel(label string, curves []curve, ends []float64, last float64) (*plot.Plot, error) {
 	p := plot.New()
 	p.Y.Label.Text = label
-	p.Legend.Top, p.Legend.Padding = label == "loss", vg.Points(3) // where curves that go well are not
+	p.Legend.Top, p.Legend.Padding, p.Legend.XOffs = true, vg.Points(3), vg.Points(-6)
 	grid := plotter.NewGrid()
 	grid.Vertical.Color, grid.Horizontal.Color = color.Gray{230}, color.Gray{230}
 	p.Add(grid)
@@ -133,7 +136,7 @@ func panel(label string, curves []curve, ends []float64, last float64) (*plot.Pl
 		line.Color, line.Width = c.colour, vg.Points(1.4)
 		points.Color, points.Shape, points.Radius = c.colour, draw.CircleGlyph{}, vg.Points(2.4)
 		p.Add(line)
-		if c.marked {
+		if c.marked || len(c.points) == 1 {
 			p.Add(points)
 			p.Legend.Add(c.name, line, points)
 		} else {
@@ -147,7 +150,8 @@ func panel(label string, curves []curve, ends []float64, last float64) (*plot.Pl
 	if len(curves) == 0 || p.Y.Max <= p.Y.Min {
 		p.Y.Min, p.Y.Max = min(p.Y.Min, 0), max(p.Y.Max, 1)
 	}
-	p.Y.Max += .06 * (p.Y.Max - p.Y.Min)
+	legend := .03 + .08*float64(len(curves)) // share of the panel that it takes, which the curves leave free
+	p.Y.Max += legend / (1 - legend) * (p.Y.Max - p.Y.Min)
 	low, high := p.Y.Min, p.Y.Max
 	for _, x := range ends {
 		edge, err := plotter.NewLine(plotter.XYs{{X: x, Y: low}, {X: x, Y: high}})
