@@ -18,6 +18,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"captioner/models/captioner"
 	"captioner/models/train"
 	"captioner/torch"
 	"captioner/torch/dist"
@@ -32,6 +33,7 @@ type TrainOptions struct {
 	text   cli.StringSlice
 
 	evalOnly, scst bool
+	lowered        bool // 16 became bfloat16, because the device is a CPU
 }
 
 func newTrain(p *program) *cli.Command {
@@ -121,7 +123,7 @@ func (o *TrainOptions) flags() []cli.Flag {
 		text(result, "licence", "of the result, for its card", &o.Licence),
 		text(net, "encoder", "`FILE` or name of the encoder's weights: EfficientNet-Lite, CLIP or BLIP, in any form (see \"weights list\")", &o.Encoder, "vision-backbone"),
 		text(net, "encoder-name", "refuse an encoder of another architecture than `NAME`, such as efficientnet-lite2 or ViT-B/32", &o.EncoderName),
-		text(net, "memory", "what the decoder sees of a picture: grid, patches, pooled-projected or pooled-padded; without it, what suits the encoder", &o.Memory),
+		text(net, "memory", "what the decoder sees of a picture: "+strings.Join(captioner.MemoryKinds, ", ")+"; without it, what suits the encoder", &o.Memory),
 		text(net, "init", "start from the model `FILE`, its words and its encoder", &o.Init, "checkpoint"),
 		text(net, "language-model", "start the decoder from GPT-2: distilgpt2, gpt2, gpt2-medium, a `FILE` or a folder; its sizes and words replace those below", &o.LanguageModel),
 		big(net, "width", "of the decoder", &o.Width),
@@ -220,8 +222,7 @@ func (o *TrainOptions) settle(p *program) error {
 			return withHint(err, "--device cpu works everywhere")
 		}
 		if !dev.IsCUDA() {
-			o.Precision = "bf16"
-			p.term.log.Info("--precision 16 on a CPU: training in bfloat16, which needs no loss scaling")
+			o.Precision, o.lowered = "bf16", true
 		}
 	}
 	all := o.Options
@@ -273,6 +274,9 @@ func runTrain(ctx context.Context, p *program, o *TrainOptions) error {
 
 // trainIn trains in this process, which may be one of a group.
 func trainIn(ctx context.Context, p *program, o *TrainOptions, g *dist.Group) error {
+	if o.lowered {
+		p.term.log.Info("--precision 16 on a CPU: training in bfloat16, which needs no loss scaling")
+	}
 	for _, path := range []*string{&o.Encoder, &o.Init, &o.LanguageModel} {
 		if err := p.findFile(ctx, path); err != nil {
 			return err
@@ -281,10 +285,10 @@ func trainIn(ctx context.Context, p *program, o *TrainOptions, g *dist.Group) er
 	r := &trainReport{p: p, start: time.Now()}
 	var err error
 	dir := o.Out
-	o.Group = g
+	o.Group, o.Version = g, Version
 	if o.Resume != "" {
 		dir = o.Resume
-		err = train.ResumeGroup(ctx, dir, g, r.tell)
+		err = train.ResumeGroup(ctx, dir, train.Options{Group: g, Version: Version}, r.tell)
 	} else {
 		if o.Data == "" {
 			if err := p.fetchCOCO(ctx, o, g); err != nil {
@@ -317,6 +321,8 @@ func trainHint(err error) error {
 	switch {
 	case errors.Is(err, syscall.ENOSPC):
 		return withHint(err, "make room and go on with --resume")
+	case errors.Is(err, train.ErrNotFinite):
+		return withHint(err, "a new run with a lower --lr or with --precision 32 may get past it; it may start from best.safetensors with --init")
 	case errors.As(err, &full) && strings.Contains(full.Msg, "memory"):
 		return withHint(err, "half of --batch-size with twice of --accumulate-grad-batches learns the same with less memory")
 	}
@@ -411,8 +417,12 @@ func (r *trainReport) scores(e train.Event) {
 	if e.Phase == "final" {
 		r.final = s
 	}
-	r.p.term.log.Info(fmt.Sprintf("%s %d/%d: CIDEr %.3f, BLEU-4 %.3f, ROUGE-L %.3f, val loss %.3f, %.1f %% of the captions differ%s", e.Phase, e.Step,
-		e.Steps, s["cider"], s["bleu4"], s["rouge_l"], s["val_loss"], 100*s["distinct_captions"], best))
+	at := e.Phase
+	if e.Steps > 0 {
+		at += fmt.Sprintf(" %d/%d", e.Step, e.Steps)
+	}
+	r.p.term.log.Info(fmt.Sprintf("%s: CIDEr %.3f, BLEU-4 %.3f, ROUGE-L %.3f, val loss %.3f, %.1f %% of the captions differ%s", at, s["cider"],
+		s["bleu4"], s["rouge_l"], s["val_loss"], 100*s["distinct_captions"], best))
 	for _, x := range e.Samples[:min(3, len(e.Samples))] {
 		r.p.term.log.Info("  " + visible(x.Path) + ": " + x.Caption)
 	}

@@ -97,6 +97,8 @@ type Options struct {
 	LogEvery  int     `json:"log_every,omitempty"` // steps a line of metrics.jsonl sums up; 0: 10
 	Keep      int     `json:"keep"`                // model files of measurements to keep beside the best and the last
 
+	Version string `json:"-"` // of the program, for environment.json
+
 	Group *dist.Group `json:"-"` // processes that share the run, each of which calls Run alike; nil for this one alone
 
 	DryRun bool `json:"-"` // tell the plan, take two steps of each phase, and write nothing
@@ -184,6 +186,11 @@ func (o Options) Validate() error {
 	check(o.Monitor == "cider" || o.Monitor == "bleu4" || o.Monitor == "val_loss", "monitor: found %q, want cider, bleu4 or val_loss", o.Monitor)
 	atLeast("save-every", o.SaveEvery, 1)
 	return errors.Join(errs...)
+}
+
+// learns says whether there is anything to learn: a run of no rounds and no steps only measures.
+func (o Options) learns() bool {
+	return o.Epochs > 0 || o.TextEpochs > 0 && len(o.Text) > 0 || o.SCSTSteps > 0
 }
 
 // JSON is what options.json holds.

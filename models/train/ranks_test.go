@@ -76,7 +76,7 @@ func obey(text string) error {
 	}
 	o.Options.Group = g
 	if o.Resume {
-		err = ResumeGroup(ctx, o.Dir, g, func(Event) {})
+		err = ResumeGroup(ctx, o.Dir, Options{Group: g}, func(Event) {})
 	} else {
 		err = Run(ctx, o.Dir, o.Options, func(Event) {})
 	}

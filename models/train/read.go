@@ -53,6 +53,10 @@ func (t *trainer) readData() error {
 	if t.val, err = readCorpus(val, t.SkipBad); err != nil {
 		return fmt.Errorf("val: %w", err)
 	}
+	if !t.learns() {
+		t.tell(Event{Note: fmt.Sprintf("measuring on %d pictures with %d captions", len(t.val), t.val.captions())})
+		return nil
+	}
 	t.tell(Event{Note: fmt.Sprintf("training on %d pictures with %d captions, measuring on %d with %d", len(t.train), t.train.captions(),
 		len(t.val), t.val.captions())})
 	return nil

@@ -3,6 +3,7 @@ package train
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -18,6 +19,7 @@ const environmentFile = "environment.json"
 
 // environment is what decides a run beside its options.
 type environment struct {
+	Version  string   `json:"version,omitempty"`
 	Commit   string   `json:"commit,omitempty"` // of the source, "+changes" where it was changed since
 	Go       string   `json:"go"`
 	LibTorch string   `json:"libtorch"`
@@ -35,7 +37,7 @@ func (t *trainer) writeEnvironment() error {
 	if !t.first() {
 		return nil
 	}
-	e := environment{Go: runtime.Version(), LibTorch: torch.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, CPUs: runtime.NumCPU(),
+	e := environment{Version: t.Version, Go: runtime.Version(), LibTorch: torch.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, CPUs: runtime.NumCPU(),
 		CPU: torch.CPUCapability(), Features: torch.CPUFeatures(), Threads: torch.Threads(), Device: t.device.String()}
 	e.Host, _ = os.Hostname()
 	if info, ok := debug.ReadBuildInfo(); ok {
@@ -98,6 +100,9 @@ func (t *trainer) events() ([]Event, error) {
 	return out, nil
 }
 
+// ErrNotFinite is the cause where a loss or a gradient has become infinite or no number.
+var ErrNotFinite = errors.New("a finite number")
+
 // spoilt is the error of a step whose numbers are not finite; the pictures of its last batch are written down.
 func (l *learner) spoilt(what string, v float64) error {
 	type picture struct {
@@ -113,7 +118,7 @@ func (l *learner) spoilt(what string, v float64) error {
 	for _, i := range l.shown {
 		note.Pictures = append(note.Pictures, picture{l.train[i].ID, l.train[i].Name(), l.train[i].Captions})
 	}
-	err := fmt.Errorf("train: phase %s, step %d: the %s is %g, want a finite number; the last checkpoint is as it was", l.name, l.state.Step+1, what, v)
+	err := fmt.Errorf("train: phase %s, step %d: the %s is %g, want %w; the last checkpoint, if there is one, is as it was", l.name, l.state.Step+1, what, v, ErrNotFinite)
 	if len(note.Pictures) == 0 {
 		return err
 	}

@@ -108,11 +108,12 @@ func (t *trainer) together(f func() error) error {
 
 // Resume goes on with the run in dir from its last checkpoint, to the same result that it would have had.
 func Resume(ctx context.Context, dir string, tell func(Event)) error {
-	return ResumeGroup(ctx, dir, nil, tell)
+	return ResumeGroup(ctx, dir, Options{}, tell)
 }
 
-// ResumeGroup is Resume in each of the processes that share the run from now on, as many as before or others; nil for this one alone.
-func ResumeGroup(ctx context.Context, dir string, g *dist.Group, tell func(Event)) error {
+// ResumeGroup is Resume in each of the processes that share the run from now on, as many as before or others. Of now, only Group and Version
+// count: all else is as the run began.
+func ResumeGroup(ctx context.Context, dir string, now Options, tell func(Event)) error {
 	b, err := os.ReadFile(filepath.Join(dir, optionsFile))
 	if err != nil {
 		return fmt.Errorf("resume %q: %w", dir, err)
@@ -124,8 +125,8 @@ func ResumeGroup(ctx context.Context, dir string, g *dist.Group, tell func(Event
 	if err := o.Validate(); err != nil {
 		return fmt.Errorf("resume %q: %w", dir, err)
 	}
-	o.Group = g
-	if g == nil || g.Rank == 0 {
+	o.Group, o.Version = now.Group, now.Version
+	if g := o.Group; g == nil || g.Rank == 0 {
 		if err := sweep(dir); err != nil {
 			return fmt.Errorf("resume %q: %w", dir, err)
 		}
@@ -357,7 +358,11 @@ func (t *trainer) encodePictures(ctx context.Context) error {
 	if t.decodesAnew() {
 		return t.tryPictures(ctx)
 	}
-	before, all := 0, t.views()*len(t.train)+len(t.val)
+	train := t.train
+	if !t.learns() { // only what is measured is looked at
+		train = nil
+	}
+	before, all := 0, t.views()*len(train)+len(t.val)
 	get := func(pictures []shown) (*Features, []Bad, error) {
 		f, bad, err := encodeShown(ctx, e, t.config, t.stage(), pictures, EncodeOptions{Cache: t.cache, Group: t.Group, Done: func(n int) {
 			t.tell(Event{Phase: "encode", Step: before + n, Steps: all})
@@ -365,7 +370,7 @@ func (t *trainer) encodePictures(ctx context.Context) error {
 		before += len(pictures)
 		return f, bad, err
 	}
-	plain, bad, err := get(t.whole(t.train))
+	plain, bad, err := get(t.whole(train))
 	if err != nil {
 		return err
 	}
@@ -377,7 +382,7 @@ func (t *trainer) encodePictures(ctx context.Context) error {
 	if err := t.leaveOut(bad, badVal); err != nil {
 		return err
 	}
-	for k := 1; k < t.views(); k++ { // of the pictures that the first view has shown to be good
+	for k := 1; k < t.views() && train != nil; k++ { // of the pictures that the first view has shown to be good
 		pictures := make([]shown, len(t.train))
 		for i, x := range t.train {
 			pictures[i] = t.view(x, k)
