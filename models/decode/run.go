@@ -1,9 +1,13 @@
 package decode
 
 import (
+	"errors"
 	"fmt"
 	"math"
 )
+
+// ErrNaN is the cause where a model gives no numbers: its weights are spoilt.
+var ErrNaN = errors.New("NaN as log-probability")
 
 // searcher is the search of one image: it takes the scores of its rows and says which rows come next.
 type searcher interface {
@@ -158,7 +162,7 @@ func (r *runner) step(rows int) (Candidates, error) {
 	}
 	for i, l := range c.LogProbs {
 		if c.IDs[i] >= 0 && math.IsNaN(float64(l)) {
-			return c, fmt.Errorf("stepper gave NaN as log-probability of token %d in row %d", c.IDs[i], i/r.k)
+			return c, fmt.Errorf("stepper gave %w of token %d in row %d", ErrNaN, c.IDs[i], i/r.k)
 		}
 	}
 	return c, nil

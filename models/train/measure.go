@@ -2,6 +2,7 @@ package train
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"path/filepath"
@@ -27,6 +28,10 @@ func (l *learner) measure() (stop bool, err error) {
 		defer l.ema.Swap()
 	}
 	scores, captions, err := l.score(1)
+	if errors.Is(err, decode.ErrNaN) {
+		err = fmt.Errorf("train: phase %s, measure after step %d: the log-probabilities are NaN, want %w; the last checkpoint, if there is one, is as it was",
+			l.name, l.state.Step, ErrNotFinite)
+	}
 	if err != nil {
 		return false, err
 	}

@@ -129,5 +129,5 @@ func (l *learner) spoilt(what string, v float64) error {
 	if jerr != nil {
 		return fmt.Errorf("%w (its pictures could not be written down: %w)", err, jerr)
 	}
-	return fmt.Errorf("%w; its %d pictures are in %s", err, len(note.Pictures), spoiltFile)
+	return fmt.Errorf("%w; the pictures of its last batch are in %s", err, spoiltFile)
 }
