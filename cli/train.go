@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -307,7 +308,7 @@ func trainIn(ctx context.Context, p *program, o *TrainOptions, g *dist.Group) er
 		return withHint(err, "\"captioner train --resume %s\" goes on from the last checkpoint, in as many processes or others", dir)
 	}
 	if err != nil {
-		return trainHint(err)
+		return trainHint(err, dir)
 	}
 	if o.DryRun || g != nil && g.Rank != 0 {
 		return nil
@@ -315,14 +316,16 @@ func trainIn(ctx context.Context, p *program, o *TrainOptions, g *dist.Group) er
 	return r.result(dir)
 }
 
-// trainHint adds what may help where memory or room on the disk ran out.
-func trainHint(err error) error {
+// trainHint adds what may help where memory or room on the disk ran out, or the run folder cannot be written.
+func trainHint(err error, dir string) error {
 	var full *torch.OpError
 	switch {
 	case errors.Is(err, syscall.ENOSPC):
-		return withHint(err, "make room and go on with --resume")
+		return withHint(err, "make room; \"captioner train --resume %s\" goes on from the last checkpoint", dir)
+	case errors.Is(err, syscall.EROFS), errors.Is(err, fs.ErrPermission):
+		return withHint(err, "a run wants a folder that it may write into: --out FOLDER; one that was begun goes on with \"captioner train --resume %s\"", dir)
 	case errors.Is(err, train.ErrNotFinite):
-		return withHint(err, "a new run with a lower --lr or with --precision 32 may get past it; it may start from best.safetensors with --init")
+		return withHint(err, "a new run with a lower --lr or with --precision 32 may get past it; with --init it may start from %s if that is there", filepath.Join(dir, "best.safetensors"))
 	case errors.As(err, &full) && strings.Contains(full.Msg, "memory"):
 		return withHint(err, "half of --batch-size with twice of --accumulate-grad-batches learns the same with less memory")
 	}
@@ -340,6 +343,7 @@ type trainReport struct {
 	since time.Time // when the phase began, for its rate
 	rows  int
 	first int // step that the phase began at here
+	epoch int // that the bar is of; -1 before the first
 	final map[string]float64
 }
 
@@ -352,15 +356,7 @@ func (r *trainReport) tell(e train.Event) {
 		return
 	}
 	if e.Phase != r.phase {
-		r.phase, r.since, r.rows, r.first = e.Phase, now, 0, e.Step
-		if r.p.term.live {
-			r.p.term.show(nil)
-			b := &bar{unit: "step"}
-			if e.Phase == "encode" {
-				b = &bar{about: "encoding"}
-			}
-			r.p.term.show(b)
-		}
+		r.phase, r.since, r.rows, r.first, r.epoch = e.Phase, now, 0, e.Step, -1
 	}
 	r.rows += e.Rows
 	if e.Scores != nil {
@@ -368,14 +364,33 @@ func (r *trainReport) tell(e train.Event) {
 		return
 	}
 	if r.p.term.live {
-		if e.Phase != "encode" {
-			r.p.term.describe(fmt.Sprintf("%s, epoch %.2f, %s %.3f, lr %.2g", e.Phase, e.Epoch, r.measured(e), e.Loss, e.LR))
-		}
-		r.p.term.update(int64(e.Step), int64(e.Steps), 0)
+		r.draw(e)
 	} else if now.Sub(r.said) >= 10*time.Second {
 		r.said = now
 		r.p.term.log.Info(r.line(e, now))
 	}
+}
+
+// draw shows a step on a bar: one for each epoch, which counts captions.
+func (r *trainReport) draw(e train.Event) {
+	epoch, done, all, b := 0, int64(e.Step), int64(e.Steps), &bar{about: "encoding"}
+	if e.Phase != "encode" && e.Epoch > 0 {
+		per := max(1, int(math.Round(float64(e.Step)/e.Epoch))) // steps
+		epoch = (e.Step - 1) / per
+		begun := epoch * per
+		done, all, b = int64((e.Step-begun)*e.Rows), int64(min(per, e.Steps-begun)*e.Rows), &bar{unit: "cap"}
+		name := e.Phase
+		if name == "captions" {
+			name = "epoch"
+		}
+		b.about = fmt.Sprintf("%s %d/%d %s %.3f lr %.1e", name, epoch+1, (e.Steps+per-1)/per, r.measured(e), e.Loss, e.LR)
+	}
+	if epoch != r.epoch {
+		r.epoch = epoch
+		r.p.term.show(b)
+	}
+	r.p.term.describe(b.about)
+	r.p.term.update(done, all, 0)
 }
 
 // line is a step for people: "captions 120/2400 (epoch 0.50) loss 3.124 lr 0.00061 540 captions/s, 3m20s left".
