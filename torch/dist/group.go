@@ -161,6 +161,7 @@ func (g *Group) Gather(b []byte) ([][]byte, error) {
 // Close leaves the group. After a failure, call Leave before it.
 func (g *Group) Close() {
 	if g.watch != nil {
+		g.farewell()
 		g.watch.stop()
 	}
 	if g.c != nil {

@@ -104,6 +104,25 @@ func (g *Group) linger() {
 	}
 }
 
+// farewell says that this rank reads no more, and keeps the store of a rank that hosts it until all the others have said so.
+func (g *Group) farewell() {
+	key := func(r int) string { return "left/" + strconv.Itoa(r) }
+	if g.store.Set(key(g.Rank), ".") != nil || g.hosted == nil {
+		return
+	}
+	until := time.Now().Add(4 * g.watch.every)
+	for r := 0; r < g.Size && time.Now().Before(until); {
+		switch _, ok, err := g.store.Get(key(r)); {
+		case err != nil:
+			return
+		case ok:
+			r++
+		default:
+			time.Sleep(time.Millisecond)
+		}
+	}
+}
+
 // culprit reads what the others left behind, and watches whose heart beats.
 func (g *Group) culprit() (rank int, msg string) {
 	before := make([]beat, g.Size)
