@@ -89,7 +89,7 @@ func (t *trainer) check(r *data.Report) error {
 		return err
 	}
 	if r.Val.Examples == 0 {
-		return errors.New("check data: found no pictures to measure on")
+		return fmt.Errorf("check data: found no pictures to measure on, want some in a val set, or a larger val-fraction than %g", t.ValShare)
 	}
 	return t.report(counted(missing, "missing image"), counted(bare, "image without captions"))
 }
