@@ -177,14 +177,15 @@ func (p *program) await(ctx context.Context, ranks []*child, ends <-chan *child,
 	return exitedError(code)
 }
 
-// told says how the first process to fail has ended, unless that was rank 0, which has said so itself.
+// told says how the first process to fail has ended, unless that was rank 0, which has said so itself, or one that leaves it to rank 0.
 func (p *program) told(r *child) {
 	state := r.cmd.ProcessState
-	if r.rank == 0 && state.Exited() || state.ExitCode() == exitInterrupted {
+	said := r.said.String()
+	if r.rank == 0 && state.Exited() || state.ExitCode() == exitInterrupted || state.ExitCode() == exitFailed && said == "" {
 		return
 	}
 	how := state.String()
-	if said := r.said.String(); said != "" {
+	if said != "" {
 		how += ": " + strings.TrimPrefix(said, "error: ")
 	}
 	p.term.fail(fmt.Errorf("rank %d (process %d) ended: %s", r.rank, state.Pid(), how))

@@ -303,6 +303,9 @@ func trainIn(ctx context.Context, p *program, o *TrainOptions, g *dist.Group) er
 		p.term.log.Warn("training stopped and saved", "hint", "captioner train --resume "+dir)
 		return errInterrupted
 	}
+	if g != nil && g.Rank != 0 && errors.Is(err, train.ErrNotFinite) {
+		return errReported // all ranks know of it, and the first says it
+	}
 	var dead *dist.Error
 	if errors.As(err, &dead) {
 		return withHint(err, "\"captioner train --resume %s\" goes on from the last checkpoint, in as many processes or others", dir)
