@@ -76,10 +76,13 @@ func Run(ctx context.Context, dir string, o Options, tell func(Event)) error {
 
 // start begins a run in a folder that holds none.
 func (t *trainer) start(ctx context.Context) error {
+	made := false
 	if t.first() && !t.DryRun {
 		if _, err := os.Stat(filepath.Join(t.dir, optionsFile)); err == nil {
 			return fmt.Errorf("train in %q: found a run there, want a new folder (or resume that run)", t.dir)
 		}
+		_, err := os.Stat(t.dir)
+		made = errors.Is(err, fs.ErrNotExist)
 		if err := os.MkdirAll(t.dir, 0o777); err != nil {
 			return fmt.Errorf("train: %w", err)
 		}
@@ -87,7 +90,11 @@ func (t *trainer) start(ctx context.Context) error {
 	if err := t.wait(ctx, "the run folder"); err != nil {
 		return err
 	}
-	return t.run(ctx, false)
+	err := t.run(ctx, false)
+	if err != nil && made {
+		os.Remove(t.dir) // where nothing was begun; with something in it, it stays
+	}
+	return err
 }
 
 // together tells the other ranks why this one gives up, if it does. Only the first one tells what happens.
