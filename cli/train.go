@@ -56,9 +56,28 @@ command takes. The encoder's features are computed once and cached. Ctrl-C saves
 				return err
 			}
 			o.Text = o.text.Value()
+			if o.Init != "" {
+				p.tellOverruled(c)
+			}
 			o.Command = commandLine(c)
 			return runTrain(c.Context, p, o)
 		},
+	}
+}
+
+// ofTheModel are flags of what a model that training starts from has already.
+var ofTheModel = []string{"encoder", "encoder-name", "language-model", "memory", "memory-layers", "width", "layers", "heads", "positions", "vocab-min-count"}
+
+// tellOverruled names the flags that --init makes void.
+func (p *program) tellOverruled(c *cli.Context) {
+	var void []string
+	for _, name := range ofTheModel {
+		if c.IsSet(name) {
+			void = append(void, "--"+name)
+		}
+	}
+	if len(void) > 0 {
+		p.term.log.Warn("the model of --init has its own, so that this changes nothing: " + strings.Join(void, ", "))
 	}
 }
 
@@ -300,7 +319,7 @@ func trainIn(ctx context.Context, p *program, o *TrainOptions, g *dist.Group) er
 	}
 	p.term.show(nil)
 	if errors.Is(err, context.Canceled) {
-		p.term.log.Warn("training stopped and saved", "hint", "captioner train --resume "+dir)
+		p.term.log.Warn("training stopped and saved", "hint", resumeCommand(dir))
 		return errInterrupted
 	}
 	if g != nil && g.Rank != 0 && errors.Is(err, train.ErrNotFinite) {
@@ -308,7 +327,7 @@ func trainIn(ctx context.Context, p *program, o *TrainOptions, g *dist.Group) er
 	}
 	var dead *dist.Error
 	if errors.As(err, &dead) {
-		return withHint(err, "\"captioner train --resume %s\" goes on from the last checkpoint, in as many processes or others", dir)
+		return withHint(err, "%q goes on from the last checkpoint, in as many processes or others", resumeCommand(dir))
 	}
 	if err != nil {
 		return trainHint(err, dir)
@@ -319,14 +338,22 @@ func trainIn(ctx context.Context, p *program, o *TrainOptions, g *dist.Group) er
 	return r.result(dir)
 }
 
+// resumeCommand is what goes on with a run, as a shell takes it.
+func resumeCommand(dir string) string {
+	if strings.ContainsAny(dir, " \t\n\"'$`\\&;|<>()*?[]{}!#~") {
+		dir = "'" + strings.ReplaceAll(dir, "'", `'\''`) + "'"
+	}
+	return "captioner train --resume " + dir
+}
+
 // trainHint adds what may help where memory or room on the disk ran out, or the run folder cannot be written.
 func trainHint(err error, dir string) error {
 	var full *torch.OpError
 	switch {
 	case errors.Is(err, syscall.ENOSPC):
-		return withHint(err, "make room; \"captioner train --resume %s\" goes on from the last checkpoint", dir)
+		return withHint(err, "make room; %q goes on from the last checkpoint", resumeCommand(dir))
 	case errors.Is(err, syscall.EROFS), errors.Is(err, fs.ErrPermission):
-		return withHint(err, "a run wants a folder that it may write into: --out FOLDER; one that was begun goes on with \"captioner train --resume %s\"", dir)
+		return withHint(err, "a run wants a folder that it may write into: --out FOLDER; one that was begun goes on with %q", resumeCommand(dir))
 	case errors.Is(err, train.ErrNotFinite):
 		return withHint(err, "a new run with a lower --lr or with --precision 32 may get past it; with --init it may start from %s if that is there", filepath.Join(dir, "best.safetensors"))
 	case errors.As(err, &full) && strings.Contains(full.Msg, "memory"):
