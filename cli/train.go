@@ -34,7 +34,8 @@ type TrainOptions struct {
 	text   cli.StringSlice
 
 	evalOnly, scst bool
-	lowered        bool // 16 became bfloat16, because the device is a CPU
+	void           string // a warning of flags that change nothing
+	lowered        bool   // 16 became bfloat16, because the device is a CPU
 }
 
 func newTrain(p *program) *cli.Command {
@@ -56,8 +57,11 @@ command takes. The encoder's features are computed once and cached. Ctrl-C saves
 				return err
 			}
 			o.Text = o.text.Value()
-			if o.Init != "" {
-				p.tellOverruled(c)
+			switch {
+			case o.Resume != "" && o.Out == "":
+				o.void = voidOf(c, "a run that goes on keeps its options", ofTheRun(c))
+			case o.Init != "":
+				o.void = voidOf(c, "the model of --init has its own", ofTheModel)
 			}
 			o.Command = commandLine(c)
 			return runTrain(c.Context, p, o)
@@ -68,17 +72,31 @@ command takes. The encoder's features are computed once and cached. Ctrl-C saves
 // ofTheModel are flags of what a model that training starts from has already.
 var ofTheModel = []string{"encoder", "encoder-name", "language-model", "memory", "memory-layers", "width", "layers", "heads", "positions", "vocab-min-count"}
 
-// tellOverruled names the flags that --init makes void.
-func (p *program) tellOverruled(c *cli.Context) {
+// ofTheRun are the flags that a run keeps once it has begun.
+func ofTheRun(c *cli.Context) (names []string) {
+	for _, f := range c.Command.Flags {
+		if name := f.Names()[0]; name != "resume" && !ofTheProcess[name] {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// ofTheProcess are flags that say nothing about what is learnt.
+var ofTheProcess = map[string]bool{"cache": true, "nproc": true, "dist-timeout": true, "quiet": true, "verbose": true, "json": true, "log-format": true, "help": true}
+
+// voidOf names the flags among some that were given and change nothing; "" for none.
+func voidOf(c *cli.Context, why string, names []string) string {
 	var void []string
-	for _, name := range ofTheModel {
+	for _, name := range names {
 		if c.IsSet(name) {
 			void = append(void, "--"+name)
 		}
 	}
-	if len(void) > 0 {
-		p.term.log.Warn("the model of --init has its own, so that this changes nothing: " + strings.Join(void, ", "))
+	if len(void) == 0 {
+		return ""
 	}
+	return why + ", so that this changes nothing: " + strings.Join(void, ", ")
 }
 
 // underRecipe is what the flags say where a recipe gives the defaults.
@@ -294,6 +312,9 @@ func runTrain(ctx context.Context, p *program, o *TrainOptions) error {
 
 // trainIn trains in this process, which may be one of a group.
 func trainIn(ctx context.Context, p *program, o *TrainOptions, g *dist.Group) error {
+	if o.void != "" && (g == nil || g.Rank == 0) {
+		p.term.log.Warn(o.void)
+	}
 	if o.lowered {
 		p.term.log.Info("--precision 16 on a CPU: training in bfloat16, which needs no loss scaling")
 	}
@@ -495,7 +516,7 @@ func commandLine(c *cli.Context) string {
 	parts := []string{"captioner train"}
 	for _, f := range c.Command.Flags {
 		name := f.Names()[0]
-		if !c.IsSet(name) || name == "out" || name == "cache" || name == "nproc" || name == "dist-timeout" || name == "quiet" || name == "verbose" || name == "json" || name == "log-format" {
+		if !c.IsSet(name) || name == "out" || ofTheProcess[name] {
 			continue
 		}
 		switch f.(type) {
