@@ -221,6 +221,7 @@ func (o *TrainOptions) flags() []cli.Flag {
 		yes(how, "dry-run", "tell the plan and what it needs, take two steps of each phase, and write nothing", &o.DryRun),
 		yes(how, "eval-only", "learn nothing: measure the model of --init on --val", &o.evalOnly),
 		count(how, "keep", "model files of measurements to keep beside the best and the last", &o.Keep),
+		count(how, "log-every", "steps that a line of metrics.jsonl sums up; 0: 10", &o.LogEvery),
 		count(how, "save-every", fmt.Sprintf("steps between checkpoints (each phase also ends with one); default %d", d.SaveEvery), &o.SaveEvery),
 	}
 	return append(flags, o.Ranks.flags()...)

@@ -185,6 +185,7 @@ func (o Options) Validate() error {
 	atLeast("beam-size", o.Beam, 1)
 	check(o.Monitor == "cider" || o.Monitor == "bleu4" || o.Monitor == "val_loss", "monitor: found %q, want cider, bleu4 or val_loss", o.Monitor)
 	atLeast("save-every", o.SaveEvery, 1)
+	atLeast("log-every", o.LogEvery, 0)
 	return errors.Join(errs...)
 }
 
