@@ -1,11 +1,8 @@
 package tokenizer
 
 import (
-	"bytes"
-	"compress/gzip"
 	_ "embed"
 	"fmt"
-	"io"
 	"strings"
 	"sync"
 	"unicode"
@@ -40,15 +37,7 @@ type CLIPTokenizer struct {
 }
 
 func buildCLIP() (*CLIPTokenizer, error) {
-	zipped, err := gzip.NewReader(bytes.NewReader(clipMerges))
-	if err != nil {
-		return nil, err
-	}
-	text, err := io.ReadAll(zipped)
-	if err != nil {
-		return nil, err
-	}
-	pairs, err := parseMerges(text)
+	pairs, err := unpackMerges(clipMerges)
 	if err != nil {
 		return nil, err
 	}

@@ -1,11 +1,8 @@
 package tokenizer
 
 import (
-	"bytes"
-	"compress/gzip"
 	_ "embed"
 	"fmt"
-	"io"
 	"slices"
 	"sync"
 )
@@ -22,15 +19,7 @@ const gpt2Tokens = 50257
 var gpt2 = sync.OnceValues(buildGPT2)
 
 func buildGPT2() (*Tokenizer, error) {
-	zipped, err := gzip.NewReader(bytes.NewReader(gpt2Merges))
-	if err != nil {
-		return nil, err
-	}
-	text, err := io.ReadAll(zipped)
-	if err != nil {
-		return nil, err
-	}
-	pairs, err := parseMerges(text)
+	pairs, err := unpackMerges(gpt2Merges)
 	if err != nil {
 		return nil, err
 	}

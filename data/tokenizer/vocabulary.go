@@ -2,8 +2,10 @@ package tokenizer
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 )
@@ -63,6 +65,19 @@ func (l *mergeList) UnmarshalJSON(b []byte) error {
 		s.take(',')
 	}
 	return nil
+}
+
+// unpackMerges reads a gzipped merges.txt.
+func unpackMerges(zipped []byte) ([][2]string, error) {
+	z, err := gzip.NewReader(bytes.NewReader(zipped))
+	if err != nil {
+		return nil, err
+	}
+	text, err := io.ReadAll(z)
+	if err != nil {
+		return nil, err
+	}
+	return parseMerges(text)
 }
 
 // parseMerges reads merges.txt. Its first line may be "#version: 0.2"; empty lines do not count.
