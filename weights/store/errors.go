@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -73,10 +74,12 @@ func byHand(e Entry, target string) string {
 	switch {
 	case e.Repo != "":
 		return fmt.Sprintf("copy the folder %q from the Hugging Face cache of a machine that has it to %q", hubName(e.Repo), target)
-	case len(e.Members) == 1:
-		return fmt.Sprintf("unpack %s, a zip archive, and put %q of it at %q", e.Files[0].URL, e.Members[0].From, target)
-	case len(e.Members) > 1:
-		return fmt.Sprintf("unpack %s, a zip archive, and put %q and %q of it into %q", e.Files[0].URL, e.Members[0].To, e.Members[1].To, target)
+	case len(e.Members) > 0:
+		var names []string
+		for _, m := range e.Members {
+			names = append(names, strconv.Quote(m.To))
+		}
+		return fmt.Sprintf("unpack %s, a zip archive, and put %s of it into %q", e.Files[0].URL, strings.Join(names, " and "), target)
 	}
 	return fmt.Sprintf("download %s elsewhere and put it at %q", e.Files[0].URL, target)
 }

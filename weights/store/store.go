@@ -275,13 +275,10 @@ func (s *Store) target(e Entry) string {
 		return s.hubFolder(e.Repo)
 	}
 	dir := s.folder(e)
-	switch len(e.Members) {
-	case 0:
-		return filepath.Join(dir, e.Files[0].Name)
-	case 1:
-		return filepath.Join(dir, filepath.FromSlash(e.Members[0].To))
+	if len(e.Members) > 0 {
+		return dir
 	}
-	return dir
+	return filepath.Join(dir, e.Files[0].Name)
 }
 
 func (s *Store) folder(e Entry) string {
@@ -294,11 +291,11 @@ func (s *Store) cached(e Entry) (string, bool) {
 		return s.hubSnapshot(e)
 	}
 	path := s.target(e)
-	if len(e.Members) > 1 {
+	if len(e.Members) > 0 {
 		return path, !slices.ContainsFunc(e.Members, func(m Member) bool { return !regular(s.memberPath(e, m)) })
 	}
-	if regular(path) || len(e.Members) > 0 {
-		return path, regular(path)
+	if regular(path) {
+		return path, true
 	}
 	f := e.Files[0]
 	for _, dir := range s.o.Others {
