@@ -1,7 +1,7 @@
 package torch
 
-// #cgo CXXFLAGS: -std=c++17 -O3
-// #cgo LDFLAGS: -ltorch_cpu -lc10 -ldl
+// #cgo CXXFLAGS: -std=c++17 -O3 -fopenmp
+// #cgo LDFLAGS: -ltorch_cpu -lc10 -ldl -fopenmp
 // #cgo LDFLAGS: -Wl,-rpath,${SRCDIR}/../.libtorch/torch/lib -Wl,-rpath,$ORIGIN/../.libtorch/torch/lib
 // #include <stdlib.h>
 // #include "bridge.h"
