@@ -40,7 +40,7 @@ data/image/jpeg     <                       | C                             # th
 data/image/resample <                       | C                             # Pillow's resize, byte for byte; its loops in C where there is cgo
 data/image          < data/image/jpeg data/image/resample | golang.org/x/image github.com/gen2brain # files to pixels
 data/tokenizer      <                       | github.com/sugarme/tokenizer golang.org/x/text # text to ids
-data/metrics        <                       |                               # text to scores
+data/metrics        <                       | github.com/klauspost/compress # text to scores
 data                <                       |                               # examples: paths and captions, not pixels
 data/coco           < weights/store         | golang.org/x/sync github.com/gofrs/flock # COCO 2014, member by member out of its archives
 

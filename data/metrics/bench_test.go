@@ -45,3 +45,17 @@ func BenchmarkMETEOR(b *testing.B) {
 		m.corpus(c)
 	}
 }
+
+// BenchmarkOpenMETEOR reads METEOR's data alone.
+func BenchmarkOpenMETEOR(b *testing.B) {
+	dir := os.Getenv("CAPTIONER_METEOR")
+	if dir == "" {
+		b.Skip("CAPTIONER_METEOR does not name a folder with meteor-1.5.jar and data/paraphrase-en.gz")
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := OpenMETEOR(dir); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -127,7 +127,7 @@ func FuzzParaphrases(f *testing.F) {
 			t.Fatal(err)
 		}
 		w.Close()
-		p, err := readParaphrases(&gz)
+		p, err := readParaphrases(&gz, int64(gz.Len()))
 		if err != nil {
 			return
 		}
