@@ -84,7 +84,7 @@ func (s *Server) alive(w http.ResponseWriter, _ *http.Request) error {
 
 // ready says whether a caption can be had now.
 func (s *Server) ready(w http.ResponseWriter, _ *http.Request) error {
-	switch err := s.engine.room(1); {
+	switch err := s.engine.room(1, s.o.Timeout); {
 	case s.draining.Load() || err == errDraining:
 		return errDraining
 	case err != nil: // not 429: who asks sends no pictures, and takes another service for now

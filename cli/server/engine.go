@@ -35,6 +35,7 @@ type job struct {
 	pixels   *image.RGB     // prepared
 	features []float32
 	id       uint64 // of the picture, for draws
+	accepted time.Time
 	queued   time.Time
 
 	done     chan struct{} // closed when the rest is set
@@ -48,11 +49,12 @@ type job struct {
 
 // newJob makes a job whose group says everything that a batch must have in common.
 func newJob(ctx context.Context, m *lease, t task, o decode.Options) *job {
-	return &job{ctx: ctx, model: m, task: t, options: o, group: fmt.Sprintf("%p %d %+v", m, t, o), done: make(chan struct{})}
+	return &job{ctx: ctx, model: m, task: t, options: o, group: fmt.Sprintf("%p %d %+v", m, t, o), accepted: time.Now(), done: make(chan struct{})}
 }
 
 var (
 	errFull     = errors.New("the queue is full")
+	errLate     = errors.New("the queue is too long for the time that there is")
 	errDraining = errors.New("the service is stopping")
 )
 
@@ -76,6 +78,7 @@ type engine struct {
 	stopped   chan struct{}
 
 	rate atomic.Uint64 // pictures a second lately, bits of a float64
+	last time.Time     // when the last batch was done; for run alone
 }
 
 func newEngine(max int, patience time.Duration, limit int, log *slog.Logger, seen func([]*job, time.Duration)) *engine {
@@ -84,11 +87,12 @@ func newEngine(max int, patience time.Duration, limit int, log *slog.Logger, see
 	return e
 }
 
-// accept takes places for n pictures, or none: errFull or errDraining. Who got them calls leave for each.
-func (e *engine) accept(n int) error {
+// accept takes places for n pictures whose answers have the time within, or none: errFull, errLate or errDraining. Who got them calls leave for
+// each.
+func (e *engine) accept(n int, within time.Duration) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	err := e.fits(n)
+	err := e.fits(n, within)
 	if err == nil {
 		e.accepted += n
 	}
@@ -96,18 +100,23 @@ func (e *engine) accept(n int) error {
 }
 
 // room says whether accept would succeed now.
-func (e *engine) room(n int) error {
+func (e *engine) room(n int, within time.Duration) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.fits(n)
+	return e.fits(n, within)
 }
 
-func (e *engine) fits(n int) error {
+// fits bounds the queue by its length and by what can be answered in half the time that there is, so that what is accepted is still answered
+// when the model becomes half as fast. An empty queue takes whatever comes.
+func (e *engine) fits(n int, within time.Duration) error {
+	rate := math.Float64frombits(e.rate.Load())
 	switch {
 	case e.stopping:
 		return errDraining
 	case e.accepted+n > e.limit:
 		return errFull
+	case e.accepted > 0 && rate > 0 && float64(e.accepted+n) > rate*within.Seconds()/2:
+		return errLate
 	}
 	return nil
 }
@@ -268,7 +277,7 @@ func (e *engine) work(jobs []*job) {
 	for _, j := range jobs {
 		j.started, j.finished, j.batch = start, end, len(jobs)
 	}
-	e.measure(len(jobs), end.Sub(start))
+	e.measure(jobs, end)
 	e.seen(jobs, end.Sub(start))
 	for _, j := range jobs {
 		close(j.done)
@@ -339,9 +348,15 @@ func (e *engine) call(ctx context.Context, jobs []*job) (err error) {
 	return nil
 }
 
-// measure keeps a moving mean of the speed.
-func (e *engine) measure(pictures int, took time.Duration) {
-	now := float64(pictures) / max(took.Seconds(), 1e-6)
+// measure keeps a moving mean of the speed. The time of a batch is what has passed since the one before, or since its first picture came: the
+// decoding of pictures that the model had to wait for counts, and an empty queue does not.
+func (e *engine) measure(jobs []*job, end time.Time) {
+	from := jobs[0].accepted
+	if from.Before(e.last) {
+		from = e.last
+	}
+	e.last = end
+	now := float64(len(jobs)) / max(end.Sub(from).Seconds(), 1e-6)
 	before := math.Float64frombits(e.rate.Load())
 	if before > 0 {
 		now = before + .2*(now-before)

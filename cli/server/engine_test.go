@@ -31,7 +31,7 @@ func (b *bench) put(ctx context.Context, red byte, o decode.Options) <-chan erro
 	j := newJob(ctx, b.lease, toCaption, o)
 	j.pixels = &image.RGB{Pix: []byte{red, 0, 0}, W: 1, H: 1}
 	out := make(chan error, 1)
-	if err := b.accept(1); err != nil {
+	if err := b.accept(1, time.Hour); err != nil {
 		out <- err
 		return out
 	}
@@ -226,11 +226,11 @@ func TestTheQueueIsBounded(t *testing.T) {
 		for red := range byte(3) {
 			b.put(t.Context(), red, decode.DefaultOptions())
 		}
-		if err := b.accept(1); err != errFull {
+		if err := b.accept(1, time.Hour); err != errFull {
 			t.Errorf("got %v, want errFull", err)
 		}
 		b.refuseNew()
-		if err := b.accept(1); err != errDraining {
+		if err := b.accept(1, time.Hour); err != errDraining {
 			t.Errorf("got %v, want errDraining", err)
 		}
 		close(f.hold)
@@ -241,12 +241,38 @@ func TestTheQueueIsBounded(t *testing.T) {
 	})
 }
 
+// A queue that cannot be answered in time is too long, however many places it has.
+func TestTheQueueIsBoundedByItsTime(t *testing.T) {
+	start := time.Now()
+	e := &engine{limit: 1000}
+	if err := e.accept(200, 10*time.Second); err != nil {
+		t.Errorf("before anything is known of the speed: got %v, want places", err)
+	}
+	e.measure(slices.Repeat([]*job{{accepted: start}}, 16), start.Add(time.Second))
+	e.measure(slices.Repeat([]*job{{accepted: start}}, 16), start.Add(2*time.Second)) // it waited for the first: 16 a second still
+	e.accepted = 79
+	if err := e.accept(1, 10*time.Second); err != nil {
+		t.Errorf("the 80th, 5 s of 10: got %v, want a place", err)
+	}
+	if err := e.accept(1, 10*time.Second); err != errLate {
+		t.Errorf("the 81st: got %v, want errLate", err)
+	}
+	if err := e.accept(1, time.Minute); err != nil {
+		t.Errorf("the 81st with a minute: got %v, want a place", err)
+	}
+	e.accepted = 0
+	if err := e.accept(500, 10*time.Second); err != nil {
+		t.Errorf("500 while nobody waits: got %v, want places", err)
+	}
+}
+
 func TestRetryAfterFollowsTheSpeed(t *testing.T) {
 	e := &engine{}
 	if got := e.retryAfter(); got != 1 {
 		t.Errorf("without a measurement: got %d, want 1", got)
 	}
-	e.measure(10, time.Second)
+	start := time.Now()
+	e.measure(slices.Repeat([]*job{{accepted: start}}, 10), start.Add(time.Second))
 	e.accepted = 95
 	if got := e.retryAfter(); got != 10 {
 		t.Errorf("95 pictures at 10 a second: got %d, want 10", got)

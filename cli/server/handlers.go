@@ -39,7 +39,7 @@ type session struct {
 // open reads a request and takes places in the queue for its pictures. What is returned must be closed.
 func (s *Server) open(w http.ResponseWriter, r *http.Request, rd reader) (*session, context.Context, func(), error) {
 	start := time.Now()
-	if err := s.engine.room(1); err != nil { // nobody's body is read for nothing
+	if err := s.engine.room(1, s.o.Timeout); err != nil { // nobody's body is read for nothing
 		return nil, nil, nil, err
 	}
 	rd.limits, rd.budget = &s.o, s.budget
@@ -54,7 +54,7 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request, rd reader) (*sessi
 	}
 	n := &session{s: s, r: r, a: a, model: s.shelf.take(), start: start}
 	if n.options, err = a.settings.apply(n.model, &s.o); err == nil {
-		err = s.engine.accept(a.count())
+		err = s.engine.accept(a.count(), within)
 	}
 	if err != nil {
 		n.model.release()
@@ -100,7 +100,10 @@ func (n *session) one(ctx context.Context, t task, i int) outcome {
 	} else {
 		o.picture = n.a.pictures[i]
 		n.a.pictures[i].bytes = nil // the job needs pixels only
-		j.pixels, o.decode, o.err = n.decode(ctx, o.picture.bytes)
+		if o.err = enter(ctx, n.s.decoded); o.err == nil {
+			defer func() { <-n.s.decoded }()
+			j.pixels, o.decode, o.err = n.decode(ctx, o.picture.bytes)
+		}
 		o.picture.bytes = nil
 		if o.err == nil && n.options.Sample {
 			j.id = checksum(string(j.pixels.Pix))
@@ -128,20 +131,26 @@ func (n *session) decode(ctx context.Context, b []byte) (*image.RGB, time.Durati
 	e, workers := n.s.engine, n.s.workers
 	e.prepare(+1)
 	defer e.prepare(-1)
-	select {
-	case workers <- struct{}{}:
-		defer func() { <-workers }()
-	case <-ctx.Done():
+	if err := enter(ctx, workers); err != nil {
+		return nil, 0, err
 	}
-	if ctx.Err() != nil {
-		return nil, 0, context.Cause(ctx)
-	}
+	defer func() { <-workers }()
 	start := time.Now()
 	img, err := image.Decode(b, image.Options{Orient: true, MaxPixels: n.s.o.MaxPixels})
 	if err != nil {
 		return nil, 0, undecodable(err)
 	}
 	return n.model.Prepare(img), time.Since(start), nil
+}
+
+// enter waits until there is a place in c.
+func enter(ctx context.Context, c chan struct{}) error {
+	select {
+	case c <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // stages is where the time of an answer went, in milliseconds.

@@ -96,7 +96,7 @@ func TestDrain(t *testing.T) {
 	}
 	until(t, func() bool { return r.engine.depth() == 5 })
 	r.stop()
-	until(t, func() bool { return r.draining.Load() && r.engine.room(1) != nil })
+	until(t, func() bool { return r.draining.Load() && r.engine.room(1, time.Minute) != nil })
 	if w := ask(r.Server, "POST", "/v1/captions", strings.NewReader("x"), "Content-Type: image/png"); w.Code != 503 || w.Header().Get("Retry-After") == "" {
 		t.Errorf("while draining: got %d, want 503 with Retry-After", w.Code)
 	}

@@ -23,6 +23,7 @@ type Server struct {
 	engine   *engine
 	budget   *budget
 	workers  chan struct{} // a token a picture that is being decoded
+	decoded  chan struct{} // a token a picture that is decoded and not answered: pixels take more memory than files
 	metrics  *metrics
 	keys     keyring
 	rates    *rates
@@ -31,12 +32,16 @@ type Server struct {
 	draining atomic.Bool
 }
 
+// decodedBatches is how many batches are decoded ahead, the one in the model among them.
+const decodedBatches = 4
+
 // New makes a service that answers with m, which it closes at its end.
 func New(m Model, o Options, log *slog.Logger) (*Server, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{o: o, log: log, budget: &budget{most: o.MaxMemory}, workers: make(chan struct{}, o.Workers), rates: newRates(o.Rate, o.Burst),
+	s := &Server{o: o, log: log, budget: &budget{most: o.MaxMemory}, workers: make(chan struct{}, o.Workers),
+		decoded: make(chan struct{}, decodedBatches*o.MaxBatch+o.Workers), rates: newRates(o.Rate, o.Burst),
 		conns: newConnections(o.MaxConnections)}
 	s.shelf = newShelf(m, func(err error) { log.Error("a replaced model cannot be closed", "error", err) })
 	s.metrics = newMetrics(s)
@@ -180,6 +185,10 @@ func (s *Server) asProblem(r *http.Request, err error) *problem {
 		return refuse("deadline", "the answer was not ready in the time that the request had")
 	case errors.Is(err, errFull):
 		p := refuse("queue-full", "%d pictures are waiting, which is the limit", s.o.Queue)
+		p.retryAfter = s.engine.retryAfter()
+		return p
+	case errors.Is(err, errLate):
+		p := refuse("queue-full", "%d pictures are waiting, which is what can be answered in time", s.engine.depth())
 		p.retryAfter = s.engine.retryAfter()
 		return p
 	case errors.Is(err, errDraining):
