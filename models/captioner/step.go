@@ -35,6 +35,9 @@ func (s stepper) Step(r decode.Request) (c decode.Candidates, err error) {
 
 // captions decodes features [n, P, In] into texts; it runs on the torch thread.
 func captions(m *Model, d *gpt2.Decoder, t *tokenizer.Tokenizer, features *torch.Tensor, n int, o decode.Options) ([]Caption, error) {
+	if len(o.Force) > 0 {
+		o.Inside = inside(t)
+	}
 	hyps, err := Decode(m, d, features, n, o)
 	if err != nil {
 		return nil, err

@@ -72,8 +72,12 @@ type Options struct {
 	Ban      [][]int32 // runs of tokens that never occur, of one token or more; one that a prompt begins is not completed
 
 	// Force holds words that every caption must have, each as the runs of tokens that stand for it (spellings, synonyms): one of them must
-	// occur behind the prompt. A beam of two or more is needed.
+	// occur, in the prompt or behind it. A beam of two or more is needed.
 	Force [][][]int32
+
+	// Inside says whether a token goes on with the word before it, as "bra" does in " ze", "bra". A run of Force counts only as a whole word: no
+	// such token may follow it, and where it begins with one, it must be the caption's beginning. With nil each token stands for itself.
+	Inside func(token int32) bool
 
 	Groups    int     // Beam is split into this many groups that avoid each other's words; 1 is plain beam search, the default
 	Diversity float64 // taken from a token's log-probability for each earlier group that chose it at the same step. The default is 0.5
@@ -176,12 +180,20 @@ func (o Options) validateForce() (errs []error) {
 				errs = append(errs, fmt.Errorf("forced word %d: found run %v, want tokens without the end token", i, run))
 			}
 		}
+		if !slices.ContainsFunc(runs, func(run []int32) bool { return !o.bans(run) }) {
+			errs = append(errs, fmt.Errorf("forced word %d is banned", i))
+		}
 		tokens += shortest
 	}
 	if tokens > 0 && tokens >= o.MaxLen {
 		errs = append(errs, fmt.Errorf("forced words of %d tokens and an end token do not fit in a max length of %d", tokens, o.MaxLen))
 	}
 	return errs
+}
+
+// bans says whether a run holds a banned one.
+func (o Options) bans(run []int32) bool {
+	return slices.ContainsFunc(o.Ban, func(ban []int32) bool { return len(ban) > 0 && contains(run, ban) })
 }
 
 // maxRows bounds the rows of one image.

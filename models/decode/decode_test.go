@@ -73,14 +73,14 @@ func TestWideBeamFindsTheOptimumUnderConstraints(t *testing.T) {
 
 func TestForcedWords(t *testing.T) {
 	force := [][][]int32{{{3, 4}, {5}}, {{2}}}
-	has := func(h Hypothesis) bool {
-		return (contains(h.Tokens[1:], []int32{3, 4}) || contains(h.Tokens[1:], []int32{5})) && contains(h.Tokens[1:], []int32{2})
+	has := func(h Hypothesis) bool { // the prompt counts, but is none of them
+		return (contains(h.Tokens, []int32{3, 4}) || contains(h.Tokens, []int32{5})) && contains(h.Tokens, []int32{2})
 	}
 	for image := range 20 {
 		f := newFake(t, 6, image)
 		f.logits = noise(6, 1<<40)
 		o := small()
-		o.MaxLen, o.Force, o.Prompt, o.NoRepeatNGram, o.Beam = 4, force, []int32{2}, 2, 256
+		o.MaxLen, o.Force, o.Prompt, o.NoRepeatNGram, o.Beam = 4, force, []int32{1}, 2, 256
 		var want []Hypothesis
 		for _, h := range brute(f, o, image) {
 			if h.Finished && has(h) {
@@ -96,6 +96,53 @@ func TestForcedWords(t *testing.T) {
 				t.Errorf("image %d, beam %d: got %+v, want both words", image, beam, got)
 			}
 		}
+	}
+}
+
+// A forced word is a whole one: tokens that go on with a word make another of it, and it may begin a caption without the space before it. Here
+// the tokens from 6 on are insides, and 5 is what 6 is at the beginning.
+func TestForcedWordsAreWhole(t *testing.T) {
+	inside := func(id int32) bool { return id >= 6 }
+	o := small()
+	o.MaxLen, o.Force, o.NoRepeatNGram, o.Beam, o.Inside = 4, [][][]int32{{{5}, {6, 7}}}, 0, 256, inside
+	has := func(h Hypothesis) bool {
+		at := slices.IndexFunc(h.Tokens, func(id int32) bool { return id == 5 })
+		for ; at >= 0 && at < len(h.Tokens); at++ {
+			if h.Tokens[at] == 5 && (at+1 == len(h.Tokens) || !inside(h.Tokens[at+1])) {
+				return true
+			}
+		}
+		return len(h.Tokens) > 1 && h.Tokens[0] == 6 && h.Tokens[1] == 7 && (len(h.Tokens) == 2 || !inside(h.Tokens[2]))
+	}
+	parts, begun := 0, 0
+	for image := range 40 {
+		f := newFake(t, 8, image)
+		f.logits = noise(8, 1<<40)
+		var want []Hypothesis
+		for _, h := range brute(f, o, image) {
+			if h.Finished && has(h) {
+				want = append(want, h)
+			} else if h.Finished && len(want) == 0 && contains(h.Tokens, []int32{5}) {
+				parts++
+			}
+		}
+		if want[0].Tokens[0] == 6 {
+			begun++
+		}
+		if got := mustRun(t, f, o)[0]; !cmp.Equal(got, want[:1]) {
+			t.Fatalf("image %d: %s", image, cmp.Diff(want[:1], got))
+		}
+	}
+	if parts == 0 || begun == 0 {
+		t.Errorf("%d better captions with the word as a part, %d best ones that begin with it: the test shows nothing", parts, begun)
+	}
+	o.Prompt = []int32{1, 5}
+	if got := mustRun(t, newFake(t, 8, 0), o)[0][0]; inside(append(got.Tokens[2:], 0)[0]) && !has(got) {
+		t.Errorf("got %v behind a prompt that has the word", got.Tokens)
+	}
+	o.Ban = [][]int32{{5}, {7}}
+	if err := o.Validate(); err == nil || !strings.Contains(err.Error(), "forced word 0 is banned") {
+		t.Errorf("got %v, want the contradiction named", err)
 	}
 }
 

@@ -40,7 +40,7 @@ func (f *forced) advance(c view) bool {
 func (f *forced) extend(c view, from int32) {
 	h := f.live[from]
 	f.wanted = f.wanted[:0]
-	f.missing(h.tokens[len(f.o.Prompt):])
+	f.missing(h.tokens)
 	f.bans.reset()
 	f.bans.add(h.tokens)
 	best := c.ids[int(h.row)*c.k : int(h.row+1)*c.k]
@@ -62,7 +62,7 @@ func (f *forced) missing(tokens []int32) (have int, all bool) {
 		longest, begun, met := 0, 0, false
 		for _, run := range runs {
 			longest = max(longest, len(run))
-			met = met || contains(tokens, run)
+			met = met || f.o.holds(tokens, run)
 		}
 		if met {
 			have += longest
@@ -71,10 +71,15 @@ func (f *forced) missing(tokens []int32) (have int, all bool) {
 		all = false
 		for _, run := range runs {
 			k := len(run) - 1
-			for ; k > 0 && !hasSuffix(tokens, run[:k]); k-- {
+			for ; k > 0 && !(hasSuffix(tokens, run[:k]) && f.o.begins(run, len(tokens)-k)); k-- {
 			}
 			begun = max(begun, k)
-			f.wanted = append(f.wanted, run[k], run[0])
+			if k > 0 {
+				f.wanted = append(f.wanted, run[k])
+			}
+			if f.o.begins(run, len(tokens)) {
+				f.wanted = append(f.wanted, run[0])
+			}
 		}
 		have += begun
 	}
@@ -88,7 +93,7 @@ func (f *forced) share() {
 		f.banks[i] = f.banks[i][:0]
 	}
 	for _, r := range f.ranks {
-		f.chosen = append(f.chosen[:0], f.live[r.from].tokens[len(f.o.Prompt):]...)
+		f.chosen = append(f.chosen[:0], f.live[r.from].tokens...)
 		if r.id != f.o.EOS {
 			f.chosen = append(f.chosen, r.id)
 		}
@@ -111,6 +116,22 @@ func (f *forced) share() {
 			}
 		}
 	}
+}
+
+// holds says whether a word that must occur does: run, with nothing before or behind it that makes it a part of another word.
+func (o *Options) holds(tokens, run []int32) bool {
+	for i := 0; i+len(run) <= len(tokens); i++ {
+		end := i + len(run)
+		if slices.Equal(tokens[i:end], run) && o.begins(run, i) && (end == len(tokens) || o.Inside == nil || !o.Inside(tokens[end])) {
+			return true
+		}
+	}
+	return false
+}
+
+// begins says whether run may stand at a place of a caption.
+func (o *Options) begins(run []int32, at int) bool {
+	return at == 0 || o.Inside == nil || !o.Inside(run[0])
 }
 
 // contains says whether run occurs in tokens.
