@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"captioner/models/captioner"
 	"captioner/models/decode"
 )
 
@@ -197,17 +198,10 @@ func (s *settings) encode(o *decode.Options, m *lease) {
 		o.Prompt = m.Encode(text)
 	}
 	for _, w := range s.Force {
-		var runs [][]int32
-		for _, spelling := range strings.Split(w, "|") {
-			runs = append(runs, m.Encode(" "+strings.TrimSpace(spelling)))
-		}
-		o.Force = append(o.Force, runs)
+		o.Force = append(o.Force, captioner.ForcedRuns(m.Encode, w))
 	}
 	for _, w := range s.Ban {
-		for _, spelling := range strings.Split(w, "|") {
-			spelling = strings.TrimSpace(spelling)
-			o.Ban = append(o.Ban, m.Encode(spelling), m.Encode(" "+spelling))
-		}
+		o.Ban = append(o.Ban, captioner.BannedRuns(m.Encode, w)...)
 	}
 	if s.Beam == nil && len(o.Force) > 0 { // room for captions with none, one, … of the words
 		o.Beam = max(o.Beam, 2*(len(o.Force)+1))
