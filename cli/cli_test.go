@@ -100,7 +100,7 @@ func TestTemplate(t *testing.T) {
 		"{uncertain}":                         "uncertain",
 	} {
 		tpl, err := parseTemplate(in)
-		if got := tpl.render(&result{input: input{path: "d/x.jpg"}, uncertain: true}, "m", c); err != nil || got != want {
+		if got := tpl.render(&result{input: input{path: "d/x.jpg"}, least: 1}, "m", c); err != nil || got != want {
 			t.Errorf("%s: got %q, %v, want %q", in, got, err, want)
 		}
 	}

@@ -50,9 +50,9 @@ func newFormat(name string, s style) format {
 	}
 }
 
-// marked is a caption with its mark, where it is an uncertain one.
-func (r *result) marked(text string) string {
-	if r.uncertain {
+// marked is a caption's text with its mark, where it is an uncertain one.
+func (r *result) marked(c captioner.Caption, text string) string {
+	if r.uncertain(c) {
 		return "(uncertain) " + text
 	}
 	return text
@@ -73,7 +73,7 @@ func (t textLines) write(w io.Writer, r *result) error {
 			}
 			continue
 		}
-		if _, err := fmt.Fprintf(w, "%s\t%s\n", escape(r.path), r.marked(visible(c.Text))); err != nil {
+		if _, err := fmt.Fprintf(w, "%s\t%s\n", escape(r.path), r.marked(c, visible(c.Text))); err != nil {
 			return err
 		}
 	}
@@ -104,6 +104,7 @@ type alternative struct {
 	Caption    string  `json:"caption"`
 	LogProb    rounded `json:"logprob"`
 	Confidence rounded `json:"confidence"`
+	Uncertain  bool    `json:"uncertain,omitempty"`
 }
 
 // rounded is a number with six decimals at most: what lies below depends on the machine.
@@ -126,10 +127,10 @@ func (f *jsonLines) write(w io.Writer, r *result) error { return writeJSON(w, f.
 func (f *jsonLines) line(r *result) captionLine {
 	c := r.caption
 	line := captionLine{Path: r.path, PathBytes: rawBytes(r.path), Caption: c.Text, LogProb: rounded(c.LogProb), Confidence: rounded(c.Confidence),
-		Uncertain: r.uncertain, Model: f.model}
+		Uncertain: r.uncertain(c), Model: f.model}
 	if f.many {
 		for _, c := range r.captions() {
-			line.Captions = append(line.Captions, alternative{c.Text, rounded(c.LogProb), rounded(c.Confidence)})
+			line.Captions = append(line.Captions, alternative{c.Text, rounded(c.LogProb), rounded(c.Confidence), r.uncertain(c)})
 		}
 	}
 	return line
@@ -157,7 +158,7 @@ func (t *table) end(io.Writer) error { return nil }
 func (t *table) resume()             {}
 func (t *table) write(w io.Writer, r *result) error {
 	for _, c := range r.captions() {
-		if err := t.row(w, r.path, c.Text, decimal(c.LogProb), decimal(c.Confidence), strconv.FormatBool(r.uncertain)); err != nil {
+		if err := t.row(w, r.path, c.Text, decimal(c.LogProb), decimal(c.Confidence), strconv.FormatBool(r.uncertain(c))); err != nil {
 			return err
 		}
 	}
@@ -201,7 +202,7 @@ func (c *coco) write(w io.Writer, r *result) error {
 		ID        any    `json:"image_id"`
 		Caption   string `json:"caption"`
 		Uncertain bool   `json:"uncertain,omitempty"`
-	}{imageID(r.path), r.caption.Text, r.uncertain})
+	}{imageID(r.path), r.caption.Text, r.uncertain(r.caption)})
 	if err != nil {
 		return err
 	}

@@ -23,8 +23,11 @@ type result struct {
 	caption   captioner.Caption // where err is nil
 	data      []byte            // of the picture, where the pipeline keeps them
 	thumbnail []byte            // a small JPEG of it, where the pipeline makes them
-	uncertain bool              // its confidence is below --min-confidence
+	least     float64           // confidence below which a caption is uncertain
 }
+
+// uncertain says whether one of a picture's captions is a guess.
+func (r *result) uncertain(c captioner.Caption) bool { return c.Confidence < r.least }
 
 // stamp is what a file looked like when it was read.
 type stamp struct {

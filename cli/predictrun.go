@@ -170,7 +170,7 @@ func identity(parts ...any) string {
 
 func (r *predictRun) sidecarText(res *result) string {
 	if r.o.Template == "" {
-		return res.marked(res.caption.Text)
+		return res.marked(res.caption, res.caption.Text)
 	}
 	return r.o.template.render(res, r.model.Name(), res.caption)
 }
@@ -247,7 +247,7 @@ func (r *predictRun) one(res *result) error {
 	if res.skip {
 		return nil
 	}
-	res.uncertain = res.err == nil && res.caption.Confidence < r.o.MinConfidence
+	res.least = r.o.MinConfidence
 	if res.err == nil && r.beside != nil {
 		res.err = r.beside.write(res)
 	}
@@ -259,7 +259,7 @@ func (r *predictRun) one(res *result) error {
 			return fmt.Errorf("write %q: %w", r.o.HTML, reason(err))
 		}
 	}
-	if res.uncertain {
+	if res.uncertain(res.caption) {
 		r.uncertain++
 	}
 	if err := r.format.write(r.out, res); err != nil {

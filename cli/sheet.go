@@ -53,7 +53,7 @@ func (s *sheet) add(r *result) error {
 	}
 	s.shown++
 	mark := ""
-	if r.uncertain {
+	if r.uncertain(r.caption) {
 		mark = ` class="uncertain"`
 	}
 	fmt.Fprintf(s.w, `<figure%s data-c="%.4f"><img loading="lazy" decoding="async" alt="%s" src="data:image/jpeg;base64,`, mark, r.caption.Confidence, sheetText(r.caption.Text))

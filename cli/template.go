@@ -82,7 +82,7 @@ func (t template) render(r *result, model string, c captioner.Caption) string {
 		case "model":
 			s.WriteString(model)
 		case "uncertain":
-			if r.uncertain {
+			if r.uncertain(c) {
 				s.WriteString("uncertain")
 			}
 		}
