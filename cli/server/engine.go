@@ -106,8 +106,8 @@ func (e *engine) room(n int, within time.Duration) error {
 	return e.fits(n, within)
 }
 
-// fits bounds the queue by its length and by what can be answered in half the time that there is, so that what is accepted is still answered
-// when the model becomes half as fast. An empty queue takes whatever comes.
+// fits bounds the queue by its length and by what can be answered in a third of the time that there is, so that what is accepted is still answered
+// when the model becomes three times as slow. An empty queue takes whatever comes.
 func (e *engine) fits(n int, within time.Duration) error {
 	rate := math.Float64frombits(e.rate.Load())
 	switch {
@@ -115,7 +115,7 @@ func (e *engine) fits(n int, within time.Duration) error {
 		return errDraining
 	case e.accepted+n > e.limit:
 		return errFull
-	case e.accepted > 0 && rate > 0 && float64(e.accepted+n) > rate*within.Seconds()/2:
+	case e.accepted > 0 && rate > 0 && float64(e.accepted+n) > rate*within.Seconds()/3:
 		return errLate
 	}
 	return nil

@@ -251,10 +251,10 @@ func TestTheQueueIsBoundedByItsTime(t *testing.T) {
 	e.measure(slices.Repeat([]*job{{accepted: start}}, 16), start.Add(time.Second))
 	e.measure(slices.Repeat([]*job{{accepted: start}}, 16), start.Add(2*time.Second)) // it waited for the first: 16 a second still
 	e.accepted = 79
-	if err := e.accept(1, 10*time.Second); err != nil {
-		t.Errorf("the 80th, 5 s of 10: got %v, want a place", err)
+	if err := e.accept(1, 15*time.Second); err != nil {
+		t.Errorf("the 80th, 5 s of 15: got %v, want a place", err)
 	}
-	if err := e.accept(1, 10*time.Second); err != errLate {
+	if err := e.accept(1, 15*time.Second); err != errLate {
 		t.Errorf("the 81st: got %v, want errLate", err)
 	}
 	if err := e.accept(1, time.Minute); err != nil {
