@@ -194,7 +194,7 @@ def slow(c, o):
 
 
 def soak(c, o):
-    with captioner() as s:
+    with captioner("--timeout", "10m") as s:  # whether anything grows is asked here, not whether the machine has other work at times
         rate = sustainable(c, s, o)
         p = c.start(s, rate=rate / 2, for_=o.soak)
         seen = sample(s, p, 5)
