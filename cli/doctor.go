@@ -101,13 +101,15 @@ func examineCPU(ctx context.Context, _ *program) []finding {
 	if len(features) == 0 {
 		f = finding{"processor", "note", "no AVX2; libtorch uses " + torch.CPUCapability(), "it works, several times slower than on a processor with AVX2"}
 	}
-	threads := 0
-	_ = torch.Do(ctx, func() error { threads = torch.Threads(); return nil }) // an error shows as 0 threads
+	threads, ours := 0, 0
+	_ = torch.Do(ctx, func() error { threads, ours = torch.Threads(), torch.ParallelThreads(); return nil }) // an error shows as 0 threads
 	t := finding{"threads", "ok", fmt.Sprintf("%d, on %d cores", threads, runtime.NumCPU()), ""}
 	if threads < 1 {
 		t.Status, t.Remedy = "broken", "unset OMP_NUM_THREADS and MKL_NUM_THREADS"
 	} else if threads > runtime.NumCPU() {
 		t.Status, t.Remedy = "note", fmt.Sprintf("more threads than cores are slow: give --threads %d, or unset OMP_NUM_THREADS", runtime.NumCPU())
+	} else if ours < threads {
+		t.Status, t.Remedy = "note", fmt.Sprintf("captioner's own kernels run on %d of them: build again with a compiler that has OpenMP", ours)
 	}
 	bf16 := finding{"bfloat16", "ok", "fast here: --precision bf16", ""}
 	if !torch.FastBFloat16() {

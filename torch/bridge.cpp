@@ -15,6 +15,7 @@
 #include <torch/version.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <string>
@@ -86,6 +87,11 @@ char *ct_set_rng_state(tt a) {
 }
 char *ct_set_threads(int n) { TRY(at::set_num_threads(n)) }
 int ct_threads(void) { return at::get_num_threads(); }
+int ct_parallel_threads(void) {
+  std::atomic<int> n{0};
+  at::parallel_for(0, at::get_num_threads(), 1, [&](int64_t, int64_t) { n++; });
+  return n;
+}
 char *ct_set_flush_denormal(int on) { TRY(at::globalContext().setFlushDenormal(on)) }
 
 // SplitMix64 (Steele, Lea, Flood 2014) as a counter-based generator: word i of stream key is mix(key + i * gamma).

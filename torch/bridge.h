@@ -32,6 +32,7 @@ char *ct_rng_state(tt *o);
 char *ct_set_rng_state(tt a);
 char *ct_set_threads(int n);
 int ct_threads(void);
+int ct_parallel_threads(void); /* how many threads a kernel of ours runs on */
 char *ct_set_flush_denormal(int on);
 char *ct_dropout_mask(tt *o, tt like, double p, uint64_t key);
 
@@ -42,6 +43,7 @@ char *ct_grad(tt *o, tt a); /* *o stays NULL where there is no gradient */
 char *ct_clear_grad(tt a);
 
 /* ops whose libtch form leaks, fails or does not exist */
+char *ct_linear(tt *o, tt x, tt w, tt bias);
 char *ct_gelu(tt *o, tt a, int tanh);
 char *ct_sdpa(tt *o, tt q, tt k, tt v, tt mask, double p, int causal, double scale);
 char *ct_copy_(tt dst, tt src);

@@ -75,6 +75,9 @@ func SetThreads(n int) {
 // Threads is how many threads an op may use.
 func Threads() int { return int(C.ct_threads()) }
 
+// ParallelThreads is how many threads this package's own kernels are really spread over: Threads, unless the build left OpenMP out.
+func ParallelThreads() int { return int(C.ct_parallel_threads()) }
+
 var (
 	cudaOnce sync.Once
 	cudaN    int

@@ -110,8 +110,7 @@ func (t *Tensor) Matmul(o *Tensor) *Tensor {
 
 // Linear is x weightᵀ + bias: x [..., in], weight [out, in], bias [out] or nil.
 func Linear(x, weight, bias *Tensor) *Tensor {
-	lib.AtgLinear(&slots[0], x.must(), weight.must(), optional(bias))
-	return take("linear", x, weight, bias)
+	return took("linear", C.ct_linear(slot(), x.tt(), weight.tt(), optTT(bias)), x, weight, bias)
 }
 
 // Addmm is bias + x w: x [N, in], w [in, out], bias [out].
