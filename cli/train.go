@@ -156,7 +156,7 @@ func (o *TrainOptions) flags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "text", Usage: "plain text `FILE` to pretrain the decoder on, a sentence a line; may be given again", Category: input, Destination: &o.text},
 		yes(input, "skip-bad", "go on without pictures that are not there", &o.SkipBad),
 		text(result, "out", "run `FOLDER`, made anew", &o.Out, "o"),
-		text(result, "resume", "go on with the run in `FOLDER`; all its options are kept", &o.Resume),
+		text(result, "resume", "go on with the run in `FOLDER`; all its options are kept but --cache", &o.Resume),
 		text(result, "name", "of the captioner", &o.Name),
 		text(result, "licence", "of the result, for its card", &o.Licence),
 		text(net, "encoder", "`FILE` or name of the encoder's weights: EfficientNet-Lite, CLIP or BLIP, in any form (see \"weights list\")", &o.Encoder, "vision-backbone"),
@@ -330,7 +330,7 @@ func trainIn(ctx context.Context, p *program, o *TrainOptions, g *dist.Group) er
 	o.Group, o.Version = g, Version
 	if o.Resume != "" {
 		dir = o.Resume
-		err = train.ResumeGroup(ctx, dir, train.Options{Group: g, Version: Version}, r.tell)
+		err = train.ResumeGroup(ctx, dir, train.Options{Group: g, Version: Version, Cache: o.Cache}, r.tell)
 	} else {
 		if o.Data == "" {
 			if err := p.fetchCOCO(ctx, o, g); err != nil {

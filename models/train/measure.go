@@ -80,7 +80,10 @@ func (t *trainer) score(beam int) (map[string]float64, []string, error) {
 				for i := 0; i < n && err == nil; i += lossBatch {
 					some := min(lossBatch, n-i)
 					var s, c float64
-					s, c, err = t.valLoss(t.val[from+i:from+i+some], x.Narrow(0, int64(i), int64(some)))
+					pictures, seen := t.val[from+i:from+i+some], x.Narrow(0, int64(i), int64(some))
+					if s, c, err = t.valLoss(pictures, seen, t.dtype); err == nil && !finite(s) && t.dtype == torch.Float16 {
+						s, c, err = t.valLoss(pictures, seen, torch.Float32)
+					}
 					sum, tokens = sum+s, tokens+c
 				}
 			})
@@ -141,8 +144,9 @@ func same(f *Features, n int) []*Features {
 	return out
 }
 
-// valLoss is the summed negative log-probability of the tokens of some pictures' captions, in nats, without smoothing, and their number.
-func (t *trainer) valLoss(pictures corpus, features *torch.Tensor) (sum, tokens float64, err error) {
+// valLoss is the summed negative log-probability of the tokens of some pictures' captions, in nats, without smoothing, and their number. Products
+// are in type d.
+func (t *trainer) valLoss(pictures corpus, features *torch.Tensor, d torch.DType) (sum, tokens float64, err error) {
 	var rows [][]int32
 	most := 0
 	for _, e := range pictures {
@@ -159,7 +163,7 @@ func (t *trainer) valLoss(pictures corpus, features *torch.Tensor) (sum, tokens 
 			return
 		}
 		var logits *torch.Tensor
-		torch.Autocast(t.device, t.dtype, func() { logits = t.model.Logits(b, features, false) })
+		torch.Autocast(t.device, d, func() { logits = t.model.Logits(b, features, false) })
 		tokens = float64(b.Count)
 		sum = b.Loss(logits.To(torch.Float32), 0).Float() * tokens
 	})

@@ -157,13 +157,17 @@ func (t *trainer) runPhase(ctx context.Context, p phase) error {
 			return err
 		}
 		t.state.Step++
-		t.state.Sum, t.state.Summed = t.state.Sum+loss, t.state.Summed+1
+		if finite(loss) {
+			t.state.Sum, t.state.Summed = t.state.Sum+loss, t.state.Summed+1
+		} else { // of a step that was left out
+			loss = t.state.Sum / float64(max(1, t.state.Summed))
+		}
 		n := t.state.Step
 		e := Event{Phase: p.name, Step: n, Steps: p.steps, Epoch: float64(n) / float64(p.perEpoch), Loss: loss, LR: lr, Norm: norm,
 			Skipped: t.state.Skipped, Rows: rows}
 		t.tell(e)
 		if n%l.logEvery() == 0 || n == p.steps {
-			e.Loss = t.state.Sum / float64(t.state.Summed)
+			e.Loss = t.state.Sum / float64(max(1, t.state.Summed))
 			t.state.Sum, t.state.Summed = 0, 0
 			if err := l.log(e); err != nil {
 				return err
@@ -200,7 +204,13 @@ func (o Options) logEvery() int {
 	return 10
 }
 
-// update takes one step of the optimizer. A step whose gradients overflowed in float16 is left out.
+// mostSkipped is how many steps in a row may overflow in float16: by then the scale is so small that no gradient of a sound model does.
+const mostSkipped = 24
+
+func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
+
+// update takes one step of the optimizer. A step whose loss or gradients overflowed in float16 is left out, as PyTorch's GradScaler does, which
+// sees the loss in its gradients; the loss is then returned as it is.
 func (l *learner) update(ctx context.Context, lr float64) (loss float64, rows int, norm float64, err error) {
 	l.reseed()
 	torch.Scoped(func() {
@@ -211,19 +221,24 @@ func (l *learner) update(ctx context.Context, lr float64) (loss float64, rows in
 		if loss, err = l.agree(ctx, loss); err != nil {
 			return
 		}
-		if math.IsNaN(loss) || math.IsInf(loss, 0) {
+		if !finite(loss) && (l.scaler == nil || l.state.InARow+1 >= mostSkipped) {
 			err = l.spoilt("loss", loss)
 			return
 		}
-		if l.scaler == nil || l.scaler.Unscale(l.adam) {
+		if l.scaler == nil || l.scaler.Unscale(l.adam) && finite(loss) {
 			norm = l.adam.ClipGradNorm(l.Clip)
-			if math.IsNaN(norm) || math.IsInf(norm, 0) {
+			if !finite(norm) {
 				err = l.spoilt("norm of the gradients", norm)
 				return
 			}
 			l.adam.Step(lr, nil)
+			l.state.InARow = 0
 		} else {
 			l.state.Skipped++
+			if l.state.InARow++; l.state.InARow >= mostSkipped {
+				err = l.spoilt("norm of the gradients", math.Inf(1))
+				return
+			}
 		}
 		if l.scaler != nil {
 			l.scaler.Update()

@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -197,8 +198,12 @@ func TestRecipeRunsRepeatAndResume(t *testing.T) {
 		if err := stopped(run, o, false, "captions 4"); !errors.Is(err, context.Canceled) {
 			t.Fatalf("%s: stopped run: got %v, want context canceled", c.name, err)
 		}
-		if err := Resume(context.Background(), run, func(Event) {}); err != nil {
+		cache := filepath.Join(dir, c.name+" cache") // another one, which is empty
+		if err := ResumeGroup(context.Background(), run, Options{Cache: cache}, func(Event) {}); err != nil {
 			t.Fatalf("%s: %v", c.name, err)
+		}
+		if _, err := os.Stat(cache); err != nil {
+			t.Errorf("%s: the cache that resuming named: %v", c.name, err)
 		}
 		if !bytes.Equal(read(t, run), want) {
 			t.Errorf("%s: a run with a stop wrote another model", c.name)
@@ -258,4 +263,46 @@ func TestSpoiltBatch(t *testing.T) {
 	if err != nil || !strings.Contains(string(b), `"id": "7"`) {
 		t.Errorf("%s: got %s, %v, want the ids of eight pictures", spoiltFile, b, err)
 	}
+}
+
+// In float16 a step whose loss is no number is left out, counted, and lowers the scale; after many in a row the run ends.
+func TestSpoiltBatchInFloat16(t *testing.T) {
+	torchtest.Do(t, func() {
+		src := torchtest.Fixture(t, "testdata/recipe.safetensors")
+		l := originalLearner(t, src, RecipeOriginal, 1)
+		defer l.free()
+		defer l.model.Free()
+		l.dir, l.dtype, l.scaler = t.TempDir(), torch.Float16, optim.NewGradScaler(torch.CPU)
+		good := slices.Clone(l.cached[0].data[0])
+		for i := range l.cached[0].data[0] {
+			l.cached[0].data[0][i] = 0xff // not a number in float16
+		}
+		before := l.model.Decoder.Transformer.Positions.Weight.Bytes()
+		if loss, _, _, err := l.update(context.Background(), 1e-3); err != nil || finite(loss) {
+			t.Fatalf("got loss %g, %v, want one that is no number, and no error", loss, err)
+		}
+		if !bytes.Equal(l.model.Decoder.Transformer.Positions.Weight.Bytes(), before) {
+			t.Error("the step was taken")
+		}
+		if v := l.scaler.Value(); v != 32768 || l.state.Skipped != 1 {
+			t.Errorf("got scale %g after %d skipped steps, want 32768 after 1", v, l.state.Skipped)
+		}
+		bad := slices.Clone(l.cached[0].data[0])
+		copy(l.cached[0].data[0], good)
+		if loss, _, _, err := l.update(context.Background(), 1e-3); err != nil || !finite(loss) || l.state.InARow != 0 {
+			t.Fatalf("got loss %g, %v, %d in a row, want a step that is taken", loss, err, l.state.InARow)
+		}
+		copy(l.cached[0].data[0], bad)
+		var err error
+		for range mostSkipped {
+			if err != nil {
+				t.Fatalf("got %v before %d steps in a row were left out", err, mostSkipped)
+			}
+			_, _, _, err = l.update(context.Background(), 1e-3)
+		}
+		if !errors.Is(err, ErrNotFinite) {
+			t.Errorf("got %v after %d skipped steps in a row, want %v", err, mostSkipped, ErrNotFinite)
+		}
+		l.adam.ClearGrad()
+	})
 }

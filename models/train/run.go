@@ -25,7 +25,7 @@ type Event struct {
 	Loss    float64            `json:"loss,omitempty"` // of the step, in metrics.jsonl the mean since the last line; the mean reward in "scst"
 	LR      float64            `json:"lr,omitempty"`
 	Norm    float64            `json:"grad_norm,omitempty"`
-	Skipped int                `json:"skipped,omitempty"` // steps left out so far, because float16 gradients overflowed
+	Skipped int                `json:"skipped,omitempty"` // steps left out so far, because float16 overflowed
 	Scores  map[string]float64 `json:"scores,omitempty"`  // of a measurement
 	Samples []Sample           `json:"samples,omitempty"` // a few captions of a measurement
 	Best    bool               `json:"best,omitempty"`    // the measurement is the best so far
@@ -118,8 +118,8 @@ func Resume(ctx context.Context, dir string, tell func(Event)) error {
 	return ResumeGroup(ctx, dir, Options{}, tell)
 }
 
-// ResumeGroup is Resume in each of the processes that share the run from now on, as many as before or others. Of now, only Group and Version
-// count: all else is as the run began.
+// ResumeGroup is Resume in each of the processes that share the run from now on, as many as before or others. Of now, only Group, Version and,
+// where it is given, Cache count: all else is as the run began.
 func ResumeGroup(ctx context.Context, dir string, now Options, tell func(Event)) error {
 	b, err := os.ReadFile(filepath.Join(dir, optionsFile))
 	if err != nil {
@@ -133,6 +133,9 @@ func ResumeGroup(ctx context.Context, dir string, now Options, tell func(Event))
 		return fmt.Errorf("resume %q: %w", dir, err)
 	}
 	o.Group, o.Version = now.Group, now.Version
+	if now.Cache != "" {
+		o.Cache = now.Cache
+	}
 	if g := o.Group; g == nil || g.Rank == 0 {
 		if err := sweep(dir); err != nil {
 			return fmt.Errorf("resume %q: %w", dir, err)

@@ -34,13 +34,14 @@ type state struct {
 	Best    float64 `json:"best"` // of the monitored value, higher is better
 	Any     bool    `json:"any"`  // there was a measurement
 	Worse   int     `json:"worse"`
-	Halved  int     `json:"halved,omitempty"`  // how often plateau has halved the learning rate
-	Skipped int     `json:"skipped,omitempty"` // steps left out because float16 gradients overflowed
-	Sum     float64 `json:"sum,omitempty"`     // of the losses since the last line of metrics.jsonl
-	Summed  int     `json:"summed,omitempty"`  // losses in Sum
-	Metrics int64   `json:"metrics"`           // bytes of metrics.jsonl that belong to this state
-	Samples int64   `json:"samples,omitempty"` // of samples.jsonl
-	Events  int64   `json:"events,omitempty"`  // of the file for TensorBoard
+	Halved  int     `json:"halved,omitempty"`   // how often plateau has halved the learning rate
+	Skipped int     `json:"skipped,omitempty"`  // steps left out because float16 overflowed
+	InARow  int     `json:"in_a_row,omitempty"` // of these, the last ones, with none taken since
+	Sum     float64 `json:"sum,omitempty"`      // of the losses since the last line of metrics.jsonl
+	Summed  int     `json:"summed,omitempty"`   // losses in Sum
+	Metrics int64   `json:"metrics"`            // bytes of metrics.jsonl that belong to this state
+	Samples int64   `json:"samples,omitempty"`  // of samples.jsonl
+	Events  int64   `json:"events,omitempty"`   // of the file for TensorBoard
 }
 
 // metaState is the metadata key of the state in a state file; metaInside says whether it was saved inside a phase.
