@@ -39,39 +39,57 @@ var numberRange = regexp.MustCompile(`\{([0-9]{1,9})\.\.([0-9]{1,9})\}`)
 // maxShards bounds a range, so that a slip of the hand does not make a list of a thousand million names.
 const maxShards = 1_000_000
 
-// expand lists the files that a pattern means, in natural order.
-func expand(pattern string) ([]string, error) {
-	if m := numberRange.FindStringSubmatchIndex(pattern); m != nil {
-		from, to := pattern[m[2]:m[3]], pattern[m[4]:m[5]]
-		first, _ := strconv.Atoi(from) // at most nine digits
-		last, _ := strconv.Atoi(to)
-		if last < first || last-first >= maxShards {
-			return nil, fmt.Errorf("shards %q: found the range %s to %s, want it ascending and below %d", pattern, from, to, maxShards)
-		}
-		var files []string
-		for n := first; n <= last; n++ {
-			more, err := expand(fmt.Sprintf("%s%0*d%s", pattern[:m[0]], len(from), n, pattern[m[1]:]))
-			if err != nil {
-				return nil, err
-			}
-			if files = append(files, more...); len(files) > maxShards {
-				return nil, fmt.Errorf("shards %q: found more than %d files, want fewer", pattern, maxShards)
-			}
-		}
-		return files, nil
-	}
-	if _, err := os.Stat(pattern); err == nil {
+// Ranges writes out the ranges of a pattern: a-{08..10}.tar is a-08.tar, a-09.tar, a-10.tar, as in a shell. A pattern without one is itself.
+func Ranges(pattern string) ([]string, error) {
+	m := numberRange.FindStringSubmatchIndex(pattern)
+	if m == nil {
 		return []string{pattern}, nil
 	}
-	files, err := filepath.Glob(pattern)
+	from, to := pattern[m[2]:m[3]], pattern[m[4]:m[5]]
+	first, _ := strconv.Atoi(from) // at most nine digits
+	last, _ := strconv.Atoi(to)
+	if last < first || last-first >= maxShards {
+		return nil, fmt.Errorf("found the range %s to %s, want it ascending and below %d", from, to, maxShards)
+	}
+	rest, err := Ranges(pattern[m[1]:])
+	if err != nil {
+		return nil, err
+	}
+	if (last-first+1)*len(rest) > maxShards {
+		return nil, fmt.Errorf("found more than %d files, want fewer", maxShards)
+	}
+	var names []string
+	for n := first; n <= last; n++ {
+		for _, r := range rest {
+			names = append(names, fmt.Sprintf("%s%0*d%s", pattern[:m[0]], len(from), n, r))
+		}
+	}
+	return names, nil
+}
+
+// expand lists the files that a pattern means, in natural order.
+func expand(pattern string) ([]string, error) {
+	names, err := Ranges(pattern)
 	if err != nil {
 		return nil, fmt.Errorf("shards %q: %w", pattern, err)
 	}
-	if len(files) == 0 {
-		return nil, &os.PathError{Op: "open", Path: pattern, Err: os.ErrNotExist}
+	var all []string
+	for _, name := range names {
+		if _, err := os.Stat(name); err == nil {
+			all = append(all, name)
+			continue
+		}
+		files, err := filepath.Glob(name)
+		if err != nil {
+			return nil, fmt.Errorf("shards %q: %w", name, err)
+		}
+		if len(files) == 0 {
+			return nil, &os.PathError{Op: "open", Path: name, Err: os.ErrNotExist}
+		}
+		slices.SortFunc(files, naturalCompare)
+		all = append(all, files...)
 	}
-	slices.SortFunc(files, naturalCompare)
-	return files, nil
+	return all, nil
 }
 
 // A sample gathers the members of one example.
