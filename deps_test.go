@@ -64,7 +64,7 @@ models/clipscore    < models/clip data/image data/tokenizer weights/safetensors 
 
 cli/server          < models/captioner      | golang.org/x/sync github.com/prometheus/client_golang
 cli/report          < data/image            |                               # an evaluation as one page
-cli                 < cli/server cli/report data/coco weights/npy models/train models/clipscore data/metrics | github.com/fsnotify/fsnotify github.com/urfave/cli/v2 github.com/schollz/progressbar/v3 golang.org/x/term golang.org/x/sync
+cli                 < cli/server cli/report data/coco weights/npy models/train models/clipscore data/metrics | github.com/fsnotify/fsnotify github.com/urfave/cli/v2 github.com/schollz/progressbar/v3 golang.org/x/term golang.org/x/sync github.com/bmatcuk/doublestar/v4
 cli/captioner       < cli                   |                               # main: a dozen lines
 scripts/bench/serve <                       |                               # load for a service, from a process of its own
 `

@@ -67,19 +67,19 @@ func (in inputs) check() []input {
 }
 
 func (in inputs) checkArgument(arg string) error {
-	paths, err := expand(arg)
+	places, err := expand(arg)
 	if err != nil {
 		return err
 	}
 	var seen census
-	for _, p := range paths {
-		info, err := os.Stat(p)
+	for _, p := range places {
+		info, err := os.Stat(p.path)
 		if err != nil {
 			return withHint(reason(err), "check the spelling; a relative path starts at the current folder")
 		}
-		if archiveKind(p) != "" && !info.IsDir() {
+		if archiveKind(p.path) != "" && !info.IsDir() {
 			in.counting, seen.archive = true, true
-			if in.archive(p, &seen, func(i input) bool { err = i.err; return seen.images == 0 }); seen.images > 0 {
+			if in.archive(p.path, &seen, func(i input) bool { err = i.err; return seen.images == 0 }); seen.images > 0 {
 				return nil // if it can be read will be seen
 			}
 			if err != nil {
@@ -98,6 +98,9 @@ func (in inputs) checkArgument(arg string) error {
 		}
 		if err != nil && seen.files == 0 {
 			return err
+		}
+		if p.pattern != "" {
+			return errNoMatch
 		}
 	}
 	return seen.nothing(in.recursive)
@@ -163,20 +166,20 @@ func (in inputs) argument(arg string, yield func(input) bool) bool {
 	if isURL(arg) {
 		return yield(input{path: arg, key: arg, open: in.web.body(arg)})
 	}
-	paths, err := expand(arg)
+	places, err := expand(arg)
 	if err != nil {
 		return yield(failed(arg, err))
 	}
-	for _, p := range paths {
-		info, err := os.Stat(p)
-		if err == nil && !info.IsDir() && archiveKind(p) != "" {
-			if !in.archive(p, new(census), yield) {
+	for _, p := range places {
+		info, err := os.Stat(p.path)
+		if err == nil && !info.IsDir() && archiveKind(p.path) != "" {
+			if !in.archive(p.path, new(census), yield) {
 				return false
 			}
 			continue
 		}
 		if err != nil || !info.IsDir() {
-			if !yield(input{path: p, key: filepath.ToSlash(p)}) { // if it is missing, reading it will say so
+			if !yield(input{path: p.path, key: filepath.ToSlash(p.path)}) { // if it is missing, reading it will say so
 				return false
 			}
 			continue
@@ -189,27 +192,15 @@ func (in inputs) argument(arg string, yield func(input) bool) bool {
 				return false
 			}
 		}
-		if seen.images == 0 && !failing && in.enter == nil && !yield(failed(p, seen.nothing(in.recursive))) {
+		none := failed(p.path, seen.nothing(in.recursive))
+		if p.pattern != "" {
+			none = failed(arg, errNoMatch)
+		}
+		if seen.images == 0 && !failing && in.enter == nil && !yield(none) {
 			return false
 		}
 	}
 	return true
-}
-
-// expand is the paths that an argument means: itself, or what a glob matches. A path that exists is never a glob.
-func expand(arg string) ([]string, error) {
-	if _, err := os.Lstat(arg); err == nil || !strings.ContainsAny(arg, "*?[") {
-		return []string{arg}, nil
-	}
-	paths, err := filepath.Glob(arg)
-	if err != nil {
-		return nil, withHint(fmt.Errorf("the pattern is malformed"), "a [ needs its ]")
-	}
-	if len(paths) == 0 {
-		return nil, withHint(errors.New("nothing matches the pattern"), "quote the pattern as it is; * does not cross a /")
-	}
-	slices.SortFunc(paths, natural)
-	return paths, nil
 }
 
 // list reads paths from standard input, one a line or, if a NUL comes before the first line's end, separated by NUL.
@@ -254,14 +245,16 @@ func firstPath(r *bufio.Reader) ([]byte, byte, error) {
 
 // walk lists the pictures in a folder in natural order: p2 before p10. Names that begin with a dot are left out. A folder that was walked
 // already is not walked again, so links that lead in circles end.
-func (in inputs) walk(root string, seen *census) iter.Seq[input] {
+func (in inputs) walk(root place, seen *census) iter.Seq[input] {
 	return func(yield func(input) bool) {
-		w := walker{recursive: in.recursive, enter: in.enter, seen: seen, walked: make(map[folderID]bool), yield: yield}
-		w.folder(root, "")
+		w := walker{in: in, place: root, recursive: in.recursive || root.pattern != "", enter: in.enter, seen: seen, walked: make(map[folderID]bool), yield: yield}
+		w.folder(root.path, "")
 	}
 }
 
 type walker struct {
+	in        inputs
+	place     place
 	recursive bool
 	enter     func(string)
 	seen      *census
@@ -310,13 +303,23 @@ func (w *walker) entry(e fs.DirEntry, path, key string) bool {
 	}
 	if folder {
 		w.seen.folders++
+		if w.place.pattern != "" && w.place.matches(key) { // as when a folder is named: all that is in it
+			defer func(p place) { w.place = p }(w.place)
+			w.place = place{path: path}
+		}
 		return !w.recursive || w.folder(path, key)
+	}
+	if !w.place.matches(key) {
+		return true
 	}
 	w.seen.files++
 	if archiveKind(path) != "" {
 		w.seen.archives++
+		if w.place.names() {
+			return w.in.archive(path, w.seen, w.yield)
+		}
 	}
-	if !slices.Contains(extensions, strings.ToLower(filepath.Ext(path))) {
+	if !w.place.names() && !slices.Contains(extensions, strings.ToLower(filepath.Ext(path))) {
 		return true
 	}
 	w.seen.images++

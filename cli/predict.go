@@ -48,7 +48,7 @@ func newPredict(p *program) *cli.Command {
 		Usage:     "caption pictures",
 		ArgsUsage: "FILE|FOLDER|GLOB|ARCHIVE|URL|- ...",
 		Description: `Prints a line "path<TAB>caption" for each picture, in natural order. Folders are searched with all their
-subfolders; the pictures of a .tar, .tar.gz or .zip that is named come in its own order; http and https URLs are fetched;
+subfolders; a quoted pattern may have *, ?, [a-z], {jpg,png}, {000..127} and, across folders, **; the pictures of a .tar, .tar.gz or .zip that is named come in its own order; http and https URLs are fetched;
 "-" reads any of these from standard input, one a line or separated by NUL. A picture that cannot be read costs one line
 on standard error (with --json also an object with path and error), and exit code 3 at the end.
 In lines, a backslash, tab, line end or other control character of a path is written \\, \t, \n, \xNN.`,

@@ -156,7 +156,7 @@ func (w *watcher) folder(dir string, yield func(input) bool) bool {
 			yield(failed(dir, w.addError(err)))
 		}
 	}
-	for i := range in.walk(dir, new(census)) {
+	for i := range in.walk(place{path: dir}, new(census)) {
 		if i.err == nil {
 			w.expect(i.path, w.key(i.path))
 		}
