@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"captioner/data/image"
@@ -15,8 +16,9 @@ import (
 	"captioner/weights/pickle"
 )
 
-// trainedDir holds a captioner that the Python original trained on photographs, in the forms that it writes (scripts/fixtures/trained.py).
-const trainedDir = "testdata/original"
+// trainedDir and blipDir hold captioners that the Python original trained on photographs, in the forms that it writes
+// (scripts/fixtures/trained.py): with an eye of CLIP, and with one of BLIP.
+const trainedDir, blipDir = "testdata/original", "testdata/original-blip"
 
 // trained is what the original's own __call__ gives.
 type trained struct {
@@ -31,17 +33,17 @@ type answers struct {
 	Captions []string
 }
 
-func openTrained(t *testing.T, name string) (*Captioner, trained) {
+func openTrained(t *testing.T, dir, name string) (*Captioner, trained) {
 	t.Helper()
 	var want trained
-	b, err := os.ReadFile(filepath.Join(trainedDir, "want.json"))
+	b, err := os.ReadFile(filepath.Join(dir, "want.json"))
 	if err == nil {
 		err = json.Unmarshal(b, &want)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(trainedDir, name)
+	path := filepath.Join(dir, name)
 	p, err := pickle.Open(path)
 	if err != nil {
 		t.Fatal(err)
@@ -50,12 +52,16 @@ func openTrained(t *testing.T, name string) (*Captioner, trained) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o.eye != "clip:ViT-B/32" && o.eye != "ViT-B/32" && name != "state_dict.pt" {
-		t.Errorf("%s: found the encoder %q, want ViT-B/32", name, o.eye)
+	eye, file := "ViT-B/32", "clip.pt"
+	if dir == blipDir {
+		eye, file = "blip:base", "blip.pth"
+	}
+	if strings.TrimPrefix(o.eye, "clip:") != eye && name != "state_dict.pt" {
+		t.Errorf("%s: found the encoder %q, want %s", name, o.eye, eye)
 	}
 	o.eye = "" // the real one gives more numbers than the decoder is wide
 	if o.tok == nil {
-		words, err := pickle.Open(filepath.Join(trainedDir, "model_1.4.pt"))
+		words, err := pickle.Open(filepath.Join(dir, "model_1.4.pt"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -71,7 +77,7 @@ func openTrained(t *testing.T, name string) (*Captioner, trained) {
 	if f.Config.Decoder.Heads == 1 { // state dicts do not tell, and real heads are of 64 channels
 		f.Config.Decoder.Heads = 2
 	}
-	c, err := start(f, Options{Device: "cpu", Threads: 1, Encoder: filepath.Join(trainedDir, "clip.pt")}, torch.Float32)
+	c, err := start(f, Options{Device: "cpu", Threads: 1, Encoder: filepath.Join(dir, file)}, torch.Float32)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,11 +85,12 @@ func openTrained(t *testing.T, name string) (*Captioner, trained) {
 	return c, want
 }
 
-// Every form of the trained captioner gives the tokens that Python gave, greedily and with beams.
+// Every form of the trained captioners gives the tokens that Python gave, greedily and with beams.
 func TestTrainedCaptions(t *testing.T) {
-	for _, name := range []string{"model_1.4.pt", "model_1.2.zip", "decoder.ckpt", "state_dict.pt"} {
-		t.Run(name, func(t *testing.T) {
-			c, want := openTrained(t, name)
+	for _, path := range []string{trainedDir + "/model_1.4.pt", trainedDir + "/model_1.2.zip", trainedDir + "/decoder.ckpt", trainedDir + "/state_dict.pt",
+		blipDir + "/model_1.4.pt", blipDir + "/state_dict.pt"} {
+		t.Run(path, func(t *testing.T) {
+			c, want := openTrained(t, filepath.Dir(path), filepath.Base(path))
 			features := want.Embeddings
 			compare := func(o decode.Options, want answers) {
 				t.Helper()
@@ -104,14 +111,22 @@ func TestTrainedCaptions(t *testing.T) {
 			}
 			o := c.Defaults()
 			o.Rule, o.TopK, o.Temperature = decode.PythonSample, 1, 1e-8
-			compare(o, want.Old)
+			if filepath.Dir(path) == trainedDir { // 1.2.0 knows no BLIP
+				compare(o, want.Old)
+			}
 		})
 	}
 }
 
 // From the file of a photograph to its caption, as the original's ImageCaptionInferenceModel goes.
 func TestTrainedCaptionsOfPhotographs(t *testing.T) {
-	c, want := openTrained(t, "model_1.4.pt")
+	for _, dir := range []string{trainedDir, blipDir} {
+		t.Run(dir, func(t *testing.T) { captionsOfPhotographs(t, dir) })
+	}
+}
+
+func captionsOfPhotographs(t *testing.T, dir string) {
+	c, want := openTrained(t, dir, "model_1.4.pt")
 	if len(want.Photographs) == 0 {
 		t.Fatal("found no photographs in the fixture")
 	}
