@@ -53,11 +53,12 @@ torch/dist          < torch                 | C                             # pr
 torch/torchtest     < torch weights/safetensors |                           # for tests: never in a binary
 
 models/clip         < torch/nn              |                               # one published architecture each: they know no pixels, no words
-models/blip         < torch/nn              |
+models/vit          < torch/nn              |                               # the plain transformer that several eyes are
+models/blip         < models/vit            |
 models/efficientnet < torch/nn              |
 models/gpt2         < torch/nn              |
 models/captioner/demo <                     |                               # the built-in model file, as bytes
-models/captioner    < models/captioner/demo models/clip models/blip models/efficientnet models/gpt2 models/decode data data/image data/tokenizer weights/safetensors weights/pickle weights/store | golang.org/x/sync # the library's front door
+models/captioner    < models/captioner/demo models/clip models/blip models/vit models/efficientnet models/gpt2 models/decode data data/image data/tokenizer weights/safetensors weights/pickle weights/store | golang.org/x/sync # the library's front door
 models/train        < models/captioner torch/optim torch/dist data/metrics | golang.org/x/sync gonum.org/v1/plot
 
 models/clipscore    < models/clip data/image data/tokenizer weights/safetensors weights/pickle | # captions and pictures to scores
@@ -79,6 +80,7 @@ torch/dist          < torch/nn torch/torchtest |
 data/coco           < data                  |
 models/clip         < torch/torchtest data/image weights/pickle |           # real weights on real photographs
 models/blip         < torch/torchtest data/image weights/pickle |
+models/vit          < torch/torchtest data/image |
 models/efficientnet < torch/torchtest data/image weights/pickle |
 models/gpt2         < torch/torchtest torch/optim data/tokenizer models/decode |
 models/captioner/demo <                     |                               # the built-in model file, as bytes

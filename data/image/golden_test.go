@@ -159,10 +159,10 @@ func TestRowsFirstGolden(t *testing.T) {
 	differ := 0
 	for _, c := range golden.Resize {
 		src, r := noise(c.W, c.H, c.Seed), resample.Rect{X1: c.OutW, Y1: c.OutH}
-		if got := hash(resize(src, c.OutW, c.OutH, r, true)); got != c.Want {
+		if got := hash(resize(src, c.OutW, c.OutH, r, resample.Cubic, true)); got != c.Want {
 			t.Errorf("%dx%d to %dx%d: got %s, want %s", c.W, c.H, c.OutW, c.OutH, got, c.Want)
 		}
-		if hash(resize(src, c.OutW, c.OutH, r, false)) != c.Want {
+		if hash(resize(src, c.OutW, c.OutH, r, resample.Cubic, false)) != c.Want {
 			differ++
 		}
 	}

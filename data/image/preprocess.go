@@ -10,7 +10,7 @@ import (
 // Resize scales src to w x h pixels by Pillow's bicubic (of Pillow 13), byte for
 // byte. A picture or a size without pixels gives an empty picture.
 func Resize(src *RGB, w, h int) *RGB {
-	return resize(src, w, h, resample.Rect{X1: w, Y1: h}, false)
+	return resize(src, w, h, resample.Rect{X1: w, Y1: h}, resample.Cubic, false)
 }
 
 // Crop returns the w x h pixels of src from (x, y) on. Where the rectangle
@@ -24,11 +24,11 @@ func Crop(src *RGB, x, y, w, h int) *RGB {
 	return out
 }
 
-func resize(src *RGB, w, h int, r resample.Rect, rowsFirst bool) *RGB {
+func resize(src *RGB, w, h int, r resample.Rect, f resample.Filter, rowsFirst bool) *RGB {
 	if src.W <= 0 || src.H <= 0 || w <= 0 || h <= 0 {
 		return New(0, 0)
 	}
-	return &RGB{resample.Bicubic(src.Pix, src.W, src.H, w, h, r, rowsFirst), r.X1 - r.X0, r.Y1 - r.Y0}
+	return &RGB{resample.Scale(src.Pix, src.W, src.H, w, h, r, f, rowsFirst), r.X1 - r.X0, r.Y1 - r.Y0}
 }
 
 // Ways to bring a picture to a square.
@@ -36,6 +36,9 @@ const (
 	FitSquash = "squash" // the whole picture, its sides scaled alike or not
 	FitCrop   = "crop"   // the shorter side scaled, the middle cut out, as CLIP does
 )
+
+// FilterLinear is Pillow's bilinear.
+const FilterLinear = "bilinear"
 
 // Preprocess is what a model wants done to its pictures. Its JSON is part of a
 // model file.
@@ -50,6 +53,9 @@ type Preprocess struct {
 	// of Pillow 13 by a rounding step for some tall pictures: those whose height
 	// shrinks by more than twice the pixels that their width does.
 	RowsFirst bool `json:"rows_first,omitempty"`
+	// Filter is how pixels are scaled: FilterLinear, or Pillow's bicubic where
+	// it is empty.
+	Filter string `json:"filter,omitempty"`
 }
 
 // Validate reports the first thing in p that no picture can be brought to.
@@ -59,6 +65,9 @@ func (p Preprocess) Validate() error {
 	}
 	if p.Fit != FitSquash && p.Fit != FitCrop {
 		return fmt.Errorf("preprocess: fit %q, want %q or %q", p.Fit, FitSquash, FitCrop)
+	}
+	if p.Filter != "" && p.Filter != FilterLinear {
+		return fmt.Errorf("preprocess: filter %q, want %q or none for bicubic", p.Filter, FilterLinear)
 	}
 	for i, s := range p.Std {
 		if !(s > 0) || math.IsInf(s, 0) || math.IsNaN(p.Mean[i]) || math.IsInf(p.Mean[i], 0) {
@@ -74,8 +83,12 @@ func (p Preprocess) Validate() error {
 // alpha; Hugging Face's processors convert first, as here.) p is valid; src is
 // unchanged. Apply may be called from several goroutines.
 func (p Preprocess) Apply(src *RGB) *RGB {
+	filter := resample.Cubic
+	if p.Filter == FilterLinear {
+		filter = resample.Linear
+	}
 	if p.Fit != FitCrop || src.W <= 0 || src.H <= 0 {
-		return resize(src, p.Size, p.Size, resample.Rect{X1: p.Size, Y1: p.Size}, p.RowsFirst)
+		return resize(src, p.Size, p.Size, resample.Rect{X1: p.Size, Y1: p.Size}, filter, p.RowsFirst)
 	}
 	w, h := p.Size, p.Size
 	if src.W < src.H {
@@ -84,7 +97,7 @@ func (p Preprocess) Apply(src *RGB) *RGB {
 		w = p.Size * src.W / src.H
 	}
 	x, y := middle(w-p.Size), middle(h-p.Size)
-	return resize(src, w, h, resample.Rect{X0: x, Y0: y, X1: x + p.Size, Y1: y + p.Size}, p.RowsFirst)
+	return resize(src, w, h, resample.Rect{X0: x, Y0: y, X1: x + p.Size, Y1: y + p.Size}, filter, p.RowsFirst)
 }
 
 // middle halves what is left beside a crop, half to even as Python's round.

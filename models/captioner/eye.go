@@ -6,9 +6,9 @@ import (
 	"strings"
 
 	"captioner/data/image"
-	"captioner/models/blip"
 	"captioner/models/clip"
 	"captioner/models/efficientnet"
+	"captioner/models/vit"
 	"captioner/torch"
 	"captioner/torch/nn"
 	"captioner/weights"
@@ -19,7 +19,8 @@ type Eye struct {
 	Architecture string               `json:"architecture"` // "efficientnet-lite2", "ViT-B/32" and the like, for people
 	EfficientNet *efficientnet.Config `json:"efficientnet,omitempty"`
 	CLIP         *clip.Config         `json:"clip,omitempty"` // of the image tower alone
-	BLIP         *blip.Config         `json:"blip,omitempty"`
+	BLIP         *vit.Config          `json:"blip,omitempty"`
+	ViT          *vit.Config          `json:"vit,omitempty"` // Hugging Face's ViTModel
 	Preprocess   image.Preprocess     `json:"preprocess"`
 	SHA256       string               `json:"sha256,omitempty"` // of the file that the weights came from, or of the weights where they were trained further
 }
@@ -29,14 +30,14 @@ func (e Eye) Validate() error {
 	var size int64
 	var err error
 	switch {
-	case e.EfficientNet != nil && e.CLIP != nil || e.BLIP != nil && (e.EfficientNet != nil || e.CLIP != nil):
+	case e.architectures() > 1:
 		return errors.New("encoder: found two architectures, want one")
 	case e.EfficientNet != nil:
 		size, err = int64(e.Preprocess.Size), e.EfficientNet.Validate() // takes any size
 	case e.CLIP != nil:
 		size, err = e.CLIP.Vision.ImageSize, e.CLIP.Validate()
-	case e.BLIP != nil:
-		size, err = e.BLIP.ImageSize, e.BLIP.Validate()
+	case e.plain() != nil:
+		size, err = e.plain().ImageSize, e.plain().Validate()
 	default:
 		return fmt.Errorf("encoder: found no architecture that this version knows (%q)", e.Architecture)
 	}
@@ -47,6 +48,23 @@ func (e Eye) Validate() error {
 		return fmt.Errorf("encoder: found pictures of %d pixels, want the %d of %s", e.Preprocess.Size, size, e.Architecture)
 	}
 	return e.Preprocess.Validate()
+}
+
+func (e Eye) architectures() (n int) {
+	for _, set := range []bool{e.EfficientNet != nil, e.CLIP != nil, e.BLIP != nil, e.ViT != nil} {
+		if set {
+			n++
+		}
+	}
+	return n
+}
+
+// plain is the ViT that BLIP and Hugging Face's ViTModel are.
+func (e Eye) plain() *vit.Config {
+	if e.BLIP != nil {
+		return e.BLIP
+	}
+	return e.ViT
 }
 
 // shape is how many vectors of which width a memory of m's kind gets for a picture.
@@ -67,11 +85,11 @@ func (e Eye) shape(m Memory) (places, width int64, err error) {
 		} else if m.Kind == Grid && !e.CLIP.IsResNet() {
 			places-- // the class token is no place
 		}
-	case e.BLIP != nil:
+	case e.plain() != nil:
 		if m.Form != "" && m.Form != string(clip.Normed) {
-			return 0, 0, fmt.Errorf("memory: found form %q, want %q for BLIP", m.Form, clip.Normed)
+			return 0, 0, fmt.Errorf("memory: found form %q, want %q for BLIP and ViT", m.Form, clip.Normed)
 		}
-		if places, width = e.BLIP.Tokens(); m.Kind == Grid {
+		if places, width = e.plain().Tokens(); m.Kind == Grid {
 			places-- // the class token is no place
 		}
 	}
@@ -117,8 +135,8 @@ func (e Eye) load(src weights.Source, dev torch.Device, d torch.DType) (network,
 			return nil, err
 		}
 		return clipEye{net.Encoder(d)}, nil
-	case e.BLIP != nil:
-		net, err := blip.New(*e.BLIP)
+	case e.plain() != nil:
+		net, err := vit.New(*e.plain())
 		if err != nil {
 			return nil, err
 		}
@@ -126,7 +144,7 @@ func (e Eye) load(src weights.Source, dev torch.Device, d torch.DType) (network,
 		if err := net.Load(src, o); err != nil {
 			return nil, err
 		}
-		return blipEye{net.Encoder(d)}, nil
+		return vitEye{net.Encoder(d)}, nil
 	}
 	return nil, e.Validate()
 }
@@ -157,9 +175,9 @@ func (e clipEye) features(x *torch.Tensor, m Memory) *torch.Tensor {
 	return x
 }
 
-type blipEye struct{ *blip.Encoder }
+type vitEye struct{ *vit.Encoder }
 
-func (e blipEye) features(x *torch.Tensor, m Memory) *torch.Tensor {
+func (e vitEye) features(x *torch.Tensor, m Memory) *torch.Tensor {
 	if m.pooled() {
 		return e.EncodeImage(x).Unsqueeze(1) // [B, C] -> [B, 1, C]
 	}

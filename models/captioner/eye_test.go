@@ -11,9 +11,9 @@ import (
 
 	"captioner/data/image"
 	"captioner/data/tokenizer"
-	"captioner/models/blip"
 	"captioner/models/clip"
 	"captioner/models/gpt2"
+	"captioner/models/vit"
 	"captioner/torch"
 	"captioner/torch/nn"
 	"captioner/torch/torchtest"
@@ -50,7 +50,7 @@ func blipFile(t testing.TB) string {
 	path := filepath.Join(t.TempDir(), "blip.safetensors")
 	torchtest.Do(t, func() {
 		torch.Seed(5)
-		m, err := blip.New(blip.Config{ImageSize: 32, PatchSize: 16, Width: 16, Heads: 1, Layers: 2, MLP: 32})
+		m, err := vit.New(vit.Config{ImageSize: 32, PatchSize: 16, Width: 16, Heads: 1, Layers: 2, MLP: 32})
 		if err != nil {
 			t.Fatal(err)
 		}

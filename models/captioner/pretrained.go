@@ -9,6 +9,7 @@ import (
 	"captioner/models/blip"
 	"captioner/models/clip"
 	"captioner/models/efficientnet"
+	"captioner/models/vit"
 	"captioner/weights"
 )
 
@@ -21,7 +22,7 @@ type Pretrained struct {
 }
 
 // OpenEncoder opens an encoder's checkpoint and finds out by its content what it is: EfficientNet-Lite, CLIP in the keys of OpenAI, OpenCLIP or
-// Hugging Face, BLIP in those of LAVIS or Hugging Face (files, or folders with a config.json), or a captioner's model file, whose encoder is taken.
+// Hugging Face, BLIP in those of LAVIS or Hugging Face, Hugging Face's ViT (files, or folders with a config.json), or a captioner's model file, whose encoder is taken.
 func OpenEncoder(path string) (*Pretrained, error) {
 	src, err := OpenWeights(path)
 	if err != nil {
@@ -65,7 +66,10 @@ func recognise(path string, src weights.Source) (*Pretrained, error) {
 			return efficientNetCheckpoint(path, src)
 		}
 	}
-	return nil, fmt.Errorf("found %d tensors of no encoder that this version knows, want a checkpoint of CLIP, BLIP or EfficientNet-Lite", len(names))
+	if _, ok := vit.IsFace(src); ok {
+		return vitCheckpoint(path, src)
+	}
+	return nil, fmt.Errorf("found %d tensors of no encoder that this version knows, want a checkpoint of CLIP, BLIP, ViT or EfficientNet-Lite", len(names))
 }
 
 func clipCheckpoint(path string, src weights.Source) (*Pretrained, error) {
@@ -115,7 +119,7 @@ func blipCheckpoint(path string, src weights.Source) (*Pretrained, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := blip.ConfigOf(src)
+	c, err := vit.ConfigOf(src)
 	if err != nil {
 		return nil, err
 	}
@@ -124,12 +128,28 @@ func blipCheckpoint(path string, src weights.Source) (*Pretrained, error) {
 }
 
 // blipEyeOf is the eye of a BLIP vision tower, with the preprocessing of LAVIS's feature extractor.
-func blipEyeOf(c blip.Config) Eye {
+func blipEyeOf(c vit.Config) Eye {
 	e := Eye{Architecture: "blip:base", BLIP: &c, Preprocess: image.Preprocess{Size: int(c.ImageSize), Fit: image.FitSquash, Mean: blip.Mean, Std: blip.Std}}
 	if c != blip.Base() {
 		e.Architecture = fmt.Sprintf("BLIP ViT of %d layers, width %d, patches of %d, pictures of %d", c.Layers, c.Width, c.PatchSize, c.ImageSize)
 	}
 	return e
+}
+
+func vitCheckpoint(path string, src weights.Source) (*Pretrained, error) {
+	src, err := vit.Keys(src)
+	if err != nil {
+		return nil, err
+	}
+	c, err := vit.ConfigOf(src)
+	if err != nil {
+		return nil, err
+	}
+	c.NormEpsilon = 1e-12 // ViTConfig's own
+	e := Eye{Architecture: fmt.Sprintf("ViT of %d layers, width %d, patches of %d, pictures of %d", c.Layers, c.Width, c.PatchSize, c.ImageSize), ViT: &c,
+		Preprocess: image.Preprocess{Size: int(c.ImageSize), Fit: image.FitSquash, Filter: image.FilterLinear, Mean: vit.Mean, Std: vit.Std}}
+	named, err := weights.Rename(src, weights.Prefix("", encoderPrefix))
+	return &Pretrained{Path: path, Eye: e, src: named}, err
 }
 
 // efficientNets are the encoders of the Lite family.

@@ -2,7 +2,6 @@ package clip
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"captioner/weights"
@@ -59,10 +58,8 @@ var faceBlocks = [][2]string{
 
 // faceSource makes OpenAI's tensors out of Hugging Face's.
 type faceSource struct {
-	weights.Source
-	names []string
-	parts map[string][]string // OpenAI's name -> the tensors that it is made of, end to end
-	turn  map[string]bool     // OpenAI's names that are the transpose
+	*weights.Stacked
+	turn map[string]bool // OpenAI's names that are the transpose
 }
 
 func faceKeys(src weights.Source, prefix string) (weights.Source, error) {
@@ -76,31 +73,29 @@ func faceKeys(src weights.Source, prefix string) (weights.Source, error) {
 		}
 	}
 	rename := weights.Patterns(pairs...)
-	f := &faceSource{Source: src, parts: map[string][]string{}, turn: map[string]bool{}}
+	f := &faceSource{weights.NewStacked(src), map[string]bool{}}
 	for _, old := range src.Names() {
 		key, ok := strings.CutPrefix(old, prefix)
 		if !ok || strings.HasSuffix(key, ".position_ids") {
 			continue
 		}
 		if name, ok := rename(key); ok {
-			f.add(name, old)
+			f.Add(name, old)
 			continue
 		}
 		if name, parts, ok := faceQKV(prefix, key); ok {
-			if !slices.Contains(f.names, name) {
-				f.add(name, parts...)
-			}
+			f.Add(name, parts...)
 			continue
 		}
 		switch key {
 		case "visual_projection.weight":
-			f.add("visual.proj", old)
+			f.Add("visual.proj", old)
 			f.turn["visual.proj"] = true
 		case "text_projection.weight":
-			f.add("text_projection", old)
+			f.Add("text_projection", old)
 			f.turn["text_projection"] = true
 		default:
-			f.add(key, old) // unknown: the strict load names it
+			f.Add(key, old) // unknown: the strict load names it
 		}
 	}
 	return f, nil
@@ -127,53 +122,13 @@ func faceQKV(prefix, key string) (name string, parts []string, ok bool) {
 	return name, parts, ok
 }
 
-func (f *faceSource) add(name string, parts ...string) {
-	if f.parts[name] == nil {
-		f.names = append(f.names, name)
-	}
-	f.parts[name] = parts
-}
-
-// Names returns OpenAI's names, in the order of the underlying source.
-func (f *faceSource) Names() []string { return slices.Clone(f.names) }
-
 // Tensor returns a tensor by OpenAI's name. Joined and turned ones own their bytes.
 func (f *faceSource) Tensor(name string) (weights.NamedTensor, error) {
-	parts, ok := f.parts[name]
-	if !ok {
-		return weights.NamedTensor{}, fmt.Errorf("tensor %q: %w", name, weights.ErrNotFound)
+	t, err := f.Stacked.Tensor(name)
+	if err == nil && f.turn[name] {
+		t, err = transpose(t)
 	}
-	t, err := f.Source.Tensor(parts[0])
-	if err != nil {
-		return weights.NamedTensor{}, err
-	}
-	for _, part := range parts[1:] {
-		next, err := f.Source.Tensor(part)
-		if err != nil {
-			return weights.NamedTensor{}, err
-		}
-		if t, err = stack(t, next); err != nil {
-			return weights.NamedTensor{}, err
-		}
-	}
-	if f.turn[name] {
-		if t, err = transpose(t); err != nil {
-			return weights.NamedTensor{}, err
-		}
-	}
-	t.Name = name
-	return t, nil
-}
-
-// stack puts b below a.
-func stack(a, b weights.NamedTensor) (weights.NamedTensor, error) {
-	if a.DType != b.DType || len(a.Shape) == 0 || len(a.Shape) != len(b.Shape) || !slices.Equal(a.Shape[1:], b.Shape[1:]) {
-		return a, fmt.Errorf("join tensor %q to %q: found %v %v and %v %v, want the same type and width", b.Name, a.Name, b.DType, b.Shape, a.DType, a.Shape)
-	}
-	a.Shape = slices.Clone(a.Shape)
-	a.Shape[0] += b.Shape[0]
-	a.Data, a.Held = slices.Concat(a.Data, b.Data), false
-	return a, nil
+	return t, err
 }
 
 // transpose turns a matrix.

@@ -30,7 +30,7 @@ func TestReadsWithinSource(t *testing.T) {
 		copy(src, picture(rng, w, h, false))
 		for _, rowsFirst := range []bool{true, false} {
 			r := Rect{0, 0, outW, outH}
-			if got, want := bicubic(src, w, h, outW, outH, r, rowsFirst, passes), bicubic(src, w, h, outW, outH, r, rowsFirst, pure); !bytes.Equal(got, want) {
+			if got, want := scale(src, w, h, outW, outH, r, Cubic, rowsFirst, passes), scale(src, w, h, outW, outH, r, Cubic, rowsFirst, pure); !bytes.Equal(got, want) {
 				t.Errorf("%dx%d to %dx%d: got other bytes than the passes in Go", w, h, outW, outH)
 			}
 		}

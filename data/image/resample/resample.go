@@ -8,7 +8,7 @@ type Rect struct{ X0, Y0, X1, Y1 int }
 // scratch holds the pictures between the two passes.
 var scratch = sync.Pool{New: func() any { return new([]byte) }}
 
-// Bicubic scales the packed RGB picture src of w x h pixels to outW x outH and
+// Scale scales the packed RGB picture src of w x h pixels to outW x outH and
 // returns the part r of the result, packed. Only what r needs is computed, and
 // it is the same as cutting r from the whole. All sizes are positive and r lies
 // within the result. It may be called from several goroutines.
@@ -16,8 +16,8 @@ var scratch = sync.Pool{New: func() any { return new([]byte) }}
 // Pillow before 13 scales rows first. Later ones scale columns first where the
 // height shrinks by more than twice what the width does, which rounds a few
 // values differently; rowsFirst asks for the old order.
-func Bicubic(src []byte, w, h, outW, outH int, r Rect, rowsFirst bool) []byte {
-	return bicubic(src, w, h, outW, outH, r, rowsFirst, passes)
+func Scale(src []byte, w, h, outW, outH int, r Rect, f Filter, rowsFirst bool) []byte {
+	return scale(src, w, h, outW, outH, r, f, rowsFirst, passes)
 }
 
 // implementation is one way to compute the two passes.
@@ -28,12 +28,12 @@ type implementation struct {
 	columns func(dst, src []byte, rowLen int, a *axis)
 }
 
-func bicubic(src []byte, w, h, outW, outH int, r Rect, rowsFirst bool, p implementation) []byte {
+func scale(src []byte, w, h, outW, outH int, r Rect, f Filter, rowsFirst bool, p implementation) []byte {
 	cw, ch := r.X1-r.X0, r.Y1-r.Y0
 	// An axis that keeps its size has weights of 1 and changes nothing, so a
 	// pass over it only cuts.
 	horizontal, vertical := w != outW || cw != w, h != outH || ch != h
-	across, down := newAxis(w, outW, r.X0, r.X1), newAxis(h, outH, r.Y0, r.Y1)
+	across, down := newAxis(f, w, outW, r.X0, r.X1), newAxis(f, h, outH, r.Y0, r.Y1)
 	dst := make([]byte, 3*cw*ch)
 	switch {
 	case !horizontal && !vertical:

@@ -9,7 +9,7 @@ import (
 )
 
 // naive is the plain definition: every output value by itself, in big steps.
-func naive(src []byte, w, h, outW, outH int, rowsFirst bool) []byte {
+func naive(f Filter, src []byte, w, h, outW, outH int, rowsFirst bool) []byte {
 	sum := func(a axis, i int, at func(int) byte) byte {
 		s := int64(half)
 		for j := range int(a.count[i]) {
@@ -17,7 +17,7 @@ func naive(src []byte, w, h, outW, outH int, rowsFirst bool) []byte {
 		}
 		return byte(max(0, min(s>>precision, 255)))
 	}
-	ax, ay := newAxis(w, outW, 0, outW), newAxis(h, outH, 0, outH)
+	ax, ay := newAxis(f, w, outW, 0, outW), newAxis(f, h, outH, 0, outH)
 	rows := func(src []byte, h int) []byte {
 		out := make([]byte, 3*outW*h)
 		for i := range out {
@@ -65,13 +65,15 @@ func picture(rng *rand.Rand, w, h int, hard bool) []byte {
 // and for the part r of it.
 func compare(t *testing.T, src []byte, w, h, outW, outH int, r Rect, rowsFirst bool) {
 	t.Helper()
-	want := naive(src, w, h, outW, outH, rowsFirst)
-	for name, p := range map[string]implementation{"pure": pure, "chosen": passes} {
-		if got := bicubic(src, w, h, outW, outH, Rect{0, 0, outW, outH}, rowsFirst, p); !bytes.Equal(got, want) {
-			t.Errorf("%s: %dx%d to %dx%d, rows first %t: got other bytes than the definition", name, w, h, outW, outH, rowsFirst)
-		}
-		if got := bicubic(src, w, h, outW, outH, r, rowsFirst, p); !bytes.Equal(got, cut(want, outW, r)) {
-			t.Errorf("%s: %dx%d to %dx%d, part %v, rows first %t: got other bytes than the definition", name, w, h, outW, outH, r, rowsFirst)
+	for _, f := range []Filter{Cubic, Linear} {
+		want := naive(f, src, w, h, outW, outH, rowsFirst)
+		for name, p := range map[string]implementation{"pure": pure, "chosen": passes} {
+			if got := scale(src, w, h, outW, outH, Rect{0, 0, outW, outH}, f, rowsFirst, p); !bytes.Equal(got, want) {
+				t.Errorf("%s, filter %d: %dx%d to %dx%d, rows first %t: got other bytes than the definition", name, f, w, h, outW, outH, rowsFirst)
+			}
+			if got := scale(src, w, h, outW, outH, r, f, rowsFirst, p); !bytes.Equal(got, cut(want, outW, r)) {
+				t.Errorf("%s, filter %d: %dx%d to %dx%d, part %v, rows first %t: got other bytes than the definition", name, f, w, h, outW, outH, r, rowsFirst)
+			}
 		}
 	}
 }
@@ -96,12 +98,12 @@ func TestConcurrentUse(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	src := picture(rng, 50, 70, false)
 	r := Rect{1, 2, 20, 30}
-	want := Bicubic(src, 50, 70, 21, 31, r, false)
+	want := Scale(src, 50, 70, 21, 31, r, Cubic, false)
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
 			for range 50 {
-				if got := Bicubic(src, 50, 70, 21, 31, r, false); !bytes.Equal(got, want) {
+				if got := Scale(src, 50, 70, 21, 31, r, Cubic, false); !bytes.Equal(got, want) {
 					t.Error("got other bytes than alone")
 					return
 				}
@@ -115,7 +117,7 @@ func TestConcurrentUse(t *testing.T) {
 // they stay within the input.
 func TestWeights(t *testing.T) {
 	for _, c := range [][2]int{{1, 1}, {1, 9}, {9, 1}, {640, 224}, {224, 640}, {7, 6}, {65000, 3}} {
-		a := newAxis(c[0], c[1], 0, c[1])
+		a := newAxis(Cubic, c[0], c[1], 0, c[1])
 		for i := range c[1] {
 			sum := 0
 			for _, w := range a.weight[i*a.stride : (i+1)*a.stride] {

@@ -1,4 +1,4 @@
-// Package resample scales packed RGB pictures by Pillow's bicubic, byte for
+// Package resample scales packed RGB pictures by Pillow's bicubic or bilinear, byte for
 // byte: two passes of weights in 22-bit fixed point, rows first, with a cut to
 // 8 bits between them. Package image is its only user; it adds the sizes and
 // crops that models want.
@@ -24,12 +24,13 @@ type axis struct {
 }
 
 // newAxis makes the weights of outputs lo..hi of an axis scaled from in to out
-// positions. The cubic is stretched by the scale when the picture shrinks, so
-// every input counts; an output needs at most 4*scale+2 inputs.
-func newAxis(in, out, lo, hi int) axis {
+// positions. The kernel is stretched by the scale when the picture shrinks, so
+// every input counts; an output of the cubic needs at most 4*scale+2 inputs.
+func newAxis(f Filter, in, out, lo, hi int) axis {
 	scale := float64(in) / float64(out)
 	stretch := max(scale, 1)
-	support := 2 * stretch
+	kernel, reach := f.kernel()
+	support := reach * stretch
 	n := hi - lo
 	stride := (min(int(math.Ceil(support))*2+1, in) + 3) &^ 3
 	a := axis{make([]int32, n), make([]int32, n), make([]int32, n*stride), stride}
@@ -42,7 +43,7 @@ func newAxis(in, out, lo, hi int) axis {
 		count := min(int(center+support+0.5), in) - first
 		sum := 0.0
 		for j := range count {
-			w[j] = cubic(float64((float64(j+first) - center + 0.5) * (1 / stretch)))
+			w[j] = kernel(float64((float64(j+first) - center + 0.5) * (1 / stretch)))
 			sum += w[j]
 		}
 		a.first[i], a.count[i] = int32(first), int32(count)
@@ -55,6 +56,25 @@ func newAxis(in, out, lo, hi int) axis {
 	}
 	return a
 }
+
+// Filter is how a position between pixels is read.
+type Filter int
+
+// Pillow's filters.
+const (
+	Cubic  Filter = iota // Image.Resampling.BICUBIC
+	Linear               // Image.Resampling.BILINEAR
+)
+
+// kernel gives the weight of a pixel at a distance, and the distance from which on that is 0.
+func (f Filter) kernel() (weight func(float64) float64, reach float64) {
+	if f == Linear {
+		return triangle, 1
+	}
+	return cubic, 2
+}
+
+func triangle(x float64) float64 { return max(1-math.Abs(x), 0) }
 
 // cubic is Keys' cubic convolution kernel with a = -1/2 (Keys 1981, eq. 4),
 // with the order of operations that Pillow uses.

@@ -1,14 +1,15 @@
-// Package blip is the vision tower of BLIP (Li et al. 2022): a ViT (Dosovitskiy et al. 2021) whose class token, behind the last norm, stands for
-// the picture. Keys are those of LAVIS's checkpoints (blocks.0.attn.qkv.weight, …; salesforce/LAVIS 1.0.2, lavis/models/vit.py), which [Keys]
-// finds in a whole checkpoint of LAVIS, of BLIP's authors or of Hugging Face; [ConfigOf] reads the sizes from the weights.
+// Package vit is the Vision Transformer (Dosovitskiy et al. 2021): patches and a class token that look at each other, with a norm before each
+// part and one behind the last. It is the eye of BLIP (package blip says how that is read) and of Hugging Face's ViTModel. Keys are those of
+// timm (blocks.0.attn.qkv.weight, …; timm 0.4.12, vision_transformer.py), which [Keys] finds in a checkpoint of Hugging Face; [ConfigOf] reads
+// the sizes from the weights.
 //
 // A [Model] is the network as it is stored; its gradients flow. An [Encoder] is the same prepared for inference.
 //
-// It does not do: BLIP's text encoder and decoder, the projection that its contrastive loss looks at, pictures of other sizes than ImageSize
-// (no position is interpolated), dropout. Pixels are another room's work.
+// It does not do: pictures of other sizes than ImageSize (no position is interpolated), a pooler or a classifier behind the tokens, dropout.
+// Pixels are another room's work.
 //
 // Letters in shapes: B pictures, T tokens, C width.
-package blip
+package vit
 
 import (
 	"fmt"
@@ -18,17 +19,14 @@ import (
 	"captioner/weights"
 )
 
-// normEpsilon is the epsilon of every norm. Hugging Face's port writes 1e-5; the published weights were trained with this one.
-const normEpsilon = 1e-6
-
-// What is done to pictures: both sides are scaled to ImageSize, whatever their ratio was (bicubic, nothing is cut off), and then
-// x = (pixel - Mean)/Std for pixels of 0 to 255. The numbers are CLIP's.
+// What is done to pictures before a ViTModel, where its processor says no other: both sides are scaled to ImageSize, whatever their ratio was
+// (bilinear, nothing is cut off), and then x = (pixel - Mean)/Std for pixels of 0 to 255.
 var (
-	Mean = [3]float64{0.48145466 * 255, 0.4578275 * 255, 0.40821073 * 255}
-	Std  = [3]float64{0.26862954 * 255, 0.26130258 * 255, 0.27577711 * 255}
+	Mean = [3]float64{127.5, 127.5, 127.5}
+	Std  = [3]float64{127.5, 127.5, 127.5}
 )
 
-// Model is the vision tower.
+// Model is the network.
 type Model struct {
 	Config    Config
 	Patches   nn.Conv2d     `key:"patch_embed.proj"` // stride = kernel = patch
@@ -56,29 +54,31 @@ func New(c Config) (*Model, error) {
 		return nil, err
 	}
 	tokens, width := c.Tokens()
+	norm := func() nn.LayerNorm { return nn.NewLayerNorm(width, c.epsilon()) }
 	m := &Model{Config: c, Patches: nn.NewConv2d(3, width, c.PatchSize, c.PatchSize, 0, 1, true), Class: param(1, 1, width),
-		Positions: param(1, tokens, width), Blocks: make([]Block, c.Layers), Norm: nn.NewLayerNorm(width, normEpsilon)}
+		Positions: param(1, tokens, width), Blocks: make([]Block, c.Layers), Norm: norm()}
 	for i := range m.Blocks {
-		m.Blocks[i] = Block{AttnNorm: nn.NewLayerNorm(width, normEpsilon), QKV: nn.NewLinear(width, 3*width, true),
-			Out: nn.NewLinear(width, width, true), MLPNorm: nn.NewLayerNorm(width, normEpsilon),
+		m.Blocks[i] = Block{AttnNorm: norm(), QKV: nn.NewLinear(width, 3*width, true),
+			Out: nn.NewLinear(width, width, true), MLPNorm: norm(),
 			Up: nn.NewLinear(width, c.MLP, true), Down: nn.NewLinear(c.MLP, width, true)}
 	}
 	return m, nil
 }
 
-// Load fills the model from a checkpoint in LAVIS's keys (see Keys), of any floating-point type.
+// Load fills the model from a checkpoint in timm's keys (see Keys), of any floating-point type.
 func (m *Model) Load(src weights.Source, o nn.LoadOptions) error { return nn.Load(m, src, o) }
 
 // Free releases the weights.
 func (m *Model) Free() { nn.Free(m) }
 
-// EncodeImage gives the features of normalised pictures x [B, 3, ImageSize, ImageSize]: the class token, [B, C], not of unit length. It is
-// what LAVIS calls image_embeds[:, 0].
+// EncodeImage gives the features of normalised pictures x [B, 3, ImageSize, ImageSize]: the class token behind the last norm,
+// [B, C], not of unit length. LAVIS calls it image_embeds[:, 0].
 func (m *Model) EncodeImage(x *torch.Tensor) *torch.Tensor {
 	return m.Norm.Forward(m.features(x).Select(1, 0))
 }
 
-// Tokens gives all tokens of normalised pictures x [B, 3, ImageSize, ImageSize] behind the last norm: [B, T, C], LAVIS's image_embeds.
+// Tokens gives all tokens of normalised pictures x [B, 3, ImageSize, ImageSize] behind the last norm: [B, T, C]; LAVIS's
+// image_embeds, Hugging Face's last_hidden_state.
 func (m *Model) Tokens(x *torch.Tensor) *torch.Tensor { return m.Norm.Forward(m.features(x)) }
 
 // features gives the tokens behind the last block, the class first: [B, T, C].
@@ -104,7 +104,7 @@ func (b *Block) forward(x *torch.Tensor, heads int64) *torch.Tensor {
 // checkSize refuses pictures of another size, which would fail with a message about positions.
 func checkSize(c Config, x *torch.Tensor) {
 	if size := c.ImageSize; x.Rank() != 4 || x.Dim(1) != 3 || x.Dim(2) != size || x.Dim(3) != size {
-		torch.Fail("blip", "pictures of shape %v, want [B, 3, %d, %d]", x.Shape(), size, size)
+		torch.Fail("vit", "pictures of shape %v, want [B, 3, %d, %d]", x.Shape(), size, size)
 	}
 }
 

@@ -1,4 +1,4 @@
-package blip
+package vit
 
 import (
 	"fmt"
@@ -7,7 +7,7 @@ import (
 	"captioner/torch/nn"
 )
 
-// Encoder is the tower prepared for inference. It holds its own tensors: Free releases them, and the Model that it was made from may go first.
+// Encoder is the network prepared for inference. It holds its own tensors: Free releases them, and the Model that it was made from may go first.
 type Encoder struct {
 	Config  Config
 	device  torch.Device

@@ -1,17 +1,16 @@
-package blip
+package vit
 
 import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 
 	"captioner/weights"
 )
 
-// Config is the shape of the vision tower.
+// Config is the shape of the network.
 type Config struct {
 	ImageSize int64 `json:"image_size"` // side of the pictures in pixels
 	PatchSize int64 `json:"patch_size"`
@@ -19,11 +18,8 @@ type Config struct {
 	Heads     int64 `json:"heads"`
 	Layers    int   `json:"layers"`
 	MLP       int64 `json:"mlp_width"`
-}
 
-// Base is the tower of BLIP base as LAVIS's blip_feature_extractor has it: ViT-B/16 at 224 pixels, 86M parameters.
-func Base() Config {
-	return Config{ImageSize: 224, PatchSize: 16, Width: 768, Heads: 12, Layers: 12, MLP: 3072}
+	NormEpsilon float64 `json:"norm_epsilon,omitempty"` // of every norm; 0 is timm's, 1e-6
 }
 
 // headSize is the channels of a head in all published models.
@@ -34,6 +30,13 @@ func (c Config) Tokens() (tokens, width int64) { return 1 + c.side()*c.side(), c
 
 // side is the number of patches in a row.
 func (c Config) side() int64 { return c.ImageSize / c.PatchSize }
+
+func (c Config) epsilon() float64 {
+	if c.NormEpsilon == 0 {
+		return 1e-6
+	}
+	return c.NormEpsilon
+}
 
 // Validate returns every problem at once.
 func (c Config) Validate() error {
@@ -52,13 +55,16 @@ func (c Config) Validate() error {
 	if c.PatchSize < 1 || c.ImageSize < c.PatchSize {
 		errs = append(errs, fmt.Errorf("patch size and image size: found %d and %d, want 1 or more and at least a patch", c.PatchSize, c.ImageSize))
 	}
+	if !(c.NormEpsilon >= 0 && c.NormEpsilon < 1) {
+		errs = append(errs, fmt.Errorf("norm epsilon: found %g, want 0 to less than 1", c.NormEpsilon))
+	}
 	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("blip config: %w", err)
+		return fmt.Errorf("vit config: %w", err)
 	}
 	return nil
 }
 
-// ConfigOf reads the sizes from the weights themselves, in LAVIS's keys (see Keys). Heads are of 64 channels, which no weight tells: for a
+// ConfigOf reads the sizes from the weights themselves, in timm's keys (see Keys). Heads are of 64 channels, which no weight tells: for a
 // model that differs, change the field.
 func ConfigOf(src weights.Source) (Config, error) {
 	var err error
@@ -82,7 +88,7 @@ func ConfigOf(src weights.Source) (Config, error) {
 		err = fmt.Errorf("tensor %q: %d positions, want a square and one more", "pos_embed", places+1)
 	}
 	if err != nil {
-		return Config{}, fmt.Errorf("read blip's sizes: %w", err)
+		return Config{}, fmt.Errorf("read a ViT's sizes: %w", err)
 	}
 	c.ImageSize = side * c.PatchSize
 	return c, c.Validate()
@@ -99,50 +105,4 @@ func countBlocks(names []string) int {
 		}
 	}
 	return n
-}
-
-// Keys shows a checkpoint's vision tower under LAVIS's names without their prefix (patch_embed.proj.weight, blocks.0.attn.qkv.weight, …). It
-// knows, by their names, those of
-//   - LAVIS and BLIP's authors: below "visual_encoder.";
-//   - Hugging Face's BlipModel and its kin: below "vision_model.";
-//
-// each also below a prefix, such as "model." in the published .pth, outside of which everything is left out. The view owns src.
-func Keys(src weights.Source) (weights.Source, error) {
-	names := src.Names()
-	for _, name := range names {
-		if prefix, ok := strings.CutSuffix(name, "visual_encoder.cls_token"); ok {
-			return weights.Rename(src, weights.Prefix(prefix+"visual_encoder.", ""))
-		}
-		if prefix, ok := strings.CutSuffix(name, "vision_model.embeddings.class_embedding"); ok && slices.Contains(names, prefix+faceQKV) {
-			rename := weights.Patterns(facePatterns...)
-			return weights.Rename(src, func(name string) (string, bool) {
-				rest, ok := strings.CutPrefix(name, prefix+"vision_model.")
-				if !ok {
-					return "", false
-				}
-				if ours, ok := rename(rest); ok {
-					return ours, true
-				}
-				return rest, true // unknown: the strict load names it
-			})
-		}
-	}
-	return nil, fmt.Errorf("read blip's weights: found %d tensors, none of them %q or %q: want a checkpoint of LAVIS or Hugging Face",
-		len(names), "visual_encoder.cls_token", faceQKV)
-}
-
-// faceQKV tells Hugging Face's BLIP from its CLIP, whose queries, keys and values are apart.
-const faceQKV = "vision_model.encoder.layers.0.self_attn.qkv.weight"
-
-// facePatterns are Hugging Face's names and LAVIS's.
-var facePatterns = []string{
-	"embeddings.class_embedding", "cls_token",
-	"embeddings.position_embedding", "pos_embed",
-	"embeddings.patch_embedding.*", "patch_embed.proj.*",
-	"encoder.layers.*.layer_norm1.*", "blocks.*.norm1.*",
-	"encoder.layers.*.layer_norm2.*", "blocks.*.norm2.*",
-	"encoder.layers.*.self_attn.qkv.*", "blocks.*.attn.qkv.*",
-	"encoder.layers.*.self_attn.projection.*", "blocks.*.attn.proj.*",
-	"encoder.layers.*.mlp.*.*", "blocks.*.mlp.*.*",
-	"post_layernorm.*", "norm.*",
 }

@@ -1,0 +1,93 @@
+package vit
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"captioner/weights"
+)
+
+// facePatch and faceQuery tell Hugging Face's ViTModel from its kin.
+const (
+	facePatch = "embeddings.patch_embeddings.projection.weight"
+	faceQuery = "encoder.layer.0.attention.attention.query.weight"
+)
+
+// facePatterns are Hugging Face's names and timm's.
+var facePatterns = []string{
+	"embeddings.cls_token", "cls_token",
+	"embeddings.position_embeddings", "pos_embed",
+	"embeddings.patch_embeddings.projection.*", "patch_embed.proj.*",
+	"encoder.layer.*.layernorm_before.*", "blocks.*.norm1.*",
+	"encoder.layer.*.layernorm_after.*", "blocks.*.norm2.*",
+	"encoder.layer.*.attention.output.dense.*", "blocks.*.attn.proj.*",
+	"encoder.layer.*.intermediate.dense.*", "blocks.*.mlp.fc1.*",
+	"encoder.layer.*.output.dense.*", "blocks.*.mlp.fc2.*",
+	"layernorm.*", "norm.*",
+}
+
+// IsFace says whether src holds a ViTModel of Hugging Face, and below which prefix ("vit." in a ViTForImageClassification).
+func IsFace(src weights.Source) (prefix string, ok bool) {
+	names := src.Names()
+	for _, name := range names {
+		if prefix, ok := strings.CutSuffix(name, facePatch); ok && slices.Contains(names, prefix+faceQuery) {
+			return prefix, true
+		}
+	}
+	return "", false
+}
+
+// Keys shows a checkpoint of Hugging Face's ViTModel under timm's names: queries, keys and values are joined. What is not below the model's prefix,
+// such as a classifier, is left out. The view owns src.
+func Keys(src weights.Source) (weights.Source, error) {
+	prefix, ok := IsFace(src)
+	if !ok {
+		return nil, fmt.Errorf("read a ViT's weights: found %d tensors, none of them %q, want a ViTModel of Hugging Face", len(src.Names()), faceQuery)
+	}
+	rename := weights.Patterns(facePatterns...)
+	out := weights.NewStacked(src)
+	for _, old := range src.Names() {
+		key, ok := strings.CutPrefix(old, prefix)
+		if !ok || prefix == "" && strings.HasPrefix(key, "classifier.") {
+			continue
+		}
+		if name, ok := rename(key); ok {
+			out.Add(name, old)
+		} else if head, what, ok := cutQKV(key); ok {
+			number := strings.TrimPrefix(head, "encoder.layer.")
+			head = prefix + head + ".attention.attention."
+			out.Add("blocks."+number+".attn.qkv."+what, head+"query."+what, head+"key."+what, head+"value."+what)
+		} else if !strings.HasPrefix(key, "pooler.") && key != "embeddings.mask_token" { // neither takes part in last_hidden_state
+			out.Add(key, old) // unknown: the strict load names it
+		}
+	}
+	return out, nil
+}
+
+// cutQKV splits the name of a query, key or value: encoder.layer.3.attention.attention.query.weight gives encoder.layer.3 and weight.
+func cutQKV(key string) (head, what string, ok bool) {
+	head, rest, ok := strings.Cut(key, ".attention.attention.")
+	part, what, _ := strings.Cut(rest, ".")
+	return head, what, ok && (part == "query" || part == "key" || part == "value")
+}
+
+// Configure reads from Hugging Face's ViTConfig what the weights do not tell.
+func (c *Config) Configure(config []byte) error {
+	v := struct {
+		Type       string  `json:"model_type"`
+		Activation string  `json:"hidden_act"`
+		Heads      int64   `json:"num_attention_heads"`
+		Epsilon    float64 `json:"layer_norm_eps"`
+		Bias       bool    `json:"qkv_bias"`
+	}{"vit", "gelu", 12, 1e-12, true}
+	if err := json.Unmarshal(config, &v); err != nil {
+		return err
+	}
+	if v.Type != "vit" || v.Activation != "gelu" || !v.Bias {
+		return fmt.Errorf("found model_type %q, hidden_act %q and qkv_bias %v, want vit, gelu and true", v.Type, v.Activation, v.Bias)
+	}
+	c.Heads, c.NormEpsilon = v.Heads, v.Epsilon
+	return c.Validate()
+}
