@@ -140,9 +140,6 @@ char *ct_sdpa(tt *o, tt q, tt k, tt v, tt mask, double p, int causal, double sca
 }
 char *ct_copy_(tt dst, tt src) { TRY(T(dst).copy_(T(src))) }
 char *ct_index_copy_rows_(tt dst, tt index, tt src) { TRY(T(dst).index_copy_(0, T(index), T(src))) }
-char *ct_cross_entropy(tt *o, tt logits, tt target, int reduction, int64_t ignore, double smoothing) {
-  OUT(at::cross_entropy_loss(T(logits), T(target), {}, reduction, ignore, smoothing))
-}
 
 // For each row of logits [R, V]: the k best columns that are not banned, with their log-probabilities under the softmax of the whole row.
 // Equal values: the lower column first. One pass finds the maximum and the candidates, one more the normaliser.

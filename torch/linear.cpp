@@ -25,7 +25,7 @@ Tensor product(const Tensor &x, const Tensor &w, const std::optional<Tensor> &bi
 }
 
 // The weight's gradient is made for so many outputs at a time, so that gradients of logits are not laid out anew as a whole.
-constexpr int64_t outputs = 8192;
+constexpr int64_t outputs = 2048;
 
 struct Learning : torch::autograd::Function<Learning> {
   static Tensor forward(AutogradContext *ctx, const Tensor &x, const Tensor &w, const std::optional<Tensor> &bias) {

@@ -176,7 +176,7 @@ const (
 )
 
 // CrossEntropy is the loss of logits [N, V] against target ids [N] (int64). Rows whose target is ignore count for nothing; smoothing spreads
-// that share of the target evenly over all classes (Szegedy et al. 2016, §7).
+// that share of the target evenly over all classes (Szegedy et al. 2016, §7). Of logits in bfloat16 it is computed in float32.
 func CrossEntropy(logits, target *Tensor, r Reduction, ignore int64, smoothing float64) *Tensor {
 	return took("cross entropy", C.ct_cross_entropy(slot(), logits.tt(), target.tt(), C.int(r), C.int64_t(ignore), C.double(smoothing)),
 		logits, target)
