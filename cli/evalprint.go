@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -91,7 +92,10 @@ func (e *evaluation) object() object {
 
 // table is the result for people.
 func (e *evaluation) table() string {
-	head := []string{"measure", "value", "95 % interval"}
+	head := []string{"measure", "value", ""}
+	if slices.ContainsFunc(e.measures, func(m measure) bool { return m.interval }) {
+		head[2] = "95 % interval"
+	}
 	if e.comparison != nil {
 		head = append(head, "other", "difference", "95 % interval", "p")
 	}

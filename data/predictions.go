@@ -101,6 +101,8 @@ func parseCaptions(path string, b []byte) (Kind, []record, error) {
 	switch {
 	case len(text) == 0:
 		return "", nil, &RecordError{File: path, Err: errors.New("the file is empty, want captions")}
+	case bytes.HasPrefix(b, []byte("\xff\xfe")), bytes.HasPrefix(b, []byte("\xfe\xff")): // as PowerShell redirects
+		return "", nil, &RecordError{File: path, Err: errors.New("found UTF-16, want UTF-8: save it again")}
 	case bytes.IndexByte(b, 0) >= 0:
 		return "", nil, &RecordError{File: path, Err: errors.New("found a NUL byte, want text")}
 	case startsJSON(text, '[', "{]"):
