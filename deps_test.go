@@ -63,7 +63,7 @@ models/train        < models/captioner torch/optim torch/dist data/metrics | gol
 
 models/clipscore    < models/clip data/image data/tokenizer weights/safetensors weights/pickle | # captions and pictures to scores
 
-cli/server          < models/captioner      | golang.org/x/sync github.com/prometheus/client_golang
+cli/server          < models/decode data/image | golang.org/x/sync github.com/prometheus/client_golang
 cli/report          < data/image            |                               # an evaluation as one page
 cli                 < cli/server cli/report data/coco weights/npy models/train models/clipscore data/metrics | github.com/fsnotify/fsnotify github.com/urfave/cli/v2 github.com/schollz/progressbar/v3 golang.org/x/term golang.org/x/sync github.com/bmatcuk/doublestar/v4
 cli/captioner       < cli                   |                               # main: a dozen lines

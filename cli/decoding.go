@@ -8,7 +8,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"captioner/models/captioner"
 	"captioner/models/decode"
 )
 
@@ -246,10 +245,10 @@ func (d *decodeFlags) apply(m model) (decode.Options, error) {
 		o.Prompt = m.Encode(text)
 	}
 	for _, w := range d.ForceWords.Value() {
-		o.Force = append(o.Force, captioner.ForcedRuns(m.Encode, w))
+		o.Force = append(o.Force, decode.ForcedRuns(m.Encode, w))
 	}
 	for _, w := range d.BanWords.Value() {
-		o.Ban = append(o.Ban, captioner.BannedRuns(m.Encode, w)...)
+		o.Ban = append(o.Ban, decode.BannedRuns(m.Encode, w)...)
 	}
 	return o, fit(&o, m.Positions(), d.set("max-len"))
 }

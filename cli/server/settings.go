@@ -9,7 +9,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"captioner/models/captioner"
 	"captioner/models/decode"
 )
 
@@ -198,10 +197,10 @@ func (s *settings) encode(o *decode.Options, m *lease) {
 		o.Prompt = m.Encode(text)
 	}
 	for _, w := range s.Force {
-		o.Force = append(o.Force, captioner.ForcedRuns(m.Encode, w))
+		o.Force = append(o.Force, decode.ForcedRuns(m.Encode, w))
 	}
 	for _, w := range s.Ban {
-		o.Ban = append(o.Ban, captioner.BannedRuns(m.Encode, w)...)
+		o.Ban = append(o.Ban, decode.BannedRuns(m.Encode, w)...)
 	}
 	if s.Beam == nil && len(o.Force) > 0 { // room for captions with none, one, … of the words
 		o.Beam = max(o.Beam, 2*(len(o.Force)+1))

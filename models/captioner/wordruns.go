@@ -1,60 +1,10 @@
 package captioner
 
 import (
-	"slices"
-	"strings"
 	"unicode"
-	"unicode/utf8"
 
 	"captioner/data/tokenizer"
 )
-
-// ForcedRuns are the runs of tokens that stand for a word of decode.Options.Force: within a caption, and at its beginning, where a model of
-// capitals may write it large. A | stands between words of which any will do.
-func ForcedRuns(encode func(string) []int32, word string) [][]int32 {
-	var runs [][]int32
-	for _, s := range spellings(word) {
-		runs = appendRuns(runs, encode, " "+s, s, capital(s))
-	}
-	return runs
-}
-
-// BannedRuns are the runs of tokens of decode.Options.Ban that keep a word out, wherever it stands and however it is capitalised.
-func BannedRuns(encode func(string) []int32, word string) [][]int32 {
-	var runs [][]int32
-	for _, s := range spellings(word) {
-		lower := strings.ToLower(s)
-		for _, s := range []string{s, lower, capital(lower), strings.ToUpper(s)} {
-			runs = appendRuns(runs, encode, s, " "+s)
-		}
-	}
-	return runs
-}
-
-func spellings(word string) []string {
-	all := strings.Split(word, "|")
-	for i, s := range all {
-		all[i] = strings.TrimSpace(s)
-	}
-	return all
-}
-
-// appendRuns appends the tokens of texts, those that are new.
-func appendRuns(runs [][]int32, encode func(string) []int32, texts ...string) [][]int32 {
-	for _, s := range texts {
-		run := encode(s)
-		if !slices.ContainsFunc(runs, func(r []int32) bool { return slices.Equal(r, run) }) {
-			runs = append(runs, run)
-		}
-	}
-	return runs
-}
-
-// capital is a text with its first letter large.
-func capital(s string) string {
-	r, n := utf8.DecodeRuneInString(s)
-	return string(unicode.ToUpper(r)) + s[n:]
-}
 
 // inside says which tokens go on with the word before them: those that begin with a letter or a digit, and no space.
 func inside(t *tokenizer.Tokenizer) func(int32) bool {
