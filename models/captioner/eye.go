@@ -119,6 +119,9 @@ func (e Eye) load(src weights.Source, dev torch.Device, d torch.DType) (network,
 		if err := net.Load(src, o); err != nil {
 			return nil, err
 		}
+		if dev == torch.CPU {
+			d = torch.Float32 // bfloat16 here changes one caption in eight, in the decoder alone one in seventy, and saves a third of the time
+		}
 		return efficientNetEye{net.Encoder(d)}, nil
 	case e.CLIP != nil:
 		net, err := clip.New(e.CLIP.WithoutText())
