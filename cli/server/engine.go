@@ -71,7 +71,7 @@ type engine struct {
 
 	mu        sync.Mutex
 	accepted  int    // pictures that hold a place
-	preparing int    // of these, pictures that are being decoded
+	preparing int    // of these, pictures that are not decoded yet
 	waiting   []*job // of these, decoded ones, oldest first
 	stopping  bool
 	wake      chan struct{} // holds one token when the state above changed
@@ -135,7 +135,7 @@ func (e *engine) depth() int {
 	return e.accepted
 }
 
-// prepare is called around the decoding of a picture: +1 before, -1 after what became of it is known.
+// prepare counts pictures that are on their way to do, which counts them off itself: -1 is for one that does not get there.
 func (e *engine) prepare(by int) {
 	e.mu.Lock()
 	e.preparing += by
@@ -152,12 +152,13 @@ func (e *engine) signal() {
 	}
 }
 
-// do runs j and returns when it is done or its context ends. A job whose context ends leaves the queue; one that is in the model already has
+// do runs j, which prepare has counted, and returns when it is done or its context ends. A job whose context ends leaves the queue; one that is in the model already has
 // its answer thrown away.
 func (e *engine) do(j *job) error {
 	j.queued = time.Now()
 	e.mu.Lock()
 	e.waiting = append(e.waiting, j)
+	e.preparing-- // at the same time: nobody sees the picture nowhere
 	e.mu.Unlock()
 	e.signal()
 	select {

@@ -35,6 +35,7 @@ func (b *bench) put(ctx context.Context, red byte, o decode.Options) <-chan erro
 		out <- err
 		return out
 	}
+	b.prepare(+1)
 	b.all.Go(func() {
 		defer b.leave()
 		err := b.do(j)

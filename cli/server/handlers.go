@@ -74,6 +74,7 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request, rd reader) (*sessi
 // each does the work for all pictures at the same time and sends what became of each, as it comes.
 func (n *session) each(ctx context.Context, t task) <-chan outcome {
 	out := make(chan outcome, n.a.count())
+	n.s.engine.prepare(n.a.count())
 	var all sync.WaitGroup
 	for i := range n.a.count() {
 		m := n.model.again()
@@ -109,9 +110,11 @@ func (n *session) one(ctx context.Context, t task, i int) outcome {
 			j.id = checksum(string(j.pixels.Pix))
 		}
 	}
-	if o.err == nil {
-		o.err = n.s.engine.do(j)
+	if o.err != nil {
+		n.s.engine.prepare(-1)
+		return o
 	}
+	o.err = n.s.engine.do(j)
 	if o.err == nil {
 		o.job = j
 		n.s.metrics.picture(j, o.decode)
@@ -128,13 +131,10 @@ func checksum(s string) uint64 {
 
 // decode makes the model's input of a file, when a worker is free.
 func (n *session) decode(ctx context.Context, b []byte) (*image.RGB, time.Duration, error) {
-	e, workers := n.s.engine, n.s.workers
-	e.prepare(+1)
-	defer e.prepare(-1)
-	if err := enter(ctx, workers); err != nil {
+	if err := enter(ctx, n.s.workers); err != nil {
 		return nil, 0, err
 	}
-	defer func() { <-workers }()
+	defer func() { <-n.s.workers }()
 	start := time.Now()
 	img, err := image.Decode(b, image.Options{Orient: true, MaxPixels: n.s.o.MaxPixels})
 	if err != nil {
