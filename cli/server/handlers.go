@@ -7,6 +7,7 @@ import (
 	"hash/fnv"
 	"math"
 	"net/http"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"time"
@@ -129,8 +130,14 @@ func checksum(s string) uint64 {
 	return h.Sum64()
 }
 
-// decode makes the model's input of a file, when a worker is free.
-func (n *session) decode(ctx context.Context, b []byte) (*image.RGB, time.Duration, error) {
+// decode makes the model's input of a file, when a worker is free. A panic over a file that nobody thought of is an error of this picture alone.
+func (n *session) decode(ctx context.Context, b []byte) (m *image.RGB, took time.Duration, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			n.s.log.Error("the decoding of a picture panicked", "panic", r, "stack", string(debug.Stack()))
+			err = fmt.Errorf("the decoding of a picture panicked: %v", r)
+		}
+	}()
 	if err := enter(ctx, n.s.workers); err != nil {
 		return nil, 0, err
 	}

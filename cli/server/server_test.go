@@ -545,3 +545,16 @@ func TestPageHeaders(t *testing.T) {
 		}
 	}
 }
+
+func TestAPictureThatNobodyThoughtOf(t *testing.T) {
+	s := start(t, &fake{}, nil)
+	if w := askPNG(s, "", badRed); w.Code != http.StatusInternalServerError || strings.Contains(w.Body.String(), "nobody thought") {
+		t.Errorf("got %d %s, want 500 without what went wrong inside", w.Code, w.Body)
+	}
+	if w := askPNG(s, "", 1); w.Code != http.StatusOK {
+		t.Errorf("the next picture: got %d %s", w.Code, w.Body)
+	}
+	if n := s.engine.depth(); n != 0 || s.engine.preparing != 0 {
+		t.Errorf("%d pictures hold a place and %d are on the way, want none", n, s.engine.preparing)
+	}
+}
