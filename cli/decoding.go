@@ -233,10 +233,17 @@ func (d *decodeFlags) apply(m model) (decode.Options, error) {
 		"max-len":         func() { o.MaxLen = max(own.MaxLen, d.MinLen+1) },
 		"length-penalty":  func() { o.LengthPenalty = own.LengthPenalty },
 		"no-repeat-ngram": func() { o.NoRepeatNGram = own.NoRepeatNGram },
+		"min-length":      func() { o.MinLen = own.MinLen },
 	} {
 		if !d.set(flag) {
 			keep()
 		}
+	}
+	if o.MinLen >= o.MaxLen && !d.set("min-length") {
+		o.MinLen = o.MaxLen - 1
+	}
+	if d.Rule == "auto" {
+		o.EarlyStopping = own.EarlyStopping
 	}
 	if o.Rule != decode.Search {
 		d.applyPython(&o)

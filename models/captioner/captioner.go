@@ -215,7 +215,14 @@ func (f *File) Defaults() decode.Options {
 	d := f.Config.Decoding
 	o.Rule = d.Rule
 	o.Beam, o.LengthPenalty, o.MaxLen, o.NoRepeatNGram = d.Beam, d.LengthPenalty, d.MaxLen, d.NoRepeatNGram
+	o.MinLen, o.EarlyStopping = d.MinLen, d.EarlyStopping
 	o.BOS, o.EOS = f.Tokenizer.BOS(), f.Tokenizer.EOS()
+	if d.Begin != nil {
+		o.BOS = *d.Begin
+	}
+	if d.End != nil {
+		o.EOS = *d.End
+	}
 	return o
 }
 

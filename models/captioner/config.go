@@ -26,6 +26,10 @@ type Decoding struct {
 	LengthPenalty float64     `json:"length_penalty"`
 	MaxLen        int         `json:"max_len"`
 	NoRepeatNGram int         `json:"no_repeat_ngram"`
+	MinLen        int         `json:"min_len,omitempty"`
+	EarlyStopping string      `json:"early_stopping,omitempty"` // see decode.Options
+	Begin         *int32      `json:"begin,omitempty"`          // the first token that is fed; nil is the tokenizer's
+	End           *int32      `json:"end,omitempty"`            // the token that ends a caption; nil is the tokenizer's
 }
 
 // Card is where a captioner comes from and what it is worth: what a model file holds under weights.MetaCard, as JSON.
@@ -83,6 +87,11 @@ func (c Config) validateModel() error {
 	if d := c.Decoding; d.Beam < 1 || d.MaxLen < 1 || int64(d.MaxLen) > c.Decoder.Positions || math.IsNaN(d.LengthPenalty) {
 		bad("decoding: found beam %d and max length %d, want 1 or more, and at most the decoder's %d positions", d.Beam, d.MaxLen,
 			c.Decoder.Positions)
+	}
+	for _, id := range []*int32{c.Decoding.Begin, c.Decoding.End} {
+		if id != nil && (*id < 0 || int64(*id) >= c.Decoder.VocabSize) {
+			bad("decoding: found the token %d as begin or end, want one of the vocabulary's %d", *id, c.Decoder.VocabSize)
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -333,6 +333,9 @@ func closeAll(sources []weights.Source) error {
 
 // folderEye corrects what the weights of an encoder do not tell by the config.json of its folder, and by the preprocessor's settings.
 func folderEye(dir string, e *Eye) error {
+	if e.ViT != nil {
+		return faceViT(dir, e)
+	}
 	if e.CLIP == nil {
 		return nil
 	}
@@ -370,6 +373,21 @@ func folderEye(dir string, e *Eye) error {
 		return err
 	}
 	*e = Eye{Architecture: clipEyeOf(*e.CLIP).Architecture, CLIP: e.CLIP, Preprocess: e.Preprocess}
+	return e.Validate()
+}
+
+// faceViT is folderEye for a ViTModel.
+func faceViT(dir string, e *Eye) error {
+	config, err := readWhole(filepath.Join(dir, "config.json"))
+	if err == nil {
+		err = e.ViT.Configure(config)
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("read config.json: %w", err)
+	}
+	if err := faceProcessor(dir, e); err != nil {
+		return err
+	}
 	return e.Validate()
 }
 

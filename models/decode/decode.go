@@ -67,6 +67,10 @@ type Options struct {
 	NoRepeatNGram int     // no run of this many tokens occurs twice in a caption, prompt included; 0 is off. The default is 3
 	Captions      int     // hypotheses kept an image, at most Beam unless sampling. The default is 1
 
+	// EarlyStopping, where it is not empty, searches as Hugging Face's generate does with that setting: StopFalse, StopTrue or StopNever. It has no
+	// say in a beam of one, in groups, in a draw, and where words are forced.
+	EarlyStopping string
+
 	BOS, EOS int32     // the first token fed, and the one that ends a caption. The default is GPT-2's 50256 for both
 	Prompt   []int32   // tokens that every caption starts with
 	Ban      [][]int32 // runs of tokens that never occur, of one token or more; one that a prompt begins is not completed
@@ -118,6 +122,7 @@ func (o Options) Validate() error {
 	check(o.NoRepeatNGram >= 0, "no-repeat n-gram %d, want 0 (off) or more", o.NoRepeatNGram)
 	check(o.Captions >= 1, "number of captions %d, want at least 1", o.Captions)
 	check(o.EOS >= 0 && o.BOS >= 0, "begin token %d and end token %d, want 0 or more", o.BOS, o.EOS)
+	check(slices.Contains([]string{"", StopFalse, StopTrue, StopNever}, o.EarlyStopping), "early stopping %q, want false, true, never or none", o.EarlyStopping)
 	for i, run := range o.Ban {
 		check(len(run) > 0, "banned run %d has no tokens", i)
 		check(!slices.Contains(run, o.EOS), "banned run %v holds the end token %d", run, o.EOS)

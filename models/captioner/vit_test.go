@@ -1,0 +1,164 @@
+package captioner
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"captioner/data/image"
+	"captioner/models/decode"
+)
+
+// vitDir is a VisionEncoderDecoderModel of ViT and GPT-2 as Hugging Face writes it (scripts/fixtures/vitgpt2.py).
+const vitDir = "testdata/python/vit-gpt2"
+
+type vitWant struct {
+	Images []struct {
+		Path     string
+		Captions []struct {
+			Settings faceGeneration
+			Tokens   []int32
+		}
+	}
+}
+
+// vitOptions are generate's settings over the folder's own.
+func vitOptions(t *testing.T, own decode.Options, g faceGeneration) decode.Options {
+	t.Helper()
+	d, err := g.decoding(1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own.Beam, own.MaxLen, own.MinLen, own.NoRepeatNGram = d.Beam, d.MaxLen, d.MinLen, d.NoRepeatNGram
+	own.LengthPenalty, own.EarlyStopping = d.LengthPenalty, d.EarlyStopping
+	return own
+}
+
+// UnmarshalJSON puts what a call of generate says over the settings of the fixtures' folders.
+func (w *vitWant) UnmarshalJSON(b []byte) error {
+	var raw struct {
+		Images []struct {
+			Path     string
+			Captions []struct {
+				Settings json.RawMessage
+				Tokens   []int32
+			}
+		}
+	}
+	if err := json.Unmarshal(b, &raw); err != nil {
+		return err
+	}
+	type plain vitWant
+	if err := json.Unmarshal(b, (*plain)(w)); err != nil {
+		return err
+	}
+	for i := range raw.Images {
+		for j, c := range raw.Images[i].Captions {
+			g := faceGeneration{Beams: 4, MaxLength: 16, Penalty: 1, Groups: 1, Repetition: 1}
+			if err := json.Unmarshal(c.Settings, &g); err != nil {
+				return err
+			}
+			w.Images[i].Captions[j].Settings = g
+		}
+	}
+	return nil
+}
+
+// compareVit captions the photographs of a folder's want.json by all its settings and says how many token sequences are generate's.
+func compareVit(t *testing.T, dir string) (equal, all int, different map[string]bool) {
+	t.Helper()
+	var want vitWant
+	if err := readJSON(filepath.Join(dir, "want.json"), &want); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Open(dir, Options{Device: "cpu"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if o := c.Defaults(); o.Beam != 4 || o.MaxLen != 15 || o.EarlyStopping != decode.StopFalse || o.LengthPenalty != 1 || o.NoRepeatNGram != 0 {
+		t.Errorf("defaults: got %+v, want those of generation_config.json", o)
+	}
+	different = map[string]bool{}
+	for _, img := range want.Images {
+		picture, err := image.DecodeFile(filepath.Join("../..", img.Path), image.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		prepared := []*image.RGB{c.Prepare(picture)}
+		for _, w := range img.Captions {
+			got, err := c.Caption(context.Background(), prepared, vitOptions(t, c.Defaults(), w.Settings))
+			if err != nil {
+				t.Fatal(err)
+			}
+			all++
+			if slices.Equal(got[0].Tokens, w.Tokens) {
+				equal++
+			} else {
+				t.Errorf("%s, %+v: got %v, want %v", img.Path, w.Settings, got[0].Tokens, w.Tokens)
+			}
+			different[got[0].Text] = true
+		}
+	}
+	return equal, all, different
+}
+
+// From the file of a photograph to the tokens that generate gives, greedily and by its beam search.
+func TestViTFolderCaptions(t *testing.T) {
+	_, all, different := compareVit(t, vitDir)
+	if all < 80 || len(different) < 20 {
+		t.Errorf("got %d captions, %d of them different, want 80 or more and 20 or more", all, len(different))
+	}
+}
+
+func TestFullSizeViT(t *testing.T) {
+	dir := filepath.Join(os.Getenv("CAPTIONER_FULL"), "vit-gpt2")
+	if _, err := os.Stat(filepath.Join(dir, "want.json")); err != nil {
+		t.Skip("no vit-gpt2/want.json: scripts/fixtures/vitgpt2.py FOLDER makes it, CAPTIONER_FULL names its folder")
+	}
+	equal, all, different := compareVit(t, dir)
+	t.Logf("%d of %d token sequences equal, %d different", equal, all, len(different))
+}
+
+// What a folder asks for that is not done is refused by name.
+func TestViTFolderRefusals(t *testing.T) {
+	for _, c := range []struct{ file, old, new, want string }{
+		{"preprocessor_config.json", `"resample": 2`, `"resample": 1`, "resample"},
+		{"preprocessor_config.json", `"height": 32`, `"height": 48`, "square"},
+		{"preprocessor_config.json", `"do_resize": true`, `"do_resize": false`, "do_resize"},
+		{"preprocessor_config.json", `"do_normalize": true`, `"do_center_crop": true, "crop_size": 30, "do_normalize": true`, "crop"},
+		{"generation_config.json", `"num_beams": 4`, `"num_beams": 4, "do_sample": true`, "do_sample"},
+		{"generation_config.json", `"max_length": 16`, `"max_length": 16, "min_length": 16`, "min_length"},
+		{"generation_config.json", `"num_beams": 4`, `"early_stopping": "often"`, "early_stopping"},
+		{"config.json", `"hidden_act": "gelu"`, `"hidden_act": "relu"`, "hidden_act"},
+		{"config.json", `"model_type": "vit"`, `"model_type": "deit"`, "deit"},
+	} {
+		dir := t.TempDir()
+		if err := os.CopyFS(dir, os.DirFS(vitDir)); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, c.file)
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		changed := strings.Replace(string(b), c.old, c.new, 1)
+		if changed == string(b) {
+			t.Fatalf("%s: found no %s", c.file, c.old)
+		}
+		if err := os.WriteFile(path, []byte(changed), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f, err := OpenFile(dir)
+		if err == nil {
+			f.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s with %s: got %v, want one line about %s", c.file, c.new, err, c.want)
+		}
+	}
+}
