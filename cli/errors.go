@@ -67,8 +67,9 @@ type errorLine struct {
 	Hint      string `json:"hint,omitempty"`
 }
 
-// oneLine is err's text on one line: joined errors are separated by semicolons.
+// oneLine is err's text on one line, without libtorch's stack: joined errors are separated by semicolons.
 func oneLine(err error) string {
-	lines := strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' })
+	text, _, _ := strings.Cut(err.Error(), " frame #0: ")
+	lines := strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' })
 	return visible(strings.Join(lines, "; "))
 }
