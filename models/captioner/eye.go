@@ -155,7 +155,11 @@ func (e Eye) load(src weights.Source, dev torch.Device, d torch.DType) (network,
 type efficientNetEye struct{ *efficientnet.Encoder }
 
 func (e efficientNetEye) features(x *torch.Tensor, m Memory) *torch.Tensor {
-	x = e.Grid(x) // [B, P, C]
+	return pooledGrid(e.Grid(x), m)
+}
+
+// pooledGrid is the grid [B, P, C], or its mean where the memory takes one vector a picture.
+func pooledGrid(x *torch.Tensor, m Memory) *torch.Tensor {
 	if m.pooled() {
 		x = x.MeanDim(1, true)
 	}
@@ -172,8 +176,16 @@ func (e clipEye) features(x *torch.Tensor, m Memory) *torch.Tensor {
 	if err != nil {
 		torch.Fail("clip", "%v", err) // a valid Config has no such form
 	}
-	if m.Kind == Grid && !e.Config.IsResNet() {
-		x = x.Narrow(1, 1, x.Dim(1)-1) // without the class token
+	if e.Config.IsResNet() {
+		return x
+	}
+	return places(x, m)
+}
+
+// places are the tokens [B, T, C] of a ViT that a memory looks at: a grid does without the class token.
+func places(x *torch.Tensor, m Memory) *torch.Tensor {
+	if m.Kind == Grid {
+		x = x.Narrow(1, 1, x.Dim(1)-1)
 	}
 	return x
 }
@@ -184,9 +196,5 @@ func (e vitEye) features(x *torch.Tensor, m Memory) *torch.Tensor {
 	if m.pooled() {
 		return e.EncodeImage(x).Unsqueeze(1) // [B, C] -> [B, 1, C]
 	}
-	x = e.Tokens(x) // [B, T, C]
-	if m.Kind == Grid {
-		x = x.Narrow(1, 1, x.Dim(1)-1) // without the class token
-	}
-	return x
+	return places(e.Tokens(x), m) // [B, T, C]
 }

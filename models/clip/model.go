@@ -84,7 +84,12 @@ func (m *Model) EncodeImage(x *torch.Tensor) *torch.Tensor {
 	if m.ResNet != nil {
 		return m.ResNet.Pool.forward(m.ResNet.features(x, m.see), 1).Squeeze(1) // [B, 1, E]
 	}
-	return m.ViT.project(m.ViT.Post.Forward(m.ViT.features(x, m.see).Select(1, 0)))
+	return m.pool(m.ViT.features(x, m.see))
+}
+
+// pool gives the features of a picture from a ViT's tokens behind the last block, [B, T, C] -> [B, Pooled].
+func (m *Model) pool(x *torch.Tensor) *torch.Tensor {
+	return m.ViT.project(m.ViT.Post.Forward(x.Select(1, 0)))
 }
 
 // Tokens gives the tokens of normalised pictures x [B, 3, ImageSize, ImageSize] before they are pooled: [B, tokens, width] as Config.Tokens
@@ -101,14 +106,18 @@ func (m *Model) Tokens(x *torch.Tensor, f Form) (*torch.Tensor, error) {
 		}
 		return rows(x), nil
 	}
-	x = m.ViT.features(x, m.see)
+	return m.formed(m.ViT.features(x, m.see), f), nil
+}
+
+// formed gives a ViT's tokens behind the last block in one of their forms.
+func (m *Model) formed(x *torch.Tensor, f Form) *torch.Tensor {
 	if f == Raw {
-		return x, nil
+		return x
 	}
 	if x = m.ViT.Post.Forward(x); f == Normed {
-		return x, nil
+		return x
 	}
-	return m.ViT.project(x), nil
+	return m.ViT.project(x)
 }
 
 // checkSize refuses pictures of another size, which would fail with a message about positions.

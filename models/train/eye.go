@@ -24,6 +24,21 @@ func (t *trainer) stage() int {
 	return t.EncoderFrom
 }
 
+// checkEncoder refuses to train an encoder that cannot learn, before anything is computed.
+func (t *trainer) checkEncoder() error {
+	if !t.TrainEncoder {
+		return nil
+	}
+	n, err := t.config.Encoder.Stages()
+	if err != nil {
+		return err
+	}
+	if t.EncoderFrom >= n {
+		return fmt.Errorf("encoder-from: found %d, want -1 to %d for %s", t.EncoderFrom, n-1, t.config.Encoder.Architecture)
+	}
+	return nil
+}
+
 // decodesAnew says whether pictures are decoded for each step: where the whole encoder learns, there is nothing to cache.
 func (t *trainer) decodesAnew() bool { return t.TrainEncoder && t.stage() == 0 }
 
@@ -36,7 +51,7 @@ func (t *trainer) newTuner() error {
 	if err != nil {
 		return err
 	}
-	t.tuner, err = captioner.NewTuner(t.config.Encoder, src, t.stage(), t.device)
+	t.tuner, err = captioner.NewTuner(t.config.Encoder, t.config.Memory, src, t.stage(), t.device)
 	return err
 }
 

@@ -227,7 +227,7 @@ func (t *trainer) load(path string) error {
 	if err != nil {
 		return err
 	}
-	eye, err := captioner.NewTuner(f.Config.Encoder, src, t.stage(), t.device)
+	eye, err := captioner.NewTuner(f.Config.Encoder, f.Config.Memory, src, t.stage(), t.device)
 	if err != nil {
 		return err
 	}

@@ -47,7 +47,7 @@ type Options struct {
 	CropShare    float64 `json:"crop_share"`    // of a picture's area that a crop shows at least
 	Flip         bool    `json:"flip"`          // show half of the pictures mirrored, but those whose captions speak of left or right
 	TrainEncoder bool    `json:"train_encoder"` // let the encoder learn with the rest
-	EncoderFrom  int     `json:"encoder_from"`  // stage that it learns from on; 0: all of it, with pictures decoded anew each time; -1: what suits it
+	EncoderFrom  int     `json:"encoder_from"`  // stage (of a ViT: block) that it learns from on; 0: all of it, with pictures decoded anew each time; -1: what suits it
 	EncoderLR    float64 `json:"encoder_lr"`    // its highest learning rate where the rest has LR
 	EncoderAfter float64 `json:"encoder_after"` // epochs before it begins to learn
 	Recompute    bool    `json:"recompute"`     // compute its maps twice instead of keeping them for the gradient

@@ -165,6 +165,9 @@ func (t *trainer) run(ctx context.Context, resume bool) (err error) {
 	if err := t.describe(); err != nil {
 		return err
 	}
+	if err := t.checkEncoder(); err != nil {
+		return err
+	}
 	if t.DryRun {
 		return t.dryRun(ctx)
 	}

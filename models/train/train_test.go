@@ -184,6 +184,7 @@ func TestEncoderRunsRepeatAndResume(t *testing.T) {
 	base := smallRun(t, dir)
 	base.Text, base.Epochs, base.SCSTSteps, base.EncoderLR = nil, 3, 2, 1e-3
 	best := map[string][]byte{}
+	const vit = "../clip/testdata/vit.safetensors"
 	for _, c := range []struct {
 		name   string
 		change func(*Options)
@@ -192,6 +193,11 @@ func TestEncoderRunsRepeatAndResume(t *testing.T) {
 		{"last stages", func(o *Options) { o.TrainEncoder, o.EncoderAfter = true, .5 }},
 		{"recompute", func(o *Options) { o.TrainEncoder, o.EncoderAfter, o.Recompute = true, .5, true }},
 		{"whole", func(o *Options) { o.TrainEncoder, o.EncoderFrom, o.Recompute, o.SCSTSteps = true, 0, true, 0 }},
+		{"pooled", func(o *Options) { o.TrainEncoder, o.Memory = true, captioner.PooledProjected }},
+		{"vit", func(o *Options) { o.TrainEncoder, o.EncoderFrom, o.Encoder, o.EncoderName = true, 1, vit, "" }},
+		{"whole vit", func(o *Options) {
+			o.TrainEncoder, o.EncoderFrom, o.Recompute, o.Memory, o.Encoder, o.EncoderName = true, 0, true, captioner.PooledProjected, vit, ""
+		}},
 	} {
 		o := base
 		c.change(&o)
@@ -208,7 +214,7 @@ func TestEncoderRunsRepeatAndResume(t *testing.T) {
 			t.Errorf("%s: a run with a stop wrote another model", c.name)
 		}
 	}
-	encoderOf := func(name string) []byte {
+	encoderOf := func(name string) (below, above []byte) { // a ViT's first block, and all else
 		f, err := captioner.OpenFile(filepath.Join(dir, name, bestFile))
 		if err != nil {
 			t.Fatal(err)
@@ -218,14 +224,39 @@ func TestEncoderRunsRepeatAndResume(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var b []byte
 		for _, n := range tensors {
-			b = append(b, n.Data...)
+			if strings.Contains(n.Name, "resblocks.0.") {
+				below = append(below, n.Data...)
+			} else {
+				above = append(above, n.Data...)
+			}
 		}
-		return b
+		return below, above
 	}
-	if bytes.Equal(encoderOf("views"), encoderOf("last stages")) {
+	_, views := encoderOf("views")
+	if _, b := encoderOf("last stages"); bytes.Equal(views, b) {
 		t.Error("the encoder learnt nothing")
+	}
+	base.TrainEncoder, base.EncoderFrom, base.Encoder, base.EncoderName, base.EncoderAfter, base.Epochs, base.SCSTSteps = true, 1, vit, "", 9, 1, 0
+	train(t, filepath.Join(dir, "vit before"), base)
+	below, above := encoderOf("vit before")
+	b, a := encoderOf("vit")
+	if !bytes.Equal(b, below) || len(b) == 0 {
+		t.Error("vit: the block that was to stay has changed")
+	}
+	if bytes.Equal(a, above) {
+		t.Error("vit: the blocks that were to learn have not changed")
+	}
+	if b, _ := encoderOf("whole vit"); bytes.Equal(b, below) {
+		t.Error("whole vit: the first block has not changed")
+	}
+	base.EncoderFrom = 7
+	if err := Run(context.Background(), filepath.Join(dir, "no stage"), base, func(Event) {}); err == nil || !strings.Contains(err.Error(), "encoder-from") {
+		t.Errorf("from a block that is not there: got %v, want an error about encoder-from", err)
+	}
+	base.EncoderFrom, base.Encoder = -1, "../clip/testdata/resnet.safetensors"
+	if err := Run(context.Background(), filepath.Join(dir, "resnet"), base, func(Event) {}); err == nil || !strings.Contains(err.Error(), "want an EfficientNet or a ViT") {
+		t.Errorf("with a ResNet: got %v, want an error that says what can learn", err)
 	}
 }
 

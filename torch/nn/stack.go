@@ -64,6 +64,11 @@ func (s *Stack) Forward(x *torch.Tensor, visit func(block int, x *torch.Tensor))
 	return x
 }
 
+// First is the stack of the first n blocks. It shares the tensors of s, which alone is to be freed.
+func (s *Stack) First(n int) *Stack {
+	return &Stack{heads: s.heads, fused: s.fused, blocks: s.blocks[:n]}
+}
+
 func (s *Stack) block(b *stackBlock, x *torch.Tensor) *torch.Tensor {
 	x = b.out.Wide(s.attend(b.qkv.Forward(x, &b.attnNorm)), nil, x)
 	return b.down.Wide(b.up.Forward(x, &b.mlpNorm), nil, x)
