@@ -300,3 +300,14 @@ func TestTerminalColoursOnlyTerminals(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+// What libtorch says of its own stack has no place in a message.
+func TestOneLine(t *testing.T) {
+	const want = "to [3 4]: can't allocate memory: you tried to allocate 96 bytes. Error code 12 (Cannot allocate memory)"
+	if got := oneLine(errors.New(want + " frame #0: c10::Throw + 0x6a (0x7f)\nframe #1: main")); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got, want := oneLine(errors.Join(errors.New("one"), errors.New("two"))), "one; two"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
