@@ -83,7 +83,7 @@ func (o *ServeOptions) flags() []cli.Flag {
 
 		count(engine, "max-batch", "pictures that go through the model together; captions do not depend on it", &s.MaxBatch),
 		period(engine, "max-wait", "how long a batch waits for pictures that are still being decoded", &s.MaxWait),
-		count(engine, "queue", "pictures that may wait; more are refused with 429", &s.Queue),
+		count(engine, "queue", "pictures that may wait; more are refused with 429, as is what could not be answered in a third of --timeout", &s.Queue),
 		&cli.IntFlag{Name: "workers", Value: s.Workers, DefaultText: "as many as there are cores", Usage: "goroutines that decode pictures", Category: engine, Destination: &s.Workers},
 		&cli.BoolFlag{Name: "no-reload", Usage: "do not look whether the model file changes", Category: engine, Destination: &o.NoReload},
 

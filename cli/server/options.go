@@ -11,7 +11,7 @@ import (
 type Options struct {
 	MaxBatch int           // pictures that go through the model together
 	MaxWait  time.Duration // that a batch waits for pictures that are still being decoded
-	Queue    int           // pictures accepted and not answered yet; more get 429
+	Queue    int           // pictures accepted and not answered yet; more get 429, and what could not be answered in a third of Timeout
 	Workers  int           // pictures that are decoded at the same time
 
 	MaxBody        int64 // bytes of a request

@@ -71,7 +71,13 @@ class Service:
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
-        status = self.process.wait(60)
+        try:
+            status = self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            print("the service did not end within 60 s of SIGTERM and was killed", file=sys.stderr)
+            return
         if status not in (0, -signal.SIGTERM):
             self.errors.seek(0)
             sys.exit(f"the service ended with status {status}\n{self.errors.read().decode(errors='replace')[-2000:]}")
@@ -223,6 +229,7 @@ def peer(c, o):
             c.run(s, clients=4, for_="3s")
             one = c.run(s, clients=1, for_=f"{o.seconds}s")
             many = c.run(s, clients=64, for_=f"{o.seconds}s")
+            print(f"{name}: ready after {s.ready:.2f} s, {idle:.0f} MB, one client {one['per_second']:.1f} pictures/s, 64 clients {many['per_second']:.1f}", file=sys.stderr, flush=True)
             rows.append((name, f"{s.ready:.2f} s", f"{idle:.0f} MB", f"{resident(s.pid):.0f} MB", f"{one['per_second']:.1f}", f"{one['ms']['p50']:.0f} / {one['ms']['p99']:.0f} ms",
                          f"{one['cpu_ms']:.0f} ms", f"{many['per_second']:.1f}", f"{many['ms']['p50']:.0f} / {many['ms']['p99']:.0f} ms", f"{many['cpu_ms']:.0f} ms", str(many["status"])))
     print("| | ready after | memory, idle | memory, after | 1 client: pictures/s | p50 / p99 | processor | 64 clients: pictures/s | p50 / p99 | processor |")
