@@ -434,3 +434,24 @@ func TestWatchWaitsUntilAFileIsWhole(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestWatchNoticesAFileInAFolder(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "model.safetensors")
+	os.WriteFile(path, []byte("one"), 0o600)
+	changed := make(chan struct{}, 10)
+	ctx, stop := context.WithCancel(t.Context())
+	over := make(chan error, 1)
+	go func() { over <- Watch(ctx, dir, 20*time.Millisecond, func() { changed <- struct{}{} }) }()
+	time.Sleep(50 * time.Millisecond)
+	os.WriteFile(path, []byte("three"), 0o600)
+	select {
+	case <-changed:
+	case <-time.After(10 * time.Second):
+		t.Error("a file that was written over in its folder was not noticed")
+	}
+	stop()
+	if err := <-over; err != nil {
+		t.Error(err)
+	}
+}
