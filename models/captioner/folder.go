@@ -143,7 +143,31 @@ func openFile(path string) (weights.Source, error) {
 	if isZip(path) {
 		return nil, perr
 	}
+	if what := foreign(path); what != "" {
+		return nil, fmt.Errorf("open %q: found %s, want a file of weights", path, what)
+	}
 	return nil, &UnknownFormError{path, err, perr}
+}
+
+// foreign names what downloads leave in the place of a file of weights; "" is anything else.
+func foreign(path string) string {
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	var begin [512]byte
+	n, _ := io.ReadFull(f, begin[:])
+	text := strings.ToLower(strings.TrimSpace(string(begin[:n])))
+	switch {
+	case strings.HasPrefix(text, "version https://git-lfs.github.com/spec/"):
+		return "a pointer of Git LFS, which stands for a file that was not downloaded (git lfs pull does it)"
+	case strings.HasPrefix(text, "<!doctype html"), strings.HasPrefix(text, "<html"):
+		return "a web page, as a refused download leaves one"
+	case strings.HasPrefix(text, "<?xml"):
+		return "an XML document, as a refused download leaves one"
+	}
+	return ""
 }
 
 // isZip says whether a file begins as those of PyTorch do, whatever is wrong with the rest.
@@ -165,6 +189,9 @@ type UnknownFormError struct {
 }
 
 func (e *UnknownFormError) Error() string {
+	if strings.EqualFold(filepath.Ext(e.Path), ".safetensors") {
+		return e.SafeTensors.Error()
+	}
 	return fmt.Sprintf("%q is neither: %v; %v", e.Path, e.SafeTensors, e.Pickle)
 }
 
