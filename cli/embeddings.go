@@ -20,6 +20,7 @@ import (
 type featureModel interface {
 	model
 	FeatureShape() (places, width int)
+	Pads() bool
 	CaptionFeatures(context.Context, [][]float32, decode.Options) ([]captioner.Caption, error)
 }
 
@@ -42,7 +43,7 @@ func runEmbeddings(ctx context.Context, p *program, o PredictOptions) error {
 		return fmt.Errorf("predict: model %q takes no embeddings", m.Name())
 	}
 	places, width := f.FeatureShape()
-	if err := rows.fit(places, width); err != nil {
+	if err := rows.fit(places, width, f.Pads()); err != nil {
 		return fmt.Errorf("predict: %w", err)
 	}
 	r := &predictRun{p: p, o: &o, model: m}
@@ -154,8 +155,8 @@ func readEmbeddings(path string) (*embeddings, error) {
 }
 
 // fit finds the rows: a tensor is one of them where it has no more numbers than a picture, else its first dimension counts them. (N, 1, width), as
-// Python's data sets have it, and (N, places, width) are alike.
-func (e *embeddings) fit(places, width int) error {
+// Python's data sets have it, and (N, places, width) are alike. A model that pads takes rows of fewer numbers.
+func (e *embeddings) fit(places, width int, pads bool) error {
 	for i := range e.parts {
 		p := &e.parts[i]
 		n, err := weights.Elements(p.Shape)
@@ -167,7 +168,12 @@ func (e *embeddings) fit(places, width int) error {
 			p.rows = int(p.Shape[0])
 			p.each = int(n) / max(p.rows, 1)
 		}
-		if p.rows > 0 && p.each != places*width {
+		switch {
+		case p.rows == 0 || p.each == places*width || pads && 0 < p.each && p.each < width:
+		case pads:
+			return withHint(fmt.Errorf("read embeddings %q: tensor %q of shape %v, want rows of at most %d numbers", e.path, p.Name, p.Shape, width),
+				"the decoder is %d wide and sees no more of a picture", width)
+		default:
 			return withHint(fmt.Errorf("read embeddings %q: tensor %q of shape %v, want rows of %d places with %d numbers each", e.path, p.Name, p.Shape, places, width),
 				"the model captions what the encoder that it was trained with gives, and nothing else")
 		}

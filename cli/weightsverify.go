@@ -268,7 +268,7 @@ func (v *verification) model(ctx context.Context, meant bool) {
 		return
 	}
 	blind := !f.HasEncoder()
-	eye := f.Config.Encoder.Architecture
+	eye, misfit := f.Config.Encoder.Architecture, f.Misfit()
 	f.Close()
 	if ctx.Err() != nil {
 		return
@@ -283,6 +283,8 @@ func (v *verification) model(ctx context.Context, meant bool) {
 	switch {
 	case !blind:
 		v.tell("encoder", "ok", eye+" is in the file and fits", "")
+	case misfit != nil:
+		v.tell("encoder", "broken", "is not in the file, which names one that cannot be its own: "+oneLine(misfit), "--encoder FILE gives the one that it was trained with")
 	case eye == "":
 		v.tell("encoder", "note", "is not in the file, which does not name it", "--encoder FILE gives it")
 	default:

@@ -65,6 +65,8 @@ func (a *account) captioner(f *captioner.File) {
 	switch eye := c.Encoder.Architecture; {
 	case f.HasEncoder():
 		a.Encoder = eye + ", in the file"
+	case f.Misfit() != nil:
+		a.Encoder = "not in the file, which names one that cannot be its own: --encoder gives it"
 	case eye == "":
 		a.Encoder = "not in the file, which does not name it: --encoder gives it"
 	default:

@@ -45,13 +45,19 @@ func (c *Captioner) Features(ctx context.Context, imgs []*image.RGB) ([][]float3
 	return out, nil
 }
 
+// Pads says whether CaptionFeatures takes fewer numbers than FeatureShape's width and puts zeros behind them, as clip-text-decoder does: where the
+// memory is that package's and the file does not name the encoder.
+func (c *Captioner) Pads() bool {
+	return c.File.Config.Memory.Kind == PooledPadded && c.File.Config.Encoder.Architecture == ""
+}
+
 // CaptionFeatures captions pictures of which only the features are left, as Features gives them: the captions are the ones that Caption gives.
 // A vector of width numbers alone, repeated for every place, is taken too; what it says then is vague. Numbers that are not finite are refused.
 func (c *Captioner) CaptionFeatures(ctx context.Context, features [][]float32, o decode.Options) ([]Caption, error) {
 	places, width := c.FeatureShape()
 	flat := make([]float32, 0, len(features)*places*width)
 	for i, f := range features {
-		if len(f) != places*width {
+		if len(f) != places*width && !(c.Pads() && 0 < len(f) && len(f) < width) {
 			return nil, fmt.Errorf("caption features: picture %d has %d numbers, want %d places of %d", i, len(f), places, width)
 		}
 		for k, x := range f {
@@ -59,7 +65,7 @@ func (c *Captioner) CaptionFeatures(ctx context.Context, features [][]float32, o
 				return nil, fmt.Errorf("caption features: picture %d: number %d is %g, want finite ones", i, k, x)
 			}
 		}
-		flat = append(flat, f...)
+		flat = append(append(flat, f...), make([]float32, places*width-len(f))...)
 	}
 	if len(features) == 0 {
 		return nil, nil

@@ -34,6 +34,7 @@ type File struct {
 	SHA256    string // of the whole file; only after Checksum
 	src       weights.Source
 	eye       *Pretrained // given by UseEncoder
+	misfit    error       // why the encoder that the file names cannot be its own, see wantEye
 	raw       []byte      // the embedded model's bytes
 }
 
@@ -221,6 +222,9 @@ func (f *File) HasEncoder() bool {
 	return f.eye != nil || slices.ContainsFunc(f.src.Names(), func(n string) bool { return strings.HasPrefix(n, encoderPrefix) })
 }
 
+// Misfit says why the encoder that the file names cannot be the one that it was trained with; nil where it can, or where the file names none.
+func (f *File) Misfit() error { return f.misfit }
+
 // UseEncoder gives the file an encoder in the place of its own, or of the one that it leaves out. f owns p from then on.
 func (f *File) UseEncoder(p *Pretrained) error {
 	want := f.Config.Encoder
@@ -267,9 +271,13 @@ type EncoderMissingError struct {
 	Path         string // of the model
 	Architecture string
 	SHA256       string // "" where the file does not say
+	Misfit       error  // why the encoder that the file names cannot be its own; nil where it can
 }
 
 func (e *EncoderMissingError) Error() string {
+	if e.Misfit != nil {
+		return fmt.Sprintf("model %q holds no encoder, and names one that cannot be its own: %v", e.Path, oneLine(e.Misfit))
+	}
 	which := e.Architecture
 	if which == "" {
 		which = "the one that it was trained with"
@@ -281,7 +289,7 @@ func (e *EncoderMissingError) Error() string {
 }
 
 func (f *File) missingEncoder() error {
-	return &EncoderMissingError{f.Path, f.Config.Encoder.Architecture, f.Config.Encoder.SHA256}
+	return &EncoderMissingError{f.Path, f.Config.Encoder.Architecture, f.Config.Encoder.SHA256, f.misfit}
 }
 
 // EncoderTensors are copies of the encoder's tensors, as Save takes them; none where the file leaves the encoder out.

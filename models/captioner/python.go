@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"captioner/data/tokenizer"
 	"captioner/models/blip"
 	"captioner/models/decode"
 	"captioner/models/gpt2"
@@ -36,8 +37,43 @@ func openOriginal(path string, src weights.Source) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.Tokenizer, err = words(o.tok, f.Config.Decoder.VocabSize)
+	if size := f.Config.Decoder.VocabSize; o.tok == nil && size != gpt2Words {
+		f.Tokenizer, err = wordsBeside(path, size)
+	} else {
+		f.Tokenizer, err = words(o.tok, size)
+	}
 	return f, err
+}
+
+// wordsBeside reads the tokenizer of a checkpoint without words of its own from the files of Hugging Face in its folder.
+func wordsBeside(path string, vocabulary int64) (*tokenizer.Tokenizer, error) {
+	dir := filepath.Dir(path)
+	t, err := readWords(dir)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("tokenizer: read the files beside the checkpoint: %w", err)
+	case t == nil:
+		return nil, fmt.Errorf("tokenizer: found none in the file, and a vocabulary of %d tokens, want GPT-2's %d, or tokenizer.json, or vocab.json and merges.txt, beside the file",
+			vocabulary, gpt2Words)
+	case int64(t.VocabSize()) != vocabulary:
+		return nil, fmt.Errorf("tokenizer: found %d tokens in the files beside the checkpoint, want the decoder's %d", t.VocabSize(), vocabulary)
+	}
+	return t, nil
+}
+
+// settingsBeside are those of a config.json in the folder of a checkpoint that does not tell its own (the number of heads cannot be seen in the
+// weights); c, which was read off the weights, where there is none of the same sizes.
+func settingsBeside(path string, c gpt2.Config) gpt2.Config {
+	b, err := readWhole(filepath.Join(filepath.Dir(path), "config.json"))
+	if err != nil {
+		return c
+	}
+	told, err := gpt2.ParseConfig(b)
+	if err != nil || told.Layers != c.Layers || told.Width != c.Width || told.VocabSize != c.VocabSize || told.Positions != c.Positions {
+		return c
+	}
+	told.CrossAttention = c.CrossAttention
+	return told
 }
 
 // file describes everything but the words.
@@ -51,6 +87,7 @@ func (o original) file(path string, src weights.Source) (*File, error) {
 		if err != nil {
 			return nil, err
 		}
+		c = settingsBeside(path, c)
 		o.config = &c
 	}
 	if !o.config.CrossAttention {
@@ -81,21 +118,27 @@ func decoderTensors(src weights.Source) (weights.Source, error) {
 	})
 }
 
-// wantEye notes the encoder that the decoder was trained with: its name is known, its weights come from elsewhere.
+// wantEye notes the encoder that the decoder was trained with: its name is known, its weights come from elsewhere. Of a name that cannot be true,
+// as the package writes one for whoever trained on embeddings of his own, the contradiction is kept for those who bring no encoder.
 func (f *File) wantEye(name, kind string) error {
 	eye, err := namedEye(name)
 	if err != nil {
 		return err
 	}
-	f.Config.Encoder = eye
-	if eye.Architecture == "" { // any that fits will do: UseEncoder settles it
-		f.Config.Memory = Memory{Kind: kind, In: f.Config.Decoder.Width}
-		return nil
+	if eye.Architecture != "" {
+		f.Config.Encoder = eye
+		if f.Config.Memory, err = NewMemory(eye, kind, 0); err != nil {
+			return err
+		}
+		if f.misfit = f.Config.validateModel(); f.misfit == nil {
+			return nil
+		}
 	}
-	if f.Config.Memory, err = NewMemory(eye, kind, 0); err != nil {
-		return err
+	f.Config.Encoder, f.Config.Memory = Eye{}, Memory{Kind: kind, In: f.Config.Decoder.Width} // any that fits will do: UseEncoder settles it
+	if f.misfit != nil {
+		return f.Config.validateModel()
 	}
-	return f.Config.validateModel()
+	return nil
 }
 
 // namedEye is the eye that clip-text-decoder calls by a name; "" is one that is not known.
