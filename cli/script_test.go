@@ -43,6 +43,7 @@ func TestScripts(t *testing.T) {
 		Dir: filepath.Join(dir, "script"),
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("CAPTIONER_TESTDATA", dir)
+			e.Setenv("CAPTIONER_MODELS", filepath.Join(dir, "../../models/captioner/testdata"))
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
