@@ -57,8 +57,9 @@ models/vit          < torch/nn              |                               # th
 models/blip         < models/vit            |
 models/efficientnet < torch/nn              |
 models/gpt2         < torch/nn              |
+models/transformer  < torch/nn              |
 models/captioner/demo <                     |                               # the built-in model file, as bytes
-models/captioner    < models/captioner/demo models/clip models/blip models/vit models/efficientnet models/gpt2 models/decode data data/image data/tokenizer weights/safetensors weights/pickle weights/store | golang.org/x/sync # the library's front door
+models/captioner    < models/captioner/demo models/clip models/blip models/vit models/efficientnet models/gpt2 models/transformer models/decode data data/image data/tokenizer weights/safetensors weights/pickle weights/store | golang.org/x/sync # the library's front door
 models/train        < models/captioner torch/optim torch/dist data/metrics | golang.org/x/sync gonum.org/v1/plot
 
 models/clipscore    < models/clip data/image data/tokenizer weights/safetensors weights/pickle | # captions and pictures to scores

@@ -60,6 +60,9 @@ func (a *account) captioner(f *captioner.File) {
 	if name := decoderName(d); name != "" {
 		a.Decoder = fmt.Sprintf("%s: %s", name, a.Decoder)
 	}
+	if f.First() {
+		a.Decoder = fmt.Sprintf("a transformer of %d layers, width %d, %d words", d.Layers, d.Width, d.VocabSize)
+	}
 	places, width := c.Memory.Shape()
 	a.Memory = fmt.Sprintf("%s, %d × %d numbers a picture", c.Memory.Kind, places, width)
 	switch eye := c.Encoder.Architecture; {
@@ -74,6 +77,10 @@ func (a *account) captioner(f *captioner.File) {
 		if c.Encoder.SHA256 != "" {
 			a.Encoder += " (SHA-256 " + c.Encoder.SHA256 + ")"
 		}
+	}
+	if f.First() {
+		a.Tokenizer = fmt.Sprintf("%d whole words", f.Tokenizer.VocabSize())
+		return
 	}
 	a.Tokenizer = fmt.Sprintf("byte-level BPE of %d tokens", f.Tokenizer.VocabSize())
 	if f.Tokenizer.Options().Lowercase {
@@ -124,6 +131,9 @@ func pickledObject(p *pickle.File) string {
 		}
 		return fmt.Sprintf("a pickled %s.%s", root.Module, root.Name)
 	case *pickle.Dict:
+		if _, ok := root.Get("tokenizer"); ok {
+			return "a ClipDecoder with its tokenizer, as clip-text-decoder 1.0.0 saves them"
+		}
 		version, ok := root.Get("pytorch-lightning_version")
 		if !ok {
 			return "a dict of tensors (a state dict, or one that holds some)"

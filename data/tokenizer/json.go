@@ -8,6 +8,9 @@ import (
 // JSON writes the tokenizer as Hugging Face's tokenizer.json, which [Parse], their library and sugarme's read. The bytes
 // depend on nothing but the tokenizer: tokens stand in the order of their ids.
 func (t *Tokenizer) JSON() ([]byte, error) {
+	if t.words != nil {
+		return nil, UnsupportedError("a tokenizer.json of whole words")
+	}
 	type byteLevel struct {
 		Type        string `json:"type"`
 		PrefixSpace bool   `json:"add_prefix_space"`
@@ -63,7 +66,12 @@ func (t *Tokenizer) JSON() ([]byte, error) {
 
 // Files writes the tokenizer in GPT-2's original form, which [New] reads: vocab.json and merges.txt. There is no place for options there, nor for
 // tokens that were added to the vocabulary.
-func (t *Tokenizer) Files() (vocab, merges []byte, err error) { return t.model.files() }
+func (t *Tokenizer) Files() (vocab, merges []byte, err error) {
+	if t.words != nil {
+		return nil, nil, UnsupportedError("merges.txt of whole words")
+	}
+	return t.model.files()
+}
 
 func (m *model) files() (vocab, merges []byte, err error) {
 	if vocab, err = m.vocabJSON(); err != nil {

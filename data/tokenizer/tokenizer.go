@@ -26,6 +26,7 @@ type Tokenizer struct {
 	added *addedTokens
 	eos   int32
 	opts  Options
+	words *words // nil but for whole words
 }
 
 // Options is what happens to a text before it is split into words. The zero value, which is GPT-2's, changes nothing.
@@ -73,7 +74,7 @@ func newTokenizer(m *model, added []AddedToken, o Options) (*Tokenizer, error) {
 
 // With returns the same tokenizer with other options. The two share their tables.
 func (t *Tokenizer) With(o Options) *Tokenizer {
-	return &Tokenizer{model: t.model, added: t.added, eos: t.eos, opts: o}
+	return &Tokenizer{model: t.model, added: t.added, eos: t.eos, opts: o, words: t.words}
 }
 
 // Options returns what the tokenizer does to a text before it splits it.
@@ -86,7 +87,12 @@ func (t *Tokenizer) VocabSize() int { return len(t.model.tokens) }
 func (t *Tokenizer) EOS() int32 { return t.eos }
 
 // BOS is the id that begins a text: GPT-2 has one token for both ends.
-func (t *Tokenizer) BOS() int32 { return t.eos }
+func (t *Tokenizer) BOS() int32 {
+	if t.words != nil {
+		return t.words.begin
+	}
+	return t.eos
+}
 
 // Token returns the token of an id as the vocabulary spells it ("Ġdog" for " dog"), and whether there is such an id.
 func (t *Tokenizer) Token(id int32) (string, bool) {
@@ -120,6 +126,9 @@ func (t *Tokenizer) EncodeSpecial(s string) []int32 {
 }
 
 func (t *Tokenizer) append(dst []int32, s string, special bool) []int32 {
+	if t.words != nil {
+		return t.split(dst, s)
+	}
 	t.pieces(validUTF8(s), special, func(text string, id int32) {
 		if id >= 0 {
 			dst = append(dst, id)
@@ -142,6 +151,9 @@ func (t *Tokenizer) prefixed(text string) string {
 // such as the first half of a letter whose second half was not chosen, become U+FFFD, one for each part that a decoder
 // would reject as a whole (as in Python and Rust). With Options.PrefixSpace one leading space is taken away.
 func (t *Tokenizer) Decode(ids []int32) string {
+	if t.words != nil {
+		return t.join(ids)
+	}
 	b := make([]byte, 0, 6*len(ids))
 	for _, id := range ids {
 		if t.IsSpecial(id) {
@@ -161,6 +173,9 @@ func (t *Tokenizer) Decode(ids []int32) string {
 func (t *Tokenizer) AppendBytes(dst []byte, id int32) []byte {
 	if id < 0 || int(id) >= len(t.model.tokens) {
 		return dst
+	}
+	if t.words != nil {
+		return append(append(dst, ' '), t.model.tokens[id]...)
 	}
 	if _, ok := t.added.byID[id]; ok {
 		return append(dst, t.model.tokens[id]...)

@@ -21,6 +21,7 @@ import (
 	"captioner/models/captioner/demo"
 	"captioner/models/decode"
 	"captioner/models/gpt2"
+	"captioner/models/transformer"
 	"captioner/torch"
 )
 
@@ -45,6 +46,7 @@ type Captioner struct {
 	encoder *Encoder
 	memory  *Model
 	decoder *gpt2.Decoder
+	first   *transformer.Model // in the place of decoder, for a file of clip-text-decoder 1.0.0
 
 	encoding, generating atomic.Int64 // nanoseconds
 }
@@ -167,6 +169,10 @@ func (c *Captioner) load(d torch.DType, eye bool) (err error) {
 			return err
 		}
 	}
+	if c.File.first != nil {
+		c.memory, c.first, err = c.File.loadFirst(c.device)
+		return err
+	}
 	if c.memory, err = c.File.loadForInference(c.device); err != nil {
 		return err
 	}
@@ -180,6 +186,9 @@ func (c *Captioner) Close() error {
 	err := torch.Do(context.Background(), func() error {
 		if c.decoder != nil {
 			c.decoder.Free()
+		}
+		if c.first != nil {
+			c.first.Free()
 		}
 		if c.memory != nil {
 			c.memory.Free()
@@ -252,5 +261,14 @@ func (c *Captioner) Caption(ctx context.Context, imgs []*image.RGB, o decode.Opt
 
 // decode captions features [n, P, In]; it runs on the torch thread.
 func (c *Captioner) decode(features *torch.Tensor, n int, o decode.Options) ([]Caption, error) {
-	return captions(c.memory, c.decoder, c.File.Tokenizer, features, n, o)
+	return captions(c.memory, c.starter(), c.File.Tokenizer, features, n, o)
+}
+
+func (c *Captioner) starter() starter {
+	if c.first == nil {
+		return startGPT2(c.decoder)
+	}
+	return func(memory *torch.Tensor, images, rows, maxLen int) (session, error) {
+		return c.first.Start(memory, images, rows, maxLen)
+	}
 }

@@ -58,6 +58,9 @@ type ExportOptions struct {
 // ends, nothing is left behind. It needs no torch.Do.
 func (f *File) Export(ctx context.Context, path string, form Form, o ExportOptions) error {
 	err := func() error {
+		if f.first != nil {
+			return ErrFirst
+		}
 		switch form {
 		case FormCaptioner:
 			return f.exportCaptioner(ctx, path, o)

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"captioner/data/tokenizer"
+	"captioner/models/transformer"
 	"captioner/torch"
 	"captioner/torch/nn"
 	"captioner/weights"
@@ -33,9 +34,10 @@ type File struct {
 	Tokenizer *tokenizer.Tokenizer
 	SHA256    string // of the whole file; only after Checksum
 	src       weights.Source
-	eye       *Pretrained // given by UseEncoder
-	misfit    error       // why the encoder that the file names cannot be its own, see wantEye
-	raw       []byte      // the embedded model's bytes
+	eye       *Pretrained         // given by UseEncoder
+	first     *transformer.Config // of a file of clip-text-decoder 1.0.0; else nil
+	misfit    error               // why the encoder that the file names cannot be its own, see wantEye
+	raw       []byte              // the embedded model's bytes
 }
 
 // OpenFile reads the description of a model, by what the file holds and not by its name: a captioner's own model file, a checkpoint of the
@@ -173,6 +175,9 @@ func (f *File) Close() error {
 
 // LoadModel loads memory and decoder in float32; own gives them memory that training may change. It works inside torch.Do.
 func (f *File) LoadModel(dev torch.Device, own bool) (*Model, error) {
+	if f.first != nil {
+		return nil, fmt.Errorf("load model %q: %w", f.Path, ErrFirst)
+	}
 	m, err := NewModel(f.Config)
 	if err != nil {
 		return nil, err
@@ -222,6 +227,9 @@ func (f *File) HasEncoder() bool {
 	return f.eye != nil || slices.ContainsFunc(f.src.Names(), func(n string) bool { return strings.HasPrefix(n, encoderPrefix) })
 }
 
+// First says whether the file is one of clip-text-decoder 1.0.0, whose decoder is not GPT-2.
+func (f *File) First() bool { return f.first != nil }
+
 // Misfit says why the encoder that the file names cannot be the one that it was trained with; nil where it can, or where the file names none.
 func (f *File) Misfit() error { return f.misfit }
 
@@ -258,6 +266,9 @@ func (f *File) anyEye(p *Pretrained) error {
 	if err == nil {
 		f.Config.Memory = m
 		err = f.Config.validateModel()
+	}
+	if err == nil && f.first != nil && m.In != f.first.Width {
+		err = fmt.Errorf("the decoder does not fit its encoder: %s gives a picture %d numbers, want the decoder's width %d", p.Eye.Architecture, m.In, f.first.Width)
 	}
 	if err != nil {
 		return fmt.Errorf("encoder %q: %w", p.Path, oneLine(err))

@@ -11,6 +11,7 @@ import (
 	"captioner/models/blip"
 	"captioner/models/decode"
 	"captioner/models/gpt2"
+	"captioner/models/transformer"
 	"captioner/weights"
 	"captioner/weights/pickle"
 )
@@ -24,7 +25,7 @@ type original struct {
 }
 
 // openOriginal makes a captioner of a checkpoint that holds GPT-2 with cross-attention, as clip-text-decoder 1.1 to 1.4.4 saves and trains it:
-// pickled inference models, Lightning's checkpoints, and state dicts. f owns src.
+// pickled inference models, Lightning's checkpoints, and state dicts; or the transformer of 1.0.0 (see openFirst). f owns src.
 func openOriginal(path string, src weights.Source) (*File, error) {
 	var o original
 	if p, ok := src.(*pickle.File); ok {
@@ -32,6 +33,9 @@ func openOriginal(path string, src weights.Source) (*File, error) {
 		if o, err = readOriginal(p); err != nil {
 			return nil, err
 		}
+	}
+	if first, err := transformer.Keys(src); err == nil {
+		return openFirst(path, first, src)
 	}
 	f, err := o.file(path, src)
 	if err != nil {
@@ -170,9 +174,6 @@ func hasPrefix(src weights.Source, prefixes ...string) bool {
 func notDecoder(path string, src weights.Source) error {
 	if p, err := recognise(path, src); err == nil {
 		return fmt.Errorf("found the encoder %s alone, want a captioner's model", p.Eye.Architecture)
-	}
-	if hasPrefix(src, "positional_encoding.", "model.positional_encoding.") {
-		return errors.New("found a model of clip-text-decoder 1.0.0, whose decoder is not GPT-2, want one of 1.1.0 to 1.4.4")
 	}
 	if _, ok := src.(*pickle.File); ok {
 		return fmt.Errorf("found %d tensors without GPT-2 among them (no wte.weight), want a captioner's model", len(src.Names()))

@@ -9,8 +9,24 @@ import (
 	"captioner/torch"
 )
 
+// session is what a decoder makes of a batch's memory: GPT-2's, or that of clip-text-decoder 1.0.0.
+type session interface {
+	Step(parents, tokens []int32, k int, ban [][]int32) (ids []int32, logProbs []float32, err error)
+	Logits(parents, tokens []int32) (*torch.Tensor, error)
+	Free()
+}
+
+// starter begins a session for images with so many rows, and texts of at most maxLen tokens.
+type starter func(memory *torch.Tensor, images, rows, maxLen int) (session, error)
+
+func startGPT2(d *gpt2.Decoder) starter {
+	return func(memory *torch.Tensor, images, rows, maxLen int) (session, error) {
+		return d.Start(memory, images, rows, maxLen)
+	}
+}
+
 // stepper is a decoding session as package decode wants it.
-type stepper struct{ session *gpt2.Session }
+type stepper struct{ session session }
 
 // Step feeds one token a row. What the step makes is freed at its end, but for the session's cache.
 func (s stepper) Step(r decode.Request) (c decode.Candidates, err error) {
@@ -34,11 +50,11 @@ func (s stepper) Step(r decode.Request) (c decode.Candidates, err error) {
 }
 
 // captions decodes features [n, P, In] into texts; it runs on the torch thread.
-func captions(m *Model, d *gpt2.Decoder, t *tokenizer.Tokenizer, features *torch.Tensor, n int, o decode.Options) ([]Caption, error) {
+func captions(m *Model, start starter, t *tokenizer.Tokenizer, features *torch.Tensor, n int, o decode.Options) ([]Caption, error) {
 	if len(o.Force) > 0 {
 		o.Inside = inside(t)
 	}
-	hyps, err := Decode(m, d, features, n, o)
+	hyps, err := search(m, start, features, n, o)
 	if err != nil {
 		return nil, err
 	}
@@ -59,6 +75,9 @@ func captions(m *Model, d *gpt2.Decoder, t *tokenizer.Tokenizer, features *torch
 // caption spells tokens. By the rules of Python it is what Hugging Face's tokenizer gave at the time of clip-text-decoder, which by default took
 // the spaces before marks and clipped words away and left those at the ends.
 func caption(t *tokenizer.Tokenizer, tokens []int32, rule decode.Rule) string {
+	if t.Words() {
+		return t.Decode(tokens)
+	}
 	if rule == decode.Search {
 		return strings.TrimSpace(t.Decode(tokens))
 	}
@@ -72,15 +91,19 @@ func caption(t *tokenizer.Tokenizer, tokens []int32, rule decode.Rule) string {
 
 // Decode finds the hypotheses of n pictures from their features [n, P, In]. d is m's decoder, prepared for inference. It works inside
 // torch.Do.
-func Decode(m *Model, d *gpt2.Decoder, features *torch.Tensor, n int, o decode.Options) (out [][]decode.Hypothesis, err error) {
+func Decode(m *Model, d *gpt2.Decoder, features *torch.Tensor, n int, o decode.Options) ([][]decode.Hypothesis, error) {
+	return search(m, startGPT2(d), features, n, o)
+}
+
+func search(m *Model, start starter, features *torch.Tensor, n int, o decode.Options) (out [][]decode.Hypothesis, err error) {
 	torch.NoGrad(func() {
 		torch.Scoped(func() {
 			rows := o.Beam
 			if o.Sample {
 				rows = o.Captions
 			}
-			var s *gpt2.Session
-			if s, err = d.Start(m.Memory.forward(features, false), n, max(rows, 1), len(o.Prompt)+o.MaxLen); err != nil {
+			var s session
+			if s, err = start(m.Memory.forward(features, false), n, max(rows, 1), len(o.Prompt)+o.MaxLen); err != nil {
 				return
 			}
 			defer s.Free()

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -13,6 +12,7 @@ import (
 type archive struct {
 	in    []byte
 	files map[string]*zip.File // by their name below the root folder
+	pair  bool                 // see loadPair; then by their whole names
 }
 
 var zipMagic = []byte("PK\x03\x04")
@@ -33,7 +33,9 @@ func openArchive(b []byte) (*archive, error) {
 		}
 	}
 	if root == "" {
-		return nil, noPickle(r.File)
+		if a.pair = isPair(r.File); !a.pair {
+			return nil, errors.New("zip archive without data.pkl: not written by torch.save")
+		}
 	}
 	for _, f := range r.File {
 		name, ok := strings.CutPrefix(f.Name, root)
@@ -46,18 +48,6 @@ func openArchive(b []byte) (*archive, error) {
 		a.files[name] = f
 	}
 	return a, nil
-}
-
-// noPickle says what an archive without data.pkl is.
-func noPickle(files []*zip.File) error {
-	var names []string
-	for _, f := range files {
-		names = append(names, f.Name)
-	}
-	if slices.Contains(names, "model.pt") && slices.Contains(names, "tokenizer.pkl") {
-		return errors.New("zip archive of model.pt and tokenizer.pkl, as clip-text-decoder 1.0.0 writes it: its decoder is not GPT-2, want a file of 1.1.0 or later")
-	}
-	return errors.New("zip archive without data.pkl: not written by torch.save")
 }
 
 // entry returns the bytes of an entry, which alias the archive. Compressed ones are refused: torch.save does not write

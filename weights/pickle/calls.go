@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 )
 
 // builder stands for a Python callable: it makes from the arguments what the callable would return.
@@ -106,10 +107,17 @@ func (m *machine) call(g Global, args Tuple) (any, error) {
 		}
 		return v, nil
 	}
-	if plain[name] || classLike(g) && !standard(g.Module) {
+	if plain[name] || classLike(g) && !standard(g.Module) || madeAgain(g) {
 		return &Record{Module: g.Module, Name: g.Name, Args: args}, nil
 	}
 	return nil, refuse(name)
+}
+
+// madeAgain says whether a function only makes an object of spaCy again, of which the tokenizer of clip-text-decoder 1.0.0 holds many. Like a class
+// it is not called: the object becomes a record.
+func madeAgain(g Global) bool {
+	root, _, _ := strings.Cut(g.Module, ".")
+	return (root == "spacy" || root == "thinc" || root == "preshed") && (strings.HasPrefix(g.Name, "unpickle_") || strings.HasPrefix(g.Name, "__pyx_unpickle_"))
 }
 
 // create answers NEWOBJ, which makes an object without calling its class: any class that the standard library does not

@@ -132,7 +132,9 @@ func TestParseRefuses(t *testing.T) {
 
 		{"zip cut off", good[:len(good)-30], "broken or cut off"},
 		{"zip only a magic", []byte("PK\x03\x04"), "broken or cut off"},
-		{"clip-text-decoder 1.0.0", archiveOf(t, "model.pt", "y", "tokenizer.pkl", "z"), "clip-text-decoder 1.0.0 writes it"},
+		{"a pair without a model", archiveOf(t, "model.pt", "y", "tokenizer.pkl", "N."), "model.pt: zip archive is broken or cut off"},
+		{"a pair in a pair", archiveOf(t, "model.pt", string(archiveOf(t, "model.pt", "y", "tokenizer.pkl", "N.")), "tokenizer.pkl", "N."), "inside another"},
+		{"a pair without words", archiveOf(t, "model.pt", string(archiveOf(t, "a/data.pkl", "N.")), "tokenizer.pkl", "z"), "tokenizer.pkl: "},
 		{"zip without data.pkl", archiveOf(t, "a/x", "y"), "without data.pkl"},
 		{"zip with two roots", archiveOf(t, "a/data.pkl", "N.", "b/data.pkl", "N."), "two data.pkl"},
 		{"zip with a name twice", archiveOf(t, "a/data.pkl", "N.", "a/data/0", "x", "a/data/0", "y"), "two entries"},

@@ -3,7 +3,7 @@
 // objects is refused with a *RefusedError. It also writes files that torch.load(weights_only=True) reads.
 //
 // Read are zip archives (PyTorch 1.6 and later), legacy streams (before), TorchScript archives (their parameters and
-// buffers; their code is not run), and bare pickles. Objects of unknown classes become plain records.
+// buffers; their code is not run), the two in one archive that clip-text-decoder 1.0.0 saves, and bare pickles. Objects of unknown classes become plain records.
 // Tensors alias the file as long as they are contiguous in it.
 //
 // Refused, each with one clear error: big-endian files, compressed archives, the tar format of before 2016. Tensors of
@@ -81,6 +81,9 @@ func load(b []byte) (*File, error) {
 		if failed != nil {
 			return nil, failed
 		}
+		if a.pair {
+			return parsePair(b, a)
+		}
 		code = newScript(a)
 		root, size, err = loadArchive(a)
 	} else {
@@ -93,8 +96,28 @@ func load(b []byte) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newFile(b, root, flat), nil
+}
+
+// parsePair lists the tensors of the model alone.
+func parsePair(b []byte, a *archive) (*File, error) {
+	root, inner, size, err := loadPair(a)
+	if err != nil {
+		return nil, err
+	}
+	model, _ := root.Get("model")
+	tensors := &Dict{}
+	tensors.Set("model", model)
+	flat, err := flatten(tensors, size, newScript(inner))
+	if err != nil {
+		return nil, err
+	}
+	return newFile(b, root, flat), nil
+}
+
+func newFile(b []byte, root any, flat *flattener) *File {
 	const least = 1 << 20 // small files may repeat elements, too
-	return &File{Root: root, names: flat.names, tensors: flat.tensors, meta: scalars(root), limit: max(least, int64(len(b)))}, nil
+	return &File{Root: root, names: flat.names, tensors: flat.tensors, meta: scalars(root), limit: max(least, int64(len(b)))}
 }
 
 // Names returns the names of all tensors in the order of the file: keys, attributes and positions joined by dots, as in

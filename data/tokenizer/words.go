@@ -1,0 +1,68 @@
+package tokenizer
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// words are what a tokenizer of whole words knows beside its vocabulary.
+type words struct{ begin, unknown int32 }
+
+// NewWords makes the tokenizer of clip-text-decoder 1.0.0 (its tokenizer.py): a token a word or a mark, UNK for every other, BOS and EOS at the ends.
+// tokens stand by id. [Tokenizer.Decode] joins them as it does, special ones with them. Text becomes words at spaces and around marks, where Python
+// has spaCy's rules for English: that is for prompts, and near enough. It has no tokenizer.json.
+func NewWords(tokens []string) (*Tokenizer, error) {
+	m := &model{tokens: tokens, inside: len(tokens), ids: make(map[string]int32, len(tokens)), cache: map[string][]int32{}}
+	for id, token := range tokens {
+		if old, twice := m.ids[token]; twice {
+			return nil, FormatError(fmt.Sprintf("token %q has two ids, %d and %d", token, old, id))
+		}
+		m.ids[token] = int32(id)
+	}
+	var special [3]int32
+	for i, name := range []string{"UNK", "BOS", "EOS"} {
+		id, ok := m.ids[name]
+		if !ok {
+			return nil, FormatError("no token " + name + " among the words")
+		}
+		special[i] = id
+	}
+	return &Tokenizer{model: m, added: &addedTokens{byID: map[int32]int{}}, eos: special[2], words: &words{special[1], special[0]}}, nil
+}
+
+// Words says whether a token is a whole word (see [NewWords]).
+func (t *Tokenizer) Words() bool { return t.words != nil }
+
+const blank = `[\s\v\x1c-\x1f\x{85}\p{Z}]` // as Python's \s
+
+var (
+	spaceBefore = regexp.MustCompile(blank + `([.,?!')])`)
+	spaceAfter  = regexp.MustCompile(`([(])` + blank)
+	wordOrMark  = regexp.MustCompile(`[\pL\pN]+|[^\s\pL\pN]`)
+)
+
+// join is untokenize.
+func (t *Tokenizer) join(ids []int32) string {
+	parts := make([]string, len(ids))
+	for i, id := range ids {
+		parts[i] = "UNK"
+		if id >= 0 && int(id) < len(t.model.tokens) {
+			parts[i] = t.model.tokens[id]
+		}
+	}
+	s := spaceBefore.ReplaceAllString(strings.Join(parts, " "), "$1")
+	return spaceAfter.ReplaceAllString(s, "$1")
+}
+
+// split adds the ids of a text's words.
+func (t *Tokenizer) split(dst []int32, s string) []int32 {
+	for _, word := range wordOrMark.FindAllString(s, -1) {
+		id, ok := t.model.ids[word]
+		if !ok {
+			id = t.words.unknown
+		}
+		dst = append(dst, id)
+	}
+	return dst
+}

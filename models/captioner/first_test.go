@@ -1,0 +1,152 @@
+package captioner
+
+import (
+	"archive/zip"
+	"context"
+	"encoding/json"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"testing"
+
+	"captioner/torch"
+)
+
+// firstDir holds what clip-text-decoder 1.0.0 saves (scripts/fixtures/first.py).
+const firstDir = "testdata/first"
+
+type wantFirst struct {
+	Embeddings [][]float32
+	Captions   map[string][]string
+	Tokens     map[string][][]int32
+	Logits     struct {
+		Tokens []int32
+		Values [][]float32
+	}
+}
+
+func openFirstFile(t *testing.T, path string) (*Captioner, wantFirst) {
+	t.Helper()
+	var want wantFirst
+	b, err := os.ReadFile(filepath.Join(firstDir, "want.json"))
+	if err == nil {
+		err = json.Unmarshal(b, &want)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := Open(path, Options{Device: "cpu", Threads: 1, NoEncoder: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c, want
+}
+
+// tokenizerFile takes tokenizer.pkl out of the saved model.
+func tokenizerFile(t *testing.T, dir string) {
+	t.Helper()
+	z, err := zip.OpenReader(filepath.Join(firstDir, "model_1.0.zip"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer z.Close()
+	r, err := z.Open("tokenizer.pkl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	b, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir, "tokenizer.pkl", string(b))
+}
+
+// Both files of 1.0.0 give the captions of its own __call__, token for token.
+func TestFirstCaptions(t *testing.T) {
+	dir := t.TempDir()
+	b, err := os.ReadFile(filepath.Join(firstDir, "decoder.ckpt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir, "decoder.ckpt", string(b))
+	_, err = OpenFile(filepath.Join(dir, "decoder.ckpt"))
+	oneLineWith(t, "a checkpoint without words", err, "want its tokenizer.pkl beside it")
+	tokenizerFile(t, dir)
+	for _, path := range []string{filepath.Join(firstDir, "model_1.0.zip"), filepath.Join(dir, "decoder.ckpt")} {
+		c, want := openFirstFile(t, path)
+		for length, captions := range want.Captions {
+			o := c.Defaults()
+			o.MaxLen, _ = strconv.Atoi(length)
+			got, err := c.CaptionFeatures(context.Background(), want.Embeddings, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, g := range got {
+				if !slices.Equal(g.Tokens, want.Tokens[length][i]) || g.Text != captions[i] {
+					t.Errorf("%s, max_len %s, embedding %d: got %q %v, want %q %v", path, length, i, g.Text, g.Tokens, captions[i], want.Tokens[length][i])
+				}
+			}
+		}
+		o := c.Defaults()
+		o.Rule, o.Beam = "", 3 // not of 1.0.0: the search of today works over its decoder, too
+		if _, err := c.CaptionFeatures(context.Background(), want.Embeddings[:3], o); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestFirstLogits(t *testing.T) {
+	c, want := openFirstFile(t, filepath.Join(firstDir, "model_1.0.zip"))
+	err := torch.Do(context.Background(), func() (err error) {
+		torch.Scoped(func() {
+			x := torch.FromSlice(want.Embeddings[0], 1, 1, int64(len(want.Embeddings[0])))
+			s, err := c.first.Start(x, 1, 1, 8)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer s.Free()
+			for i, token := range want.Logits.Tokens {
+				var parents []int32
+				if i > 0 {
+					parents = []int32{0}
+				}
+				logits, err := s.Logits(parents, []int32{token})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				for k, g := range torch.Slice[float32](logits) {
+					if w := want.Logits.Values[i][k]; math.Abs(float64(g-w)) > 1e-4*math.Max(1, math.Abs(float64(w))) {
+						t.Errorf("step %d, logit %d: got %g, want %g", i, k, g, w)
+					}
+				}
+			}
+		})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What cannot be done with such a model is said.
+func TestFirstOnlyCaptions(t *testing.T) {
+	f, err := OpenFile(filepath.Join(firstDir, "model_1.0.zip"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	oneLineWith(t, "export", f.Export(context.Background(), filepath.Join(t.TempDir(), "x.pt"), FormStateDict, ExportOptions{}), "can only caption")
+	_, err = f.LoadModel(torch.CPU, true)
+	oneLineWith(t, "load", err, "can only caption")
+	_, err = Open(filepath.Join(firstDir, "model_1.0.zip"), Options{Device: "cpu"})
+	oneLineWith(t, "no encoder", err, "does not fit its encoder")
+	_, err = Open(filepath.Join(firstDir, "model_1.0.zip"), Options{Device: "cpu", Encoder: filepath.Join(trainedDir, "clip.pt")})
+	oneLineWith(t, "another encoder", err, "want at most the decoder's width 16")
+}
