@@ -172,7 +172,7 @@ func modelHint(err error, o modelOptions) error {
 		return withHint(err, "\"captioner weights inspect %s\" says what it is", o.Encoder)
 	case errors.Is(err, fs.ErrNotExist):
 		return withHint(err, "check the spelling; without --model the built-in model is used")
-	case strings.Contains(err.Error(), "tokenizer: found none"):
+	case strings.Contains(err.Error(), "tokenizer: found none in the file"):
 		return withHint(err, "the tokenizer that it was trained with writes these files by save_pretrained(FOLDER)")
 	case strings.Contains(err.Error(), "device "):
 		return withHint(err, "--device cpu works everywhere; \"captioner doctor\" says what is there")
