@@ -106,9 +106,6 @@ func (d *decodeFlags) applyPython(o *decode.Options) {
 	case d.Rule == "python-greedy" || !d.set("beam-size") && o.Captions == 1:
 		o.Beam = 1
 	}
-	if !d.set("max-len") {
-		o.MaxLen = 64
-	}
 }
 
 // validate checks the values against each other as far as that needs no model.
@@ -247,6 +244,9 @@ func (d *decodeFlags) apply(m model) (decode.Options, error) {
 	}
 	if o.Rule != decode.Search {
 		d.applyPython(&o)
+		if own.Rule == decode.Search && !d.set("max-len") {
+			o.MaxLen = 64 // a file of Python's tells its own: 1.0.0 has 32
+		}
 	}
 	if text := strings.TrimSpace(d.PromptText); text != "" {
 		o.Prompt = m.Encode(text)

@@ -259,7 +259,8 @@ func set(t *testing.T, dir, name, key string, value any) {
 
 // FuzzOpenFile opens whatever bytes there are as a model and as an encoder: errors are of one line, and nothing panics.
 func FuzzOpenFile(f *testing.F) {
-	for _, name := range []string{"model-1.4.4.pt", "lightning-1.ckpt", "nested-bf16-legacy.pt", "gpt2/pytorch_model.bin", "clip/model-00005-of-00005.safetensors"} {
+	for _, name := range []string{"model-1.4.4.pt", "lightning-1.ckpt", "nested-bf16-legacy.pt", "gpt2/pytorch_model.bin", "clip/model-00005-of-00005.safetensors",
+		"../first/decoder.ckpt"} {
 		b, err := os.ReadFile(filepath.Join(pythonDir, name))
 		if err != nil {
 			f.Fatal(err)
