@@ -94,7 +94,9 @@ func (in inputs) checkArgument(arg string) error {
 			if i.err == nil {
 				return nil
 			}
-			err = i.err
+			if err = errors.Unwrap(i.err); i.path != arg {
+				err = fmt.Errorf("%q: %w", i.path, err)
+			}
 		}
 		if err != nil && seen.files == 0 {
 			return err

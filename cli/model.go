@@ -68,6 +68,23 @@ func (o *modelOptions) validate() error {
 	return nil
 }
 
+// decides is what of the options, beside the model file, decides what a model says.
+func (o *modelOptions) decides() string {
+	encoder := ""
+	if info, err := os.Stat(o.Encoder); o.Encoder != "" && err == nil {
+		encoder = fmt.Sprint(stampOf(info))
+	}
+	return strings.Join([]string{o.precision(), o.Encoder, encoder}, " ")
+}
+
+// precision is fp32 where nobody asked for another.
+func (o *modelOptions) precision() string {
+	if o.Precision == "auto" {
+		return "fp32"
+	}
+	return o.Precision
+}
+
 // validDevice checks the word; whether the device is there is found out when the model opens.
 func validDevice(s string) error {
 	kind, number, numbered := strings.Cut(s, ":")
@@ -139,11 +156,7 @@ func (p *program) findFile(ctx context.Context, path *string) error {
 }
 
 func openModel(_ context.Context, o modelOptions) (model, error) {
-	precision := o.Precision
-	if precision == "auto" {
-		precision = "fp32"
-	}
-	c, err := captioner.Open(o.Path, captioner.Options{Encoder: o.Encoder, NoEncoder: o.NoEncoder, Device: o.Device, Precision: precision, Threads: o.Threads})
+	c, err := captioner.Open(o.Path, captioner.Options{Encoder: o.Encoder, NoEncoder: o.NoEncoder, Device: o.Device, Precision: o.precision(), Threads: o.Threads})
 	if err != nil {
 		return nil, modelHint(err, o)
 	}

@@ -93,7 +93,7 @@ func (o *PredictOptions) flags() []cli.Flag {
 		&cli.StringFlag{Name: "format", Value: "text", Usage: "form of the output: " + strings.Join(formats, ", ") + "; with --out, its extension decides", Category: output, Destination: &o.Format},
 		&cli.StringFlag{Name: "template", Usage: "a `LINE` of --format text or a sidecar, with {" + strings.Join(fields, "}, {") + "}", Category: output, Destination: &o.Template},
 		&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "write to `FILE` instead of standard output: whole at the end, or not at all; {part} and {parts} stand for --shard's numbers", Category: output, Destination: &o.Out, TakesFile: true},
-		&cli.BoolFlag{Name: "resume", Usage: "go on with the --out of a run that was interrupted, or add to a finished one", Category: output, Destination: &o.Resume},
+		&cli.BoolFlag{Name: "resume", Usage: "go on with the --out of a run that was interrupted, or add to a finished one; a picture that changed since is captioned again, below its old caption", Category: output, Destination: &o.Resume},
 		&cli.StringFlag{Name: "sidecar", Usage: "also write each caption to a file beside its picture, with this `EXTENSION`, such as .txt", Category: output, Destination: &o.Sidecar},
 		&cli.StringFlag{Name: "existing", Value: "skip", Usage: "a sidecar that is there already: " + strings.Join(policies, ", "), Category: output, Destination: &o.Existing},
 		&cli.StringFlag{Name: "failures", DefaultText: "with --out, FILE.failed", Usage: "list what failed in `FILE`, one JSON object a line", Category: output, Destination: &o.Failures, TakesFile: true},

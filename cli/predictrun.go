@@ -121,7 +121,7 @@ func (r *predictRun) begin() error {
 		if err != nil {
 			return err
 		}
-		if r.file, err = openOutFile(o.Out, identity(sum, o.Format, o.Template, o.MinConfidence, options), o.Resume); err != nil {
+		if r.file, err = openOutFile(o.Out, identity(sum, o.Model.decides(), o.NoOrient, o.Format, o.Template, o.MinConfidence, options), o.Resume); err != nil {
 			return err
 		}
 		r.out = r.file
@@ -250,6 +250,9 @@ func (r *predictRun) one(res *result) error {
 	res.least = r.o.MinConfidence
 	if res.err == nil && r.beside != nil {
 		res.err = r.beside.write(res)
+	}
+	if errors.Is(res.err, syscall.ENOSPC) || errors.Is(res.err, syscall.EDQUOT) { // so it would be for all that come
+		return withHint(res.err, "make room and run again: --existing skip, the default, goes on")
 	}
 	if res.err != nil {
 		return r.fail(res.input)

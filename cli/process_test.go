@@ -238,9 +238,14 @@ func TestResumeOfAFinishedRunAddsWhatIsNew(t *testing.T) {
 	if got, want := read(t, out), uninterrupted(t, "coco", dir); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	code, msg = run("--resume", "--beam-size", "5")
-	if code != exitFailed || !strings.Contains(msg, "another model or other options") {
-		t.Errorf("other options: exit code %d, %q", code, msg)
+	for _, other := range [][]string{{"--beam-size", "5"}, {"--precision", "bf16"}, {"--encoder", "process_test.go"}, {"--no-orient"}, {"--format", "csv"}} {
+		code, msg = run(append([]string{"--resume"}, other...)...)
+		if code != exitFailed || !strings.Contains(msg, "another model or other options") {
+			t.Errorf("%v: exit code %d, %q", other, code, msg)
+		}
+	}
+	if code, msg = run("--resume", "--precision", "fp32", "--batch-size", "2", "--workers", "1", "--threads", "1"); code != exitDone || !strings.Contains(msg, "4 done before") {
+		t.Errorf("what changes no caption: exit code %d, %q", code, msg)
 	}
 	if code, msg = run(); code != exitDone { // without --resume it starts over
 		t.Error(code, msg)
