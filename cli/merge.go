@@ -229,7 +229,7 @@ func (m *merger) join(w io.Writer) error {
 	if err := form.begin(m.parts); err != nil {
 		return err
 	}
-	seen := overlap{last: make(map[uint64]string), all: m.jumbled}
+	seen := overlap{last: make(map[uint64]string), all: m.jumbled, names: m.format == "coco"}
 	for len(open) > 0 {
 		at := 0
 		for i := range heads {
@@ -260,8 +260,9 @@ func (m *merger) join(w io.Writer) error {
 
 // overlap finds a picture that is there twice: among neighbours, or where the order does not bring them together, among all.
 type overlap struct {
-	last map[uint64]string // checksum of a picture's path to its part
-	all  bool
+	last  map[uint64]string // checksum of a picture's path to its part
+	all   bool
+	names bool // the parts know names alone, without folders
 }
 
 func (o *overlap) add(picture, part string) error {
@@ -269,7 +270,11 @@ func (o *overlap) add(picture, part string) error {
 	io.WriteString(h, picture)
 	key := h.Sum64()
 	if other, twice := o.last[key]; twice && other != part {
-		return withHint(fmt.Errorf("merge: %q is in %q and in %q", picture, other, part), "the parts are not of one run: give all of them the same pictures and the same N of --shard I/N")
+		hint := "the parts are not of one run: give all of them the same pictures and the same N of --shard I/N"
+		if o.names {
+			hint += "; or two folders have a picture of that name, which this format cannot tell apart: --format jsonl can"
+		}
+		return withHint(fmt.Errorf("merge: %q is in %q and in %q", picture, other, part), "%s", hint)
 	}
 	if !o.all {
 		clear(o.last)
