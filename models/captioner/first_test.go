@@ -135,6 +135,23 @@ func TestFirstLogits(t *testing.T) {
 	}
 }
 
+// A tokenizer that wants something run is refused with its name.
+func TestFirstRefusesCalls(t *testing.T) {
+	good, err := os.ReadFile(filepath.Join(firstDir, "model_1.0.zip"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	write(t, dir, "model.zip", string(rezip(t, good, zip.Store, func(name string, b []byte) []byte {
+		if name == "tokenizer.pkl" {
+			return []byte("cos\nsystem\n(S'true'\ntR.")
+		}
+		return b
+	})))
+	_, err = OpenFile(filepath.Join(dir, "model.zip"))
+	oneLineWith(t, "os.system", err, `"os.system"`)
+}
+
 // What cannot be done with such a model is said.
 func TestFirstOnlyCaptions(t *testing.T) {
 	f, err := OpenFile(filepath.Join(firstDir, "model_1.0.zip"))
