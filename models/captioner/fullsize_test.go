@@ -117,7 +117,8 @@ func TestFullSizeCaptions(t *testing.T) {
 	for from := 0; from < len(want.Images); from += batch {
 		some := want.Images[from:min(from+batch, len(want.Images))]
 		pictures := prepareFull(t, c, some, &out)
-		furthest = max(furthest, compareEmbeddings(t, c, some, pictures))
+		features, off := compareEmbeddings(t, c, some, pictures)
+		furthest = max(furthest, off)
 		for _, img := range some {
 			different[fmt.Sprint(img.Tokens["4"])] = true
 		}
@@ -125,7 +126,7 @@ func TestFullSizeCaptions(t *testing.T) {
 			if beam == 0 && some[0].Greedy == nil {
 				continue
 			}
-			compareTokens(t, c, some, pictures, beam, &out)
+			compareTokens(t, c, some, features, beam, &out)
 		}
 	}
 	c.Close()
@@ -151,7 +152,8 @@ func TestFullSizeCaptions(t *testing.T) {
 		some := want.Images[:min(batch, len(want.Images))]
 		var again parity
 		again.Equal = map[string]int{}
-		compareTokens(t, c, some, prepareFull(t, c, some, &again), 3, &again)
+		features, _ := compareEmbeddings(t, c, some, prepareFull(t, c, some, &again))
+		compareTokens(t, c, some, features, 3, &again)
 		c.Close()
 		if again.Equal["1.4.4, beam 3"] != out.beam3(some) {
 			t.Errorf("%s: got %d of %d captions as Python, want %d as of model.pt", name, again.Equal["1.4.4, beam 3"], len(some), out.beam3(some))
@@ -188,14 +190,13 @@ func prepareFull(t *testing.T, c *Captioner, some []fullImage, out *parity) []*i
 	return pictures
 }
 
-// compareEmbeddings gives the largest distance to Python's relative to their length.
-func compareEmbeddings(t *testing.T, c *Captioner, some []fullImage, pictures []*image.RGB) float64 {
+// compareEmbeddings gives our features, and their largest distance to Python's relative to the length of those.
+func compareEmbeddings(t *testing.T, c *Captioner, some []fullImage, pictures []*image.RGB) (got [][]float32, worst float64) {
 	t.Helper()
 	got, err := c.Features(context.Background(), pictures)
 	if err != nil {
 		t.Fatal(err)
 	}
-	worst := 0.0
 	for i, img := range some {
 		off, length := 0.0, 0.0
 		for k, w := range img.embedding {
@@ -204,17 +205,17 @@ func compareEmbeddings(t *testing.T, c *Captioner, some []fullImage, pictures []
 		}
 		worst = max(worst, math.Sqrt(off/length))
 	}
-	return worst
+	return got, worst
 }
 
-func compareTokens(t *testing.T, c *Captioner, some []fullImage, pictures []*image.RGB, beam int, out *parity) {
+func compareTokens(t *testing.T, c *Captioner, some []fullImage, features [][]float32, beam int, out *parity) {
 	t.Helper()
 	o, rule := c.Defaults(), fmt.Sprintf("1.4.4, beam %d", beam)
 	if o.Beam = beam; beam == 0 {
 		rule, o.Beam = "1.2.0, greedy", 1
 		o.Rule, o.TopK, o.Temperature = decode.PythonSample, 1, 1e-8
 	}
-	got, err := c.Caption(context.Background(), pictures, o)
+	got, err := c.CaptionFeatures(context.Background(), features, o)
 	if err != nil {
 		t.Fatal(err)
 	}
