@@ -450,7 +450,11 @@ func (r *trainReport) line(e train.Event, now time.Time) string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "%s %d/%d", e.Phase, e.Step, e.Steps)
 	if e.Phase != "encode" {
-		fmt.Fprintf(&s, " (epoch %.2f) %s %.4f lr %.2g", e.Epoch, r.measured(e), e.Loss, e.LR)
+		value := fmt.Sprintf("%.4f", e.Loss)
+		if e.Loss == 0 && e.Skipped > 0 { // every step since the last sum was left out
+			value = "-"
+		}
+		fmt.Fprintf(&s, " (epoch %.2f) %s %s lr %.2g", e.Epoch, r.measured(e), value, e.LR)
 		if e.Skipped > 0 {
 			fmt.Fprintf(&s, " %d steps skipped (overflow)", e.Skipped)
 		}
