@@ -40,11 +40,12 @@ data/image/jpeg     <                       | C                             # th
 data/image/resample <                       | C                             # Pillow's resize, byte for byte; its loops in C where there is cgo
 data/image          < data/image/jpeg data/image/resample | golang.org/x/image github.com/gen2brain # files to pixels
 data/tokenizer      <                       | github.com/sugarme/tokenizer golang.org/x/text # text to ids
-data/metrics        <                       | github.com/klauspost/compress # text to scores
+data/mersenne       <                       |                               # PyTorch's random numbers on a CPU
+data/metrics        < data/mersenne         | github.com/klauspost/compress # text to scores
 data                <                       |                               # examples: paths and captions, not pixels
 data/coco           < weights/store         | golang.org/x/sync github.com/gofrs/flock # COCO 2014, member by member out of its archives
 
-models/decode       <                       |                               # searches over numbers: plain Go, so that it is tested without libtorch
+models/decode       < data/mersenne         |                               # searches over numbers: plain Go, so that it is tested without libtorch
 
 torch               < weights               | C github.com/sugarme/gotch/libtch # the only room that sees libtorch; a tensor comes from named bytes
 torch/nn            < torch                 |

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"captioner/data/mersenne"
 )
 
 // TokenBLEU is BLEU-4 over token ids as clip-text-decoder 1.2.0 measures it, over GPT-2 tokens: corpus level, case kept,
@@ -93,46 +95,14 @@ func Tokenize13a(s string) []string {
 // SampleIndices returns the first k of torch.randperm(n) after torch.manual_seed(seed): which images clip-text-decoder
 // scores (seed 0; 4,096 of them in 1.2.0, 2,048 in 1.4.4).
 func SampleIndices(n, k int, seed uint32) []int {
-	g := newTwister(seed)
+	g := mersenne.New(seed)
 	out := make([]int, n)
 	for i := range out {
 		out[i] = i
 	}
 	for i := 0; i < n-1 && i < k; i++ {
-		j := i + int(g.next())%(n-i)
+		j := i + int(g.Next())%(n-i)
 		out[i], out[j] = out[j], out[i]
 	}
 	return slices.Clip(out[:min(k, n)])
-}
-
-// A twister is the generator MT19937 of Matsumoto and Nishimura (1998), which is the one of PyTorch on the CPU.
-type twister struct {
-	state [624]uint32
-	at    int
-}
-
-func newTwister(seed uint32) *twister {
-	t := &twister{at: 624}
-	t.state[0] = seed
-	for i := 1; i < len(t.state); i++ {
-		prev := t.state[i-1]
-		t.state[i] = 1812433253*(prev^prev>>30) + uint32(i)
-	}
-	return t
-}
-
-func (t *twister) next() uint32 {
-	if t.at == len(t.state) {
-		for i := range t.state {
-			y := t.state[i]&0x80000000 | t.state[(i+1)%624]&0x7fffffff
-			t.state[i] = t.state[(i+397)%624] ^ y>>1 ^ (y&1)*0x9908b0df
-		}
-		t.at = 0
-	}
-	y := t.state[t.at]
-	t.at++
-	y ^= y >> 11
-	y ^= y << 7 & 0x9d2c5680
-	y ^= y << 15 & 0xefc60000
-	return y ^ y>>18
 }

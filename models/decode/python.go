@@ -3,6 +3,8 @@ package decode
 import (
 	"math"
 	"slices"
+
+	"captioner/data/mersenne"
 )
 
 // A Rule says by whose rules captions are chosen.
@@ -105,11 +107,11 @@ type pythonSampler struct {
 	tokens []int32
 	sum    float64
 	ended  bool
-	random *mersenne
+	random *mersenne.Twister
 }
 
 func newPythonSampler(o *Options) *pythonSampler {
-	return &pythonSampler{o: o, random: newMersenne(uint32(o.Seed))}
+	return &pythonSampler{o: o, random: mersenne.New(uint32(o.Seed))}
 }
 
 func (s *pythonSampler) advance(c view) bool {
@@ -137,7 +139,7 @@ func (s *pythonSampler) pick(logs []float32) int {
 	}
 	best, at := float32(-1), 0
 	for i, o := range odds {
-		if v := o / sum * s.random.float(); v > best {
+		if v := o / sum * s.random.Float(); v > best {
 			best, at = v, i
 		}
 	}
@@ -151,38 +153,3 @@ func (s *pythonSampler) next(dst []row) []row {
 func (s *pythonSampler) hypotheses() []Hypothesis {
 	return []Hypothesis{pythonHypothesis(s.tokens, s.sum, s.ended)}
 }
-
-// mersenne is the generator of PyTorch on a CPU, MT19937 (Matsumoto and Nishimura 1998).
-type mersenne struct {
-	state [624]uint32
-	at    int
-}
-
-func newMersenne(seed uint32) *mersenne {
-	m := &mersenne{at: 624}
-	m.state[0] = seed
-	for i := 1; i < len(m.state); i++ {
-		x := m.state[i-1]
-		m.state[i] = 1812433253*(x^x>>30) + uint32(i)
-	}
-	return m
-}
-
-func (m *mersenne) next() uint32 {
-	if m.at == len(m.state) {
-		for i := range m.state {
-			x := m.state[i]&(1<<31) | m.state[(i+1)%624]&(1<<31-1)
-			m.state[i] = m.state[(i+397)%624] ^ x>>1 ^ x&1*0x9908b0df
-		}
-		m.at = 0
-	}
-	x := m.state[m.at]
-	m.at++
-	x ^= x >> 11
-	x ^= x << 7 & 0x9d2c5680
-	x ^= x << 15 & 0xefc60000
-	return x ^ x>>18
-}
-
-// float is torch.rand's next float32: 24 bits, from 0 to less than 1.
-func (m *mersenne) float() float32 { return float32(m.next()&(1<<24-1)) / (1 << 24) }

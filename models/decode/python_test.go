@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+
+	"captioner/data/mersenne"
 )
 
 func pythonFixture(t *testing.T) (f struct {
@@ -40,9 +42,9 @@ func TestTopKIsTorchs(t *testing.T) {
 func TestMersenneIsTorchs(t *testing.T) {
 	for seed, want := range pythonFixture(t).Rand {
 		n, _ := strconv.Atoi(seed)
-		m := newMersenne(uint32(n))
+		m := mersenne.New(uint32(n))
 		for i, w := range want {
-			if got := uint32(m.float() * (1 << 24)); got != w {
+			if got := uint32(m.Float() * (1 << 24)); got != w {
 				t.Fatalf("seed %s, number %d: got %d, want %d", seed, i, got, w)
 			}
 		}
