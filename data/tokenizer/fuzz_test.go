@@ -75,6 +75,14 @@ func FuzzParse(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(b)
+	words, err := NewWords([]string{"UNK", "BOS", "EOS", "dog"})
+	if err != nil {
+		f.Fatal(err)
+	}
+	if b, err = words.JSON(); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		tk, err := Parse(b)
 		if err != nil {

@@ -9,7 +9,7 @@ import (
 // depend on nothing but the tokenizer: tokens stand in the order of their ids.
 func (t *Tokenizer) JSON() ([]byte, error) {
 	if t.words != nil {
-		return nil, UnsupportedError("a tokenizer.json of whole words")
+		return t.wordsJSON()
 	}
 	type byteLevel struct {
 		Type        string `json:"type"`

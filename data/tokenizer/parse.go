@@ -51,13 +51,16 @@ func (p *part) flat() []part {
 	return []part{*p}
 }
 
-// Parse reads a tokenizer.json of Hugging Face whose model is byte-level BPE. Merges may have either form. The
-// normaliser may be Lowercase or none, the splitter must be ByteLevel. Every other setting that would change ids gives
+// Parse reads a tokenizer.json of Hugging Face whose model is byte-level BPE, or whole words as [NewWords] has them.
+// Merges may have either form. The normaliser may be Lowercase or none, the splitter must be ByteLevel. Every other setting that would change ids gives
 // an [UnsupportedError]; what is not such a file gives a [FormatError].
 func Parse(b []byte) (*Tokenizer, error) {
 	var f file
 	if err := json.Unmarshal(b, &f); err != nil {
 		return nil, FormatError(fmt.Sprintf("tokenizer.json: %v", err))
+	}
+	if f.Model.Type == "WordLevel" {
+		return f.words()
 	}
 	o, err := f.options()
 	if err != nil {

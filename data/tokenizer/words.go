@@ -1,6 +1,7 @@
 package tokenizer
 
 import (
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"strings"
@@ -11,7 +12,7 @@ type words struct{ begin, unknown int32 }
 
 // NewWords makes the tokenizer of clip-text-decoder 1.0.0 (its tokenizer.py): a token a word or a mark, UNK for every other, BOS and EOS at the ends.
 // tokens stand by id. [Tokenizer.Decode] joins them as it does, special ones with them. Text becomes words at spaces and around marks, where Python
-// has spaCy's rules for English: that is for prompts, and near enough. It has no tokenizer.json.
+// has spaCy's rules for English: that is for prompts, and near enough. Its tokenizer.json is Hugging Face's WordLevel, between Whitespace and Punctuation.
 func NewWords(tokens []string) (*Tokenizer, error) {
 	m := &model{tokens: tokens, inside: len(tokens), ids: make(map[string]int32, len(tokens)), cache: map[string][]int32{}}
 	for id, token := range tokens {
@@ -29,6 +30,51 @@ func NewWords(tokens []string) (*Tokenizer, error) {
 		special[i] = id
 	}
 	return &Tokenizer{model: m, added: &addedTokens{byID: map[int32]int{}}, eos: special[2], words: &words{special[1], special[0]}}, nil
+}
+
+// wordsJSON is JSON for whole words.
+func (t *Tokenizer) wordsJSON() ([]byte, error) {
+	type kind struct {
+		Type string `json:"type"`
+	}
+	type sequence struct {
+		Type  string `json:"type"`
+		Parts []kind `json:"pretokenizers"`
+	}
+	type wordLevel struct {
+		Type    string          `json:"type"`
+		Vocab   json.RawMessage `json:"vocab"`
+		Unknown string          `json:"unk_token"`
+	}
+	vocab, err := t.model.vocabJSON()
+	if err != nil {
+		return nil, err
+	}
+	return marshal(struct {
+		Version       string       `json:"version"`
+		Truncation    *struct{}    `json:"truncation"`
+		Padding       *struct{}    `json:"padding"`
+		Added         []AddedToken `json:"added_tokens"`
+		Normalizer    *kind        `json:"normalizer"`
+		PreTokenizer  sequence     `json:"pre_tokenizer"`
+		PostProcessor *kind        `json:"post_processor"`
+		Decoder       *kind        `json:"decoder"`
+		Model         wordLevel    `json:"model"`
+	}{Version: "1.0", Added: []AddedToken{}, PreTokenizer: sequence{"Sequence", []kind{{"Whitespace"}, {"Punctuation"}}},
+		Model: wordLevel{"WordLevel", vocab, "UNK"}})
+}
+
+// words makes the tokenizer of a file that wordsJSON wrote.
+func (f *file) words() (*Tokenizer, error) {
+	split := f.PreTokenizer.flat()
+	if len(split) != 2 || split[0].Type != "Whitespace" || split[1].Type != "Punctuation" || f.Normalizer != nil || f.Decoder != nil || len(f.Added) > 0 {
+		return nil, UnsupportedError("whole words that are not between Whitespace and Punctuation alone")
+	}
+	tokens, err := byID(f.Model.Vocab, nil)
+	if err != nil {
+		return nil, err
+	}
+	return NewWords(tokens)
 }
 
 // Words says whether a token is a whole word (see [NewWords]).

@@ -2,6 +2,7 @@ package tokenizer
 
 import (
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -25,8 +26,25 @@ func TestWords(t *testing.T) {
 	if got, want := w.Encode("A red cat."), []int32{4, 8, 0, 6}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
-	if _, err := w.JSON(); err == nil {
-		t.Error("got a tokenizer.json of whole words, want an error")
+	text, err := w.JSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if equal(t, again, w); !again.Words() || again.BOS() != 2 {
+		t.Errorf("read again: words %v, begin %d, want words that begin with 2", again.Words(), again.BOS())
+	}
+	for _, change := range [][2]string{{`"Punctuation"`, `"Digits"`}, {`"normalizer":null`, `"normalizer":{"type":"Lowercase"}`}, {`"EOS":3`, `"EOS":4`}, {`"BOS":2`, `"B":2`}} {
+		bad := strings.Replace(string(text), change[0], change[1], 1)
+		if _, err := Parse([]byte(bad)); err == nil || bad == string(text) {
+			t.Errorf("with %s: got no error", change[1])
+		}
+	}
+	if _, _, err := w.Files(); err == nil {
+		t.Error("got merges.txt of whole words, want an error")
 	}
 	for _, bad := range [][]string{{"UNK", "BOS"}, {"UNK", "BOS", "EOS", "BOS"}} {
 		if _, err := NewWords(bad); err == nil {
