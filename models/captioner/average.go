@@ -48,7 +48,7 @@ func Average(paths []string, out, command string) error {
 	card.Metrics, card.Decoding, card.Stages, card.Command = nil, "", nil, command
 	for _, f := range files[1:] {
 		if f.Config.Encoder.SHA256 != c.Encoder.SHA256 { // encoders that learnt: the mean is another one
-			c.Encoder.SHA256 = weightsSum(tensors)
+			c.Encoder.SHA256 = WeightsSum(tensors)
 			break
 		}
 	}
@@ -124,8 +124,8 @@ func mean(files []*File, name string) (weights.NamedTensor, error) {
 	return weights.FromFloat32s(name, first.DType, first.Shape, out)
 }
 
-// weightsSum is the SHA-256 of the encoder's weights as they are stored.
-func weightsSum(tensors []weights.NamedTensor) string {
+// WeightsSum is the SHA-256 of those of the tensors that are an encoder's weights, as they are stored.
+func WeightsSum(tensors []weights.NamedTensor) string {
 	h := sha256.New()
 	for _, n := range tensors {
 		if notEncoder(n.Name) {

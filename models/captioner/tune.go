@@ -137,7 +137,7 @@ func (t *Tuner) Tensors() (out []weights.NamedTensor, sum string, err error) {
 		}
 		out = append(out, n)
 	}
-	return out, weightsSum(out), nil
+	return out, WeightsSum(out), nil
 }
 
 // Free releases the weights.

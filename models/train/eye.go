@@ -3,6 +3,7 @@ package train
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"captioner/models/captioner"
 	"captioner/torch"
@@ -53,6 +54,26 @@ func (t *trainer) newTuner() error {
 	}
 	t.tuner, err = captioner.NewTuner(t.config.Encoder, t.config.Memory, src, t.stage(), t.device)
 	return err
+}
+
+// cachedAs is the configuration under which features are cached. What enters a stage depends on the weights that do not learn alone, and so does its
+// checksum: a run that goes on from another's model finds the features of that one. It works inside torch.Do.
+func (t *trainer) cachedAs() (captioner.Config, error) {
+	c := t.config
+	if t.stage() == 0 {
+		return c, nil
+	}
+	if err := t.newTuner(); err != nil {
+		return c, err
+	}
+	learns := map[string]bool{}
+	for _, p := range t.eyeParams() {
+		learns[p.Name] = true
+	}
+	t.tuner.Free()
+	t.tuner = nil
+	c.Encoder.SHA256 = captioner.WeightsSum(slices.DeleteFunc(slices.Clone(t.encoder), func(n weights.NamedTensor) bool { return learns[n.Name] }))
+	return c, nil
 }
 
 // loader decodes the pictures of the steps to come while the device works on those before.

@@ -353,15 +353,18 @@ func (t *trainer) encodePictures(ctx context.Context) error {
 		return err
 	}
 	var e *captioner.Encoder
+	var as captioner.Config
 	err = torch.Do(ctx, func() (err error) {
-		dev, err := t.parseDevice()
-		if err != nil {
+		if t.device, err = t.parseDevice(); err != nil {
 			return err
 		}
 		if t.Threads > 0 {
 			torch.SetThreads(t.Threads)
 		}
-		e, err = captioner.LoadEncoder(t.config.Encoder, t.config.Memory, src, dev, torch.Float32)
+		if as, err = t.cachedAs(); err != nil {
+			return err
+		}
+		e, err = captioner.LoadEncoder(t.config.Encoder, t.config.Memory, src, t.device, torch.Float32)
 		return err
 	})
 	if err != nil {
@@ -377,7 +380,7 @@ func (t *trainer) encodePictures(ctx context.Context) error {
 	}
 	before, all := 0, t.views()*len(train)+len(t.val)
 	get := func(pictures []shown) (*Features, []Bad, error) {
-		f, bad, err := encodeShown(ctx, e, t.config, t.stage(), pictures, EncodeOptions{Cache: t.cache, Group: t.Group, Done: func(n int) {
+		f, bad, err := encodeShown(ctx, e, as, t.stage(), pictures, EncodeOptions{Cache: t.cache, Group: t.Group, Done: func(n int) {
 			t.tell(Event{Phase: "encode", Step: before + n, Steps: all})
 		}})
 		before += len(pictures)

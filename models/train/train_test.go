@@ -237,6 +237,23 @@ func TestEncoderRunsRepeatAndResume(t *testing.T) {
 	if _, b := encoderOf("last stages"); bytes.Equal(views, b) {
 		t.Error("the encoder learnt nothing")
 	}
+	folders := func() int {
+		entries, err := os.ReadDir(filepath.Join(base.Cache, "features"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(entries)
+	}
+	on := base
+	on.TrainEncoder, on.Encoder, on.EncoderName, on.Epochs, on.SCSTSteps = true, "", "", 1, 0
+	on.Init = filepath.Join(dir, "last stages", bestFile) // half of the precision of the encoder's file
+	train(t, filepath.Join(dir, "on"), on)
+	n := folders()
+	on.Init = filepath.Join(dir, "on", bestFile)
+	train(t, filepath.Join(dir, "further on"), on)
+	if got := folders(); got != n {
+		t.Errorf("a run that goes on from a tuned encoder: found %d folders of features, want the %d from before: what does not learn is the same", got, n)
+	}
 	base.TrainEncoder, base.EncoderFrom, base.Encoder, base.EncoderName, base.EncoderAfter, base.Epochs, base.SCSTSteps = true, 1, vit, "", 9, 1, 0
 	train(t, filepath.Join(dir, "vit before"), base)
 	below, above := encoderOf("vit before")
