@@ -82,6 +82,7 @@ torch/dist          < torch/nn torch/torchtest |
 data/coco           < data                  |
 models/clip         < torch/torchtest data/image weights/pickle |           # real weights on real photographs
 models/blip         < torch/torchtest data/image weights/pickle |
+models/transformer  < torch/torchtest       |
 models/vit          < torch/torchtest data/image |
 models/efficientnet < torch/torchtest data/image weights/pickle |
 models/gpt2         < torch/torchtest torch/optim data/tokenizer models/decode |

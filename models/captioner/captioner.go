@@ -46,7 +46,7 @@ type Captioner struct {
 	encoder *Encoder
 	memory  *Model
 	decoder *gpt2.Decoder
-	first   *transformer.Model // in the place of decoder, for a file of clip-text-decoder 1.0.0
+	first   *transformer.Decoder // in the place of decoder, for a file of clip-text-decoder 1.0.0
 
 	encoding, generating atomic.Int64 // nanoseconds
 }
@@ -169,7 +169,7 @@ func (c *Captioner) load(d torch.DType, eye bool) (err error) {
 			return err
 		}
 	}
-	if c.File.first != nil {
+	if c.File.First() {
 		c.memory, c.first, err = c.File.loadFirst(c.device)
 		return err
 	}

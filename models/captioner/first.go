@@ -21,8 +21,7 @@ import (
 var ErrFirst = errors.New("found a model of clip-text-decoder 1.0.0, whose decoder is not GPT-2 and can only caption, want one of 1.1.0 to 1.4.4")
 
 // openFirst makes a captioner of a file of clip-text-decoder 1.0.0: the archive that its ClipDecoderInferenceModel.save writes, or a checkpoint of
-// its ClipDecoder with a tokenizer.pkl, as its Tokenizer.save writes one, beside it. named shows the decoder in src. Config.Decoder holds the sizes
-// that it has in common with GPT-2, for whoever asks for them. f owns src.
+// its ClipDecoder with a tokenizer.pkl, as its Tokenizer.save writes one, beside it. named shows the decoder in src. f owns src.
 func openFirst(path string, named, src weights.Source) (*File, error) {
 	c, err := transformer.ConfigOf(named)
 	if err != nil {
@@ -42,9 +41,7 @@ func openFirst(path string, named, src weights.Source) (*File, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	f := &File{Path: path, first: &c, Config: Config{Name: strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)),
-		Decoder: gpt2.Config{Layers: int(c.Layers), Width: c.Width, Heads: c.Heads, Inner: c.Inner, VocabSize: c.VocabSize, Positions: c.Positions,
-			Epsilon: 1e-5, Activation: "gelu_new", CrossAttention: true},
+	f := &File{Path: path, Config: Config{Name: strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)), Transformer: &c, Decoder: firstSizes(c),
 		Decoding: Decoding{Rule: decode.Python, Beam: 1, MaxLen: int(min(32, c.Positions))}}}
 	f.Card = Card{Name: f.Config.Name, Data: "not told by the checkpoint", Licence: "not told by the checkpoint", Encoder: "ViT-B/32"}
 	if err := f.wantEye("ViT-B/32", PooledPadded); err != nil {
@@ -57,6 +54,30 @@ func openFirst(path string, named, src weights.Source) (*File, error) {
 		err = fmt.Errorf("tokenizer: found %d words, want the decoder's %d", f.Tokenizer.VocabSize(), c.VocabSize)
 	}
 	return f, err
+}
+
+// firstSizes are those that a decoder of 1.0.0 has in common with GPT-2, for whoever asks for them.
+func firstSizes(c transformer.Config) gpt2.Config {
+	return gpt2.Config{Layers: int(c.Layers), Width: c.Width, Heads: c.Heads, Inner: c.Inner, VocabSize: c.VocabSize, Positions: c.Positions,
+		Epsilon: 1e-5, Activation: "gelu_new", CrossAttention: true}
+}
+
+// validateFirst reports what does not fit the decoder of 1.0.0, where the captioner has it: a memory of one vector, as wide as that.
+func (c Config) validateFirst() error {
+	t := c.Transformer
+	if t == nil {
+		return nil
+	}
+	if err := t.Validate(); err != nil {
+		return err
+	}
+	switch m := c.Memory; {
+	case m.Kind != PooledPadded:
+		return fmt.Errorf("memory: found kind %q, want %q for the decoder of clip-text-decoder 1.0.0", m.Kind, PooledPadded)
+	case m.In < t.Width: // more than that is reported for every decoder
+		return fmt.Errorf("the decoder does not fit its encoder: %s gives a picture %d numbers, want the decoder's width %d", c.Encoder.Architecture, m.In, t.Width)
+	}
+	return nil
 }
 
 // follow goes along attributes of records.
@@ -103,15 +124,15 @@ func firstWords(path string, record any) (*tokenizer.Tokenizer, error) {
 	return tokenizer.NewWords(tokens)
 }
 
-// loadFirst loads the decoder of 1.0.0, and the memory, which has nothing to learn.
-func (f *File) loadFirst(dev torch.Device) (*Model, *transformer.Model, error) {
-	t, err := transformer.New(*f.first)
+// loadFirst prepares the decoder of 1.0.0, and the memory, which has nothing to learn.
+func (f *File) loadFirst(dev torch.Device) (*Model, *transformer.Decoder, error) {
+	t, err := transformer.New(*f.Config.Transformer)
 	if err != nil {
 		return nil, nil, err
 	}
+	defer t.Free()
 	if err := nn.Load(t, f.src, nn.LoadOptions{Device: dev, Prefix: decoderPrefix, Ignore: isEncoder}); err != nil {
-		t.Free()
 		return nil, nil, fmt.Errorf("load model %q: %w", f.Path, err)
 	}
-	return &Model{Memory: newMemory(f.Config.Memory, f.Config.Decoder.Width)}, t, nil
+	return &Model{Memory: newMemory(f.Config.Memory, f.Config.Decoder.Width)}, t.Decoder(), nil
 }

@@ -8,7 +8,6 @@ package transformer
 import (
 	"errors"
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 
@@ -18,7 +17,14 @@ import (
 )
 
 // Config is the sizes of a decoder.
-type Config struct{ Layers, Width, Heads, Inner, VocabSize, Positions int64 }
+type Config struct {
+	Layers    int64 `json:"layers"`
+	Width     int64 `json:"width"`
+	Heads     int64 `json:"heads"`
+	Inner     int64 `json:"inner"`
+	VocabSize int64 `json:"vocab_size"`
+	Positions int64 `json:"positions"`
+}
 
 // defaultHeads is the constructor's number of heads, which no weight tells and train.py has no flag for.
 const defaultHeads = 8
@@ -143,9 +149,4 @@ func ConfigOf(src weights.Source) (Config, error) {
 		return Config{}, fmt.Errorf("read the transformer's sizes: %w", err)
 	}
 	return c, c.Validate()
-}
-
-// embed gives the vectors of ids [R] at place t: [R, C].
-func (m *Model) embed(ids *torch.Tensor, t int64) *torch.Tensor {
-	return m.Table.Forward(ids).MulScalar(math.Sqrt(float64(m.Config.Width))).Add(m.Places.Select(0, t))
 }

@@ -2,7 +2,6 @@ package transformer
 
 import (
 	"fmt"
-	"math"
 
 	"captioner/torch"
 )
@@ -10,7 +9,7 @@ import (
 // Session generates texts for the pictures of one batch, a token a step, with a cache of keys and values. A Session is for one goroutine, inside
 // torch.Do; Free ends it.
 type Session struct {
-	m    *Model
+	d    *Decoder
 	max  int64
 	t    int64           // tokens fed to each row so far
 	seen *torch.Tensor   // [layers, rows, C]: what each layer's cross-attention gives
@@ -19,24 +18,24 @@ type Session struct {
 
 // Start begins texts of at most maxLen tokens over the memory [G, 1, C]. The softmax over its one position is 1 whatever the text asks, so a
 // layer's cross-attention is the projected value.
-func (m *Model) Start(memory *torch.Tensor, images, _, maxLen int) (*Session, error) {
-	if memory == nil || memory.Rank() != 3 || memory.Dim(0) != int64(images) || memory.Dim(1) != 1 || memory.Dim(2) != m.Config.Width {
-		return nil, fmt.Errorf("start decoding: want a memory of shape [%d, 1, %d]", images, m.Config.Width)
+func (d *Decoder) Start(memory *torch.Tensor, images, _, maxLen int) (*Session, error) {
+	if memory == nil || memory.Rank() != 3 || memory.Dim(0) != int64(images) || memory.Dim(1) != 1 || memory.Dim(2) != d.Config.Width {
+		return nil, fmt.Errorf("start decoding: want a memory of shape [%d, 1, %d]", images, d.Config.Width)
 	}
-	if maxLen < 1 || int64(maxLen) > m.Config.Positions {
-		return nil, fmt.Errorf("start decoding: found texts of %d tokens, want 1 to the %d positions", maxLen, m.Config.Positions)
+	if maxLen < 1 || int64(maxLen) > d.Config.Positions {
+		return nil, fmt.Errorf("start decoding: found texts of %d tokens, want 1 to the %d positions", maxLen, d.Config.Positions)
 	}
-	s := &Session{m: m, max: int64(maxLen), past: make([]*torch.Tensor, len(m.Layers))}
-	torch.Scoped(func() {
-		x := m.Norm.Forward(memory.Select(1, 0).To(torch.Float32).Contiguous()) // [G, C]
-		c := m.Config.Width
-		var seen []*torch.Tensor
-		for i := range m.Layers {
-			a := &m.Layers[i].Cross
-			v := torch.Linear(x, a.QKV.Narrow(0, 2*c, c), a.Bias.Narrow(0, 2*c, c))
-			seen = append(seen, a.Out.Forward(v))
-		}
-		s.seen = torch.Stack(0, seen...).Keep() // [layers, G, C]
+	s := &Session{d: d, max: int64(maxLen), past: make([]*torch.Tensor, len(d.layers))}
+	torch.NoGrad(func() {
+		torch.Scoped(func() {
+			x := memory.Select(1, 0).Move(d.device, torch.Float32, false).Mul(d.scale).Add(d.shift) // [G, C]
+			var seen []*torch.Tensor
+			for i := range d.layers {
+				l := &d.layers[i]
+				seen = append(seen, l.seen.Wide(l.value.Forward(x, nil), nil, nil))
+			}
+			s.seen = torch.Stack(0, seen...).Keep() // [layers, G, C]
+		})
 	})
 	return s, nil
 }
@@ -82,18 +81,18 @@ func (s *Session) Logits(parents, tokens []int32) (*torch.Tensor, error) {
 		if parents != nil {
 			s.follow(parents)
 		}
-		x := s.m.embed(ints(tokens).ToDevice(s.seen.Device()), s.t) // [R, C]
-		for i := range s.m.Layers {
+		x := s.d.embed(ints(tokens).ToDevice(s.d.device), s.t) // [R, C]
+		for i := range s.d.layers {
 			x = torch.Tidy1(func() *torch.Tensor { return s.layer(i, x) })
 		}
 		s.t++
-		return s.m.Project.Forward(x)
+		return s.d.project.Wide(x, nil, nil)
 	}), nil
 }
 
 // follow puts the cache into the order of the step.
 func (s *Session) follow(parents []int32) {
-	index := ints(parents).ToDevice(s.seen.Device())
+	index := ints(parents).ToDevice(s.d.device)
 	take := func(x **torch.Tensor, d int64) {
 		old := *x
 		*x = old.IndexSelect(d, index).Keep()
@@ -105,29 +104,26 @@ func (s *Session) follow(parents []int32) {
 	}
 }
 
-// layer runs one layer on one token a row, x [R, C].
+// layer runs one layer on one token a row, x [R, C]: the norm stands behind each addition.
 func (s *Session) layer(i int, x *torch.Tensor) *torch.Tensor {
-	l := &s.m.Layers[i]
-	x = l.Norm1.Forward(x.Add(s.attend(i, x)))
-	x = l.Norm2.Forward(x.Add(s.seen.Select(0, int64(i))))
-	return l.Norm3.Forward(x.Add(l.Down.Forward(l.Up.Forward(x).Relu())))
+	l := &s.d.layers[i]
+	x = l.norm1.Forward(l.out.Wide(s.attend(i, l.qkv.Forward(x, nil)), nil, x), torch.Float32)
+	x = l.norm2.Forward(x.Add(s.seen.Select(0, int64(i))), torch.Float32)
+	return l.norm3.Forward(l.down.Wide(l.up.Forward(x, nil), nil, x), torch.Float32)
 }
 
-// attend is softmax(q kᵀ/√D) v over the texts so far: [R, C].
-func (s *Session) attend(i int, x *torch.Tensor) *torch.Tensor {
-	a, c := &s.m.Layers[i].Self, s.m.Config
-	r, d := x.Dim(0), c.Width/c.Heads
-	qkv := torch.Linear(x, a.QKV, a.Bias).View(r, 3, c.Heads, 1, d) // [R, 3C] -> [R, 3, H, 1, D]
-	kv := qkv.Narrow(1, 1, 2)                                       // [R, 2, H, 1, D]
+// attend puts the keys and values of qkv [R, 3C] into the cache and looks at all that are there: [R, C].
+func (s *Session) attend(i int, qkv *torch.Tensor) *torch.Tensor {
+	c, r := s.d.Config, qkv.Dim(0)
+	x := qkv.View(r, 3, c.Heads, 1, c.Width/c.Heads) // [R, 3C] -> [R, 3, H, 1, D]
+	kv := x.Narrow(1, 1, 2)                          // [R, 2, H, 1, D]
 	if old := s.past[i]; old != nil {
 		kv = torch.Cat(3, old, kv)
 		old.Free()
 	}
 	kv = kv.Contiguous().Keep()
 	s.past[i] = kv
-	q := qkv.Select(1, 0).MulScalar(1 / math.Sqrt(float64(d)))                           // [R, H, 1, D]
-	y := q.Matmul(kv.Select(1, 0).Transpose(-1, -2)).Softmax(-1).Matmul(kv.Select(1, 1)) // [R, H, 1, D]
-	return a.Out.Forward(y.Reshape(r, c.Width))
+	return s.d.attend(x.Select(1, 0).Select(2, 0), kv.Select(1, 0), kv.Select(1, 1))
 }
 
 func ints(v []int32) *torch.Tensor {
