@@ -187,6 +187,8 @@ func modelHint(err error, o modelOptions) error {
 		return withHint(err, "check the spelling; without --model the built-in model is used")
 	case strings.Contains(err.Error(), "tokenizer: found none in the file"):
 		return withHint(err, "the tokenizer that it was trained with writes these files by save_pretrained(FOLDER)")
+	case strings.Contains(err.Error(), "want its tokenizer.pkl beside it"):
+		return withHint(err, "Tokenizer.save of clip-text-decoder 1.0.0 writes it: copy it from where the checkpoint was trained")
 	case strings.Contains(err.Error(), "device "):
 		return withHint(err, "--device cpu works everywhere; \"captioner doctor\" says what is there")
 	case errors.As(err, &key):

@@ -255,9 +255,11 @@ func notFinite(t weights.NamedTensor) (bad, all int64) {
 	return bad, all
 }
 
-// meantAsModel says whether a file holds a captioner or what is left of one: a description, or GPT-2's tokens.
+// meantAsModel says whether a file holds a captioner or what is left of one: a description, GPT-2's tokens, or the places of clip-text-decoder 1.0.0.
 func meantAsModel(src weights.Source) bool {
-	return src.Metadata()[weights.MetaConfig] != "" || slices.ContainsFunc(src.Names(), func(n string) bool { return strings.HasSuffix(n, "wte.weight") })
+	return src.Metadata()[weights.MetaConfig] != "" || slices.ContainsFunc(src.Names(), func(n string) bool {
+		return strings.HasSuffix(n, "wte.weight") || strings.HasSuffix(n, "positional_encoding.encodings")
+	})
 }
 
 // model loads the file as --model would, or as --encoder.

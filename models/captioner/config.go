@@ -8,6 +8,7 @@ import (
 
 	"captioner/models/decode"
 	"captioner/models/gpt2"
+	"captioner/models/transformer"
 )
 
 // Config is everything about a captioner but its weights and its words: what a model file holds under weights.MetaConfig, as JSON.
@@ -17,6 +18,9 @@ type Config struct {
 	Memory   Memory      `json:"memory"`
 	Decoder  gpt2.Config `json:"decoder"`
 	Decoding Decoding    `json:"decoding"`
+
+	// Transformer is the decoder of a captioner of clip-text-decoder 1.0.0, nil for all others: Decoder is then as firstSizes says.
+	Transformer *transformer.Config `json:"transformer,omitempty"`
 }
 
 // Decoding is how this captioner is meant to be decoded where the user does not say otherwise.
@@ -78,6 +82,9 @@ func (c Config) validateModel() error {
 	if c.Memory.Kind == PooledPadded && c.Memory.In > c.Decoder.Width {
 		bad("the decoder does not fit its encoder: %s gives a picture %d numbers, want at most the decoder's width %d", c.Encoder.Architecture,
 			c.Memory.In, c.Decoder.Width)
+	}
+	if err := c.validateFirst(); err != nil {
+		errs = append(errs, err)
 	}
 	if err := c.Decoder.Validate(); err != nil {
 		errs = append(errs, err)

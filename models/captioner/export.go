@@ -58,8 +58,8 @@ type ExportOptions struct {
 // ends, nothing is left behind. It needs no torch.Do.
 func (f *File) Export(ctx context.Context, path string, form Form, o ExportOptions) error {
 	err := func() error {
-		if f.first != nil {
-			return ErrFirst
+		if f.First() && form != FormCaptioner {
+			return &FormError{ErrFirst, "--to captioner writes it as one file, in a form of captioner's own"}
 		}
 		switch form {
 		case FormCaptioner:
@@ -85,6 +85,9 @@ func (f *File) Export(ctx context.Context, path string, form Form, o ExportOptio
 
 // exportCaptioner writes captioner's own form. The encoder is in it if the file has one, or was given one.
 func (f *File) exportCaptioner(ctx context.Context, path string, o ExportOptions) error {
+	if f.misfit != nil && f.eye == nil {
+		return &FormError{fmt.Errorf("the checkpoint names an encoder that cannot be its own: %w", oneLine(f.misfit)), "--encoder FILE gives the encoder that it was trained with"}
+	}
 	if f.Config.Encoder.Architecture == "" {
 		return &FormError{errors.New("found no name of the encoder in the checkpoint, want one"), "--encoder FILE gives the encoder that it was trained with"}
 	}

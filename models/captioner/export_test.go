@@ -286,7 +286,7 @@ func TestExportRefuses(t *testing.T) {
 		{"a grid", demoFile(t), FormLightning, `found a memory of the kind "grid", want "pooled-padded"`, "--to huggingface"},
 		{"a grid", demoFile(t), FormStateDict, `found a memory of the kind "grid"`, "--to huggingface"},
 		{"two layers", odd, FormLightning, "found a decoder of 2 layers, width 768 and 50257 tokens, want that of distilgpt2", "--to huggingface"},
-		{"no encoder", blind, FormLightning, "found the encoder none that is named", "--encoder names"},
+		{"no encoder", blind, FormLightning, "found no name of the encoder in the checkpoint, want one: Lightning", "--encoder FILE"},
 		{"another CLIP", many, FormLightning, "found the encoder RN50x64, want one that clip-text-decoder knows: clip:RN50,", "--to state-dict"},
 		{"no such form", odd, "onnx", `found form "onnx", want one of`, ""},
 	} {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -23,6 +24,10 @@ const lightningVersion = "2.5.6"
 func (f *File) exportLightning(ctx context.Context, path string, o ExportOptions) error {
 	if err := f.wantPadded(); err != nil {
 		return err
+	}
+	if f.misfit != nil && f.eye == nil {
+		return &FormError{fmt.Errorf("the checkpoint names an encoder that cannot be its own: %w", oneLine(f.misfit)),
+			"--encoder FILE gives the encoder that it was trained with; --to state-dict writes the decoder alone"}
 	}
 	eye, err := pythonEye(f.Config.Encoder)
 	if err != nil {
@@ -66,12 +71,12 @@ func pythonEye(e Eye) (string, error) {
 			return name, nil
 		}
 	}
-	found := e.Architecture
-	if found == "" {
-		found = "none that is named"
+	if e.Architecture == "" {
+		return "", &FormError{errors.New("found no name of the encoder in the checkpoint, want one: Lightning's form holds it"),
+			"--encoder FILE gives the encoder that it was trained with; --to state-dict writes the decoder alone"}
 	}
-	return "", &FormError{fmt.Errorf("found the encoder %s, want one that clip-text-decoder knows: %s", found, strings.Join(known, ", ")),
-		"--to state-dict writes the decoder alone; --encoder names the encoder of a checkpoint that does not"}
+	return "", &FormError{fmt.Errorf("found the encoder %s, want one that clip-text-decoder knows: %s", e.Architecture, strings.Join(known, ", ")),
+		"--to state-dict writes the decoder alone"}
 }
 
 // pythonLanguageModel is the name of a decoder in clip-text-decoder 1.4, which makes the network by it.

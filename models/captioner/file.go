@@ -13,7 +13,6 @@ import (
 	"strings"
 
 	"captioner/data/tokenizer"
-	"captioner/models/transformer"
 	"captioner/torch"
 	"captioner/torch/nn"
 	"captioner/weights"
@@ -34,10 +33,9 @@ type File struct {
 	Tokenizer *tokenizer.Tokenizer
 	SHA256    string // of the whole file; only after Checksum
 	src       weights.Source
-	eye       *Pretrained         // given by UseEncoder
-	first     *transformer.Config // of a file of clip-text-decoder 1.0.0; else nil
-	misfit    error               // why the encoder that the file names cannot be its own, see wantEye
-	raw       []byte              // the embedded model's bytes
+	eye       *Pretrained // given by UseEncoder
+	misfit    error       // why the encoder that the file names cannot be its own, see wantEye
+	raw       []byte      // the embedded model's bytes
 }
 
 // OpenFile reads the description of a model, by what the file holds and not by its name: a captioner's own model file, a checkpoint of the
@@ -91,6 +89,9 @@ func describe(path string, src weights.Source) (*File, error) {
 	}
 	if err := json.Unmarshal([]byte(text), &f.Config); err != nil {
 		return nil, fmt.Errorf("read %s: %w", weights.MetaConfig, err)
+	}
+	if t := f.Config.Transformer; t != nil {
+		f.Config.Decoder = firstSizes(*t)
 	}
 	if err := f.Config.Validate(); err != nil {
 		return nil, fmt.Errorf("read %s: %w", weights.MetaConfig, oneLine(err))
@@ -175,7 +176,7 @@ func (f *File) Close() error {
 
 // LoadModel loads memory and decoder in float32; own gives them memory that training may change. It works inside torch.Do.
 func (f *File) LoadModel(dev torch.Device, own bool) (*Model, error) {
-	if f.first != nil {
+	if f.First() {
 		return nil, fmt.Errorf("load model %q: %w", f.Path, ErrFirst)
 	}
 	m, err := NewModel(f.Config)
@@ -227,8 +228,8 @@ func (f *File) HasEncoder() bool {
 	return f.eye != nil || slices.ContainsFunc(f.src.Names(), func(n string) bool { return strings.HasPrefix(n, encoderPrefix) })
 }
 
-// First says whether the file is one of clip-text-decoder 1.0.0, whose decoder is not GPT-2.
-func (f *File) First() bool { return f.first != nil }
+// First says whether the captioner is one of clip-text-decoder 1.0.0, whose decoder is not GPT-2.
+func (f *File) First() bool { return f.Config.Transformer != nil }
 
 // Misfit says why the encoder that the file names cannot be the one that it was trained with; nil where it can, or where the file names none.
 func (f *File) Misfit() error { return f.misfit }
@@ -266,9 +267,6 @@ func (f *File) anyEye(p *Pretrained) error {
 	if err == nil {
 		f.Config.Memory = m
 		err = f.Config.validateModel()
-	}
-	if err == nil && f.first != nil && m.In != f.first.Width {
-		err = fmt.Errorf("the decoder does not fit its encoder: %s gives a picture %d numbers, want the decoder's width %d", p.Eye.Architecture, m.In, f.first.Width)
 	}
 	if err != nil {
 		return fmt.Errorf("encoder %q: %w", p.Path, oneLine(err))

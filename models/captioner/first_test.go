@@ -10,9 +10,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"captioner/torch"
+	"captioner/weights"
 )
 
 // firstDir holds what clip-text-decoder 1.0.0 saves (scripts/fixtures/first.py).
@@ -132,6 +134,123 @@ func TestFirstLogits(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// pickledWords82 is a Tokenizer of 1.0.0 of as many words as the fixture's, and nothing else.
+func pickledWords82() []byte {
+	b := []byte("\x80\x02cclip_text_decoder.tokenizer\nTokenizer\n)\x81}X\x05\x00\x00\x00_stoi}(")
+	for id := range 82 {
+		word := "w" + strconv.Itoa(id)
+		if id < 4 {
+			word = []string{"UNK", "PAD", "BOS", "EOS"}[id]
+		}
+		b = append(b, 'X', byte(len(word)), 0, 0, 0)
+		b = append(append(b, word...), 'K', byte(id))
+	}
+	return append(b, "usb."...)
+}
+
+// FuzzFirstWords opens a checkpoint of 1.0.0 beside whatever tokenizer.pkl there is: one line or a captioner, and nothing panics.
+func FuzzFirstWords(f *testing.F) {
+	b, err := os.ReadFile(filepath.Join(firstDir, "decoder.ckpt"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(pickledWords82())
+	f.Add([]byte("cos\nsystem\n(S'true'\ntR."))
+	dir := f.TempDir()
+	path := filepath.Join(dir, "decoder.ckpt")
+	if err := os.WriteFile(path, b, 0o666); err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, words []byte) {
+		write(t, dir, "tokenizer.pkl", string(words))
+		m, err := OpenFile(path)
+		if err != nil {
+			if strings.Contains(err.Error(), "\n") {
+				t.Errorf("an error of several lines: %q", err)
+			}
+			return
+		}
+		defer m.Close()
+		if !m.First() || m.Tokenizer.VocabSize() != 82 {
+			t.Errorf("got %d words, want the decoder's 82", m.Tokenizer.VocabSize())
+		}
+		m.Tokenizer.Decode([]int32{0, 81, 82, -1})
+	})
+}
+
+// Written in captioner's own form, with and without an encoder, it gives the same captions; the forms of Python have no place for it.
+func TestFirstOwnForm(t *testing.T) {
+	eye := tinyViT
+	eye.EmbedDim = 16
+	encoder := clipFile(t, eye)
+	f, err := OpenFileWith(filepath.Join(firstDir, "model_1.0.zip"), encoder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	half := weights.F16
+	for name, o := range map[string]ExportOptions{"as it is": {Origin: "a test"}, "in halves": {DType: &half}} {
+		path := filepath.Join(t.TempDir(), "own.safetensors")
+		if err := f.Export(t.Context(), path, FormCaptioner, o); err != nil {
+			t.Fatal(err)
+		}
+		c, want := openFirstFile(t, path)
+		if !c.File.First() || !c.File.HasEncoder() || c.File.Card.Origin != o.Origin || c.File.Tokenizer.VocabSize() != 82 {
+			t.Errorf("%s: got %+v, %d words, encoder %v", name, c.File.Card, c.File.Tokenizer.VocabSize(), c.File.HasEncoder())
+		}
+		got, err := c.CaptionFeatures(t.Context(), want.Embeddings, c.Defaults())
+		if err != nil {
+			t.Fatal(err)
+		}
+		different := 0
+		for i, g := range got {
+			if g.Text != want.Captions["32"][i] {
+				different++
+			}
+		}
+		if different > 0 && o.DType == nil || different > 2 {
+			t.Errorf("%s: %d of %d captions are others than Python's", name, different, len(got))
+		}
+	}
+	for _, form := range []Form{FormLightning, FormStateDict, FormHuggingFace} {
+		err := f.Export(t.Context(), filepath.Join(t.TempDir(), "x"), form, ExportOptions{})
+		oneLineWith(t, string(form), err, "whose decoder is not GPT-2")
+	}
+	bare, err := OpenFile(filepath.Join(firstDir, "model_1.0.zip"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer bare.Close()
+	oneLineWith(t, "no encoder", bare.Export(t.Context(), filepath.Join(t.TempDir(), "x"), FormCaptioner, ExportOptions{}), "cannot be its own: the decoder does not fit its encoder")
+}
+
+// A description that does not belong to such a decoder is refused.
+func TestFirstConfig(t *testing.T) {
+	eye := tinyViT
+	eye.EmbedDim = 16
+	f, err := OpenFileWith(filepath.Join(firstDir, "model_1.0.zip"), clipFile(t, eye))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := f.Config.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	for want, change := range map[string]func(*Config){
+		`want "pooled-padded"`:     func(c *Config) { c.Memory.Kind = PooledProjected },
+		"heads that divide":        func(c *Config) { c.Transformer.Heads = 5 },
+		"want each from 1 to 2^24": func(c *Config) { c.Transformer.VocabSize = -1 },
+		"want the decoder's width": func(c *Config) { c.Transformer.Width = 24 },
+	} {
+		c, sizes := f.Config, *f.Config.Transformer
+		c.Transformer = &sizes
+		change(&c)
+		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
 	}
 }
 
