@@ -192,6 +192,13 @@ func FuzzDecode(f *testing.F) {
 			t.Errorf("got %q, want one line", err)
 		case err == nil && (m.W < 1 || m.H < 1 || m.W*m.H > limit || len(m.Pix) != 3*m.W*m.H):
 			t.Errorf("got %d x %d pixels in %d bytes", m.W, m.H, len(m.Pix))
+		case err == nil:
+			if small := (Preprocess{Size: 5, Fit: FitSquash, ScaleFirst: true}).Apply(m); len(small.Pix) != 3*5*5 {
+				t.Errorf("scaled to %d x %d pixels in %d bytes", small.W, small.H, len(small.Pix))
+			}
+			if m.own.samples != nil && len(m.own.samples()) != m.own.mode.sample()*m.W*m.H {
+				t.Errorf("got %d bytes of samples for %d x %d pixels of mode %d", len(m.own.samples()), m.W, m.H, m.own.mode)
+			}
 		}
 	})
 }

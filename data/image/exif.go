@@ -8,7 +8,16 @@ import "encoding/binary"
 // keep a good picture out. It reads only the first directory, as writers agree
 // that the orientation of the picture itself stands there.
 func exifOrientation(b []byte) int {
-	const tag, short = 0x0112, 3
+	if v := tiffShort(b, 0x0112, 1); v >= 1 && v <= 8 {
+		return v
+	}
+	return 1
+}
+
+// tiffShort reads a tag of one 16-bit number from the first directory of a TIFF
+// structure; missing is what it is where it is not there, or is another thing.
+func tiffShort(b []byte, tag uint16, missing int) int {
+	const short = 3
 	var order binary.ByteOrder
 	switch {
 	case prefix("II*\x00")(b):
@@ -16,14 +25,14 @@ func exifOrientation(b []byte) int {
 	case prefix("MM\x00*")(b):
 		order = binary.BigEndian
 	default:
-		return 1
+		return missing
 	}
 	if len(b) < 8 {
-		return 1
+		return missing
 	}
 	at := int64(order.Uint32(b[4:]))
 	if at < 8 || at+2 > int64(len(b)) {
-		return 1
+		return missing
 	}
 	n := int(order.Uint16(b[at:]))
 	entries := b[at+2:]
@@ -31,13 +40,12 @@ func exifOrientation(b []byte) int {
 		if order.Uint16(entries) != tag {
 			continue
 		}
-		v := int(order.Uint16(entries[8:]))
-		if order.Uint16(entries[2:]) != short || order.Uint32(entries[4:]) != 1 || v < 1 || v > 8 {
-			return 1
+		if order.Uint16(entries[2:]) != short || order.Uint32(entries[4:]) != 1 {
+			return missing
 		}
-		return v
+		return int(order.Uint16(entries[8:]))
 	}
-	return 1
+	return missing
 }
 
 // orient returns m turned by an EXIF orientation; 1 returns m itself. The names
@@ -46,12 +54,11 @@ func orient(m *RGB, orientation int) *RGB {
 	if orientation < 2 || orientation > 8 {
 		return m
 	}
-	out := New(m.W, m.H)
+	w, h := m.W, m.H
 	if orientation >= 5 {
-		out.W, out.H = m.H, m.W
+		w, h = m.H, m.W
 	}
-	// The stored pixel (x, y) goes to origin + x*dx + y*dy, in pixels of out.
-	w, h := out.W, out.H
+	// The stored pixel (x, y) goes to origin + x*dx + y*dy, in pixels of the result.
 	var origin, dx, dy int
 	switch orientation {
 	case 2: // top, right
@@ -69,13 +76,16 @@ func orient(m *RGB, orientation int) *RGB {
 	case 8: // left, bottom
 		origin, dx, dy = w*(h-1), -w, 1
 	}
-	src := m.Pix
-	for y := range m.H {
-		at := origin + y*dy
-		for range m.W {
-			copy(out.Pix[3*at:3*at+3], src[:3])
-			src, at = src[3:], at+dx
+	turn := func(src []uint8, n int) []uint8 {
+		out := make([]uint8, len(src))
+		for y := range m.H {
+			at := origin + y*dy
+			for range m.W {
+				copy(out[n*at:n*at+n], src[:n])
+				src, at = src[n:], at+dx
+			}
 		}
+		return out
 	}
-	return out
+	return &RGB{turn(m.Pix, 3), w, h, m.own.moved(turn)}
 }

@@ -3,6 +3,7 @@ package image
 import (
 	"bytes"
 	"image"
+	"image/color"
 	"image/gif"
 )
 
@@ -22,7 +23,7 @@ func decodeGIF(b []byte, _ Options) (*RGB, error) {
 	}
 	frame, ok := m.(*image.Paletted)
 	if !ok || frame.Bounds() == image.Rect(0, 0, c.Width, c.Height) {
-		return fromImage(m), nil
+		return fromGIF(m), nil
 	}
 	screen := image.NewPaletted(image.Rect(0, 0, c.Width, c.Height), frame.Palette)
 	for i := range screen.Pix {
@@ -32,7 +33,26 @@ func decodeGIF(b []byte, _ Options) (*RGB, error) {
 	for y := r.Min.Y; y < r.Max.Y; y++ {
 		copy(screen.Pix[screen.PixOffset(r.Min.X, y):][:r.Dx()], frame.Pix[frame.PixOffset(r.Min.X, y):])
 	}
-	return fromImage(screen), nil
+	return fromGIF(screen), nil
+}
+
+// fromGIF: a palette that counts up from black in steps of one is grey to Pillow, and no palette.
+func fromGIF(m image.Image) *RGB {
+	out := fromImage(m)
+	if p, ok := m.(*image.Paletted); ok && !greyRamp(p.Palette) {
+		out.own.mode = modeNearest
+	}
+	return out
+}
+
+func greyRamp(p color.Palette) bool {
+	for i, c := range p {
+		v := uint32(i) * 0x101
+		if r, g, b, _ := c.RGBA(); r != v || g != v || b != v {
+			return false
+		}
+	}
+	return true
 }
 
 // opaqueGIF returns b with the first frame's transparency taken off, and the

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -100,6 +101,73 @@ func TestDecodeGolden(t *testing.T) {
 				t.Errorf("plain: got %v, want %v", got, *want.Plain)
 			}
 		})
+	}
+}
+
+// TestClipGolden compares every file with what clip's transform makes of it,
+// which scales a picture before it makes it RGB. A file without an entry is RGB
+// already: it is the same both ways.
+func TestClipGolden(t *testing.T) {
+	var golden struct {
+		Files map[string]struct{ Clip map[string]string }
+	}
+	readJSON(t, "decode.json", &golden)
+	modes, convertedFirst := 0, 0
+	for _, name := range slices.Sorted(maps.Keys(golden.Files)) {
+		if strings.HasSuffix(name, ".jpg") && !jpeg.Exact {
+			continue
+		}
+		m, err := Decode(testFile(t, name), Options{Orient: true, AllowTruncated: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := hash(m)
+		wants := golden.Files[name].Clip
+		if wants != nil {
+			modes++
+		} else {
+			wants = map[string]string{"24": hash(Preprocess{Size: 24, Fit: FitCrop}.Apply(m))}
+		}
+		for size, want := range wants {
+			n, err := strconv.Atoi(size)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 2 { // the second time from what the first has left
+				if got := hash(Preprocess{Size: n, Fit: FitCrop, ScaleFirst: true}.Apply(m)); got != want {
+					t.Errorf("%s to %s: got %s, want %s", name, size, got, want)
+				}
+			}
+			if golden.Files[name].Clip != nil && hash(Preprocess{Size: n, Fit: FitCrop}.Apply(m)) == want {
+				convertedFirst++
+			}
+		}
+		if hash(m) != before {
+			t.Errorf("%s: Apply changed its picture", name)
+		}
+	}
+	if modes < 25 || convertedFirst > modes {
+		t.Errorf("got %d files of another mode than RGB and %d pictures that are the same when converted first, want at least 25, and most to differ", modes, convertedFirst)
+	}
+}
+
+// TestScaleFirstOfParts crops, as training does, and the model's own scaling comes after that.
+func TestScaleFirstOfParts(t *testing.T) {
+	p := Preprocess{Size: 20, Fit: FitSquash, ScaleFirst: true}
+	for _, name := range []string{"rgba.png", "cmyk.jpg", "palette.png", "dark16.png"} {
+		m, err := Decode(testFile(t, name), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole := Crop(m, 0, 0, m.W, m.H)
+		if got, want := hash(p.Apply(whole)), hash(p.Apply(m)); got != want {
+			t.Errorf("%s: the whole as a crop gives %s, want %s", name, got, want)
+		}
+		half := Crop(orient(m, 3), 0, 0, m.W, m.H/2)
+		same := orient(Crop(m, 0, m.H-m.H/2, m.W, m.H/2), 3)
+		if got, want := hash(p.Apply(half)), hash(p.Apply(same)); got != want {
+			t.Errorf("%s: turned and cut gives %s, cut and turned %s", name, got, want)
+		}
 	}
 }
 

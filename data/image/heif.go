@@ -1,6 +1,7 @@
 package image
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"image"
@@ -207,7 +208,7 @@ func decodeHEIC(b []byte, o Options) (*RGB, error) {
 	if err != nil {
 		return nil, heifReason(err)
 	}
-	return fromHEIF(m, o)
+	return fromHEIF(b, m, o)
 }
 
 func decodeAVIF(b []byte, o Options) (*RGB, error) {
@@ -215,7 +216,7 @@ func decodeAVIF(b []byte, o Options) (*RGB, error) {
 	if err != nil {
 		return nil, heifReason(err)
 	}
-	out, err := fromHEIF(m, o)
+	out, err := fromHEIF(b, m, o)
 	if err != nil {
 		return nil, err
 	}
@@ -224,13 +225,21 @@ func decodeAVIF(b []byte, o Options) (*RGB, error) {
 	return orient(out, []int{1, 4, 2}[it.mirror]), nil
 }
 
-func fromHEIF(m image.Image, o Options) (*RGB, error) {
+func fromHEIF(b []byte, m image.Image, o Options) (*RGB, error) {
 	if w, h := m.Bounds().Dx(), m.Bounds().Dy(); w <= 0 || h <= 0 || int64(w) > o.maxPixels()/int64(h) {
 		return nil, refuse("", ErrTooLarge, "%d x %d pixels, limit %d", w, h, o.maxPixels())
 	}
 	out := fromImage(m)
-	if out.H > 1 { // both free their result before they hand it over, and lose its first bytes: the row below stands in
-		copy(out.Pix[:3*min(out.W, 32)], out.Pix[3*out.W:])
+	// Both free their result before they hand it over, and lose its first bytes: the row below stands in.
+	mend := func(pix []uint8, n int) []uint8 { // in place
+		if out.H > 1 {
+			copy(pix[:n*min(out.W, 32)], pix[n*out.W:])
+		}
+		return pix
+	}
+	mend(out.Pix, 3)
+	if bytes.Contains(b, []byte("urn:mpeg:mpegB:cicp:systems:auxiliary:alpha")) || bytes.Contains(b, []byte("urn:mpeg:hevc:2015:auxid:1")) {
+		out.own = alphaOf(m).moved(mend)
 	}
 	return out, nil
 }

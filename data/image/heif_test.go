@@ -28,15 +28,24 @@ func TestHEIF(t *testing.T) {
 				t.Errorf("%s: %d x %d pixels, want %d x %d", name, got.W, got.H, want.W, want.H)
 				continue
 			}
-			sum := 0
-			for i := range got.Pix {
-				sum += max(int(got.Pix[i])-int(want.Pix[i]), int(want.Pix[i])-int(got.Pix[i]))
-			}
-			if mean := float64(sum) / float64(len(got.Pix)); mean > 3 {
+			if mean := apart(got, want); mean > 3 {
 				t.Errorf("%s: differs by %.1f in the mean, want at most 3", name, mean)
+			}
+			p := Preprocess{Size: 32, Fit: FitCrop, ScaleFirst: true} // alpha is the same everywhere, and changes little
+			if mean := apart(p.Apply(got), p.Apply(want)); mean > 3 || (got.own.mode == modeAlpha) != strings.Contains(name, "alpha") {
+				t.Errorf("%s, scaled: of mode %d, differs by %.1f in the mean, want at most 3", name, got.own.mode, mean)
 			}
 		}
 	}
+}
+
+// apart is how far two pictures of one size differ in the mean.
+func apart(a, b *RGB) float64 {
+	sum := 0
+	for i := range a.Pix {
+		sum += max(int(a.Pix[i])-int(b.Pix[i]), int(b.Pix[i])-int(a.Pix[i]))
+	}
+	return float64(sum) / float64(len(a.Pix))
 }
 
 func TestHEIFRefuses(t *testing.T) {

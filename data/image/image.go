@@ -2,7 +2,9 @@
 // on. It decodes JPEG, PNG, GIF (first frame), BMP, WebP, TIFF, HEIC and AVIF to packed
 // RGB, turns pictures the way their EXIF orientation says, and scales and crops
 // them, all with the bytes that Pillow's convert("RGB"), exif_transpose and
-// bicubic resize give: a model sees here what it saw in Python.
+// bicubic resize give: a model sees here what it saw in Python. A picture keeps
+// in mind what mode its file is in, for models that scale before they make RGB
+// (Preprocess.ScaleFirst).
 //
 // The format is told by a file's content, never by its name. Alpha is dropped
 // straight: a transparent pixel keeps the colour that it has in the file.
@@ -22,6 +24,7 @@ package image
 type RGB struct {
 	Pix  []uint8
 	W, H int
+	own  own // how its file holds it, for Preprocess.ScaleFirst
 }
 
 // New returns a black picture of w x h pixels.

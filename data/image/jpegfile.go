@@ -17,8 +17,12 @@ func decodeJPEG(b []byte, o Options) (*RGB, error) {
 		return nil, jpegReason(err)
 	}
 	m := New(w, h)
-	if err := jpeg.Decode(m.Pix, b, o.AllowTruncated); err != nil {
+	inks, err := jpeg.Decode(m.Pix, b, o.AllowTruncated)
+	if err != nil {
 		return nil, jpegReason(err)
+	}
+	if inks != nil {
+		m.own = own{modeCMYK, func() []uint8 { return inks }}
 	}
 	return m, nil
 }

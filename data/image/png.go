@@ -5,6 +5,7 @@ import (
 	"compress/zlib"
 	"encoding/binary"
 	"hash/crc32"
+	"image"
 	"image/png"
 	"io"
 )
@@ -26,7 +27,23 @@ func decodePNG(b []byte, o Options) (*RGB, error) {
 	if err != nil {
 		return nil, err
 	}
-	return fromImage(m), nil
+	out := fromImage(m)
+	out.own = pngOwn(b, m)
+	return out, nil
+}
+
+// pngOwn is how the file b holds m. Its header tells: a colour that is transparent is no alpha to Pillow, but is to the standard library.
+func pngOwn(b []byte, m image.Image) own {
+	const grey, palette, greyAlpha, colourAlpha = 0, 3, 4, 6
+	switch depth, kind := b[24], b[25]; {
+	case kind == palette, kind == grey && depth == 1:
+		return own{mode: modeNearest}
+	case kind == grey && depth == 16:
+		return grey16Of(m)
+	case kind == greyAlpha, kind == colourAlpha:
+		return alphaOf(m)
+	}
+	return own{}
 }
 
 // endsPNG reports whether b has the chunk that ends a PNG file.

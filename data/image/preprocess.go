@@ -16,19 +16,23 @@ func Resize(src *RGB, w, h int) *RGB {
 // Crop returns the w x h pixels of src from (x, y) on. Where the rectangle
 // reaches over the edge, the result is black, as Pillow's crop is.
 func Crop(src *RGB, x, y, w, h int) *RGB {
-	out := New(max(w, 0), max(h, 0))
-	x0, x1 := max(x, 0), min(x+w, src.W)
-	for row := max(y, 0); row < min(y+h, src.H) && x0 < x1; row++ {
-		copy(out.Pix[3*((row-y)*w+x0-x):], src.Pix[3*(row*src.W+x0):3*(row*src.W+x1)])
+	w, h = max(w, 0), max(h, 0)
+	crop := func(pix []uint8, n int) []uint8 {
+		out := make([]uint8, n*w*h)
+		x0, x1 := max(x, 0), min(x+w, src.W)
+		for row := max(y, 0); row < min(y+h, src.H) && x0 < x1; row++ {
+			copy(out[n*((row-y)*w+x0-x):], pix[n*(row*src.W+x0):n*(row*src.W+x1)])
+		}
+		return out
 	}
-	return out
+	return &RGB{crop(src.Pix, 3), w, h, src.own.moved(crop)}
 }
 
 func resize(src *RGB, w, h int, r resample.Rect, f resample.Filter, rowsFirst bool) *RGB {
 	if src.W <= 0 || src.H <= 0 || w <= 0 || h <= 0 {
 		return New(0, 0)
 	}
-	return &RGB{resample.Scale(src.Pix, src.W, src.H, w, h, r, f, rowsFirst), r.X1 - r.X0, r.Y1 - r.Y0}
+	return &RGB{Pix: resample.Scale(src.Pix, src.W, src.H, w, h, r, f, rowsFirst), W: r.X1 - r.X0, H: r.Y1 - r.Y0}
 }
 
 // Ways to bring a picture to a square.
@@ -56,6 +60,11 @@ type Preprocess struct {
 	// Filter is how pixels are scaled: FilterLinear, or Pillow's bicubic where
 	// it is empty.
 	Filter string `json:"filter,omitempty"`
+	// ScaleFirst scales pictures in the mode of their file and makes them RGB
+	// after that, as OpenAI's and OpenCLIP's transforms do. Hugging Face's
+	// processors make them RGB first, and so does Apply without it. RGB and grey
+	// of 8 bits are the same both ways.
+	ScaleFirst bool `json:"scale_first,omitempty"`
 }
 
 // Validate reports the first thing in p that no picture can be brought to.
@@ -78,26 +87,31 @@ func (p Preprocess) Validate() error {
 }
 
 // Apply brings src to Size x Size pixels, byte for byte as torchvision's Resize
-// and CenterCrop do on a Pillow picture of mode RGB. (OpenAI's transform scales
-// before it converts to RGB, which differs for pictures with a palette or
-// alpha; Hugging Face's processors convert first, as here.) p is valid; src is
-// unchanged. Apply may be called from several goroutines.
+// and CenterCrop do on a Pillow picture: on one of mode RGB, or with ScaleFirst
+// on the picture as it was decoded, which is made RGB at the end. Then colours
+// of a palette are not mixed but the nearest taken, a pixel counts by its
+// alpha, the four inks of a CMYK file are scaled apart, and grey of 16 bits is
+// cut at 255 when all is done, as Pillow cuts it: most of it becomes white. p is
+// valid; src is unchanged. Apply may be called from several goroutines.
 func (p Preprocess) Apply(src *RGB) *RGB {
 	filter := resample.Cubic
 	if p.Filter == FilterLinear {
 		filter = resample.Linear
 	}
-	if p.Fit != FitCrop || src.W <= 0 || src.H <= 0 {
-		return resize(src, p.Size, p.Size, resample.Rect{X1: p.Size, Y1: p.Size}, filter, p.RowsFirst)
-	}
 	w, h := p.Size, p.Size
-	if src.W < src.H {
+	switch {
+	case p.Fit != FitCrop || src.W <= 0 || src.H <= 0:
+	case src.W < src.H:
 		h = p.Size * src.H / src.W
-	} else {
+	default:
 		w = p.Size * src.W / src.H
 	}
 	x, y := middle(w-p.Size), middle(h-p.Size)
-	return resize(src, w, h, resample.Rect{X0: x, Y0: y, X1: x + p.Size, Y1: y + p.Size}, filter, p.RowsFirst)
+	r := resample.Rect{X0: x, Y0: y, X1: x + p.Size, Y1: y + p.Size}
+	if p.ScaleFirst && src.own.mode != modeRGB {
+		return resizeOwn(src, w, h, r, filter, p.RowsFirst)
+	}
+	return resize(src, w, h, r, filter, p.RowsFirst)
 }
 
 // middle halves what is left beside a crop, half to even as Python's round.

@@ -80,6 +80,11 @@ func TestPreprocessJSON(t *testing.T) {
 	if err != nil || string(b) != want {
 		t.Errorf("got %s, %v, want %s", b, err, want)
 	}
+	first := p
+	first.ScaleFirst = true
+	if b, err := json.Marshal(first); err != nil || string(b) != strings.TrimSuffix(want, "}")+`,"scale_first":true}` {
+		t.Errorf("got %s, %v, want scale_first at the end of %s", b, err, want)
+	}
 	var back Preprocess
 	if err := json.Unmarshal(b, &back); err != nil || back != p {
 		t.Errorf("got %v, %v, want %v", back, err, p)

@@ -46,6 +46,9 @@ func decodeWebP(b []byte, o Options) (*RGB, error) {
 		return nil, err
 	}
 	out := fromWebP(m)
+	if webpAlpha(b) {
+		out.own = alphaOf(m)
+	}
 	if f.w > 0 && (out.W != f.w || out.H != f.h) {
 		return Crop(out, -f.x, -f.y, f.w, f.h), nil
 	}
@@ -60,6 +63,20 @@ func fromWebP(m image.Image) *RGB {
 		return fromYUV(&m.YCbCr)
 	}
 	return fromImage(m)
+}
+
+// webpAlpha says whether the file has alpha: by the flags of an extended one, or by the header of a lossless picture.
+func webpAlpha(b []byte) (alpha bool) {
+	webpChunks(b, func(kind string, data []byte) bool {
+		switch {
+		case kind == "VP8X" && len(data) > 0:
+			alpha = data[0]&0x10 != 0
+		case kind == "VP8L" && len(data) > 4:
+			alpha = data[4]&0x10 != 0
+		}
+		return false
+	})
+	return alpha
 }
 
 // firstWebP finds the first frame of an animated file, which x/image does not

@@ -19,9 +19,10 @@ var ErrTruncated = errors.New("data ends before the picture does")
 // maxScans bounds the work that a small progressive file can cause.
 const maxScans = 1000
 
-// cmykRow turns n inverted CMYK samples, as JPEG files hold them, to RGB with
-// Pillow's rounding: nk - c*nk/255, where nk is what the black ink leaves.
-func cmykRow(dst, src []byte) {
+// FromCMYK turns inverted CMYK samples, as JPEG files hold them and Decode gives
+// them, to RGB with Pillow's rounding: nk - c*nk/255, where nk is what the black
+// ink leaves. dst has three bytes a pixel, src four.
+func FromCMYK(dst, src []byte) {
 	for len(dst) >= 3 && len(src) >= 4 {
 		nk := uint32(src[3])
 		for c := range 3 {

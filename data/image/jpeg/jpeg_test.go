@@ -34,20 +34,20 @@ func TestConfig(t *testing.T) {
 func TestDecodeRefuses(t *testing.T) {
 	b := testFile(t, "420.jpg")
 	good := make([]byte, 3*147*97)
-	if err := Decode(good, b, false); err != nil {
-		t.Error(err)
+	if inks, err := Decode(good, b, false); err != nil || inks != nil {
+		t.Errorf("got %d bytes of ink, %v, want none", len(inks), err)
 	}
 	for _, n := range []int{0, len(good) - 1, len(good) + 1} {
-		if err := Decode(make([]byte, n), b, false); err == nil {
+		if _, err := Decode(make([]byte, n), b, false); err == nil {
 			t.Errorf("buffer of %d bytes: got no error, want one", n)
 		}
 	}
 	for _, n := range []int{0, 2, 20, 200, len(b) / 2} {
-		if err := Decode(good, b[:n], false); !errors.Is(err, ErrTruncated) {
+		if _, err := Decode(good, b[:n], false); !errors.Is(err, ErrTruncated) {
 			t.Errorf("cut to %d bytes: got %v, want %v", n, err, ErrTruncated)
 		}
 	}
-	if err := Decode(good, []byte("\xff\xd8\xff\xda\x00\x02\xff\xd9"), false); err == nil {
+	if _, err := Decode(good, []byte("\xff\xd8\xff\xda\x00\x02\xff\xd9"), false); err == nil {
 		t.Error("no frame: got no error, want one")
 	}
 }
@@ -59,10 +59,10 @@ func TestScansAreLimited(t *testing.T) {
 	last := bytes.LastIndex(b, []byte("\xff\xda"))
 	scan := b[last : len(b)-2]
 	dst := make([]byte, 3*147*97)
-	if err := Decode(dst, append(b[:last:last], append(bytes.Repeat(scan, 50), "\xff\xd9"...)...), false); Exact && err != nil {
+	if _, err := Decode(dst, append(b[:last:last], append(bytes.Repeat(scan, 50), "\xff\xd9"...)...), false); Exact && err != nil {
 		t.Errorf("50 scans: %v", err)
 	}
-	err := Decode(dst, append(b[:last:last], append(bytes.Repeat(scan, maxScans), "\xff\xd9"...)...), false)
+	_, err := Decode(dst, append(b[:last:last], append(bytes.Repeat(scan, maxScans), "\xff\xd9"...)...), false)
 	if err == nil || Exact && err.Error() != "too many scans" {
 		t.Errorf("%d scans: got error %v, want too many scans", maxScans, err)
 	}
@@ -74,7 +74,7 @@ func TestBlackInk(t *testing.T) {
 		for c := range 256 {
 			src := []byte{uint8(c), uint8(c), uint8(c), uint8(k)}
 			dst := make([]byte, 3)
-			cmykRow(dst, src)
+			FromCMYK(dst, src)
 			ink := ((255-c)*k*2 + 255) / 510
 			if want := uint8(k - ink); dst[0] != want || dst[1] != want || dst[2] != want {
 				t.Fatalf("sample %d, black %d: got %v, want %d", c, k, dst, want)

@@ -40,30 +40,30 @@ func Config(b []byte) (w, h, components int, err error) {
 }
 
 // Decode decodes b to dst, which holds 3*w*h bytes for the size that Config
-// gave: rows from the top, R, G, B. If the data ends early the error is
+// gave: rows from the top, R, G, B. Of a file of four components it also returns
+// their samples as the file holds them, four bytes a pixel. If the data ends early the error is
 // ErrTruncated, unless allowTruncated is set: then the rest of the picture is
 // what libjpeg makes of missing data, usually grey.
-func Decode(dst, b []byte, allowTruncated bool) error {
+func Decode(dst, b []byte, allowTruncated bool) (cmyk []byte, err error) {
 	w, h, components, err := Config(b)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if len(dst) != 3*w*h {
-		return fmt.Errorf("buffer of %d bytes for %dx%d pixels, want %d", len(dst), w, h, 3*w*h)
+		return nil, fmt.Errorf("buffer of %d bytes for %dx%d pixels, want %d", len(dst), w, h, 3*w*h)
 	}
-	rgb, out := dst, dst
+	out := dst
 	if components == 4 {
-		out = make([]byte, 4*w*h)
+		cmyk = make([]byte, 4*w*h)
+		out = cmyk
 	}
 	var r C.result
 	C.captioner_jpeg_decode(&r, addr(b), C.size_t(len(b)), addr(out), C.int(w), C.int(h), flag(allowTruncated), maxScans)
 	if err := failure(&r, allowTruncated); err != nil {
-		return err
+		return nil, err
 	}
-	if components == 4 {
-		cmykRow(rgb, out)
-	}
-	return nil
+	FromCMYK(dst, cmyk) // of nothing where there is none
+	return cmyk, nil
 }
 
 func addr(b []byte) *C.uchar { return (*C.uchar)(unsafe.Pointer(unsafe.SliceData(b))) }

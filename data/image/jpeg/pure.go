@@ -38,22 +38,33 @@ func Config(b []byte) (w, h, components int, err error) {
 }
 
 // Decode decodes b to dst, which holds 3*w*h bytes for the size that Config
-// gave: rows from the top, R, G, B. If the data ends early the error is
-// ErrTruncated. The standard library keeps nothing of a truncated picture, so
-// allowTruncated has no effect in this build.
-func Decode(dst, b []byte, allowTruncated bool) error {
+// gave: rows from the top, R, G, B. Of a file of four components it also returns
+// their samples as the file holds them, four bytes a pixel. If the data ends
+// early the error is ErrTruncated. The standard library keeps nothing of a
+// truncated picture, so allowTruncated has no effect in this build.
+func Decode(dst, b []byte, allowTruncated bool) (cmyk []byte, err error) {
 	m, err := jpeg.Decode(bytes.NewReader(b))
 	if err != nil {
-		return plain(err)
+		return nil, plain(err)
 	}
 	w, h := m.Bounds().Dx(), m.Bounds().Dy()
 	if len(dst) != 3*w*h {
-		return fmt.Errorf("buffer of %d bytes for %dx%d pixels, want %d", len(dst), w, h, 3*w*h)
+		return nil, fmt.Errorf("buffer of %d bytes for %dx%d pixels, want %d", len(dst), w, h, 3*w*h)
+	}
+	if m, ok := m.(*image.CMYK); ok {
+		cmyk = make([]byte, 0, 4*w*h)
+		for y := range h {
+			for _, v := range m.Pix[y*m.Stride:][:4*w] {
+				cmyk = append(cmyk, 255-v) // the standard library has already undone the inversion of the file
+			}
+		}
+		FromCMYK(dst, cmyk)
+		return cmyk, nil
 	}
 	for y := range h {
 		row(dst[3*w*y:3*w*(y+1)], m, y)
 	}
-	return nil
+	return nil, nil
 }
 
 func row(dst []byte, m image.Image, y int) {
@@ -69,13 +80,6 @@ func row(dst []byte, m image.Image, y int) {
 			r, g, b := color.YCbCrToRGB(m.Y[m.YOffset(x, y)], m.Cb[c], m.Cr[c])
 			dst[3*x], dst[3*x+1], dst[3*x+2] = r, g, b
 		}
-	case *image.CMYK:
-		// The standard library has already undone the inversion of the file.
-		src := make([]byte, 4*w)
-		for i, v := range m.Pix[y*m.Stride:][:4*w] {
-			src[i] = 255 - v
-		}
-		cmykRow(dst, src)
 	case *image.RGBA:
 		for x := range w {
 			copy(dst[3*x:3*x+3], m.Pix[y*m.Stride+4*x:])

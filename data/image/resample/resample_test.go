@@ -94,6 +94,55 @@ func TestPassesEqualDefinition(t *testing.T) {
 	}
 }
 
+// TestNearest: shrunk by a whole number, the pixel in the middle stands for its square; enlarged, each is a square.
+func TestNearest(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 8))
+	src := picture(rng, 15, 9, false)
+	third := Nearest(src, 15, 9, 5, 3, Rect{0, 0, 5, 3})
+	for y := range 3 {
+		for x := range 5 {
+			if got, want := third[3*(5*y+x):][:3], src[3*(15*(3*y+1)+3*x+1):][:3]; !bytes.Equal(got, want) {
+				t.Errorf("pixel %d, %d: got %v, want %v", x, y, got, want)
+			}
+		}
+	}
+	if back := Nearest(Nearest(src, 15, 9, 45, 27, Rect{0, 0, 45, 27}), 45, 27, 15, 9, Rect{0, 0, 15, 9}); !bytes.Equal(back, src) {
+		t.Error("enlarged and shrunk by three: got other bytes than before")
+	}
+	r := Rect{3, 1, 8, 5}
+	if got, want := Nearest(src, 15, 9, 11, 7, r), cut(Nearest(src, 15, 9, 11, 7, Rect{0, 0, 11, 7}), 11, r); !bytes.Equal(got, want) {
+		t.Error("a part: got other bytes than cut from the whole")
+	}
+}
+
+// TestScale16 gives it pictures whose high bytes are 0: then each pass rounds as Scale does, but for values half-way, and the order counts alike.
+func TestScale16(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 10))
+	for _, s := range [][4]int{{15, 9, 15, 9}, {40, 30, 17, 12}, {20, 90, 20, 30}, {20, 90, 15, 30}, {9, 9, 30, 21}, {31, 64, 31, 20}} {
+		grey, rgb := make([]byte, 2*s[0]*s[1]), make([]byte, 3*s[0]*s[1])
+		for i := range len(rgb) / 3 {
+			v := byte(64 + rng.UintN(128)) // no overshoot, which 16 bits do not cut
+			grey[2*i+1], rgb[3*i], rgb[3*i+1], rgb[3*i+2] = v, v, v, v
+		}
+		r := Rect{s[2] / 4, s[3] / 3, s[2], s[3]}
+		for _, rowsFirst := range []bool{true, false} {
+			got, want := Scale16(grey, s[0], s[1], s[2], s[3], r, Cubic, rowsFirst), Scale(rgb, s[0], s[1], s[2], s[3], r, Cubic, rowsFirst)
+			if len(got)/2 != len(want)/3 {
+				t.Fatalf("%v: got %d pixels, want %d", s, len(got)/2, len(want)/3)
+			}
+			off := 0
+			for i := range len(got) / 2 {
+				if got[2*i] != 0 || got[2*i+1] != want[3*i] {
+					off++
+				}
+			}
+			if off > len(got)/200 {
+				t.Errorf("%v, rows first %t: %d of %d pixels differ from those of 8 bits", s, rowsFirst, off, len(got)/2)
+			}
+		}
+	}
+}
+
 func TestConcurrentUse(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	src := picture(rng, 50, 70, false)

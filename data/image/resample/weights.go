@@ -1,10 +1,11 @@
 // Package resample scales packed RGB pictures by Pillow's bicubic or bilinear, byte for
 // byte: two passes of weights in 22-bit fixed point, rows first, with a cut to
-// 8 bits between them. Package image is its only user; it adds the sizes and
-// crops that models want.
+// 8 bits between them; and by its nearest, for colours that cannot be mixed.
+// Package image is its only user; it adds the sizes and crops that models want.
 //
 // The passes exist twice: in Go, and in C with AVX2 for builds with cgo. Both
-// give the same bytes; a fuzz test holds them to a third, plain definition.
+// give the same bytes; a fuzz test holds them to a third, plain definition. Grey
+// of 16 bits goes through passes of its own, in floating point.
 package resample
 
 import "math"
@@ -24,37 +25,61 @@ type axis struct {
 }
 
 // newAxis makes the weights of outputs lo..hi of an axis scaled from in to out
-// positions. The kernel is stretched by the scale when the picture shrinks, so
-// every input counts; an output of the cubic needs at most 4*scale+2 inputs.
+// positions.
 func newAxis(f Filter, in, out, lo, hi int) axis {
-	scale := float64(in) / float64(out)
-	stretch := max(scale, 1)
-	kernel, reach := f.kernel()
-	support := reach * stretch
+	k := f.over(in, out)
 	n := hi - lo
-	stride := (min(int(math.Ceil(support))*2+1, in) + 3) &^ 3
+	stride := (k.most() + 3) &^ 3
 	a := axis{make([]int32, n), make([]int32, n), make([]int32, n*stride), stride}
 	w := make([]float64, stride)
 	for i := range n {
-		// float64() keeps each product rounded: a fused multiply-add would
-		// give other last bits than Pillow's on some processors.
-		center := float64((float64(lo+i) + 0.5) * scale)
-		first := max(int(center-support+0.5), 0)
-		count := min(int(center+support+0.5), in) - first
-		sum := 0.0
-		for j := range count {
-			w[j] = kernel(float64((float64(j+first) - center + 0.5) * (1 / stretch)))
-			sum += w[j]
-		}
+		first, count := k.weigh(w, lo+i)
 		a.first[i], a.count[i] = int32(first), int32(count)
 		for j, v := range w[:count] {
-			if sum != 0 {
-				v /= sum
-			}
 			a.weight[i*stride+j] = int32(math.Round(float64(v * (1 << precision))))
 		}
 	}
 	return a
+}
+
+// stretched is a filter over an axis. The kernel is stretched by the scale when
+// the picture shrinks, so every input counts; an output of the cubic needs at
+// most 4*scale+2 inputs.
+type stretched struct {
+	in                      int
+	scale, stretch, support float64
+	kernel                  func(float64) float64
+}
+
+func (f Filter) over(in, out int) stretched {
+	kernel, reach := f.kernel()
+	scale := float64(in) / float64(out)
+	stretch := max(scale, 1)
+	return stretched{in, scale, stretch, reach * stretch, kernel}
+}
+
+// most is how many inputs an output may need.
+func (k stretched) most() int { return min(int(math.Ceil(k.support))*2+1, k.in) }
+
+// weigh writes the weights of output i to w, to a sum of 1, and returns the first
+// of the inputs that they are of, and how many those are.
+func (k stretched) weigh(w []float64, i int) (first, count int) {
+	// float64() keeps each product rounded: a fused multiply-add would
+	// give other last bits than Pillow's on some processors.
+	center := float64((float64(i) + 0.5) * k.scale)
+	first = max(int(center-k.support+0.5), 0)
+	count = min(int(center+k.support+0.5), k.in) - first
+	sum := 0.0
+	for j := range count {
+		w[j] = k.kernel(float64((float64(j+first) - center + 0.5) * (1 / k.stretch)))
+		sum += w[j]
+	}
+	if sum != 0 {
+		for j := range count {
+			w[j] /= sum
+		}
+	}
+	return first, count
 }
 
 // Filter is how a position between pixels is read.

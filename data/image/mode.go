@@ -1,0 +1,154 @@
+package image
+
+import (
+	"bytes"
+	"image"
+
+	"captioner/data/image/jpeg"
+	"captioner/data/image/resample"
+)
+
+// mode is how a file holds its picture, as far as scaling minds.
+type mode int
+
+const (
+	modeRGB     mode = iota // RGB, or grey of 8 bits: RGB.Pix is all that there is
+	modeNearest             // a palette, or one bit: Pillow's P and 1
+	modeAlpha               // Pillow's RGBA and LA; a sample is the alpha
+	modeCMYK                // a sample is what package jpeg gives, four bytes
+	modeGrey16              // Pillow's I;16; a sample is two bytes, high and low
+)
+
+// sample is how many bytes a pixel has beside its RGB.
+func (m mode) sample() int { return [...]int{modeAlpha: 1, modeCMYK: 4, modeGrey16: 2}[m] }
+
+// own is a picture in the mode of its file, beside its RGB.
+type own struct {
+	mode mode
+	// samples makes those of all pixels, when a model asks: most never do. It is nil where the mode has none. The result is not to be changed.
+	samples func() []uint8
+}
+
+// moved is o when pixels change their places by move, which takes samples of n bytes.
+func (o own) moved(move func(samples []uint8, n int) []uint8) own {
+	if o.samples == nil {
+		return o
+	}
+	return own{o.mode, func() []uint8 { return move(o.samples(), o.mode.sample()) }}
+}
+
+// alphaOf is m with its alpha; what the types of the readers do not have is opaque.
+func alphaOf(m image.Image) own {
+	return own{modeAlpha, func() []uint8 {
+		w, h := m.Bounds().Dx(), m.Bounds().Dy()
+		switch m := m.(type) {
+		case *image.NRGBA:
+			return every(m.Pix[3:], w, h, m.Stride, 4, 1)
+		case *image.RGBA:
+			return every(m.Pix[3:], w, h, m.Stride, 4, 1)
+		case *image.NRGBA64:
+			return every(m.Pix[6:], w, h, m.Stride, 8, 1)
+		case *image.RGBA64:
+			return every(m.Pix[6:], w, h, m.Stride, 8, 1)
+		case *image.NYCbCrA:
+			return every(m.A, w, h, m.AStride, 1, 1)
+		}
+		return bytes.Repeat([]byte{255}, w*h)
+	}}
+}
+
+// grey16Of is m, grey of 16 bits; with a transparent colour the readers make colours of it.
+func grey16Of(m image.Image) own {
+	return own{modeGrey16, func() []uint8 {
+		w, h := m.Bounds().Dx(), m.Bounds().Dy()
+		if m, ok := m.(*image.NRGBA64); ok {
+			return every(m.Pix, w, h, m.Stride, 8, 2)
+		}
+		g := m.(*image.Gray16)
+		return every(g.Pix, w, h, g.Stride, 2, 2)
+	}}
+}
+
+// every takes the first n of the step bytes that each pixel has.
+func every(pix []uint8, w, h, stride, step, n int) []uint8 {
+	out := make([]uint8, 0, w*h*n)
+	for y := range h {
+		for x := range w {
+			at := y*stride + x*step
+			out = append(out, pix[at:at+n]...)
+		}
+	}
+	return out
+}
+
+// resizeOwn scales src in its own mode to w x h pixels, and makes RGB of the part r of them.
+func resizeOwn(src *RGB, w, h int, r resample.Rect, f resample.Filter, rowsFirst bool) *RGB {
+	out := &RGB{W: r.X1 - r.X0, H: r.Y1 - r.Y0}
+	scale := func(pix []uint8) []uint8 { return resample.Scale(pix, src.W, src.H, w, h, r, f, rowsFirst) }
+	switch src.own.mode {
+	case modeNearest:
+		out.Pix = resample.Nearest(src.Pix, src.W, src.H, w, h, r)
+	case modeGrey16:
+		out.Pix = fromGrey16(resample.Scale16(src.own.samples(), src.W, src.H, w, h, r, f, rowsFirst))
+	case modeCMYK:
+		out.Pix = scaleCMYK(src.own.samples(), scale)
+	case modeAlpha:
+		if w == src.W && h == src.H { // Pillow leaves it alone
+			out.Pix = scale(src.Pix)
+			break
+		}
+		out.Pix = scaleAlpha(src.Pix, src.own.samples(), scale)
+	}
+	return out
+}
+
+// scaleAlpha scales colours multiplied by their alpha, so that a pixel counts as far as it is seen, and divides by the scaled alpha.
+func scaleAlpha(pix, alpha []uint8, scale func([]uint8) []uint8) []uint8 {
+	seen := make([]uint8, len(pix))
+	for i, v := range pix {
+		t := uint32(v)*uint32(alpha[i/3]) + 128
+		seen[i] = uint8((t>>8 + t) >> 8) // /255, rounded
+	}
+	out := scale(seen)
+	unmultiply(out, scale(threefold(alpha)), 3)
+	return out
+}
+
+// scaleCMYK scales inks as Pillow holds them: 0 is none, where the file says 255.
+func scaleCMYK(samples []uint8, scale func([]uint8) []uint8) []uint8 {
+	n := len(samples) / 4
+	colours, black := make([]uint8, 0, 3*n), make([]uint8, 0, n)
+	for i := range n {
+		p := samples[4*i : 4*i+4]
+		colours, black = append(colours, 255-p[0], 255-p[1], 255-p[2]), append(black, 255-p[3])
+	}
+	colours, black = scale(colours), scale(threefold(black))
+	pixels := make([]uint8, 0, len(colours)/3*4)
+	for i := 0; i < len(colours); i += 3 {
+		pixels = append(pixels, 255-colours[i], 255-colours[i+1], 255-colours[i+2], 255-black[i])
+	}
+	jpeg.FromCMYK(colours, pixels)
+	return colours
+}
+
+// threefold is one channel as a grey RGB picture.
+func threefold(channel []uint8) []uint8 {
+	out := make([]uint8, 0, 3*len(channel))
+	for _, v := range channel {
+		out = append(out, v, v, v)
+	}
+	return out
+}
+
+// fromGrey16 cuts what is above 255, as Pillow's convert does: most pictures become white.
+func fromGrey16(samples []uint8) []uint8 {
+	out := make([]uint8, 0, len(samples)/2*3)
+	for i := 0; i < len(samples); i += 2 {
+		v := samples[i+1]
+		if samples[i] != 0 {
+			v = 255
+		}
+		out = append(out, v, v, v)
+	}
+	return out
+}
