@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -198,12 +197,7 @@ func compareEmbeddings(t *testing.T, c *Captioner, some []fullImage, pictures []
 		t.Fatal(err)
 	}
 	for i, img := range some {
-		off, length := 0.0, 0.0
-		for k, w := range img.embedding {
-			off += math.Pow(float64(got[i][k]-w), 2)
-			length += math.Pow(float64(w), 2)
-		}
-		worst = max(worst, math.Sqrt(off/length))
+		worst = max(worst, distance(got[i], img.embedding))
 	}
 	return got, worst
 }

@@ -73,6 +73,7 @@ func recognise(path string, src weights.Source) (*Pretrained, error) {
 }
 
 func clipCheckpoint(path string, src weights.Source) (*Pretrained, error) {
+	face := clip.IsFace(src)
 	src, err := clip.Keys(src)
 	if err != nil {
 		return nil, err
@@ -88,7 +89,9 @@ func clipCheckpoint(path string, src weights.Source) (*Pretrained, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Pretrained{Path: path, Eye: clipEyeOf(c), src: named}, nil
+	e := clipEyeOf(c)
+	e.Preprocess.ScaleFirst = !face // its processor makes pictures RGB first
+	return &Pretrained{Path: path, Eye: e, src: named}, nil
 }
 
 // clipModels are OpenAI's, by the names that clip.load knows.
@@ -97,10 +100,10 @@ var clipModels = map[string]func() clip.Config{
 	"RN50": clip.RN50, "RN101": clip.RN101, "RN50x4": clip.RN50x4, "RN50x16": clip.RN50x16, "RN50x64": clip.RN50x64,
 }
 
-// clipEyeOf is the eye of a CLIP image tower, with the preprocessing that all of OpenAI's models want.
+// clipEyeOf is the eye of a CLIP image tower, with the transform that clip.load gives for all of OpenAI's models.
 func clipEyeOf(c clip.Config) Eye {
 	c = c.WithoutText()
-	e := Eye{CLIP: &c, Preprocess: image.Preprocess{Size: int(c.Vision.ImageSize), Fit: image.FitCrop, Mean: clip.Mean, Std: clip.Std}}
+	e := Eye{CLIP: &c, Preprocess: image.Preprocess{Size: int(c.Vision.ImageSize), Fit: image.FitCrop, Mean: clip.Mean, Std: clip.Std, ScaleFirst: true}}
 	for name, shape := range clipModels {
 		if reflect.DeepEqual(shape().WithoutText(), c) {
 			e.Architecture = name

@@ -3,6 +3,7 @@ package captioner
 import (
 	"context"
 	"encoding/json"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"testing"
 
 	"captioner/data/image"
+	"captioner/data/image/jpeg"
 	"captioner/models/decode"
 	"captioner/torch"
 	"captioner/weights/pickle"
@@ -123,6 +125,71 @@ func TestTrainedCaptionsOfPhotographs(t *testing.T) {
 	for _, dir := range []string{trainedDir, blipDir} {
 		t.Run(dir, func(t *testing.T) { captionsOfPhotographs(t, dir) })
 	}
+}
+
+// Pictures with a palette, alpha, inks or 16 bits are scaled before they are made RGB, as the original does: converted first, as a checkpoint of
+// Hugging Face wants it, the eye sees something else.
+func TestTrainedCaptionsOfModes(t *testing.T) {
+	c, _ := openTrained(t, trainedDir, "model_1.4.pt")
+	var want map[string]struct {
+		Mode      string
+		Embedding []float32
+		Captions  map[string]string
+	}
+	b, err := os.ReadFile(filepath.Join(trainedDir, "modes.json"))
+	if err == nil {
+		err = json.Unmarshal(b, &want)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := c.File.Config.Encoder.Preprocess
+	first.ScaleFirst = false
+	differ := 0
+	for path, want := range want {
+		if strings.HasSuffix(path, ".jpg") && !jpeg.Exact {
+			continue
+		}
+		img, err := image.DecodeFile(filepath.Join("../..", path), image.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		pictures := []*image.RGB{c.Prepare(img), first.Apply(img)}
+		seen, err := c.Features(context.Background(), pictures)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if off := distance(seen[0], want.Embedding); off > 1e-4 {
+			t.Errorf("%s, mode %s: got an embedding that is %g off, want at most 1e-4", path, want.Mode, off)
+		}
+		if distance(seen[1], want.Embedding) > 1e-2 {
+			differ++
+		}
+		for beam, caption := range want.Captions {
+			o := c.Defaults()
+			o.Beam, _ = strconv.Atoi(beam)
+			got, err := c.Caption(context.Background(), pictures[:1], o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got[0].Text != caption {
+				t.Errorf("%s, mode %s, beam %s: got %q, want %q", path, want.Mode, beam, got[0].Text, caption)
+			}
+		}
+	}
+	if differ < len(want)/2 {
+		t.Errorf("found %d of %d embeddings that converting first would change, want half of them", differ, len(want))
+	}
+}
+
+// distance is how far got is from want, relative to the length of want.
+func distance(got, want []float32) float64 {
+	off, length := 0.0, 0.0
+	for k, w := range want {
+		off += math.Pow(float64(got[k]-w), 2)
+		length += math.Pow(float64(w), 2)
+	}
+	return math.Sqrt(off / length)
 }
 
 func captionsOfPhotographs(t *testing.T, dir string) {

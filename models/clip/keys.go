@@ -13,17 +13,40 @@ import (
 //
 // each also below a prefix, such as "state_dict." or "module.", outside of which everything is left out. The view owns src.
 func Keys(src weights.Source) (weights.Source, error) {
-	names := src.Names()
-	for _, name := range names {
-		if prefix, ok := strings.CutSuffix(name, "visual.conv1.weight"); ok {
-			return openKeys(src, prefix)
+	switch prefix, face, ok := layout(src); {
+	case !ok:
+		return nil, fmt.Errorf("read clip's weights: found %d tensors, none of them %q or %q: want a checkpoint of OpenAI, OpenCLIP or Hugging Face",
+			len(src.Names()), openFirst, faceFirst)
+	case face:
+		return faceKeys(src, prefix)
+	default:
+		return openKeys(src, prefix)
+	}
+}
+
+// IsFace says whether src holds a CLIP under the names of Hugging Face.
+func IsFace(src weights.Source) bool {
+	_, face, _ := layout(src)
+	return face
+}
+
+// The first layers' names tell whose names all are.
+const (
+	openFirst = "visual.conv1.weight"
+	faceFirst = "vision_model.embeddings.patch_embedding.weight"
+)
+
+// layout finds whose names they are and below which prefix.
+func layout(src weights.Source) (prefix string, face, ok bool) {
+	for _, name := range src.Names() {
+		if prefix, ok := strings.CutSuffix(name, openFirst); ok {
+			return prefix, false, true
 		}
-		if prefix, ok := strings.CutSuffix(name, "vision_model.embeddings.patch_embedding.weight"); ok {
-			return faceKeys(src, prefix)
+		if prefix, ok := strings.CutSuffix(name, faceFirst); ok {
+			return prefix, true, true
 		}
 	}
-	return nil, fmt.Errorf("read clip's weights: found %d tensors, none of them %q or %q: want a checkpoint of OpenAI, OpenCLIP or Hugging Face",
-		len(names), "visual.conv1.weight", "vision_model.embeddings.patch_embedding.weight")
+	return "", false, false
 }
 
 // openKeys drops the prefix, and the name of OpenCLIP's text tower where that is a module of its own.

@@ -93,7 +93,7 @@ func (m *Model) load(o Options) (err error) {
 	case c.EmbedDim == 0:
 		return fmt.Errorf("found towers without a common space, want their projections")
 	}
-	m.preprocess = image.Preprocess{Size: int(c.Vision.ImageSize), Fit: image.FitCrop, Mean: clip.Mean, Std: clip.Std}
+	m.preprocess = image.Preprocess{Size: int(c.Vision.ImageSize), Fit: image.FitCrop, Mean: clip.Mean, Std: clip.Std, ScaleFirst: true}
 	if o.Device == "" {
 		o.Device = "auto"
 	}
