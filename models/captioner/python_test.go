@@ -159,6 +159,25 @@ func TestOriginalsEncoder(t *testing.T) {
 	}
 }
 
+// Whose transform a picture goes through, the names in the encoder's file tell, or the checkpoint that clip-text-decoder wrote.
+func TestScaleFirst(t *testing.T) {
+	for path, want := range map[string]bool{clipFile(t, tinyViT): true, trainedDir + "/clip.pt": true, filepath.Join(pythonDir, "clip"): false} {
+		p, err := OpenEncoder(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := p.Eye.Preprocess.ScaleFirst; got != want {
+			t.Errorf("%s: got pictures scaled first %t, want %t", path, got, want)
+		}
+		p.Close()
+	}
+	for name, want := range map[string]bool{"clip:ViT-B/32": true, "blip:base": false} {
+		if e, err := namedEye(name); err != nil || e.Preprocess.ScaleFirst != want {
+			t.Errorf("%s: got pictures scaled first %t, %v, want %t", name, e.Preprocess.ScaleFirst, err, want)
+		}
+	}
+}
+
 // A checkpoint that does not name its encoder takes any that fits.
 func TestAnyEncoder(t *testing.T) {
 	p, err := OpenEncoder(clipFile(t, tinyViT))
