@@ -64,9 +64,11 @@ func (f *File) faceEye(dir string, src weights.Source, config json.RawMessage) (
 	}
 	switch {
 	case p.Eye.CLIP != nil:
-		e.apply(p.Eye.CLIP)
+		if err := e.apply(p.Eye.CLIP); err != nil {
+			return nil, fmt.Errorf("read config.json: encoder: %w", err)
+		}
 	case p.Eye.ViT != nil:
-		if err := p.Eye.ViT.Configure(config); err != nil {
+		if err := configureViT(p.Eye.ViT, config); err != nil {
 			return nil, fmt.Errorf("read config.json: encoder: %w", err)
 		}
 	}

@@ -10,11 +10,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"captioner/data/tokenizer"
 	"captioner/models/clip"
 	"captioner/models/decode"
 	"captioner/models/gpt2"
+	"captioner/models/vit"
 	"captioner/weights"
 	"captioner/weights/pickle"
 	"captioner/weights/safetensors"
@@ -117,7 +119,11 @@ func readJSON(path string, v any) error {
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(b, v); err != nil {
+	var kind *json.UnmarshalTypeError
+	switch err := json.Unmarshal(b, v); {
+	case errors.As(err, &kind):
+		return fmt.Errorf("read %q: found a %s as %s, want %v", path, kind.Value, kind.Field, kind.Type)
+	case err != nil:
 		return fmt.Errorf("read %q: %w", path, err)
 	}
 	return nil
@@ -137,11 +143,14 @@ func openFile(path string) (weights.Source, error) {
 	if errors.As(perr, &refused) {
 		return nil, perr
 	}
-	if errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) {
+	if system := syscall.Errno(0); errors.As(err, &system) {
 		return nil, err
 	}
 	if isZip(path) {
 		return nil, perr
+	}
+	if info, err := os.Stat(path); err == nil && info.Size() == 0 {
+		return nil, fmt.Errorf("open %q: the file is empty, want weights", path)
 	}
 	if what := foreign(path); what != "" {
 		return nil, fmt.Errorf("open %q: found %s, want a file of weights", path, what)
@@ -220,6 +229,9 @@ type folderConfig struct {
 // owns src.
 func openFolder(dir string, src weights.Source) (*File, error) {
 	config, err := readWhole(filepath.Join(dir, "config.json"))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, errors.New("found a folder without config.json, want it beside the weights, as save_pretrained writes it")
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -379,7 +391,9 @@ func folderEye(dir string, e *Eye) error {
 			}
 			vision = &face.Current
 		}
-		vision.apply(e.CLIP)
+		if err := vision.apply(e.CLIP); err != nil {
+			return fmt.Errorf("read config.json: %w", err)
+		}
 	} else if !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
@@ -407,7 +421,7 @@ func folderEye(dir string, e *Eye) error {
 func faceViT(dir string, e *Eye) error {
 	config, err := readWhole(filepath.Join(dir, "config.json"))
 	if err == nil {
-		err = e.ViT.Configure(config)
+		err = configureViT(e.ViT, config)
 	}
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("read config.json: %w", err)
@@ -418,19 +432,65 @@ func faceViT(dir string, e *Eye) error {
 	return e.Validate()
 }
 
-// faceVision are the settings of Hugging Face's CLIPVisionConfig that no weight tells.
+// configureViT takes from a ViTConfig what the weights do not tell.
+func configureViT(c *vit.Config, config []byte) error {
+	if err := c.Configure(config); err != nil {
+		return err
+	}
+	var told faceSizes
+	if err := json.Unmarshal(config, &told); err != nil {
+		return err
+	}
+	return told.agree(c.Width, int64(c.Layers), c.MLP, c.ImageSize, c.PatchSize)
+}
+
+// faceSizes are the sizes in the settings of a vision transformer, which the weights tell as well.
+type faceSizes struct {
+	Width  *int64          `json:"hidden_size"`
+	Layers *int64          `json:"num_hidden_layers"`
+	MLP    *int64          `json:"intermediate_size"`
+	Image  json.RawMessage `json:"image_size"` // a number, or two
+	Patch  json.RawMessage `json:"patch_size"`
+}
+
+// agree says which of them is not that of the weights.
+func (s faceSizes) agree(width, layers, mlp, image, patch int64) error {
+	number := func(b json.RawMessage) *int64 {
+		var n *int64
+		if json.Unmarshal(b, &n) != nil {
+			return nil
+		}
+		return n
+	}
+	for _, size := range []struct {
+		name string
+		told *int64
+		have int64
+	}{{"hidden_size", s.Width, width}, {"num_hidden_layers", s.Layers, layers}, {"intermediate_size", s.MLP, mlp}, {"image_size", number(s.Image), image},
+		{"patch_size", number(s.Patch), patch}} {
+		if size.told != nil && *size.told != size.have {
+			return fmt.Errorf("found %s %d, want the %d of the weights", size.name, *size.told, size.have)
+		}
+	}
+	return nil
+}
+
+// faceVision are the settings of Hugging Face's CLIPVisionConfig.
 type faceVision struct {
 	Activation string `json:"hidden_act"`
 	Heads      int64  `json:"num_attention_heads"`
+	faceSizes
 }
 
-func (v faceVision) apply(c *clip.Config) {
+// apply takes what no weight tells.
+func (v faceVision) apply(c *clip.Config) error {
 	if v.Activation != "" { // left out, it is quick_gelu
 		c.QuickGELU = v.Activation == "quick_gelu"
 	}
 	if v.Heads > 0 {
 		c.Vision.Heads = v.Heads
 	}
+	return v.agree(c.Vision.Width, int64(c.Vision.Layers), c.Vision.MLP, c.Vision.ImageSize, c.Vision.PatchSize)
 }
 
 // normalise takes mean and deviation of values from 0 to 1, where they are given.

@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"maps"
 	"os"
@@ -191,7 +192,7 @@ func TestHostileFolders(t *testing.T) {
 		want   string
 	}{
 		"no weights":      {func(t *testing.T, dir string) { remove(t, dir, "pytorch_model.bin") }, "found none of"},
-		"no config":       {func(t *testing.T, dir string) { remove(t, dir, "config.json") }, "config.json"},
+		"no config":       {func(t *testing.T, dir string) { remove(t, dir, "config.json") }, "found a folder without config.json"},
 		"config cut":      {func(t *testing.T, dir string) { write(t, dir, "config.json", `{"model_type":`) }, "config.json"},
 		"another network": {func(t *testing.T, dir string) { write(t, dir, "config.json", `{"model_type":"llama"}`) }, `"llama"`},
 		"a giant vocabulary": {func(t *testing.T, dir string) {
@@ -221,6 +222,53 @@ func TestHostileFolders(t *testing.T) {
 		c.change(t, dir)
 		_, err := OpenFile(dir)
 		oneLineWith(t, name, err, c.want)
+	}
+}
+
+// Sizes of an encoder that its config.json and its weights tell differently, whose folder transformers would not read either.
+func TestFoldersThatDisagree(t *testing.T) {
+	for folder, cases := range map[string]map[string]any{
+		"vit-gpt2": {"hidden_size": 99, "num_hidden_layers": 5, "intermediate_size": 81, "image_size": 64, "patch_size": 8, "model_type": "swin", "hidden_act": "relu",
+			"num_attention_heads": 5},
+		"encoder-decoder": {"hidden_size": 99, "num_hidden_layers": 1, "intermediate_size": 81, "image_size": 64, "patch_size": 4},
+	} {
+		for key, value := range cases {
+			dir := t.TempDir()
+			if err := os.CopyFS(dir, os.DirFS(filepath.Join(pythonDir, folder))); err != nil {
+				t.Fatal(err)
+			}
+			var config struct {
+				Encoder map[string]any `json:"encoder"`
+			}
+			if err := readJSON(filepath.Join(dir, "config.json"), &config); err != nil {
+				t.Fatal(err)
+			}
+			config.Encoder[key] = value
+			set(t, dir, "config.json", "encoder", config.Encoder)
+			_, err := OpenFile(dir)
+			oneLineWith(t, folder+", "+key, err, "read config.json: encoder: ")
+		}
+	}
+}
+
+// What is no file of weights at all is said once.
+func TestNoFile(t *testing.T) {
+	dir := t.TempDir()
+	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
+	if err := errors.Join(os.Symlink(a, b), os.Symlink(b, a), os.Mkdir(filepath.Join(dir, "c"), 0o777)); err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir, "d", "")
+	for name, want := range map[string]string{"a": "too many levels of symbolic links", "c": "found none of model.safetensors", "d": "the file is empty", "e": "no such file"} {
+		for what, open := range map[string]func(string) error{
+			"model":   func(p string) error { _, err := OpenFile(p); return err },
+			"encoder": func(p string) error { _, err := OpenEncoder(p); return err },
+		} {
+			err := open(filepath.Join(dir, name))
+			if oneLineWith(t, name, err, want); err != nil && strings.Count(err.Error(), want) > 1 {
+				t.Errorf("%s as %s: said twice: %v", name, what, err)
+			}
+		}
 	}
 }
 

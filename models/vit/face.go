@@ -85,8 +85,11 @@ func (c *Config) Configure(config []byte) error {
 	if err := json.Unmarshal(config, &v); err != nil {
 		return err
 	}
-	if v.Type != "vit" || v.Activation != "gelu" || !v.Bias {
-		return fmt.Errorf("found model_type %q, hidden_act %q and qkv_bias %v, want vit, gelu and true", v.Type, v.Activation, v.Bias)
+	switch {
+	case v.Type != "vit":
+		return fmt.Errorf("found model_type %q, want vit", v.Type)
+	case v.Activation != "gelu" || !v.Bias:
+		return fmt.Errorf("found hidden_act %q and qkv_bias %v, want gelu and true", v.Activation, v.Bias)
 	}
 	c.Heads, c.NormEpsilon = v.Heads, v.Epsilon
 	return c.Validate()
