@@ -112,8 +112,15 @@ func (o ConvertOptions) mayWrite() error {
 	if err != nil {
 		return nil // whatever is wrong with it, writing says so
 	}
-	if in, err := os.Stat(o.In); err == nil && os.SameFile(in, out) {
-		return usagef("give OUT another name", "convert %q: IN and OUT are the same file", o.In)
+	for _, in := range []string{o.In, o.Encoder} {
+		if info, err := os.Stat(in); err == nil && os.SameFile(info, out) {
+			return usagef("give OUT another name", "convert %q: OUT is %q itself, which is read", o.In, in)
+		}
+		if folder, err := os.Stat(filepath.Dir(o.Out)); err == nil && !out.IsDir() {
+			if info, err := os.Stat(in); err == nil && os.SameFile(info, folder) {
+				return usagef("give OUT another name", "convert %q: OUT is a file of the folder %q, which is read", o.In, in)
+			}
+		}
 	}
 	if out.IsDir() || o.Force {
 		return nil // a folder has its own rules
