@@ -85,7 +85,7 @@ func (r *predictRun) embeddings(ctx context.Context, m featureModel, rows *embed
 		captions, err := m.CaptionFeatures(ctx, features, o)
 		r.pipe.times.caption.Add(int64(time.Since(start)))
 		if err != nil {
-			return err
+			return searchHint(err, m)
 		}
 		for i, c := range captions {
 			good[i].caption = c

@@ -181,6 +181,8 @@ func modelHint(err error, o modelOptions) error {
 	switch {
 	case errors.As(err, &blind):
 		return withHint(err, "%s", encoderHint(blind.Architecture))
+	case errors.Is(err, fs.ErrNotExist) && o.Encoder != "" && !there(o.Encoder):
+		return withHint(err, "check the spelling; \"captioner weights list\" has the names that --encoder takes")
 	case o.Encoder != "" && strings.Contains(err.Error(), "encoder"):
 		return withHint(err, "\"captioner weights inspect %s\" says what it is", o.Encoder)
 	case errors.Is(err, fs.ErrNotExist):
@@ -197,6 +199,20 @@ func modelHint(err error, o modelOptions) error {
 		return withHint(err, "the file is damaged or not a captioner's: fetch or copy it again; \"captioner weights inspect %s\" says what it is", o.Path)
 	}
 	return withHint(err, "the program itself is damaged: build it again")
+}
+
+// searchHint adds the remedy to what stopped a search: of numbers that are none the model is to blame.
+func searchHint(err error, m interface{ Name() string }) error {
+	if errors.Is(err, decode.ErrNaN) {
+		return withHint(err, "the model or its encoder is damaged: \"captioner weights verify %s\" looks for numbers that are not finite", m.Name())
+	}
+	return err
+}
+
+// there says whether a path leads to something.
+func there(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // encoderHint says how to come by an encoder.

@@ -292,7 +292,7 @@ func (p *pipeline) caption(ctx context.Context, items []*item) error {
 	}
 	captions, err := p.model.Caption(ctx, images, o)
 	if err != nil {
-		return err
+		return searchHint(err, p.model)
 	}
 	for i, it := range good {
 		it.caption = captions[i]

@@ -139,17 +139,19 @@ func openWeights(path string) (weights.Source, string, error) {
 	if err != nil {
 		return nil, "", withHint(fmt.Errorf("open %q: %w", path, reason(err)), "check the spelling; a relative path starts at the current folder")
 	}
-	if !info.Mode().IsRegular() && (!info.IsDir() || weightsFile(path) == path) {
+	if !info.Mode().IsRegular() && !info.IsDir() {
 		return nil, "", fmt.Errorf("open %q: it is a %s, want a file", path, kind(info.Mode()))
 	}
 	src, err := captioner.OpenWeights(path)
 	var unknown *captioner.UnknownFormError
 	switch {
-	case errors.As(err, &unknown) && strings.EqualFold(filepath.Ext(path), ".safetensors"):
+	case errors.As(err, &unknown) && strings.EqualFold(filepath.Ext(unknown.Path), ".safetensors"):
 		return nil, "", withHint(unknown.SafeTensors, "the file is damaged: fetch or copy it again")
 	case errors.As(err, &unknown):
 		return nil, "", withHint(fmt.Errorf("open %q: found neither a safetensors nor a PyTorch file: %w", path, errors.Join(unknown.SafeTensors, unknown.Pickle)),
 			"captioner reads .safetensors, and .pt, .pth, .ckpt and .bin of PyTorch")
+	case err != nil && info.IsDir() && weightsFile(path) == path:
+		return nil, "", withHint(err, "captioner reads a file of weights, or a folder as save_pretrained writes it")
 	case err != nil:
 		return nil, "", withHint(err, "the file is damaged: fetch or copy it again")
 	}

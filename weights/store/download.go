@@ -61,7 +61,7 @@ func (s *Store) download(ctx context.Context, j *job, path string) (*part, outco
 	var out outcome
 	j.address = s.address(j)
 	if s.o.Offline && (s.mirror == nil || s.mirror.Scheme != "file") {
-		return nil, out, j.fail(&Error{Err: ErrOffline, Detail: "HF_HUB_OFFLINE is set, want a network", hint: "unset HF_HUB_OFFLINE, or " + j.byHand()})
+		return nil, out, j.fail(&Error{Err: ErrOffline, Detail: offlineDetail, hint: offlineHint + ", or " + j.byHand()})
 	}
 	p, err := openPart(path, j)
 	if err != nil {

@@ -27,6 +27,12 @@ var (
 	ErrFormat   = errors.New("not the kind of file that was expected")
 )
 
+// What an Error with ErrOffline says.
+const (
+	offlineDetail = "no network may be used (HF_HUB_OFFLINE or --offline), want one"
+	offlineHint   = "unset HF_HUB_OFFLINE and leave out --offline"
+)
+
 // Error says why a file could not be fetched, in one line.
 type Error struct {
 	Name   string // of the entry

@@ -230,7 +230,7 @@ func TestNoServer(t *testing.T) {
 	if !errors.Is(err, ErrOffline) {
 		t.Fatalf("got %v, want ErrOffline", err)
 	}
-	wantMessage(t, err, "fetch ", "HF_HUB_OFFLINE is set, want a network", "unset HF_HUB_OFFLINE, or download "+e.Files[0].URL)
+	wantMessage(t, err, "fetch ", "no network may be used (HF_HUB_OFFLINE or --offline)", "unset HF_HUB_OFFLINE and leave out --offline, or download "+e.Files[0].URL)
 }
 
 func TestFormatIsChecked(t *testing.T) {

@@ -149,7 +149,7 @@ func (r *Remote) retry(ctx context.Context, try func(context.Context, *job, *tim
 	s := r.s
 	j := &job{entry: Entry{Name: r.name, Files: []File{{Name: r.name, URL: r.url}}}, url: r.url}
 	if j.address = s.address(j); s.o.Offline && (s.mirror == nil || s.mirror.Scheme != "file") {
-		return j.fail(&Error{Err: ErrOffline, Detail: "HF_HUB_OFFLINE is set, want a network", hint: "unset HF_HUB_OFFLINE"})
+		return j.fail(&Error{Err: ErrOffline, Detail: offlineDetail, hint: offlineHint})
 	}
 	wait := s.o.Backoff
 	for failed := 0; ; {
