@@ -80,9 +80,9 @@ lint: setup ## gofmt, vet, the shell scripts' syntax, and the rules in deps_test
 doctor: build ## say whether libtorch, the processor, CUDA and the demo model are in order
 	bin/captioner doctor
 
-# Every option of the embedded model, those that are the defaults too, in three runs, each from the model that the one before it ended with:
+# Every option of the embedded model, those that are the defaults too, in four runs, each from the model that the one before it ended with:
 # words and places with the encoder as it came; the encoder's last two stages along with them, on crops and mirrored pictures; CIDEr-D again, for
-# longer. Copy runs/demo/best.safetensors over models/captioner/demo/demo.safetensors to embed the result.
+# longer and, with more views, much longer. Copy runs/demo/best.safetensors over models/captioner/demo/demo.safetensors to embed the result.
 DEMO = --name captioner-demo --threads 2 --precision bf16 --device cpu \
   --data $(SHARED)/data/flickr8k/captions_train.json --val $(SHARED)/data/flickr8k/captions_dev.json \
   --dropout 0.2 --input-dropout 0.1 --batch-size 25 --captions-per-image 5 --accumulate-grad-batches 1 --flip \
@@ -90,7 +90,7 @@ DEMO = --name captioner-demo --threads 2 --precision bf16 --device cpu \
   --scst-batch-size 50 --scst-samples 5 --scst-temperature 0.7 --scst-ema 0.98 \
   --monitor cider --beam-size 3 --length-penalty 0.7 \
   --licence "research, non-commercial: trained on Flickr8k (Hodosh, Young, Hockenmaier 2013) and captions of Flickr30k; encoder Apache-2.0"
-DEMO_TUNE = --text-epochs 0 --train-encoder --encoder-from -1 --encoder-lr 1e-4 --lr 4e-4 --warmup 100 --views 4 --crop-share 0.6
+DEMO_TUNE = --text-epochs 0 --train-encoder --encoder-from -1 --encoder-lr 1e-4 --lr 4e-4 --warmup 100 --crop-share 0.6
 train-demo: build ## train the demo captioner on Flickr8k in SHARED (../shared) into runs/demo
 	scripts/fetch-encoder lite2 .encoders/efficientnet-lite2.pth
 	bin/captioner train --out runs/demo-1 --seed 0 $(DEMO) \
@@ -98,10 +98,12 @@ train-demo: build ## train the demo captioner on Flickr8k in SHARED (../shared) 
 	  --text $(SHARED)/data/text/flickr30k_captions.txt.gz --text-epochs 1 \
 	  --width 256 --layers 3 --heads 4 --positions 32 --vocab-min-count 5 \
 	  --max-epochs 8 --lr 1e-3 --warmup 200 --scst-steps 120 --scst-lr 3e-5 --scst-eval-every 30
-	bin/captioner train --out runs/demo-2 --seed 0 $(DEMO) $(DEMO_TUNE) --init runs/demo-1/best.safetensors \
+	bin/captioner train --out runs/demo-2 --seed 0 $(DEMO) $(DEMO_TUNE) --views 4 --init runs/demo-1/best.safetensors \
 	  --max-epochs 5 --scst-steps 150 --scst-lr 3e-5 --scst-eval-every 30
-	bin/captioner train --out runs/demo --seed 1 $(DEMO) $(DEMO_TUNE) --init runs/demo-2/best.safetensors \
+	bin/captioner train --out runs/demo-3 --seed 1 $(DEMO) $(DEMO_TUNE) --views 4 --init runs/demo-2/best.safetensors \
 	  --max-epochs 0 --scst-steps 300 --scst-lr 6e-5 --scst-eval-every 50
+	bin/captioner train --out runs/demo --seed 2 $(DEMO) $(DEMO_TUNE) --views 8 --init runs/demo-3/best.safetensors \
+	  --max-epochs 0 --scst-steps 1200 --scst-lr 8e-5 --scst-eval-every 100
 
 clean: ## remove what was built (libtorch stays: it is in .libtorch/)
 	rm -rf bin

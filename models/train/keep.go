@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"captioner/models/captioner"
 )
@@ -50,7 +51,9 @@ func (t *trainer) write(path string, card captioner.Card) error {
 		if encoder, c.Encoder.SHA256, err = t.tuner.Tensors(); err != nil {
 			return err
 		}
-		card.Encoder += fmt.Sprintf(", trained from stage %d on", t.stage())
+		if told := fmt.Sprintf(", trained from stage %d on", t.stage()); !strings.Contains(card.Encoder, told) {
+			card.Encoder += told
+		}
 	}
 	return captioner.Save(path, c, t.tok, card, t.model, encoder)
 }
