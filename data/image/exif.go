@@ -81,7 +81,12 @@ func orient(m *RGB, orientation int) *RGB {
 		for y := range m.H {
 			at := origin + y*dy
 			for range m.W {
-				copy(out[n*at:n*at+n], src[:n])
+				if n == 3 { // nearly always, and quicker than a call for three bytes
+					to := out[3*at:][:3]
+					to[0], to[1], to[2] = src[0], src[1], src[2]
+				} else {
+					copy(out[n*at:][:n], src)
+				}
 				src, at = src[n:], at+dx
 			}
 		}

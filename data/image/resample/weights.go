@@ -69,13 +69,13 @@ func (k stretched) weigh(w []float64, i int) (first, count int) {
 	center := float64((float64(i) + 0.5) * k.scale)
 	first = max(int(center-k.support+0.5), 0)
 	count = min(int(center+k.support+0.5), k.in) - first
-	sum := 0.0
-	for j := range count {
-		w[j] = k.kernel(float64((float64(j+first) - center + 0.5) * (1 / k.stretch)))
+	w, kernel, shrink, sum := w[:count], k.kernel, 1/k.stretch, 0.0
+	for j := range w {
+		w[j] = kernel(float64((float64(j+first) - center + 0.5) * shrink))
 		sum += w[j]
 	}
 	if sum != 0 {
-		for j := range count {
+		for j := range w {
 			w[j] /= sum
 		}
 	}
