@@ -27,21 +27,21 @@ func (e *KeyError) Err() error {
 	return e
 }
 
-// Error lists all differences in one line.
+// Error tells the differences in one line: how many there are, and the first of each kind.
 func (e *KeyError) Error() string {
 	var parts []string
 	if n := len(e.Missing); n > 0 {
-		parts = append(parts, fmt.Sprintf("%d missing: %s", n, quoteAll(e.Missing)))
+		parts = append(parts, fmt.Sprintf("%d missing: %s", n, first(quoteAll(e.Missing))))
 	}
 	if n := len(e.Unexpected); n > 0 {
-		parts = append(parts, fmt.Sprintf("%d unexpected: %s", n, quoteAll(e.Unexpected)))
+		parts = append(parts, fmt.Sprintf("%d unexpected: %s", n, first(quoteAll(e.Unexpected))))
 	}
 	if n := len(e.Misshaped); n > 0 {
 		each := make([]string, n)
 		for i, m := range e.Misshaped {
 			each[i] = fmt.Sprintf("%q: shape %v, want %v", m.Name, m.Got, m.Want)
 		}
-		parts = append(parts, fmt.Sprintf("%d misshaped: %s", n, strings.Join(each, ", ")))
+		parts = append(parts, fmt.Sprintf("%d misshaped: %s", n, first(each)))
 	}
 	if len(parts) == 0 {
 		parts = []string{"no key differs"}
@@ -52,10 +52,19 @@ func (e *KeyError) Error() string {
 	return fmt.Sprintf("load %q: %s", e.Path, strings.Join(parts, "; "))
 }
 
-func quoteAll(names []string) string {
+// first joins the first few.
+func first(each []string) string {
+	const most = 6
+	if more := len(each) - most; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(each[:most], ", "), more)
+	}
+	return strings.Join(each, ", ")
+}
+
+func quoteAll(names []string) []string {
 	q := make([]string, len(names))
 	for i, n := range names {
 		q[i] = fmt.Sprintf("%q", n)
 	}
-	return strings.Join(q, ", ")
+	return q
 }

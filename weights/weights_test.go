@@ -161,6 +161,10 @@ func TestKeyError(t *testing.T) {
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
+	many := &KeyError{Missing: strings.Split("a b c d e f g h", " ")}
+	if got, want := many.Error(), `load weights: 8 missing: "a", "b", "c", "d", "e", "f" and 2 more`; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
 }
 
 func TestRename(t *testing.T) {
