@@ -214,7 +214,7 @@ func TestOpenRefuses(t *testing.T) {
 		"cut":           {write("cut", good[:len(good)/2]), "cut"},
 		"not a model":   {write("text", []byte("hello, this is no model at all")), "text"},
 		"no captioner":  {plain, "captioner.config"},
-		"broken config": {write("config", []byte(strings.Replace(string(good), `\"n_layer\":2`, `\"n_layer\":3`, 1))), "missing"},
+		"broken config": {write("config", []byte(strings.Replace(string(good), `\"n_layer\":2`, `\"n_layer\":3`, 1))), "found a description of 3 layers"},
 	} {
 		_, err := Open(c.path, Options{Device: "cpu", Threads: 1})
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {

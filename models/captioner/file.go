@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"captioner/data/tokenizer"
+	"captioner/models/gpt2"
 	"captioner/torch"
 	"captioner/torch/nn"
 	"captioner/weights"
@@ -179,7 +180,7 @@ func (f *File) LoadModel(dev torch.Device, own bool) (*Model, error) {
 	if f.First() {
 		return nil, fmt.Errorf("load model %q: %w", f.Path, ErrFirst)
 	}
-	m, err := NewModel(f.Config)
+	m, err := f.newModel()
 	if err != nil {
 		return nil, err
 	}
@@ -191,10 +192,30 @@ func (f *File) LoadModel(dev torch.Device, own bool) (*Model, error) {
 	return m, nil
 }
 
+// newModel makes a model with unset weights. Where the file's description tells other sizes than its weights have, it takes no memory for them.
+func (f *File) newModel() (*Model, error) {
+	own, err := weights.Rename(f.src, weights.Prefix(decoderPrefix, ""))
+	if err != nil {
+		return nil, err
+	}
+	if seen, err := gpt2.ConfigOf(own); err == nil { // what is missing is told by the load
+		for _, size := range []struct {
+			name       string
+			told, have int64
+		}{{"layers", int64(f.Config.Decoder.Layers), int64(seen.Layers)}, {"channels", f.Config.Decoder.Width, seen.Width}, {"tokens", f.Config.Decoder.VocabSize, seen.VocabSize},
+			{"positions", f.Config.Decoder.Positions, seen.Positions}, {"channels inside a block", f.Config.Decoder.InnerWidth(), seen.InnerWidth()}} {
+			if size.told != size.have {
+				return nil, fmt.Errorf("load model %q: found a description of %d %s, want the %d of the weights", f.Path, size.told, size.name, size.have)
+			}
+		}
+	}
+	return NewModel(f.Config)
+}
+
 // loadForInference is LoadModel for a decoder that is about to be prepared in another layout: its weights stay in the type and, on a CPU, in the
 // memory of the file, so that no whole copy of them is made on the way.
 func (f *File) loadForInference(dev torch.Device) (*Model, error) {
-	m, err := NewModel(f.Config)
+	m, err := f.newModel()
 	if err != nil {
 		return nil, err
 	}

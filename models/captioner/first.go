@@ -126,7 +126,19 @@ func firstWords(path string, record any) (*tokenizer.Tokenizer, error) {
 
 // loadFirst prepares the decoder of 1.0.0, and the memory, which has nothing to learn.
 func (f *File) loadFirst(dev torch.Device) (*Model, *transformer.Decoder, error) {
-	t, err := transformer.New(*f.Config.Transformer)
+	named, err := weights.Rename(f.src, weights.Prefix(decoderPrefix, ""))
+	if err != nil {
+		return nil, nil, err
+	}
+	told := *f.Config.Transformer
+	seen, err := transformer.ConfigOf(named)
+	if seen.Heads = told.Heads; err == nil && seen != told { // before memory is taken for what is told
+		err = fmt.Errorf("found sizes %+v, want those of the weights, %+v", told, seen)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("load model %q: %w", f.Path, err)
+	}
+	t, err := transformer.New(told)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -254,6 +254,18 @@ func TestFirstConfig(t *testing.T) {
 	}
 }
 
+// Sizes that the weights do not have take no memory.
+func TestFirstSizes(t *testing.T) {
+	f, err := OpenFile(filepath.Join(firstDir, "model_1.0.zip"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	f.Config.Transformer.Inner = 1 << 24
+	_, _, err = f.loadFirst(torch.CPU)
+	oneLineWith(t, "inner", err, "want those of the weights")
+}
+
 // A tokenizer that wants something run is refused with its name.
 func TestFirstRefusesCalls(t *testing.T) {
 	good, err := os.ReadFile(filepath.Join(firstDir, "model_1.0.zip"))

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"captioner/models/gpt2"
+	"captioner/torch"
 	"captioner/weights"
 	"captioner/weights/pickle"
 	"captioner/weights/safetensors"
@@ -248,6 +250,21 @@ func TestFoldersThatDisagree(t *testing.T) {
 			_, err := OpenFile(dir)
 			oneLineWith(t, folder+", "+key, err, "read config.json: encoder: ")
 		}
+	}
+}
+
+// A description of other sizes than the weights' is refused before memory is taken for it.
+func TestDescriptionsThatDisagree(t *testing.T) {
+	for want, change := range map[string]func(*gpt2.Config){
+		"positions": func(c *gpt2.Config) { c.Positions = 1 << 24 }, "inside a block": func(c *gpt2.Config) { c.Inner = 1 << 24 },
+		"layers": func(c *gpt2.Config) { c.Layers = 1000 },
+	} {
+		f := demoFile(t)
+		change(&f.Config.Decoder)
+		_, err := f.LoadModel(torch.CPU, false)
+		oneLineWith(t, want, err, want)
+		_, err = f.loadForInference(torch.CPU)
+		oneLineWith(t, want, err, "of the weights")
 	}
 }
 

@@ -119,7 +119,8 @@ func (c Config) Validate() error {
 	return nil
 }
 
-func (c Config) inner() int64 {
+// InnerWidth is the channels between the two layers of an MLP.
+func (c Config) InnerWidth() int64 {
 	if c.Inner == 0 {
 		return 4 * c.Width
 	}

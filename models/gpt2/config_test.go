@@ -40,7 +40,7 @@ func FuzzParseConfig(f *testing.F) {
 	f.Add([]byte(`{"n_embd": 16, "n_head": 2, "n_inner": null}`))
 	f.Add([]byte(`{"layer_norm_epsilon": 1e-400, "resid_pdrop": -0}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if c, err := ParseConfig(b); err == nil && (c.headSize() < 1 || c.headSize()*c.Heads != c.Width || c.inner() < 1) {
+		if c, err := ParseConfig(b); err == nil && (c.headSize() < 1 || c.headSize()*c.Heads != c.Width || c.InnerWidth() < 1) {
 			t.Errorf("got %+v without an error", c)
 		}
 	})

@@ -57,7 +57,7 @@ func ConfigOf(src weights.Source) (Config, error) {
 	if err != nil {
 		return Config{}, fmt.Errorf("read gpt2's sizes: %w", err)
 	}
-	if inner != c.inner() {
+	if inner != c.InnerWidth() {
 		c.Inner = inner
 	}
 	return c, c.Validate()

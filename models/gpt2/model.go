@@ -82,7 +82,7 @@ func New(c Config) (*Model, error) {
 		b.SelfNorm = nn.NewLayerNorm(c.Width, c.Epsilon)
 		b.Self = SelfAttention{QKV: nn.NewConv1D(c.Width, 3*c.Width), Out: nn.NewConv1D(c.Width, c.Width)}
 		b.MLPNorm = nn.NewLayerNorm(c.Width, c.Epsilon)
-		b.MLP = MLP{Up: nn.NewConv1D(c.Width, c.inner()), Down: nn.NewConv1D(c.inner(), c.Width)}
+		b.MLP = MLP{Up: nn.NewConv1D(c.Width, c.InnerWidth()), Down: nn.NewConv1D(c.InnerWidth(), c.Width)}
 		if c.CrossAttention {
 			norm := nn.NewLayerNorm(c.Width, c.Epsilon)
 			b.CrossNorm = &norm
