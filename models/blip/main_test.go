@@ -1,17 +1,9 @@
 package blip
 
 import (
-	"context"
-	"os"
 	"testing"
 
-	"captioner/torch"
+	"captioner/torch/torchtest"
 )
 
-// Tests run on one thread: nets this small gain nothing from more, and lose much where other processes want the cores.
-func TestMain(m *testing.M) {
-	if err := torch.Do(context.Background(), func() error { torch.SetThreads(1); return nil }); err != nil {
-		panic(err)
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { torchtest.OneThread(m) }

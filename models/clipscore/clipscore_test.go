@@ -1,11 +1,9 @@
 package clipscore
 
 import (
-	"context"
 	"encoding/binary"
 	"encoding/json"
 	"math"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -17,12 +15,7 @@ import (
 	"captioner/weights/safetensors"
 )
 
-func TestMain(m *testing.M) {
-	if err := torch.Do(context.Background(), func() error { torch.SetThreads(1); return nil }); err != nil {
-		panic(err)
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { torchtest.OneThread(m) }
 
 // embedding is the fixture's table of tokens, which follows from a formula.
 func embedding(vocab, width int) weights.NamedTensor {

@@ -14,6 +14,14 @@ import (
 	"captioner/weights/safetensors"
 )
 
+// OneThread is a TestMain whose tests compute on one thread: small nets gain nothing from more, and lose much where other processes want the cores.
+func OneThread(m *testing.M) {
+	if err := torch.Do(context.Background(), func() error { torch.SetThreads(1); return nil }); err != nil {
+		panic(err)
+	}
+	m.Run() // whose status is the process's when TestMain returns
+}
+
 // Tolerance is how far a value may be from the reference: |got-want| <= Abs + Rel*max|want|.
 type Tolerance struct{ Rel, Abs float64 }
 
