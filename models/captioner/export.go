@@ -83,10 +83,18 @@ func (f *File) Export(ctx context.Context, path string, form Form, o ExportOptio
 	return nil
 }
 
+// wantOwnEye refuses a checkpoint whose encoder cannot be the one that it names, where none was given.
+func (f *File) wantOwnEye(remedy string) error {
+	if f.misfit == nil || f.eye != nil {
+		return nil
+	}
+	return &FormError{fmt.Errorf("the checkpoint names an encoder that cannot be its own: %w", oneLine(f.misfit)), remedy}
+}
+
 // exportCaptioner writes captioner's own form. The encoder is in it if the file has one, or was given one.
 func (f *File) exportCaptioner(ctx context.Context, path string, o ExportOptions) error {
-	if f.misfit != nil && f.eye == nil {
-		return &FormError{fmt.Errorf("the checkpoint names an encoder that cannot be its own: %w", oneLine(f.misfit)), "--encoder FILE gives the encoder that it was trained with"}
+	if err := f.wantOwnEye("--encoder FILE gives the encoder that it was trained with"); err != nil {
+		return err
 	}
 	if f.Config.Encoder.Architecture == "" {
 		return &FormError{errors.New("found no name of the encoder in the checkpoint, want one"), "--encoder FILE gives the encoder that it was trained with"}

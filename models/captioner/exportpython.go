@@ -25,9 +25,8 @@ func (f *File) exportLightning(ctx context.Context, path string, o ExportOptions
 	if err := f.wantPadded(); err != nil {
 		return err
 	}
-	if f.misfit != nil && f.eye == nil {
-		return &FormError{fmt.Errorf("the checkpoint names an encoder that cannot be its own: %w", oneLine(f.misfit)),
-			"--encoder FILE gives the encoder that it was trained with; --to state-dict writes the decoder alone"}
+	if err := f.wantOwnEye(orDecoderAlone); err != nil {
+		return err
 	}
 	eye, err := pythonEye(f.Config.Encoder)
 	if err != nil {
@@ -63,6 +62,9 @@ func dict(pairs ...any) *pickle.Dict {
 	return d
 }
 
+// orDecoderAlone is the remedy where Lightning's form wants an encoder.
+const orDecoderAlone = "--encoder FILE gives the encoder that it was trained with; --to state-dict writes the decoder alone"
+
 // pythonEye is the name of an encoder in clip-text-decoder 1.4.
 func pythonEye(e Eye) (string, error) {
 	known := []string{"clip:RN50", "clip:RN101", "clip:ViT-B/32", "clip:ViT-B/16", "clip:ViT-L/14", "clip:ViT-L/14@336px", "blip:base"}
@@ -72,8 +74,7 @@ func pythonEye(e Eye) (string, error) {
 		}
 	}
 	if e.Architecture == "" {
-		return "", &FormError{errors.New("found no name of the encoder in the checkpoint, want one: Lightning's form holds it"),
-			"--encoder FILE gives the encoder that it was trained with; --to state-dict writes the decoder alone"}
+		return "", &FormError{errors.New("found no name of the encoder in the checkpoint, want one: Lightning's form holds it"), orDecoderAlone}
 	}
 	return "", &FormError{fmt.Errorf("found the encoder %s, want one that clip-text-decoder knows: %s", e.Architecture, strings.Join(known, ", ")),
 		"--to state-dict writes the decoder alone"}
