@@ -21,6 +21,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // edges is a statement of policy: a change here is a change of the architecture, never a way to mend a build.
@@ -29,47 +30,57 @@ import (
 //
 // A room may import what it names and whatever those may import. What it names from outside is for itself alone: "C" is
 // cgo, and a module stands for all its packages. The room * is every room. A room that is not here fails the test.
+// A line that begins with a space goes on with the line before it.
 const edges = `
-weights             <                       |                               # named tensors as bytes: leaf, any tool can use it
+weights             <                       | # named tensors as bytes: leaf, any tool can use it
 weights/safetensors < weights               |                               # a format, no tensors
 weights/pickle      < weights               |                               # a format, executes nothing
 weights/npy         < weights               |                               # a format, no tensors
-weights/store       < weights               | github.com/gofrs/flock        # published files: what they are, fetched once, by checksum
+weights/store       < weights               | github.com/gofrs/flock
+                     # published files: what they are, fetched once, by checksum
 
-data/image/jpeg     <                       | C                             # the one room with libjpeg-turbo; pure Go without cgo
-data/image/resample <                       | C                             # Pillow's resize, byte for byte; its loops in C where there is cgo
+data/image/jpeg     <                       | C # the one room with libjpeg-turbo; pure Go without cgo
+data/image/resample <                       | C # Pillow's resize, byte for byte; its loops in C where there is cgo
 data/image          < data/image/jpeg data/image/resample | golang.org/x/image github.com/gen2brain # files to pixels
 data/tokenizer      <                       | github.com/sugarme/tokenizer golang.org/x/text # text to ids
 data/mersenne       <                       |                               # PyTorch's random numbers on a CPU
 data/metrics        < data/mersenne         | github.com/klauspost/compress # text to scores
 data                <                       |                               # examples: paths and captions, not pixels
-data/coco           < weights/store         | golang.org/x/sync github.com/gofrs/flock # COCO 2014, member by member out of its archives
+data/coco           < weights/store         | golang.org/x/sync github.com/gofrs/flock
+                     # COCO 2014, member by member out of its archives
 
-models/decode       < data/mersenne         |                               # searches over numbers: plain Go, so that it is tested without libtorch
+models/decode       < data/mersenne         | # searches over numbers: plain Go, so that it is tested without libtorch
 
-torch               < weights               | C github.com/sugarme/gotch/libtch # the only room that sees libtorch; a tensor comes from named bytes
+torch               < weights               | C github.com/sugarme/gotch/libtch
+                     # the only room that sees libtorch; a tensor comes from named bytes
 torch/nn            < torch                 |
-torch/optim         < torch/nn              |                               # parameters come from the walk over a module
+torch/optim         < torch/nn              | # parameters come from the walk over a module
 torch/dist          < torch                 | C                             # process groups of libtorch
 torch/torchtest     < torch weights/safetensors |                           # for tests: never in a binary
 
-models/clip         < torch/nn              |                               # one published architecture each: they know no pixels, no words
-models/vit          < torch/nn              |                               # the plain transformer that several eyes are
+models/clip         < torch/nn              | # one published architecture each: they know no pixels, no words
+models/vit          < torch/nn              | # the plain transformer that several eyes are
 models/blip         < models/vit            |
 models/efficientnet < torch/nn              |
 models/gpt2         < torch/nn              |
 models/transformer  < torch/nn              |
 models/captioner/demo <                     |                               # the built-in model file, as bytes
-models/captioner    < models/captioner/demo models/clip models/blip models/vit models/efficientnet models/gpt2 models/transformer models/decode data data/image data/tokenizer weights/safetensors weights/pickle weights/store | golang.org/x/sync # the library's front door
+models/captioner    < models/captioner/demo models/clip models/blip models/vit models/efficientnet models/gpt2
+                      models/transformer models/decode data data/image data/tokenizer weights/safetensors
+                      weights/pickle weights/store | golang.org/x/sync       # the library's front door
 models/train        < models/captioner torch/optim torch/dist data/metrics | golang.org/x/sync gonum.org/v1/plot
 
-models/clipscore    < models/clip data/image data/tokenizer weights/safetensors weights/pickle | # captions and pictures to scores
+models/clipscore    < models/clip data/image data/tokenizer weights/safetensors weights/pickle |
+                     # captions and pictures to scores
 
 cli/server          < models/decode data/image | golang.org/x/sync github.com/prometheus/client_golang
 cli/report          < data/image            |                               # an evaluation as one page
-cli                 < cli/server cli/report data/coco weights/npy models/train models/clipscore data/metrics | github.com/fsnotify/fsnotify github.com/urfave/cli/v2 github.com/schollz/progressbar/v3 golang.org/x/term golang.org/x/sync github.com/bmatcuk/doublestar/v4
+cli                 < cli/server cli/report data/coco weights/npy models/train models/clipscore data/metrics |
+                                              github.com/fsnotify/fsnotify github.com/urfave/cli/v2
+                                              github.com/schollz/progressbar/v3 golang.org/x/term golang.org/x/sync
+                                              github.com/bmatcuk/doublestar/v4
 cli/captioner       < cli                   |                               # main: a dozen lines
-scripts/bench/serve <                       |                               # load for a service, from a process of its own
+scripts/bench/serve <                       | # load for a service, from a process of its own
 `
 
 // testEdges says what the tests of a room may import beyond what the room may, in the same form.
@@ -90,15 +101,20 @@ models/captioner/demo <                     |                               # th
 models/captioner    < torch/torchtest data/metrics |
 models/train        < torch/torchtest       |
 models/clipscore    < torch/torchtest       |
-cli                 <                       | github.com/rogpeppe/go-internal go.uber.org/goleak # transcripts of the command line
-cli/server          <                       | github.com/chromedp go.uber.org/goleak # the page in a real browser, where there is one
+cli                 <                       | github.com/rogpeppe/go-internal go.uber.org/goleak
+                     # transcripts of the command line
+cli/server          <                       | github.com/chromedp go.uber.org/goleak
+                     # the page in a real browser, where there is one
 `
 
 // forbidden are imports that fail wherever they stand, with the reason.
 var forbidden = map[string]string{
-	"github.com/sugarme/gotch":        "its init makes folders and ends the process where it cannot; captioner/torch has what it offers",
-	"github.com/sugarme/gotch/ts":     "100 kB of Go memory a tensor, leaks in place, loses errors between threads; use captioner/torch",
-	"github.com/sugarme/gotch/nn":     "renames siblings, deadlocks in clipping, cannot save an optimizer; use captioner/torch/nn",
+	"github.com/sugarme/gotch": "its init makes folders and ends the process where it cannot; " +
+		"captioner/torch has what it offers",
+	"github.com/sugarme/gotch/ts": "100 kB of Go memory a tensor, leaks in place, loses errors between threads; " +
+		"use captioner/torch",
+	"github.com/sugarme/gotch/nn": "renames siblings, deadlocks in clipping, cannot save an optimizer; " +
+		"use captioner/torch/nn",
 	"github.com/sugarme/gotch/pickle": "reads flat state dicts only; use captioner/weights/pickle",
 	"github.com/sugarme/gotch/dutil":  "use captioner/data",
 	"github.com/sugarme/gotch/vision": "built on ts and nn; use captioner/models",
@@ -112,7 +128,52 @@ var vague = []string{"util", "utils", "common", "helper", "helpers", "types", "c
 
 // house is the top level: nothing else stands beside these in git.
 var house = []string{"torch", "models", "data", "cli", "weights", "scripts", "examples", "go.mod", "go.sum", "Makefile",
-	"README.md", "ARCHITECTURE.md", "CHANGELOG.md", "LICENSE", "deps_test.go"}
+	"README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "docs", "deps_test.go"}
+
+// The sizes that no room outgrows.
+const (
+	maxColumns     = 120   // of a line; a tab counts as one
+	maxMethods     = 20    // of a type
+	maxPackage     = 3_000 // lines of a package without its tests
+	maxFilesOfRoot = 20    // Go files in cli itself, without tests
+)
+
+// The allowances are for rooms that outgrew a size before the size was a rule. They only shrink: a room is taken off
+// when it keeps the rule, and TestSizes fails on one that is not needed any more.
+var (
+	wideRooms = []string{ // with all rooms below them
+		"cli",
+		"data",
+		"models",
+		"scripts",
+		"torch",
+		"weights",
+	}
+	largeRooms = []string{
+		"cli",
+		"data/metrics",
+		"models/captioner",
+		"models/train",
+		"weights/pickle",
+	}
+	largeTypes = []string{ // a name, wherever it is declared
+		"File",
+		"Server",
+		"Store",
+		"Tokenizer",
+		"evaluation",
+		"learner",
+		"machine",
+		"program",
+		"trainer",
+	}
+	fullRoot = true
+)
+
+// manyMethods are types that have more methods for good, with the reason.
+var manyMethods = map[string]string{
+	"torch.Tensor": "every operation on a tensor is a method",
+}
 
 // libtorchHeader finds what a cgo preamble would include to reach libtorch.
 var libtorchHeader = regexp.MustCompile(`#\s*include\s*[<"](torch|ATen|c10|caffe2)/`)
@@ -124,12 +185,19 @@ type rule struct{ rooms, outside []string }
 // parseRules reads lines of the form of edges, each room once.
 func parseRules(t *testing.T, text string) map[string]rule {
 	t.Helper()
-	rules := make(map[string]rule)
+	var lines []string
 	for line := range strings.Lines(text) {
 		line, _, _ = strings.Cut(line, "#")
-		if strings.TrimSpace(line) == "" {
-			continue
+		switch {
+		case strings.TrimSpace(line) == "":
+		case strings.HasPrefix(line, " ") && len(lines) > 0:
+			lines[len(lines)-1] += " " + line
+		default:
+			lines = append(lines, line)
 		}
+	}
+	rules := make(map[string]rule)
+	for _, line := range lines {
 		room, rest, ok := strings.Cut(line, "<")
 		rooms, outside, ok2 := strings.Cut(rest, "|")
 		room = strings.TrimSpace(room)
@@ -182,7 +250,9 @@ func sources(t *testing.T) []sourceFile {
 		}
 		name := d.Name()
 		if d.IsDir() {
-			if _, err := os.Stat(filepath.Join(p, "go.mod")); p != "." && (err == nil || name == "testdata" || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_")) {
+			_, err := os.Stat(filepath.Join(p, "go.mod"))
+			unseen := name == "testdata" || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_")
+			if p != "." && (err == nil || unseen) {
 				return fs.SkipDir // another module, or what the go command does not look at
 			}
 			return nil
@@ -200,7 +270,8 @@ func sources(t *testing.T) []sourceFile {
 			return err
 		}
 		p = filepath.ToSlash(p)
-		files = append(files, sourceFile{path: p, room: path.Dir(p), test: strings.HasSuffix(name, "_test.go"), src: src, ast: f, fset: fset})
+		test := strings.HasSuffix(name, "_test.go")
+		files = append(files, sourceFile{path: p, room: path.Dir(p), test: test, src: src, ast: f, fset: fset})
 		return nil
 	})
 	if err != nil {
@@ -237,7 +308,8 @@ func TestEdges(t *testing.T) {
 		}
 		r, ok := rules[f.room]
 		if !ok {
-			t.Errorf("%s: the room %q is not in edges: add a line that says what it may import and what it is for", f.path, f.room)
+			t.Errorf("%s: the room %q is not in edges: add a line with what it may import and what it is for",
+				f.path, f.room)
 			continue
 		}
 		rooms, outside := reach(rules, r.rooms), r.outside
@@ -257,7 +329,8 @@ func TestEdges(t *testing.T) {
 			case strings.Contains(imp, "gotch"):
 				t.Errorf("%s imports %s: only torch/ may see libtorch", f.path, imp)
 			default:
-				t.Errorf("%s imports %s: %s may import from outside only [%s]", f.path, imp, f.room, strings.Join(outside, " "))
+				t.Errorf("%s imports %s: %s may import from outside only [%s]",
+					f.path, imp, f.room, strings.Join(outside, " "))
 			}
 			if imp == "C" && !strings.HasPrefix(f.room+"/", "torch/") && libtorchHeader.Match(f.src) {
 				t.Errorf("%s names a header of libtorch: only torch/ may see libtorch", f.path)
@@ -277,7 +350,8 @@ func TestPureRooms(t *testing.T) {
 	if len(patterns) == 0 {
 		t.Fatalf("none of the pure rooms %q is there", pure)
 	}
-	cmd := exec.Command("go", append([]string{"list", "-e", "-deps", "-test", "-json=ImportPath,CgoFiles,GoFiles,Error,DepsErrors,Standard"}, patterns...)...)
+	fields := "-json=ImportPath,CgoFiles,GoFiles,Error,DepsErrors,Standard"
+	cmd := exec.Command("go", append([]string{"list", "-e", "-deps", "-test", fields}, patterns...)...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
@@ -342,7 +416,8 @@ func TestPackageComments(t *testing.T) {
 	}
 }
 
-// TestHabits holds what no file may do: be unformatted, leave a note for later, work in init, print or exit from a library.
+// TestHabits holds what no file may do: be unformatted, leave a note for later, work in init, print or exit from a
+// library.
 func TestHabits(t *testing.T) {
 	note := regexp.MustCompile(`\b(TO` + `DO|FIX` + `ME|XX` + `X)\b`)
 	for _, f := range sources(t) {
@@ -411,6 +486,100 @@ func TestHouse(t *testing.T) {
 		seen[first] = true
 		if info, err := os.Stat(name); err == nil && info.Size() > limit {
 			t.Errorf("%s has %d bytes, want at most %d", name, info.Size(), limit)
+		}
+	}
+}
+
+// TestSizes holds that lines fit a window, types a page, and packages a head.
+func TestSizes(t *testing.T) {
+	wide, lines, methods := make(map[string][]string), make(map[string]int), make(map[string]int)
+	rootFiles := 0
+	for _, f := range sources(t) {
+		n := 0
+		for line := range strings.Lines(string(f.src)) {
+			n++
+			if columns := utf8.RuneCountInString(strings.TrimRight(line, "\n")); columns > maxColumns {
+				wide[f.room] = append(wide[f.room], fmt.Sprintf("%s:%d: %d columns", f.path, n, columns))
+			}
+		}
+		if f.test {
+			continue
+		}
+		lines[f.room] += n
+		if f.room == "cli" {
+			rootFiles++
+		}
+		for _, d := range f.ast.Decls {
+			if d, ok := d.(*ast.FuncDecl); ok && d.Recv != nil {
+				methods[f.room+"."+receiver(d)]++
+			}
+		}
+	}
+
+	checkSize(t, "lines above 120 columns", wideRooms, func(allow func(string) bool) {
+		for room, places := range wide {
+			if !allow(room) {
+				t.Errorf("want at most %d columns:\n%s", maxColumns, strings.Join(places, "\n"))
+			}
+		}
+	})
+	checkSize(t, "large packages", largeRooms, func(allow func(string) bool) {
+		for room, n := range lines {
+			if n > maxPackage && room != "torch" && !allow(room) {
+				t.Errorf("%s has %d lines without tests, want at most %d", room, n, maxPackage)
+			}
+		}
+	})
+	checkSize(t, "types with many methods", largeTypes, func(allow func(string) bool) {
+		for name, n := range methods {
+			if n > maxMethods && manyMethods[name] == "" && !allow(name[strings.LastIndex(name, ".")+1:]) {
+				t.Errorf("%s has %d methods, want at most %d", name, n, maxMethods)
+			}
+		}
+	})
+	if full := rootFiles > maxFilesOfRoot; full && !fullRoot {
+		t.Errorf("cli has %d Go files without tests, want at most %d: its rooms take the rest", rootFiles, maxFilesOfRoot)
+	} else if fullRoot && !full {
+		t.Error("cli has few enough files: delete fullRoot")
+	}
+}
+
+// checkSize runs check with a function that says whether a name may break a rule for now. It fails on an allowance that
+// check did not need.
+func checkSize(t *testing.T, rule string, allowances []string, check func(allow func(name string) bool)) {
+	t.Helper()
+	needed := make(map[string]bool)
+	check(func(name string) bool {
+		for _, a := range allowances {
+			if within(name, []string{a}) {
+				needed[a] = true
+				return true
+			}
+		}
+		return false
+	})
+	for _, a := range allowances {
+		if !needed[a] {
+			t.Errorf("%s: %s keeps the rule now: take it off the list", rule, a)
+		}
+	}
+}
+
+// receiver is the name of the type that a method belongs to.
+func receiver(d *ast.FuncDecl) string {
+	x := d.Recv.List[0].Type
+	for {
+		switch y := x.(type) {
+		case *ast.StarExpr:
+			x = y.X
+		case *ast.IndexExpr:
+			x = y.X
+		case *ast.IndexListExpr:
+			x = y.X
+		case *ast.Ident:
+			return y.Name
+		default:
+			return ""
 		}
 	}
 }
