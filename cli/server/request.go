@@ -295,7 +295,8 @@ func strict(b []byte, v any) error {
 	var kind *json.UnmarshalTypeError
 	switch {
 	case errors.As(err, &kind) && kind.Field != "":
-		return refuse("bad-option", "%.60q: found %s, want %s", strings.TrimPrefix(kind.Field, "settings."), kind.Value, plainType(kind.Type.String()))
+		name := kind.Field[strings.LastIndex(kind.Field, ".")+1:]
+		return refuse("bad-option", "%.60q: found %s, want %s", name, kind.Value, plainType(kind.Type.String()))
 	case errors.As(err, &kind):
 		return refuse("bad-request", "found a JSON %s, want %s", kind.Value, plainType(kind.Type.String()))
 	case strings.HasPrefix(err.Error(), "json: unknown field "):

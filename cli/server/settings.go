@@ -12,31 +12,18 @@ import (
 	"captioner/models/decode"
 )
 
-// settings are what a request says about how it wants its captions; nil leaves what the model asks for. They mean what the flags of predict
-// mean. In a query and in a form the names are those of JSON, or the flags' with hyphens.
+// settings are what a request says about how it wants its captions, and how long it waits for them. They mean what the
+// flags of predict mean. In a query and in a form the names are those of JSON, or the flags' with hyphens.
 type settings struct {
-	Beam          *int     `json:"beam_size"`
-	MaxLen        *int     `json:"max_len"`
-	MinLen        *int     `json:"min_length"`
-	LengthPenalty *float64 `json:"length_penalty"`
-	NoRepeatNGram *int     `json:"no_repeat_ngram"`
-	Captions      *int     `json:"num_captions"`
-	Groups        *int     `json:"diverse"`
-	Diversity     *float64 `json:"diversity"`
-	Prompt        *string  `json:"prompt"`
-	Sample        *bool    `json:"sample"`
-	Temperature   *float64 `json:"temperature"`
-	TopK          *int     `json:"top_k"`
-	TopP          *float64 `json:"top_p"`
-	Seed          *uint64  `json:"seed"`
-	Force         []string `json:"force"`
-	Ban           []string `json:"ban"`
-	TimeoutMS     *int     `json:"timeout_ms"`
+	decode.Request
+	TimeoutMS *int `json:"timeout_ms"`
 }
 
 // settingNames are the options that a request may hold.
-var settingNames = []string{"beam_size", "max_len", "min_length", "length_penalty", "no_repeat_ngram", "num_captions", "diverse", "diversity", "prompt",
-	"sample", "temperature", "top_k", "top_p", "seed", "force", "ban", "timeout_ms"}
+var settingNames = []string{
+	"beam_size", "max_len", "min_length", "length_penalty", "no_repeat_ngram", "num_captions", "diverse", "diversity",
+	"prompt", "sample", "temperature", "top_k", "top_p", "seed", "force", "ban", "timeout_ms",
+}
 
 // settingName is the JSON name of an option, whatever its spelling; "" for what is none.
 func settingName(s string) string {
@@ -83,7 +70,7 @@ func (s *settings) set(name, value string) error {
 	case "top_p":
 		return parse(&s.TopP, name, value, "a number", parseFloat)
 	case "seed":
-		return parse(&s.Seed, name, value, "a whole number, 0 or more", func(v string) (uint64, error) { return strconv.ParseUint(v, 10, 64) })
+		return parse(&s.Seed, name, value, "a whole number, 0 or more", parseSeed)
 	case "force":
 		return s.words(&s.Force, name, value)
 	case "ban":
@@ -106,9 +93,7 @@ func (s *settings) words(list *[]string, name, value string) error {
 
 // forCaptions says whether there is anything that only captions know.
 func (s *settings) forCaptions() bool {
-	return s.Beam != nil || s.MaxLen != nil || s.MinLen != nil || s.LengthPenalty != nil || s.NoRepeatNGram != nil || s.Captions != nil || s.Groups != nil ||
-		s.Diversity != nil || s.Prompt != nil || s.Sample != nil || s.Temperature != nil || s.TopK != nil || s.TopP != nil || s.Seed != nil ||
-		len(s.Force) > 0 || len(s.Ban) > 0
+	return slices.ContainsFunc(settingNames, func(name string) bool { return s.Has(decode.Field(name)) })
 }
 
 // parse sets *p, once.
@@ -134,6 +119,8 @@ func parseFloat(s string) (float64, error) {
 	return x, err
 }
 
+func parseSeed(s string) (uint64, error) { return strconv.ParseUint(s, 10, 64) }
+
 func parseText(s string) (string, error) {
 	if !utf8.ValidString(s) {
 		return "", errNumber
@@ -141,17 +128,12 @@ func parseText(s string) (string, error) {
 	return s, nil
 }
 
-// maxPrompt bounds the bytes of a prompt, and of all words forced and banned: no caption is longer. maxBans bounds how many are banned.
+// maxPrompt bounds the bytes of a prompt, and of all phrases forced and banned: no caption is longer. maxBans bounds how many
+// are banned.
 const (
 	maxPrompt = 1000
 	maxBans   = 64
 )
-
-// wantBeam is the smallest beam that the other options make sense with.
-func (s *settings) wantBeam() int {
-	groups := max(or(s.Groups, 1), 1)
-	return (max(or(s.Captions, 1), groups) + groups - 1) / groups * groups
-}
 
 func or[T any](p *T, v T) T {
 	if p == nil {
@@ -160,116 +142,62 @@ func or[T any](p *T, v T) T {
 	return *p
 }
 
-// apply puts what was asked for into the model's own options, by the rules of predict, and checks the result against the limits.
+// apply puts what was asked for into the model's own options, as predict does, within the limits of the service.
 func (s *settings) apply(m *lease, limits *Options) (decode.Options, error) {
-	if err := s.contradictions(); err != nil {
+	r := s.Request
+	if err := s.limit(m, limits); err != nil {
 		return decode.Options{}, err
 	}
-	own := m.info.Defaults
-	o := own
-	o.MinLen, o.Captions, o.Groups, o.Diversity = or(s.MinLen, 0), or(s.Captions, 1), or(s.Groups, 1), or(s.Diversity, .5)
-	o.Beam = or(s.Beam, max(own.Beam, s.wantBeam()))
-	if s.Beam == nil && o.Groups > 1 {
-		o.Beam = (o.Beam + o.Groups - 1) / o.Groups * o.Groups
+	o, err := r.Resolve(m.info.Defaults, m.Encode, m.info.Positions)
+	if err == nil && r.Beam == nil && o.Beam > mostBeam(m, limits) { // forced words and groups widen a beam by themselves
+		groups := or(r.Groups, 1)
+		r.Beam = new(mostBeam(m, limits) / groups * groups)
+		o, err = r.Resolve(m.info.Defaults, m.Encode, m.info.Positions)
 	}
-	o.MaxLen = or(s.MaxLen, max(own.MaxLen, o.MinLen+1))
-	o.LengthPenalty, o.NoRepeatNGram = or(s.LengthPenalty, own.LengthPenalty), or(s.NoRepeatNGram, own.NoRepeatNGram)
-	o.Sample, o.Temperature, o.TopK, o.TopP, o.Seed = or(s.Sample, false), or(s.Temperature, 1), or(s.TopK, 50), or(s.TopP, 1), or(s.Seed, 0)
-	if err := s.limit(&o, m, limits); err != nil {
-		return o, err
-	}
-	s.encode(&o, m)
-	if room := m.info.Positions - len(o.Prompt); m.info.Positions > 0 {
-		if o.MaxLen > room && s.MaxLen != nil || room < 1 {
-			return o, refuse("bad-option", "prompt of %d tokens and max_len %d: want at most %d together for this model", len(o.Prompt), o.MaxLen, m.info.Positions)
-		}
-		o.MaxLen = min(o.MaxLen, room)
-	}
-	if err := o.Validate(); err != nil {
-		return o, refuse("bad-option", "%s", strings.ReplaceAll(err.Error(), "\n", "; "))
-	}
-	return o, nil
+	return o, optionProblem(err)
 }
 
-// encode makes tokens of what is given in words.
-func (s *settings) encode(o *decode.Options, m *lease) {
-	if text := strings.TrimSpace(or(s.Prompt, "")); text != "" {
-		o.Prompt = m.Encode(text)
+// optionProblem says what is wrong with the options, by their names in JSON.
+func optionProblem(err error) error {
+	if err == nil {
+		return nil
 	}
-	for _, w := range s.Force {
-		o.Force = append(o.Force, decode.ForcedRuns(m.Encode, w))
-	}
-	for _, w := range s.Ban {
-		o.Ban = append(o.Ban, decode.BannedRuns(m.Encode, w)...)
-	}
-	if s.Beam == nil && len(o.Force) > 0 { // room for captions with none, one, … of the words
-		o.Beam = max(o.Beam, 2*(len(o.Force)+1))
-	}
+	return refuse("bad-option", "%s", strings.ReplaceAll(err.Error(), "\n", "; "))
 }
+
+func mostBeam(m *lease, limits *Options) int { return max(limits.MaxBeam, m.info.Defaults.Beam) }
 
 // limit checks what a client may cost.
-func (s *settings) limit(o *decode.Options, m *lease, limits *Options) error {
+func (s *settings) limit(m *lease, limits *Options) error {
 	for _, c := range []struct {
-		name       string
+		name       decode.Field
 		got, limit int
 	}{
-		{"beam_size", or(s.Beam, 1), max(limits.MaxBeam, m.info.Defaults.Beam)},
-		{"num_captions", o.Captions, limits.MaxBeam},
-		{"diverse", o.Groups, limits.MaxBeam},
-		{"max_len", or(s.MaxLen, 1), max(limits.MaxLen, m.info.Defaults.MaxLen)},
-		{"min_length", o.MinLen, limits.MaxLen},
+		{decode.FieldBeam, or(s.Beam, 1), mostBeam(m, limits)},
+		{decode.FieldCaptions, or(s.Captions, 1), limits.MaxBeam},
+		{decode.FieldGroups, or(s.Groups, 1), limits.MaxBeam},
+		{decode.FieldMaxLen, or(s.MaxLen, 1), max(limits.MaxLen, m.info.Defaults.MaxLen)},
+		{decode.FieldMinLen, or(s.MinLen, 0), limits.MaxLen},
 	} {
 		if c.got > c.limit {
-			return refuse("bad-option", "%s %d, want at most %d", c.name, c.got, c.limit)
+			return refuse("bad-option", "%s %d: want at most %d", c.name, c.got, c.limit)
 		}
 	}
-	if len(or(s.Prompt, "")) > maxPrompt {
-		return refuse("bad-option", "prompt of %d bytes, want at most %d", len(*s.Prompt), maxPrompt)
+	if n := len(or(s.Prompt, "")); n > maxPrompt {
+		return refuse("bad-option", "prompt of %d bytes: want at most %d", n, maxPrompt)
 	}
-	if most := max(limits.MaxBeam/2-1, 0); len(s.Force) > most { // each widens the beam by two
-		return refuse("bad-option", "force with %d entries, want at most %d", len(s.Force), most)
+	if most := max(limits.MaxBeam/2-1, 0); len(s.Force) > most { // each widens the beam by two or more
+		return refuse("bad-option", "force of %d phrases: want at most %d", len(s.Force), most)
 	}
 	if len(s.Ban) > maxBans {
-		return refuse("bad-option", "ban with %d entries, want at most %d", len(s.Ban), maxBans)
+		return refuse("bad-option", "ban of %d phrases: want at most %d", len(s.Ban), maxBans)
 	}
 	bytes := 0
-	for _, w := range slices.Concat(s.Force, s.Ban) {
-		bytes += len(w)
-		if slices.ContainsFunc(strings.Split(w, "|"), func(one string) bool { return strings.TrimSpace(one) == "" }) {
-			return refuse("bad-option", "force and ban want words, found %.60q", w)
-		}
+	for _, phrase := range slices.Concat(s.Force, s.Ban) {
+		bytes += len(phrase)
 	}
 	if bytes > maxPrompt {
-		return refuse("bad-option", "force and ban of %d bytes, want at most %d", bytes, maxPrompt)
-	}
-	return nil
-}
-
-// contradictions are what predict refuses too.
-func (s *settings) contradictions() error {
-	both := func(a, b string) error { return refuse("bad-option", "%s and %s contradict each other", a, b) }
-	needs := func(a, b string) error { return refuse("bad-option", "%s needs %s", a, b) }
-	switch sample := or(s.Sample, false); {
-	case sample && s.Beam != nil:
-		return both("sample", "beam_size")
-	case sample && s.Groups != nil:
-		return both("sample", "diverse")
-	case sample && s.Diversity != nil:
-		return both("sample", "diversity")
-	case !sample && s.Temperature != nil:
-		return needs("temperature", "sample")
-	case !sample && s.TopK != nil:
-		return needs("top_k", "sample")
-	case !sample && s.TopP != nil:
-		return needs("top_p", "sample")
-	case !sample && s.Seed != nil:
-		return needs("seed", "sample")
-	case or(s.Groups, 1) == 1 && s.Diversity != nil:
-		return needs("diversity", "diverse")
-	case len(s.Force) > 0 && (or(s.Beam, 2) < 2 || or(s.Groups, 1) > 1):
-		return refuse("bad-option", "force needs a beam_size of 2 or more, and no diverse groups")
-	case sample && len(s.Force) > 0:
-		return both("sample", "force")
+		return refuse("bad-option", "force and ban of %d bytes: want at most %d", bytes, maxPrompt)
 	}
 	return nil
 }
@@ -280,7 +208,7 @@ func (s *settings) within(limit time.Duration) (time.Duration, error) {
 		return limit, nil
 	}
 	if *s.TimeoutMS < 1 {
-		return 0, refuse("bad-option", "timeout_ms %d, want 1 or more", *s.TimeoutMS)
+		return 0, refuse("bad-option", "timeout_ms %d: want 1 or more", *s.TimeoutMS)
 	}
 	return min(limit, time.Duration(*s.TimeoutMS)*time.Millisecond), nil
 }

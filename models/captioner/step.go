@@ -29,7 +29,7 @@ func startGPT2(d *gpt2.Decoder) starter {
 type stepper struct{ session session }
 
 // Step feeds one token a row. What the step makes is freed at its end, but for the session's cache.
-func (s stepper) Step(r decode.Request) (c decode.Candidates, err error) {
+func (s stepper) Step(r decode.StepRequest) (c decode.Candidates, err error) {
 	if r.K > 0 && len(r.Extra) == 0 {
 		c.IDs, c.LogProbs, err = s.session.Step(r.Parents, r.Tokens, r.K, r.Ban)
 		return c, err

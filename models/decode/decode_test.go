@@ -2,7 +2,6 @@ package decode
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -141,7 +140,7 @@ func TestForcedWordsAreWhole(t *testing.T) {
 		t.Errorf("got %v behind a prompt that has the word", got.Tokens)
 	}
 	o.Ban = [][]int32{{5}, {7}}
-	if err := o.Validate(); err == nil || !strings.Contains(err.Error(), "forced word 0 is banned") {
+	if err := o.Validate(); err == nil || !strings.Contains(err.Error(), "force word 0 and ban contradict") {
 		t.Errorf("got %v, want the contradiction named", err)
 	}
 }
@@ -150,7 +149,7 @@ func TestStepperWithoutForcedTokens(t *testing.T) {
 	o := small()
 	o.Force = [][][]int32{{{2}}}
 	f := newFake(t, 5, 0)
-	_, err := Run(stepFunc(func(r Request) (Candidates, error) {
+	_, err := Run(stepFunc(func(r StepRequest) (Candidates, error) {
 		c, err := f.Step(r)
 		c.Extra = nil
 		return c, err
@@ -171,7 +170,7 @@ func TestStoppingIsExact(t *testing.T) {
 			got := mustRun(t, f, o)[0]
 			b := newBeam(&o, o.Beam)
 			g := newFake(t, 6, image)
-			req := Request{Tokens: []int32{o.BOS}, K: o.Beam + 1}
+			req := StepRequest{Tokens: []int32{o.BOS}, K: o.Beam + 1}
 			for range o.MaxLen {
 				c, _ := g.Step(req)
 				b.advance(view{ids: c.IDs, logs: c.LogProbs, k: req.K})
@@ -328,15 +327,15 @@ func TestPromptStepsWantNoScores(t *testing.T) {
 	o.Prompt = []int32{1, 2}
 	var ks []int
 	f := newFake(t, 5, 0)
-	_, err := Run(stepFunc(func(r Request) (Candidates, error) { ks = append(ks, r.K); return f.Step(r) }), 1, o)
+	_, err := Run(stepFunc(func(r StepRequest) (Candidates, error) { ks = append(ks, r.K); return f.Step(r) }), 1, o)
 	if err != nil || !slices.Equal(ks[:3], []int{0, 0, 4}) {
 		t.Errorf("K a step %v, %v; want 0 0 4", ks[:3], err)
 	}
 }
 
-type stepFunc func(Request) (Candidates, error)
+type stepFunc func(StepRequest) (Candidates, error)
 
-func (f stepFunc) Step(r Request) (Candidates, error) { return f(r) }
+func (f stepFunc) Step(r StepRequest) (Candidates, error) { return f(r) }
 
 func TestEverythingBanned(t *testing.T) {
 	for _, sample := range []bool{false, true} {
@@ -354,13 +353,13 @@ func TestStepperErrors(t *testing.T) {
 	nan := float32(math.NaN())
 	broken := errors.New("broken")
 	for name, tc := range map[string]struct {
-		step func(r Request) (Candidates, error)
+		step func(r StepRequest) (Candidates, error)
 		want string
 	}{
-		"error": {func(Request) (Candidates, error) { return Candidates{}, broken }, "decode: step 1: broken"},
-		"short": {func(r Request) (Candidates, error) { return Candidates{IDs: []int32{1}}, nil },
+		"error": {func(StepRequest) (Candidates, error) { return Candidates{}, broken }, "decode: step 1: broken"},
+		"short": {func(r StepRequest) (Candidates, error) { return Candidates{IDs: []int32{1}}, nil },
 			"decode: step 1: stepper gave 1 ids and 0 log-probabilities, want 2 rows of 4"},
-		"nan": {func(r Request) (Candidates, error) {
+		"nan": {func(r StepRequest) (Candidates, error) {
 			return Candidates{IDs: make([]int32, 8), LogProbs: []float32{0, 0, 0, 0, 0, nan, 0, 0}}, nil
 		}, "decode: step 1: stepper gave NaN as log-probability of token 0 in row 1"},
 	} {
@@ -372,23 +371,30 @@ func TestStepperErrors(t *testing.T) {
 }
 
 func TestValidateReportsEverything(t *testing.T) {
-	o := Options{Beam: 0, MaxLen: 0, MinLen: 4, LengthPenalty: math.NaN(), NoRepeatNGram: -1, Captions: 0, Ban: [][]int32{{0}, nil}, Force: [][][]int32{{}, {{1, 0}}}}
-	err := o.Validate()
-	for _, want := range []string{"beam size 0", "max length 0", "min length 4", "length penalty NaN", "n-gram -1", "captions 0", "end token 0", "groups 0", "run 1 has no tokens", "forced word 0 has no run", "forced word 1: found run [1 0]", "forced words need a beam of 2"} {
-		if !strings.Contains(fmt.Sprint(err), want) {
-			t.Errorf("%q is missing in %q", want, err)
-		}
+	search := Options{
+		Beam: 0, MaxLen: 0, MinLen: 4, LengthPenalty: math.NaN(), NoRepeatNGram: -1, Captions: 0,
+		Ban: [][]int32{{0}, nil}, Force: [][][]int32{{}, {{1, 0}}},
 	}
-	o = DefaultOptions()
-	o.Sample, o.TopK, o.TopP, o.Temperature = true, MaxTopK+1, 0, -1
-	err = o.Validate()
-	for _, want := range []string{"top-k 1025", "top-p 0", "temperature -1"} {
-		if !strings.Contains(fmt.Sprint(err), want) {
-			t.Errorf("%q is missing in %q", want, err)
+	draw := DefaultOptions()
+	draw.Sample, draw.TopK, draw.TopP, draw.Temperature = true, MaxTopK+1, 0, -1
+	for name, c := range map[string]struct {
+		o    Options
+		want []Field
+	}{
+		"search": {search, []Field{FieldMaxLen, FieldMinLen, FieldLengthPenalty, FieldNoRepeatNGram, FieldCaptions,
+			FieldBan, FieldBan, FieldBeam, FieldGroups, FieldForce, FieldForce, FieldForce, FieldForce}},
+		"draw":     {draw, []Field{FieldTemperature, FieldTopK, FieldTopP}},
+		"defaults": {DefaultOptions(), nil},
+	} {
+		var errs FieldErrors
+		errors.As(c.o.Validate(), &errs)
+		var got []Field
+		for _, e := range errs {
+			got = append(got, e.Field)
 		}
-	}
-	if err := DefaultOptions().Validate(); err != nil {
-		t.Errorf("defaults: %v", err)
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: got %q, want %q: %v", name, got, c.want, errs)
+		}
 	}
 	if _, err := Run(newFake(t, 3), 1, Options{}); err == nil {
 		t.Error("Run took invalid options")
@@ -453,7 +459,7 @@ func TestAllocationsDoNotGrowWithTheVocabulary(t *testing.T) {
 	measure := func(vocab int) float64 {
 		o := small()
 		o.MaxLen = 20
-		s := stepFunc(func(r Request) (Candidates, error) {
+		s := stepFunc(func(r StepRequest) (Candidates, error) {
 			n := len(r.Tokens) * r.K
 			return Candidates{IDs: fixed[:n], LogProbs: fixedLogs[:n]}, nil
 		})

@@ -9,7 +9,7 @@ import (
 )
 
 // fake is a language model whose next-token distribution is a function of the image and the tokens so far. It holds Run to the contract
-// that Request states.
+// that StepRequest states.
 type fake struct {
 	t      testing.TB
 	vocab  int
@@ -25,7 +25,7 @@ type fakeRow struct {
 	tokens []int32
 }
 
-func (f *fake) Step(r Request) (Candidates, error) {
+func (f *fake) Step(r StepRequest) (Candidates, error) {
 	f.steps++
 	f.seen = append(f.seen, len(r.Tokens))
 	var rows []fakeRow
@@ -55,7 +55,7 @@ func (f *fake) Step(r Request) (Candidates, error) {
 	return c, nil
 }
 
-func ban(r Request, i int) []int32 {
+func ban(r StepRequest, i int) []int32 {
 	if i < len(r.Ban) {
 		return r.Ban[i]
 	}
@@ -63,7 +63,7 @@ func ban(r Request, i int) []int32 {
 }
 
 // check holds the rows to the contract: contiguous, equally many an image, images in order.
-func (f *fake) check(rows []fakeRow, r Request) error {
+func (f *fake) check(rows []fakeRow, r StepRequest) error {
 	if len(rows) != len(r.Tokens) {
 		return fmt.Errorf("%d parents for %d tokens", len(rows), len(r.Tokens))
 	}

@@ -107,7 +107,7 @@ type runner struct {
 	bans  *bans
 	alive []alive
 
-	req  Request
+	req  StepRequest
 	rows []row // of one image
 }
 

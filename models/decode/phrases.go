@@ -7,20 +7,20 @@ import (
 	"unicode/utf8"
 )
 
-// ForcedRuns are the runs of tokens that stand for a word of Options.Force: within a caption, and at its beginning, where a model of
-// capitals may write it large. A | stands between words of which any will do.
-func ForcedRuns(encode func(string) []int32, word string) [][]int32 {
+// ForcedRuns are the runs of tokens that stand for a phrase of Options.Force: within a caption, and at its beginning, where
+// a model of capitals may write it large. A | stands between phrases of which any will do.
+func ForcedRuns(encode func(string) []int32, phrase string) [][]int32 {
 	var runs [][]int32
-	for _, s := range spellings(word) {
+	for _, s := range alternatives(phrase) {
 		runs = appendRuns(runs, encode, " "+s, s, capital(s))
 	}
 	return runs
 }
 
-// BannedRuns are the runs of tokens of Options.Ban that keep a word out, wherever it stands and however it is capitalised.
-func BannedRuns(encode func(string) []int32, word string) [][]int32 {
+// BannedRuns are the runs of tokens of Options.Ban that keep a phrase out, wherever it stands and however it is capitalised.
+func BannedRuns(encode func(string) []int32, phrase string) [][]int32 {
 	var runs [][]int32
-	for _, s := range spellings(word) {
+	for _, s := range alternatives(phrase) {
 		lower := strings.ToLower(s)
 		for _, s := range []string{s, lower, capital(lower), strings.ToUpper(s)} {
 			runs = appendRuns(runs, encode, s, " "+s)
@@ -29,8 +29,9 @@ func BannedRuns(encode func(string) []int32, word string) [][]int32 {
 	return runs
 }
 
-func spellings(word string) []string {
-	all := strings.Split(word, "|")
+// alternatives splits a phrase at each |.
+func alternatives(phrase string) []string {
+	all := strings.Split(phrase, "|")
 	for i, s := range all {
 		all[i] = strings.TrimSpace(s)
 	}
