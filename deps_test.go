@@ -33,10 +33,11 @@ import (
 // A line that begins with a space goes on with the line before it.
 const edges = `
 weights             <                       | # named tensors as bytes: leaf, any tool can use it
-weights/safetensors < weights               |                               # a format, no tensors
-weights/pickle      < weights               |                               # a format, executes nothing
+weights/atomicfile  < weights               |                               # writes a file whole or not at all
+weights/safetensors < weights/atomicfile    |                               # a format, no tensors
+weights/pickle      < weights/atomicfile    |                               # a format, executes nothing
 weights/npy         < weights               |                               # a format, no tensors
-weights/store       < weights               | github.com/gofrs/flock
+weights/store       < weights/atomicfile    | github.com/gofrs/flock
                      # published files: what they are, fetched once, by checksum
 
 data/image/jpeg     <                       | C # the one room with libjpeg-turbo; pure Go without cgo

@@ -12,6 +12,7 @@ import (
 	"captioner/data"
 	"captioner/models/train"
 	"captioner/weights"
+	"captioner/weights/atomicfile"
 	"captioner/weights/npy"
 	"captioner/weights/safetensors"
 )
@@ -58,7 +59,7 @@ func (w featureWriter) write(f *train.Features, pictures []data.Example) error {
 		}
 	}
 	for name, b := range map[string][]byte{"SHA256SUMS": sums, "index.jsonl": index} {
-		if err := weights.WriteFile(filepath.Join(w.folder, name), func(out io.Writer) error { _, err := out.Write(b); return err }); err != nil {
+		if err := atomicfile.WriteFile(filepath.Join(w.folder, name), func(out io.Writer) error { _, err := out.Write(b); return err }); err != nil {
 			return fmt.Errorf("write features: %w", err)
 		}
 	}
@@ -81,7 +82,7 @@ func (w featureWriter) file(path string, f *train.Features, from, to int) (sum s
 		return "", err
 	}
 	h := sha256.New()
-	err = weights.WriteFile(path, func(out io.Writer) error {
+	err = atomicfile.WriteFile(path, func(out io.Writer) error {
 		both := io.MultiWriter(out, h)
 		if _, err := both.Write(head); err != nil {
 			return err

@@ -13,7 +13,7 @@ import (
 	"captioner/data"
 	"captioner/data/image"
 	"captioner/models/decode"
-	"captioner/weights"
+	"captioner/weights/atomicfile"
 )
 
 // captioned says how predictions were made.
@@ -133,7 +133,7 @@ func loadExample(x data.Example, o image.Options) (*image.RGB, error) {
 
 // save writes the captions in the form that the file's name asks for, COCO results with the ids of the data set.
 func (c *captioned) save(path string) error {
-	return weights.WriteFile(path, func(w io.Writer) error {
+	return atomicfile.WriteFile(path, func(w io.Writer) error {
 		if strings.EqualFold(filepath.Ext(path), ".json") {
 			list := make([]cocoResult, len(c.results))
 			for i, r := range c.results {

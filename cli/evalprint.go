@@ -13,7 +13,7 @@ import (
 	"captioner/cli/report"
 	"captioner/data/metrics"
 	"captioner/models/clipscore"
-	"captioner/weights"
+	"captioner/weights/atomicfile"
 )
 
 // print writes the result: a table for people, or one object.
@@ -242,14 +242,14 @@ func (e *evaluation) write() error {
 		if err != nil {
 			return err
 		}
-		if err := weights.WriteFile(e.o.SaveDF, d.Write); err != nil {
+		if err := atomicfile.WriteFile(e.o.SaveDF, d.Write); err != nil {
 			return err
 		}
 	}
 	if e.o.Report == "" {
 		return nil
 	}
-	return weights.WriteFile(e.o.Report, func(w io.Writer) error { return report.Write(w, e.page()) })
+	return atomicfile.WriteFile(e.o.Report, func(w io.Writer) error { return report.Write(w, e.page()) })
 }
 
 // page is what the report shows.

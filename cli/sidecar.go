@@ -58,7 +58,7 @@ func (s *sidecars) write(r *result) error {
 	return nil
 }
 
-// replaceFile puts b under a name whole or not at all. It does not wait for the disk, unlike weights.WriteFile: a hundred thousand sidecars
+// replaceFile puts b under a name whole or not at all. It does not wait for the disk, unlike atomicfile.WriteFile: a hundred thousand sidecars
 // would take hours, and each can be made again. What a kill leaves half written has a name that the next run takes for the same file.
 func replaceFile(path string, b []byte) (err error) {
 	h := fnv.New64a()

@@ -15,6 +15,7 @@ import (
 	"captioner/models/captioner"
 	"captioner/models/captioner/demo"
 	"captioner/weights"
+	"captioner/weights/atomicfile"
 	"captioner/weights/pickle"
 	"captioner/weights/safetensors"
 	"captioner/weights/store"
@@ -242,9 +243,9 @@ func stateDict(src weights.Source) ([]weights.NamedTensor, error) {
 	return all, nil
 }
 
-// writeUntil is weights.WriteFile that stops when the context ends.
+// writeUntil is atomicfile.WriteFile that stops when the context ends.
 func writeUntil(ctx context.Context, path string, write func(io.Writer) error) error {
-	return weights.WriteFile(path, func(w io.Writer) error {
+	return atomicfile.WriteFile(path, func(w io.Writer) error {
 		return write(writerFunc(func(b []byte) (int, error) {
 			if err := ctx.Err(); err != nil {
 				return 0, err

@@ -11,8 +11,8 @@ import (
 // when they are touched, and are shared with every other process that maps the file. Writing to the bytes is allowed and
 // changes neither the file nor other mappings.
 //
-// A file that another program shortens while it is mapped makes reads beyond its new end fault. WriteFile never
-// shortens a file in place.
+// A file that another program shortens while it is mapped makes reads beyond its new end fault. Package atomicfile
+// never shortens a file in place.
 type Mapping struct {
 	data  []byte
 	unmap func() error
@@ -24,18 +24,18 @@ type Mapping struct {
 func Map(path string) (*Mapping, error) {
 	info, err := os.Stat(path) // before opening: opening a pipe would wait for its writer
 	if err != nil {
-		return nil, fmt.Errorf("open %q: %w", path, cause(err))
+		return nil, fmt.Errorf("open %q: %w", path, Reason(err))
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("open %q: not a regular file", path)
+		return nil, fmt.Errorf("open %q: it is a %s, want a file", path, FileKind(info.Mode()))
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("open %q: %w", path, cause(err))
+		return nil, fmt.Errorf("open %q: %w", path, Reason(err))
 	}
 	defer f.Close()
 	if info, err = f.Stat(); err != nil {
-		return nil, fmt.Errorf("open %q: %w", path, cause(err))
+		return nil, fmt.Errorf("open %q: %w", path, Reason(err))
 	}
 	size := info.Size()
 	if int64(int(size)) != size {
@@ -46,7 +46,7 @@ func Map(path string) (*Mapping, error) {
 	}
 	data, unmap, err := mapFile(f, int(size))
 	if err != nil {
-		return nil, fmt.Errorf("map %q: %w", path, cause(err))
+		return nil, fmt.Errorf("map %q: %w", path, Reason(err))
 	}
 	m := &Mapping{data: data, unmap: unmap}
 	mapped.Store(m, struct{}{})

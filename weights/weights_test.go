@@ -7,11 +7,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -203,74 +201,6 @@ func TestRename(t *testing.T) {
 	}
 	if _, err := NewMemory([]NamedTensor{{Name: "a", DType: U8, Data: []byte{1}}, {Name: "a", DType: U8, Data: []byte{1}}}, nil); err == nil {
 		t.Error("NewMemory with a name twice: got nil, want an error")
-	}
-}
-
-func TestWriteFile(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "a")
-	put := func(s string) func(io.Writer) error {
-		return func(w io.Writer) error { _, err := io.WriteString(w, s); return err }
-	}
-	check := func(want string) {
-		t.Helper()
-		got, err := os.ReadFile(path)
-		if err != nil || string(got) != want {
-			t.Errorf("content: got %q, %v, want %q", got, err, want)
-		}
-		if left, _ := os.ReadDir(dir); len(left) != 1 {
-			t.Errorf("left behind: %v", left)
-		}
-	}
-	if err := WriteFile(path, put("old")); err != nil {
-		t.Fatal(err)
-	}
-	check("old")
-
-	broken := errors.New("broken")
-	err := WriteFile(path, func(w io.Writer) error { put("half")(w); return broken })
-	if !errors.Is(err, broken) {
-		t.Errorf("got %v, want the writer's error", err)
-	}
-	check("old")
-	func() {
-		defer func() {
-			if recover() == nil {
-				t.Error("the writer's panic was swallowed")
-			}
-		}()
-		WriteFile(path, func(w io.Writer) error { panic("bug") })
-	}()
-	check("old")
-
-	if err := os.Chmod(path, 0o640); err != nil {
-		t.Fatal(err)
-	}
-	if err := WriteFile(path, put("new")); err != nil {
-		t.Fatal(err)
-	}
-	check("new")
-	if info, _ := os.Stat(path); runtime.GOOS != "windows" && info.Mode().Perm() != 0o640 {
-		t.Errorf("mode: got %v, want that of the old file, 0640", info.Mode())
-	}
-
-	link := filepath.Join(t.TempDir(), "link")
-	if err := os.Symlink(path, link); err != nil {
-		t.Skip(err)
-	}
-	if err := WriteFile(link, put("by link")); err != nil {
-		t.Fatal(err)
-	}
-	check("by link")
-
-	// A folder stands for everything that is no regular file: a device in its place would be lost if the check were.
-	for _, bad := range []string{dir, filepath.Join(dir, "none", "a")} {
-		if err := WriteFile(bad, put("x")); err == nil || !strings.HasPrefix(err.Error(), fmt.Sprintf("write %q", bad)) || strings.Contains(err.Error(), ".tmp") {
-			t.Errorf("WriteFile(%q): got %v, want an error that names the path only", bad, err)
-		}
-	}
-	if err := WriteFile(dir, put("x")); err == nil || !strings.HasSuffix(err.Error(), "not a regular file") {
-		t.Errorf("WriteFile to a folder: got %v, want it refused before anything is written", err)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"captioner/weights/atomicfile"
 	"captioner/weights/store"
 )
 
@@ -177,26 +178,20 @@ func (e *diskError) Unwrap() error { return e.error }
 func intoFolder(folder string) writer {
 	return func(m member, r io.Reader) error {
 		path := filepath.Join(folder, filepath.FromSlash(m.name))
-		f, err := os.CreateTemp(filepath.Dir(path), ".part-*")
+		f, err := atomicfile.Create(path, atomicfile.NoSync)
 		if err != nil {
 			return &diskError{err}
 		}
-		defer os.Remove(f.Name())
+		defer f.Abort()
 		w := &diskWriter{f: f}
 		_, err = io.Copy(w, r)
-		if cerr := f.Close(); cerr != nil && w.err == nil {
-			w.err = cerr
-		}
 		if w.err != nil {
 			return &diskError{w.err}
 		}
 		if err != nil {
 			return err
 		}
-		if err := os.Chmod(f.Name(), 0o644); err != nil {
-			return &diskError{err}
-		}
-		if err := os.Rename(f.Name(), path); err != nil {
+		if err := f.Commit(); err != nil {
 			return &diskError{err}
 		}
 		return nil
@@ -205,7 +200,7 @@ func intoFolder(folder string) writer {
 
 // diskWriter remembers its own errors, to tell them from those of what it copies.
 type diskWriter struct {
-	f   *os.File
+	f   *atomicfile.File
 	err error
 }
 

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"captioner/data"
+	"captioner/weights/atomicfile"
 	"captioner/weights/store"
 )
 
@@ -181,7 +182,7 @@ func (s *server) check(t *testing.T, folder string, but ...string) {
 			t.Errorf("%s: got %d bytes and %v, want %d", name, len(got), err, len(want))
 		}
 	}
-	left, _ := filepath.Glob(filepath.Join(folder, "*", ".part-*"))
+	left, _ := filepath.Glob(filepath.Join(folder, "*", atomicfile.Temporary))
 	if len(left) > 0 {
 		t.Errorf("left behind: %q", left)
 	}

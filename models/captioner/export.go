@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"captioner/weights"
+	"captioner/weights/atomicfile"
 	"captioner/weights/pickle"
 	"captioner/weights/safetensors"
 )
@@ -223,9 +224,9 @@ func writeBytes(path string, b []byte) error {
 	return writeWhole(path, func(w io.Writer) error { _, err := w.Write(b); return err })
 }
 
-// writeWhole is weights.WriteFile, whose message names a path that the caller's names as well.
+// writeWhole is atomicfile.WriteFile, whose message names a path that the caller's names as well.
 func writeWhole(path string, write func(io.Writer) error) error {
-	err := weights.WriteFile(path, write)
+	err := atomicfile.WriteFile(path, write)
 	if inner := errors.Unwrap(err); inner != nil {
 		return inner
 	}

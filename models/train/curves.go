@@ -14,7 +14,7 @@ import (
 	"gonum.org/v1/plot/vg/vgimg"
 	"gonum.org/v1/plot/vg/vgsvg"
 
-	"captioner/weights"
+	"captioner/weights/atomicfile"
 )
 
 // The colours of the curves, told apart also by people who do not see red and green (Okabe and Ito 2008).
@@ -65,7 +65,7 @@ func (t *trainer) drawCurves() error {
 		for i, row := range plot.Align(plots, tiles, draw.New(c.canvas)) {
 			plots[i][0].Draw(row[0])
 		}
-		err := weights.WriteFile(filepath.Join(t.dir, c.file), func(w io.Writer) error { _, err := c.canvas.WriteTo(w); return err })
+		err := atomicfile.WriteFile(filepath.Join(t.dir, c.file), func(w io.Writer) error { _, err := c.canvas.WriteTo(w); return err })
 		if err != nil {
 			return fmt.Errorf("draw curves: %w", err)
 		}

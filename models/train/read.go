@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"captioner/data"
-	"captioner/weights"
+	"captioner/weights/atomicfile"
 )
 
 // badFile lists the pictures of a run that are missing, have no captions or cannot be decoded, a line each with the reason.
@@ -103,7 +103,7 @@ func (t *trainer) report(counts ...string) error {
 	}
 	list := filepath.Join(t.dir, badFile)
 	if t.first() {
-		if err := weights.WriteFile(list, writer([]byte(strings.Join(t.bad, "\n")+"\n"))); err != nil {
+		if err := atomicfile.WriteFile(list, writer([]byte(strings.Join(t.bad, "\n")+"\n"))); err != nil {
 			return err
 		}
 	}

@@ -11,7 +11,7 @@ import (
 	"runtime/debug"
 
 	"captioner/torch"
-	"captioner/weights"
+	"captioner/weights/atomicfile"
 )
 
 // environmentFile says by what and on what a run was made.
@@ -53,7 +53,7 @@ func (t *trainer) writeEnvironment() error {
 	if err != nil {
 		return err
 	}
-	return weights.WriteFile(filepath.Join(t.dir, environmentFile), writer(append(b, '\n')))
+	return atomicfile.WriteFile(filepath.Join(t.dir, environmentFile), writer(append(b, '\n')))
 }
 
 // record notes a measurement: its numbers, its captions, and the curves up to it.
@@ -124,7 +124,7 @@ func (l *learner) spoilt(what string, v float64) error {
 	}
 	b, jerr := json.MarshalIndent(note, "", "  ")
 	if jerr == nil {
-		jerr = weights.WriteFile(filepath.Join(l.dir, spoiltFile), writer(append(b, '\n')))
+		jerr = atomicfile.WriteFile(filepath.Join(l.dir, spoiltFile), writer(append(b, '\n')))
 	}
 	if jerr != nil {
 		return fmt.Errorf("%w (its pictures could not be written down: %w)", err, jerr)

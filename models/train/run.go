@@ -14,6 +14,7 @@ import (
 	"captioner/torch"
 	"captioner/torch/dist"
 	"captioner/weights"
+	"captioner/weights/atomicfile"
 )
 
 // Event is a piece of news from a run.
@@ -173,7 +174,7 @@ func (t *trainer) run(ctx context.Context, resume bool) (err error) {
 	}
 	options := filepath.Join(t.dir, optionsFile)
 	if !resume && t.first() {
-		if err := weights.WriteFile(options, writer(t.Options.JSON())); err != nil {
+		if err := atomicfile.WriteFile(options, writer(t.Options.JSON())); err != nil {
 			return err
 		}
 	}

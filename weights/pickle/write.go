@@ -7,7 +7,7 @@ import (
 	"hash/crc32"
 	"io"
 
-	"captioner/weights"
+	"captioner/weights/atomicfile"
 )
 
 const (
@@ -56,9 +56,9 @@ func Write(w io.Writer, root any) error {
 	return nil
 }
 
-// WriteFile writes an archive under a temporary name, syncs and renames it; see weights.WriteFile.
+// WriteFile writes an archive under a temporary name, syncs and renames it; see atomicfile.WriteFile.
 func WriteFile(path string, root any) error {
-	return weights.WriteFile(path, func(w io.Writer) error { return Write(w, root) })
+	return atomicfile.WriteFile(path, func(w io.Writer) error { return Write(w, root) })
 }
 
 type counter struct {

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"captioner/weights"
+	"captioner/weights/atomicfile"
 )
 
 // typeRank orders the data as the reference writer does: types of wide elements first, so that each tensor is aligned to
@@ -43,9 +44,9 @@ func Write(w io.Writer, tensors []weights.NamedTensor, metadata map[string]strin
 	return nil
 }
 
-// WriteFile writes a file under a temporary name, syncs and renames it; see weights.WriteFile.
+// WriteFile writes a file under a temporary name, syncs and renames it; see atomicfile.WriteFile.
 func WriteFile(path string, tensors []weights.NamedTensor, metadata map[string]string) error {
-	return weights.WriteFile(path, func(w io.Writer) error { return Write(w, tensors, metadata) })
+	return atomicfile.WriteFile(path, func(w io.Writer) error { return Write(w, tensors, metadata) })
 }
 
 // encodeHeader returns everything that stands before the data.

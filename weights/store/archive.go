@@ -12,7 +12,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"captioner/weights"
+	"captioner/weights/atomicfile"
 )
 
 // fetchMembers fetches an archive, keeps the members that the manifest names, and throws the rest away.
@@ -58,7 +58,7 @@ func unpack(z *zip.Reader, m Member, to string) error {
 		return err
 	}
 	var wrong error
-	err = weights.WriteFile(to, func(w io.Writer) error {
+	err = atomicfile.WriteFile(to, func(w io.Writer) error {
 		h := sha256.New()
 		n, err := io.Copy(io.MultiWriter(w, h), io.LimitReader(f, m.Size+1)) // no more than it should have, whatever it claims
 		if err != nil {

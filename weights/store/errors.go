@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"time"
+
+	"captioner/weights"
 )
 
 // What can go wrong with a fetch, for errors.Is. The text of an *Error says the particulars.
@@ -123,15 +124,7 @@ func reason(err error) error {
 	if errors.As(err, &ue) {
 		return reason(ue.Err)
 	}
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
-		return pe.Err
-	}
-	var le *os.LinkError
-	if errors.As(err, &le) {
-		return le.Err
-	}
-	return err
+	return weights.Reason(err)
 }
 
 func megabytes(n int64) string {

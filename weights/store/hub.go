@@ -12,7 +12,7 @@ import (
 	"slices"
 	"strings"
 
-	"captioner/weights"
+	"captioner/weights/atomicfile"
 )
 
 // The hub's cache, as huggingface_hub documents it:
@@ -152,7 +152,7 @@ func (s *Store) link(dir, commit string, blobs map[string]string) (string, error
 			}
 		}
 	}
-	return snapshot, weights.WriteFile(filepath.Join(dir, "refs", "main"), func(w io.Writer) error {
+	return snapshot, atomicfile.WriteFile(filepath.Join(dir, "refs", "main"), func(w io.Writer) error {
 		_, err := io.WriteString(w, commit)
 		return err
 	})

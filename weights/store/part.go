@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"captioner/weights"
+	"captioner/weights/atomicfile"
 )
 
 const (
@@ -74,7 +74,7 @@ func (p *part) reset(n note) error {
 	if err != nil {
 		return err
 	}
-	return weights.WriteFile(p.path+noteSuffix, func(w io.Writer) error {
+	return atomicfile.WriteFile(p.path+noteSuffix, func(w io.Writer) error {
 		_, err := w.Write(append(b, '\n'))
 		return err
 	})
@@ -121,7 +121,7 @@ func syncFolder(dir string) {
 const recordSuffix = ".sha256"
 
 func writeRecord(path, sum string) error {
-	return weights.WriteFile(path+recordSuffix, func(w io.Writer) error {
+	return atomicfile.WriteFile(path+recordSuffix, func(w io.Writer) error {
 		_, err := fmt.Fprintf(w, "%s  %s\n", sum, filepath.Base(path))
 		return err
 	})
