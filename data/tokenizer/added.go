@@ -28,11 +28,11 @@ type addedTokens struct {
 }
 
 // newAddedTokens takes the ids from the vocabulary, which must have every token.
-func newAddedTokens(m *model, list []AddedToken) (*addedTokens, error) {
+func newAddedTokens(ids map[string]int32, list []AddedToken) (*addedTokens, error) {
 	a := &addedTokens{list: slices.Clone(list), byID: make(map[int32]int, len(list))}
 	for i := range a.list {
 		t := &a.list[i]
-		id, ok := m.ids[t.Content]
+		id, ok := ids[t.Content]
 		if !ok || t.Content == "" {
 			return nil, FormatError(fmt.Sprintf("added token %q is not in the vocabulary", t.Content))
 		}
@@ -44,6 +44,12 @@ func newAddedTokens(m *model, list []AddedToken) (*addedTokens, error) {
 		a.plain = a.plain || !t.Special
 	}
 	return a, nil
+}
+
+// special says whether an id is a special token.
+func (a *addedTokens) special(id int32) bool {
+	i, ok := a.byID[id]
+	return ok && a.list[i].Special
 }
 
 // pieces cuts the added tokens out of s and calls yield with each part in order: with a token's id, or with the text
@@ -131,7 +137,8 @@ func wordAfter(s string) bool {
 
 // isWord is \w of regular expressions that know Unicode.
 func isWord(r rune) bool {
-	return unicode.In(r, unicode.L, unicode.M, unicode.Nd, unicode.Nl, unicode.Pc, unicode.Other_Alphabetic, unicode.Join_Control)
+	return unicode.In(r, unicode.L, unicode.M, unicode.Nd, unicode.Nl, unicode.Pc, unicode.Other_Alphabetic,
+		unicode.Join_Control)
 }
 
 // lowercase lowers letter by letter, as the reference does: no rule looks at a letter's neighbours, and one letter

@@ -79,7 +79,8 @@ func validUTF8(s string) string {
 	return b.String()
 }
 
-// brokenPrefix returns how many bytes at the start of s, which is not UTF-8, are the beginning of some letter; at least 1.
+// brokenPrefix returns how many bytes at the start of s, which is not UTF-8, are the beginning of some letter: 1 or
+// more.
 func brokenPrefix(s string) int {
 	lo, hi, want := byte(0x80), byte(0xbf), 0
 	switch b := s[0]; {

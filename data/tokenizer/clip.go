@@ -15,12 +15,12 @@ const ContextLength = 77
 const (
 	startOfText = "<|startoftext|>"
 	wordEnd     = "</w>"
-	iotaBelow   = "\u0345" // a mark whose capital is a letter: without regard to case the reference's pattern matches it nowhere
+	iotaBelow   = "\u0345" // its capital is a letter: without regard to case the reference's pattern matches it nowhere
 )
 
-// clip/merges.txt.gz holds the 48,894 merges that OpenAI's CLIP uses, the first of those that it ships (see clip/LICENSE). Its ids follow from
-// them: 0-255 are the bytes in the order of their spelling, 256-511 the same at the end of a word, 512+i is what merge i makes, and the
-// start and the end of a text come last.
+// clip/merges.txt.gz holds the 48,894 merges that OpenAI's CLIP uses, the first of those that it ships (see
+// clip/LICENSE). Its ids follow from them: 0-255 are the bytes in the order of their spelling, 256-511 the same at
+// the end of a word, 512+i is what merge i makes, and the start and the end of a text come last.
 //
 //go:embed clip/merges.txt.gz
 var clipMerges []byte
@@ -29,8 +29,9 @@ var clip = sync.OnceValues(buildCLIP)
 
 // CLIPTokenizer makes the ids that CLIP's text tower was trained on. It is safe for concurrent use.
 //
-// The ids are those of OpenAI's SimpleTokenizer (github.com/openai/CLIP, clip/simple_tokenizer.py), which repairs a text by the Python package
-// ftfy first. All of ftfy is done here but one thing: it guesses whether a text was read in a wrong encoding ("cafÃ©"), and this does not.
+// The ids are those of OpenAI's SimpleTokenizer (github.com/openai/CLIP, clip/simple_tokenizer.py), which repairs a
+// text by the Python package ftfy first. All of ftfy is done here but one thing: it guesses whether a text was read
+// in a wrong encoding ("cafÃ©"), and this does not.
 type CLIPTokenizer struct {
 	model      *model
 	start, end int32
@@ -74,9 +75,9 @@ func (t *CLIPTokenizer) Start() int32 { return t.start }
 // End is the id of <|endoftext|>.
 func (t *CLIPTokenizer) End() int32 { return t.end }
 
-// Encode returns the ids of a text, without start and end. The text is cleaned as CLIP does: HTML's entities are resolved, ligatures and wide
-// letters taken apart, quotation marks made straight, control characters dropped, white space made single, letters lowered. As in the
-// reference, "<|endoftext|>" in a text gives the id of the end.
+// Encode returns the ids of a text, without start and end. The text is cleaned as CLIP does: HTML's entities are
+// resolved, ligatures and wide letters taken apart, quotation marks made straight, control characters dropped, white
+// space made single, letters lowered. As in the reference, "<|endoftext|>" in a text gives the id of the end.
 func (t *CLIPTokenizer) Encode(s string) []int32 {
 	ids := make([]int32, 0, len(s)/4+2)
 	for s = clipText(s); s != ""; {
@@ -94,8 +95,8 @@ func (t *CLIPTokenizer) Encode(s string) []int32 {
 	return ids
 }
 
-// Context returns n ids for the text tower: start, the text, end, and zeros behind. Of a text that is too long the end is cut off, as
-// clip.tokenize(truncate=True) does, and cut is true.
+// Context returns n ids for the text tower: start, the text, end, and zeros behind. Of a text that is too long the
+// end is cut off, as clip.tokenize(truncate=True) does, and cut is true.
 func (t *CLIPTokenizer) Context(s string, n int) (ids []int32, cut bool) {
 	ids = make([]int32, n)
 	all := append(append([]int32{t.start}, t.Encode(s)...), t.end)
@@ -105,7 +106,8 @@ func (t *CLIPTokenizer) Context(s string, n int) (ids []int32, cut bool) {
 	return ids, cut
 }
 
-// Decode returns the text of ids, with a space after each word but the last. Start and end are left out, and ids that do not exist.
+// Decode returns the text of ids, with a space after each word but the last. Start and end are left out, and ids that
+// do not exist.
 func (t *CLIPTokenizer) Decode(ids []int32) string {
 	var b []byte
 	for _, id := range ids {
@@ -130,7 +132,8 @@ func (t *CLIPTokenizer) appendWord(dst []int32, word string) []int32 {
 	return dst[:from+t.model.merge(dst[from:], nil)]
 }
 
-// clipWord returns the length in bytes of the first word of a cleaned text that is not empty. It matches what CLIP's pattern
+// clipWord returns the length in bytes of the first word of a cleaned text that is not empty. It matches what CLIP's
+// pattern
 //
 //	<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+
 //
@@ -161,8 +164,8 @@ func clipWord(s string) int {
 	return size
 }
 
-// foldedPrefix returns how many bytes of s match a lower-case prefix. In a text that has been lowered, the one letter that matches another by
-// case alone is the long s.
+// foldedPrefix returns how many bytes of s match a lower-case prefix. In a text that has been lowered, the one letter
+// that matches another by case alone is the long s.
 func foldedPrefix(s, prefix string) int {
 	n := 0
 	for i := range len(prefix) {

@@ -11,18 +11,21 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// What ftfy 6.3.1's fix_text does to a text by default (github.com/rspeer/python-ftfy), but for its guesses about encodings.
+// What ftfy 6.3.1's fix_text does to a text by default (github.com/rspeer/python-ftfy), but for its guesses about
+// encodings.
 
 var (
 	entity         = regexp.MustCompile(`&#?[0-9A-Za-z]{1,24};`)
 	terminalEscape = regexp.MustCompile(`\x1b\[[\d;]*[a-zA-Z]`)
 	lineBreaks     = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u2028", "\n", "\u2029", "\n", "\u0085", "\n")
-	ligatures      = strings.NewReplacer("Ĳ", "IJ", "ĳ", "ij", "ŉ", "ʼn", "Ǳ", "DZ", "ǲ", "Dz", "ǳ", "dz", "Ǆ", "DŽ", "ǅ", "Dž", "ǆ", "dž",
-		"Ǉ", "LJ", "ǈ", "Lj", "ǉ", "lj", "Ǌ", "NJ", "ǋ", "Nj", "ǌ", "nj", "ﬀ", "ff", "ﬁ", "fi", "ﬂ", "fl", "ﬃ", "ffi", "ﬄ", "ffl", "ﬅ", "ſt", "ﬆ", "st")
+	ligatures      = strings.NewReplacer(
+		"Ĳ", "IJ", "ĳ", "ij", "ŉ", "ʼn", "Ǳ", "DZ", "ǲ", "Dz", "ǳ", "dz", "Ǆ", "DŽ", "ǅ", "Dž", "ǆ", "dž",
+		"Ǉ", "LJ", "ǈ", "Lj", "ǉ", "lj", "Ǌ", "NJ", "ǋ", "Nj", "ǌ", "nj",
+		"ﬀ", "ff", "ﬁ", "fi", "ﬂ", "fl", "ﬃ", "ffi", "ﬄ", "ffl", "ﬅ", "ſt", "ﬆ", "st")
 )
 
-// repair mends a text line by line, each until nothing changes any more. Entities are resolved up to the first line with a "<": what follows
-// may be HTML itself.
+// repair mends a text line by line, each until nothing changes any more. Entities are resolved up to the first line
+// with a "<": what follows may be HTML itself.
 func repair(s string) string {
 	if plain(s) {
 		return s
@@ -101,13 +104,15 @@ func straight(r rune) rune {
 
 func dropControl(r rune) rune {
 	switch {
-	case r <= 0x08, r == 0x0b, r >= 0x0e && r < 0x20, r == 0x7f, r >= 0x206a && r <= 0x206f, r == 0xfeff, r >= 0xfff9 && r <= 0xfffc:
+	case r <= 0x08, r == 0x0b, r >= 0x0e && r < 0x20, r == 0x7f,
+		r >= 0x206a && r <= 0x206f, r == 0xfeff, r >= 0xfff9 && r <= 0xfffc:
 		return -1
 	}
 	return r
 }
 
-// unescapeEntity resolves one entity if all of it is one, also a name in capitals that has only a lower-case form: "&NTILDE;".
+// unescapeEntity resolves one entity if all of it is one, also a name in capitals that has only a lower-case form:
+// "&NTILDE;".
 func unescapeEntity(s string) string {
 	to := unescapeHTML(s)
 	switch {

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// FuzzRoundTrip checks on any text that it comes back, that sugarme's shell gives the same ids, that a trimmed
-// vocabulary loses nothing, and gives the same tokens where it has them all.
+// FuzzRoundTrip checks on any text that it comes back, that a trimmed vocabulary loses nothing, and that it gives the
+// same tokens where it has them all.
 func FuzzRoundTrip(f *testing.F) {
 	g := readGolden(f)
 	for _, c := range g.Encode {
@@ -25,9 +25,6 @@ func FuzzRoundTrip(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		if len(s) > 1<<12 {
-			return // the shell is quadratic
-		}
 		valid := validUTF8(s)
 		ids := full.Encode(s)
 		if got := full.Decode(ids); got != valid {
@@ -36,15 +33,6 @@ func FuzzRoundTrip(f *testing.F) {
 		want := strings.TrimPrefix(lowercase(valid), " ")
 		if got := lower.Decode(lower.Encode(s)); got != want {
 			t.Errorf("lowered: got %q back, want %q", got, want)
-		}
-		for _, tk := range []*Tokenizer{full, lower} {
-			e, _, err := tk.Encoding(s)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if want := tk.Encode(s); !slices.Equal(int32s(e.Ids), want) {
-				t.Errorf("shell: got %v, want %v", e.Ids, want)
-			}
 		}
 		small := trimmed.Encode(s)
 		if got := trimmed.Decode(small); got != valid {

@@ -107,7 +107,9 @@ func TestTrimMatchesReference(t *testing.T) {
 	if !slices.Equal(old, g.TrimmedOldIDs) {
 		t.Errorf("Trim: got %d old ids, want %d, and the same", len(old), len(g.TrimmedOldIDs))
 	}
-	if !slices.Equal(trimmed.model.tokens, parsed.model.tokens) || !slices.Equal(trimmed.model.merges, parsed.model.merges) || trimmed.Options() != parsed.Options() {
+	sameTokens := slices.Equal(trimmed.model.tokens, parsed.model.tokens)
+	sameMerges := slices.Equal(trimmed.model.merges, parsed.model.merges)
+	if !sameTokens || !sameMerges || trimmed.Options() != parsed.Options() {
 		t.Error("Trim: got other tokens, merges or options than the reference's file has")
 	}
 	for _, c := range g.Trimmed {

@@ -7,9 +7,9 @@ import (
 	"sync"
 )
 
-// gpt2/merges.txt.gz is OpenAI's file as published (see gpt2/LICENSE). Their vocab.json follows from it and is not kept:
-// ids 0-255 are the bytes in the order of their spelling, 256+i is what merge i makes, <|endoftext|> comes last.
-// A test rebuilds vocab.json from that and compares its SHA-256 with the published file's.
+// gpt2/merges.txt.gz is OpenAI's file as published (see gpt2/LICENSE). Their vocab.json follows from it and is not
+// kept: ids 0-255 are the bytes in the order of their spelling, 256+i is what merge i makes, <|endoftext|> comes
+// last. A test rebuilds vocab.json from that and compares its SHA-256 with the published file's.
 //
 //go:embed gpt2/merges.txt.gz
 var gpt2Merges []byte
@@ -32,10 +32,11 @@ func buildGPT2() (*Tokenizer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newTokenizer(m, []AddedToken{{Content: EndOfText, Special: true}}, Options{})
+	return newTokenizer(m, []AddedToken{{Content: EndOfText, Special: true}}, gpt2Ends, Options{})
 }
 
-// GPT2 returns GPT-2's tokenizer: 50,257 ids, of which the last is <|endoftext|>. Its tables are built at the first call.
+// GPT2 returns GPT-2's tokenizer: 50,257 ids, of which the last is <|endoftext|>. Its tables are built at the first
+// call.
 func GPT2() *Tokenizer {
 	t, err := gpt2()
 	if err != nil {

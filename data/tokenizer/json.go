@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 )
 
-// JSON writes the tokenizer as Hugging Face's tokenizer.json, which [Parse], their library and sugarme's read. The bytes
-// depend on nothing but the tokenizer: tokens stand in the order of their ids.
+// JSON writes the tokenizer as Hugging Face's tokenizer.json, which [Parse], their library and sugarme's read. The
+// bytes depend on nothing but the tokenizer: tokens stand in the order of their ids.
 func (t *Tokenizer) JSON() ([]byte, error) {
 	if t.words != nil {
 		return t.wordsJSON()
@@ -32,6 +32,11 @@ func (t *Tokenizer) JSON() ([]byte, error) {
 		Vocab        json.RawMessage `json:"vocab"`
 		Merges       []string        `json:"merges"`
 	}
+	type processor struct {
+		byteLevel
+		First []any `json:"cls,omitempty"`
+		Last  []any `json:"sep,omitempty"`
+	}
 	out := struct {
 		Version       string       `json:"version"`
 		Truncation    *struct{}    `json:"truncation"`
@@ -39,16 +44,20 @@ func (t *Tokenizer) JSON() ([]byte, error) {
 		Added         []AddedToken `json:"added_tokens"`
 		Normalizer    *lower       `json:"normalizer"`
 		PreTokenizer  byteLevel    `json:"pre_tokenizer"`
-		PostProcessor byteLevel    `json:"post_processor"`
+		PostProcessor processor    `json:"post_processor"`
 		Decoder       byteLevel    `json:"decoder"`
 		Model         bpe          `json:"model"`
 	}{
 		Version:       "1.0",
 		Added:         t.added.list,
 		PreTokenizer:  byteLevel{"ByteLevel", t.opts.PrefixSpace, true, true},
-		PostProcessor: byteLevel{"ByteLevel", true, false, true},
+		PostProcessor: processor{byteLevel: byteLevel{"ByteLevel", true, false, true}},
 		Decoder:       byteLevel{"ByteLevel", true, true, true},
 		Model:         bpe{Type: "BPE", Merges: make([]string, 0, len(t.model.merges))},
+	}
+	if first, last := t.model.tokens[t.bos], t.model.tokens[t.eos]; first != last {
+		roberta := byteLevel{"RobertaProcessing", false, true, true}
+		out.PostProcessor = processor{roberta, []any{first, t.bos}, []any{last, t.eos}}
 	}
 	if t.opts.Lowercase {
 		out.Normalizer = &lower{"Lowercase"}
@@ -56,7 +65,7 @@ func (t *Tokenizer) JSON() ([]byte, error) {
 	for _, p := range t.model.merges {
 		out.Model.Merges = append(out.Model.Merges, t.model.tokens[p.left]+" "+t.model.tokens[p.right])
 	}
-	vocab, err := t.model.vocabJSON()
+	vocab, err := vocabJSON(t.model.tokens[:t.model.inside])
 	if err != nil {
 		return nil, err
 	}
@@ -64,8 +73,8 @@ func (t *Tokenizer) JSON() ([]byte, error) {
 	return marshal(out)
 }
 
-// Files writes the tokenizer in GPT-2's original form, which [New] reads: vocab.json and merges.txt. There is no place for options there, nor for
-// tokens that were added to the vocabulary.
+// Files writes the tokenizer in GPT-2's original form, which [New] reads: vocab.json and merges.txt. There is no
+// place for options there, nor for tokens that were added to the vocabulary.
 func (t *Tokenizer) Files() (vocab, merges []byte, err error) {
 	if t.words != nil {
 		return nil, nil, UnsupportedError("merges.txt of whole words")
@@ -74,7 +83,7 @@ func (t *Tokenizer) Files() (vocab, merges []byte, err error) {
 }
 
 func (m *model) files() (vocab, merges []byte, err error) {
-	if vocab, err = m.vocabJSON(); err != nil {
+	if vocab, err = vocabJSON(m.tokens[:m.inside]); err != nil {
 		return nil, nil, err
 	}
 	merges = []byte("#version: 0.2\n")
@@ -84,11 +93,11 @@ func (m *model) files() (vocab, merges []byte, err error) {
 	return vocab, merges, nil
 }
 
-// vocabJSON writes the BPE vocabulary as an object in the order of ids, which encoding/json would sort by name.
-func (m *model) vocabJSON() (json.RawMessage, error) {
+// vocabJSON writes a vocabulary as an object in the order of ids, which encoding/json would sort by name.
+func vocabJSON(tokens []string) (json.RawMessage, error) {
 	var b bytes.Buffer
 	b.WriteByte('{')
-	for id, token := range m.tokens[:m.inside] {
+	for id, token := range tokens {
 		if id > 0 {
 			b.WriteByte(',')
 		}

@@ -48,7 +48,8 @@ func newModel(tokens []string, inside int, pairs [][2]string) (*model, error) {
 	for b := range m.byteID {
 		id, ok := m.ids[byteToken[b]]
 		if !ok || int(id) >= inside {
-			return nil, FormatError(fmt.Sprintf("no token %q for the byte 0x%02x, want one for each of the 256 bytes", byteToken[b], b))
+			const message = "no token %q for the byte 0x%02x, want one for each of the 256 bytes"
+			return nil, FormatError(fmt.Sprintf(message, byteToken[b], b))
 		}
 		m.byteID[b] = id
 	}
@@ -60,7 +61,8 @@ func newModel(tokens []string, inside int, pairs [][2]string) (*model, error) {
 		joined = append(append(joined[:0], p[0]...), p[1]...)
 		result, okResult := m.ids[string(joined)]
 		if !okLeft || !okRight || !okResult || int(max(left, right, result)) >= inside {
-			return nil, FormatError(fmt.Sprintf("merge %d, %q and %q: both parts and %q must be in the vocabulary", rank, p[0], p[1], joined))
+			const message = "merge %d, %q and %q: both parts and %q must be in the vocabulary"
+			return nil, FormatError(fmt.Sprintf(message, rank, p[0], p[1], joined))
 		}
 		m.merges = append(m.merges, merge{left, right, result})
 	}
@@ -71,7 +73,8 @@ func newModel(tokens []string, inside int, pairs [][2]string) (*model, error) {
 func (m *model) index() {
 	m.pairs = make(map[uint64]join, len(m.merges))
 	for rank, p := range m.merges {
-		m.pairs[pairKey(p.left, p.right)] = join{int32(rank), p.result} // of two equal merges the later counts, as in the reference
+		// Of two equal merges the later counts, as in the reference.
+		m.pairs[pairKey(p.left, p.right)] = join{int32(rank), p.result}
 	}
 }
 

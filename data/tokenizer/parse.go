@@ -5,13 +5,14 @@ import (
 	"fmt"
 )
 
-// file is Hugging Face's tokenizer.json as far as it matters here. Truncation and padding are read over, as is the
-// post-processor: the ids of a text do not depend on them.
+// file is Hugging Face's tokenizer.json as far as it matters here. Truncation and padding are ignored: the ids of a
+// text do not depend on them. Of the post-processor only BART's tells something, its first and last token.
 type file struct {
 	Added        []AddedToken `json:"added_tokens"`
 	Normalizer   *part        `json:"normalizer"`
 	PreTokenizer *part        `json:"pre_tokenizer"`
 	Decoder      *part        `json:"decoder"`
+	PostProcess  *part        `json:"post_processor"`
 	Model        struct {
 		Type         string     `json:"type"`
 		Dropout      *float64   `json:"dropout"`
@@ -29,6 +30,8 @@ type part struct {
 	Type          string `json:"type"`
 	PrefixSpace   *bool  `json:"add_prefix_space"`
 	UseRegex      *bool  `json:"use_regex"`
+	First         []any  `json:"cls"` // of RobertaProcessing: a token and its id
+	Last          []any  `json:"sep"`
 	Normalizers   []part `json:"normalizers"`
 	PreTokenizers []part `json:"pretokenizers"`
 	Decoders      []part `json:"decoders"`
@@ -52,8 +55,8 @@ func (p *part) flat() []part {
 }
 
 // Parse reads a tokenizer.json of Hugging Face whose model is byte-level BPE, or whole words as [NewWords] has them.
-// Merges may have either form. The normaliser may be Lowercase or none, the splitter must be ByteLevel. Every other setting that would change ids gives
-// an [UnsupportedError]; what is not such a file gives a [FormatError].
+// Merges may have either form. The normaliser may be Lowercase or none, the splitter must be ByteLevel. Every other
+// setting that would change ids gives an [UnsupportedError]; what is not such a file gives a [FormatError].
 func Parse(b []byte) (*Tokenizer, error) {
 	var f file
 	if err := json.Unmarshal(b, &f); err != nil {
@@ -74,7 +77,22 @@ func Parse(b []byte) (*Tokenizer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newTokenizer(m, f.Added, o)
+	return newTokenizer(m, f.Added, f.ends(m), o)
+}
+
+// ends are the tokens that begin and end a text: those that a RobertaProcessing names, else <|endoftext|>, else BART's.
+func (f *file) ends(m *model) ends {
+	if p := f.PostProcess; p != nil && p.Type == "RobertaProcessing" && len(p.First) > 0 && len(p.Last) > 0 {
+		first, _ := p.First[0].(string)
+		last, _ := p.Last[0].(string)
+		return ends{first, last}
+	}
+	if _, ok := m.ids[EndOfText]; !ok {
+		if _, ok := m.ids[bartEnds.last]; ok {
+			return bartEnds
+		}
+	}
+	return gpt2Ends
 }
 
 // options checks the parts of the file that can change ids.
@@ -86,7 +104,8 @@ func (f *file) options() (Options, error) {
 	case m.Dropout != nil && *m.Dropout != 0:
 		return o, UnsupportedError(fmt.Sprintf("dropout %g, want none", *m.Dropout))
 	case m.Prefix != "" || m.Suffix != "":
-		return o, UnsupportedError(fmt.Sprintf("continuing_subword_prefix %q and end_of_word_suffix %q, want neither", m.Prefix, m.Suffix))
+		const message = "continuing_subword_prefix %q and end_of_word_suffix %q, want neither"
+		return o, UnsupportedError(fmt.Sprintf(message, m.Prefix, m.Suffix))
 	case m.ByteFallback || m.IgnoreMerges:
 		return o, UnsupportedError("byte_fallback or ignore_merges")
 	}

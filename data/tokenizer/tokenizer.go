@@ -1,13 +1,15 @@
-// Package tokenizer turns captions into ids and back: the byte-level byte-pair encoding of GPT-2, and that of CLIP ([CLIP]).
+// Package tokenizer turns captions into ids and back, as the reference implementations do on any string. It has
 //
-// It reads and writes the tokenizer.json of Hugging Face, holds GPT-2's own vocabulary, and cuts a vocabulary down to
-// what a model's captions need. The ids are those of the reference implementations on any string. Text takes the direct
-// path ([Tokenizer.Encode]); [Tokenizer.Encoding] does the same work inside github.com/sugarme/tokenizer, whose
-// interfaces our model and splitter implement, and also gives tokens and offsets.
+//   - byte-level byte-pair encoding ([Tokenizer]): GPT-2's, which is built in, BART's, any tokenizer.json of that kind;
+//   - BERT's WordPiece ([WordPiece]), by the parts of github.com/sugarme/tokenizer that are right;
+//   - CLIP's byte-pair encoding ([CLIP]);
+//   - the whole words of clip-text-decoder 1.0.0 ([NewWords]).
 //
-// It refuses tokenizers that are not byte-level BPE, that lack one of the 256 byte tokens (without them some text has
-// no ids), or that have no <|endoftext|> to end a caption with. It does not pad, cut off, or add special tokens: that is
-// for the model to decide.
+// A [Codec] is either of the first two. Both are read from and written to Hugging Face's tokenizer.json ([Read]).
+// [Tokenizer.Trim] cuts a vocabulary down to what a model's captions need.
+//
+// It refuses byte-level BPE that lacks one of the 256 byte tokens (without them some text has no ids) or a token to
+// end a caption with. It does not pad, cut off, or add special tokens: that is for the model to decide.
 package tokenizer
 
 import (
@@ -15,18 +17,20 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
-// EndOfText is the token that begins and ends a text. Every [Tokenizer] has it.
+// EndOfText is the token that begins and ends a text of GPT-2.
 const EndOfText = "<|endoftext|>"
 
 // A Tokenizer maps text to ids and back. It does not change once made, and is safe for concurrent use.
 type Tokenizer struct {
-	model *model
-	added *addedTokens
-	eos   int32
-	opts  Options
-	words *words // nil but for whole words
+	model    *model
+	added    *addedTokens
+	bos, eos int32
+	opts     Options
+	words    *words // nil but for whole words
 }
 
 // Options is what happens to a text before it is split into words. The zero value, which is GPT-2's, changes nothing.
@@ -41,11 +45,21 @@ type Options struct {
 // New makes a tokenizer from the two files of GPT-2's original form: vocab.json (an object of token to id) and
 // merges.txt (a pair of tokens a line, best first). The ids must be 0 to n-1.
 func New(vocab, merges []byte) (*Tokenizer, error) {
+	return newBPE(vocab, merges, []AddedToken{{Content: EndOfText, Special: true}}, gpt2Ends)
+}
+
+// newBPE is New for a vocabulary with other added tokens. Those that vocab.json lacks carry the ids behind it.
+func newBPE(vocab, merges []byte, added []AddedToken, e ends) (*Tokenizer, error) {
 	var entries vocabulary
 	if err := json.Unmarshal(vocab, &entries); err != nil {
 		return nil, FormatError(fmt.Sprintf("vocab.json: %v", err))
 	}
-	tokens, err := byID(entries, nil)
+	inside := make(map[string]bool, len(entries))
+	for _, e := range entries {
+		inside[e.token] = true
+	}
+	outside := slices.DeleteFunc(slices.Clone(added), func(a AddedToken) bool { return inside[a.Content] || a.ID == 0 })
+	tokens, err := byID(entries, outside)
 	if err != nil {
 		return nil, err
 	}
@@ -53,28 +67,37 @@ func New(vocab, merges []byte) (*Tokenizer, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := newModel(tokens, len(tokens), pairs)
+	m, err := newModel(tokens, len(entries), pairs)
 	if err != nil {
 		return nil, err
 	}
-	return newTokenizer(m, []AddedToken{{Content: EndOfText, Special: true}}, Options{})
+	return newTokenizer(m, added, e, Options{})
 }
 
-func newTokenizer(m *model, added []AddedToken, o Options) (*Tokenizer, error) {
-	eos, ok := m.ids[EndOfText]
-	if !ok {
+// ends are the tokens that begin and end a text.
+type ends struct{ first, last string }
+
+var gpt2Ends = ends{EndOfText, EndOfText}
+
+func newTokenizer(m *model, added []AddedToken, e ends, o Options) (*Tokenizer, error) {
+	bos, okFirst := m.ids[e.first]
+	eos, okLast := m.ids[e.last]
+	switch {
+	case e == gpt2Ends && !okLast:
 		return nil, FormatError("no token " + EndOfText + ", which begins and ends a text")
+	case !okFirst || !okLast:
+		return nil, FormatError(fmt.Sprintf("no token %q or %q, which begin and end a text", e.first, e.last))
 	}
-	set, err := newAddedTokens(m, added)
+	set, err := newAddedTokens(m.ids, added)
 	if err != nil {
 		return nil, err
 	}
-	return &Tokenizer{model: m, added: set, eos: eos, opts: o}, nil
+	return &Tokenizer{model: m, added: set, bos: bos, eos: eos, opts: o}, nil
 }
 
 // With returns the same tokenizer with other options. The two share their tables.
 func (t *Tokenizer) With(o Options) *Tokenizer {
-	return &Tokenizer{model: t.model, added: t.added, eos: t.eos, opts: o, words: t.words}
+	return &Tokenizer{model: t.model, added: t.added, bos: t.bos, eos: t.eos, opts: o, words: t.words}
 }
 
 // Options returns what the tokenizer does to a text before it splits it.
@@ -83,16 +106,11 @@ func (t *Tokenizer) Options() Options { return t.opts }
 // VocabSize is the number of ids: they run from 0 to VocabSize-1.
 func (t *Tokenizer) VocabSize() int { return len(t.model.tokens) }
 
-// EOS is the id of <|endoftext|>, which ends a text.
+// EOS is the id that ends a text: that of <|endoftext|> in GPT-2's vocabulary, of </s> in BART's.
 func (t *Tokenizer) EOS() int32 { return t.eos }
 
 // BOS is the id that begins a text: GPT-2 has one token for both ends.
-func (t *Tokenizer) BOS() int32 {
-	if t.words != nil {
-		return t.words.begin
-	}
-	return t.eos
-}
+func (t *Tokenizer) BOS() int32 { return t.bos }
 
 // Token returns the token of an id as the vocabulary spells it ("Ġdog" for " dog"), and whether there is such an id.
 func (t *Tokenizer) Token(id int32) (string, bool) {
@@ -168,8 +186,8 @@ func (t *Tokenizer) Decode(ids []int32) string {
 	return s
 }
 
-// AppendBytes adds the bytes that an id stands for, special or not, to dst and returns it. They need not be whole UTF-8.
-// An id that does not exist adds nothing.
+// AppendBytes adds the bytes that an id stands for, special or not, to dst and returns it. They need not be whole
+// UTF-8. An id that does not exist adds nothing.
 func (t *Tokenizer) AppendBytes(dst []byte, id int32) []byte {
 	if id < 0 || int(id) >= len(t.model.tokens) {
 		return dst
@@ -185,8 +203,15 @@ func (t *Tokenizer) AppendBytes(dst []byte, id int32) []byte {
 
 // IsSpecial tells whether an id is a special token, which stands for no text.
 func (t *Tokenizer) IsSpecial(id int32) bool {
-	i, ok := t.added.byID[id]
-	return ok && t.added.list[i].Special
+	return t.added.special(id)
+}
+
+// Continues says whether a token goes on with the word before it: whether its text begins with a letter or a digit,
+// and no space.
+func (t *Tokenizer) Continues(id int32) bool {
+	var buf [64]byte
+	b := t.AppendBytes(buf[:0], id)
+	return len(b) > 0 && (b[0] >= utf8.RuneSelf || unicode.IsLetter(rune(b[0])) || unicode.IsDigit(rune(b[0])))
 }
 
 // Added returns the tokens that are cut out of a text before it is split into words, special ones among them.

@@ -72,21 +72,14 @@ func TestGPT2IsThePublished(t *testing.T) {
 	if got := hex.EncodeToString(sum[:]); got != want {
 		t.Errorf("vocab.json: got SHA-256 %s, want %s", got, want)
 	}
-	folder := t.TempDir()
-	if err := (shellModel{GPT2().model}).Save(folder); err != nil {
-		t.Fatal(err)
-	}
-	merges, err := os.ReadFile(folder + "/merges.txt")
+	vocab, merges, err := GPT2().Files()
 	if err != nil {
 		t.Fatal(err)
 	}
 	sum = sha256.Sum256(merges)
-	if got, want := hex.EncodeToString(sum[:]), "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5"; got != want {
-		t.Errorf("merges.txt: got SHA-256 %s, want %s", got, want)
-	}
-	vocab, err := os.ReadFile(folder + "/vocab.json")
-	if err != nil {
-		t.Fatal(err)
+	const wantMerges = "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5"
+	if got := hex.EncodeToString(sum[:]); got != wantMerges {
+		t.Errorf("merges.txt: got SHA-256 %s, want %s", got, wantMerges)
 	}
 	again, err := New(vocab, merges)
 	if err != nil {
@@ -97,10 +90,12 @@ func TestGPT2IsThePublished(t *testing.T) {
 
 func equal(t *testing.T, got, want *Tokenizer) {
 	t.Helper()
-	if !slices.Equal(got.model.tokens, want.model.tokens) || !slices.Equal(got.model.merges, want.model.merges) || got.model.inside != want.model.inside {
+	same := slices.Equal(got.model.tokens, want.model.tokens) && slices.Equal(got.model.merges, want.model.merges)
+	if !same || got.model.inside != want.model.inside {
 		t.Error("got other tokens or merges than were written")
 	}
-	if d := cmp.Diff(want.added.list, got.added.list); d != "" || got.opts != want.opts || got.eos != want.eos {
+	sameEnds := got.BOS() == want.BOS() && got.EOS() == want.EOS()
+	if d := cmp.Diff(want.added.list, got.added.list); d != "" || got.opts != want.opts || !sameEnds {
 		t.Errorf("options %v, want %v, end %d, want %d, added tokens differ:\n%s", got.opts, want.opts, got.eos, want.eos, d)
 	}
 }
@@ -163,9 +158,10 @@ func withAdded(t testing.TB, o Options) *Tokenizer {
 		t.Fatal(err)
 	}
 	tk, err := newTokenizer(m, []AddedToken{
-		{Content: EndOfText, Special: true}, {Content: "<pad>", Special: true}, {Content: "[DOG]", Normalized: true}, {Content: "zqx", SingleWord: true},
-		{Content: "[L]", LStrip: true}, {Content: "[R]", RStrip: true}, {Content: "[DOG][DOG]"}, {Content: "漢 字"},
-	}, o)
+		{Content: EndOfText, Special: true}, {Content: "<pad>", Special: true}, {Content: "[DOG]", Normalized: true},
+		{Content: "zqx", SingleWord: true}, {Content: "[L]", LStrip: true}, {Content: "[R]", RStrip: true},
+		{Content: "[DOG][DOG]"}, {Content: "漢 字"},
+	}, gpt2Ends, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,8 +203,12 @@ func TestAddedTokens(t *testing.T) {
 }
 
 func TestLongTexts(t *testing.T) {
-	for _, text := range []string{strings.Repeat("a", 1<<20), strings.Repeat("ab ", 1<<18), strings.Repeat(" ", 1<<20), strings.Repeat("\xff", 1<<18), strings.Repeat("🙂", 1<<17)} {
-		if got := GPT2().Decode(GPT2().Encode(text)); got != strings.ToValidUTF8(strings.ReplaceAll(text, "\xff", "\ufffd"), "") {
+	for _, text := range []string{
+		strings.Repeat("a", 1<<20), strings.Repeat("ab ", 1<<18), strings.Repeat(" ", 1<<20),
+		strings.Repeat("\xff", 1<<18), strings.Repeat("🙂", 1<<17),
+	} {
+		want := strings.ToValidUTF8(strings.ReplaceAll(text, "\xff", "\ufffd"), "")
+		if got := GPT2().Decode(GPT2().Encode(text)); got != want {
 			t.Errorf("%.8q…: %d bytes came back as %d", text, len(text), len(got))
 		}
 	}
@@ -263,34 +263,6 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 }
 
-func TestEncoding(t *testing.T) {
-	for _, tk := range []*Tokenizer{GPT2(), GPT2().With(captions), withAdded(t, captions)} {
-		for _, s := range []string{"", "A dog's  bowl\n\n.", "caf\xe9 中文 🙂!", "a[DOG] b漢 字", "İx"} {
-			e, text, err := tk.Encoding(s)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if want := tk.Encode(s); !slices.Equal(int32s(e.Ids), want) {
-				t.Errorf("%q: got %v, want %v", s, e.Ids, want)
-			}
-			for i, o := range e.Offsets {
-				part, token := text[o[0]:o[1]], string(tk.AppendBytes(nil, int32(e.Ids[i])))
-				if part != token && (utf8.ValidString(token) || !strings.Contains(part, token)) && e.Tokens[i] != part {
-					t.Errorf("%q: token %d is %q, its offsets %v are those of %q", s, i, token, o, part)
-				}
-			}
-		}
-	}
-}
-
-func int32s(ids []int) []int32 {
-	out := make([]int32, len(ids))
-	for i, id := range ids {
-		out[i] = int32(id)
-	}
-	return out
-}
-
 func TestTrimKeepsTexts(t *testing.T) {
 	full := GPT2()
 	text := "A man is riding a surfboard on the waves; his dogs' friend isn't."
@@ -298,7 +270,8 @@ func TestTrimKeepsTexts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.IsSorted(old) || old[len(old)-1] != full.EOS() || trimmed.EOS() != int32(len(old)-1) || trimmed.VocabSize() != len(old) {
+	ends := old[len(old)-1] == full.EOS() && trimmed.EOS() == int32(len(old)-1)
+	if !slices.IsSorted(old) || !ends || trimmed.VocabSize() != len(old) {
 		t.Errorf("got %d old ids ending in %d, end %d of %d", len(old), old[len(old)-1], trimmed.EOS(), trimmed.VocabSize())
 	}
 	for id, was := range old {

@@ -8,18 +8,18 @@ import (
 // Trim returns a tokenizer with a smaller vocabulary, and for each of its ids the id that the token had before, in
 // ascending order: the rows of an embedding to take along.
 //
-// It has the tokens of keep, the 256 byte tokens and <|endoftext|>, and also the tokens that a kept one is merged from
-// on the way, for a BPE reaches a token only by these steps. A merge stays where both parts and its result do. From this
-// follows: any text still encodes, and decodes to itself; and a text whose tokens are all kept has the same tokens as
-// before (the steps that led to them are all still there, no new ones have come, and their order is the same).
-// Keep need not be sorted. An id that does not exist is an error.
+// It has the tokens of keep, the 256 byte tokens and <|endoftext|>, and also the tokens that a kept one is merged
+// from on the way, for a BPE reaches a token only by these steps. A merge stays where both parts and its result do.
+// From this follows: any text still encodes, and decodes to itself; and a text whose tokens are all kept has the same
+// tokens as before (the steps that led to them are all still there, no new ones have come, and their order is the
+// same). Keep need not be sorted. An id that does not exist is an error.
 func (t *Tokenizer) Trim(keep []int32) (*Tokenizer, []int32, error) {
 	m := t.model
 	kept := make([]bool, len(m.tokens))
 	for _, id := range m.byteID {
 		kept[id] = true
 	}
-	kept[t.eos] = true
+	kept[t.bos], kept[t.eos] = true, true
 	for _, id := range keep {
 		if id < 0 || int(id) >= len(kept) {
 			return nil, nil, fmt.Errorf("trim tokenizer: keep id %d, want 0 to %d", id, len(kept)-1)
@@ -79,7 +79,7 @@ func (t *Tokenizer) slice(kept []bool) (*Tokenizer, []int32, error) {
 			added = append(added, a)
 		}
 	}
-	trimmed, err := newTokenizer(m, added, t.opts)
+	trimmed, err := newTokenizer(m, added, ends{old.tokens[t.bos], old.tokens[t.eos]}, t.opts)
 	return trimmed, oldIDs, err
 }
 

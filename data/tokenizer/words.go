@@ -8,11 +8,12 @@ import (
 )
 
 // words are what a tokenizer of whole words knows beside its vocabulary.
-type words struct{ begin, unknown int32 }
+type words struct{ unknown int32 }
 
-// NewWords makes the tokenizer of clip-text-decoder 1.0.0 (its tokenizer.py): a token a word or a mark, UNK for every other, BOS and EOS at the ends.
-// tokens stand by id. [Tokenizer.Decode] joins them as it does, special ones with them. Text becomes words at spaces and around marks, where Python
-// has spaCy's rules for English: that is for prompts, and near enough. Its tokenizer.json is Hugging Face's WordLevel, between Whitespace and Punctuation.
+// NewWords makes the tokenizer of clip-text-decoder 1.0.0 (its tokenizer.py): a token a word or a mark, UNK for every
+// other, BOS and EOS at the ends. tokens stand by id. [Tokenizer.Decode] joins them as it does, special ones with
+// them. Text becomes words at spaces and around marks, where Python has spaCy's rules for English: that is for
+// prompts, and near enough. Its tokenizer.json is Hugging Face's WordLevel, between Whitespace and Punctuation.
 func NewWords(tokens []string) (*Tokenizer, error) {
 	m := &model{tokens: tokens, inside: len(tokens), ids: make(map[string]int32, len(tokens)), cache: map[string][]int32{}}
 	for id, token := range tokens {
@@ -29,7 +30,8 @@ func NewWords(tokens []string) (*Tokenizer, error) {
 		}
 		special[i] = id
 	}
-	return &Tokenizer{model: m, added: &addedTokens{byID: map[int32]int{}}, eos: special[2], words: &words{special[1], special[0]}}, nil
+	none := &addedTokens{byID: map[int32]int{}}
+	return &Tokenizer{model: m, added: none, bos: special[1], eos: special[2], words: &words{special[0]}}, nil
 }
 
 // wordsJSON is JSON for whole words.
@@ -46,7 +48,7 @@ func (t *Tokenizer) wordsJSON() ([]byte, error) {
 		Vocab   json.RawMessage `json:"vocab"`
 		Unknown string          `json:"unk_token"`
 	}
-	vocab, err := t.model.vocabJSON()
+	vocab, err := vocabJSON(t.model.tokens)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +69,8 @@ func (t *Tokenizer) wordsJSON() ([]byte, error) {
 // words makes the tokenizer of a file that wordsJSON wrote.
 func (f *file) words() (*Tokenizer, error) {
 	split := f.PreTokenizer.flat()
-	if len(split) != 2 || split[0].Type != "Whitespace" || split[1].Type != "Punctuation" || f.Normalizer != nil || f.Decoder != nil || len(f.Added) > 0 {
+	between := len(split) == 2 && split[0].Type == "Whitespace" && split[1].Type == "Punctuation"
+	if !between || f.Normalizer != nil || f.Decoder != nil || len(f.Added) > 0 {
 		return nil, UnsupportedError("whole words that are not between Whitespace and Punctuation alone")
 	}
 	tokens, err := byID(f.Model.Vocab, nil)

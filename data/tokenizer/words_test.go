@@ -37,7 +37,12 @@ func TestWords(t *testing.T) {
 	if equal(t, again, w); !again.Words() || again.BOS() != 2 {
 		t.Errorf("read again: words %v, begin %d, want words that begin with 2", again.Words(), again.BOS())
 	}
-	for _, change := range [][2]string{{`"Punctuation"`, `"Digits"`}, {`"normalizer":null`, `"normalizer":{"type":"Lowercase"}`}, {`"EOS":3`, `"EOS":4`}, {`"BOS":2`, `"B":2`}} {
+	for _, change := range [][2]string{
+		{`"Punctuation"`, `"Digits"`},
+		{`"normalizer":null`, `"normalizer":{"type":"Lowercase"}`},
+		{`"EOS":3`, `"EOS":4`},
+		{`"BOS":2`, `"B":2`},
+	} {
 		bad := strings.Replace(string(text), change[0], change[1], 1)
 		if _, err := Parse([]byte(bad)); err == nil || bad == string(text) {
 			t.Errorf("with %s: got no error", change[1])
