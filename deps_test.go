@@ -63,7 +63,8 @@ models/clip         < torch/nn              | # one published architecture each:
 models/vit          < torch/nn              | # the plain transformer that several eyes are
 models/blip         < models/vit            |
 models/efficientnet < torch/nn              |
-models/gpt2         < torch/nn              |
+models/kvcache      < torch                 | # keys and values of the texts that a transformer writes
+models/gpt2         < torch/nn models/kvcache |
 models/transformer  < torch/nn              |
 models/captioner/demo <                     |                               # the built-in model file, as bytes
 models/captioner    < models/captioner/demo models/clip models/blip models/vit models/efficientnet models/gpt2

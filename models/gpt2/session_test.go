@@ -72,6 +72,21 @@ func TestSessionMatchesForward(t *testing.T) {
 	}
 }
 
+// randomParents draws the parents of a step of width rows an image, of texts that each belong to an image; about one
+// image in five ends.
+func randomParents(rng *rand.Rand, images, oldWidth, width int) (parents []int32, alive []int) {
+	for i := range images {
+		if images > 1 && rng.IntN(5) == 0 && !(i == images-1 && len(alive) == 0) {
+			continue
+		}
+		alive = append(alive, i)
+		for range width {
+			parents = append(parents, int32(i*oldWidth+rng.IntN(oldWidth)))
+		}
+	}
+	return parents, alive
+}
+
 func compareWithForward(t *testing.T, m *Model, d *Decoder, rng *rand.Rand, dev torch.Device, withMemory bool) {
 	const images, maxLen = 5, 7
 	torch.Seed(int64(rng.Uint32()))

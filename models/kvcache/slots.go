@@ -1,11 +1,12 @@
-package gpt2
+package kvcache
 
 import "fmt"
 
-// places says where the rows of a step stand in a session's cache. The caller's rows may stand in another order there, so that a row that
-// goes on needs no copy: of the children of a row the first stays, and only its siblings are copied, into rows that nobody continues. An
-// image that vanishes leaves a hole, which the last image fills. The rows of the image that stands as number s are s*width … s*width+width-1.
-type places struct {
+// slots says where the rows of a step stand in the cache. The caller's rows may stand in another order there, so that
+// a row that goes on needs no copy: of the children of a row the first stays, and only its siblings are copied, into
+// rows that nobody continues. An image that ends leaves a hole, which the last image fills. The rows of the image
+// that stands as number s are s*width … s*width+width-1.
+type slots struct {
 	width int   // rows an image
 	image []int // for each image that is alive, in the caller's order, as which it stands
 	row   []int // for each row, in the caller's order, which row of the cache it is
@@ -14,22 +15,22 @@ type places struct {
 // moves are copies inside the cache: all sources are read before any target is written.
 type moves struct{ rows, rowsTo, images, imagesTo []int64 }
 
-// firstPlaces has one row an image.
-func firstPlaces(images int) places {
-	p := places{width: 1}
+// firstSlots has one row an image.
+func firstSlots(images int) slots {
+	p := slots{width: 1}
 	for i := range images {
 		p.image, p.row = append(p.image, i), append(p.row, i)
 	}
 	return p
 }
 
-// next gives the places of the step whose row r continues row parents[r], and the copies that it needs.
-func (p places) next(parents []int32) (places, moves, error) {
+// next gives the slots of the step whose row r continues row parents[r], and the copies that it needs.
+func (p slots) next(parents []int32) (slots, moves, error) {
 	images, err := p.survivors(parents)
 	if err != nil {
 		return p, moves{}, err
 	}
-	n := places{width: len(parents) / len(images), row: make([]int, len(parents))}
+	n := slots{width: len(parents) / len(images), row: make([]int, len(parents))}
 	var m moves
 	if n.width == p.width {
 		n.image = p.fillHoles(images)
@@ -44,13 +45,13 @@ func (p places) next(parents []int32) (places, moves, error) {
 			m.images, m.imagesTo = append(m.images, int64(from)), append(m.imagesTo, int64(to))
 		}
 		children := parents[i*n.width : (i+1)*n.width]
-		p.placeRows(children, n.row[i*n.width:(i+1)*n.width], to*n.width, from == to && n.width == p.width, &m)
+		p.assignRows(children, n.row[i*n.width:(i+1)*n.width], to*n.width, from == to && n.width == p.width, &m)
 	}
 	return n, m, nil
 }
 
 // survivors lists the images that go on, by their number in p, and checks what the caller promises.
-func (p places) survivors(parents []int32) ([]int, error) {
+func (p slots) survivors(parents []int32) ([]int, error) {
 	var images []int
 	sizes := map[int]int{}
 	for r, parent := range parents {
@@ -61,7 +62,8 @@ func (p places) survivors(parents []int32) ([]int, error) {
 		if len(images) == 0 || images[len(images)-1] < image {
 			images = append(images, image)
 		} else if images[len(images)-1] != image {
-			return nil, fmt.Errorf("decoder step: row %d continues image %d after image %d, want images in order", r, image, images[len(images)-1])
+			const message = "decoder step: row %d continues image %d after image %d, want images in order"
+			return nil, fmt.Errorf(message, r, image, images[len(images)-1])
 		}
 		sizes[image]++
 	}
@@ -70,14 +72,16 @@ func (p places) survivors(parents []int32) ([]int, error) {
 	}
 	for _, image := range images {
 		if sizes[image] != sizes[images[0]] {
-			return nil, fmt.Errorf("decoder step: image %d has %d rows, image %d has %d, want as many each", images[0], sizes[images[0]], image, sizes[image])
+			const message = "decoder step: image %d has %d rows, image %d has %d, want as many each"
+			return nil, fmt.Errorf(message, images[0], sizes[images[0]], image, sizes[image])
 		}
 	}
 	return images, nil
 }
 
-// fillHoles gives each image that goes on its old place where that is below their number, and a free one there otherwise.
-func (p places) fillHoles(images []int) []int {
+// fillHoles gives each image that goes on its old slot where that is below their number, and a free one there
+// otherwise.
+func (p slots) fillHoles(images []int) []int {
 	taken := make([]bool, len(images))
 	for _, old := range images {
 		if s := p.image[old]; s < len(images) {
@@ -97,9 +101,9 @@ func (p places) fillHoles(images []int) []int {
 	return out
 }
 
-// placeRows finds the rows of one image, whose first row in the cache is base. With stay the image does not move, and the first child of each
-// row stays where its parent was.
-func (p places) placeRows(children []int32, out []int, base int, stay bool, m *moves) {
+// assignRows finds the rows of one image, whose first row in the cache is base. With stay the image does not move,
+// and the first child of each row stays where its parent was.
+func (p slots) assignRows(children []int32, out []int, base int, stay bool, m *moves) {
 	taken := make([]bool, len(children))
 	placed := make([]bool, len(children))
 	if stay {

@@ -1,4 +1,4 @@
-package gpt2
+package kvcache
 
 import (
 	"fmt"
@@ -30,7 +30,8 @@ func (c *cacheModel) apply(m moves, rows int) {
 	copyTexts(c.images, m.images, m.imagesTo)
 }
 
-// randomParents draws the parents of a step of width rows an image, of texts that each belong to an image; about one image in five ends.
+// randomParents draws the parents of a step of width rows an image, of texts that each belong to an image; about one
+// image in five ends.
 func randomParents(rng *rand.Rand, images, oldWidth, width int) (parents []int32, alive []int) {
 	for i := range images {
 		if images > 1 && rng.IntN(5) == 0 && !(i == images-1 && len(alive) == 0) {
@@ -44,11 +45,11 @@ func randomParents(rng *rand.Rand, images, oldWidth, width int) (parents []int32
 	return parents, alive
 }
 
-func TestPlacesFollowTheTexts(t *testing.T) {
+func TestSlotsFollowTheTexts(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for range 300 {
 		images := 1 + rng.IntN(6)
-		p, c := firstPlaces(images), &cacheModel{}
+		p, c := firstSlots(images), &cacheModel{}
 		var texts, names []string // of the rows and of the images, in the caller's order
 		for i := range images {
 			c.rows, c.images = append(c.rows, fmt.Sprint(i)), append(c.images, fmt.Sprint(i))
@@ -93,8 +94,8 @@ func TestPlacesFollowTheTexts(t *testing.T) {
 	}
 }
 
-func TestPlacesCopyOnlyWhatTheyMust(t *testing.T) {
-	start, _, err := firstPlaces(3).next([]int32{0, 0, 0, 1, 1, 1, 2, 2, 2})
+func TestSlotsCopyOnlyWhatTheyMust(t *testing.T) {
+	start, _, err := firstSlots(3).next([]int32{0, 0, 0, 1, 1, 1, 2, 2, 2})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,8 +123,8 @@ func TestPlacesCopyOnlyWhatTheyMust(t *testing.T) {
 	}
 }
 
-func TestPlacesRefuse(t *testing.T) {
-	p, _, err := firstPlaces(2).next([]int32{0, 0, 1, 1})
+func TestSlotsRefuse(t *testing.T) {
+	p, _, err := firstSlots(2).next([]int32{0, 0, 1, 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,197 @@
+// Package kvcache keeps what a transformer has computed of the texts that it writes: for each layer the keys and
+// values of every token so far, and what all texts of an image share. A decoder's session owns one: it puts in the
+// keys and values of each new token, and gets back all that the token may look at.
+//
+// The rows of a step are the texts: those of one image stand next to each other, each image has as many, and images
+// keep their order; an image whose rows nobody continues is finished and leaves. The cache may hold them in another
+// order, so that beams that go on are not copied.
+//
+// Letters in shapes: R rows, G images, H heads, D head size, S positions of a text, P positions of a memory, C width.
+package kvcache
+
+import (
+	"fmt"
+
+	"captioner/torch"
+)
+
+// Shape is the size of a cache.
+type Shape struct {
+	Layers        int
+	Heads, Size   int64 // heads of a layer, and the width of one
+	Images, Width int   // images of the batch, and rows of each; more rows are allowed, at the price of a larger cache
+	Length        int   // most tokens of a text
+	Device        torch.Device
+	AnyRows       bool // the model's products have one kernel for every number of rows
+}
+
+// Check says what is wrong with a batch for a model whose texts have at most limit tokens; field is that limit's name.
+func (s Shape) Check(limit int64, field string) error {
+	switch {
+	case s.Images < 1 || s.Width < 1:
+		return fmt.Errorf("start decoding: found %d images with %d rows, want 1 or more of each", s.Images, s.Width)
+	case s.Length < 1 || int64(s.Length) > limit:
+		return fmt.Errorf("start decoding: found texts of %d tokens, want 1 to %s %d", s.Length, field, limit)
+	}
+	return nil
+}
+
+// Cache is for one goroutine, inside torch.Do. Free releases it.
+type Cache struct {
+	shape  Shape
+	t      int64 // tokens fed to each row so far
+	at     slots
+	rows   int64           // that text has room for
+	text   *torch.Tensor   // [2 layers, rows, H, Length, D]: keys and values of each layer's texts
+	shared []*torch.Tensor // [n, images, …]: what all texts of an image share
+}
+
+// New makes a cache in which each image has one row without tokens.
+func New(s Shape) *Cache {
+	c := &Cache{shape: s, at: firstSlots(s.Images)}
+	c.grow(int64(s.Images * s.Width))
+	return c
+}
+
+// Share hands over x [n, images, …], of which each image's part follows the image. The cache frees it.
+func (c *Cache) Share(x *torch.Tensor) { c.shared = append(c.shared, x) }
+
+// Free releases the cache and what is shared.
+func (c *Cache) Free() {
+	c.text.Free()
+	for _, x := range c.shared {
+		x.Free()
+	}
+}
+
+// grow makes room for rows, and keeps what is there.
+func (c *Cache) grow(rows int64) {
+	old, s := c.text, c.shape
+	c.text = torch.Empty(torch.Float32, s.Device, int64(2*s.Layers), rows, s.Heads, int64(s.Length), s.Size).Keep()
+	if old != nil {
+		torch.Scoped(func() { c.text.Narrow(1, 0, c.rows).Copy(old) })
+		old.Free()
+	}
+	c.rows = rows
+}
+
+// Next begins a step: row r continues row parents[r] of the step before (nil at the first step: one row an image),
+// and is fed tokens[r]. It gives the tokens in the order of the cache, a few more than rows where that suits the
+// kernels.
+func (c *Cache) Next(parents, tokens []int32) ([]int64, error) {
+	if c.t == int64(c.shape.Length) {
+		return nil, fmt.Errorf("decoder step: text is full, %d tokens", c.t)
+	}
+	if (parents == nil) != (c.t == 0) {
+		return nil, fmt.Errorf("decoder step %d: found %d parents, want none at the first step only", c.t, len(parents))
+	}
+	if parents != nil {
+		if err := c.move(parents); err != nil {
+			return nil, err
+		}
+	}
+	if len(tokens) != len(c.at.row) {
+		return nil, fmt.Errorf("decoder step %d: found %d tokens for %d rows", c.t, len(tokens), len(c.at.row))
+	}
+	ids := make([]int64, c.Images()*int64(c.at.width))
+	for r, row := range c.at.row {
+		ids[row] = int64(tokens[r])
+	}
+	return ids, nil
+}
+
+// move brings the cache into the order of the step.
+func (c *Cache) move(parents []int32) error {
+	next, m, err := c.at.next(parents)
+	if err != nil {
+		return err
+	}
+	c.at = next
+	if n := int64(len(next.row)); n > c.rows {
+		c.grow(n)
+	}
+	torch.NoGrad(func() {
+		torch.Scoped(func() {
+			if len(m.rows) > 0 { // [rows, 2 layers, H, t, D]
+				c.copyRows(c.text.Narrow(3, 0, c.t).Transpose(0, 1), m.rows, m.rowsTo)
+			}
+			for _, x := range c.shared {
+				if len(m.images) > 0 {
+					c.copyRows(x.Transpose(0, 1), m.images, m.imagesTo)
+				}
+			}
+		})
+	})
+	return nil
+}
+
+func (c *Cache) copyRows(x *torch.Tensor, from, to []int64) {
+	x.IndexCopyRows(c.index(to), x.IndexSelect(0, c.index(from)))
+}
+
+func (c *Cache) index(v []int64) *torch.Tensor { return torch.FromSlice(v).ToDevice(c.shape.Device) }
+
+// Done ends the step whose keys and values stand in the cache.
+func (c *Cache) Done() { c.t++ }
+
+// Len is how many tokens each row has been fed, without those of a step that is not Done.
+func (c *Cache) Len() int64 { return c.t }
+
+// Rows is how many rows the caller has.
+func (c *Cache) Rows() int64 { return int64(len(c.at.row)) }
+
+// Images is how many images the step computes: those that go on, and some that are finished and still stand behind
+// them, for a round number. oneDNN's kernels are made for each number of rows that they meet, and kept: with every
+// number, that is time and memory. Our own take any.
+func (c *Cache) Images() int64 {
+	alive := len(c.at.image)
+	if c.shape.AnyRows {
+		return int64(alive)
+	}
+	quarter := (c.shape.Images + 3) / 4
+	n := (alive + quarter - 1) / quarter * quarter
+	return int64(max(alive, min(n, c.shape.Images, int(c.rows)/c.at.width)))
+}
+
+// Put writes the keys and values kv [R, 2, H, D] of the step's tokens in a layer, and gives all that its texts have
+// so far: [2, R, H, S, D].
+func (c *Cache) Put(layer int, kv *torch.Tensor) *torch.Tensor {
+	all := c.text.Narrow(0, int64(2*layer), 2).Narrow(1, 0, kv.Dim(0)) // [2, R, H, Length, D]
+	all.Select(3, c.t).Copy(kv.Transpose(0, 1))
+	return all.Narrow(3, 0, c.t+1)
+}
+
+// Shared gives x's part of the images that the step computes, from number n of its first dimension on, count of them.
+func (c *Cache) Shared(x *torch.Tensor, n, count int) *torch.Tensor {
+	return x.Narrow(0, int64(n), int64(count)).Narrow(1, 0, c.Images())
+}
+
+// InOrder puts x [R, …], which stands in the order of the cache, into the caller's.
+func (c *Cache) InOrder(x *torch.Tensor) *torch.Tensor {
+	index := make([]int64, len(c.at.row))
+	for r, row := range c.at.row {
+		index[r] = int64(row)
+	}
+	return x.IndexSelect(0, c.index(index))
+}
+
+// Best asks topK, which knows the rows in the order of the cache, for the k best tokens of each row but for those
+// that ban lists, and gives them in the caller's order: [rows*k].
+func (c *Cache) Best(k int, ban [][]int32, topK func(ban [][]int32) ([]int32, []float32)) ([]int32, []float32) {
+	var banned [][]int32
+	if ban != nil {
+		banned = make([][]int32, len(c.at.row))
+		for r, row := range c.at.row {
+			if r < len(ban) {
+				banned[row] = ban[r]
+			}
+		}
+	}
+	found, probs := topK(banned)
+	ids, logProbs := make([]int32, len(found)), make([]float32, len(probs))
+	for r, row := range c.at.row {
+		copy(ids[r*k:(r+1)*k], found[row*k:])
+		copy(logProbs[r*k:(r+1)*k], probs[row*k:])
+	}
+	return ids, logProbs
+}
