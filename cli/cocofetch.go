@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	published "captioner/data/coco"
+	coco2014 "captioner/data/coco"
 	"captioner/models/train"
 	"captioner/torch/dist"
 	"captioner/weights/store"
@@ -22,30 +22,29 @@ const cocoName = "COCO 2014"
 // cocoConnections is over how many connections COCO comes: its server gives each a part of what a line can carry.
 const cocoConnections = 8
 
-// fetchCOCO makes COCO 2014 the data of a training: train2014 to learn from, val2014 to measure on. Of several processes on a machine one fetches.
-func (p *program) fetchCOCO(ctx context.Context, o *TrainOptions, g *dist.Group) error {
+// fetchCOCO fetches COCO 2014 into the cache folder: train2014 to learn from, val2014 to measure on. Of several processes on a machine one fetches.
+func fetchCOCO(ctx context.Context, p *console, cacheFolder string, g *dist.Group) (paths coco2014.Paths, err error) {
 	so, err := store.FromEnvironment(os.Getenv)
 	if err != nil {
-		return err
+		return paths, err
 	}
-	cache, err := train.CacheDir(o.Cache)
+	cache, err := train.CacheDir(cacheFolder)
 	if err != nil {
-		return err
+		return paths, err
 	}
 	f := &arrival{p: p, start: time.Now(), said: time.Now()}
 	so.Notice = f.notice
 	s, err := store.New(so)
 	if err != nil {
-		return err
+		return paths, err
 	}
 	folder := filepath.Join(cache, "coco2014")
-	var paths published.Paths
 	if g == nil || g.LocalRank == 0 {
 		advance := func() {}
 		if g != nil {
 			advance = g.Advance
 		}
-		paths, err = published.Fetch(ctx, s, published.Options{Folder: folder, Connections: cocoConnections, Notice: f.notice, Progress: func(done, total int64) {
+		paths, err = coco2014.Fetch(ctx, s, coco2014.Options{Folder: folder, Connections: cocoConnections, Notice: f.notice, Progress: func(done, total int64) {
 			advance()
 			f.progress(done, total)
 		}})
@@ -53,26 +52,25 @@ func (p *program) fetchCOCO(ctx context.Context, o *TrainOptions, g *dist.Group)
 	}
 	if errors.Is(err, context.Canceled) {
 		p.term.log.Warn("interrupted: what has come of COCO stays; the same command goes on from there")
-		return errInterrupted
+		return paths, errInterrupted
 	}
 	if err != nil {
-		return err
+		return paths, err
 	}
 	if g != nil {
 		if err := g.Wait(ctx, cocoName); err != nil {
-			return err
+			return paths, err
 		}
-		if paths, err = published.Fetch(ctx, s, published.Options{Folder: folder, Connections: 1, Notice: f.notice, Progress: func(int64, int64) {}}); err != nil {
-			return err
+		if paths, err = coco2014.Fetch(ctx, s, coco2014.Options{Folder: folder, Connections: 1, Notice: f.notice, Progress: func(int64, int64) {}}); err != nil {
+			return paths, err
 		}
 	}
-	o.Data, o.Images, o.Val, o.ValImages = paths.Captions, paths.Images, paths.ValCaptions, paths.ValImages
-	return nil
+	return paths, nil
 }
 
 // arrival shows how much has come: by a bar where a person watches, else by a line every few seconds.
 type arrival struct {
-	p *program
+	p *console
 
 	mu    sync.Mutex
 	start time.Time

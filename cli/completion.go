@@ -14,7 +14,7 @@ var scripts embed.FS
 
 var shells = []string{"bash", "zsh", "fish"}
 
-func newCompletion(p *program) *cli.Command {
+func newCompletion(p *console) *cli.Command {
 	c := &cli.Command{
 		Name:  "completion",
 		Usage: "print a script that makes a shell complete captioner's commands and flags",
@@ -45,7 +45,7 @@ Put the line into the shell's start-up file.`,
 
 // newCandidates is the hidden command behind the scripts: its arguments are the words typed so far, the last one unfinished. It prints what
 // that one can become; nothing means: a file.
-func newCandidates(p *program) *cli.Command {
+func newCandidates(p *console) *cli.Command {
 	return &cli.Command{
 		Name:   "__complete",
 		Hidden: true,
@@ -69,7 +69,7 @@ func candidates(app *cli.App, words []string) []string {
 	if len(words) == 0 {
 		words = []string{""}
 	}
-	commands, flags, leaf := app.Commands, app.Flags, false
+	commands, own, leaf := app.Commands, app.Flags, false
 	last := words[len(words)-1]
 	pending := "" // the flag that the last word is the value of
 	for _, w := range words[:len(words)-1] {
@@ -80,7 +80,7 @@ func candidates(app *cli.App, words []string) []string {
 		case w == "--":
 			return nil
 		case strings.HasPrefix(w, "-") && len(w) > 1:
-			if f := flagNamed(known(commands, flags, leaf), name); f != nil && takesValue(f) {
+			if f := flagNamed(known(commands, own, leaf), name); f != nil && takesValue(f) {
 				pending = f.Names()[0]
 			}
 		case !leaf:
@@ -88,7 +88,7 @@ func candidates(app *cli.App, words []string) []string {
 			if c == nil {
 				return nil
 			}
-			commands, flags, leaf = c.Subcommands, c.Flags, len(c.Subcommands) == 0
+			commands, own, leaf = c.Subcommands, c.Flags, len(c.Subcommands) == 0
 		}
 	}
 	var all []string
@@ -96,7 +96,7 @@ func candidates(app *cli.App, words []string) []string {
 	case pending != "":
 		all = values[pending]
 	case strings.HasPrefix(last, "-"):
-		for _, f := range known(commands, flags, leaf) {
+		for _, f := range known(commands, own, leaf) {
 			all = append(all, "--"+f.Names()[0])
 		}
 	case !leaf:

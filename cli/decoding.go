@@ -116,8 +116,15 @@ func flagOf(f decode.Field) string { return "--" + strings.ReplaceAll(string(f),
 // validate checks the flags as far as that needs no model.
 func (d *decodeFlags) validate() error { return inFlags(d.request().Check()) }
 
+// searched is what decoding options need to know of the model that they are for.
+type searched interface {
+	Defaults() decode.Options   // as the model file asks for, with its own BOS and EOS
+	Positions() int             // tokens that prompt and caption may have together
+	Encode(text string) []int32 // tokens of a text that captions begin with
+}
+
 // apply puts what was given into the options that a model asks for.
-func (d *decodeFlags) apply(m model) (decode.Options, error) {
+func (d *decodeFlags) apply(m searched) (decode.Options, error) {
 	o, err := d.request().Resolve(m.Defaults(), m.Encode, m.Positions())
 	return o, inFlags(err)
 }

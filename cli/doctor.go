@@ -17,7 +17,7 @@ import (
 	"captioner/torch"
 )
 
-func newDoctor(p *program) *cli.Command {
+func newDoctor(p *console, load loader) *cli.Command {
 	return &cli.Command{
 		Name:        "doctor",
 		Usage:       "say whether libtorch, the processor, CUDA and the built-in model are in order",
@@ -26,25 +26,17 @@ func newDoctor(p *program) *cli.Command {
 			if err := noArguments(c); err != nil {
 				return err
 			}
-			return runDoctor(c.Context, p)
+			return runDoctor(c.Context, p, load)
 		},
 	}
 }
 
-// finding is one line of the doctor's report.
-type finding struct {
-	Check  string `json:"check"`
-	Status string `json:"status"` // "ok", "note" (works, but could do better) or "broken"
-	Found  string `json:"found"`
-	Remedy string `json:"remedy,omitempty"`
-}
-
-func runDoctor(ctx context.Context, p *program) error {
+func runDoctor(ctx context.Context, p *console, load loader) error {
 	broken := false
-	for _, examine := range []func(context.Context, *program) []finding{examineTorch, examineCPU, examineCUDA, examineFolders, examineDemo} {
-		for _, f := range examine(ctx, p) {
+	for _, examine := range []func(context.Context, loader) []finding{examineTorch, examineCPU, examineCUDA, examineFolders, examineDemo} {
+		for _, f := range examine(ctx, load) {
 			broken = broken || f.Status == "broken"
-			if err := p.tell(f); err != nil {
+			if err := tellFinding(p, f); err != nil {
 				return err
 			}
 		}
@@ -55,23 +47,13 @@ func runDoctor(ctx context.Context, p *program) error {
 	return nil
 }
 
-func (p *program) tell(f finding) error {
-	if p.common.JSON {
-		return writeJSON(p.stdout, f)
-	}
-	if err := p.printf("%-8s%-12s%s\n", f.Status, f.Check, f.Found); err != nil || f.Remedy == "" {
-		return err
-	}
-	return p.printf("%-20sremedy: %s\n", "", f.Remedy)
-}
-
 // The libtorch versions that captioner is tested with, and that it accepts.
 const (
 	testedTorch             = "2.11.0"
 	firstTorch, latestTorch = 7, 15 // 2.N
 )
 
-func examineTorch(ctx context.Context, _ *program) []finding {
+func examineTorch(ctx context.Context, _ loader) []finding {
 	version, path := torch.Version(), torch.LibraryPath()
 	f := finding{"libtorch", "ok", fmt.Sprintf("%s in %s", version, path), ""}
 	var major, minor int
@@ -95,7 +77,7 @@ func examineTorch(ctx context.Context, _ *program) []finding {
 	return []finding{f, works}
 }
 
-func examineCPU(ctx context.Context, _ *program) []finding {
+func examineCPU(ctx context.Context, _ loader) []finding {
 	features := torch.CPUFeatures()
 	f := finding{"processor", "ok", fmt.Sprintf("%s; libtorch uses %s", strings.Join(features, " "), torch.CPUCapability()), ""}
 	if len(features) == 0 {
@@ -118,7 +100,7 @@ func examineCPU(ctx context.Context, _ *program) []finding {
 	return []finding{f, t, bf16}
 }
 
-func examineCUDA(ctx context.Context, _ *program) []finding {
+func examineCUDA(ctx context.Context, _ loader) []finding {
 	var n int
 	err := torch.Do(ctx, func() (err error) { n, err = torch.CUDADevices(); return err })
 	if err != nil {
@@ -128,7 +110,7 @@ func examineCUDA(ctx context.Context, _ *program) []finding {
 }
 
 // examineFolders looks at the folders that captioner writes to besides those that it is told.
-func examineFolders(context.Context, *program) []finding {
+func examineFolders(context.Context, loader) []finding {
 	var out []finding
 	dir, err := os.UserCacheDir()
 	if err != nil {
@@ -164,10 +146,10 @@ func writable(check, dir string) finding {
 	return finding{check, "ok", dir, ""}
 }
 
-func examineDemo(ctx context.Context, p *program) []finding {
+func examineDemo(ctx context.Context, load loader) []finding {
 	sum := sha256.Sum256(demo.Model)
 	f := finding{"demo model", "ok", fmt.Sprintf("%d bytes, sha256 %s", len(demo.Model), hex.EncodeToString(sum[:])), ""}
-	m, err := p.open(ctx, modelOptions{Device: "cpu", Precision: "fp32"})
+	m, err := load(ctx, modelOptions{Device: "cpu", Precision: "fp32"})
 	if err != nil {
 		f.Status, f.Found, f.Remedy = "broken", oneLine(err), "build the program again, from an unchanged clone"
 		return []finding{f}

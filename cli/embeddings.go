@@ -1,19 +1,13 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"math"
-	"os"
 	"strings"
 	"time"
 
 	"captioner/models/captioner"
 	"captioner/models/decode"
-	"captioner/weights"
-	"captioner/weights/npy"
-	"captioner/weights/safetensors"
 )
 
 // featureModel is a model that captions what an encoder made of a picture elsewhere.
@@ -25,7 +19,7 @@ type featureModel interface {
 }
 
 // runEmbeddings captions the rows of --embeddings, which takes no pictures and no encoder.
-func runEmbeddings(ctx context.Context, p *program, o PredictOptions) error {
+func runEmbeddings(ctx context.Context, p *console, o PredictOptions) error {
 	start := time.Now()
 	rows, err := readEmbeddings(o.Embeddings)
 	if err != nil {
@@ -33,7 +27,7 @@ func runEmbeddings(ctx context.Context, p *program, o PredictOptions) error {
 	}
 	defer rows.src.Close()
 	o.Model.NoEncoder = true
-	m, err := p.openModel(ctx, o.Model)
+	m, err := openModel(ctx, p, o.load, o.Model)
 	if err != nil {
 		return fmt.Errorf("predict: %w", err)
 	}
@@ -95,131 +89,6 @@ func (r *predictRun) embeddings(ctx context.Context, m featureModel, rows *embed
 		}
 	}
 	return nil
-}
-
-// embeddings are the rows of a file of them.
-type embeddings struct {
-	path  string
-	src   weights.Source
-	parts []embeddingPart
-	n     int   // rows in all
-	stamp stamp // of the file
-}
-
-// noPicture stands where a picture that is not a file of its own is read.
-func (e *embeddings) noPicture(context.Context) ([]byte, error) {
-	return nil, fmt.Errorf("read embeddings %q: found no picture", e.path)
-}
-
-// embeddingPart is a tensor with a row a picture.
-type embeddingPart struct {
-	weights.NamedTensor
-	named bool // its rows carry its name
-	rows  int
-	each  int // numbers a row
-}
-
-// readEmbeddings opens a .npy file, an array with a row a picture; or a .safetensors file of such arrays, by its content.
-func readEmbeddings(path string) (*embeddings, error) {
-	var begin [8]byte
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, withHint(fmt.Errorf("open embeddings %q: %w", path, reason(err)), "check the spelling")
-	}
-	n, _ := f.Read(begin[:])
-	f.Close()
-	e := &embeddings{path: path}
-	if info, err := os.Stat(path); err == nil {
-		e.stamp = stampOf(info)
-	}
-	if npy.Is(begin[:n]) {
-		e.src, err = npy.Open(path)
-	} else {
-		e.src, err = safetensors.Open(path)
-	}
-	if err != nil {
-		return nil, withHint(err, "want numpy.save's .npy, or .safetensors, with a row a picture")
-	}
-	for _, name := range e.src.Names() {
-		t, err := e.src.Tensor(name)
-		if err == nil && !t.DType.Float() {
-			err = fmt.Errorf("tensor %q of %v, want floating-point numbers", name, t.DType)
-		}
-		if err != nil {
-			e.src.Close()
-			return nil, fmt.Errorf("read embeddings %q: %w", path, err)
-		}
-		e.parts = append(e.parts, embeddingPart{NamedTensor: t, named: name != npy.Name && (len(e.src.Names()) > 1 || name != "embeddings" && name != "features")})
-	}
-	return e, nil
-}
-
-// fit finds the rows: a tensor is one of them where it has no more numbers than a picture, else its first dimension counts them. (N, 1, width), as
-// Python's data sets have it, and (N, places, width) are alike. A model that pads takes rows of fewer numbers.
-func (e *embeddings) fit(places, width int, pads bool) error {
-	for i := range e.parts {
-		p := &e.parts[i]
-		n, err := weights.Elements(p.Shape)
-		if err != nil {
-			return fmt.Errorf("read embeddings %q: %w", e.path, err)
-		}
-		p.rows, p.each = 1, int(n)
-		if len(p.Shape) > 1 && (len(p.Shape) > 2 || places == 1) {
-			p.rows = int(p.Shape[0])
-			p.each = int(n) / max(p.rows, 1)
-		}
-		switch {
-		case p.rows == 0 || p.each == places*width || pads && 0 < p.each && p.each < width:
-		case pads:
-			return withHint(fmt.Errorf("read embeddings %q: tensor %q of shape %v, want rows of at most %d numbers", e.path, p.Name, p.Shape, width),
-				"the decoder is %d wide and sees no more of a picture", width)
-		default:
-			return withHint(fmt.Errorf("read embeddings %q: tensor %q of shape %v, want rows of %d places with %d numbers each", e.path, p.Name, p.Shape, places, width),
-				"the model captions what the encoder that it was trained with gives, and nothing else")
-		}
-		e.n += p.rows
-	}
-	return nil
-}
-
-// at finds row i of all.
-func (e *embeddings) at(i int) (*embeddingPart, int) {
-	for k := range e.parts {
-		if i < e.parts[k].rows {
-			return &e.parts[k], i
-		}
-		i -= e.parts[k].rows
-	}
-	return nil, 0 // i is below n
-}
-
-// name is what stands for row i in the output: its number, behind the tensor's name where there are several.
-func (e *embeddings) name(i int) string {
-	p, at := e.at(i)
-	switch {
-	case !p.named:
-		return fmt.Sprint(at)
-	case p.rows == 1:
-		return p.Name
-	}
-	return fmt.Sprintf("%s#%d", p.Name, at)
-}
-
-// row is row i in float32. Numbers that are not finite are refused.
-func (e *embeddings) row(i int) ([]float32, error) {
-	p, at := e.at(i)
-	size := p.each * p.DType.Size()
-	t := weights.NamedTensor{Name: p.Name, DType: p.DType, Shape: []int64{int64(p.each)}, Data: bytes.Clone(p.Data[at*size : (at+1)*size])}
-	x, err := t.Float32s()
-	if err != nil {
-		return nil, err
-	}
-	for k, v := range x {
-		if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
-			return nil, fmt.Errorf("embedding %s of %q: number %d is %g, want finite ones", e.name(i), e.path, k, v)
-		}
-	}
-	return x, nil
 }
 
 // embeddingFlags are those of predict that need pictures.

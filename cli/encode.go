@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -35,7 +34,7 @@ type EncodeOptions struct {
 	inputs []string
 }
 
-func newEncode(p *program) *cli.Command {
+func newEncode(p *console) *cli.Command {
 	o := new(EncodeOptions)
 	return &cli.Command{
 		Name:      "encode",
@@ -50,7 +49,7 @@ others, in float16, with an index and checksums.`,
 			if err := o.validate(); err != nil {
 				return err
 			}
-			return p.share(c.Context, o.Ranks, func(ctx context.Context, g *dist.Group) error { return runEncode(ctx, p, *o, g) })
+			return share(c.Context, p, o.Ranks, func(ctx context.Context, g *dist.Group) error { return runEncode(ctx, p, *o, g) })
 		},
 	}
 }
@@ -104,7 +103,7 @@ type encodeResult struct {
 	Out      string  `json:"out,omitempty"`
 }
 
-func runEncode(ctx context.Context, p *program, o EncodeOptions, g *dist.Group) (err error) {
+func runEncode(ctx context.Context, p *console, o EncodeOptions, g *dist.Group) (err error) {
 	defer func() {
 		if err != nil && !errors.Is(err, errInterrupted) && !errors.Is(err, errSome) {
 			err = fmt.Errorf("encode: %w", err)
@@ -119,7 +118,7 @@ func runEncode(ctx context.Context, p *program, o EncodeOptions, g *dist.Group) 
 	if err != nil {
 		return err
 	}
-	config, encoder, done, err := p.openEncoder(ctx, &o, g)
+	config, encoder, done, err := openEncoder(ctx, p, &o, g)
 	if err != nil {
 		return err
 	}
@@ -161,7 +160,7 @@ func runEncode(ctx context.Context, p *program, o EncodeOptions, g *dist.Group) 
 	return r.print(p, o)
 }
 
-func (r encodeResult) print(p *program, o EncodeOptions) error {
+func (r encodeResult) print(p *console, o EncodeOptions) error {
 	var err error
 	if p.common.JSON {
 		err = writeJSON(p.stdout, r)
@@ -179,7 +178,7 @@ func (r encodeResult) print(p *program, o EncodeOptions) error {
 }
 
 // pictures lists what is to be encoded, and counts what is not there.
-func (o EncodeOptions) pictures(p *program) (found []data.Example, missing int, err error) {
+func (o EncodeOptions) pictures(p *console) (found []data.Example, missing int, err error) {
 	if o.Data != "" {
 		d, err := data.Open(o.Data, o.Images)
 		if err != nil {
@@ -233,8 +232,8 @@ func without(pictures []data.Example, bad []train.Bad) []data.Example {
 }
 
 // openEncoder loads the encoder of a model, or one by itself, as train would use it.
-func (p *program) openEncoder(ctx context.Context, o *EncodeOptions, g *dist.Group) (c captioner.Config, e *captioner.Encoder, done func(), err error) {
-	if err := p.findWeights(ctx, &o.Model); err != nil {
+func openEncoder(ctx context.Context, p *console, o *EncodeOptions, g *dist.Group) (c captioner.Config, e *captioner.Encoder, done func(), err error) {
+	if err := findWeights(ctx, p, &o.Model); err != nil {
 		return c, nil, nil, err
 	}
 	var src weights.Source
@@ -283,22 +282,4 @@ func (p *program) openEncoder(ctx context.Context, o *EncodeOptions, g *dist.Gro
 	}
 	close := done
 	return c, e, func() { torch.Do(context.Background(), func() error { e.Free(); return nil }); close() }, nil
-}
-
-// outName is the name of file k of n, without what its format adds.
-func outName(k, n int) string {
-	if n == 1 {
-		return "features"
-	}
-	return fmt.Sprintf("features-%05d-of-%05d", k, n)
-}
-
-// existing says whether a folder holds something that would be mixed up with what is to be written.
-func existing(folder string) bool {
-	for _, pattern := range []string{"features*.npy", "features*.safetensors"} {
-		if found, _ := filepath.Glob(filepath.Join(folder, pattern)); len(found) > 0 {
-			return true
-		}
-	}
-	return false
 }

@@ -96,3 +96,21 @@ func (w featureWriter) file(path string, f *train.Features, from, to int) (sum s
 	})
 	return hex.EncodeToString(h.Sum(nil)), err
 }
+
+// outName is the name of file k of n, without what its format adds.
+func outName(k, n int) string {
+	if n == 1 {
+		return "features"
+	}
+	return fmt.Sprintf("features-%05d-of-%05d", k, n)
+}
+
+// existing says whether a folder holds something that would be mixed up with what is to be written.
+func existing(folder string) bool {
+	for _, pattern := range []string{"features*.npy", "features*.safetensors"} {
+		if found, _ := filepath.Glob(filepath.Join(folder, pattern)); len(found) > 0 {
+			return true
+		}
+	}
+	return false
+}

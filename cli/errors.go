@@ -47,7 +47,7 @@ func hintOf(err error) string {
 }
 
 // report says why a command failed: one line and its hint, and with --json the same as an object on standard output.
-func (p *program) report(err error) {
+func (p *console) report(err error) {
 	switch {
 	case errors.Is(err, errSome), errors.Is(err, errReported), errors.Is(err, errInterrupted), errors.Is(err, context.Canceled),
 		errors.Is(err, syscall.EPIPE):
@@ -67,9 +67,12 @@ type errorLine struct {
 	Hint      string `json:"hint,omitempty"`
 }
 
-// oneLine is err's text on one line, without libtorch's stack: joined errors are separated by semicolons.
-func oneLine(err error) string {
-	text, _, _ := strings.Cut(err.Error(), " frame #0: ")
-	lines := strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' })
-	return visible(strings.Join(lines, "; "))
+// oneOf checks a flag that takes one of a few words.
+func oneOf(flag, value string, words ...string) error {
+	for _, w := range words {
+		if value == w {
+			return nil
+		}
+	}
+	return usagef("", "%s %q: want %s", flag, value, strings.Join(words, ", "))
 }

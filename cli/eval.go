@@ -36,11 +36,12 @@ type EvalOptions struct {
 	Report, Title, Save, SaveDF string
 	ReportPictures              int
 
+	load                loader
 	references, metrics cli.StringSlice
 }
 
-func newEval(p *program) *cli.Command {
-	var o EvalOptions
+func newEval(p *console, load loader) *cli.Command {
+	o := EvalOptions{load: load}
 	return &cli.Command{
 		Name:  "eval",
 		Usage: "score captions against what people wrote",
@@ -63,7 +64,7 @@ What is missing, extra, double or empty is counted in warnings; --strict makes i
 			if o.Predictions != "" { // nothing to share
 				return runEval(c.Context, p, &o, nil)
 			}
-			return p.share(c.Context, o.Ranks, func(ctx context.Context, g *dist.Group) error { return runEval(ctx, p, &o, g) })
+			return share(c.Context, p, o.Ranks, func(ctx context.Context, g *dist.Group) error { return runEval(ctx, p, &o, g) })
 		},
 	}
 }
@@ -160,7 +161,7 @@ func (o *EvalOptions) validate() error {
 
 // evaluation is one run of eval.
 type evaluation struct {
-	p     *program
+	p     *console
 	o     *EvalOptions
 	group *dist.Group // processes that share the captioning; nil for this one alone
 
@@ -178,7 +179,7 @@ type evaluation struct {
 	comparison *comparison // nil without --against
 }
 
-func runEval(ctx context.Context, p *program, o *EvalOptions, g *dist.Group) error {
+func runEval(ctx context.Context, p *console, o *EvalOptions, g *dist.Group) error {
 	e := &evaluation{p: p, o: o, group: g}
 	defer func() { e.clip.close() }()
 	if err := e.run(ctx); err != nil {

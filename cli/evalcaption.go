@@ -30,7 +30,7 @@ func (e *evaluation) caption(ctx context.Context) (*data.Predictions, error) {
 	if e.set.Kind == data.KindLines || e.set.Kind == data.KindObject {
 		return nil, withHint(fmt.Errorf("%q is %s, and names no pictures to caption", e.set.Path, e.set.Kind), "give --predictions, or as --data captions with their pictures")
 	}
-	m, err := e.p.openModel(ctx, e.o.Model)
+	m, err := openModel(ctx, e.p, e.o.load, e.o.Model)
 	if err != nil {
 		return nil, err
 	}

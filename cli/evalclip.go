@@ -36,7 +36,7 @@ func (e *evaluation) openCLIP(ctx context.Context) error {
 	path, name := e.o.CLIP, filepath.Base(e.o.CLIP)
 	if entry, err := store.Find(path); err == nil && !exists(path) {
 		name = entry.Name
-		if path, err = e.p.fetchWeights(ctx, name); err != nil {
+		if path, err = fetchWeights(ctx, e.p, name); err != nil {
 			return err
 		}
 	}

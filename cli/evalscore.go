@@ -190,7 +190,7 @@ func (e *evaluation) openMETEOR() (*metrics.METEOR, error) {
 	}
 	folder := e.o.METEOR
 	if folder == "" {
-		s, _, err := e.p.openStore(FetchOptions{})
+		s, _, err := openStore(e.p, FetchOptions{})
 		if err == nil {
 			folder, err = s.Path("meteor")
 		}

@@ -7,7 +7,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"io"
 	"os"
 	"os/signal"
@@ -15,24 +14,9 @@ import (
 	"syscall"
 )
 
-// Exit codes of every command. They are decided in exitCode and nowhere else.
-const (
-	exitDone        = 0   // all done; also when the reader of standard output wanted no more
-	exitFailed      = 1   // nothing was done, or the work broke off
-	exitUsage       = 2   // wrong usage: nothing was begun
-	exitSome        = 3   // done, but some inputs failed; each was named
-	exitInterrupted = 130 // ended by Ctrl-C or SIGTERM; what was in hand was finished and saved, unless there was a second one
-)
-
 const exitCodeHelp = `Exit codes: 0 all done, 1 failed, 2 wrong usage, 3 some inputs failed, 130 interrupted.
 The first Ctrl-C finishes what is in hand and saves it; the second quits at once.
 Every flag can also be set by a variable: --beam-size by CAPTIONER_BEAM_SIZE, and so on.`
-
-var (
-	errInterrupted = errors.New("interrupted")
-	errSome        = errors.New("some inputs failed") // already reported, one by one
-	errReported    = errors.New("failed")             // already reported; the exit code is what is left to say
-)
 
 // Main runs the command that args name, args[0] being the program, and returns its exit code. It takes over SIGINT, SIGTERM and SIGPIPE
 // while it runs. It may return before the command does, when a second signal asks to quit: then the process should end.
@@ -40,18 +24,14 @@ func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 	return newProgram(stdin, stdout, stderr).main(ctx, args)
 }
 
-// program is one run: its streams, what the common flags say, and how models are opened.
+// program is one run: its console, and how models are loaded, for which tests put a fake.
 type program struct {
-	stdin  io.Reader
-	stdout io.Writer
-	common commonOptions
-	term   *terminal
-	open   opener
-	args   []string // that the program was started with
+	con  *console
+	load loader
 }
 
 func newProgram(stdin io.Reader, stdout, stderr io.Writer) *program {
-	return &program{stdin: stdin, stdout: stdout, term: newTerminal(stderr, os.Getenv), open: openModel}
+	return &program{con: newConsole(stdin, stdout, stderr), load: loadModel}
 }
 
 func (p *program) main(ctx context.Context, args []string) int {
@@ -86,7 +66,7 @@ func (p *program) watchSignals(stop func()) <-chan struct{} {
 				if s == os.Interrupt {
 					again = "press Ctrl-C again to quit at once"
 				}
-				p.term.log.Warn("interrupted: finishing what is in hand; " + again)
+				p.con.term.log.Warn("interrupted: finishing what is in hand; " + again)
 				stop()
 			case 2:
 				close(quit)
@@ -100,33 +80,14 @@ var configureOnce sync.Once // urfave/cli keeps some of its settings in package 
 
 func (p *program) run(ctx context.Context, args []string) int {
 	configureOnce.Do(configure)
-	p.args = args
+	p.con.args = args
 	app := p.newApp()
 	args, err := arrange(app, args)
 	if err == nil {
 		err = app.RunContext(ctx, args)
 	}
 	if err != nil {
-		p.report(err)
+		p.con.report(err)
 	}
 	return exitCode(err)
-}
-
-func exitCode(err error) int {
-	var usage *usageError
-	var exited exitedError
-	switch {
-	case err == nil, errors.Is(err, syscall.EPIPE):
-		return exitDone
-	case errors.As(err, &exited):
-		return int(exited)
-	case errors.As(err, &usage):
-		return exitUsage
-	case errors.Is(err, errSome):
-		return exitSome
-	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
-		return exitInterrupted
-	default:
-		return exitFailed
-	}
 }

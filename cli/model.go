@@ -6,10 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"strconv"
 	"strings"
-
-	"github.com/urfave/cli/v2"
 
 	"captioner/data/image"
 	"captioner/models/captioner"
@@ -32,73 +29,7 @@ type model interface {
 	Close() error
 }
 
-type opener func(context.Context, modelOptions) (model, error)
-
-// modelOptions say which model runs, and on what.
-type modelOptions struct {
-	Path      string // "" is the embedded demo model
-	Encoder   string // "" is the one in the model file
-	Device    string // "auto", "cpu", "cuda", "cuda:1"
-	Precision string // "auto", "fp32", "bf16", "int8"
-	NoEncoder bool   // open the model for features alone
-	Threads   int    // 0 leaves it to libtorch
-}
-
-func (o *modelOptions) flags() []cli.Flag {
-	const category = "MODEL"
-	return []cli.Flag{
-		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "model: a captioner's `FILE`, one of clip-text-decoder or Lightning, a Hugging Face folder, or a name of \"weights list\"; without it, the small model that is built in", Category: category, Destination: &o.Path, TakesFile: true},
-		&cli.StringFlag{Name: "encoder", Usage: "`FILE` or name (ViT-B/32, blip:base, …) of the vision encoder, for a model that leaves it out", Category: category, Destination: &o.Encoder, TakesFile: true},
-		&cli.StringFlag{Name: "device", Value: "auto", Usage: "auto, cpu, cuda or cuda:`N`", Category: category, Destination: &o.Device},
-		&cli.StringFlag{Name: "precision", Value: "auto", Usage: "auto, fp32, bf16, or int8 (on the CPU alone)", Category: category, Destination: &o.Precision},
-		&cli.IntFlag{Name: "threads", Usage: "threads of one computation; 0: as many as there are cores", Category: category, Destination: &o.Threads},
-	}
-}
-
-func (o *modelOptions) validate() error {
-	if err := validDevice(o.Device); err != nil {
-		return err
-	}
-	if err := oneOf("--precision", o.Precision, "auto", "fp32", "bf16", "int8"); err != nil {
-		return err
-	}
-	if o.Threads < 0 || o.Threads > 4096 {
-		return usagef("", "--threads %d: want 0 to 4096", o.Threads)
-	}
-	return nil
-}
-
-// decides is what of the options, beside the model file, decides what a model says.
-func (o *modelOptions) decides() string {
-	encoder := ""
-	if info, err := os.Stat(o.Encoder); o.Encoder != "" && err == nil {
-		encoder = fmt.Sprint(stampOf(info))
-	}
-	return strings.Join([]string{o.precision(), o.Encoder, encoder}, " ")
-}
-
-// precision is fp32 where nobody asked for another.
-func (o *modelOptions) precision() string {
-	if o.Precision == "auto" {
-		return "fp32"
-	}
-	return o.Precision
-}
-
-// validDevice checks the word; whether the device is there is found out when the model opens.
-func validDevice(s string) error {
-	kind, number, numbered := strings.Cut(s, ":")
-	ok := kind == "cuda" || !numbered && (kind == "auto" || kind == "cpu")
-	if numbered {
-		if n, err := strconv.Atoi(number); err != nil || n < 0 || strconv.Itoa(n) != number {
-			ok = false
-		}
-	}
-	if !ok {
-		return usagef("--device cpu works everywhere", "--device %q: want auto, cpu, cuda or cuda:N", s)
-	}
-	return nil
-}
+type loader func(context.Context, modelOptions) (model, error)
 
 // loaded is a real model.
 type loaded struct {
@@ -107,18 +38,18 @@ type loaded struct {
 }
 
 // openModel opens a model, and fetches first what is named and not here.
-func (p *program) openModel(ctx context.Context, o modelOptions) (model, error) {
-	if err := p.findWeights(ctx, &o); err != nil {
+func openModel(ctx context.Context, p *console, load loader, o modelOptions) (model, error) {
+	if err := findWeights(ctx, p, &o); err != nil {
 		return nil, err
 	}
-	m, err := p.open(ctx, o)
+	m, err := load(ctx, o)
 	var missing *captioner.EncoderMissingError
 	if errors.As(err, &missing) && o.Encoder == "" { // what Python or a fetch has left on this machine will do
-		if s, _, failed := p.openStore(FetchOptions{}); failed == nil {
+		if s, _, failed := openStore(p, FetchOptions{}); failed == nil {
 			if path, failed := s.Path(missing.Architecture); failed == nil {
 				p.term.log.Debug("encoder taken from the cache", "encoder", missing.Architecture, "path", path)
 				o.Encoder = path
-				return p.open(ctx, o)
+				return load(ctx, o)
 			}
 		}
 	}
@@ -126,36 +57,16 @@ func (p *program) openModel(ctx context.Context, o modelOptions) (model, error) 
 }
 
 // findWeights puts files in the place of the names of published weights.
-func (p *program) findWeights(ctx context.Context, o *modelOptions) error {
+func findWeights(ctx context.Context, p *console, o *modelOptions) error {
 	for _, path := range []*string{&o.Path, &o.Encoder} {
-		if err := p.findFile(ctx, path); err != nil {
+		if err := findFile(ctx, p, path); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// findFile puts a file in the place of the name of published weights, fetched where it is not here. What is neither is left: opening it says
-// that there is no such file.
-func (p *program) findFile(ctx context.Context, path *string) error {
-	if *path == "" {
-		return nil
-	}
-	if _, err := os.Stat(*path); err == nil {
-		return nil
-	}
-	if _, err := store.Find(*path); err != nil {
-		return nil
-	}
-	found, err := p.fetchWeights(ctx, *path)
-	if err != nil {
-		return err
-	}
-	*path = found
-	return nil
-}
-
-func openModel(_ context.Context, o modelOptions) (model, error) {
+func loadModel(_ context.Context, o modelOptions) (model, error) {
 	c, err := captioner.Open(o.Path, captioner.Options{Encoder: o.Encoder, NoEncoder: o.NoEncoder, Device: o.Device, Precision: o.precision(), Threads: o.Threads})
 	if err != nil {
 		return nil, modelHint(err, o)
@@ -221,4 +132,13 @@ func encoderHint(architecture string) string {
 		return fmt.Sprintf("--encoder %s fetches it; --encoder FILE takes one that is here, in the form of OpenAI, OpenCLIP, LAVIS or Hugging Face", architecture)
 	}
 	return "--encoder FILE or NAME gives it; \"captioner weights list\" has the names"
+}
+
+// modelDecides is what of the options, beside the model file, decides what a model says.
+func modelDecides(o *modelOptions) string {
+	encoder := ""
+	if info, err := os.Stat(o.Encoder); o.Encoder != "" && err == nil {
+		encoder = fmt.Sprint(stampOf(info))
+	}
+	return strings.Join([]string{o.precision(), o.Encoder, encoder}, " ")
 }

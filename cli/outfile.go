@@ -3,7 +3,6 @@ package cli
 import (
 	"bufio"
 	"bytes"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -26,14 +25,6 @@ type outFile struct {
 	done    map[pictureKey]struct{}
 	buf     bytes.Buffer
 	notes   bytes.Buffer
-}
-
-// pictureKey tells a picture, as it was when it was captioned, from all others.
-type pictureKey [12]byte
-
-func keyOf(path string, s stamp) pictureKey {
-	h := sha256.Sum256(fmt.Appendf(nil, "%s\x00%d\x00%d", path, s.size, s.time))
-	return pictureKey(h[:])
 }
 
 // openOutFile begins or, with resume, goes on. identity stands for everything that decides captions and their form: a journal of another one

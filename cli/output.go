@@ -2,16 +2,12 @@ package cli
 
 import (
 	"encoding/csv"
-	"encoding/json"
 	"fmt"
 	"io"
-	"math"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"unicode/utf8"
-
-	"captioner/models/captioner"
 )
 
 // format writes results in one form. Errors are not part of a format: with jsonl they are objects of their own.
@@ -50,14 +46,6 @@ func newFormat(name string, s style) format {
 	}
 }
 
-// marked is a caption's text with its mark, where it is an uncertain one.
-func (r *result) marked(c captioner.Caption, text string) string {
-	if r.uncertain(c) {
-		return "(uncertain) " + text
-	}
-	return text
-}
-
 // textLines is "path<TAB>caption", the path escaped; further captions of a picture have lines of their own.
 // A template takes the place of that form.
 type textLines struct{ style }
@@ -80,11 +68,6 @@ func (t textLines) write(w io.Writer, r *result) error {
 	return nil
 }
 
-// captions are the best caption and the others.
-func (r *result) captions() []captioner.Caption {
-	return append([]captioner.Caption{r.caption}, r.caption.Alternatives...)
-}
-
 // jsonLines is one object a picture.
 type jsonLines struct{ style }
 
@@ -105,17 +88,6 @@ type alternative struct {
 	LogProb    rounded `json:"logprob"`
 	Confidence rounded `json:"confidence"`
 	Uncertain  bool    `json:"uncertain,omitempty"`
-}
-
-// rounded is a number with six decimals at most: what lies below depends on the machine.
-type rounded float64
-
-func (r rounded) MarshalJSON() ([]byte, error) {
-	x := math.Round(float64(r)*1e6) / 1e6
-	if math.IsNaN(x) || math.IsInf(x, 0) {
-		return []byte("null"), nil
-	}
-	return strconv.AppendFloat(nil, x, 'f', -1, 64), nil
 }
 
 func (*jsonLines) begin(io.Writer) error                { return nil }
@@ -226,53 +198,4 @@ func imageID(path string) any {
 func stem(path string) string {
 	base := filepath.Base(path)
 	return strings.TrimSuffix(base, filepath.Ext(base))
-}
-
-// escape makes one field of a line of a path: a backslash, tab, line end or other control character is written as in Go or C (\\ \t \n \x1b).
-func escape(s string) string {
-	if !strings.ContainsFunc(s, func(r rune) bool { return r == '\\' || r < ' ' || r == 0x7f }) {
-		return s
-	}
-	return visible(strings.ReplaceAll(s, `\`, `\\`))
-}
-
-// visible replaces control characters by their escapes, so that a name cannot break a line or speak to the terminal. All other bytes stay,
-// also those that are not UTF-8.
-func visible(s string) string {
-	var out strings.Builder
-	for i := range len(s) {
-		switch c := s[i]; {
-		case c == '\t':
-			out.WriteString(`\t`)
-		case c == '\n':
-			out.WriteString(`\n`)
-		case c == '\r':
-			out.WriteString(`\r`)
-		case c < ' ' || c == 0x7f:
-			fmt.Fprintf(&out, `\x%02x`, c)
-		default:
-			out.WriteByte(c)
-		}
-	}
-	return out.String()
-}
-
-func marshal(v any) ([]byte, error) {
-	var s strings.Builder
-	e := json.NewEncoder(&s)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return nil, fmt.Errorf("write JSON: %w", err)
-	}
-	return []byte(s.String()), nil
-}
-
-// writeJSON writes v as one line.
-func writeJSON(w io.Writer, v any) error {
-	b, err := marshal(v)
-	if err != nil {
-		return err
-	}
-	_, err = w.Write(b)
-	return err
 }

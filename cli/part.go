@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"strings"
 )
 
@@ -133,39 +132,6 @@ func tabPath(line []byte) (string, error) {
 		return "", withHint(errors.New("it has no tab after a path"), "text that a --template made cannot be merged; --format jsonl can")
 	}
 	return unescape(string(path)), nil
-}
-
-// unescape undoes escape.
-func unescape(s string) string {
-	if !strings.Contains(s, `\`) {
-		return s
-	}
-	var out strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] != '\\' || i+1 == len(s) {
-			out.WriteByte(s[i])
-			continue
-		}
-		i++
-		switch s[i] {
-		case 't':
-			out.WriteByte('\t')
-		case 'n':
-			out.WriteByte('\n')
-		case 'r':
-			out.WriteByte('\r')
-		case 'x':
-			if n, err := strconv.ParseUint(s[i+1:min(i+3, len(s))], 16, 8); err == nil {
-				out.WriteByte(byte(n))
-				i += 2
-				continue
-			}
-			out.WriteString(`\x`)
-		default:
-			out.WriteByte(s[i])
-		}
-	}
-	return out.String()
 }
 
 func csvReader(b *bufio.Reader) (func() (unit, error), error) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"io/fs"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -13,29 +12,8 @@ import (
 
 	"captioner/cli/report"
 	"captioner/data/image"
-	"captioner/models/captioner"
 	"captioner/models/decode"
 )
-
-// result is what became of one input.
-type result struct {
-	input
-	caption   captioner.Caption // where err is nil
-	data      []byte            // of the picture, where the pipeline keeps them
-	thumbnail []byte            // a small JPEG of it, where the pipeline makes them
-	least     float64           // confidence below which a caption is uncertain
-}
-
-// uncertain says whether one of a picture's captions is a guess.
-func (r *result) uncertain(c captioner.Caption) bool { return c.Confidence < r.least }
-
-// stamp is what a file looked like when it was read.
-type stamp struct {
-	size int64
-	time int64 // of its last change, in nanoseconds since 1970
-}
-
-func stampOf(i fs.FileInfo) stamp { return stamp{i.Size(), i.ModTime().UnixNano()} }
 
 // pipeline captions pictures in the order of its source:
 //

@@ -36,13 +36,14 @@ type PredictOptions struct {
 	Watch                 bool
 	MinConfidence         float64
 
+	load     loader
 	inputs   []string
 	shard    shard
 	template template
 }
 
-func newPredict(p *program) *cli.Command {
-	var o PredictOptions
+func newPredict(p *console, load loader) *cli.Command {
+	o := PredictOptions{load: load}
 	return &cli.Command{
 		Name:      "predict",
 		Usage:     "caption pictures",
@@ -74,31 +75,31 @@ In lines, a backslash, tab, line end or other control character of a path is wri
 }
 
 func (o *PredictOptions) flags() []cli.Flag {
-	const input, output = "INPUT", "OUTPUT"
+	const in, out = "INPUT", "OUTPUT"
 	flags := slices.Concat(o.Model.flags(), o.Decode.flags())
 	return append(flags,
-		&cli.StringFlag{Name: "embeddings", Usage: "caption the rows of `FILE` (.npy or .safetensors) in place of pictures: what the model's encoder gave for them", Category: input, Destination: &o.Embeddings, TakesFile: true},
-		&cli.BoolFlag{Name: "no-recursive", Usage: "do not look into subfolders", Category: input, Destination: &o.NoRecursive},
-		&cli.BoolFlag{Name: "watch", Usage: "go on with pictures that appear in the folders, each when it is whole, until interrupted", Category: input, Destination: &o.Watch},
-		&cli.BoolFlag{Name: "stdin-image", Usage: "caption the one picture whose bytes come on standard input", Category: input, Destination: &o.StdinImage},
-		&cli.DurationFlag{Name: "url-timeout", Value: 30 * time.Second, Usage: "the longest that fetching one URL may take", Category: input, Destination: &o.URLTimeout},
-		&cli.IntFlag{Name: "url-max-mb", Value: 64, Usage: "the largest picture that is fetched, in `MB`", Category: input, Destination: &o.URLMaxMB},
-		&cli.BoolFlag{Name: "url-private", Usage: "fetch from addresses of this machine and of private networks too, and through the proxy of the environment", Category: input, Destination: &o.URLPrivate},
-		&cli.StringFlag{Name: "shard", Usage: "only part `I/N` of the pictures, 1/N to N/N: each picture is in one part, whatever files come or go; auto or auto/N takes I (and N) from Slurm, Kubernetes, MPI or torchrun", Category: input, Destination: &o.Shard},
-		&cli.BoolFlag{Name: "no-orient", Usage: "do not turn pictures as their EXIF data says", Category: input, Destination: &o.NoOrient},
-		&cli.BoolFlag{Name: "allow-truncated", Usage: "caption what there is of a picture whose end is missing", Category: input, Destination: &o.AllowPartial},
-		&cli.IntFlag{Name: "batch-size", Value: autoBatch, DefaultText: fmt.Sprintf("%d, on a GPU %d", batchCPU, batchGPU), Usage: "pictures that go through the model together; captions do not depend on it", Category: input, Destination: &o.BatchSize},
-		&cli.IntFlag{Name: "workers", Value: runtime.NumCPU(), DefaultText: "as many as there are cores", Usage: "goroutines that read and decode pictures", Category: input, Destination: &o.Workers},
+		&cli.StringFlag{Name: "embeddings", Usage: "caption the rows of `FILE` (.npy or .safetensors) in place of pictures: what the model's encoder gave for them", Category: in, Destination: &o.Embeddings, TakesFile: true},
+		&cli.BoolFlag{Name: "no-recursive", Usage: "do not look into subfolders", Category: in, Destination: &o.NoRecursive},
+		&cli.BoolFlag{Name: "watch", Usage: "go on with pictures that appear in the folders, each when it is whole, until interrupted", Category: in, Destination: &o.Watch},
+		&cli.BoolFlag{Name: "stdin-image", Usage: "caption the one picture whose bytes come on standard input", Category: in, Destination: &o.StdinImage},
+		&cli.DurationFlag{Name: "url-timeout", Value: 30 * time.Second, Usage: "the longest that fetching one URL may take", Category: in, Destination: &o.URLTimeout},
+		&cli.IntFlag{Name: "url-max-mb", Value: 64, Usage: "the largest picture that is fetched, in `MB`", Category: in, Destination: &o.URLMaxMB},
+		&cli.BoolFlag{Name: "url-private", Usage: "fetch from addresses of this machine and of private networks too, and through the proxy of the environment", Category: in, Destination: &o.URLPrivate},
+		&cli.StringFlag{Name: "shard", Usage: "only part `I/N` of the pictures, 1/N to N/N: each picture is in one part, whatever files come or go; auto or auto/N takes I (and N) from Slurm, Kubernetes, MPI or torchrun", Category: in, Destination: &o.Shard},
+		&cli.BoolFlag{Name: "no-orient", Usage: "do not turn pictures as their EXIF data says", Category: in, Destination: &o.NoOrient},
+		&cli.BoolFlag{Name: "allow-truncated", Usage: "caption what there is of a picture whose end is missing", Category: in, Destination: &o.AllowPartial},
+		&cli.IntFlag{Name: "batch-size", Value: autoBatch, DefaultText: fmt.Sprintf("%d, on a GPU %d", batchCPU, batchGPU), Usage: "pictures that go through the model together; captions do not depend on it", Category: in, Destination: &o.BatchSize},
+		&cli.IntFlag{Name: "workers", Value: runtime.NumCPU(), DefaultText: "as many as there are cores", Usage: "goroutines that read and decode pictures", Category: in, Destination: &o.Workers},
 
-		&cli.StringFlag{Name: "format", Value: "text", Usage: "form of the output: " + strings.Join(formats, ", ") + "; with --out, its extension decides", Category: output, Destination: &o.Format},
-		&cli.StringFlag{Name: "template", Usage: "a `LINE` of --format text or a sidecar, with {" + strings.Join(fields, "}, {") + "}", Category: output, Destination: &o.Template},
-		&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "write to `FILE` instead of standard output: whole at the end, or not at all; {part} and {parts} stand for --shard's numbers", Category: output, Destination: &o.Out, TakesFile: true},
-		&cli.BoolFlag{Name: "resume", Usage: "go on with the --out of a run that was interrupted, or add to a finished one; a picture that changed since is captioned again, below its old caption", Category: output, Destination: &o.Resume},
-		&cli.StringFlag{Name: "sidecar", Usage: "also write each caption to a file beside its picture, with this `EXTENSION`, such as .txt", Category: output, Destination: &o.Sidecar},
-		&cli.StringFlag{Name: "existing", Value: "skip", Usage: "a sidecar that is there already: " + strings.Join(policies, ", "), Category: output, Destination: &o.Existing},
-		&cli.StringFlag{Name: "failures", DefaultText: "with --out, FILE.failed", Usage: "list what failed in `FILE`, one JSON object a line", Category: output, Destination: &o.Failures, TakesFile: true},
-		&cli.StringFlag{Name: "html", Usage: "also write a page `FILE` that shows each picture with its caption, and needs nothing else", Category: output, Destination: &o.HTML, TakesFile: true},
-		&cli.Float64Flag{Name: "min-confidence", Usage: "mark captions below this mean token probability, 0 to 1, as uncertain", Category: output, Destination: &o.MinConfidence},
+		&cli.StringFlag{Name: "format", Value: "text", Usage: "form of the output: " + strings.Join(formats, ", ") + "; with --out, its extension decides", Category: out, Destination: &o.Format},
+		&cli.StringFlag{Name: "template", Usage: "a `LINE` of --format text or a sidecar, with {" + strings.Join(fields, "}, {") + "}", Category: out, Destination: &o.Template},
+		&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "write to `FILE` instead of standard output: whole at the end, or not at all; {part} and {parts} stand for --shard's numbers", Category: out, Destination: &o.Out, TakesFile: true},
+		&cli.BoolFlag{Name: "resume", Usage: "go on with the --out of a run that was interrupted, or add to a finished one; a picture that changed since is captioned again, below its old caption", Category: out, Destination: &o.Resume},
+		&cli.StringFlag{Name: "sidecar", Usage: "also write each caption to a file beside its picture, with this `EXTENSION`, such as .txt", Category: out, Destination: &o.Sidecar},
+		&cli.StringFlag{Name: "existing", Value: "skip", Usage: "a sidecar that is there already: " + strings.Join(policies, ", "), Category: out, Destination: &o.Existing},
+		&cli.StringFlag{Name: "failures", DefaultText: "with --out, FILE.failed", Usage: "list what failed in `FILE`, one JSON object a line", Category: out, Destination: &o.Failures, TakesFile: true},
+		&cli.StringFlag{Name: "html", Usage: "also write a page `FILE` that shows each picture with its caption, and needs nothing else", Category: out, Destination: &o.HTML, TakesFile: true},
+		&cli.Float64Flag{Name: "min-confidence", Usage: "mark captions below this mean token probability, 0 to 1, as uncertain", Category: out, Destination: &o.MinConfidence},
 	)
 }
 

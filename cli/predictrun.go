@@ -17,7 +17,7 @@ import (
 	"captioner/models/captioner"
 )
 
-func runPredict(ctx context.Context, p *program, o PredictOptions) (err error) {
+func runPredict(ctx context.Context, p *console, o PredictOptions) (err error) {
 	start := time.Now()
 	if o.shard.from != "" {
 		p.term.log.Info(fmt.Sprintf("part %d of %d, as %s say", o.shard.index+1, o.shard.of, o.shard.from))
@@ -37,7 +37,7 @@ func runPredict(ctx context.Context, p *program, o PredictOptions) (err error) {
 	if err := r.refuse(); err != nil {
 		return err
 	}
-	m, err := p.openModel(ctx, o.Model)
+	m, err := openModel(ctx, p, o.load, o.Model)
 	if err != nil {
 		return fmt.Errorf("predict: %w", err)
 	}
@@ -56,7 +56,7 @@ func runPredict(ctx context.Context, p *program, o PredictOptions) (err error) {
 
 // predictRun is one run of predict.
 type predictRun struct {
-	p     *program
+	p     *console
 	o     *PredictOptions
 	in    inputs
 	bad   []input // arguments that yield nothing
@@ -121,7 +121,7 @@ func (r *predictRun) begin() error {
 		if err != nil {
 			return err
 		}
-		if r.file, err = openOutFile(o.Out, identity(sum, o.Model.decides(), o.NoOrient, o.Format, o.Template, o.MinConfidence, options), o.Resume); err != nil {
+		if r.file, err = openOutFile(o.Out, identity(sum, modelDecides(&o.Model), o.NoOrient, o.Format, o.Template, o.MinConfidence, options), o.Resume); err != nil {
 			return err
 		}
 		r.out = r.file
@@ -222,7 +222,7 @@ func (r *predictRun) source(ctx context.Context, yield func(input) bool) {
 func (r *predictRun) sink(results []*result) error {
 	var done, failed, skipped int64
 	for _, res := range results {
-		if res.err != nil && r.watch != nil && r.watch.again(res) {
+		if res.err != nil && r.watch != nil && r.watch.again(res.input) {
 			continue
 		}
 		err := r.one(res)

@@ -15,44 +15,18 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/urfave/cli/v2"
-
 	"captioner/torch/dist"
 )
 
-// rankOptions say how many processes share the work.
-type rankOptions struct {
-	Processes int
-	Timeout   time.Duration
-}
-
-func (o *rankOptions) flags() []cli.Flag {
-	const category = "SEVERAL PROCESSES"
-	return []cli.Flag{
-		&cli.IntFlag{Name: "nproc", Value: 1, Usage: "processes on this machine that share the work; torchrun, srun and PyTorchJob start them themselves", Category: category, Destination: &o.Processes},
-		&cli.DurationFlag{Name: "dist-timeout", Value: 10 * time.Minute, Usage: "without a sign of life of one process, after which the others end and name it", Category: category, Destination: &o.Timeout},
-	}
-}
-
-func (o *rankOptions) validate() error {
-	if o.Processes < 1 || o.Processes > 1024 {
-		return usagef("", "--nproc %d: want 1 to 1024", o.Processes)
-	}
-	if o.Timeout < time.Second {
-		return usagef("", "--dist-timeout %v: want 1s or more", o.Timeout)
-	}
-	return nil
-}
-
 // share runs work in every process that shares it: here with g nil for one process, in this one as a rank of those that a starter made, or, with
 // --nproc, in new ones. Only rank 0 prints.
-func (p *program) share(ctx context.Context, o rankOptions, work func(ctx context.Context, g *dist.Group) error) error {
+func share(ctx context.Context, p *console, o rankOptions, work func(ctx context.Context, g *dist.Group) error) error {
 	place, err := dist.Find(os.Getenv)
 	switch {
 	case err != nil:
 		return err
 	case place == nil && o.Processes > 1:
-		return p.spread(ctx, o)
+		return spread(ctx, p, o)
 	case place == nil:
 		return work(ctx, nil)
 	case o.Processes > 1 && o.Processes != place.LocalSize:
@@ -82,14 +56,8 @@ func (p *program) share(ctx context.Context, o rankOptions, work func(ctx contex
 	return err
 }
 
-// exitedError is a process whose exit code is passed on; what it had to say it has said.
-type exitedError int
-
-func (e exitedError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
-func (e exitedError) Unwrap() error { return errReported }
-
 // spread starts this program again in several processes, hosts the store at which they meet, and waits. Rank 0 has this one's output.
-func (p *program) spread(ctx context.Context, o rankOptions) error {
+func spread(ctx context.Context, p *console, o rankOptions) error {
 	exe, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("start %d processes: %w", o.Processes, err)
@@ -102,7 +70,7 @@ func (p *program) spread(ctx context.Context, o rankOptions) error {
 	ranks := make([]*child, o.Processes)
 	ends := make(chan *child, o.Processes)
 	for i := range ranks {
-		r := p.child(exe, i, o.Processes, store.Port)
+		r := newChild(p, exe, i, o.Processes, store.Port)
 		if err := r.cmd.Start(); err != nil {
 			for _, before := range ranks[:i] {
 				before.cmd.Process.Kill()
@@ -112,7 +80,7 @@ func (p *program) spread(ctx context.Context, o rankOptions) error {
 		ranks[i] = r
 		go func() { r.err = r.cmd.Wait(); ends <- r }()
 	}
-	return p.await(ctx, ranks, ends, o.Timeout)
+	return await(ctx, p, ranks, ends, o.Timeout)
 }
 
 // child is a process that this one started.
@@ -123,7 +91,7 @@ type child struct {
 	err  error
 }
 
-func (p *program) child(exe string, rank, size, port int) *child {
+func newChild(p *console, exe string, rank, size, port int) *child {
 	c := &child{rank: rank, cmd: exec.Command(exe, p.args[1:]...)}
 	c.cmd.Env = append(os.Environ(), "RANK="+strconv.Itoa(rank), "LOCAL_RANK="+strconv.Itoa(rank), "WORLD_SIZE="+strconv.Itoa(size),
 		"LOCAL_WORLD_SIZE="+strconv.Itoa(size), "MASTER_ADDR=127.0.0.1", "MASTER_PORT="+strconv.Itoa(port), "TORCHELASTIC_USE_AGENT_STORE=True",
@@ -141,7 +109,7 @@ func (p *program) child(exe string, rank, size, port int) *child {
 }
 
 // await waits for all, passes a signal on, and ends those that outlive a failure.
-func (p *program) await(ctx context.Context, ranks []*child, ends <-chan *child, timeout time.Duration) error {
+func await(ctx context.Context, p *console, ranks []*child, ends <-chan *child, timeout time.Duration) error {
 	var failed *child
 	var late <-chan time.Time
 	stop := ctx.Done()
@@ -152,7 +120,7 @@ func (p *program) await(ctx context.Context, ranks []*child, ends <-chan *child,
 			if r.err != nil && failed == nil {
 				failed = r
 				late = time.After(timeout + 5*time.Second)
-				p.told(r)
+				told(p, r)
 			}
 		case <-stop:
 			stop = nil
@@ -178,7 +146,7 @@ func (p *program) await(ctx context.Context, ranks []*child, ends <-chan *child,
 }
 
 // told says how the first process to fail has ended, unless that was rank 0, which has said so itself, or one that leaves it to rank 0.
-func (p *program) told(r *child) {
+func told(p *console, r *child) {
 	state := r.cmd.ProcessState
 	said := r.said.String()
 	if r.rank == 0 && state.Exited() || state.ExitCode() == exitInterrupted || state.ExitCode() == exitFailed && said == "" {

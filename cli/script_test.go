@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv("CAPTIONER_TEST_PROCESS") != "" {
 		p := newProgram(os.Stdin, os.Stdout, os.Stderr)
 		if os.Getenv("CAPTIONER_TEST_PROCESS") != "real" {
-			p.open = openFake
+			p.load = openFake
 		}
 		os.Exit(p.main(context.Background(), os.Args))
 	}
@@ -74,7 +74,7 @@ func inProcess(ts *testscript.TestScript, want int, stdin string, args []string)
 		ts.Check(os.Setenv(v, ts.Getenv(v)))
 	}
 	p := newProgram(strings.NewReader(stdin), ts.Stdout(), ts.Stderr())
-	p.open = openFake
+	p.load = openFake
 	if got := p.run(context.Background(), append([]string{"captioner"}, args...)); got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
 	}
@@ -129,7 +129,7 @@ type fake struct{ delay time.Duration }
 
 func openFake(_ context.Context, o modelOptions) (model, error) {
 	if o.Path != "" || o.Device != "auto" && o.Device != "cpu" { // these fail as they do with a real model
-		return openModel(context.Background(), o)
+		return loadModel(context.Background(), o)
 	}
 	delay, _ := time.ParseDuration(os.Getenv("FAKE_DELAY"))
 	return &fake{delay}, nil

@@ -34,7 +34,7 @@ type ServeOptions struct {
 	open func(modelOptions) (server.Model, error)
 }
 
-func newServe(p *program) *cli.Command {
+func newServe(p *console) *cli.Command {
 	o := ServeOptions{open: openServed}
 	return &cli.Command{
 		Name:  "serve",
@@ -129,13 +129,13 @@ func (o *ServeOptions) validate() error {
 
 // service is one run of serve.
 type service struct {
-	p    *program
+	p    *console
 	o    *ServeOptions
 	http *server.Server
 	cert *server.Certificate // nil for plain HTTP
 }
 
-func runServe(ctx context.Context, p *program, o ServeOptions) (err error) {
+func runServe(ctx context.Context, p *console, o ServeOptions) (err error) {
 	o.Server.Version, o.Server.LiveTensors = thisVersion(), torch.Live
 	s := &service{p: p, o: &o}
 	tokens, err := s.tokens()
@@ -155,7 +155,7 @@ func runServe(ctx context.Context, p *program, o ServeOptions) (err error) {
 		return withHint(err, "--listen takes HOST:PORT, unix:PATH or systemd; port 0 is any that is free")
 	}
 	defer l.Close()
-	if err := p.findWeights(ctx, &o.Model); err != nil {
+	if err := findWeights(ctx, p, &o.Model); err != nil {
 		return fmt.Errorf("serve: %w", err)
 	}
 	m, err := o.open(o.Model)

@@ -32,7 +32,7 @@ func openServed(o modelOptions) (server.Model, error) {
 	defer gone()
 	own := o
 	own.Path = path
-	m, err := openModel(context.Background(), own)
+	m, err := loadModel(context.Background(), own)
 	if err != nil {
 		return nil, renamed{err, path, o.Path}
 	}

@@ -13,7 +13,7 @@ import (
 // Version is the release that this source tree is, or is on the way to.
 const Version = "0.1.0"
 
-func newVersion(p *program) *cli.Command {
+func newVersion(p *console) *cli.Command {
 	return &cli.Command{
 		Name:  "version",
 		Usage: "print the versions of captioner, libtorch and Go",
@@ -40,7 +40,7 @@ func thisVersion() versions {
 		Platform: runtime.GOOS + "/" + runtime.GOARCH}
 }
 
-func runVersion(p *program) error {
+func runVersion(p *console) error {
 	v := thisVersion()
 	if p.common.JSON {
 		return writeJSON(p.stdout, v)

@@ -240,7 +240,7 @@ func (w *watcher) ready() (out []input) {
 }
 
 // again says whether a picture that was cut off may become whole, and then expects it once more.
-func (w *watcher) again(r *result) bool {
+func (w *watcher) again(r input) bool {
 	if !errors.Is(r.err, image.ErrTruncated) && !errors.Is(r.err, image.ErrEmpty) && !errors.Is(r.err, image.ErrCorrupt) {
 		return false
 	}

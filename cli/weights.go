@@ -1,26 +1,15 @@
 package cli
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
-	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/urfave/cli/v2"
 
 	"captioner/models/captioner"
-	"captioner/models/captioner/demo"
-	"captioner/weights"
-	"captioner/weights/pickle"
-	"captioner/weights/safetensors"
 )
 
-func newWeights(p *program) *cli.Command {
+func newWeights(p *console) *cli.Command {
 	return &cli.Command{
 		Name:        "weights",
 		Usage:       "fetch published weights; look into, check and convert model files",
@@ -28,13 +17,7 @@ func newWeights(p *program) *cli.Command {
 	}
 }
 
-// InspectOptions are what the flags of weights inspect say.
-type InspectOptions struct {
-	Path    string // "" is the built-in model
-	Tensors bool
-}
-
-func newInspect(p *program) *cli.Command {
+func newInspect(p *console) *cli.Command {
 	o := InspectOptions{Tensors: true}
 	var short bool
 	return &cli.Command{
@@ -54,174 +37,43 @@ model that is built in. A PyTorch file is read without running anything that it 
 	}
 }
 
-// inspection is what "weights inspect --json" prints.
-type inspection struct {
-	Path       string `json:"path"`
-	Format     string `json:"format"`
-	Bytes      int64  `json:"bytes"`
-	Count      int    `json:"tensor_count"`
-	Parameters int64  `json:"parameters"`
-	account
-	Metadata map[string]json.RawMessage `json:"metadata,omitempty"`
-	Tensors  []tensorLine               `json:"tensors,omitempty"`
-}
-
-type tensorLine struct {
-	Name  string  `json:"name"`
-	DType string  `json:"dtype"`
-	Shape []int64 `json:"shape"`
-}
-
-func runInspect(p *program, o InspectOptions) error {
-	path, err := p.here(o.Path)
-	if err != nil {
-		return err
-	}
-	src, format, err := openWeights(path)
-	if err != nil {
-		return fmt.Errorf("inspect: %w", err)
-	}
-	defer src.Close()
-	in := inspection{Path: o.Path, Format: format, Bytes: int64(len(demo.Model)), Metadata: make(map[string]json.RawMessage)}
-	if path == "" {
-		in.Path = "demo"
-	} else if info, err := os.Stat(weightsFile(path)); err == nil {
-		in.Bytes = info.Size()
-	}
-	in.account = accountFor(path, src)
-	tied := repeated(src)
-	for _, name := range src.Names() {
-		t, err := src.Tensor(name)
-		if err != nil {
-			return fmt.Errorf("inspect %q: tensor %q: %w", in.Path, name, err)
-		}
-		n, err := weights.Elements(t.Shape)
-		if err != nil {
-			return fmt.Errorf("inspect %q: tensor %q: %w", in.Path, name, err)
-		}
-		in.Count++
-		if t.DType.Float() && !tied[name] {
-			in.Parameters += n
-		}
-		if o.Tensors {
-			in.Tensors = append(in.Tensors, tensorLine{t.Name, t.DType.String(), append([]int64{}, t.Shape...)})
-		}
-	}
-	for key, value := range src.Metadata() {
-		in.Metadata[key] = described(key, value)
-	}
-	if p.common.JSON {
-		return writeJSON(p.stdout, in)
-	}
-	return in.print(p.stdout)
-}
-
-// repeated are the tensors that share their memory with one before them, such as an output layer with the embedding.
-func repeated(src weights.Source) map[string]bool {
-	again := make(map[string]bool)
-	if p, ok := src.(*pickle.File); ok {
-		for _, names := range p.Ties() {
-			for _, n := range names[1:] {
-				again[n] = true
+func newVerify(p *console) *cli.Command {
+	return &cli.Command{
+		Name:      "verify",
+		Usage:     "check a file of weights: structure, checksums, numbers, and whether decoder and encoder fit",
+		ArgsUsage: "FILE",
+		Description: `FILE is any file or folder that --model or --encoder takes, a name of "captioner weights list" that is here, or demo, the built-in model.
+Exit code 1 if something is broken; each such line has its remedy.`,
+		Action: func(c *cli.Context) error {
+			if c.NArg() != 1 {
+				return usagef("", "weights verify takes one file, found %d", c.NArg())
 			}
-		}
+			return runVerify(c.Context, p, c.Args().First())
+		},
 	}
-	return again
 }
 
-// openWeights opens a file, or a folder of Hugging Face, by what it holds and not by its name; "" is the built-in model.
-func openWeights(path string) (weights.Source, string, error) {
-	if path == "" {
-		f, err := safetensors.Parse(demo.Model)
-		return f, "safetensors", err
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, "", withHint(fmt.Errorf("open %q: %w", path, reason(err)), "check the spelling; a relative path starts at the current folder")
-	}
-	if !info.Mode().IsRegular() && !info.IsDir() {
-		return nil, "", fmt.Errorf("open %q: it is a %s, want a file", path, kind(info.Mode()))
-	}
-	src, err := captioner.OpenWeights(path)
-	var unknown *captioner.UnknownFormError
-	switch {
-	case errors.As(err, &unknown) && strings.EqualFold(filepath.Ext(unknown.Path), ".safetensors"):
-		return nil, "", withHint(unknown.SafeTensors, "the file is damaged: fetch or copy it again")
-	case errors.As(err, &unknown):
-		return nil, "", withHint(fmt.Errorf("open %q: found neither a safetensors nor a PyTorch file: %w", path, errors.Join(unknown.SafeTensors, unknown.Pickle)),
-			"captioner reads .safetensors, and .pt, .pth, .ckpt and .bin of PyTorch")
-	case err != nil && info.IsDir() && weightsFile(path) == path:
-		return nil, "", withHint(err, "captioner reads a file of weights, or a folder as save_pretrained writes it")
-	case err != nil:
-		return nil, "", withHint(err, "the file is damaged: fetch or copy it again")
-	}
-	if _, ok := src.(*pickle.File); ok {
-		return src, "pytorch", nil
-	}
-	return src, "safetensors", nil
-}
-
-// described is a metadata value for people: JSON as it is, a tokenizer by its size, all else as a string.
-func described(key, value string) json.RawMessage {
-	if key == weights.MetaTokenizer {
-		return json.RawMessage(fmt.Sprintf(`{"bytes":%d}`, len(value)))
-	}
-	if json.Valid([]byte(value)) && strings.HasPrefix(value, "{") {
-		return json.RawMessage(value)
-	}
-	b, err := marshal(value)
-	if err != nil {
-		return json.RawMessage("null")
-	}
-	return b
-}
-
-func (in *inspection) print(w io.Writer) error {
-	tab := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(tab, "file\t%s\nformat\t%s\nsize\t%d bytes\ntensors\t%d\nparameters\t%d\n", visible(in.Path), in.Format, in.Bytes, in.Count, in.Parameters)
-	for _, l := range in.lines() {
-		fmt.Fprintf(tab, "%s\t%s\n", l[0], visible(l[1]))
-	}
-	if err := tab.Flush(); err != nil {
-		return err
-	}
-	if len(in.Metadata) > 0 {
-		fmt.Fprintln(tab)
-	}
-	keys := make([]string, 0, len(in.Metadata))
-	for k := range in.Metadata {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	for _, k := range keys {
-		printValue(tab, visible(k), in.Metadata[k])
-	}
-	if len(in.Tensors) > 0 {
-		fmt.Fprintln(tab)
-	}
-	for _, t := range in.Tensors {
-		fmt.Fprintf(tab, "%s\t%s\t%v\n", visible(t.Name), t.DType, t.Shape)
-	}
-	return tab.Flush()
-}
-
-// printValue prints an object as one line a member, and everything else as it is.
-func printValue(w io.Writer, key string, value json.RawMessage) {
-	d := json.NewDecoder(strings.NewReader(string(value)))
-	if t, err := d.Token(); err != nil || t != json.Delim('{') {
-		var s string
-		if json.Unmarshal(value, &s) != nil {
-			s = string(value)
-		}
-		fmt.Fprintf(w, "%s\t%s\n", key, visible(s))
-		return
-	}
-	for d.More() {
-		name, err := d.Token()
-		var member json.RawMessage
-		if err != nil || d.Decode(&member) != nil {
-			return
-		}
-		printValue(w, fmt.Sprintf("%s.%v", key, name), member)
+func newAverage(p *console) *cli.Command {
+	var out string
+	return &cli.Command{
+		Name:      "average",
+		Usage:     "write the mean of the weights of several captioners as one",
+		ArgsUsage: "FILE FILE...",
+		Description: `For checkpoints of one run (train --keep N), or runs that began with the same weights. They have one shape and
+one vocabulary. The mean has no scores: captioner eval gives them.`,
+		Flags: []cli.Flag{&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "model `FILE` to write", Destination: &out}},
+		Action: func(c *cli.Context) error {
+			switch {
+			case out == "":
+				return usagef("", "weights average wants --out FILE")
+			case c.NArg() < 2:
+				return usagef("", "weights average takes two or more files, found %d", c.NArg())
+			}
+			files := c.Args().Slice()
+			if err := captioner.Average(files, out, fmt.Sprintf("captioner weights average %s", strings.Join(files, " "))); err != nil {
+				return err
+			}
+			return p.printf("%s\n", out)
+		},
 	}
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"captioner/models/captioner"
-	"captioner/models/captioner/demo"
 	"captioner/weights"
 	"captioner/weights/atomicfile"
 	"captioner/weights/pickle"
@@ -30,7 +29,7 @@ type ConvertOptions struct {
 	NoMasks, Force              bool
 }
 
-func newConvert(p *program) *cli.Command {
+func newConvert(p *console) *cli.Command {
 	o := ConvertOptions{DType: "keep"}
 	return &cli.Command{
 		Name:      "convert",
@@ -70,7 +69,7 @@ type conversion struct {
 	SHA256 string `json:"sha256"`
 }
 
-func runConvert(ctx context.Context, p *program, o ConvertOptions) error {
+func runConvert(ctx context.Context, p *console, o ConvertOptions) error {
 	dtype, err := dtypeNamed(o.DType)
 	if err != nil {
 		return err
@@ -88,14 +87,14 @@ func runConvert(ctx context.Context, p *program, o ConvertOptions) error {
 	if err := o.mayWrite(); err != nil {
 		return err
 	}
-	in, err := p.locate(ctx, o.In)
+	in, err := locate(ctx, p, o.In)
 	if err != nil {
 		return err
 	}
 	if o.To == formTensors {
 		err = convertTensors(ctx, in, o.Out, dtype)
 	} else {
-		err = p.convertModel(ctx, in, o, captioner.ExportOptions{DType: dtype, Masks: !o.NoMasks})
+		err = convertModel(ctx, p, in, o, captioner.ExportOptions{DType: dtype, Masks: !o.NoMasks})
 	}
 	if err != nil {
 		err = fmt.Errorf("convert %q: %w", o.In, err)
@@ -104,7 +103,7 @@ func runConvert(ctx context.Context, p *program, o ConvertOptions) error {
 		}
 		return err
 	}
-	return p.converted(o)
+	return converted(p, o)
 }
 
 // mayWrite refuses to write over what is there.
@@ -138,29 +137,14 @@ func dtypeNamed(name string) (*weights.DType, error) {
 	return &d, nil
 }
 
-// locate returns the path of a file or folder, or of published weights by their name, which are fetched first. "demo" is the built-in model,
-// and has no path.
-func (p *program) locate(ctx context.Context, name string) (string, error) {
-	if _, err := os.Lstat(name); err == nil {
-		return name, nil
-	}
-	if name == "demo" {
-		return "", nil
-	}
-	if _, err := store.Find(name); err == nil {
-		return p.fetchWeights(ctx, name)
-	}
-	return name, nil // opening it says what is wrong
-}
-
-func (p *program) convertModel(ctx context.Context, in string, o ConvertOptions, eo captioner.ExportOptions) error {
+func convertModel(ctx context.Context, p *console, in string, o ConvertOptions, eo captioner.ExportOptions) error {
 	f, err := openDescribed(in)
 	if err != nil {
 		return withHint(err, "\"captioner weights inspect %s\" says what it is; --to tensors converts any file of tensors", o.In)
 	}
 	defer f.Close()
 	if o.Encoder != "" {
-		path, err := p.locate(ctx, o.Encoder)
+		path, err := locate(ctx, p, o.Encoder)
 		if err != nil {
 			return err
 		}
@@ -181,14 +165,6 @@ func (p *program) convertModel(ctx context.Context, in string, o ConvertOptions,
 		eo.Origin = fmt.Sprintf("converted from %s, SHA-256 %s", filepath.Base(in), sum)
 	}
 	return f.Export(ctx, o.Out, captioner.Form(o.To), eo)
-}
-
-// openDescribed opens a model without its weights; "" is the built-in one.
-func openDescribed(path string) (*captioner.File, error) {
-	if path == "" {
-		return captioner.ParseFile(demo.Model)
-	}
-	return captioner.OpenFile(path)
 }
 
 // convertTensors writes the tensors of any file. Of a training checkpoint these are its state dict.
@@ -260,7 +236,7 @@ type writerFunc func([]byte) (int, error)
 func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 
 // converted reports what was written.
-func (p *program) converted(o ConvertOptions) error {
+func converted(p *console, o ConvertOptions) error {
 	path := o.Out
 	if o.To == string(captioner.FormHuggingFace) {
 		path = filepath.Join(o.Out, "model.safetensors")

@@ -8,45 +8,26 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"github.com/urfave/cli/v2"
 
 	"captioner/models/captioner"
 	"captioner/weights"
 	"captioner/weights/store"
 )
 
-func newVerify(p *program) *cli.Command {
-	return &cli.Command{
-		Name:      "verify",
-		Usage:     "check a file of weights: structure, checksums, numbers, and whether decoder and encoder fit",
-		ArgsUsage: "FILE",
-		Description: `FILE is any file or folder that --model or --encoder takes, a name of "captioner weights list" that is here, or demo, the built-in model.
-Exit code 1 if something is broken; each such line has its remedy.`,
-		Action: func(c *cli.Context) error {
-			if c.NArg() != 1 {
-				return usagef("", "weights verify takes one file, found %d", c.NArg())
-			}
-			return runVerify(c.Context, p, c.Args().First())
-		},
-	}
-}
-
 // verification goes on to the next check where one has failed, as far as that makes sense.
 type verification struct {
-	p      *program
+	p      *console
 	name   string // as the user gave it
 	path   string // "" is the built-in model
 	broken bool
 	err    error // of writing to standard output
 }
 
-func runVerify(ctx context.Context, p *program, name string) error {
-	path, err := p.here(name)
+func runVerify(ctx context.Context, p *console, name string) error {
+	path, err := here(p, name)
 	if err != nil {
 		return err
 	}
@@ -69,27 +50,9 @@ func runVerify(ctx context.Context, p *program, name string) error {
 	return nil
 }
 
-// here returns the path of published weights that have been fetched; other names are paths.
-func (p *program) here(name string) (string, error) {
-	if _, err := os.Lstat(name); err == nil {
-		return name, nil
-	}
-	if name == "demo" {
-		return "", nil
-	}
-	if _, err := store.Find(name); err != nil {
-		return name, nil
-	}
-	s, _, err := p.openStore(FetchOptions{})
-	if err != nil {
-		return "", err
-	}
-	return s.Path(name)
-}
-
 func (v *verification) tell(check, status, found, remedy string) {
 	v.broken = v.broken || status == "broken"
-	v.err = errors.Join(v.err, v.p.tell(finding{check, status, found, remedy}))
+	v.err = errors.Join(v.err, tellFinding(v.p, finding{check, status, found, remedy}))
 }
 
 // structure opens the file, and reads what zip archives keep of the checksums of their entries.
@@ -113,25 +76,6 @@ func (v *verification) structure() weights.Source {
 	}
 	v.tell("structure", "ok", fmt.Sprintf("%s, %d tensors", what, len(src.Names())), "")
 	return src
-}
-
-// weightsFile is the file of tensors, or the index of its parts, of a path that may be a folder of Hugging Face.
-func weightsFile(path string) string {
-	if info, err := os.Stat(path); err != nil || !info.IsDir() {
-		return path
-	}
-	for _, name := range []string{"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json",
-		"open_clip_model.safetensors", "open_clip_pytorch_model.bin"} {
-		if file := filepath.Join(path, name); fileThere(file) {
-			return file
-		}
-	}
-	return path
-}
-
-func fileThere(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.Mode().IsRegular()
 }
 
 // checkArchive reads all entries of a zip archive, which are checked while they are read. A file that is none has 0.

@@ -1,0 +1,65 @@
+package cli
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// modelOptions say which model runs, and on what.
+type modelOptions struct {
+	Path      string // "" is the embedded demo model
+	Encoder   string // "" is the one in the model file
+	Device    string // "auto", "cpu", "cuda", "cuda:1"
+	Precision string // "auto", "fp32", "bf16", "int8"
+	NoEncoder bool   // open the model for features alone
+	Threads   int    // 0 leaves it to libtorch
+}
+
+func (o *modelOptions) flags() []cli.Flag {
+	const category = "MODEL"
+	return []cli.Flag{
+		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "model: a captioner's `FILE`, one of clip-text-decoder or Lightning, a Hugging Face folder, or a name of \"weights list\"; without it, the small model that is built in", Category: category, Destination: &o.Path, TakesFile: true},
+		&cli.StringFlag{Name: "encoder", Usage: "`FILE` or name (ViT-B/32, blip:base, …) of the vision encoder, for a model that leaves it out", Category: category, Destination: &o.Encoder, TakesFile: true},
+		&cli.StringFlag{Name: "device", Value: "auto", Usage: "auto, cpu, cuda or cuda:`N`", Category: category, Destination: &o.Device},
+		&cli.StringFlag{Name: "precision", Value: "auto", Usage: "auto, fp32, bf16, or int8 (on the CPU alone)", Category: category, Destination: &o.Precision},
+		&cli.IntFlag{Name: "threads", Usage: "threads of one computation; 0: as many as there are cores", Category: category, Destination: &o.Threads},
+	}
+}
+
+func (o *modelOptions) validate() error {
+	if err := validDevice(o.Device); err != nil {
+		return err
+	}
+	if err := oneOf("--precision", o.Precision, "auto", "fp32", "bf16", "int8"); err != nil {
+		return err
+	}
+	if o.Threads < 0 || o.Threads > 4096 {
+		return usagef("", "--threads %d: want 0 to 4096", o.Threads)
+	}
+	return nil
+}
+
+// precision is fp32 where nobody asked for another.
+func (o *modelOptions) precision() string {
+	if o.Precision == "auto" {
+		return "fp32"
+	}
+	return o.Precision
+}
+
+// validDevice checks the word; whether the device is there is found out when the model opens.
+func validDevice(s string) error {
+	kind, number, numbered := strings.Cut(s, ":")
+	ok := kind == "cuda" || !numbered && (kind == "auto" || kind == "cpu")
+	if numbered {
+		if n, err := strconv.Atoi(number); err != nil || n < 0 || strconv.Itoa(n) != number {
+			ok = false
+		}
+	}
+	if !ok {
+		return usagef("--device cpu works everywhere", "--device %q: want auto, cpu, cuda or cuda:N", s)
+	}
+	return nil
+}

@@ -1,0 +1,289 @@
+package cli
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"captioner/models/captioner"
+	"captioner/models/train"
+	"captioner/torch"
+)
+
+// TrainOptions are what the flags of train say.
+type TrainOptions struct {
+	train.Options
+	Out    string
+	Resume string
+	Ranks  rankOptions
+	text   cli.StringSlice
+
+	evalOnly, scst bool
+	void           string // a warning of flags that change nothing
+	lowered        bool   // 16 became bfloat16, because the device is a CPU
+}
+
+// ofTheModel are flags of what a model that training starts from has already.
+var ofTheModel = []string{"encoder", "encoder-name", "language-model", "memory", "memory-layers", "width", "layers", "heads", "positions", "vocab-min-count"}
+
+// ofTheRun are the flags that a run keeps once it has begun.
+func ofTheRun(c *cli.Context) (names []string) {
+	for _, f := range c.Command.Flags {
+		if name := f.Names()[0]; name != "resume" && !ofTheProcess[name] {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// ofTheProcess are flags that say nothing about what is learnt.
+var ofTheProcess = map[string]bool{"cache": true, "nproc": true, "dist-timeout": true, "quiet": true, "verbose": true, "json": true, "log-format": true, "help": true}
+
+// voidOf names the flags among some that were given and change nothing; "" for none.
+func voidOf(c *cli.Context, why string, names []string) string {
+	var void []string
+	for _, name := range names {
+		if c.IsSet(name) {
+			void = append(void, "--"+name)
+		}
+	}
+	if len(void) == 0 {
+		return ""
+	}
+	return why + ", so that this changes nothing: " + strings.Join(void, ", ")
+}
+
+// underRecipe is what the flags say where a recipe gives the defaults.
+func underRecipe(c *cli.Context, o TrainOptions) (*TrainOptions, error) {
+	if o.Recipe == "" {
+		return &o, nil
+	}
+	recipe, err := train.RecipeOptions(o.Recipe)
+	if err != nil {
+		return nil, usagef("", "--%v", err)
+	}
+	under := &TrainOptions{Options: recipe}
+	set := flag.NewFlagSet("train", flag.ContinueOnError)
+	set.SetOutput(io.Discard)
+	for _, f := range under.flags() {
+		if err := f.Apply(set); err != nil {
+			return nil, err
+		}
+		name := f.Names()[0]
+		if _, list := f.(*cli.StringSliceFlag); list || !c.IsSet(name) {
+			continue
+		}
+		if err := set.Set(name, fmt.Sprint(c.Value(name))); err != nil {
+			return nil, usagef("", "--%s: %v", name, err)
+		}
+	}
+	under.text = o.text
+	return under, nil
+}
+
+func (o *TrainOptions) flags() []cli.Flag {
+	d := o.Options
+	text := func(category, name, usage string, to *string, aliases ...string) cli.Flag {
+		return &cli.StringFlag{Name: name, Aliases: aliases, Usage: usage, Category: category, Value: *to, Destination: to}
+	}
+	count := func(category, name, usage string, to *int, aliases ...string) cli.Flag {
+		return &cli.IntFlag{Name: name, Aliases: aliases, Usage: usage, Category: category, Value: *to, Destination: to}
+	}
+	big := func(category, name, usage string, to *int64) cli.Flag {
+		return &cli.Int64Flag{Name: name, Usage: usage, Category: category, Value: *to, Destination: to}
+	}
+	number := func(category, name, usage string, to *float64) cli.Flag {
+		return &cli.Float64Flag{Name: name, Usage: usage, Category: category, Value: *to, Destination: to}
+	}
+	yes := func(category, name, usage string, to *bool) cli.Flag {
+		return &cli.BoolFlag{Name: name, Usage: usage, Category: category, Value: *to, Destination: to}
+	}
+	const (
+		input, result, net, eye, xe, scst, how = "DATA", "RESULT", "NETWORK", "ENCODER AND PICTURES", "CROSS-ENTROPY", "SELF-CRITICAL TRAINING", "HOW"
+	)
+	flags := []cli.Flag{
+		text(input, "data", "captions to learn: `FILE` or folder in any known form; without it, COCO 2014 is fetched into the cache folder", &o.Data),
+		text(input, "images", "`FOLDER` of their pictures; without it, looked for beside the captions", &o.Images),
+		text(input, "val", "captions to measure on: `FILE` or folder", &o.Val),
+		text(input, "val-images", "`FOLDER` of their pictures", &o.ValImages),
+		number(input, "val-fraction", "share of --data to measure on where there is no --val", &o.ValShare),
+		&cli.StringSliceFlag{Name: "text", Usage: "plain text `FILE` to pretrain the decoder on, a sentence a line; may be given again", Category: input, Destination: &o.text},
+		yes(input, "skip-bad", "go on without pictures that are not there", &o.SkipBad),
+		text(result, "out", "run `FOLDER`, made anew", &o.Out, "o"),
+		text(result, "resume", "go on with the run in `FOLDER`; all its options are kept but --cache", &o.Resume),
+		text(result, "name", "of the captioner", &o.Name),
+		text(result, "licence", "of the result, for its card", &o.Licence),
+		text(net, "encoder", "`FILE` or name of the encoder's weights: EfficientNet-Lite, CLIP or BLIP, in any form (see \"weights list\")", &o.Encoder, "vision-backbone"),
+		text(net, "encoder-name", "refuse an encoder of another architecture than `NAME`, such as efficientnet-lite2 or ViT-B/32", &o.EncoderName),
+		text(net, "memory", "what the decoder sees of a picture: "+strings.Join(captioner.MemoryKinds, ", ")+"; without it, what suits the encoder", &o.Memory),
+		text(net, "init", "start from the model `FILE`, its words and its encoder", &o.Init, "checkpoint"),
+		text(net, "language-model", "start the decoder from GPT-2: distilgpt2, gpt2, gpt2-medium, a `FILE` or a folder; its sizes and words replace those below", &o.LanguageModel),
+		big(net, "width", "of the decoder", &o.Width),
+		count(net, "layers", "of the decoder", &o.Layers),
+		big(net, "heads", "of each attention", &o.Heads),
+		big(net, "positions", "longest caption in tokens", &o.Positions),
+		big(net, "vocab-min-count", "tokens used less often are spelt from smaller ones", &o.MinCount),
+		number(net, "dropout", "of what each part of the decoder adds", &o.Dropout),
+		number(net, "input-dropout", "of embeddings and memory", &o.InputDropout),
+		number(net, "attention-dropout", "of the decoder's attention", &o.AttentionDropout),
+		count(net, "memory-layers", "of attention between the places of the memory, before the decoder looks at them", &o.MemoryLayers),
+		count(eye, "views", "ways of showing each picture that are cached: whole, mirrored (with --flip), then crops; 0: no crops", &o.Views),
+		number(eye, "crop-share", "share of a picture's area that a crop shows at least", &o.CropShare),
+		yes(eye, "flip", "show half of the pictures mirrored, but those whose captions say left or right", &o.Flip),
+		yes(eye, "train-encoder", "let the encoder learn too, an EfficientNet or a ViT of CLIP; batch statistics stay", &o.TrainEncoder),
+		count(eye, "encoder-from", "stage, or block of a ViT, that it learns from on (what enters it is cached); 0: all of it, with pictures decoded, cropped and mirrored anew each time; -1: the last two", &o.EncoderFrom),
+		number(eye, "encoder-lr", "its learning rate where the rest has --lr, and in the same ratio later", &o.EncoderLR),
+		number(eye, "encoder-after", "rounds before it begins to learn", &o.EncoderAfter),
+		yes(eye, "recompute", "compute the encoder's maps twice instead of keeping them for the gradient: less memory, more time", &o.Recompute),
+		text(xe, "recipe", "`NAME` of other defaults: clip-text-decoder (1.4), clip-text-decoder-1.2 or clip-text-decoder-1.4 train as that package does", &o.Recipe),
+		number(xe, "max-epochs", "rounds through the captions", &o.Epochs),
+		count(xe, "batch-size", "pictures a batch", &o.BatchSize),
+		count(xe, "captions-per-image", "captions of each picture in a batch; 1 draws one each round", &o.Captions),
+		count(xe, "accumulate-grad-batches", "batches a step", &o.Accumulate),
+		number(xe, "lr", "highest learning rate", &o.LR),
+		count(xe, "warmup", "steps of rise", &o.Warmup),
+		text(xe, "schedule", "after the rise: cosine, linear, constant, or plateau (halved after each two measurements without a better one)", &o.Schedule),
+		number(xe, "lr-floor", "share of the learning rate at the end", &o.Floor),
+		number(xe, "weight-decay", "of matrices; norms, biases and places have none", &o.WeightDecay),
+		yes(xe, "decay-all", "let norms, biases and places decay too", &o.DecayAll),
+		yes(xe, "loss-over-padding", "pad captions with end tokens and learn these too, as clip-text-decoder does", &o.Padded),
+		yes(xe, "verbatim", "learn captions as they are written, with their last full stop", &o.Verbatim),
+		number(xe, "beta1", "of AdamW", &o.Beta1),
+		number(xe, "beta2", "of AdamW", &o.Beta2),
+		number(xe, "clip", "largest norm of all gradients together; 0: any", &o.Clip),
+		number(xe, "label-smoothing", "share of the target spread over all words", &o.Smoothing),
+		number(xe, "ema", "share kept by the moving average of the weights, which is what is measured and stored; 0: none", &o.EMA),
+		number(xe, "text-epochs", "rounds through --text", &o.TextEpochs),
+		text(xe, "monitor", "what the best checkpoint is chosen by: cider, bleu4 or val_loss", &o.Monitor),
+		count(xe, "patience", "measurements without a better one before a phase ends early; 0: never", &o.Patience),
+		yes(scst, "scst", "only this, from the model of --init: 120 steps where --scst-steps does not say", &o.scst),
+		number(scst, "scst-bleu", "weight of BLEU-4 beside CIDEr-D in the reward", &o.SCSTBLEU),
+		count(scst, "scst-steps", "steps after the captions, with CIDEr-D as the reward; 0: none", &o.SCSTSteps),
+		count(scst, "scst-batch-size", "pictures a step", &o.SCSTBatch),
+		count(scst, "scst-samples", "captions drawn for each picture", &o.SCSTSamples),
+		number(scst, "scst-lr", "highest learning rate", &o.SCSTLR),
+		number(scst, "scst-temperature", "of draws and gradient", &o.SCSTTemperature),
+		number(scst, "scst-ema", "as --ema", &o.SCSTEMA),
+		count(scst, "scst-eval-every", "steps between measurements", &o.SCSTEvery),
+		text(how, "precision", "16 (float16 with loss scaling; bfloat16 on a CPU), bf16, 32, Lightning's 16-mixed, bf16-mixed and 32-true, or fp16 (float16 also on a CPU: slow)", &o.Precision),
+		text(how, "device", "auto, cpu, cuda or cuda:`N`", &o.Device),
+		count(how, "threads", "of one computation; 0: as many as there are cores", &o.Threads),
+		big(how, "seed", "decides everything that is drawn", &o.Seed),
+		count(how, "beam-size", "of the last measurement, and of the captioner by default", &o.Beam, "beam"),
+		number(how, "length-penalty", "exponent of the length in a beam's score", &o.Penalty),
+		text(how, "cache", "`FOLDER` of cached features; without it, the user's cache folder", &o.Cache),
+		yes(how, "dry-run", "tell the plan and what it needs, take two steps of each phase, and write nothing", &o.DryRun),
+		yes(how, "eval-only", "learn nothing: measure the model of --init on --val", &o.evalOnly),
+		count(how, "keep", "model files of measurements to keep beside the best and the last", &o.Keep),
+		count(how, "log-every", "steps that a line of metrics.jsonl sums up; 0: 10", &o.LogEvery),
+		count(how, "save-every", fmt.Sprintf("steps between checkpoints (each phase also ends with one); default %d", d.SaveEvery), &o.SaveEvery),
+	}
+	return append(flags, o.Ranks.flags()...)
+}
+
+// precisions are the spellings of --precision, Lightning's among them.
+var precisions = map[string]string{"16": "16", "16-mixed": "16", "fp16": "fp16", "bf16": "bf16", "bf16-mixed": "bf16", "32": "fp32",
+	"32-true": "fp32", "fp32": "fp32"}
+
+// settle turns the flags into options that train understands, and tells where a wish had to give way.
+func (o *TrainOptions) settle(p *console) error {
+	if o.Out != "" && o.Resume != "" {
+		return usagef("", "train wants either --out FOLDER for a new run or --resume FOLDER, found both")
+	}
+	if err := o.Ranks.validate(); err != nil {
+		return err
+	}
+	if o.Resume != "" {
+		return nil
+	}
+	known, ok := precisions[o.Precision]
+	if !ok {
+		return usagef("", "--precision %q: want 16, bf16, 32, 16-mixed, bf16-mixed or 32-true", o.Precision)
+	}
+	if o.Precision = known; known == "16" {
+		o.Precision = "fp16"
+	}
+	if err := o.shorten(); err != nil {
+		return err
+	}
+	if err := validDevice(o.Device); err != nil {
+		return err
+	}
+	if known == "16" {
+		dev, err := torch.ParseDevice(o.Device)
+		if err != nil {
+			return withHint(err, "--device cpu works everywhere")
+		}
+		if !dev.IsCUDA() {
+			o.Precision, o.lowered = "bf16", true
+		}
+	}
+	all := o.Options
+	if all.Data == "" { // COCO, which is fetched when all else is in order
+		all.Data = cocoName
+		if o.Val != "" || o.Images != "" || o.ValImages != "" {
+			return usagef("", "--val, --images and --val-images need --data: without it, COCO 2014 has its own")
+		}
+	}
+	if err := all.Validate(); err != nil {
+		return usagef("run \"captioner train --help\" for the flags", "%s", oneLine(err))
+	}
+	return nil
+}
+
+// shorten leaves phases out where a flag wants only one thing, and fills in what nobody said.
+func (o *TrainOptions) shorten() error {
+	if (o.scst || o.evalOnly) && o.Init == "" {
+		return usagef("", "--scst and --eval-only want the model to start from: --init FILE")
+	}
+	if o.scst || o.evalOnly {
+		o.Epochs, o.TextEpochs = 0, 0
+		if o.evalOnly {
+			o.SCSTSteps = 0
+		} else if o.SCSTSteps == 0 {
+			o.SCSTSteps = 120
+		}
+	}
+	if o.Encoder == "" && o.Init == "" {
+		o.Encoder = "ViT-B/32"
+	}
+	for n := 1; o.Out == ""; n++ {
+		dir := filepath.Join("runs", strconv.Itoa(n))
+		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+			o.Out = dir
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// commandLine is the command as the card tells it: every flag that was set, in the order of the help, without what changes nothing.
+func commandLine(c *cli.Context) string {
+	parts := []string{"captioner train"}
+	for _, f := range c.Command.Flags {
+		name := f.Names()[0]
+		if !c.IsSet(name) || name == "out" || ofTheProcess[name] {
+			continue
+		}
+		switch f.(type) {
+		case *cli.BoolFlag:
+			parts = append(parts, fmt.Sprintf("--%s=%v", name, c.Bool(name)))
+		case *cli.StringSliceFlag:
+			for _, v := range c.StringSlice(name) {
+				parts = append(parts, "--"+name+" "+v)
+			}
+		default:
+			parts = append(parts, fmt.Sprintf("--%s %v", name, c.Value(name)))
+		}
+	}
+	return strings.Join(parts, " ")
+}

@@ -1,0 +1,144 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"strings"
+	"sync"
+	"time"
+
+	"captioner/models/train"
+)
+
+// trainReport tells what a run says: on a terminal by a bar, else by a line every ten seconds; measurements always.
+type trainReport struct {
+	p     *console
+	start time.Time
+
+	mu    sync.Mutex
+	said  time.Time
+	phase string
+	since time.Time // when the phase began, for its rate
+	rows  int
+	first int // step that the phase began at here
+	epoch int // that the bar is of; -1 before the first
+	final map[string]float64
+}
+
+func (r *trainReport) tell(e train.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	if e.Note != "" {
+		r.p.term.log.Info(e.Note)
+		return
+	}
+	if e.Phase != r.phase {
+		r.phase, r.since, r.rows, r.first, r.epoch = e.Phase, now, 0, e.Step, -1
+	}
+	r.rows += e.Rows
+	if e.Scores != nil {
+		r.scores(e)
+		return
+	}
+	if r.p.term.live {
+		r.draw(e)
+	} else if now.Sub(r.said) >= 10*time.Second {
+		r.said = now
+		r.p.term.log.Info(r.line(e, now))
+	}
+}
+
+// draw shows a step on a bar: one for each epoch, which counts captions.
+func (r *trainReport) draw(e train.Event) {
+	epoch, done, all, b := 0, int64(e.Step), int64(e.Steps), &bar{about: "encoding"}
+	if e.Phase != "encode" && e.Epoch > 0 {
+		per := max(1, int(math.Round(float64(e.Step)/e.Epoch))) // steps
+		epoch = (e.Step - 1) / per
+		begun := epoch * per
+		done, all, b = int64((e.Step-begun)*e.Rows), int64(min(per, e.Steps-begun)*e.Rows), &bar{unit: "cap"}
+		name := e.Phase
+		if name == "captions" {
+			name = "epoch"
+		}
+		b.about = fmt.Sprintf("%s %d/%d %s %.3f lr %.1e", name, epoch+1, (e.Steps+per-1)/per, r.measured(e), e.Loss, e.LR)
+	}
+	if epoch != r.epoch {
+		r.epoch = epoch
+		r.p.term.show(b)
+	}
+	r.p.term.describe(b.about)
+	r.p.term.update(done, all, 0)
+}
+
+// line is a step for people: "captions 120/2400 (epoch 0.50) loss 3.124 lr 0.00061 540 captions/s, 3m20s left".
+func (r *trainReport) line(e train.Event, now time.Time) string {
+	var s strings.Builder
+	fmt.Fprintf(&s, "%s %d/%d", e.Phase, e.Step, e.Steps)
+	if e.Phase != "encode" {
+		value := fmt.Sprintf("%.4f", e.Loss)
+		if e.Loss == 0 && e.Skipped > 0 { // every step since the last sum was left out
+			value = "-"
+		}
+		fmt.Fprintf(&s, " (epoch %.2f) %s %s lr %.2g", e.Epoch, r.measured(e), value, e.LR)
+		if e.Skipped > 0 {
+			fmt.Fprintf(&s, " %d steps skipped (overflow)", e.Skipped)
+		}
+	}
+	gone := now.Sub(r.since).Seconds()
+	if r.rows > 0 && gone > 0 {
+		fmt.Fprintf(&s, " %.0f captions/s", float64(r.rows)/gone)
+	}
+	if done := e.Step - r.first; done > 0 && e.Steps > e.Step {
+		left := time.Duration(gone / float64(done) * float64(e.Steps-e.Step) * float64(time.Second))
+		fmt.Fprintf(&s, ", %v left", left.Round(time.Second))
+	}
+	return s.String()
+}
+
+// measured names what a phase's steps give.
+func (r *trainReport) measured(e train.Event) string {
+	if e.Phase == "scst" {
+		return "reward"
+	}
+	return "loss"
+}
+
+// scores reports a measurement with a few captions.
+func (r *trainReport) scores(e train.Event) {
+	s := e.Scores
+	best := ""
+	if e.Best {
+		best = ", the best so far"
+	}
+	if e.Phase == "final" {
+		r.final = s
+	}
+	at := e.Phase
+	if e.Steps > 0 {
+		at += fmt.Sprintf(" %d/%d", e.Step, e.Steps)
+	}
+	r.p.term.log.Info(fmt.Sprintf("%s: CIDEr %.3f, BLEU-4 %.3f, ROUGE-L %.3f, val loss %.3f, %.1f %% of the captions differ%s", at, s["cider"],
+		s["bleu4"], s["rouge_l"], s["val_loss"], 100*s["distinct_captions"], best))
+	for _, x := range e.Samples[:min(3, len(e.Samples))] {
+		r.p.term.log.Info("  " + visible(x.Path) + ": " + x.Caption)
+	}
+}
+
+// result prints where the captioner is and what it scores.
+func (r *trainReport) result(dir string) error {
+	model := dir + "/best.safetensors"
+	if r.p.common.JSON {
+		return writeJSON(r.p.stdout, struct {
+			Model   string             `json:"model"`
+			Scores  map[string]float64 `json:"scores"`
+			Seconds float64            `json:"seconds"`
+		}{model, r.final, time.Since(r.start).Seconds()})
+	}
+	b, err := json.Marshal(r.final)
+	if err != nil {
+		return err
+	}
+	return r.p.printf("%s\t%s\n", model, b)
+}
