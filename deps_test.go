@@ -77,10 +77,21 @@ models/clipscore    < models/clip data/image data/tokenizer weights/safetensors 
 
 cli/server          < models/decode data/image | golang.org/x/sync github.com/prometheus/client_golang
 cli/report          < data/image            |                               # an evaluation as one page
-cli                 < cli/server cli/report data/coco weights/npy models/train models/clipscore data/metrics |
-                                              github.com/fsnotify/fsnotify github.com/urfave/cli/v2
-                                              github.com/schollz/progressbar/v3 golang.org/x/term golang.org/x/sync
-                                              github.com/bmatcuk/doublestar/v4
+cli/console         <                       | github.com/schollz/progressbar/v3 golang.org/x/term
+                     # streams, terminal, progress, errors with hints, exit codes
+cli/flags           < cli/console models/decode | github.com/urfave/cli/v2   # flags that several commands share
+cli/ranks           < cli/flags torch/dist  |                               # one command's work in several processes
+cli/input           < cli/console data data/image weights/npy weights/safetensors |
+                      github.com/fsnotify/fsnotify github.com/bmatcuk/doublestar/v4
+                     # what is captioned
+cli/output          < cli/input models/train |                              # where captions and features go
+cli/published       < cli/console data/coco models/train weights/pickle weights/safetensors |
+                      github.com/urfave/cli/v2 # weights and data by name, fetched
+cli/model           < cli/flags cli/input cli/published cli/server |         # the captioner that the flags name
+cli/inspect         < cli/published models/captioner |
+                     # what a file of weights is, and whether it is whole
+cli                 < cli/ranks cli/output cli/model cli/inspect cli/report models/clipscore data/metrics |
+                      github.com/urfave/cli/v2 golang.org/x/sync            # one thin file a command
 cli/captioner       < cli                   |                               # main: a dozen lines
 scripts/bench/serve <                       | # load for a service, from a process of its own
 `
@@ -166,7 +177,6 @@ var (
 		"evaluation",
 		"learner",
 		"machine",
-		"program",
 		"trainer",
 	}
 	fullRoot = true

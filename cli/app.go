@@ -4,6 +4,9 @@ import (
 	"io"
 
 	"github.com/urfave/cli/v2"
+
+	"captioner/cli/console"
+	"captioner/cli/flags"
 )
 
 func (p *program) newApp() *cli.App {
@@ -14,10 +17,10 @@ func (p *program) newApp() *cli.App {
 		Description:     exitCodeHelp,
 		HideHelpCommand: true,
 		HideVersion:     true, // the built-in one would own -v
-		Writer:          p.con.stdout,
-		ErrWriter:       p.con.term,
+		Writer:          p.con.Stdout,
+		ErrWriter:       p.con.Term,
 		ExitErrHandler:  func(*cli.Context, error) {}, // the default one ends the process
-		OnUsageError:    onUsageError,
+		OnUsageError:    flags.OnUsageError,
 		Flags:           []cli.Flag{&cli.BoolFlag{Name: "version", Aliases: []string{"V"}, Usage: "print the version", DisableDefaultText: true}},
 		// Paths and words may hold commas: one flag is one value.
 		DisableSliceFlagSeparator: true,
@@ -39,7 +42,7 @@ func (p *program) newApp() *cli.App {
 // finish gives a command and its subcommands what all of them have.
 func (p *program) finish(c *cli.Command) {
 	c.HideHelpCommand = true
-	c.OnUsageError = onUsageError
+	c.OnUsageError = flags.OnUsageError
 	for _, s := range c.Subcommands {
 		p.finish(s)
 	}
@@ -47,20 +50,20 @@ func (p *program) finish(c *cli.Command) {
 		return
 	}
 	for _, f := range c.Flags {
-		setEnv(f)
+		flags.SetEnv(f)
 	}
-	for _, f := range commonFlags(&p.con.common) {
-		setEnv(f)
+	for _, f := range flags.Common(&p.con.Options) {
+		flags.SetEnv(f)
 		c.Flags = append(c.Flags, f)
 	}
 	c.Before = func(*cli.Context) error {
-		if err := oneOf("--log-format", p.con.common.LogFormat, "text", "json"); err != nil {
+		if err := console.OneOf("--log-format", p.con.Options.LogFormat, "text", "json"); err != nil {
 			return err
 		}
-		if p.con.common.Quiet && p.con.common.Verbose {
-			return usagef("", "--quiet and --verbose contradict each other")
+		if p.con.Options.Quiet && p.con.Options.Verbose {
+			return console.Usagef("", "--quiet and --verbose contradict each other")
 		}
-		p.con.term.setLog(p.con.common)
+		p.con.Term.SetLog(p.con.Options)
 		return nil
 	}
 }

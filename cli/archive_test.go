@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"captioner/cli/console"
 )
 
 // run runs captioner with the fake model in this process.
@@ -91,7 +93,7 @@ func TestArchives(t *testing.T) {
 		file := filepath.Join(dir, name)
 		code, got, stderr := run(t, "", "predict", file)
 		want := file + "/b/1.png\ta red picture\n" + file + "/a.png\ta blue picture\n" + file + "/w/2.PNG\ta red picture\n"
-		if code != exitSome || got != want {
+		if code != console.ExitSome || got != want {
 			t.Errorf("%s: exit code %d, got %s, want %s", name, code, got, want)
 		}
 		if !strings.Contains(stderr, name+`/../out.png": its name leads out of the archive`) || !strings.Contains(stderr, name+`/junk.jpg": decode image: unsupported`) {
@@ -103,7 +105,7 @@ func TestArchives(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(dir, "../out.png")); err == nil {
 			t.Error("something was written")
 		}
-		if code, _, msg := run(t, "", "predict", "-q", "--sidecar", ".txt", file); code != exitSome || !strings.Contains(msg, "a sidecar needs a picture that is a file") {
+		if code, _, msg := run(t, "", "predict", "-q", "--sidecar", ".txt", file); code != console.ExitSome || !strings.Contains(msg, "a sidecar needs a picture that is a file") {
 			t.Errorf("%s with sidecars: exit code %d, %s", name, code, msg)
 		}
 		out := filepath.Join(t.TempDir(), "out.txt")
@@ -112,7 +114,7 @@ func TestArchives(t *testing.T) {
 			t.Errorf("%s resumed: %s", name, msg)
 		}
 	}
-	if code, _, msg := run(t, "", "predict", dir); code != exitFailed || !strings.Contains(msg, "the folder has no pictures, but 3 archives") {
+	if code, _, msg := run(t, "", "predict", dir); code != console.ExitFailed || !strings.Contains(msg, "the folder has no pictures, but 3 archives") {
 		t.Errorf("the folder: exit code %d, %s", code, msg)
 	}
 }
@@ -137,16 +139,16 @@ func TestDamagedArchives(t *testing.T) {
 		code       int
 		want       string
 	}{
-		{"cut in the middle of a picture", "a.tar", func(b []byte) []byte { return b[:540] }, exitSome, "the archive ends before the picture does"},
-		{"cut in a header", "a.tar", func(b []byte) []byte { return b[:1100] }, exitSome, "it ends in the middle of a file"},
-		{"no archive", "a.tar", func([]byte) []byte { return []byte("junk that is longer than nothing") }, exitFailed, "read the archive"},
-		{"empty", "a.tar", func([]byte) []byte { return nil }, exitFailed, "no pictures among its 0 files"},
-		{"no archive", "a.zip", func([]byte) []byte { return []byte("junk") }, exitFailed, "read the archive: zip: not a valid zip file"},
-		{"a changed byte", "a.zip", flip(60, 1), exitSome, "the checksum does not match"},
-		{"an encrypted picture", "a.zip", func(b []byte) []byte { return flip(directory(b)+8, 1)(b) }, exitSome, `1.png": it is encrypted (unpack the archive`},
-		{"an unknown method", "a.zip", func(b []byte) []byte { return flip(directory(b)+10, 14)(b) }, exitSome, "it is packed by method 14"},
-		{"a size that is too large", "a.zip", func(b []byte) []byte { return flip(directory(b)+27, 0x7f)(b) }, exitSome, "cannot be the"},
-		{"files over each other", "a.zip", func(b []byte) []byte { return flip(directory(b)+22, 0x7f)(b) }, exitFailed, "lie over each other"},
+		{"cut in the middle of a picture", "a.tar", func(b []byte) []byte { return b[:540] }, console.ExitSome, "the archive ends before the picture does"},
+		{"cut in a header", "a.tar", func(b []byte) []byte { return b[:1100] }, console.ExitSome, "it ends in the middle of a file"},
+		{"no archive", "a.tar", func([]byte) []byte { return []byte("junk that is longer than nothing") }, console.ExitFailed, "read the archive"},
+		{"empty", "a.tar", func([]byte) []byte { return nil }, console.ExitFailed, "no pictures among its 0 files"},
+		{"no archive", "a.zip", func([]byte) []byte { return []byte("junk") }, console.ExitFailed, "read the archive: zip: not a valid zip file"},
+		{"a changed byte", "a.zip", flip(60, 1), console.ExitSome, "the checksum does not match"},
+		{"an encrypted picture", "a.zip", func(b []byte) []byte { return flip(directory(b)+8, 1)(b) }, console.ExitSome, `1.png": it is encrypted (unpack the archive`},
+		{"an unknown method", "a.zip", func(b []byte) []byte { return flip(directory(b)+10, 14)(b) }, console.ExitSome, "it is packed by method 14"},
+		{"a size that is too large", "a.zip", func(b []byte) []byte { return flip(directory(b)+27, 0x7f)(b) }, console.ExitSome, "cannot be the"},
+		{"files over each other", "a.zip", func(b []byte) []byte { return flip(directory(b)+22, 0x7f)(b) }, console.ExitFailed, "lie over each other"},
 	} {
 		code, _, msg := run(t, "", "predict", "-q", edit(tc.name, tc.edit))
 		if code != tc.code || !strings.Contains(msg, tc.want) {

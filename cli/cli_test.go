@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+
+	"captioner/cli/flags"
 )
 
 func TestArrange(t *testing.T) {
@@ -22,7 +24,7 @@ func TestArrange(t *testing.T) {
 		{"captioner predict predict", "captioner predict -- predict"},
 		{"captioner --version", "captioner --version"},
 	} {
-		got, err := arrange(app, strings.Fields(tc.in))
+		got, err := flags.Arrange(app, strings.Fields(tc.in))
 		if err != nil || strings.Join(got, " ") != tc.want {
 			t.Errorf("%s: got %q, %v, want %q", tc.in, got, err, tc.want)
 		}
@@ -34,7 +36,7 @@ func TestArrange(t *testing.T) {
 		"captioner weights inspct":          `unknown command "weights inspct"`,
 		"captioner predict --no-such-thing": `unknown flag "--no-such-thing"`,
 	} {
-		if _, err := arrange(app, strings.Fields(in)); err == nil || err.Error() != want {
+		if _, err := flags.Arrange(app, strings.Fields(in)); err == nil || err.Error() != want {
 			t.Errorf("%s: got %v, want %s", in, err, want)
 		}
 	}

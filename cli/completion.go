@@ -5,6 +5,10 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"captioner/cli/console"
+	"captioner/cli/flags"
+	"captioner/cli/output"
 )
 
 // The scripts ask the program itself what may stand next (newCandidates), so they never grow stale.
@@ -14,7 +18,7 @@ var scripts embed.FS
 
 var shells = []string{"bash", "zsh", "fish"}
 
-func newCompletion(p *console) *cli.Command {
+func newCompletion(con *console.Console) *cli.Command {
 	c := &cli.Command{
 		Name:  "completion",
 		Usage: "print a script that makes a shell complete captioner's commands and flags",
@@ -28,14 +32,14 @@ Put the line into the shell's start-up file.`,
 			Name:  shell,
 			Usage: "the script for " + shell,
 			Action: func(c *cli.Context) error {
-				if err := noArguments(c); err != nil {
+				if err := flags.NoArguments(c); err != nil {
 					return err
 				}
 				b, err := scripts.ReadFile("completion/captioner." + shell)
 				if err != nil {
 					return err
 				}
-				_, err = p.stdout.Write(b)
+				_, err = con.Stdout.Write(b)
 				return err
 			},
 		})
@@ -45,13 +49,13 @@ Put the line into the shell's start-up file.`,
 
 // newCandidates is the hidden command behind the scripts: its arguments are the words typed so far, the last one unfinished. It prints what
 // that one can become; nothing means: a file.
-func newCandidates(p *console) *cli.Command {
+func newCandidates(con *console.Console) *cli.Command {
 	return &cli.Command{
 		Name:   "__complete",
 		Hidden: true,
 		Action: func(c *cli.Context) error {
 			for _, s := range candidates(c.App, c.Args().Slice()) {
-				if err := p.printf("%s\n", s); err != nil {
+				if err := con.Printf("%s\n", s); err != nil {
 					return err
 				}
 			}
@@ -62,7 +66,7 @@ func newCandidates(p *console) *cli.Command {
 
 // values are the words that a flag takes, where they are few.
 var values = map[string][]string{
-	"device": {"auto", "cpu", "cuda"}, "precision": {"auto", "fp32", "bf16", "int8"}, "format": formats, "existing": policies, "shard": {"auto"}, "log-format": {"text", "json"},
+	"device": {"auto", "cpu", "cuda"}, "precision": {"auto", "fp32", "bf16", "int8"}, "format": output.Formats, "existing": output.Policies, "shard": {"auto"}, "log-format": {"text", "json"},
 }
 
 func candidates(app *cli.App, words []string) []string {
@@ -80,11 +84,11 @@ func candidates(app *cli.App, words []string) []string {
 		case w == "--":
 			return nil
 		case strings.HasPrefix(w, "-") && len(w) > 1:
-			if f := flagNamed(known(commands, own, leaf), name); f != nil && takesValue(f) {
+			if f := flags.Named(flags.KnownFlags(commands, own, leaf), name); f != nil && flags.TakesValue(f) {
 				pending = f.Names()[0]
 			}
 		case !leaf:
-			c := find(commands, w)
+			c := flags.FindCommand(commands, w)
 			if c == nil {
 				return nil
 			}
@@ -96,11 +100,11 @@ func candidates(app *cli.App, words []string) []string {
 	case pending != "":
 		all = values[pending]
 	case strings.HasPrefix(last, "-"):
-		for _, f := range known(commands, own, leaf) {
+		for _, f := range flags.KnownFlags(commands, own, leaf) {
 			all = append(all, "--"+f.Names()[0])
 		}
 	case !leaf:
-		all = names(commands)
+		all = flags.CommandNames(commands)
 	}
 	var out []string
 	for _, s := range all {

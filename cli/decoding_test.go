@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/urfave/cli/v2"
 
+	"captioner/cli/flags"
 	"captioner/cli/server"
 	"captioner/data/image"
 	"captioner/models/decode"
@@ -51,12 +52,12 @@ func (m doorServed) CaptionFeatures(context.Context, [][]float32, decode.Options
 // byFlags asks for options on a command line.
 func byFlags(t *testing.T, m *doorModel, args string) (decode.Options, error) {
 	t.Helper()
-	var d decodeFlags
+	var d flags.Decode
 	var o decode.Options
-	app := &cli.App{Writer: &bytes.Buffer{}, Flags: d.flags(), Action: func(c *cli.Context) (err error) {
-		d.set = c.IsSet
-		if err = d.validate(); err == nil {
-			o, err = d.apply(m)
+	app := &cli.App{Writer: &bytes.Buffer{}, Flags: d.Flags(), Action: func(c *cli.Context) (err error) {
+		d.Set = c.IsSet
+		if err = d.Validate(); err == nil {
+			o, err = d.Apply(m)
 		}
 		return err
 	}}
@@ -183,11 +184,11 @@ func TestBothDoorsDecideTheSame(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := &doorModel{own: c.own}
-			flags, flagErr := byFlags(t, m, c.flags)
+			byFlag, flagErr := byFlags(t, m, c.flags)
 			fields, fieldErr := byJSON(t, m, c.json)
 			if c.refuse != "" {
-				if flagErr == nil || !strings.HasPrefix(flagErr.Error(), flagOf(c.refuse)+" ") {
-					t.Errorf("flags: got %v, want %s refused", flagErr, flagOf(c.refuse))
+				if flagErr == nil || !strings.HasPrefix(flagErr.Error(), flags.FlagOf(c.refuse)+" ") {
+					t.Errorf("flags: got %v, want %s refused", flagErr, flags.FlagOf(c.refuse))
 				}
 				if fieldErr == nil || !strings.HasPrefix(fieldErr.Error(), string(c.refuse)+" ") {
 					t.Errorf("JSON: got %v, want %s refused", fieldErr, c.refuse)
@@ -196,8 +197,8 @@ func TestBothDoorsDecideTheSame(t *testing.T) {
 			}
 			want := c.own
 			c.want(&want)
-			if flagErr != nil || !cmp.Equal(flags, want) {
-				t.Errorf("flags: %v\n%s", flagErr, cmp.Diff(want, flags))
+			if flagErr != nil || !cmp.Equal(byFlag, want) {
+				t.Errorf("flags: %v\n%s", flagErr, cmp.Diff(want, byFlag))
 			}
 			if fieldErr != nil || !cmp.Equal(fields, want) {
 				t.Errorf("JSON: %v\n%s", fieldErr, cmp.Diff(want, fields))

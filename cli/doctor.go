@@ -12,39 +12,46 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"captioner/cli/console"
+	"captioner/cli/flags"
+	"captioner/cli/model"
 	"captioner/data/image"
 	"captioner/models/captioner/demo"
 	"captioner/torch"
 )
 
-func newDoctor(p *console, load loader) *cli.Command {
+func newDoctor(con *console.Console, load model.Loader) *cli.Command {
 	return &cli.Command{
 		Name:        "doctor",
 		Usage:       "say whether libtorch, the processor, CUDA and the built-in model are in order",
 		Description: "Exit code 1 if something is broken; each such line has its remedy.",
 		Action: func(c *cli.Context) error {
-			if err := noArguments(c); err != nil {
+			if err := flags.NoArguments(c); err != nil {
 				return err
 			}
-			return runDoctor(c.Context, p, load)
+			return runDoctor(c.Context, con, load)
 		},
 	}
 }
 
-func runDoctor(ctx context.Context, p *console, load loader) error {
+func runDoctor(ctx context.Context, con *console.Console, load model.Loader) error {
 	broken := false
-	for _, examine := range []func(context.Context, loader) []finding{examineTorch, examineCPU, examineCUDA, examineFolders, examineDemo} {
+	for _, examine := range []func(context.Context, model.Loader) []console.Finding{examineTorch, examineCPU, examineCUDA, examineFolders, examineDemo} {
 		for _, f := range examine(ctx, load) {
 			broken = broken || f.Status == "broken"
-			if err := tellFinding(p, f); err != nil {
+			if err := console.Tell(con, f); err != nil {
 				return err
 			}
 		}
 	}
 	if broken {
-		return errReported
+		return console.ErrReported
 	}
 	return nil
+}
+
+func finding(check, status, found, remedy string) console.Finding {
+	return console.Finding{Check: check, Status: status, Found: found, Remedy: remedy}
 }
 
 // The libtorch versions that captioner is tested with, and that it accepts.
@@ -53,9 +60,9 @@ const (
 	firstTorch, latestTorch = 7, 15 // 2.N
 )
 
-func examineTorch(ctx context.Context, _ loader) []finding {
+func examineTorch(ctx context.Context, _ model.Loader) []console.Finding {
 	version, path := torch.Version(), torch.LibraryPath()
-	f := finding{"libtorch", "ok", fmt.Sprintf("%s in %s", version, path), ""}
+	f := finding("libtorch", "ok", fmt.Sprintf("%s in %s", version, path), "")
 	var major, minor int
 	_, err := fmt.Sscanf(version, "%d.%d", &major, &minor)
 	switch {
@@ -70,22 +77,22 @@ func examineTorch(ctx context.Context, _ loader) []finding {
 		sum = a.Matmul(a).Sum().Float()
 		return nil
 	})
-	works := finding{"arithmetic", "ok", "a matrix product comes out right", ""}
+	works := finding("arithmetic", "ok", "a matrix product comes out right", "")
 	if want := 64. * 64 * 64 * 4; err != nil || sum != want {
-		works = finding{"arithmetic", "broken", fmt.Sprintf("a matrix product sums to %g, want %g (%v)", sum, want, err), "libtorch does not fit this processor: run scripts/setup-libtorch and build again"}
+		works = finding("arithmetic", "broken", fmt.Sprintf("a matrix product sums to %g, want %g (%v)", sum, want, err), "libtorch does not fit this processor: run scripts/setup-libtorch and build again")
 	}
-	return []finding{f, works}
+	return []console.Finding{f, works}
 }
 
-func examineCPU(ctx context.Context, _ loader) []finding {
+func examineCPU(ctx context.Context, _ model.Loader) []console.Finding {
 	features := torch.CPUFeatures()
-	f := finding{"processor", "ok", fmt.Sprintf("%s; libtorch uses %s", strings.Join(features, " "), torch.CPUCapability()), ""}
+	f := finding("processor", "ok", fmt.Sprintf("%s; libtorch uses %s", strings.Join(features, " "), torch.CPUCapability()), "")
 	if len(features) == 0 {
-		f = finding{"processor", "note", "no AVX2; libtorch uses " + torch.CPUCapability(), "it works, several times slower than on a processor with AVX2"}
+		f = finding("processor", "note", "no AVX2; libtorch uses "+torch.CPUCapability(), "it works, several times slower than on a processor with AVX2")
 	}
 	threads, ours := 0, 0
 	_ = torch.Do(ctx, func() error { threads, ours = torch.Threads(), torch.ParallelThreads(); return nil }) // an error shows as 0 threads
-	t := finding{"threads", "ok", fmt.Sprintf("%d, on %d cores", threads, runtime.NumCPU()), ""}
+	t := finding("threads", "ok", fmt.Sprintf("%d, on %d cores", threads, runtime.NumCPU()), "")
 	if threads < 1 {
 		t.Status, t.Remedy = "broken", "unset OMP_NUM_THREADS and MKL_NUM_THREADS"
 	} else if threads > runtime.NumCPU() {
@@ -93,28 +100,28 @@ func examineCPU(ctx context.Context, _ loader) []finding {
 	} else if ours < threads {
 		t.Status, t.Remedy = "note", fmt.Sprintf("captioner's own kernels run on %d of them: build again with a compiler that has OpenMP", ours)
 	}
-	bf16 := finding{"bfloat16", "ok", "fast here: --precision bf16", ""}
+	bf16 := finding("bfloat16", "ok", "fast here: --precision bf16", "")
 	if !torch.FastBFloat16() {
 		bf16.Found = "not faster than fp32 here"
 	}
-	return []finding{f, t, bf16}
+	return []console.Finding{f, t, bf16}
 }
 
-func examineCUDA(ctx context.Context, _ loader) []finding {
+func examineCUDA(ctx context.Context, _ model.Loader) []console.Finding {
 	var n int
 	err := torch.Do(ctx, func() (err error) { n, err = torch.CUDADevices(); return err })
 	if err != nil {
-		return []finding{{"cuda", "ok", "not used: " + oneLine(err), ""}}
+		return []console.Finding{finding("cuda", "ok", "not used: "+console.OneLine(err), "")}
 	}
-	return []finding{{"cuda", "ok", fmt.Sprintf("%d devices: --device cuda:0 and on", n), ""}}
+	return []console.Finding{finding("cuda", "ok", fmt.Sprintf("%d devices: --device cuda:0 and on", n), "")}
 }
 
 // examineFolders looks at the folders that captioner writes to besides those that it is told.
-func examineFolders(context.Context, loader) []finding {
-	var out []finding
+func examineFolders(context.Context, model.Loader) []console.Finding {
+	var out []console.Finding
 	dir, err := os.UserCacheDir()
 	if err != nil {
-		return append(out, finding{"cache", "broken", oneLine(err), "set HOME or XDG_CACHE_HOME"})
+		return append(out, finding("cache", "broken", console.OneLine(err), "set HOME or XDG_CACHE_HOME"))
 	}
 	dir = filepath.Join(dir, "captioner")
 	out = append(out, writable("cache", dir))
@@ -122,12 +129,12 @@ func examineFolders(context.Context, loader) []finding {
 }
 
 // writable finds the folder, or the nearest one above it that is there, and tries to write in it.
-func writable(check, dir string) finding {
+func writable(check, dir string) console.Finding {
 	at := dir
 	for {
 		info, err := os.Stat(at)
 		if err == nil && !info.IsDir() {
-			return finding{check, "broken", fmt.Sprintf("%s: %s is a file", dir, at), "remove or rename " + at}
+			return finding(check, "broken", fmt.Sprintf("%s: %s is a file", dir, at), "remove or rename "+at)
 		}
 		if err == nil || filepath.Dir(at) == at {
 			break
@@ -136,29 +143,29 @@ func writable(check, dir string) finding {
 	}
 	f, err := os.CreateTemp(at, ".captioner-*")
 	if err != nil {
-		return finding{check, "broken", fmt.Sprintf("%s: %v", dir, reason(err)), "make " + at + " writable for this user"}
+		return finding(check, "broken", fmt.Sprintf("%s: %v", dir, console.Reason(err)), "make "+at+" writable for this user")
 	}
 	f.Close()
 	os.Remove(f.Name())
 	if at != dir {
-		return finding{check, "ok", dir + " (not there yet)", ""}
+		return finding(check, "ok", dir+" (not there yet)", "")
 	}
-	return finding{check, "ok", dir, ""}
+	return finding(check, "ok", dir, "")
 }
 
-func examineDemo(ctx context.Context, load loader) []finding {
+func examineDemo(ctx context.Context, load model.Loader) []console.Finding {
 	sum := sha256.Sum256(demo.Model)
-	f := finding{"demo model", "ok", fmt.Sprintf("%d bytes, sha256 %s", len(demo.Model), hex.EncodeToString(sum[:])), ""}
-	m, err := load(ctx, modelOptions{Device: "cpu", Precision: "fp32"})
+	f := finding("demo model", "ok", fmt.Sprintf("%d bytes, sha256 %s", len(demo.Model), hex.EncodeToString(sum[:])), "")
+	m, err := load(ctx, flags.Model{Device: "cpu", Precision: "fp32"})
 	if err != nil {
-		f.Status, f.Found, f.Remedy = "broken", oneLine(err), "build the program again, from an unchanged clone"
-		return []finding{f}
+		f.Status, f.Found, f.Remedy = "broken", console.OneLine(err), "build the program again, from an unchanged clone"
+		return []console.Finding{f}
 	}
 	defer m.Close()
 	size := 64
 	captions, err := m.Caption(ctx, []*image.RGB{m.Prepare(image.New(size, size))}, m.Defaults())
 	if err != nil || captions[0].Text == "" {
-		return []finding{f, {"captioning", "broken", fmt.Sprintf("a black picture gets no caption (%v)", err), "report this with the lines above"}}
+		return []console.Finding{f, finding("captioning", "broken", fmt.Sprintf("a black picture gets no caption (%v)", err), "report this with the lines above")}
 	}
-	return []finding{f, {"captioning", "ok", fmt.Sprintf("a black picture is %q", captions[0].Text), ""}}
+	return []console.Finding{f, finding("captioning", "ok", fmt.Sprintf("a black picture is %q", captions[0].Text), "")}
 }

@@ -6,28 +6,32 @@ import (
 	"strings"
 	"time"
 
+	"captioner/cli/console"
+	"captioner/cli/input"
+	"captioner/cli/model"
+	"captioner/cli/output"
 	"captioner/models/captioner"
 	"captioner/models/decode"
 )
 
 // featureModel is a model that captions what an encoder made of a picture elsewhere.
 type featureModel interface {
-	model
+	model.Model
 	FeatureShape() (places, width int)
 	Pads() bool
 	CaptionFeatures(context.Context, [][]float32, decode.Options) ([]captioner.Caption, error)
 }
 
 // runEmbeddings captions the rows of --embeddings, which takes no pictures and no encoder.
-func runEmbeddings(ctx context.Context, p *console, o PredictOptions) error {
+func runEmbeddings(ctx context.Context, con *console.Console, o PredictOptions) error {
 	start := time.Now()
-	rows, err := readEmbeddings(o.Embeddings)
+	rows, err := input.OpenRows(o.Embeddings)
 	if err != nil {
 		return fmt.Errorf("predict: %w", err)
 	}
-	defer rows.src.Close()
+	defer rows.Src.Close()
 	o.Model.NoEncoder = true
-	m, err := openModel(ctx, p, o.load, o.Model)
+	m, err := model.Open(ctx, con, o.load, o.Model)
 	if err != nil {
 		return fmt.Errorf("predict: %w", err)
 	}
@@ -37,37 +41,37 @@ func runEmbeddings(ctx context.Context, p *console, o PredictOptions) error {
 		return fmt.Errorf("predict: model %q takes no embeddings", m.Name())
 	}
 	places, width := f.FeatureShape()
-	if err := rows.fit(places, width, f.Pads()); err != nil {
+	if err := rows.Fit(places, width, f.Pads()); err != nil {
 		return fmt.Errorf("predict: %w", err)
 	}
-	r := &predictRun{p: p, o: &o, model: m}
+	r := &predictRun{con: con, o: &o, model: m}
 	if err := r.begin(); err != nil {
 		return fmt.Errorf("predict: %w", err)
 	}
-	r.told.expect(int64(rows.n))
+	r.told.Expect(int64(rows.N))
 	return r.end(start, r.embeddings(ctx, f, rows))
 }
 
 // embeddings captions a batch of rows after the other.
-func (r *predictRun) embeddings(ctx context.Context, m featureModel, rows *embeddings) error {
-	for from := 0; from < rows.n; from += r.pipe.batch {
+func (r *predictRun) embeddings(ctx context.Context, m featureModel, rows *input.Rows) error {
+	for from := 0; from < rows.N; from += r.pipe.batch {
 		if ctx.Err() != nil {
-			return errInterrupted
+			return console.ErrInterrupted
 		}
-		var results []*result
+		var results []*output.Result
 		var features [][]float32
-		var good []*result
+		var good []*output.Result
 		o := r.pipe.options
-		for i := from; i < min(from+r.pipe.batch, rows.n); i++ {
-			res := &result{input: input{path: rows.name(i), key: rows.name(i), open: rows.noPicture, stamp: rows.stamp}}
-			res.skip = !r.o.shard.holds(res.key) || r.file != nil && r.file.has(res.input)
+		for i := from; i < min(from+r.pipe.batch, rows.N); i++ {
+			res := &output.Result{Input: input.Input{Path: rows.Name(i), Key: rows.Name(i), Open: rows.NoPicture, Stamp: rows.Stamp}}
+			res.Skip = !r.o.shard.Holds(res.Key) || r.file != nil && r.file.Has(res.Input)
 			results = append(results, res)
-			if res.skip {
+			if res.Skip {
 				continue
 			}
-			x, err := rows.row(i)
+			x, err := rows.Row(i)
 			if err != nil {
-				res.err = err
+				res.Err = err
 				continue
 			}
 			features, good, o.IDs = append(features, x), append(good, res), append(o.IDs, uint64(i))
@@ -79,10 +83,10 @@ func (r *predictRun) embeddings(ctx context.Context, m featureModel, rows *embed
 		captions, err := m.CaptionFeatures(ctx, features, o)
 		r.pipe.times.caption.Add(int64(time.Since(start)))
 		if err != nil {
-			return searchHint(err, m)
+			return model.SearchHint(err, m)
 		}
 		for i, c := range captions {
-			good[i].caption = c
+			good[i].Caption = c
 		}
 		if err := r.sink(results); err != nil {
 			return err
@@ -97,11 +101,11 @@ var embeddingFlags = []string{"sidecar", "no-recursive", "no-orient", "allow-tru
 // validateEmbeddings refuses what makes no sense without pictures.
 func (o *PredictOptions) validateEmbeddings() (errs []error) {
 	if len(o.inputs) > 0 {
-		errs = append(errs, usagef("leave out one of them", "--embeddings and %s contradict each other", strings.Join(o.inputs, ", ")))
+		errs = append(errs, console.Usagef("leave out one of them", "--embeddings and %s contradict each other", strings.Join(o.inputs, ", ")))
 	}
 	for _, f := range embeddingFlags {
-		if o.Decode.set(f) {
-			errs = append(errs, usagef("leave out one of them", "--embeddings and --%s contradict each other", f))
+		if o.Decode.Set(f) {
+			errs = append(errs, console.Usagef("leave out one of them", "--embeddings and --%s contradict each other", f))
 		}
 	}
 	return errs

@@ -9,6 +9,12 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"captioner/cli/console"
+	"captioner/cli/flags"
+	"captioner/cli/input"
+	"captioner/cli/model"
+	"captioner/cli/output"
+	"captioner/cli/ranks"
 	"captioner/data"
 	"captioner/models/captioner"
 	"captioner/models/train"
@@ -19,8 +25,8 @@ import (
 
 // EncodeOptions are what the flags of encode say.
 type EncodeOptions struct {
-	Model modelOptions
-	Ranks rankOptions
+	Model flags.Model
+	Ranks flags.Ranks
 
 	Data, Images string
 	NoRecursive  bool
@@ -34,7 +40,7 @@ type EncodeOptions struct {
 	inputs []string
 }
 
-func newEncode(p *console) *cli.Command {
+func newEncode(con *console.Console) *cli.Command {
 	o := new(EncodeOptions)
 	return &cli.Command{
 		Name:      "encode",
@@ -49,7 +55,7 @@ others, in float16, with an index and checksums.`,
 			if err := o.validate(); err != nil {
 				return err
 			}
-			return share(c.Context, p, o.Ranks, func(ctx context.Context, g *dist.Group) error { return runEncode(ctx, p, *o, g) })
+			return ranks.Share(c.Context, con, o.Ranks, func(ctx context.Context, g *dist.Group) error { return runEncode(ctx, con, *o, g) })
 		},
 	}
 }
@@ -57,7 +63,7 @@ others, in float16, with an index and checksums.`,
 func (o *EncodeOptions) flags() []cli.Flag {
 	const input, output = "INPUT", "OUTPUT"
 	var flags []cli.Flag
-	for _, f := range o.Model.flags() {
+	for _, f := range o.Model.Flags() {
 		if f.Names()[0] != "precision" { // what train looks for is float32's
 			flags = append(flags, f)
 		}
@@ -73,21 +79,21 @@ func (o *EncodeOptions) flags() []cli.Flag {
 		&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "also write the features into `FOLDER`", Category: output, Destination: &o.Out, TakesFile: true},
 		&cli.StringFlag{Name: "format", Value: "safetensors", Usage: "of --out: safetensors or npy", Category: output, Destination: &o.Format},
 		&cli.IntFlag{Name: "shard-size", Value: 10000, Usage: "pictures a file of --out", Category: output, Destination: &o.ShardSize})
-	return append(flags, o.Ranks.flags()...)
+	return append(flags, o.Ranks.Flags()...)
 }
 
 func (o *EncodeOptions) validate() error {
 	var errs []error
 	check := func(ok bool, hint, format string, args ...any) {
 		if !ok {
-			errs = append(errs, usagef(hint, format, args...))
+			errs = append(errs, console.Usagef(hint, format, args...))
 		}
 	}
 	check(o.Data != "" || len(o.inputs) > 0, "captioner encode folder/, or captioner encode --data captions.json", "nothing to encode: give --data, or files and folders")
 	check(o.Data == "" || len(o.inputs) == 0, "", "--data and files contradict each other: give one of them")
 	check(o.ShardSize >= 1, "", "--shard-size %d: want 1 or more", o.ShardSize)
 	o.Model.Precision = "fp32"
-	return errors.Join(append(errs, oneOf("--format", o.Format, "safetensors", "npy"), o.Model.validate(), o.Ranks.validate())...)
+	return errors.Join(append(errs, console.OneOf("--format", o.Format, "safetensors", "npy"), o.Model.Validate(), o.Ranks.Validate())...)
 }
 
 // encodeResult is what encode reports.
@@ -103,9 +109,9 @@ type encodeResult struct {
 	Out      string  `json:"out,omitempty"`
 }
 
-func runEncode(ctx context.Context, p *console, o EncodeOptions, g *dist.Group) (err error) {
+func runEncode(ctx context.Context, con *console.Console, o EncodeOptions, g *dist.Group) (err error) {
 	defer func() {
-		if err != nil && !errors.Is(err, errInterrupted) && !errors.Is(err, errSome) {
+		if err != nil && !errors.Is(err, console.ErrInterrupted) && !errors.Is(err, console.ErrSome) {
 			err = fmt.Errorf("encode: %w", err)
 		}
 	}()
@@ -114,26 +120,26 @@ func runEncode(ctx context.Context, p *console, o EncodeOptions, g *dist.Group) 
 	if err != nil {
 		return err
 	}
-	pictures, missing, err := o.pictures(p)
+	pictures, missing, err := o.pictures(con)
 	if err != nil {
 		return err
 	}
-	config, encoder, done, err := openEncoder(ctx, p, &o, g)
+	config, encoder, done, err := openEncoder(ctx, con, &o, g)
 	if err != nil {
 		return err
 	}
 	defer done()
-	told := newProgress(p.term, "pictures")
-	told.expect(int64(len(pictures)))
+	told := console.NewProgress(con.Term, "pictures")
+	told.Expect(int64(len(pictures)))
 	begun, ready := time.Now(), 0
 	f, bad, err := train.Encode(ctx, encoder, config, pictures, train.EncodeOptions{Cache: cache, Mirrored: o.Mirrored, Group: g, Done: func(n int) {
-		told.add(int64(n-ready), 0)
+		told.Add(int64(n-ready), 0)
 		ready = n
 	}})
-	told.finish()
+	told.Finish()
 	if errors.Is(err, context.Canceled) {
-		p.term.log.Warn("stopped: what was encoded is kept; the same command goes on from there")
-		return errInterrupted
+		con.Term.Log.Warn("stopped: what was encoded is kept; the same command goes on from there")
+		return console.ErrInterrupted
 	}
 	if err != nil {
 		return err
@@ -141,7 +147,7 @@ func runEncode(ctx context.Context, p *console, o EncodeOptions, g *dist.Group) 
 	defer f.Close()
 	encoding := time.Since(begun).Seconds()
 	for _, b := range bad {
-		p.term.fail(b.Err)
+		con.Term.Fail(b.Err)
 	}
 	r := encodeResult{Images: f.Len(), Computed: f.New, Bad: len(bad) + missing, Places: f.Positions, Width: f.Channels, Encoding: encoding, Out: o.Out}
 	if r.Cache, err = train.FeatureDir(cache, config); err != nil {
@@ -151,40 +157,40 @@ func runEncode(ctx context.Context, p *console, o EncodeOptions, g *dist.Group) 
 		return fmt.Errorf("none of %d pictures can be decoded", len(bad))
 	}
 	if o.Out != "" && (g == nil || g.Rank == 0) {
-		w := featureWriter{folder: o.Out, format: o.Format, size: o.ShardSize, model: config.Encoder.Architecture}
-		if err := w.write(f, without(pictures, bad)); err != nil {
+		w := output.FeatureWriter{Folder: o.Out, Format: o.Format, Size: o.ShardSize, Model: config.Encoder.Architecture}
+		if err := w.Write(f, without(pictures, bad)); err != nil {
 			return err
 		}
 	}
 	r.Seconds = time.Since(start).Seconds()
-	return r.print(p, o)
+	return r.print(con, o)
 }
 
-func (r encodeResult) print(p *console, o EncodeOptions) error {
+func (r encodeResult) print(con *console.Console, o EncodeOptions) error {
 	var err error
-	if p.common.JSON {
-		err = writeJSON(p.stdout, r)
+	if con.Options.JSON {
+		err = console.WriteJSON(con.Stdout, r)
 	} else {
 		where := r.Cache
 		if r.Out != "" {
 			where = r.Out
 		}
-		err = p.printf("%s\t%d pictures, %d of them new, %d x %d numbers each\n", where, r.Images, r.Computed, r.Places, r.Width)
+		err = con.Printf("%s\t%d pictures, %d of them new, %d x %d numbers each\n", where, r.Images, r.Computed, r.Places, r.Width)
 	}
 	if err == nil && r.Bad > 0 && !o.SkipBad {
-		return errSome
+		return console.ErrSome
 	}
 	return err
 }
 
 // pictures lists what is to be encoded, and counts what is not there.
-func (o EncodeOptions) pictures(p *console) (found []data.Example, missing int, err error) {
+func (o EncodeOptions) pictures(con *console.Console) (found []data.Example, missing int, err error) {
 	if o.Data != "" {
 		d, err := data.Open(o.Data, o.Images)
 		if err != nil {
 			return nil, 0, err
 		}
-		p.term.log.Info(fmt.Sprintf("%q is %s", o.Data, d.Kind))
+		con.Term.Log.Info(fmt.Sprintf("%q is %s", o.Data, d.Kind))
 		for e, err := range d.Source {
 			switch {
 			case err != nil:
@@ -193,29 +199,29 @@ func (o EncodeOptions) pictures(p *console) (found []data.Example, missing int, 
 				found = append(found, e)
 			default:
 				missing++
-				p.term.fail(fmt.Errorf("image %q of %q is missing or empty", e.Path, e.ID))
+				con.Term.Fail(fmt.Errorf("image %q of %q is missing or empty", e.Path, e.ID))
 			}
 		}
 	} else {
-		in := inputs{args: o.inputs, recursive: !o.NoRecursive, stdin: p.stdin}
-		for i := range in.all() {
-			info, err := os.Stat(i.path)
+		in := input.Inputs{Args: o.inputs, Recursive: !o.NoRecursive, Stdin: con.Stdin}
+		for i := range in.All() {
+			info, err := os.Stat(i.Path)
 			switch {
-			case i.err != nil:
-				err = i.err
-			case i.open != nil:
-				err = fmt.Errorf("input %q: want a file, encode opens no archives and no addresses (--data takes tar files)", i.path)
+			case i.Err != nil:
+				err = i.Err
+			case i.Open != nil:
+				err = fmt.Errorf("input %q: want a file, encode opens no archives and no addresses (--data takes tar files)", i.Path)
 			case err != nil:
-				err = fmt.Errorf("input %q: %w", i.path, reason(err))
+				err = fmt.Errorf("input %q: %w", i.Path, console.Reason(err))
 			case info.Size() == 0:
-				err = fmt.Errorf("input %q: the file is empty", i.path)
+				err = fmt.Errorf("input %q: the file is empty", i.Path)
 			}
 			if err != nil {
 				missing++
-				p.term.fail(err)
+				con.Term.Fail(err)
 				continue
 			}
-			found = append(found, data.Example{ID: i.key, Path: i.path})
+			found = append(found, data.Example{ID: i.Key, Path: i.Path})
 		}
 	}
 	if len(found) == 0 {
@@ -232,15 +238,15 @@ func without(pictures []data.Example, bad []train.Bad) []data.Example {
 }
 
 // openEncoder loads the encoder of a model, or one by itself, as train would use it.
-func openEncoder(ctx context.Context, p *console, o *EncodeOptions, g *dist.Group) (c captioner.Config, e *captioner.Encoder, done func(), err error) {
-	if err := findWeights(ctx, p, &o.Model); err != nil {
+func openEncoder(ctx context.Context, con *console.Console, o *EncodeOptions, g *dist.Group) (c captioner.Config, e *captioner.Encoder, done func(), err error) {
+	if err := model.FindWeights(ctx, con, &o.Model); err != nil {
 		return c, nil, nil, err
 	}
 	var src weights.Source
 	if o.Model.Encoder != "" && o.Model.Path == "" {
 		pre, err := captioner.OpenEncoder(o.Model.Encoder)
 		if err != nil {
-			return c, nil, nil, modelHint(err, o.Model)
+			return c, nil, nil, model.ModelHint(err, o.Model)
 		}
 		if _, err := pre.Checksum(); err != nil {
 			return c, nil, nil, err
@@ -253,7 +259,7 @@ func openEncoder(ctx context.Context, p *console, o *EncodeOptions, g *dist.Grou
 	} else {
 		f, err := captioner.OpenFileWith(o.Model.Path, o.Model.Encoder)
 		if err != nil {
-			return c, nil, nil, modelHint(err, o.Model)
+			return c, nil, nil, model.ModelHint(err, o.Model)
 		}
 		tensors, err := f.EncoderTensors()
 		if err == nil {
@@ -261,7 +267,7 @@ func openEncoder(ctx context.Context, p *console, o *EncodeOptions, g *dist.Grou
 		}
 		if err != nil {
 			f.Close()
-			return c, nil, nil, modelHint(err, o.Model)
+			return c, nil, nil, model.ModelHint(err, o.Model)
 		}
 		c, done = f.Config, func() { f.Close() }
 	}
@@ -278,7 +284,7 @@ func openEncoder(ctx context.Context, p *console, o *EncodeOptions, g *dist.Grou
 	})
 	if err != nil {
 		done()
-		return c, nil, nil, modelHint(err, o.Model)
+		return c, nil, nil, model.ModelHint(err, o.Model)
 	}
 	close := done
 	return c, e, func() { torch.Do(context.Background(), func() error { e.Free(); return nil }); close() }, nil

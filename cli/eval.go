@@ -10,6 +10,10 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"captioner/cli/console"
+	"captioner/cli/flags"
+	"captioner/cli/model"
+	"captioner/cli/ranks"
 	"captioner/data"
 	"captioner/data/metrics"
 	"captioner/torch/dist"
@@ -17,9 +21,9 @@ import (
 
 // EvalOptions are what the flags of eval say.
 type EvalOptions struct {
-	Ranks  rankOptions
-	Model  modelOptions
-	Decode decodeFlags
+	Ranks  flags.Ranks
+	Model  flags.Model
+	Decode flags.Decode
 
 	Data, Images, Predictions, Against string
 	Strict                             bool
@@ -36,11 +40,11 @@ type EvalOptions struct {
 	Report, Title, Save, SaveDF string
 	ReportPictures              int
 
-	load                loader
+	load                model.Loader
 	references, metrics cli.StringSlice
 }
 
-func newEval(p *console, load loader) *cli.Command {
+func newEval(con *console.Console, load model.Loader) *cli.Command {
 	o := EvalOptions{load: load}
 	return &cli.Command{
 		Name:  "eval",
@@ -54,17 +58,17 @@ texts whose lines belong together. BLEU, ROUGE-L, CIDEr and METEOR are coco-capt
 What is missing, extra, double or empty is counted in warnings; --strict makes it an error.`,
 		Flags: o.flags(),
 		Action: func(c *cli.Context) error {
-			if err := noArguments(c); err != nil {
+			if err := flags.NoArguments(c); err != nil {
 				return err
 			}
-			o.Decode.set = c.IsSet
+			o.Decode.Set = c.IsSet
 			if err := o.validate(); err != nil {
 				return err
 			}
 			if o.Predictions != "" { // nothing to share
-				return runEval(c.Context, p, &o, nil)
+				return runEval(c.Context, con, &o, nil)
 			}
-			return share(c.Context, p, o.Ranks, func(ctx context.Context, g *dist.Group) error { return runEval(ctx, p, &o, g) })
+			return ranks.Share(c.Context, con, o.Ranks, func(ctx context.Context, g *dist.Group) error { return runEval(ctx, con, &o, g) })
 		},
 	}
 }
@@ -98,7 +102,7 @@ func (o *EvalOptions) flags() []cli.Flag {
 		&cli.StringFlag{Name: "save", Usage: "write the captions of --model to `FILE`: COCO results for .json, else .jsonl, .csv or .tsv", Category: output, Destination: &o.Save, TakesFile: true},
 		&cli.StringFlag{Name: "save-df", Usage: "write the document frequencies of the references to `FILE`", Category: output, Destination: &o.SaveDF, TakesFile: true},
 	}
-	return slices.Concat(o.Model.flags(), o.Decode.flags(), flags, o.Ranks.flags())
+	return slices.Concat(o.Model.Flags(), o.Decode.Flags(), flags, o.Ranks.Flags())
 }
 
 // families are the words of --metric.
@@ -127,7 +131,7 @@ func (o *EvalOptions) validate() error {
 	var errs []error
 	check := func(ok bool, hint, format string, args ...any) {
 		if !ok {
-			errs = append(errs, usagef(hint, format, args...))
+			errs = append(errs, console.Usagef(hint, format, args...))
 		}
 	}
 	refs := o.references.Value()
@@ -135,33 +139,33 @@ func (o *EvalOptions) validate() error {
 	check(o.Data != "" || len(refs) > 0, example, "nothing to score against: give --references, or --data")
 	check(o.Data == "" || len(refs) == 0, "", "--data and --references are the same thing: give one of them")
 	check(o.Predictions != "" || len(refs) <= 1, "", "to caption and score, give one --data")
-	check(o.Predictions == "" || !o.Decode.set("model"), "leave out one of them", "--predictions and --model contradict each other")
+	check(o.Predictions == "" || !o.Decode.Set("model"), "leave out one of them", "--predictions and --model contradict each other")
 	check(o.Predictions == "" || o.Save == "", "", "--save needs a model: the predictions are in a file already")
-	check(!o.Decode.set("num-captions"), "", "--num-captions does not apply to eval: the best caption is scored")
+	check(!o.Decode.Set("num-captions"), "", "--num-captions does not apply to eval: the best caption is scored")
 	check(o.BatchSize >= 1 && o.BatchSize <= 4096, "", "--batch-size %d: want 1 to 4096", o.BatchSize)
 	check(o.Workers >= 1 && o.Workers <= 1024, "", "--workers %d: want 1 to 1024", o.Workers)
 	check(o.Resamples >= 0 && o.Resamples <= 1_000_000, "", "--bootstrap %d: want 0 to 1000000", o.Resamples)
 	check(o.Resamples > 0 || o.Against == "", "", "--against needs --bootstrap for its p-values")
 	check(o.ReportPictures >= 0 && o.ReportPictures <= 10_000, "", "--report-pictures %d: want 0 to 10000", o.ReportPictures)
-	check(o.Report != "" || !o.Decode.set("title") && !o.Decode.set("report-pictures"), "", "--title and --report-pictures need --report")
+	check(o.Report != "" || !o.Decode.Set("title") && !o.Decode.Set("report-pictures"), "", "--title and --report-pictures need --report")
 	check(o.Save == "" || formatOf(o.Save) != "text", "", "--save %q: want a name that ends in .json, .jsonl, .csv or .tsv", o.Save)
 	for _, m := range o.metrics.Value() {
-		errs = append(errs, oneOf("--metric", m, families...))
+		errs = append(errs, console.OneOf("--metric", m, families...))
 	}
 	if len(o.metrics.Value()) > 0 {
 		check(!o.wants("clipscore") && !o.wants("refclipscore") || o.CLIP != "", "", "--metric clipscore needs a CLIP: give --clip FILE or NAME")
 		check(!o.wants("novelty") || o.Training != "", "", "--metric novelty needs --training FILE")
 	}
-	errs = append(errs, oneOf("--missing", o.Missing, "skip", "empty"), oneOf("--tokenize", o.Tokenize, "each", "together"))
+	errs = append(errs, console.OneOf("--missing", o.Missing, "skip", "empty"), console.OneOf("--tokenize", o.Tokenize, "each", "together"))
 	if o.Predictions == "" {
-		errs = append(errs, o.Model.validate(), o.Decode.validate(), o.Ranks.validate())
+		errs = append(errs, o.Model.Validate(), o.Decode.Validate(), o.Ranks.Validate())
 	}
 	return errors.Join(errs...)
 }
 
 // evaluation is one run of eval.
 type evaluation struct {
-	p     *console
+	con   *console.Console
 	o     *EvalOptions
 	group *dist.Group // processes that share the captioning; nil for this one alone
 
@@ -179,11 +183,11 @@ type evaluation struct {
 	comparison *comparison // nil without --against
 }
 
-func runEval(ctx context.Context, p *console, o *EvalOptions, g *dist.Group) error {
-	e := &evaluation{p: p, o: o, group: g}
+func runEval(ctx context.Context, con *console.Console, o *EvalOptions, g *dist.Group) error {
+	e := &evaluation{con: con, o: o, group: g}
 	defer func() { e.clip.close() }()
 	if err := e.run(ctx); err != nil {
-		if errors.Is(err, errInterrupted) {
+		if errors.Is(err, console.ErrInterrupted) {
 			return err
 		}
 		return fmt.Errorf("eval: %w", err)
@@ -195,7 +199,7 @@ func runEval(ctx context.Context, p *console, o *EvalOptions, g *dist.Group) err
 		return err
 	}
 	if e.captioned != nil && e.captioned.failed > 0 || e.clip != nil && len(e.clip.unseen) > 0 {
-		return errSome
+		return console.ErrSome
 	}
 	return nil
 }
@@ -236,7 +240,7 @@ func (e *evaluation) readReferences() error {
 		return err
 	}
 	if set.Kind == data.KindKarpathy && !strings.HasSuffix(paths[0], "#"+set.Split) {
-		return usagef("papers score on "+paths[0]+"#test", "%q has several splits: say which one", paths[0])
+		return console.Usagef("papers score on "+paths[0]+"#test", "%q has several splits: say which one", paths[0])
 	}
 	e.set = set
 	e.examples, err = data.Collect(set.Source)

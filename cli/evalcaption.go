@@ -10,6 +10,10 @@ import (
 	"strings"
 	"time"
 
+	"captioner/cli/console"
+	"captioner/cli/input"
+	"captioner/cli/model"
+	"captioner/cli/output"
 	"captioner/data"
 	"captioner/data/image"
 	"captioner/models/decode"
@@ -21,21 +25,21 @@ type captioned struct {
 	model, checksum string
 	options         decode.Options
 	failed          int
-	results         []*result
+	results         []*output.Result
 	ids             []string // of the results
 }
 
 // caption makes predictions for all pictures that have references, as predict does. Pictures that cannot be read are reported one by one.
 func (e *evaluation) caption(ctx context.Context) (*data.Predictions, error) {
 	if e.set.Kind == data.KindLines || e.set.Kind == data.KindObject {
-		return nil, withHint(fmt.Errorf("%q is %s, and names no pictures to caption", e.set.Path, e.set.Kind), "give --predictions, or as --data captions with their pictures")
+		return nil, console.WithHint(fmt.Errorf("%q is %s, and names no pictures to caption", e.set.Path, e.set.Kind), "give --predictions, or as --data captions with their pictures")
 	}
-	m, err := openModel(ctx, e.p, e.o.load, e.o.Model)
+	m, err := model.Open(ctx, e.con, e.o.load, e.o.Model)
 	if err != nil {
 		return nil, err
 	}
 	defer m.Close()
-	options, err := e.o.Decode.apply(m)
+	options, err := e.o.Decode.Apply(m)
 	if err != nil {
 		return nil, err
 	}
@@ -45,28 +49,28 @@ func (e *evaluation) caption(ctx context.Context) (*data.Predictions, error) {
 	}
 	pipe := pipeline{model: m, options: options, image: image.DefaultOptions(), workers: e.o.Workers, batch: e.o.BatchSize, patient: time.Second}
 	pipe.image.Orient = !e.o.NoOrient
-	pipe.load = func(in input) (*image.RGB, error) { return e.load(in, pipe.image) }
+	pipe.load = func(in input.Input) (*image.RGB, error) { return e.load(in, pipe.image) }
 	predictions := &data.Predictions{File: c.model, Kind: data.KindRecords}
-	told := newProgress(e.p.term, "pictures")
+	told := console.NewProgress(e.con.Term, "pictures")
 	from, to := e.share()
-	told.expect(int64(to - from))
-	err = pipe.run(ctx, e.pictures, func(results []*result) error {
+	told.Expect(int64(to - from))
+	err = pipe.run(ctx, e.pictures, func(results []*output.Result) error {
 		for _, r := range results {
-			k, err := strconv.Atoi(r.key)
+			k, err := strconv.Atoi(r.Key)
 			if err != nil {
 				return err
 			}
-			one := data.Prediction{ID: e.examples[k].ID, Path: r.path, Caption: r.caption.Text}
-			if r.err != nil {
-				one.Failed = oneLine(r.err)
+			one := data.Prediction{ID: e.examples[k].ID, Path: r.Path, Caption: r.Caption.Text}
+			if r.Err != nil {
+				one.Failed = console.OneLine(r.Err)
 				c.failed++
 				if e.first() {
-					e.p.term.fail(decodeHint(r.err))
+					e.con.Term.Fail(decodeHint(r.Err))
 				}
-				told.add(0, 1)
+				told.Add(0, 1)
 			} else {
 				c.results, c.ids = append(c.results, r), append(c.ids, one.ID)
-				told.add(1, 0)
+				told.Add(1, 0)
 			}
 			predictions.List = append(predictions.List, one)
 		}
@@ -75,7 +79,7 @@ func (e *evaluation) caption(ctx context.Context) (*data.Predictions, error) {
 		}
 		return nil
 	})
-	told.finish()
+	told.Finish()
 	if err != nil {
 		return nil, err
 	}
@@ -90,22 +94,22 @@ func (e *evaluation) caption(ctx context.Context) (*data.Predictions, error) {
 }
 
 // pictures lists the pictures that this process captions; the key of each is the number of its example.
-func (e *evaluation) pictures(yield func(input) bool) {
+func (e *evaluation) pictures(yield func(input.Input) bool) {
 	from, to := e.share()
 	for i := from; i < to; i++ {
 		x := e.examples[i]
 		if strings.TrimSpace(strings.Join(x.Captions, "")) == "" {
 			continue // there is nothing to score it by; the scores will tell
 		}
-		if !yield(input{path: x.Name(), key: strconv.Itoa(i)}) {
+		if !yield(input.Input{Path: x.Name(), Key: strconv.Itoa(i)}) {
 			return
 		}
 	}
 }
 
 // load decodes a picture by the number of its example.
-func (e *evaluation) load(in input, o image.Options) (*image.RGB, error) {
-	k, err := strconv.Atoi(in.key)
+func (e *evaluation) load(in input.Input, o image.Options) (*image.RGB, error) {
+	k, err := strconv.Atoi(in.Key)
 	if err != nil {
 		return nil, err
 	}
@@ -137,16 +141,16 @@ func (c *captioned) save(path string) error {
 		if strings.EqualFold(filepath.Ext(path), ".json") {
 			list := make([]cocoResult, len(c.results))
 			for i, r := range c.results {
-				list[i] = cocoResult{idOf(c.ids[i]), r.caption.Text}
+				list[i] = cocoResult{idOf(c.ids[i]), r.Caption.Text}
 			}
-			return writeJSON(w, list)
+			return console.WriteJSON(w, list)
 		}
-		f := newFormat(formatOf(path), style{model: c.model})
-		err := f.begin(w)
+		f := output.NewFormat(formatOf(path), output.Style{Model: c.model})
+		err := f.Begin(w)
 		for _, r := range c.results {
-			err = errors.Join(err, f.write(w, r))
+			err = errors.Join(err, f.Write(w, r))
 		}
-		return errors.Join(err, f.end(w))
+		return errors.Join(err, f.End(w))
 	})
 }
 

@@ -9,6 +9,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"captioner/cli/console"
+	"captioner/cli/published"
 	"captioner/data"
 	"captioner/data/image"
 	"captioner/data/metrics"
@@ -31,18 +33,18 @@ func (e *evaluation) openCLIP(ctx context.Context) error {
 		return nil
 	}
 	if e.set.Kind == data.KindLines || e.set.Kind == data.KindObject {
-		return withHint(fmt.Errorf("%q is %s, and names no pictures for --clip to look at", e.set.Path, e.set.Kind), "give captions with their pictures, and --images where these are elsewhere")
+		return console.WithHint(fmt.Errorf("%q is %s, and names no pictures for --clip to look at", e.set.Path, e.set.Kind), "give captions with their pictures, and --images where these are elsewhere")
 	}
 	path, name := e.o.CLIP, filepath.Base(e.o.CLIP)
 	if entry, err := store.Find(path); err == nil && !exists(path) {
 		name = entry.Name
-		if path, err = fetchWeights(ctx, e.p, name); err != nil {
+		if path, err = published.Fetch(ctx, e.con, name); err != nil {
 			return err
 		}
 	}
 	m, err := clipscore.Open(path, clipscore.Options{Device: e.o.Model.Device})
 	if err != nil {
-		return withHint(err, "--clip takes a checkpoint with both towers, such as OpenAI's ViT-B-32.pt or a model.safetensors of Hugging Face")
+		return console.WithHint(err, "--clip takes a checkpoint with both towers, such as OpenAI's ViT-B-32.pt or a model.safetensors of Hugging Face")
 	}
 	e.clip = &clipScorer{model: m, name: name, pictures: map[int][]float32{}, texts: map[string][]float32{}}
 	return nil
@@ -93,16 +95,16 @@ func (c *clipScorer) see(ctx context.Context, e *evaluation, pairs []data.Pair) 
 			todo = append(todo, p)
 		}
 	}
-	told := newProgress(e.p.term, "pictures")
-	defer told.finish()
-	told.expect(int64(len(todo)))
+	told := console.NewProgress(e.con.Term, "pictures")
+	defer told.Finish()
+	told.Expect(int64(len(todo)))
 	for len(todo) > 0 {
 		part := todo[:min(e.o.BatchSize, len(todo))]
 		todo = todo[len(part):]
 		if err := c.seeSome(ctx, e, part); err != nil {
 			return err
 		}
-		told.add(int64(len(part)), 0)
+		told.Add(int64(len(part)), 0)
 	}
 	return nil
 }
@@ -131,7 +133,7 @@ func (c *clipScorer) seeSome(ctx context.Context, e *evaluation, part []data.Pai
 		}
 	}
 	if len(good) == 0 && len(c.pictures) == 0 { // and so it will go on
-		return withHint(fmt.Errorf("CLIPScore: none of the first %d pictures can be read: %w", len(part), failed[0]), "--images names the folder of the pictures")
+		return console.WithHint(fmt.Errorf("CLIPScore: none of the first %d pictures can be read: %w", len(part), failed[0]), "--images names the folder of the pictures")
 	}
 	seen, err := c.model.Pictures(ctx, good)
 	if err != nil {
@@ -139,7 +141,7 @@ func (c *clipScorer) seeSome(ctx context.Context, e *evaluation, part []data.Pai
 	}
 	for i, p := range part {
 		if prepared[i] == nil {
-			e.p.term.fail(decodeHint(failed[i]))
+			e.con.Term.Fail(decodeHint(failed[i]))
 			c.unseen, c.pictures[p.Index] = append(c.unseen, p.Example.ID), nil
 			continue
 		}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"captioner/cli/console"
 	"captioner/cli/report"
 	"captioner/data/metrics"
 	"captioner/models/clipscore"
@@ -18,10 +19,10 @@ import (
 
 // print writes the result: a table for people, or one object.
 func (e *evaluation) print() error {
-	if e.p.common.JSON {
-		return writeJSON(e.p.stdout, e.object())
+	if e.con.Options.JSON {
+		return console.WriteJSON(e.con.Stdout, e.object())
 	}
-	_, err := io.WriteString(e.p.stdout, e.table())
+	_, err := io.WriteString(e.con.Stdout, e.table())
 	return err
 }
 
@@ -40,11 +41,11 @@ func (o object) MarshalJSON() ([]byte, error) {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		key, err := marshal(m.key)
+		key, err := console.MarshalJSON(m.key)
 		if err != nil {
 			return nil, err
 		}
-		value, err := marshal(m.value)
+		value, err := console.MarshalJSON(m.value)
 		if err != nil {
 			return nil, err
 		}
@@ -229,7 +230,7 @@ func (e *evaluation) signature() string {
 	}
 	fields = append(fields, version)
 	for i, f := range fields { // file names may hold anything
-		fields[i] = strings.NewReplacer("|", "_", " ", "_").Replace(visible(f))
+		fields[i] = strings.NewReplacer("|", "_", " ", "_").Replace(console.Visible(f))
 	}
 	return strings.Join(fields, "|")
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 
+	"captioner/cli/input"
+	"captioner/cli/output"
 	"captioner/data"
 	"captioner/models/captioner"
 )
@@ -38,7 +40,7 @@ func (e *evaluation) gather(ctx context.Context, p *data.Predictions, c *caption
 	}
 	own := captionedPart{List: p.List, IDs: c.ids}
 	for _, r := range c.results {
-		own.Paths, own.Captions = append(own.Paths, r.path), append(own.Captions, r.caption)
+		own.Paths, own.Captions = append(own.Paths, r.Path), append(own.Captions, r.Caption)
 	}
 	b, err := json.Marshal(own)
 	if err != nil {
@@ -59,14 +61,14 @@ func (e *evaluation) gather(ctx context.Context, p *data.Predictions, c *caption
 		}
 		p.List, c.ids = append(p.List, part.List...), append(c.ids, part.IDs...)
 		for i, caption := range part.Captions {
-			c.results = append(c.results, &result{input: input{path: part.Paths[i]}, caption: caption})
+			c.results = append(c.results, &output.Result{Input: input.Input{Path: part.Paths[i]}, Caption: caption})
 		}
 		for _, x := range part.List {
 			if x.Failed == "" {
 				continue
 			}
 			if c.failed++; rank != 0 && e.first() { // rank 0 has told of its own
-				e.p.term.fail(errors.New(x.Failed))
+				e.con.Term.Fail(errors.New(x.Failed))
 			}
 		}
 	}

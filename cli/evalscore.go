@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"captioner/cli/console"
+	"captioner/cli/published"
 	"captioner/data"
 	"captioner/data/metrics"
 	"captioner/data/tokenizer"
@@ -140,7 +142,7 @@ func (e *evaluation) report(file string, f *misfits) error {
 		return fmt.Errorf("--strict: %q: %s", file, strings.Join(lines, "; "))
 	}
 	for _, line := range lines {
-		e.p.term.log.Warn(visible(file + ": " + line))
+		e.con.Term.Log.Warn(console.Visible(file + ": " + line))
 	}
 	return nil
 }
@@ -158,7 +160,7 @@ func (e *evaluation) unsaid() {
 		f = append(f, misfit{"unseen", e.clip.unseen, "picture cannot be read: left out of CLIPScore", "pictures cannot be read: left out of CLIPScore"})
 	}
 	for _, line := range f.lines() {
-		e.p.term.log.Warn(visible(e.predictions.File + ": " + line))
+		e.con.Term.Log.Warn(console.Visible(e.predictions.File + ": " + line))
 	}
 	e.misfits = append(e.misfits, f...)
 }
@@ -190,21 +192,21 @@ func (e *evaluation) openMETEOR() (*metrics.METEOR, error) {
 	}
 	folder := e.o.METEOR
 	if folder == "" {
-		s, _, err := openStore(e.p, FetchOptions{})
+		s, _, err := published.Open(e.con, published.Options{})
 		if err == nil {
 			folder, err = s.Path("meteor")
 		}
 		switch {
 		case err == nil:
 		case slices.Contains(e.o.metrics.Value(), "meteor"):
-			return nil, withHint(fmt.Errorf("METEOR: %w", err), "\"captioner weights fetch meteor\" gets its data (62 MB), or --meteor names their folder")
+			return nil, console.WithHint(fmt.Errorf("METEOR: %w", err), "\"captioner weights fetch meteor\" gets its data (62 MB), or --meteor names their folder")
 		default:
 			return nil, nil
 		}
 	}
 	m, err := metrics.OpenMETEOR(folder)
 	if err != nil {
-		return nil, withHint(err, "--meteor wants the folder meteor of the Python package pycocoevalcap, or one like it")
+		return nil, console.WithHint(err, "--meteor wants the folder meteor of the Python package pycocoevalcap, or one like it")
 	}
 	e.meteor = m
 	return m, nil
@@ -384,7 +386,7 @@ func (e *evaluation) compare(ctx context.Context) error {
 	}
 	ours := e.system
 	if len(b) < len(e.pairs) {
-		e.p.term.log.Warn(fmt.Sprintf("compared on the %d images that both have, of %d scored", len(b), len(e.pairs)))
+		e.con.Term.Log.Warn(fmt.Sprintf("compared on the %d images that both have, of %d scored", len(b), len(e.pairs)))
 		if ours, err = e.evaluate(ctx, b, options); err != nil {
 			return err
 		}

@@ -6,6 +6,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"captioner/cli/console"
 )
 
 func TestURLs(t *testing.T) {
@@ -58,7 +60,7 @@ func TestURLs(t *testing.T) {
 	} {
 		code, got, msg := run(t, s.URL+path+"\n", "predict", "-q", "--url-private", "--url-timeout", "2s", "--url-max-mb", "1", "-")
 		failed := !strings.HasPrefix(want, "a ")
-		if failed && (code != exitSome || !strings.Contains(msg, want) || strings.Count(msg, "\n") != 1) || !failed && got != s.URL+path+"\t"+want+"\n" {
+		if failed && (code != console.ExitSome || !strings.Contains(msg, want) || strings.Count(msg, "\n") != 1) || !failed && got != s.URL+path+"\t"+want+"\n" {
 			t.Errorf("%s: exit code %d, got %q and %q, want %q", path, code, got, msg, want)
 		}
 	}
@@ -66,7 +68,7 @@ func TestURLs(t *testing.T) {
 	out := httptest.NewServer(http.RedirectHandler(s.URL+"/red.png", http.StatusFound))
 	defer out.Close()
 	for _, address := range []string{s.URL, strings.Replace(s.URL, "127.0.0.1", "localhost", 1), strings.Replace(s.URL, "127.0.0.1", "[::ffff:127.0.0.1]", 1), out.URL} {
-		if code, _, msg := run(t, "", "predict", "-q", address+"/red.png"); code != exitSome || !strings.Contains(msg, "this machine or a private network (--url-private") {
+		if code, _, msg := run(t, "", "predict", "-q", address+"/red.png"); code != console.ExitSome || !strings.Contains(msg, "this machine or a private network (--url-private") {
 			t.Errorf("%s: exit code %d, %s", address, code, msg)
 		}
 	}

@@ -5,10 +5,13 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"captioner/cli/console"
+	"captioner/cli/output"
 )
 
-func newMerge(p *console) *cli.Command {
-	var o mergeOptions
+func newMerge(con *console.Console) *cli.Command {
+	var o output.MergeOptions
 	return &cli.Command{
 		Name:      "merge",
 		Usage:     "join what the parts of predict --shard wrote",
@@ -18,30 +21,30 @@ would have written it. A picture that is in two parts is refused, and so is a pa
 which there are: a-1-of-3.jsonl, a-2-of-3.jsonl, … as --out 'a-{part}-of-{parts}.jsonl' makes them.`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "write to `FILE` instead of standard output: whole, or not at all", Category: "OUTPUT", Destination: &o.Out, TakesFile: true},
-			&cli.StringFlag{Name: "format", Usage: "form of the parts and of the output: " + strings.Join(formats, ", ") + "; the parts' extension decides", Category: "OUTPUT", Destination: &o.Format},
+			&cli.StringFlag{Name: "format", Usage: "form of the parts and of the output: " + strings.Join(output.Formats, ", ") + "; the parts' extension decides", Category: "OUTPUT", Destination: &o.Format},
 			&cli.BoolFlag{Name: "allow-missing", Usage: "join what parts there are", Category: "INPUT", Destination: &o.AllowMissing},
 		},
 		Action: func(c *cli.Context) error {
-			o.parts = c.Args().Slice()
-			if err := o.validate(); err != nil {
+			o.Parts = c.Args().Slice()
+			if err := validateMerge(&o); err != nil {
 				return err
 			}
-			return runMerge(p, o)
+			return output.Merge(con, o)
 		},
 	}
 }
 
-func (o *mergeOptions) validate() error {
-	if len(o.parts) == 0 {
-		return usagef("captioner merge --out all.jsonl part-*.jsonl", "nothing to merge: give the files that the parts wrote")
+func validateMerge(o *output.MergeOptions) error {
+	if len(o.Parts) == 0 {
+		return console.Usagef("captioner merge --out all.jsonl part-*.jsonl", "nothing to merge: give the files that the parts wrote")
 	}
 	if o.Format != "" {
-		return oneOf("--format", o.Format, formats...)
+		return console.OneOf("--format", o.Format, output.Formats...)
 	}
-	o.Format = formatOf(o.parts[0])
-	for _, p := range append(slices.Clone(o.parts), o.Out) {
+	o.Format = formatOf(o.Parts[0])
+	for _, p := range append(slices.Clone(o.Parts), o.Out) {
 		if p != "" && formatOf(p) != o.Format {
-			return usagef("--format says what all are", "%q is %s by its name, and %q is %s", o.parts[0], o.Format, p, formatOf(p))
+			return console.Usagef("--format says what all are", "%q is %s by its name, and %q is %s", o.Parts[0], o.Format, p, formatOf(p))
 		}
 	}
 	return nil

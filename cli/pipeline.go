@@ -10,6 +10,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"captioner/cli/console"
+	"captioner/cli/input"
+	"captioner/cli/model"
+	"captioner/cli/output"
 	"captioner/cli/report"
 	"captioner/data/image"
 	"captioner/models/decode"
@@ -22,22 +26,22 @@ import (
 // The queues between them are bounded by the number of workers and the batch, so its memory does not depend on how many pictures there are.
 // Pictures that cannot be read travel along with their reason, so that the sink sees everything in order.
 type pipeline struct {
-	model   model
+	model   model.Model
 	options decode.Options
 	image   image.Options
 	workers int
 	batch   int
-	patient time.Duration                   // how long a batch that is not full waits for the next picture; 0: until there is one
-	load    func(input) (*image.RGB, error) // reads a picture; nil for files
-	keep    bool                            // results keep their picture's bytes
-	show    bool                            // results keep a thumbnail
+	patient time.Duration                         // how long a batch that is not full waits for the next picture; 0: until there is one
+	load    func(input.Input) (*image.RGB, error) // reads a picture; nil for files
+	keep    bool                                  // results keep their picture's bytes
+	show    bool                                  // results keep a thumbnail
 
 	times struct{ decode, caption, write atomic.Int64 } // nanoseconds; decode is the sum over all workers
 }
 
 // item is a picture on its way through the queue.
 type item struct {
-	result
+	output.Result
 	pixels *image.RGB
 	id     uint64 // of the prepared pixels, for draws
 	ready  chan struct{}
@@ -45,7 +49,7 @@ type item struct {
 
 // run feeds the source's inputs through, and hands the results to sink in the source's order, from one goroutine. When ctx ends, the
 // batches that are under way are finished, and no others are begun; run then returns errInterrupted. An error of the model or of sink ends the run at once.
-func (p *pipeline) run(ctx context.Context, source func(yield func(input) bool), sink func([]*result) error) error {
+func (p *pipeline) run(ctx context.Context, source func(yield func(input.Input) bool), sink func([]*output.Result) error) error {
 	stop, cancel := context.WithCancelCause(context.WithoutCancel(ctx)) // ends all stages at once
 	defer cancel(nil)
 	jobs := make(chan *item)
@@ -62,10 +66,10 @@ func (p *pipeline) run(ctx context.Context, source func(yield func(input) bool),
 			}
 		})
 	}
-	taken := make(chan input)
+	taken := make(chan input.Input)
 	go func() { // it may wait for standard input for ever: nobody waits for it
 		defer close(taken)
-		source(func(in input) bool {
+		source(func(in input.Input) bool {
 			select {
 			case taken <- in:
 				return true
@@ -108,13 +112,13 @@ func (p *pipeline) run(ctx context.Context, source func(yield func(input) bool),
 		return err
 	}
 	if ctx.Err() != nil {
-		return errInterrupted
+		return console.ErrInterrupted
 	}
 	return nil
 }
 
 // feed puts each input in the queue, which keeps the order, and then to the workers.
-func feed(ctx, stop context.Context, taken <-chan input, queue, jobs chan<- *item) {
+func feed(ctx, stop context.Context, taken <-chan input.Input, queue, jobs chan<- *item) {
 	for {
 		var it *item
 		select {
@@ -122,7 +126,7 @@ func feed(ctx, stop context.Context, taken <-chan input, queue, jobs chan<- *ite
 			if !open {
 				return
 			}
-			it = &item{result: result{input: in}, ready: make(chan struct{})}
+			it = &item{Result: output.Result{Input: in}, ready: make(chan struct{})}
 		case <-ctx.Done():
 			return
 		case <-stop.Done():
@@ -135,7 +139,7 @@ func feed(ctx, stop context.Context, taken <-chan input, queue, jobs chan<- *ite
 		case <-stop.Done():
 			return
 		}
-		if it.err != nil || it.skip {
+		if it.Err != nil || it.Skip {
 			close(it.ready)
 			continue
 		}
@@ -153,7 +157,7 @@ func (p *pipeline) prepare(ctx context.Context, it *item) {
 	defer func() { p.times.decode.Add(int64(time.Since(start))) }()
 	img, err := p.decode(ctx, it)
 	if err != nil {
-		it.err = err
+		it.Err = err
 		return
 	}
 	it.pixels = p.model.Prepare(img)
@@ -166,22 +170,22 @@ func (p *pipeline) prepare(ctx context.Context, it *item) {
 
 func (p *pipeline) decode(ctx context.Context, it *item) (*image.RGB, error) {
 	if p.load != nil {
-		return p.load(it.input)
+		return p.load(it.Input)
 	}
 	b, err := it.bytes(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read image %q: %w", it.path, err)
+		return nil, fmt.Errorf("read image %q: %w", it.Path, err)
 	}
 	img, err := image.Decode(b, p.image)
 	if err != nil {
-		return nil, fmt.Errorf("read image %q: %w", it.path, err)
+		return nil, fmt.Errorf("read image %q: %w", it.Path, err)
 	}
 	if p.keep {
-		it.data = b
+		it.Data = b
 	}
 	if p.show {
-		if it.thumbnail, err = report.Thumbnail(img); err != nil {
-			return nil, fmt.Errorf("shrink %q: %w", it.path, err)
+		if it.Thumbnail, err = report.Thumbnail(img); err != nil {
+			return nil, fmt.Errorf("shrink %q: %w", it.Path, err)
 		}
 	}
 	return img, nil
@@ -189,13 +193,13 @@ func (p *pipeline) decode(ctx context.Context, it *item) (*image.RGB, error) {
 
 // bytes reads the picture, wherever it is, and notes what its file looked like.
 func (it *item) bytes(ctx context.Context) ([]byte, error) {
-	if it.open != nil {
-		return it.open(ctx)
+	if it.Open != nil {
+		return it.Open(ctx)
 	}
-	if info, err := os.Stat(it.path); err == nil {
-		it.stamp = stampOf(info)
+	if info, err := os.Stat(it.Path); err == nil {
+		it.Stamp = input.StampOf(info)
 	}
-	return image.ReadFile(it.path)
+	return image.ReadFile(it.Path)
 }
 
 // gather makes batches of what is ready. A batch goes when it is full, or when the next picture is not there soon: a list that comes in slowly
@@ -270,21 +274,21 @@ func (p *pipeline) caption(ctx context.Context, items []*item) error {
 	}
 	captions, err := p.model.Caption(ctx, images, o)
 	if err != nil {
-		return searchHint(err, p.model)
+		return model.SearchHint(err, p.model)
 	}
 	for i, it := range good {
-		it.caption = captions[i]
+		it.Caption = captions[i]
 		it.pixels = nil
 	}
 	return nil
 }
 
-func (p *pipeline) hand(items []*item, sink func([]*result) error) error {
+func (p *pipeline) hand(items []*item, sink func([]*output.Result) error) error {
 	start := time.Now()
 	defer func() { p.times.write.Add(int64(time.Since(start))) }()
-	results := make([]*result, len(items))
+	results := make([]*output.Result, len(items))
 	for i, it := range items {
-		results[i] = &it.result
+		results[i] = &it.Result
 	}
 	return sink(results)
 }

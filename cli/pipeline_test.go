@@ -10,6 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"captioner/cli/console"
+	"captioner/cli/input"
+	"captioner/cli/output"
 	"captioner/data/image"
 	"captioner/models/captioner"
 	"captioner/models/decode"
@@ -46,16 +49,16 @@ func TestPipelineKeepsOrderAndIsBounded(t *testing.T) {
 		c := &counting{}
 		p := pipeline{model: c, options: decode.DefaultOptions(), image: image.DefaultOptions(), workers: tc.workers, batch: tc.batch, patient: time.Minute}
 		var got []string
-		err := p.run(t.Context(), func(yield func(input) bool) {
+		err := p.run(t.Context(), func(yield func(input.Input) bool) {
 			for i := range n {
-				in := input{path: filepath.Join(dir, fmt.Sprintf("%d.png", i%6)), key: fmt.Sprint(i)} // each sixth is missing
+				in := input.Input{Path: filepath.Join(dir, fmt.Sprintf("%d.png", i%6)), Key: fmt.Sprint(i)} // each sixth is missing
 				if !yield(in) {
 					return
 				}
 			}
-		}, func(rs []*result) error {
+		}, func(rs []*output.Result) error {
 			for _, r := range rs {
-				got = append(got, r.key+r.caption.Text)
+				got = append(got, r.Key+r.Caption.Text)
 			}
 			return nil
 		})
@@ -85,25 +88,25 @@ func TestPipelineKeepsOrderAndIsBounded(t *testing.T) {
 
 func TestPipelineStops(t *testing.T) {
 	dir := pictures(t, 1)
-	endless := func(yield func(input) bool) {
-		for yield(input{path: filepath.Join(dir, "0.png")}) {
+	endless := func(yield func(input.Input) bool) {
+		for yield(input.Input{Path: filepath.Join(dir, "0.png")}) {
 		}
 	}
 	broken := errors.New("broken")
-	run := func(ctx context.Context, c *counting, sink func([]*result) error) error {
+	run := func(ctx context.Context, c *counting, sink func([]*output.Result) error) error {
 		p := pipeline{model: c, options: decode.DefaultOptions(), workers: 2, batch: 3, patient: time.Minute}
 		return p.run(ctx, endless, sink)
 	}
-	if err := run(t.Context(), &counting{fail: broken}, func([]*result) error { return nil }); err != broken {
+	if err := run(t.Context(), &counting{fail: broken}, func([]*output.Result) error { return nil }); err != broken {
 		t.Errorf("a model that fails: got %v, want %v", err, broken)
 	}
-	if err := run(t.Context(), &counting{}, func([]*result) error { return broken }); err != broken {
+	if err := run(t.Context(), &counting{}, func([]*output.Result) error { return broken }); err != broken {
 		t.Errorf("a sink that fails: got %v, want %v", err, broken)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	n := 0
-	err := run(ctx, &counting{}, func(r []*result) error { n += len(r); cancel(); return nil })
-	if err != errInterrupted || n == 0 || n%3 != 0 {
-		t.Errorf("a run that is interrupted: got %v and %d results, want %v and whole batches", err, n, errInterrupted)
+	err := run(ctx, &counting{}, func(r []*output.Result) error { n += len(r); cancel(); return nil })
+	if err != console.ErrInterrupted || n == 0 || n%3 != 0 {
+		t.Errorf("a run that is interrupted: got %v and %d results, want %v and whole batches", err, n, console.ErrInterrupted)
 	}
 }

@@ -11,13 +11,18 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"captioner/cli/console"
+	"captioner/cli/flags"
+	"captioner/cli/input"
+	"captioner/cli/model"
+	"captioner/cli/output"
 	"captioner/data/image"
 )
 
 // PredictOptions are what the flags of predict say.
 type PredictOptions struct {
-	Model  modelOptions
-	Decode decodeFlags
+	Model  flags.Model
+	Decode flags.Decode
 
 	BatchSize, Workers     int
 	Embeddings             string
@@ -36,13 +41,13 @@ type PredictOptions struct {
 	Watch                 bool
 	MinConfidence         float64
 
-	load     loader
+	load     model.Loader
 	inputs   []string
-	shard    shard
-	template template
+	shard    input.Shard
+	template output.Template
 }
 
-func newPredict(p *console, load loader) *cli.Command {
+func newPredict(con *console.Console, load model.Loader) *cli.Command {
 	o := PredictOptions{load: load}
 	return &cli.Command{
 		Name:      "predict",
@@ -56,27 +61,27 @@ In lines, a backslash, tab, line end or other control character of a path is wri
 		Flags: o.flags(),
 		Action: func(c *cli.Context) error {
 			o.inputs = c.Args().Slice()
-			o.Decode.set = c.IsSet
-			if p.common.JSON && !c.IsSet("format") {
+			o.Decode.Set = c.IsSet
+			if con.Options.JSON && !c.IsSet("format") {
 				o.Format = "jsonl"
 			}
-			if o.Out != "" && !c.IsSet("format") && !p.common.JSON {
+			if o.Out != "" && !c.IsSet("format") && !con.Options.JSON {
 				o.Format = formatOf(o.Out)
 			}
-			if err := o.validate(p.common.JSON); err != nil {
+			if err := o.validate(con.Options.JSON); err != nil {
 				return err
 			}
 			if o.Embeddings != "" {
-				return runEmbeddings(c.Context, p, o)
+				return runEmbeddings(c.Context, con, o)
 			}
-			return runPredict(c.Context, p, o)
+			return runPredict(c.Context, con, o)
 		},
 	}
 }
 
 func (o *PredictOptions) flags() []cli.Flag {
 	const in, out = "INPUT", "OUTPUT"
-	flags := slices.Concat(o.Model.flags(), o.Decode.flags())
+	flags := slices.Concat(o.Model.Flags(), o.Decode.Flags())
 	return append(flags,
 		&cli.StringFlag{Name: "embeddings", Usage: "caption the rows of `FILE` (.npy or .safetensors) in place of pictures: what the model's encoder gave for them", Category: in, Destination: &o.Embeddings, TakesFile: true},
 		&cli.BoolFlag{Name: "no-recursive", Usage: "do not look into subfolders", Category: in, Destination: &o.NoRecursive},
@@ -91,12 +96,12 @@ func (o *PredictOptions) flags() []cli.Flag {
 		&cli.IntFlag{Name: "batch-size", Value: autoBatch, DefaultText: fmt.Sprintf("%d, on a GPU %d", batchCPU, batchGPU), Usage: "pictures that go through the model together; captions do not depend on it", Category: in, Destination: &o.BatchSize},
 		&cli.IntFlag{Name: "workers", Value: runtime.NumCPU(), DefaultText: "as many as there are cores", Usage: "goroutines that read and decode pictures", Category: in, Destination: &o.Workers},
 
-		&cli.StringFlag{Name: "format", Value: "text", Usage: "form of the output: " + strings.Join(formats, ", ") + "; with --out, its extension decides", Category: out, Destination: &o.Format},
-		&cli.StringFlag{Name: "template", Usage: "a `LINE` of --format text or a sidecar, with {" + strings.Join(fields, "}, {") + "}", Category: out, Destination: &o.Template},
+		&cli.StringFlag{Name: "format", Value: "text", Usage: "form of the output: " + strings.Join(output.Formats, ", ") + "; with --out, its extension decides", Category: out, Destination: &o.Format},
+		&cli.StringFlag{Name: "template", Usage: "a `LINE` of --format text or a sidecar, with {" + strings.Join(output.Fields, "}, {") + "}", Category: out, Destination: &o.Template},
 		&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "write to `FILE` instead of standard output: whole at the end, or not at all; {part} and {parts} stand for --shard's numbers", Category: out, Destination: &o.Out, TakesFile: true},
 		&cli.BoolFlag{Name: "resume", Usage: "go on with the --out of a run that was interrupted, or add to a finished one; a picture that changed since is captioned again, below its old caption", Category: out, Destination: &o.Resume},
 		&cli.StringFlag{Name: "sidecar", Usage: "also write each caption to a file beside its picture, with this `EXTENSION`, such as .txt", Category: out, Destination: &o.Sidecar},
-		&cli.StringFlag{Name: "existing", Value: "skip", Usage: "a sidecar that is there already: " + strings.Join(policies, ", "), Category: out, Destination: &o.Existing},
+		&cli.StringFlag{Name: "existing", Value: "skip", Usage: "a sidecar that is there already: " + strings.Join(output.Policies, ", "), Category: out, Destination: &o.Existing},
 		&cli.StringFlag{Name: "failures", DefaultText: "with --out, FILE.failed", Usage: "list what failed in `FILE`, one JSON object a line", Category: out, Destination: &o.Failures, TakesFile: true},
 		&cli.StringFlag{Name: "html", Usage: "also write a page `FILE` that shows each picture with its caption, and needs nothing else", Category: out, Destination: &o.HTML, TakesFile: true},
 		&cli.Float64Flag{Name: "min-confidence", Usage: "mark captions below this mean token probability, 0 to 1, as uncertain", Category: out, Destination: &o.MinConfidence},
@@ -132,7 +137,7 @@ func (o *PredictOptions) validate(json bool) error {
 	var errs []error
 	check := func(ok bool, hint, format string, args ...any) {
 		if !ok {
-			errs = append(errs, usagef(hint, format, args...))
+			errs = append(errs, console.Usagef(hint, format, args...))
 		}
 	}
 	if o.Embeddings != "" {
@@ -155,14 +160,14 @@ func (o *PredictOptions) validate(json bool) error {
 	check(o.Embeddings == "" || !o.Watch && o.HTML == "" && o.Format != "webdataset", "", "--embeddings has no pictures for --watch, --html or --format webdataset")
 	check(o.Template == "" || o.Format == "text" || o.Sidecar != "", "", "--template does not apply to --format %s", o.Format)
 	check(o.Sidecar == "" || validExtension(o.Sidecar), "", "--sidecar %q: want an extension such as .txt that no picture has", o.Sidecar)
-	errs = append(errs, oneOf("--format", o.Format, formats...), oneOf("--existing", o.Existing, policies...), o.Model.validate(), o.Decode.validate())
+	errs = append(errs, console.OneOf("--format", o.Format, output.Formats...), console.OneOf("--existing", o.Existing, output.Policies...), o.Model.Validate(), o.Decode.Validate())
 	var err error
-	if o.template, err = parseTemplate(o.Template); err != nil {
+	if o.template, err = output.ParseTemplate(o.Template); err != nil {
 		errs = append(errs, err)
 	}
-	if o.shard, err = parseShard(o.Shard, os.Getenv); err != nil {
+	if o.shard, err = input.ParseShard(o.Shard, os.Getenv); err != nil {
 		errs = append(errs, err)
-	} else if o.Out, err = o.shard.name(o.Out); err != nil {
+	} else if o.Out, err = o.shard.Name(o.Out); err != nil {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
@@ -178,5 +183,5 @@ func countDash(args []string) (n int) {
 }
 
 func validExtension(s string) bool {
-	return len(s) > 1 && s[0] == '.' && !strings.ContainsAny(s, "/\\\x00") && !slices.Contains(extensions, strings.ToLower(s))
+	return len(s) > 1 && s[0] == '.' && !strings.ContainsAny(s, "/\\\x00") && !slices.Contains(input.Extensions, strings.ToLower(s))
 }

@@ -13,42 +13,46 @@ import (
 	"syscall"
 	"time"
 
+	"captioner/cli/console"
+	"captioner/cli/input"
+	"captioner/cli/model"
+	"captioner/cli/output"
 	"captioner/data/image"
 	"captioner/models/captioner"
 )
 
-func runPredict(ctx context.Context, p *console, o PredictOptions) (err error) {
+func runPredict(ctx context.Context, con *console.Console, o PredictOptions) (err error) {
 	start := time.Now()
-	if o.shard.from != "" {
-		p.term.log.Info(fmt.Sprintf("part %d of %d, as %s say", o.shard.index+1, o.shard.of, o.shard.from))
-	} else if note := missed(os.Getenv); o.Shard == "" && note != "" {
-		p.term.log.Warn(note)
+	if o.shard.From != "" {
+		con.Term.Log.Info(fmt.Sprintf("part %d of %d, as %s say", o.shard.Index+1, o.shard.Of, o.shard.From))
+	} else if note := input.Missed(os.Getenv); o.Shard == "" && note != "" {
+		con.Term.Log.Warn(note)
 	}
-	in := inputs{args: o.inputs, recursive: !o.NoRecursive, stdin: p.stdin, image: o.StdinImage,
-		web: &fetcher{limit: int64(o.URLMaxMB) << 20, timeout: o.URLTimeout, private: o.URLPrivate}}
-	r := &predictRun{p: p, o: &o, in: in}
+	in := input.Inputs{Args: o.inputs, Recursive: !o.NoRecursive, Stdin: con.Stdin, Image: o.StdinImage,
+		Web: &input.Fetcher{Limit: int64(o.URLMaxMB) << 20, Timeout: o.URLTimeout, Private: o.URLPrivate}}
+	r := &predictRun{con: con, o: &o, in: in}
 	if o.Watch {
-		if err := checkWatched(o.inputs); err != nil {
+		if err := input.CheckWatched(o.inputs); err != nil {
 			return err
 		}
 	} else {
-		r.bad = in.check()
+		r.bad = in.Check()
 	}
 	if err := r.refuse(); err != nil {
 		return err
 	}
-	m, err := openModel(ctx, p, o.load, o.Model)
+	m, err := model.Open(ctx, con, o.load, o.Model)
 	if err != nil {
 		return fmt.Errorf("predict: %w", err)
 	}
 	defer m.Close()
 	r.model = m
-	p.term.log.Debug("model loaded", "model", m.Name(), "seconds", time.Since(start).Seconds())
+	con.Term.Log.Debug("model loaded", "model", m.Name(), "seconds", time.Since(start).Seconds())
 	if err := r.begin(); err != nil {
 		return fmt.Errorf("predict: %w", err)
 	}
-	err = r.pipe.run(ctx, func(yield func(input) bool) { r.source(ctx, yield) }, r.sink)
-	if o.Watch && errors.Is(err, errInterrupted) {
+	err = r.pipe.run(ctx, func(yield func(input.Input) bool) { r.source(ctx, yield) }, r.sink)
+	if o.Watch && errors.Is(err, console.ErrInterrupted) {
 		err = nil // that is how it ends
 	}
 	return r.end(start, err)
@@ -56,22 +60,22 @@ func runPredict(ctx context.Context, p *console, o PredictOptions) (err error) {
 
 // predictRun is one run of predict.
 type predictRun struct {
-	p     *console
+	con   *console.Console
 	o     *PredictOptions
-	in    inputs
-	bad   []input // arguments that yield nothing
-	model model
+	in    input.Inputs
+	bad   []input.Input // arguments that yield nothing
+	model model.Model
 	pipe  pipeline
 
 	out    io.Writer // standard output, buffered, or file
 	buffer *bufio.Writer
-	file   *outFile
-	format format
-	beside *sidecars
-	told   *progress
-	list   *failures
-	sheet  *sheet          // of --html
-	watch  *watcher        // of --watch
+	file   *output.Journal
+	format output.Format
+	beside *output.Sidecars
+	told   *console.Progress
+	list   *output.Failures
+	sheet  *output.Gallery // of --html
+	watch  *input.Watcher  // of --watch
 	before captioner.Times // the model's, when the run began
 
 	done, failed, skipped, uncertain int64
@@ -87,19 +91,19 @@ func (r *predictRun) refuse() error {
 			return err
 		}
 	}
-	return errReported
+	return console.ErrReported
 }
 
 // begin opens the outputs and sets up the pipeline.
 func (r *predictRun) begin() error {
 	o := r.o
-	options, err := o.Decode.apply(r.model)
+	options, err := o.Decode.Apply(r.model)
 	if err != nil {
 		return err
 	}
 	r.pipe = pipeline{model: r.model, options: options, image: image.DefaultOptions(), workers: o.Workers, batch: o.BatchSize,
 		keep: o.Format == "webdataset", show: o.HTML != ""}
-	if o.Watch || countDash(o.inputs) > 0 || slices.ContainsFunc(o.inputs, isURL) { // these come as they come
+	if o.Watch || countDash(o.inputs) > 0 || slices.ContainsFunc(o.inputs, input.IsURL) { // these come as they come
 		r.pipe.patient = 50 * time.Millisecond
 	}
 	if o.BatchSize == autoBatch {
@@ -109,19 +113,19 @@ func (r *predictRun) begin() error {
 		}
 	}
 	r.pipe.image.Orient, r.pipe.image.AllowTruncated = !o.NoOrient, o.AllowPartial
-	r.format = newFormat(o.Format, style{model: r.model.Name(), many: options.Captions > 1, marks: o.MinConfidence > 0, template: o.template})
+	r.format = output.NewFormat(o.Format, output.Style{Model: r.model.Name(), Many: options.Captions > 1, Marks: o.MinConfidence > 0, Template: o.template})
 	if o.Sidecar != "" {
-		r.beside = &sidecars{extension: o.Sidecar, existing: o.Existing, render: r.sidecarText}
+		r.beside = &output.Sidecars{Extension: o.Sidecar, Existing: o.Existing, Render: r.sidecarText}
 	}
 	if o.Out == "" {
-		r.buffer = bufio.NewWriterSize(r.p.stdout, 64<<10)
+		r.buffer = bufio.NewWriterSize(r.con.Stdout, 64<<10)
 		r.out = r.buffer
 	} else {
 		sum, err := r.model.Checksum()
 		if err != nil {
 			return err
 		}
-		if r.file, err = openOutFile(o.Out, identity(sum, modelDecides(&o.Model), o.NoOrient, o.Format, o.Template, o.MinConfidence, options), o.Resume); err != nil {
+		if r.file, err = output.OpenJournal(o.Out, identity(sum, model.Decides(&o.Model), o.NoOrient, o.Format, o.Template, o.MinConfidence, options), o.Resume); err != nil {
 			return err
 		}
 		r.out = r.file
@@ -129,33 +133,33 @@ func (r *predictRun) begin() error {
 	if o.Failures == "" && o.Out != "" {
 		o.Failures = o.Out + ".failed"
 	}
-	if r.list, err = newFailures(o.Failures); err != nil {
+	if r.list, err = output.NewFailures(o.Failures); err != nil {
 		return err
 	}
 	if o.HTML != "" {
-		if r.sheet, err = newSheet(o.HTML, r.model.Name()); err != nil {
+		if r.sheet, err = output.NewGallery(o.HTML, r.model.Name()); err != nil {
 			return err
 		}
 	}
 	if o.Watch {
-		if r.watch, err = newWatcher(r.in, r.p.term); err != nil {
+		if r.watch, err = input.NewWatcher(r.in, r.con.Term); err != nil {
 			return err
 		}
-		r.p.term.live = false // there is no end to measure
+		r.con.Term.Live = false // there is no end to measure
 	}
 	r.before = r.model.Times()
-	if r.file == nil || r.file.size == 0 {
-		if err := r.format.begin(r.out); err != nil {
+	if r.file == nil || r.file.Size == 0 {
+		if err := r.format.Begin(r.out); err != nil {
 			return err
 		}
 	} else {
-		r.format.resume()
+		r.format.Resume()
 	}
-	if r.file == nil && isTerminal(r.p.stdout) {
-		r.p.term.live = false // the captions show how far it is, and a bar would stand in their way
+	if r.file == nil && console.IsTerminal(r.con.Stdout) {
+		r.con.Term.Live = false // the captions show how far it is, and a bar would stand in their way
 	}
-	r.told = newProgress(r.p.term, "pictures")
-	if r.p.term.live && countDash(o.inputs) == 0 && !o.StdinImage {
+	r.told = console.NewProgress(r.con.Term, "pictures")
+	if r.con.Term.Live && countDash(o.inputs) == 0 && !o.StdinImage {
 		go r.count()
 	}
 	return nil
@@ -168,61 +172,61 @@ func identity(parts ...any) string {
 	return fmt.Sprintf("%x", h.Sum(nil))
 }
 
-func (r *predictRun) sidecarText(res *result) string {
+func (r *predictRun) sidecarText(res *output.Result) string {
 	if r.o.Template == "" {
-		return res.marked(res.caption, res.caption.Text)
+		return res.Marked(res.Caption, res.Caption.Text)
 	}
-	return r.o.template.render(res, r.model.Name(), res.caption)
+	return r.o.template.Render(res, r.model.Name(), res.Caption)
 }
 
 // count finds out how many pictures there are, for the bar.
 func (r *predictRun) count() {
 	n := int64(0)
 	all := r.in
-	all.counting = true
-	for in := range all.all() {
-		if in.err == nil && r.o.shard.holds(in.key) {
+	all.Counting = true
+	for in := range all.All() {
+		if in.Err == nil && r.o.shard.Holds(in.Key) {
 			n++
 		}
 	}
-	r.told.expect(n)
+	r.told.Expect(n)
 }
 
 // source lists what is to be captioned: the arguments that are in order, without what is done already.
-func (r *predictRun) source(ctx context.Context, yield func(input) bool) {
+func (r *predictRun) source(ctx context.Context, yield func(input.Input) bool) {
 	good := r.in
-	good.args = slices.DeleteFunc(slices.Clone(r.in.args), func(a string) bool {
-		return slices.ContainsFunc(r.bad, func(b input) bool { return b.path == a })
+	good.Args = slices.DeleteFunc(slices.Clone(r.in.Args), func(a string) bool {
+		return slices.ContainsFunc(r.bad, func(b input.Input) bool { return b.Path == a })
 	})
 	for _, in := range r.bad {
 		if !yield(in) {
 			return
 		}
 	}
-	each := func(in input) bool {
-		if in.err == nil {
-			if !r.o.shard.holds(in.key) {
+	each := func(in input.Input) bool {
+		if in.Err == nil {
+			if !r.o.shard.Holds(in.Key) {
 				return true
 			}
-			if r.beside != nil && in.open != nil {
-				in.err, in.open = fmt.Errorf("input %q: a sidecar needs a picture that is a file", in.path), nil
+			if r.beside != nil && in.Open != nil {
+				in.Err, in.Open = fmt.Errorf("input %q: a sidecar needs a picture that is a file", in.Path), nil
 			}
-			in.skip = r.beside != nil && r.beside.skips(in.path) || r.file != nil && r.file.has(in)
+			in.Skip = r.beside != nil && r.beside.Skips(in.Path) || r.file != nil && r.file.Has(in)
 		}
 		return yield(in)
 	}
 	if r.watch != nil {
-		r.watch.all(ctx, each)
+		r.watch.All(ctx, each)
 		return
 	}
-	good.all()(each)
+	good.All()(each)
 }
 
 // sink writes a batch. What it returns ends the run.
-func (r *predictRun) sink(results []*result) error {
+func (r *predictRun) sink(results []*output.Result) error {
 	var done, failed, skipped int64
 	for _, res := range results {
-		if res.err != nil && r.watch != nil && r.watch.again(res.input) {
+		if res.Err != nil && r.watch != nil && r.watch.Again(res.Input) {
 			continue
 		}
 		err := r.one(res)
@@ -230,132 +234,132 @@ func (r *predictRun) sink(results []*result) error {
 			return err
 		}
 		switch {
-		case res.skip:
+		case res.Skip:
 			skipped++
-		case res.err != nil:
+		case res.Err != nil:
 			failed++
 		default:
 			done++
 		}
 	}
 	r.done, r.failed, r.skipped = r.done+done, r.failed+failed, r.skipped+skipped
-	r.told.add(done+skipped, failed)
+	r.told.Add(done+skipped, failed)
 	return r.flush()
 }
 
-func (r *predictRun) one(res *result) error {
-	if res.skip {
+func (r *predictRun) one(res *output.Result) error {
+	if res.Skip {
 		return nil
 	}
-	res.least = r.o.MinConfidence
-	if res.err == nil && r.beside != nil {
-		res.err = r.beside.write(res)
+	res.Least = r.o.MinConfidence
+	if res.Err == nil && r.beside != nil {
+		res.Err = r.beside.Write(res)
 	}
-	if errors.Is(res.err, syscall.ENOSPC) || errors.Is(res.err, syscall.EDQUOT) { // so it would be for all that come
-		return withHint(res.err, "make room and run again: --existing skip, the default, goes on")
+	if errors.Is(res.Err, syscall.ENOSPC) || errors.Is(res.Err, syscall.EDQUOT) { // so it would be for all that come
+		return console.WithHint(res.Err, "make room and run again: --existing skip, the default, goes on")
 	}
-	if res.err != nil {
-		return r.fail(res.input)
+	if res.Err != nil {
+		return r.fail(res.Input)
 	}
 	if r.sheet != nil {
-		if err := r.sheet.add(res); err != nil {
-			return fmt.Errorf("write %q: %w", r.o.HTML, reason(err))
+		if err := r.sheet.Add(res); err != nil {
+			return fmt.Errorf("write %q: %w", r.o.HTML, console.Reason(err))
 		}
 	}
-	if res.uncertain(res.caption) {
+	if res.Uncertain(res.Caption) {
 		r.uncertain++
 	}
-	if err := r.format.write(r.out, res); err != nil {
+	if err := r.format.Write(r.out, res); err != nil {
 		return err
 	}
 	if r.file != nil {
-		r.file.note(res)
+		r.file.Note(res)
 	}
 	return nil
 }
 
 // fail reports one input, and lets the run go on. A picture costs one line, whatever there is to say about it.
-func (r *predictRun) fail(in input) error {
-	err := decodeHint(in.err)
-	switch hint := hintOf(err); {
-	case in.argument:
-		r.p.term.fail(err)
+func (r *predictRun) fail(in input.Input) error {
+	err := decodeHint(in.Err)
+	switch hint := console.HintOf(err); {
+	case in.Argument:
+		r.con.Term.Fail(err)
 	case hint != "":
-		r.p.term.log.Error(oneLine(err) + " (" + hint + ")")
+		r.con.Term.Log.Error(console.OneLine(err) + " (" + hint + ")")
 	default:
-		r.p.term.log.Error(oneLine(err))
+		r.con.Term.Log.Error(console.OneLine(err))
 	}
-	line := errorLine{Path: in.path, PathBytes: rawBytes(in.path), Error: oneLine(err), Hint: hintOf(err)}
-	r.list.add(line)
+	line := console.ErrorLine{Path: in.Path, PathBytes: output.RawBytes(in.Path), Error: console.OneLine(err), Hint: console.HintOf(err)}
+	r.list.Add(line)
 	if r.sheet != nil {
-		if err := r.sheet.fail(in); err != nil {
-			return fmt.Errorf("write %q: %w", r.o.HTML, reason(err))
+		if err := r.sheet.Fail(in); err != nil {
+			return fmt.Errorf("write %q: %w", r.o.HTML, console.Reason(err))
 		}
 	}
-	if r.o.Format != "jsonl" || r.o.Out != "" && !r.p.common.JSON {
+	if r.o.Format != "jsonl" || r.o.Out != "" && !r.con.Options.JSON {
 		return nil
 	}
-	w := io.Writer(r.p.stdout)
+	w := io.Writer(r.con.Stdout)
 	if r.buffer != nil {
 		w = r.buffer
 	}
-	return writeJSON(w, line)
+	return console.WriteJSON(w, line)
 }
 
 // decodeHint adds the remedy to what is wrong with a picture.
 func decodeHint(err error) error {
 	switch {
 	case errors.Is(err, image.ErrTruncated):
-		return withHint(err, "--allow-truncated captions what there is")
+		return console.WithHint(err, "--allow-truncated captions what there is")
 	case errors.Is(err, image.ErrTooLarge):
-		return withHint(err, "scale the picture down first")
+		return console.WithHint(err, "scale the picture down first")
 	}
 	return err
 }
 
 func (r *predictRun) flush() error {
 	if r.file != nil {
-		return r.file.commit()
+		return r.file.Commit()
 	}
 	return r.buffer.Flush()
 }
 
 // end closes the outputs and says how it went.
 func (r *predictRun) end(start time.Time, err error) error {
-	r.told.finish()
+	r.told.Finish()
 	if err == nil {
 		err = r.complete()
 	} else if r.file != nil {
-		r.file.close()
-		r.p.term.log.Warn(fmt.Sprintf("%d captions are in %q", len(r.file.done)+int(r.done), r.o.Out+".part"), "hint", "run again with --resume to go on")
+		r.file.Close()
+		r.con.Term.Log.Warn(fmt.Sprintf("%d captions are in %q", len(r.file.Done)+int(r.done), r.o.Out+".part"), "hint", "run again with --resume to go on")
 	}
-	if err := r.list.close(); err != nil {
-		r.p.term.log.Warn(fmt.Sprintf("the list of what failed is not whole: write %q: %v", r.o.Failures, reason(err)))
+	if err := r.list.Close(); err != nil {
+		r.con.Term.Log.Warn(fmt.Sprintf("the list of what failed is not whole: write %q: %v", r.o.Failures, console.Reason(err)))
 	}
 	took := time.Since(start)
 	if r.sheet != nil && err == nil {
-		err = r.sheet.finish(r.summary(took))
+		err = r.sheet.Finish(r.summary(took))
 	} else if r.sheet != nil {
-		r.sheet.abandon()
+		r.sheet.Abandon()
 	}
 	if r.done+r.failed+r.skipped > 1 && !errors.Is(err, syscall.EPIPE) {
-		r.p.term.log.Info(r.summary(took))
+		r.con.Term.Log.Info(r.summary(took))
 	}
 	switch {
 	case err != nil:
 		return err
 	case r.failed > 0:
-		return errSome
+		return console.ErrSome
 	}
 	return nil
 }
 
 func (r *predictRun) complete() error {
-	if err := r.format.end(r.out); err != nil {
+	if err := r.format.End(r.out); err != nil {
 		return err
 	}
 	if r.file != nil {
-		return r.file.finish()
+		return r.file.Finish()
 	}
 	return r.buffer.Flush()
 }
@@ -371,7 +375,7 @@ func (r *predictRun) summary(took time.Duration) string {
 		fmt.Fprintf(&s, ", %d done before", r.skipped)
 	}
 	if r.failed > 0 {
-		fmt.Fprintf(&s, ", %d failed%s", r.failed, r.list.listed())
+		fmt.Fprintf(&s, ", %d failed%s", r.failed, r.list.Listed())
 	}
 	t, m := &r.pipe.times, r.model.Times()
 	fmt.Fprintf(&s, " in %.2f s, %.1f images/s; time in decode %.2f s over %d workers, encode %.2f s, generate %.2f s, write %.2f s",

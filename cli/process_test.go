@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"captioner/cli/console"
 )
 
 // process is captioner, with the fake model, as a process of its own.
@@ -66,8 +68,8 @@ func TestReaderThatGoesAwayEndsTheRunQuietly(t *testing.T) {
 		t.Errorf("first line %q, %v", line, err)
 	}
 	out.Close()
-	if code := exitStatus(cmd.Wait()); code != exitDone || stderr.Len() > 0 {
-		t.Errorf("exit code %d, want %d; standard error %q, want nothing", code, exitDone, stderr)
+	if code := exitStatus(cmd.Wait()); code != console.ExitDone || stderr.Len() > 0 {
+		t.Errorf("exit code %d, want %d; standard error %q, want nothing", code, console.ExitDone, stderr)
 	}
 }
 
@@ -80,8 +82,8 @@ func TestFirstSignalFinishesWhatIsInHandAndTheSecondQuits(t *testing.T) {
 	}
 	waitFor(t, func() bool { return lines(out+".journal") > 1 })
 	cmd.Process.Signal(os.Interrupt)
-	if code := exitStatus(cmd.Wait()); code != exitInterrupted {
-		t.Errorf("exit code %d, want %d", code, exitInterrupted)
+	if code := exitStatus(cmd.Wait()); code != console.ExitInterrupted {
+		t.Errorf("exit code %d, want %d", code, console.ExitInterrupted)
 	}
 	if !strings.Contains(stderr.String(), "finishing what is in hand") || !strings.Contains(stderr.String(), "run again with --resume") {
 		t.Errorf("standard error %q", stderr)
@@ -104,8 +106,8 @@ func TestFirstSignalFinishesWhatIsInHandAndTheSecondQuits(t *testing.T) {
 	for {
 		select {
 		case err := <-ended:
-			if code := exitStatus(err); code != exitInterrupted && code != -1 { // -1: it had not begun to listen for signals
-				t.Errorf("exit code %d, want %d", code, exitInterrupted)
+			if code := exitStatus(err); code != console.ExitInterrupted && code != -1 { // -1: it had not begun to listen for signals
+				t.Errorf("exit code %d, want %d", code, console.ExitInterrupted)
 			}
 			return
 		case <-tick.C:
@@ -135,8 +137,8 @@ func TestSignalWhileWaitingForTheList(t *testing.T) {
 	}
 	cmd.Process.Signal(syscall.SIGTERM)
 	rest, _ := io.ReadAll(r)
-	if code := exitStatus(cmd.Wait()); code != exitInterrupted || len(rest) > 0 {
-		t.Errorf("exit code %d, want %d; %q", code, exitInterrupted, rest)
+	if code := exitStatus(cmd.Wait()); code != console.ExitInterrupted || len(rest) > 0 {
+		t.Errorf("exit code %d, want %d; %q", code, console.ExitInterrupted, rest)
 	}
 }
 
@@ -193,7 +195,7 @@ func uninterrupted(t *testing.T, format, dir string) string {
 	out := filepath.Join(t.TempDir(), "want")
 	p := newProgram(strings.NewReader(""), io.Discard, io.Discard)
 	p.load = openFake
-	if code := p.run(t.Context(), []string{"captioner", "predict", "-q", "--format", format, "--out", out, dir}); code != exitDone {
+	if code := p.run(t.Context(), []string{"captioner", "predict", "-q", "--format", format, "--out", out, dir}); code != console.ExitDone {
 		t.Fatalf("exit code %d", code)
 	}
 	return read(t, out)
@@ -225,14 +227,14 @@ func TestResumeOfAFinishedRunAddsWhatIsNew(t *testing.T) {
 		p.load = openFake
 		return p.run(t.Context(), append([]string{"captioner", "predict", "--out", out, dir}, args...)), stderr.String()
 	}
-	if code, msg := run("--resume"); code != exitDone {
+	if code, msg := run("--resume"); code != console.ExitDone {
 		t.Fatal(code, msg)
 	}
 	if err := writePicture(filepath.Join(dir, "7.png"), colours["white"]); err != nil {
 		t.Fatal(err)
 	}
 	code, msg := run("--resume")
-	if code != exitDone || !strings.Contains(msg, "1 captions, 3 done before") {
+	if code != console.ExitDone || !strings.Contains(msg, "1 captions, 3 done before") {
 		t.Errorf("exit code %d, %q; want only the new picture to be captioned", code, msg)
 	}
 	if got, want := read(t, out), uninterrupted(t, "coco", dir); got != want {
@@ -240,14 +242,14 @@ func TestResumeOfAFinishedRunAddsWhatIsNew(t *testing.T) {
 	}
 	for _, other := range [][]string{{"--beam-size", "5"}, {"--precision", "bf16"}, {"--encoder", "process_test.go"}, {"--no-orient"}, {"--format", "csv"}} {
 		code, msg = run(append([]string{"--resume"}, other...)...)
-		if code != exitFailed || !strings.Contains(msg, "another model or other options") {
+		if code != console.ExitFailed || !strings.Contains(msg, "another model or other options") {
 			t.Errorf("%v: exit code %d, %q", other, code, msg)
 		}
 	}
-	if code, msg = run("--resume", "--precision", "fp32", "--batch-size", "2", "--workers", "1", "--threads", "1"); code != exitDone || !strings.Contains(msg, "4 done before") {
+	if code, msg = run("--resume", "--precision", "fp32", "--batch-size", "2", "--workers", "1", "--threads", "1"); code != console.ExitDone || !strings.Contains(msg, "4 done before") {
 		t.Errorf("what changes no caption: exit code %d, %q", code, msg)
 	}
-	if code, msg = run(); code != exitDone { // without --resume it starts over
+	if code, msg = run(); code != console.ExitDone { // without --resume it starts over
 		t.Error(code, msg)
 	}
 	if _, err := os.Stat(out + ".journal"); err == nil {

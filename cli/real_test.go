@@ -12,6 +12,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"captioner/cli/console"
+	"captioner/cli/output"
 )
 
 // photographs links n real ones into a folder: Flickr8k's, or where they are not at hand the examples again and again.
@@ -123,13 +126,13 @@ func TestSameCaptionsWhateverTheCircumstances(t *testing.T) {
 		n = 20
 	}
 	dir := photographs(t, n)
-	caption := func(args ...string) map[string]captionLine {
+	caption := func(args ...string) map[string]output.CaptionLine {
 		cmd, stderr := real(t, append(args, "--format", "jsonl")...)
 		b, err := cmd.Output()
 		if err != nil {
 			t.Fatalf("%v: %v: %s", args, err, stderr)
 		}
-		all := make(map[string]captionLine)
+		all := make(map[string]output.CaptionLine)
 		for line := range strings.Lines(string(b)) {
 			var l struct {
 				Path, Caption string
@@ -138,7 +141,7 @@ func TestSameCaptionsWhateverTheCircumstances(t *testing.T) {
 			if err := json.Unmarshal([]byte(line), &l); err != nil {
 				t.Fatal(err)
 			}
-			all[l.Path] = captionLine{Caption: l.Caption, LogProb: rounded(l.LogProb)}
+			all[l.Path] = output.CaptionLine{Caption: l.Caption, LogProb: console.Rounded(l.LogProb)}
 		}
 		return all
 	}
@@ -147,7 +150,7 @@ func TestSameCaptionsWhateverTheCircumstances(t *testing.T) {
 		t.Fatalf("%d captions, want %d", len(want), n)
 	}
 	most := 0.0
-	check := func(how string, got map[string]captionLine) {
+	check := func(how string, got map[string]output.CaptionLine) {
 		for path, g := range got {
 			w := want[path]
 			d := math.Abs(float64(g.LogProb - w.LogProb))

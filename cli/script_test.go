@@ -18,6 +18,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"captioner/cli/flags"
+	"captioner/cli/model"
 	"captioner/data/image"
 	"captioner/models/captioner"
 	"captioner/models/decode"
@@ -127,9 +129,9 @@ func writePicture(path string, c color.RGBA) error {
 // fake is a model that names the colour of a picture.
 type fake struct{ delay time.Duration }
 
-func openFake(_ context.Context, o modelOptions) (model, error) {
+func openFake(_ context.Context, o flags.Model) (model.Model, error) {
 	if o.Path != "" || o.Device != "auto" && o.Device != "cpu" { // these fail as they do with a real model
-		return loadModel(context.Background(), o)
+		return model.Load(context.Background(), o)
 	}
 	delay, _ := time.ParseDuration(os.Getenv("FAKE_DELAY"))
 	return &fake{delay}, nil

@@ -15,13 +15,16 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"captioner/cli/console"
+	"captioner/cli/flags"
+	"captioner/cli/model"
 	"captioner/cli/server"
 	"captioner/torch"
 )
 
 // ServeOptions are what the flags of serve say.
 type ServeOptions struct {
-	Model  modelOptions
+	Model  flags.Model
 	Server server.Options
 
 	Listen          string
@@ -31,11 +34,11 @@ type ServeOptions struct {
 
 	maxBody, maxMemory, maxPixels int // in megabytes and megapixels
 
-	open func(modelOptions) (server.Model, error)
+	open func(flags.Model) (server.Model, error)
 }
 
-func newServe(p *console) *cli.Command {
-	o := ServeOptions{open: openServed}
+func newServe(con *console.Console) *cli.Command {
+	o := ServeOptions{open: model.Serve}
 	return &cli.Command{
 		Name:  "serve",
 		Usage: "answer with captions over HTTP, and show a page for pictures",
@@ -46,14 +49,14 @@ SIGTERM answers what was accepted and ends with exit code 0. SIGHUP reads the mo
 again; a model file that changes is read again by itself. No request fails by it.`,
 		Flags: o.flags(),
 		Action: func(c *cli.Context) error {
-			if err := noArguments(c); err != nil {
+			if err := flags.NoArguments(c); err != nil {
 				return err
 			}
 			o.Server.CORSOrigins = c.StringSlice("cors-origin")
 			if err := o.validate(); err != nil {
 				return err
 			}
-			return runServe(c.Context, p, o)
+			return runServe(c.Context, con, o)
 		},
 	}
 }
@@ -72,7 +75,7 @@ func (o *ServeOptions) flags() []cli.Flag {
 		return &cli.StringFlag{Name: name, Value: value, Usage: usage, Category: reach, Destination: to, TakesFile: file}
 	}
 	o.maxBody, o.maxMemory, o.maxPixels = int(s.MaxBody>>20), int(s.MaxMemory>>20), int(s.MaxPixels/1e6)
-	return slices.Concat(o.Model.flags(), []cli.Flag{
+	return slices.Concat(o.Model.Flags(), []cli.Flag{
 		text("listen", "127.0.0.1:8080", "`ADDRESS`: HOST:PORT, unix:PATH, or systemd for the socket that systemd passes on", &o.Listen, false),
 		text("token-file", "", "`FILE` of tokens, one a line: the API answers only who sends one of them", &o.TokenFile, true),
 		text("tls-cert", "", "`FILE` of the certificate, for https", &o.TLSCert, true),
@@ -103,25 +106,25 @@ func (o *ServeOptions) flags() []cli.Flag {
 }
 
 func (o *ServeOptions) validate() error {
-	errs := []error{o.Model.validate()}
+	errs := []error{o.Model.Validate()}
 	for _, n := range []struct {
 		flag string
 		got  int
 	}{{"--max-body", o.maxBody}, {"--max-memory", o.maxMemory}, {"--max-pixels", o.maxPixels}} {
 		if n.got < 1 || n.got > 1<<20 {
-			errs = append(errs, usagef("", "%s %d: want 1 to %d", n.flag, n.got, 1<<20))
+			errs = append(errs, console.Usagef("", "%s %d: want 1 to %d", n.flag, n.got, 1<<20))
 		}
 	}
 	o.Server.MaxBody, o.Server.MaxMemory, o.Server.MaxPixels = int64(o.maxBody)<<20, int64(o.maxMemory)<<20, int64(o.maxPixels)*1e6
 	if err := o.Server.Validate(); err != nil {
-		errs = append(errs, usagef("run \"captioner serve --help\" for the flags", "%s", oneLine(err)))
+		errs = append(errs, console.Usagef("run \"captioner serve --help\" for the flags", "%s", console.OneLine(err)))
 	}
 	if (o.TLSCert == "") != (o.TLSKey == "") {
-		errs = append(errs, usagef("", "--tls-cert and --tls-key need each other"))
+		errs = append(errs, console.Usagef("", "--tls-cert and --tls-key need each other"))
 	}
 	for _, site := range o.Server.CORSOrigins {
 		if err := server.ValidOrigin(site); err != nil {
-			errs = append(errs, usagef("", "--cors-origin %q: want a site such as https://example.org", site))
+			errs = append(errs, console.Usagef("", "--cors-origin %q: want a site such as https://example.org", site))
 		}
 	}
 	return errors.Join(errs...)
@@ -129,15 +132,15 @@ func (o *ServeOptions) validate() error {
 
 // service is one run of serve.
 type service struct {
-	p    *console
+	con  *console.Console
 	o    *ServeOptions
 	http *server.Server
 	cert *server.Certificate // nil for plain HTTP
 }
 
-func runServe(ctx context.Context, p *console, o ServeOptions) (err error) {
+func runServe(ctx context.Context, con *console.Console, o ServeOptions) (err error) {
 	o.Server.Version, o.Server.LiveTensors = thisVersion(), torch.Live
-	s := &service{p: p, o: &o}
+	s := &service{con: con, o: &o}
 	tokens, err := s.tokens()
 	if err != nil {
 		return err
@@ -146,23 +149,23 @@ func runServe(ctx context.Context, p *console, o ServeOptions) (err error) {
 	if o.TLSCert != "" {
 		s.cert = &server.Certificate{Cert: o.TLSCert, Key: o.TLSKey}
 		if err := s.cert.Load(); err != nil {
-			return withHint(err, "both files are PEM; the key is that of the certificate")
+			return console.WithHint(err, "both files are PEM; the key is that of the certificate")
 		}
 		config = s.cert.Config()
 	}
 	l, err := server.Listen(o.Listen, os.Getenv)
 	if err != nil {
-		return withHint(err, "--listen takes HOST:PORT, unix:PATH or systemd; port 0 is any that is free")
+		return console.WithHint(err, "--listen takes HOST:PORT, unix:PATH or systemd; port 0 is any that is free")
 	}
 	defer l.Close()
-	if err := findWeights(ctx, p, &o.Model); err != nil {
+	if err := model.FindWeights(ctx, con, &o.Model); err != nil {
 		return fmt.Errorf("serve: %w", err)
 	}
 	m, err := o.open(o.Model)
 	if err != nil {
 		return fmt.Errorf("serve: %w", err)
 	}
-	if s.http, err = server.New(m, o.Server, p.term.log); err != nil {
+	if s.http, err = server.New(m, o.Server, con.Term.Log); err != nil {
 		return errors.Join(err, m.Close())
 	}
 	s.http.SetTokens(tokens)
@@ -176,7 +179,7 @@ func runServe(ctx context.Context, p *console, o ServeOptions) (err error) {
 	err = s.http.Serve(ctx, l, config)
 	stop()
 	if errors.Is(err, server.ErrDrain) {
-		return withHint(err, "--drain gives them more time")
+		return console.WithHint(err, "--drain gives them more time")
 	}
 	return err
 }
@@ -189,18 +192,18 @@ func (s *service) tokens() ([]string, error) {
 	}
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, withHint(fmt.Errorf("read tokens %q: %w", path, reason(err)), "check the spelling of --token-file")
+		return nil, console.WithHint(fmt.Errorf("read tokens %q: %w", path, console.Reason(err)), "check the spelling of --token-file")
 	}
 	if info.Mode().IsRegular() && info.Mode().Perm()&0o004 != 0 {
-		s.p.term.log.Warn(fmt.Sprintf("everybody on this machine can read the tokens in %q", path), "hint", "chmod 600 "+path)
+		s.con.Term.Log.Warn(fmt.Sprintf("everybody on this machine can read the tokens in %q", path), "hint", "chmod 600 "+path)
 	}
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("read tokens %q: %w", path, reason(err))
+		return nil, fmt.Errorf("read tokens %q: %w", path, console.Reason(err))
 	}
 	tokens, err := server.ParseTokens(b)
 	if err != nil {
-		return nil, withHint(fmt.Errorf("%q: %w", path, err), "\"openssl rand -hex 24\" makes a token")
+		return nil, console.WithHint(fmt.Errorf("%q: %w", path, err), "\"openssl rand -hex 24\" makes a token")
 	}
 	return tokens, nil
 }
@@ -215,7 +218,7 @@ func (s *service) announce(l net.Listener, tokens int) {
 	if l.Addr().Network() != "unix" {
 		where = scheme + "://" + l.Addr().String()
 	}
-	s.p.term.log.Info("listening on " + where)
+	s.con.Term.Log.Info("listening on " + where)
 	if !server.Public(l) {
 		return
 	}
@@ -227,14 +230,14 @@ func (s *service) announce(l net.Listener, tokens int) {
 		lacks, flags = append(lacks, "encryption"), append(flags, "--tls-cert FILE --tls-key FILE")
 	}
 	if len(lacks) > 0 {
-		s.p.term.log.Warn("other machines can use the service without "+strings.Join(lacks, " and without "), "hint", strings.Join(flags, ", ")+
+		s.con.Term.Log.Warn("other machines can use the service without "+strings.Join(lacks, " and without "), "hint", strings.Join(flags, ", ")+
 			", or a proxy in front that does both")
 	}
 }
 
 func (s *service) notify(state string) {
 	if err := server.Notify(os.Getenv, state); err != nil {
-		s.p.term.log.Warn(oneLine(err))
+		s.con.Term.Log.Warn(console.OneLine(err))
 	}
 }
 
@@ -255,7 +258,7 @@ func (s *service) follow(ctx context.Context) (stop func()) {
 				}
 			})
 			if err != nil {
-				s.p.term.fail(fmt.Errorf("watch model: %w", err))
+				s.con.Term.Fail(fmt.Errorf("watch model: %w", err))
 			}
 		}()
 	}
@@ -282,13 +285,13 @@ func (s *service) follow(ctx context.Context) (stop func()) {
 // again reads everything again. What is wrong is reported, and what was there before stays.
 func (s *service) again() {
 	if tokens, err := s.tokens(); err != nil {
-		s.p.term.fail(err)
+		s.con.Term.Fail(err)
 	} else {
 		s.http.SetTokens(tokens)
 	}
 	if s.cert != nil {
 		if err := s.cert.Load(); err != nil {
-			s.p.term.fail(err)
+			s.con.Term.Fail(err)
 		}
 	}
 	s.reload()
@@ -298,9 +301,9 @@ func (s *service) again() {
 func (s *service) reload() {
 	m, err := s.o.open(s.o.Model)
 	if err != nil {
-		s.p.term.fail(fmt.Errorf("reload: the model before stays in use: %w", err))
+		s.con.Term.Fail(fmt.Errorf("reload: the model before stays in use: %w", err))
 		return
 	}
 	s.http.Swap(m)
-	s.p.term.log.Info("model loaded again", "model", m.Info().Name, "sha256", m.Info().SHA256[:min(12, len(m.Info().SHA256))])
+	s.con.Term.Log.Info("model loaded again", "model", m.Info().Name, "sha256", m.Info().SHA256[:min(12, len(m.Info().SHA256))])
 }

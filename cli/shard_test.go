@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"captioner/cli/console"
 )
 
 // The parts of a run, merged, are the file of a run over everything, byte for byte.
@@ -27,18 +29,18 @@ func TestMergeIsTheWholeRun(t *testing.T) {
 	for _, ext := range []string{".txt", ".jsonl", ".csv", ".tsv", ".json", ".tar"} {
 		out := t.TempDir()
 		want, got := filepath.Join(out, "want"+ext), filepath.Join(out, "got"+ext)
-		if code, _, msg := run(t, "", "predict", "-q", "--num-captions", "2", "--out", want, dir); code != exitDone {
+		if code, _, msg := run(t, "", "predict", "-q", "--num-captions", "2", "--out", want, dir); code != console.ExitDone {
 			t.Fatal(msg)
 		}
 		var parts []string
 		for _, i := range []int{3, 1, 2} {
-			if code, _, msg := run(t, "", "predict", "-q", "--num-captions", "2", "--shard", fmt.Sprintf("%d/3", i), "--out", filepath.Join(out, "p-{part}-of-{parts}"+ext), dir); code != exitDone {
+			if code, _, msg := run(t, "", "predict", "-q", "--num-captions", "2", "--shard", fmt.Sprintf("%d/3", i), "--out", filepath.Join(out, "p-{part}-of-{parts}"+ext), dir); code != console.ExitDone {
 				t.Fatal(msg)
 			}
 			parts = append(parts, filepath.Join(out, fmt.Sprintf("p-%d-of-3%s", i, ext)))
 		}
 		code, _, msg := run(t, "", append([]string{"merge", "--out", got}, parts...)...)
-		if code != exitDone || !strings.Contains(msg, "66 pictures of 3 parts") {
+		if code != console.ExitDone || !strings.Contains(msg, "66 pictures of 3 parts") {
 			t.Fatalf("%s: exit code %d, %s", ext, code, msg)
 		}
 		if ext != ".json" && read(t, got) != read(t, want) || len(read(t, got)) != len(read(t, want)) { // image_id has no folder to go by
@@ -66,18 +68,18 @@ func TestMergeRefuses(t *testing.T) {
 		code int
 		args []string
 	}{
-		{"nothing to merge", exitUsage, nil},
-		{"of 3 parts 3 is missing", exitFailed, []string{one, two}},
-		{"2 pictures of 2 parts", exitDone, []string{"--allow-missing", one, two}},
-		{"is the same file", exitFailed, []string{one, one}},
-		{"have a number in their names, and 1 have none", exitUsage, []string{one, twice}},
-		{`"a" is in`, exitFailed, []string{twice, file("r.jsonl", `{"path":"a"}`+"\n"), "--out", filepath.Join(dir, "out.jsonl")}},
-		{"the last line is not whole", exitFailed, []string{half}},
-		{"its run has not ended", exitFailed, []string{going}},
-		{"is one of the parts", exitUsage, []string{"--out", twice, twice}},
-		{"is jsonl by its name", exitUsage, []string{"--out", filepath.Join(dir, "x.csv"), twice}},
-		{"line 1: it has no tab", exitFailed, []string{file("x.txt", "no path\n")}},
-		{"no such file", exitFailed, []string{filepath.Join(dir, "nothing.jsonl")}},
+		{"nothing to merge", console.ExitUsage, nil},
+		{"of 3 parts 3 is missing", console.ExitFailed, []string{one, two}},
+		{"2 pictures of 2 parts", console.ExitDone, []string{"--allow-missing", one, two}},
+		{"is the same file", console.ExitFailed, []string{one, one}},
+		{"have a number in their names, and 1 have none", console.ExitUsage, []string{one, twice}},
+		{`"a" is in`, console.ExitFailed, []string{twice, file("r.jsonl", `{"path":"a"}`+"\n"), "--out", filepath.Join(dir, "out.jsonl")}},
+		{"the last line is not whole", console.ExitFailed, []string{half}},
+		{"its run has not ended", console.ExitFailed, []string{going}},
+		{"is one of the parts", console.ExitUsage, []string{"--out", twice, twice}},
+		{"is jsonl by its name", console.ExitUsage, []string{"--out", filepath.Join(dir, "x.csv"), twice}},
+		{"line 1: it has no tab", console.ExitFailed, []string{file("x.txt", "no path\n")}},
+		{"no such file", console.ExitFailed, []string{filepath.Join(dir, "nothing.jsonl")}},
 	} {
 		code, _, msg := run(t, "", append([]string{"merge"}, tc.args...)...)
 		if code != tc.code || !strings.Contains(msg, tc.want) {

@@ -11,12 +11,16 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"captioner/cli/console"
+	"captioner/cli/flags"
+	"captioner/cli/published"
+	"captioner/cli/ranks"
 	"captioner/models/train"
 	"captioner/torch"
 	"captioner/torch/dist"
 )
 
-func newTrain(p *console) *cli.Command {
+func newTrain(con *console.Console) *cli.Command {
 	o := TrainOptions{Options: train.DefaultOptions()}
 	return &cli.Command{
 		Name:  "train",
@@ -27,7 +31,7 @@ command takes. The encoder's features are computed once and cached. Ctrl-C saves
 --val captions are never learnt from: they choose the best checkpoint and give its scores.`,
 		Flags: o.flags(),
 		Action: func(c *cli.Context) error {
-			if err := noArguments(c); err != nil {
+			if err := flags.NoArguments(c); err != nil {
 				return err
 			}
 			o, err := underRecipe(c, o)
@@ -42,32 +46,32 @@ command takes. The encoder's features are computed once and cached. Ctrl-C saves
 				o.void = voidOf(c, "the model of --init has its own", ofTheModel)
 			}
 			o.Command = commandLine(c)
-			return runTrain(c.Context, p, o)
+			return runTrain(c.Context, con, o)
 		},
 	}
 }
 
-func runTrain(ctx context.Context, p *console, o *TrainOptions) error {
-	if err := o.settle(p); err != nil {
+func runTrain(ctx context.Context, con *console.Console, o *TrainOptions) error {
+	if err := o.settle(con); err != nil {
 		return err
 	}
-	return share(ctx, p, o.Ranks, func(ctx context.Context, g *dist.Group) error { return trainIn(ctx, p, o, g) })
+	return ranks.Share(ctx, con, o.Ranks, func(ctx context.Context, g *dist.Group) error { return trainIn(ctx, con, o, g) })
 }
 
 // trainIn trains in this process, which may be one of a group.
-func trainIn(ctx context.Context, p *console, o *TrainOptions, g *dist.Group) error {
+func trainIn(ctx context.Context, con *console.Console, o *TrainOptions, g *dist.Group) error {
 	if o.void != "" && (g == nil || g.Rank == 0) {
-		p.term.log.Warn(o.void)
+		con.Term.Log.Warn(o.void)
 	}
 	if o.lowered {
-		p.term.log.Info("--precision 16 on a CPU: training in bfloat16, which needs no loss scaling")
+		con.Term.Log.Info("--precision 16 on a CPU: training in bfloat16, which needs no loss scaling")
 	}
 	for _, path := range []*string{&o.Encoder, &o.Init, &o.LanguageModel} {
-		if err := findFile(ctx, p, path); err != nil {
+		if err := published.Find(ctx, con, path); err != nil {
 			return err
 		}
 	}
-	r := &trainReport{p: p, start: time.Now()}
+	r := &trainReport{con: con, start: time.Now()}
 	var err error
 	dir := o.Out
 	o.Group, o.Version = g, Version
@@ -76,7 +80,7 @@ func trainIn(ctx context.Context, p *console, o *TrainOptions, g *dist.Group) er
 		err = train.ResumeGroup(ctx, dir, train.Options{Group: g, Version: Version, Cache: o.Cache}, r.tell)
 	} else {
 		if o.Data == "" {
-			paths, err := fetchCOCO(ctx, p, o.Cache, g)
+			paths, err := published.FetchCOCO(ctx, con, o.Cache, g)
 			if err != nil {
 				return err
 			}
@@ -84,17 +88,17 @@ func trainIn(ctx context.Context, p *console, o *TrainOptions, g *dist.Group) er
 		}
 		err = train.Run(ctx, dir, o.Options, r.tell)
 	}
-	p.term.show(nil)
+	con.Term.Show(nil)
 	if errors.Is(err, context.Canceled) {
-		p.term.log.Warn("training stopped and saved", "hint", resumeCommand(dir))
-		return errInterrupted
+		con.Term.Log.Warn("training stopped and saved", "hint", resumeCommand(dir))
+		return console.ErrInterrupted
 	}
 	if g != nil && g.Rank != 0 && errors.Is(err, train.ErrNotFinite) {
-		return errReported // all ranks know of it, and the first says it
+		return console.ErrReported // all ranks know of it, and the first says it
 	}
 	var dead *dist.Error
 	if errors.As(err, &dead) {
-		return withHint(err, "%q goes on from the last checkpoint, in as many processes or others", resumeCommand(dir))
+		return console.WithHint(err, "%q goes on from the last checkpoint, in as many processes or others", resumeCommand(dir))
 	}
 	if err != nil {
 		return trainHint(err, dir)
@@ -118,13 +122,13 @@ func trainHint(err error, dir string) error {
 	var full *torch.OpError
 	switch {
 	case errors.Is(err, syscall.ENOSPC):
-		return withHint(err, "make room; %q goes on from the last checkpoint", resumeCommand(dir))
+		return console.WithHint(err, "make room; %q goes on from the last checkpoint", resumeCommand(dir))
 	case errors.Is(err, syscall.EROFS), errors.Is(err, fs.ErrPermission):
-		return withHint(err, "a run wants a folder that it may write into: --out FOLDER; one that was begun goes on with %q", resumeCommand(dir))
+		return console.WithHint(err, "a run wants a folder that it may write into: --out FOLDER; one that was begun goes on with %q", resumeCommand(dir))
 	case errors.Is(err, train.ErrNotFinite):
-		return withHint(err, "a new run with a lower --lr or with --precision 32 may get past it; with --init it may start from %s if that is there", filepath.Join(dir, "best.safetensors"))
+		return console.WithHint(err, "a new run with a lower --lr or with --precision 32 may get past it; with --init it may start from %s if that is there", filepath.Join(dir, "best.safetensors"))
 	case errors.As(err, &full) && strings.Contains(full.Msg, "memory"):
-		return withHint(err, "half of --batch-size with twice of --accumulate-grad-batches learns the same with less memory")
+		return console.WithHint(err, "half of --batch-size with twice of --accumulate-grad-batches learns the same with less memory")
 	}
 	return err
 }

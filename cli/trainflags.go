@@ -13,6 +13,9 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"captioner/cli/console"
+	"captioner/cli/flags"
+	"captioner/cli/published"
 	"captioner/models/captioner"
 	"captioner/models/train"
 	"captioner/torch"
@@ -23,7 +26,7 @@ type TrainOptions struct {
 	train.Options
 	Out    string
 	Resume string
-	Ranks  rankOptions
+	Ranks  flags.Ranks
 	text   cli.StringSlice
 
 	evalOnly, scst bool
@@ -68,7 +71,7 @@ func underRecipe(c *cli.Context, o TrainOptions) (*TrainOptions, error) {
 	}
 	recipe, err := train.RecipeOptions(o.Recipe)
 	if err != nil {
-		return nil, usagef("", "--%v", err)
+		return nil, console.Usagef("", "--%v", err)
 	}
 	under := &TrainOptions{Options: recipe}
 	set := flag.NewFlagSet("train", flag.ContinueOnError)
@@ -82,7 +85,7 @@ func underRecipe(c *cli.Context, o TrainOptions) (*TrainOptions, error) {
 			continue
 		}
 		if err := set.Set(name, fmt.Sprint(c.Value(name))); err != nil {
-			return nil, usagef("", "--%s: %v", name, err)
+			return nil, console.Usagef("", "--%s: %v", name, err)
 		}
 	}
 	under.text = o.text
@@ -186,7 +189,7 @@ func (o *TrainOptions) flags() []cli.Flag {
 		count(how, "log-every", "steps that a line of metrics.jsonl sums up; 0: 10", &o.LogEvery),
 		count(how, "save-every", fmt.Sprintf("steps between checkpoints (each phase also ends with one); default %d", d.SaveEvery), &o.SaveEvery),
 	}
-	return append(flags, o.Ranks.flags()...)
+	return append(flags, o.Ranks.Flags()...)
 }
 
 // precisions are the spellings of --precision, Lightning's among them.
@@ -194,11 +197,11 @@ var precisions = map[string]string{"16": "16", "16-mixed": "16", "fp16": "fp16",
 	"32-true": "fp32", "fp32": "fp32"}
 
 // settle turns the flags into options that train understands, and tells where a wish had to give way.
-func (o *TrainOptions) settle(p *console) error {
+func (o *TrainOptions) settle(con *console.Console) error {
 	if o.Out != "" && o.Resume != "" {
-		return usagef("", "train wants either --out FOLDER for a new run or --resume FOLDER, found both")
+		return console.Usagef("", "train wants either --out FOLDER for a new run or --resume FOLDER, found both")
 	}
-	if err := o.Ranks.validate(); err != nil {
+	if err := o.Ranks.Validate(); err != nil {
 		return err
 	}
 	if o.Resume != "" {
@@ -206,7 +209,7 @@ func (o *TrainOptions) settle(p *console) error {
 	}
 	known, ok := precisions[o.Precision]
 	if !ok {
-		return usagef("", "--precision %q: want 16, bf16, 32, 16-mixed, bf16-mixed or 32-true", o.Precision)
+		return console.Usagef("", "--precision %q: want 16, bf16, 32, 16-mixed, bf16-mixed or 32-true", o.Precision)
 	}
 	if o.Precision = known; known == "16" {
 		o.Precision = "fp16"
@@ -214,13 +217,13 @@ func (o *TrainOptions) settle(p *console) error {
 	if err := o.shorten(); err != nil {
 		return err
 	}
-	if err := validDevice(o.Device); err != nil {
+	if err := flags.ValidDevice(o.Device); err != nil {
 		return err
 	}
 	if known == "16" {
 		dev, err := torch.ParseDevice(o.Device)
 		if err != nil {
-			return withHint(err, "--device cpu works everywhere")
+			return console.WithHint(err, "--device cpu works everywhere")
 		}
 		if !dev.IsCUDA() {
 			o.Precision, o.lowered = "bf16", true
@@ -228,13 +231,13 @@ func (o *TrainOptions) settle(p *console) error {
 	}
 	all := o.Options
 	if all.Data == "" { // COCO, which is fetched when all else is in order
-		all.Data = cocoName
+		all.Data = published.CocoName
 		if o.Val != "" || o.Images != "" || o.ValImages != "" {
-			return usagef("", "--val, --images and --val-images need --data: without it, COCO 2014 has its own")
+			return console.Usagef("", "--val, --images and --val-images need --data: without it, COCO 2014 has its own")
 		}
 	}
 	if err := all.Validate(); err != nil {
-		return usagef("run \"captioner train --help\" for the flags", "%s", oneLine(err))
+		return console.Usagef("run \"captioner train --help\" for the flags", "%s", console.OneLine(err))
 	}
 	return nil
 }
@@ -242,7 +245,7 @@ func (o *TrainOptions) settle(p *console) error {
 // shorten leaves phases out where a flag wants only one thing, and fills in what nobody said.
 func (o *TrainOptions) shorten() error {
 	if (o.scst || o.evalOnly) && o.Init == "" {
-		return usagef("", "--scst and --eval-only want the model to start from: --init FILE")
+		return console.Usagef("", "--scst and --eval-only want the model to start from: --init FILE")
 	}
 	if o.scst || o.evalOnly {
 		o.Epochs, o.TextEpochs = 0, 0

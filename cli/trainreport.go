@@ -8,12 +8,13 @@ import (
 	"sync"
 	"time"
 
+	"captioner/cli/console"
 	"captioner/models/train"
 )
 
 // trainReport tells what a run says: on a terminal by a bar, else by a line every ten seconds; measurements always.
 type trainReport struct {
-	p     *console
+	con   *console.Console
 	start time.Time
 
 	mu    sync.Mutex
@@ -31,7 +32,7 @@ func (r *trainReport) tell(e train.Event) {
 	defer r.mu.Unlock()
 	now := time.Now()
 	if e.Note != "" {
-		r.p.term.log.Info(e.Note)
+		r.con.Term.Log.Info(e.Note)
 		return
 	}
 	if e.Phase != r.phase {
@@ -42,34 +43,34 @@ func (r *trainReport) tell(e train.Event) {
 		r.scores(e)
 		return
 	}
-	if r.p.term.live {
+	if r.con.Term.Live {
 		r.draw(e)
 	} else if now.Sub(r.said) >= 10*time.Second {
 		r.said = now
-		r.p.term.log.Info(r.line(e, now))
+		r.con.Term.Log.Info(r.line(e, now))
 	}
 }
 
 // draw shows a step on a bar: one for each epoch, which counts captions.
 func (r *trainReport) draw(e train.Event) {
-	epoch, done, all, b := 0, int64(e.Step), int64(e.Steps), &bar{about: "encoding"}
+	epoch, done, all, b := 0, int64(e.Step), int64(e.Steps), &console.Bar{About: "encoding"}
 	if e.Phase != "encode" && e.Epoch > 0 {
 		per := max(1, int(math.Round(float64(e.Step)/e.Epoch))) // steps
 		epoch = (e.Step - 1) / per
 		begun := epoch * per
-		done, all, b = int64((e.Step-begun)*e.Rows), int64(min(per, e.Steps-begun)*e.Rows), &bar{unit: "cap"}
+		done, all, b = int64((e.Step-begun)*e.Rows), int64(min(per, e.Steps-begun)*e.Rows), &console.Bar{Unit: "cap"}
 		name := e.Phase
 		if name == "captions" {
 			name = "epoch"
 		}
-		b.about = fmt.Sprintf("%s %d/%d %s %.3f lr %.1e", name, epoch+1, (e.Steps+per-1)/per, r.measured(e), e.Loss, e.LR)
+		b.About = fmt.Sprintf("%s %d/%d %s %.3f lr %.1e", name, epoch+1, (e.Steps+per-1)/per, r.measured(e), e.Loss, e.LR)
 	}
 	if epoch != r.epoch {
 		r.epoch = epoch
-		r.p.term.show(b)
+		r.con.Term.Show(b)
 	}
-	r.p.term.describe(b.about)
-	r.p.term.update(done, all, 0)
+	r.con.Term.Describe(b.About)
+	r.con.Term.Update(done, all, 0)
 }
 
 // line is a step for people: "captions 120/2400 (epoch 0.50) loss 3.124 lr 0.00061 540 captions/s, 3m20s left".
@@ -119,18 +120,18 @@ func (r *trainReport) scores(e train.Event) {
 	if e.Steps > 0 {
 		at += fmt.Sprintf(" %d/%d", e.Step, e.Steps)
 	}
-	r.p.term.log.Info(fmt.Sprintf("%s: CIDEr %.3f, BLEU-4 %.3f, ROUGE-L %.3f, val loss %.3f, %.1f %% of the captions differ%s", at, s["cider"],
+	r.con.Term.Log.Info(fmt.Sprintf("%s: CIDEr %.3f, BLEU-4 %.3f, ROUGE-L %.3f, val loss %.3f, %.1f %% of the captions differ%s", at, s["cider"],
 		s["bleu4"], s["rouge_l"], s["val_loss"], 100*s["distinct_captions"], best))
 	for _, x := range e.Samples[:min(3, len(e.Samples))] {
-		r.p.term.log.Info("  " + visible(x.Path) + ": " + x.Caption)
+		r.con.Term.Log.Info("  " + console.Visible(x.Path) + ": " + x.Caption)
 	}
 }
 
 // result prints where the captioner is and what it scores.
 func (r *trainReport) result(dir string) error {
 	model := dir + "/best.safetensors"
-	if r.p.common.JSON {
-		return writeJSON(r.p.stdout, struct {
+	if r.con.Options.JSON {
+		return console.WriteJSON(r.con.Stdout, struct {
 			Model   string             `json:"model"`
 			Scores  map[string]float64 `json:"scores"`
 			Seconds float64            `json:"seconds"`
@@ -140,5 +141,5 @@ func (r *trainReport) result(dir string) error {
 	if err != nil {
 		return err
 	}
-	return r.p.printf("%s\t%s\n", model, b)
+	return r.con.Printf("%s\t%s\n", model, b)
 }

@@ -7,21 +7,23 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"captioner/cli/console"
+	"captioner/cli/flags"
 	"captioner/torch"
 )
 
 // Version is the release that this source tree is, or is on the way to.
 const Version = "0.1.0"
 
-func newVersion(p *console) *cli.Command {
+func newVersion(con *console.Console) *cli.Command {
 	return &cli.Command{
 		Name:  "version",
 		Usage: "print the versions of captioner, libtorch and Go",
 		Action: func(c *cli.Context) error {
-			if err := noArguments(c); err != nil {
+			if err := flags.NoArguments(c); err != nil {
 				return err
 			}
-			return runVersion(p)
+			return runVersion(con)
 		},
 	}
 }
@@ -40,16 +42,16 @@ func thisVersion() versions {
 		Platform: runtime.GOOS + "/" + runtime.GOARCH}
 }
 
-func runVersion(p *console) error {
+func runVersion(con *console.Console) error {
 	v := thisVersion()
-	if p.common.JSON {
-		return writeJSON(p.stdout, v)
+	if con.Options.JSON {
+		return console.WriteJSON(con.Stdout, v)
 	}
 	at := ""
 	if v.Commit != "" {
 		at = " (" + v.Commit + ")"
 	}
-	return p.printf("captioner %s%s, libtorch %s, go %s, %s\n", v.Captioner, at, v.LibTorch, v.Go, v.Platform)
+	return con.Printf("captioner %s%s, libtorch %s, go %s, %s\n", v.Captioner, at, v.LibTorch, v.Go, v.Platform)
 }
 
 // commit is the git commit that the binary was built from; "" where the build did not record it.

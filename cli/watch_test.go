@@ -9,6 +9,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"captioner/cli/console"
+	"captioner/cli/input"
 )
 
 func TestWatch(t *testing.T) {
@@ -21,7 +24,7 @@ func TestWatch(t *testing.T) {
 	defer cmd.Process.Kill()
 	captioned := func(name, caption string) {
 		t.Helper()
-		want := escape(filepath.Join(dir, name)) + "\t" + caption + "\n"
+		want := console.Escape(filepath.Join(dir, name)) + "\t" + caption + "\n"
 		end := time.Now().Add(60 * time.Second)
 		for {
 			b, _ := os.ReadFile(out + ".part")
@@ -71,7 +74,7 @@ func TestWatch(t *testing.T) {
 		if !open {
 			f.Close()
 		}
-		time.Sleep(watchSettle + 700*time.Millisecond)
+		time.Sleep(input.WatchSettle + 700*time.Millisecond)
 		if !open {
 			if f, err = os.OpenFile(filepath.Join(dir, name), os.O_APPEND|os.O_WRONLY, 0); err != nil {
 				t.Fatal(err)
@@ -90,8 +93,8 @@ func TestWatch(t *testing.T) {
 	captioned("new.png", "a blue picture")
 
 	cmd.Process.Signal(syscall.SIGTERM)
-	if code := exitStatus(cmd.Wait()); code != exitDone {
-		t.Errorf("exit code %d, want %d: %s", code, exitDone, stderr)
+	if code := exitStatus(cmd.Wait()); code != console.ExitDone {
+		t.Errorf("exit code %d, want %d: %s", code, console.ExitDone, stderr)
 	}
 	if strings.Contains(stderr.String(), "error:") {
 		t.Errorf("standard error %s", stderr)
@@ -112,10 +115,10 @@ func TestWatchRefuses(t *testing.T) {
 		code int
 		args []string
 	}{
-		{"takes folders, found", exitUsage, []string{filepath.Join(dir, "0.png")}},
-		{"takes folders, not standard input", exitUsage, []string{"-"}},
-		{"no such file", exitFailed, []string{filepath.Join(dir, "nothing")}},
-		{"--html could be written", exitUsage, []string{"--html", "x.html", dir}},
+		{"takes folders, found", console.ExitUsage, []string{filepath.Join(dir, "0.png")}},
+		{"takes folders, not standard input", console.ExitUsage, []string{"-"}},
+		{"no such file", console.ExitFailed, []string{filepath.Join(dir, "nothing")}},
+		{"--html could be written", console.ExitUsage, []string{"--html", "x.html", dir}},
 	} {
 		if code, _, msg := run(t, "", append([]string{"predict", "--watch"}, tc.args...)...); code != tc.code || !strings.Contains(msg, tc.want) {
 			t.Errorf("%v: exit code %d, %s, want %d, %s", tc.args, code, msg, tc.code, tc.want)

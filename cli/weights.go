@@ -6,19 +6,21 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"captioner/cli/console"
+	"captioner/cli/inspect"
 	"captioner/models/captioner"
 )
 
-func newWeights(p *console) *cli.Command {
+func newWeights(con *console.Console) *cli.Command {
 	return &cli.Command{
 		Name:        "weights",
 		Usage:       "fetch published weights; look into, check and convert model files",
-		Subcommands: []*cli.Command{newList(p), newFetch(p), newConvert(p), newInspect(p), newAverage(p), newVerify(p)},
+		Subcommands: []*cli.Command{newList(con), newFetch(con), newConvert(con), newInspect(con), newAverage(con), newVerify(con)},
 	}
 }
 
-func newInspect(p *console) *cli.Command {
-	o := InspectOptions{Tensors: true}
+func newInspect(con *console.Console) *cli.Command {
+	o := inspect.Options{Tensors: true}
 	var short bool
 	return &cli.Command{
 		Name:      "inspect",
@@ -29,15 +31,15 @@ model that is built in. A PyTorch file is read without running anything that it 
 		Flags: []cli.Flag{&cli.BoolFlag{Name: "no-tensors", Usage: "leave out the list of tensors", Destination: &short}},
 		Action: func(c *cli.Context) error {
 			if c.NArg() > 1 {
-				return usagef("", "weights inspect takes one file, found %d", c.NArg())
+				return console.Usagef("", "weights inspect takes one file, found %d", c.NArg())
 			}
 			o.Path, o.Tensors = c.Args().First(), !short
-			return runInspect(p, o)
+			return inspect.Run(con, o)
 		},
 	}
 }
 
-func newVerify(p *console) *cli.Command {
+func newVerify(con *console.Console) *cli.Command {
 	return &cli.Command{
 		Name:      "verify",
 		Usage:     "check a file of weights: structure, checksums, numbers, and whether decoder and encoder fit",
@@ -46,14 +48,14 @@ func newVerify(p *console) *cli.Command {
 Exit code 1 if something is broken; each such line has its remedy.`,
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {
-				return usagef("", "weights verify takes one file, found %d", c.NArg())
+				return console.Usagef("", "weights verify takes one file, found %d", c.NArg())
 			}
-			return runVerify(c.Context, p, c.Args().First())
+			return inspect.Verify(c.Context, con, c.Args().First())
 		},
 	}
 }
 
-func newAverage(p *console) *cli.Command {
+func newAverage(con *console.Console) *cli.Command {
 	var out string
 	return &cli.Command{
 		Name:      "average",
@@ -65,15 +67,15 @@ one vocabulary. The mean has no scores: captioner eval gives them.`,
 		Action: func(c *cli.Context) error {
 			switch {
 			case out == "":
-				return usagef("", "weights average wants --out FILE")
+				return console.Usagef("", "weights average wants --out FILE")
 			case c.NArg() < 2:
-				return usagef("", "weights average takes two or more files, found %d", c.NArg())
+				return console.Usagef("", "weights average takes two or more files, found %d", c.NArg())
 			}
 			files := c.Args().Slice()
 			if err := captioner.Average(files, out, fmt.Sprintf("captioner weights average %s", strings.Join(files, " "))); err != nil {
 				return err
 			}
-			return p.printf("%s\n", out)
+			return con.Printf("%s\n", out)
 		},
 	}
 }

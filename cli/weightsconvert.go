@@ -12,6 +12,9 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"captioner/cli/console"
+	"captioner/cli/inspect"
+	"captioner/cli/published"
 	"captioner/models/captioner"
 	"captioner/weights"
 	"captioner/weights/atomicfile"
@@ -29,7 +32,7 @@ type ConvertOptions struct {
 	NoMasks, Force              bool
 }
 
-func newConvert(p *console) *cli.Command {
+func newConvert(con *console.Console) *cli.Command {
 	o := ConvertOptions{DType: "keep"}
 	return &cli.Command{
 		Name:      "convert",
@@ -51,10 +54,10 @@ Nothing in IN is run. OUT appears whole or not at all.`,
 		},
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 2 {
-				return usagef("", "weights convert takes IN and OUT, found %d arguments", c.NArg())
+				return console.Usagef("", "weights convert takes IN and OUT, found %d arguments", c.NArg())
 			}
 			o.In, o.Out = c.Args().Get(0), c.Args().Get(1)
-			return runConvert(c.Context, p, o)
+			return runConvert(c.Context, con, o)
 		},
 	}
 }
@@ -69,7 +72,7 @@ type conversion struct {
 	SHA256 string `json:"sha256"`
 }
 
-func runConvert(ctx context.Context, p *console, o ConvertOptions) error {
+func runConvert(ctx context.Context, con *console.Console, o ConvertOptions) error {
 	dtype, err := dtypeNamed(o.DType)
 	if err != nil {
 		return err
@@ -77,33 +80,33 @@ func runConvert(ctx context.Context, p *console, o ConvertOptions) error {
 	if o.To == "" {
 		form, err := captioner.FormOf(o.Out)
 		if err != nil {
-			return usagef("--to chooses the form", "OUT %q: %v", o.Out, err)
+			return console.Usagef("--to chooses the form", "OUT %q: %v", o.Out, err)
 		}
 		o.To = string(form)
 	}
-	if err := oneOf("--to", o.To, "captioner", "lightning", "state-dict", "huggingface", formTensors); err != nil {
+	if err := console.OneOf("--to", o.To, "captioner", "lightning", "state-dict", "huggingface", formTensors); err != nil {
 		return err
 	}
 	if err := o.mayWrite(); err != nil {
 		return err
 	}
-	in, err := locate(ctx, p, o.In)
+	in, err := published.Locate(ctx, con, o.In)
 	if err != nil {
 		return err
 	}
 	if o.To == formTensors {
 		err = convertTensors(ctx, in, o.Out, dtype)
 	} else {
-		err = convertModel(ctx, p, in, o, captioner.ExportOptions{DType: dtype, Masks: !o.NoMasks})
+		err = convertModel(ctx, con, in, o, captioner.ExportOptions{DType: dtype, Masks: !o.NoMasks})
 	}
 	if err != nil {
 		err = fmt.Errorf("convert %q: %w", o.In, err)
 		if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.EACCES) {
-			return withHint(err, "nothing was left behind: give OUT a place with room that can be written")
+			return console.WithHint(err, "nothing was left behind: give OUT a place with room that can be written")
 		}
 		return err
 	}
-	return converted(p, o)
+	return converted(con, o)
 }
 
 // mayWrite refuses to write over what is there.
@@ -114,37 +117,37 @@ func (o ConvertOptions) mayWrite() error {
 	}
 	for _, in := range []string{o.In, o.Encoder} {
 		if info, err := os.Stat(in); err == nil && os.SameFile(info, out) {
-			return usagef("give OUT another name", "convert %q: OUT is %q itself, which is read", o.In, in)
+			return console.Usagef("give OUT another name", "convert %q: OUT is %q itself, which is read", o.In, in)
 		}
 		if folder, err := os.Stat(filepath.Dir(o.Out)); err == nil && !out.IsDir() {
 			if info, err := os.Stat(in); err == nil && os.SameFile(info, folder) {
-				return usagef("give OUT another name", "convert %q: OUT is a file of the folder %q, which is read", o.In, in)
+				return console.Usagef("give OUT another name", "convert %q: OUT is a file of the folder %q, which is read", o.In, in)
 			}
 		}
 	}
 	if out.IsDir() || o.Force {
 		return nil // a folder has its own rules
 	}
-	return withHint(fmt.Errorf("convert %q: %q is there already", o.In, o.Out), "--force replaces it")
+	return console.WithHint(fmt.Errorf("convert %q: %q is there already", o.In, o.Out), "--force replaces it")
 }
 
 func dtypeNamed(name string) (*weights.DType, error) {
 	types := map[string]weights.DType{"fp32": weights.F32, "fp16": weights.F16, "bf16": weights.BF16}
-	if err := oneOf("--dtype", name, "keep", "fp32", "fp16", "bf16"); err != nil || name == "keep" {
+	if err := console.OneOf("--dtype", name, "keep", "fp32", "fp16", "bf16"); err != nil || name == "keep" {
 		return nil, err
 	}
 	d := types[name]
 	return &d, nil
 }
 
-func convertModel(ctx context.Context, p *console, in string, o ConvertOptions, eo captioner.ExportOptions) error {
-	f, err := openDescribed(in)
+func convertModel(ctx context.Context, con *console.Console, in string, o ConvertOptions, eo captioner.ExportOptions) error {
+	f, err := inspect.OpenDescribed(in)
 	if err != nil {
-		return withHint(err, "\"captioner weights inspect %s\" says what it is; --to tensors converts any file of tensors", o.In)
+		return console.WithHint(err, "\"captioner weights inspect %s\" says what it is; --to tensors converts any file of tensors", o.In)
 	}
 	defer f.Close()
 	if o.Encoder != "" {
-		path, err := locate(ctx, p, o.Encoder)
+		path, err := published.Locate(ctx, con, o.Encoder)
 		if err != nil {
 			return err
 		}
@@ -169,7 +172,7 @@ func convertModel(ctx context.Context, p *console, in string, o ConvertOptions, 
 
 // convertTensors writes the tensors of any file. Of a training checkpoint these are its state dict.
 func convertTensors(ctx context.Context, in, out string, d *weights.DType) error {
-	src, _, err := openWeights(in)
+	src, _, err := inspect.OpenWeights(in)
 	if err != nil {
 		return err
 	}
@@ -196,7 +199,7 @@ func convertTensors(ctx context.Context, in, out string, d *weights.DType) error
 		}
 		return writeUntil(ctx, out, func(w io.Writer) error { return pickle.Write(w, state) })
 	default:
-		return usagef("", "OUT %q: found the extension %q, want .safetensors or .pt", out, ext)
+		return console.Usagef("", "OUT %q: found the extension %q, want .safetensors or .pt", out, ext)
 	}
 }
 
@@ -236,7 +239,7 @@ type writerFunc func([]byte) (int, error)
 func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 
 // converted reports what was written.
-func converted(p *console, o ConvertOptions) error {
+func converted(con *console.Console, o ConvertOptions) error {
 	path := o.Out
 	if o.To == string(captioner.FormHuggingFace) {
 		path = filepath.Join(o.Out, "model.safetensors")
@@ -249,8 +252,8 @@ func converted(p *console, o ConvertOptions) error {
 	if err != nil {
 		return err
 	}
-	if p.common.JSON {
-		return writeJSON(p.stdout, conversion{o.In, o.Out, o.To, info.Size(), sum})
+	if con.Options.JSON {
+		return console.WriteJSON(con.Stdout, conversion{o.In, o.Out, o.To, info.Size(), sum})
 	}
-	return p.printf("%s\t%s\t%s\n", visible(o.Out), o.To, bytesFor(info.Size()))
+	return con.Printf("%s\t%s\t%s\n", console.Visible(o.Out), o.To, console.Size(info.Size()))
 }

@@ -7,41 +7,45 @@ import (
 	"text/tabwriter"
 
 	"github.com/urfave/cli/v2"
+
+	"captioner/cli/console"
+	"captioner/cli/flags"
+	"captioner/cli/published"
 )
 
 const fetchHelp = `Files go to captioner's cache folder, models of the Hugging Face hub to the hub's own, where Python finds them too; what clip.load and
 LAVIS have downloaded is found. A file gets its name after its checksum was right; a fetch that was cut goes on; two processes fetch once.
 Variables: HF_HOME, HF_TOKEN, HF_ENDPOINT, HF_HUB_OFFLINE, HTTPS_PROXY, HTTP_PROXY, NO_PROXY, SSL_CERT_FILE.`
 
-func newList(p *console) *cli.Command {
-	o := new(FetchOptions)
+func newList(con *console.Console) *cli.Command {
+	o := new(published.Options)
 	return &cli.Command{
 		Name:        "list",
 		Usage:       "list the published weights that can be fetched by name, and what of them is here",
 		Description: fetchHelp,
-		Flags:       o.flags(),
+		Flags:       o.Flags(),
 		Action: func(c *cli.Context) error {
-			if err := noArguments(c); err != nil {
+			if err := flags.NoArguments(c); err != nil {
 				return err
 			}
-			return runList(p, *o)
+			return runList(con, *o)
 		},
 	}
 }
 
-func newFetch(p *console) *cli.Command {
-	o := new(FetchOptions)
+func newFetch(con *console.Console) *cli.Command {
+	o := new(published.Options)
 	return &cli.Command{
 		Name:        "fetch",
 		Usage:       "fetch published weights by name, check them, and print where they are",
 		ArgsUsage:   "NAME…",
 		Description: fetchHelp,
-		Flags:       o.flags(),
+		Flags:       o.Flags(),
 		Action: func(c *cli.Context) error {
 			if o.Names = c.Args().Slice(); len(o.Names) == 0 {
-				return usagef("run \"captioner weights list\" for the names", "weights fetch takes one name or more, found none")
+				return console.Usagef("run \"captioner weights list\" for the names", "weights fetch takes one name or more, found none")
 			}
-			return runFetch(c.Context, p, *o)
+			return runFetch(c.Context, con, *o)
 		},
 	}
 }
@@ -62,69 +66,69 @@ type weightsLine struct {
 	Target   string   `json:"target"`
 }
 
-func runList(p *console, o FetchOptions) error {
-	s, _, err := openStore(p, o)
+func runList(con *console.Console, o published.Options) error {
+	s, _, err := published.Open(con, o)
 	if err != nil {
 		return err
 	}
-	tab := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-	if !p.common.JSON {
+	tab := tabwriter.NewWriter(con.Stdout, 0, 0, 2, ' ', 0)
+	if !con.Options.JSON {
 		fmt.Fprintln(tab, "NAME\tSIZE\tHERE\tWHAT\tLICENCE")
 	}
 	for _, st := range s.List() {
-		if p.common.JSON {
+		if con.Options.JSON {
 			l := weightsLine{Name: st.Name, Aliases: st.Aliases, What: st.What, Licence: st.Licence, Origin: st.Origin, SHA256: st.Files[len(st.Files)-1].SHA256,
 				Bytes: st.Size(), Checksum: st.Checksum(), Path: st.Path, Part: st.Part, Target: st.Target}
 			for _, f := range st.Files {
 				l.URLs = append(l.URLs, f.URL)
 			}
-			if err := writeJSON(p.stdout, l); err != nil {
+			if err := console.WriteJSON(con.Stdout, l); err != nil {
 				return err
 			}
 			continue
 		}
 		size, here := "", ""
 		if n := st.Size(); n > 0 {
-			size = bytesFor(n)
+			size = console.Size(n)
 		}
 		switch {
 		case st.Path != "":
 			here = "yes"
 		case st.Part > 0:
-			here = bytesFor(st.Part)
+			here = console.Size(st.Part)
 		}
 		fmt.Fprintf(tab, "%s\t%s\t%s\t%s\t%s\n", st.Name, size, here, st.What, st.Licence)
 	}
 	return tab.Flush()
 }
 
-func runFetch(ctx context.Context, p *console, o FetchOptions) error {
-	s, f, err := openStore(p, o)
+func runFetch(ctx context.Context, con *console.Console, o published.Options) error {
+	s, f, err := published.Open(con, o)
 	if err != nil {
 		return err
 	}
 	failed := 0
 	for _, name := range o.Names {
 		r, err := s.Fetch(ctx, name)
-		f.finish()
+		f.Finish()
 		switch {
 		case errors.Is(err, context.Canceled):
-			p.term.log.Warn("interrupted: what has come of " + name + " stays; the same command goes on from there")
-			return errInterrupted
+			con.Term.Log.Warn("interrupted: what has come of " + name + " stays; the same command goes on from there")
+			return console.ErrInterrupted
 		case err != nil && len(o.Names) == 1:
 			return err
 		case err != nil:
 			failed++
-			p.report(err)
+			con.Report(err)
 			continue
 		}
 		if !r.Fetched {
-			p.term.log.Info(name + ": is here already, and its checksum is right")
+			con.Term.Log.Info(name + ": is here already, and its checksum is right")
 		}
-		if p.common.JSON {
-			err = writeJSON(p.stdout, r)
+		if con.Options.JSON {
+			err = console.WriteJSON(con.Stdout, r)
 		} else {
-			err = p.printf("%s\n", r.Path)
+			err = con.Printf("%s\n", r.Path)
 		}
 		if err != nil {
 			return err
@@ -132,9 +136,9 @@ func runFetch(ctx context.Context, p *console, o FetchOptions) error {
 	}
 	switch {
 	case failed == len(o.Names):
-		return errReported
+		return console.ErrReported
 	case failed > 0:
-		return errSome
+		return console.ErrSome
 	}
 	return nil
 }

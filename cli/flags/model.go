@@ -1,0 +1,67 @@
+package flags
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"captioner/cli/console"
+)
+
+// Model say which model runs, and on what.
+type Model struct {
+	Path      string // "" is the embedded demo model
+	Encoder   string // "" is the one in the model file
+	Device    string // "auto", "cpu", "cuda", "cuda:1"
+	Precision string // "auto", "fp32", "bf16", "int8"
+	NoEncoder bool   // open the model for features alone
+	Threads   int    // 0 leaves it to libtorch
+}
+
+func (o *Model) Flags() []cli.Flag {
+	const category = "MODEL"
+	return []cli.Flag{
+		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "model: a captioner's `FILE`, one of clip-text-decoder or Lightning, a Hugging Face folder, or a name of \"weights list\"; without it, the small model that is built in", Category: category, Destination: &o.Path, TakesFile: true},
+		&cli.StringFlag{Name: "encoder", Usage: "`FILE` or name (ViT-B/32, blip:base, …) of the vision encoder, for a model that leaves it out", Category: category, Destination: &o.Encoder, TakesFile: true},
+		&cli.StringFlag{Name: "device", Value: "auto", Usage: "auto, cpu, cuda or cuda:`N`", Category: category, Destination: &o.Device},
+		&cli.StringFlag{Name: "precision", Value: "auto", Usage: "auto, fp32, bf16, or int8 (on the CPU alone)", Category: category, Destination: &o.Precision},
+		&cli.IntFlag{Name: "threads", Usage: "threads of one computation; 0: as many as there are cores", Category: category, Destination: &o.Threads},
+	}
+}
+
+func (o *Model) Validate() error {
+	if err := ValidDevice(o.Device); err != nil {
+		return err
+	}
+	if err := console.OneOf("--precision", o.Precision, "auto", "fp32", "bf16", "int8"); err != nil {
+		return err
+	}
+	if o.Threads < 0 || o.Threads > 4096 {
+		return console.Usagef("", "--threads %d: want 0 to 4096", o.Threads)
+	}
+	return nil
+}
+
+// NumberType is fp32 where nobody asked for another.
+func (o *Model) NumberType() string {
+	if o.Precision == "auto" {
+		return "fp32"
+	}
+	return o.Precision
+}
+
+// ValidDevice checks the word; whether the device is there is found out when the model opens.
+func ValidDevice(s string) error {
+	kind, number, numbered := strings.Cut(s, ":")
+	ok := kind == "cuda" || !numbered && (kind == "auto" || kind == "cpu")
+	if numbered {
+		if n, err := strconv.Atoi(number); err != nil || n < 0 || strconv.Itoa(n) != number {
+			ok = false
+		}
+	}
+	if !ok {
+		return console.Usagef("--device cpu works everywhere", "--device %q: want auto, cpu, cuda or cuda:N", s)
+	}
+	return nil
+}

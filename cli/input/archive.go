@@ -1,0 +1,272 @@
+package input
+
+import (
+	"archive/tar"
+	"archive/zip"
+	"compress/flate"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"captioner/cli/console"
+	"captioner/data/image"
+)
+
+// maxMember is the size up to which a picture in an archive is read, unpacked. Those of a .tar.gz wait in memory for their turn, all others
+// on the disk.
+const (
+	maxMember = 256 << 20
+	maxWaits  = 64 << 20
+)
+
+// archiveKind is ".tar", ".tar.gz" or ".zip" by a file's name; "" for any other file.
+func archiveKind(name string) string {
+	switch name = strings.ToLower(name); {
+	case strings.HasSuffix(name, ".tar"):
+		return ".tar"
+	case strings.HasSuffix(name, ".tar.gz"), strings.HasSuffix(name, ".tgz"):
+		return ".tar.gz"
+	case strings.HasSuffix(name, ".zip"):
+		return ".zip"
+	}
+	return ""
+}
+
+// archived is a picture in an archive: where its bytes stand. It keeps nothing open, so that any number of them may wait.
+type archived struct {
+	archive      string
+	stamp        stamp // of the archive
+	offset, size int64 // size as it is in the picture
+	packed       int64 // size as it is in the archive
+	deflated     bool
+	sum          uint32 // CRC-32 of the picture; only of a .zip
+	checked      bool
+}
+
+// open reads the picture.
+func (m archived) open(context.Context) (_ []byte, err error) {
+	f, err := os.Open(m.archive)
+	if err != nil {
+		return nil, console.Reason(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, console.Reason(err)
+	}
+	if StampOf(info) != m.stamp {
+		return nil, errors.New("the archive changed while it was read")
+	}
+	raw := io.NewSectionReader(f, m.offset, m.packed)
+	if !m.deflated {
+		return m.whole(raw)
+	}
+	// A bomb unpacks to anything but a picture: look at its beginning first.
+	var head [16]byte
+	r := flate.NewReader(raw)
+	n, err := io.ReadFull(r, head[:])
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+		return nil, unpacked(err)
+	}
+	if m.size > 1<<20 && image.Format(head[:n]) == "" {
+		return nil, fmt.Errorf("unpack: %d bytes that start with %q are no picture", m.size, head[:n])
+	}
+	return m.whole(io.MultiReader(strings.NewReader(string(head[:n])), r))
+}
+
+// whole reads exactly the bytes that the archive promises.
+func (m archived) whole(r io.Reader) ([]byte, error) {
+	b := make([]byte, m.size)
+	if _, err := io.ReadFull(r, b); err != nil {
+		return nil, unpacked(err)
+	}
+	if m.deflated {
+		if n, _ := r.Read(make([]byte, 1)); n > 0 {
+			return nil, fmt.Errorf("unpack: more than the %d bytes that the archive says", m.size)
+		}
+	}
+	if m.checked && crc32.ChecksumIEEE(b) != m.sum {
+		return nil, errors.New("unpack: the checksum does not match: the archive is damaged")
+	}
+	return b, nil
+}
+
+func unpacked(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = errors.New("the archive ends before the picture does")
+	}
+	return fmt.Errorf("unpack: %w", err)
+}
+
+// archive lists the pictures in an archive in its own order. Their paths are the archive's, a slash, and the name in it.
+func (in Inputs) archive(file string, seen *census, yield func(Input) bool) bool {
+	info, err := os.Stat(file)
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("it is a %s, want a file", console.Kind(info.Mode()))
+	}
+	if err != nil {
+		return yield(failed(file, console.Reason(err)))
+	}
+	a := archive{file: file, stamp: StampOf(info), size: info.Size(), flat: !in.Recursive, counting: in.Counting, seen: seen, yield: yield}
+	if archiveKind(file) == ".zip" {
+		err = a.zip()
+	} else {
+		err = a.tar(archiveKind(file) == ".tar.gz")
+	}
+	if err != nil && !a.stopped {
+		return yield(failed(file, err))
+	}
+	return !a.stopped
+}
+
+// archive is one archive being listed.
+type archive struct {
+	file     string
+	stamp    stamp
+	size     int64
+	flat     bool // leave out what is in folders
+	counting bool // nobody will open what is listed
+	seen     *census
+	yield    func(Input) bool
+	stopped  bool // yield wants no more
+}
+
+// wants says whether a name in the archive is one to caption, and in what form; Windows writes \ for /.
+func (a *archive) wants(name string) (string, bool) {
+	name = strings.TrimPrefix(strings.ReplaceAll(name, `\`, "/"), "./")
+	a.seen.files++
+	parts := strings.Split(name, "/")
+	hidden := func(s string) bool { return strings.HasPrefix(s, ".") && s != ".." && s != "." || s == "__MACOSX" }
+	if a.flat && len(parts) > 1 || slices.ContainsFunc(parts, hidden) || !slices.Contains(Extensions, strings.ToLower(path.Ext(name))) {
+		return name, false
+	}
+	a.seen.images++
+	return name, true
+}
+
+// give hands on one picture, or says what is wrong with it.
+func (a *archive) give(name string, size int64, open func(context.Context) ([]byte, error), err error) bool {
+	in := Input{Path: a.file + "/" + name, Key: filepath.Base(a.file) + "/" + name, Open: open, Stamp: stamp{size, a.stamp.time}}
+	switch {
+	case err != nil:
+	case !filepath.IsLocal(name):
+		err = errors.New("its name leads out of the archive")
+	case size > maxMember:
+		err = fmt.Errorf("%d bytes, limit %d", size, maxMember)
+	}
+	if err != nil {
+		in.Err, in.Open = fmt.Errorf("read image %q: %w", in.Path, err), nil
+	}
+	a.stopped = !a.yield(in)
+	return !a.stopped
+}
+
+func (a *archive) zip() error {
+	z, err := zip.OpenReader(a.file)
+	if err != nil {
+		return fmt.Errorf("read the archive: %w", console.Reason(err))
+	}
+	defer z.Close()
+	var packed uint64
+	for _, f := range z.File {
+		if packed += f.CompressedSize64; packed > uint64(a.size) {
+			return errors.New("read the archive: its files lie over each other, as in a zip bomb")
+		}
+	}
+	for _, f := range z.File {
+		if f.FileInfo().IsDir() || !f.Mode().IsRegular() {
+			continue
+		}
+		name, ok := a.wants(f.Name)
+		if !ok {
+			continue
+		}
+		m := archived{archive: a.file, stamp: a.stamp, size: int64(f.UncompressedSize64), packed: int64(f.CompressedSize64), sum: f.CRC32, checked: true,
+			deflated: f.Method == zip.Deflate}
+		switch {
+		case f.Flags&1 != 0:
+			err = console.WithHint(errors.New("it is encrypted"), "unpack the archive with its password first")
+		case f.Method != zip.Store && f.Method != zip.Deflate:
+			err = console.WithHint(fmt.Errorf("it is packed by method %d, want 0 (stored) or 8 (deflate)", f.Method), "unpack the archive first")
+		case f.Method == zip.Store && m.size != m.packed || m.size > 1100*m.packed+1024: // deflate makes at most 1032 bytes of one
+			err = fmt.Errorf("unpack: %d bytes in the archive cannot be the %d that it says", m.packed, m.size)
+		default:
+			m.offset, err = f.DataOffset()
+		}
+		if !a.give(name, m.size, m.open, err) {
+			return nil
+		}
+	}
+	return nil
+}
+
+func (a *archive) tar(zipped bool) error {
+	f, err := os.Open(a.file)
+	if err != nil {
+		return console.Reason(err)
+	}
+	defer f.Close()
+	var r io.Reader = f
+	if zipped {
+		z, err := gzip.NewReader(f)
+		if err != nil {
+			return fmt.Errorf("read the archive: %w", err)
+		}
+		defer z.Close()
+		r = z
+	}
+	t := tar.NewReader(r)
+	for {
+		h, err := t.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			if errors.Is(err, io.ErrUnexpectedEOF) {
+				err = errors.New("it ends in the middle of a file")
+			}
+			return fmt.Errorf("read the archive: %w", err)
+		}
+		if h.Typeflag != tar.TypeReg && h.Typeflag != tar.TypeGNUSparse {
+			continue
+		}
+		name, ok := a.wants(h.Name)
+		if !ok {
+			continue
+		}
+		if open, err := a.body(h, f, t, zipped); !a.give(name, h.Size, open, err) {
+			return nil
+		}
+	}
+}
+
+// body finds the bytes of the file that t stands at: where they are, or where they cannot be found again, the bytes themselves.
+func (a *archive) body(h *tar.Header, f *os.File, t *tar.Reader, zipped bool) (func(context.Context) ([]byte, error), error) {
+	switch {
+	case a.counting:
+		return nil, nil
+	case zipped && h.Size > maxWaits:
+		return nil, console.WithHint(fmt.Errorf("%d bytes, limit %d in a packed archive", h.Size, maxWaits), "unpack the archive to a .tar first")
+	case zipped:
+		b := make([]byte, h.Size)
+		if _, err := io.ReadFull(t, b); err != nil {
+			return nil, unpacked(err)
+		}
+		return func(context.Context) ([]byte, error) { return b, nil }, nil
+	case h.Typeflag == tar.TypeGNUSparse || h.PAXRecords["GNU.sparse.major"] != "" || h.PAXRecords["GNU.sparse.size"] != "":
+		return nil, console.WithHint(errors.New("it is stored as a sparse file"), "unpack the archive first")
+	}
+	at, err := f.Seek(0, io.SeekCurrent) // archive/tar reads no further than the header
+	if err == nil && h.Size > a.size-at {
+		err = errors.New("the archive ends before the picture does")
+	}
+	return archived{archive: a.file, stamp: a.stamp, offset: at, size: h.Size, packed: h.Size}.open, err
+}

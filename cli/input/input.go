@@ -1,0 +1,333 @@
+// Package input finds what is captioned: files, folders, patterns, archives, addresses, lists on standard input, folders
+// that are watched, and rows of embeddings. It lists images in natural order, in bounded memory, and reads none before
+// it is asked.
+package input
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"captioner/cli/console"
+	"captioner/data/image"
+)
+
+// Extensions are the names under which pictures are looked for in folders. A file that is named on the command line is tried whatever it
+// is called.
+var Extensions = []string{".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif"}
+
+// Input is one picture to caption, or the reason why there is none.
+type Input struct {
+	Path  string                                // as shown: the argument, and what was found below it
+	Key   string                                // the path below its argument: what a shard is chosen by, wherever the folder is mounted
+	Open  func(context.Context) ([]byte, error) // reads a picture that is not a file of its own; nil for a file at path
+	Stamp stamp                                 // of a picture with open
+	Err   error
+	// argument says that this is about a whole argument, and not about one picture of many.
+	Argument bool
+	Skip     bool // it needs no caption; it travels along so that progress counts it
+}
+
+func failed(path string, err error) Input {
+	return Input{Path: path, Err: fmt.Errorf("input %q: %w", path, err)}
+}
+
+// Inputs lists pictures: files, folders, globs, archives, URLs, "-" for a list on standard input.
+type Inputs struct {
+	Args      []string
+	Recursive bool
+	Stdin     io.Reader
+	Image     bool     // standard input is one picture, and the only input
+	Web       *Fetcher // gets what URLs name
+	Counting  bool     // nobody will open what is listed
+
+	enter func(folder string) // is told each folder that is looked into, before; nil for nobody
+}
+
+// Check looks at every argument before any work begins, and returns what is wrong with each; it reads no more of a folder than it must.
+func (in Inputs) Check() []Input {
+	var bad []Input
+	for _, arg := range in.Args {
+		if arg == "-" || IsURL(arg) {
+			continue
+		}
+		if err := in.checkArgument(arg); err != nil {
+			in := failed(arg, err)
+			in.Argument = true
+			bad = append(bad, in)
+		}
+	}
+	return bad
+}
+
+func (in Inputs) checkArgument(arg string) error {
+	places, err := expand(arg)
+	if err != nil {
+		return err
+	}
+	var seen census
+	for _, p := range places {
+		info, err := os.Stat(p.path)
+		if err != nil {
+			return console.WithHint(console.Reason(err), "check the spelling; a relative path starts at the current folder")
+		}
+		if archiveKind(p.path) != "" && !info.IsDir() {
+			in.Counting, seen.archive = true, true
+			if in.archive(p.path, &seen, func(i Input) bool { err = i.Err; return seen.images == 0 }); seen.images > 0 {
+				return nil // if it can be read will be seen
+			}
+			if err != nil {
+				return errors.Unwrap(err)
+			}
+			continue
+		}
+		if !info.IsDir() {
+			return nil
+		}
+		for i := range in.walk(p, &seen) {
+			if i.Err == nil {
+				return nil
+			}
+			if err = errors.Unwrap(i.Err); i.Path != arg {
+				err = fmt.Errorf("%q: %w", i.Path, err)
+			}
+		}
+		if err != nil && seen.files == 0 {
+			return err
+		}
+		if p.pattern != "" {
+			return errNoMatch
+		}
+	}
+	return seen.nothing(in.Recursive)
+}
+
+// census counts what a walk saw.
+type census struct {
+	files, folders, images int
+	archives               int  // files of a folder that are archives
+	archive                bool // the walk was through an archive
+}
+
+// nothing is the error of a folder or an archive in which no picture was found.
+func (c census) nothing(recursive bool) error {
+	switch {
+	case c.archive:
+		return console.WithHint(fmt.Errorf("the archive has no pictures among its %d files", c.files), "pictures are %s", strings.Join(Extensions, " "))
+	case c.archives > 0 && c.images == 0:
+		return console.WithHint(fmt.Errorf("the folder has no pictures, but %d archives", c.archives), "archives are opened when they are named, as in 'folder/*.tar'")
+	case c.files == 0 && c.folders == 0:
+		return console.WithHint(errors.New("the folder is empty"), "give a folder with pictures, or the pictures themselves")
+	case c.files == 0 && !recursive:
+		return console.WithHint(fmt.Errorf("the folder has no files, only %d folders", c.folders), "leave out --no-recursive to look into them")
+	case c.files == 0:
+		return console.WithHint(errors.New("the folder is empty, and so are those in it"), "give a folder with pictures, or the pictures themselves")
+	default:
+		return console.WithHint(fmt.Errorf("the folder has no pictures among its %d files", c.files),
+			"pictures are %s; a file of another name can be given by itself", strings.Join(Extensions, " "))
+	}
+}
+
+// All lists the pictures in order. It reads folders and standard input as it goes, so its memory is that of one folder's names.
+func (in Inputs) All() iter.Seq[Input] {
+	return func(yield func(Input) bool) {
+		if in.Image {
+			yield(Input{Path: "-", Key: "-", Open: in.readImage})
+			return
+		}
+		for _, arg := range in.Args {
+			if arg == "-" {
+				if !in.list(yield) {
+					return
+				}
+				continue
+			}
+			if !in.argument(arg, yield) {
+				return
+			}
+		}
+	}
+}
+
+// readImage reads the one picture on standard input.
+func (in Inputs) readImage(context.Context) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(in.Stdin, image.MaxFileBytes+1))
+	if err == nil && len(b) > image.MaxFileBytes {
+		err = fmt.Errorf("more than %d bytes", image.MaxFileBytes)
+	}
+	return b, err
+}
+
+func (in Inputs) argument(arg string, yield func(Input) bool) bool {
+	if IsURL(arg) {
+		return yield(Input{Path: arg, Key: arg, Open: in.Web.body(arg)})
+	}
+	places, err := expand(arg)
+	if err != nil {
+		return yield(failed(arg, err))
+	}
+	for _, p := range places {
+		info, err := os.Stat(p.path)
+		if err == nil && !info.IsDir() && archiveKind(p.path) != "" {
+			if !in.archive(p.path, new(census), yield) {
+				return false
+			}
+			continue
+		}
+		if err != nil || !info.IsDir() {
+			if !yield(Input{Path: p.path, Key: filepath.ToSlash(p.path)}) { // if it is missing, reading it will say so
+				return false
+			}
+			continue
+		}
+		var seen census
+		failing := false
+		for i := range in.walk(p, &seen) {
+			failing = failing || i.Err != nil
+			if !yield(i) {
+				return false
+			}
+		}
+		none := failed(p.path, seen.nothing(in.Recursive))
+		if p.pattern != "" {
+			none = failed(arg, errNoMatch)
+		}
+		if seen.images == 0 && !failing && in.enter == nil && !yield(none) {
+			return false
+		}
+	}
+	return true
+}
+
+// list reads paths from standard input, one a line or, if a NUL comes before the first line's end, separated by NUL.
+func (in Inputs) list(yield func(Input) bool) bool {
+	r := bufio.NewReaderSize(in.Stdin, 64<<10)
+	end := byte('\n')
+	for first := true; ; first = false {
+		var word []byte
+		var err error
+		if first {
+			word, end, err = firstPath(r)
+		} else {
+			word, err = r.ReadBytes(end)
+		}
+		path := string(bytes.TrimSuffix(word, []byte{end}))
+		if end == '\n' {
+			path = strings.TrimSuffix(path, "\r")
+		}
+		if path != "" && !in.argument(path, yield) {
+			return false
+		}
+		if err != nil {
+			return err == io.EOF || yield(failed("-", console.Reason(err)))
+		}
+	}
+}
+
+// firstPath reads to the first NUL or line feed, whichever comes first: it separates the list.
+func firstPath(r *bufio.Reader) ([]byte, byte, error) {
+	var word []byte
+	for {
+		c, err := r.ReadByte()
+		if err != nil {
+			return word, '\n', err
+		}
+		word = append(word, c)
+		if c == 0 || c == '\n' {
+			return word, c, nil
+		}
+	}
+}
+
+// walk lists the pictures in a folder in natural order: p2 before p10. Names that begin with a dot are left out. A folder that was walked
+// already is not walked again, so links that lead in circles end.
+func (in Inputs) walk(root place, seen *census) iter.Seq[Input] {
+	return func(yield func(Input) bool) {
+		w := walker{in: in, place: root, recursive: in.Recursive || root.pattern != "", enter: in.enter, seen: seen, walked: make(map[folderID]bool), yield: yield}
+		w.folder(root.path, "")
+	}
+}
+
+type walker struct {
+	in        Inputs
+	place     place
+	recursive bool
+	enter     func(string)
+	seen      *census
+	walked    map[folderID]bool
+	yield     func(Input) bool
+}
+
+// folderID tells a folder from all others, whatever links lead to it.
+type folderID struct{ device, inode uint64 }
+
+func (w *walker) folder(path, key string) bool {
+	info, err := os.Stat(path)
+	if err == nil {
+		if s, ok := info.Sys().(*syscall.Stat_t); ok {
+			id := folderID{uint64(s.Dev), s.Ino}
+			if w.walked[id] {
+				return true
+			}
+			w.walked[id] = true
+		}
+	}
+	if w.enter != nil {
+		w.enter(path)
+	}
+	entries, readErr := os.ReadDir(path)
+	if err = errors.Join(err, readErr); err != nil {
+		return w.yield(failed(path, fmt.Errorf("read the folder: %w", console.Reason(err))))
+	}
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return Natural(a.Name(), b.Name()) })
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		if !w.entry(e, filepath.Join(path, e.Name()), strings.TrimPrefix(key+"/"+e.Name(), "/")) {
+			return false
+		}
+	}
+	return true
+}
+
+func (w *walker) entry(e fs.DirEntry, path, key string) bool {
+	folder := e.IsDir()
+	if e.Type()&fs.ModeSymlink != 0 {
+		info, err := os.Stat(path)
+		folder = err == nil && info.IsDir() // a dead link to a picture is tried, and reported as missing
+	}
+	if folder {
+		w.seen.folders++
+		if w.place.pattern != "" && w.place.matches(key) { // as when a folder is named: all that is in it
+			defer func(p place) { w.place = p }(w.place)
+			w.place = place{path: path}
+		}
+		return !w.recursive || w.folder(path, key)
+	}
+	if !w.place.matches(key) {
+		return true
+	}
+	w.seen.files++
+	if archiveKind(path) != "" {
+		w.seen.archives++
+		if w.place.names() {
+			return w.in.archive(path, w.seen, w.yield)
+		}
+	}
+	if !w.place.names() && !slices.Contains(Extensions, strings.ToLower(filepath.Ext(path))) {
+		return true
+	}
+	w.seen.images++
+	return w.yield(Input{Path: path, Key: key})
+}

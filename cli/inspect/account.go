@@ -1,0 +1,179 @@
+package inspect
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"captioner/cli/console"
+	"captioner/models/captioner"
+	"captioner/models/captioner/demo"
+	"captioner/models/gpt2"
+	"captioner/weights"
+	"captioner/weights/pickle"
+	"captioner/weights/store"
+)
+
+// account is what a file is, in people's words.
+type account struct {
+	What      string `json:"what"`
+	Decoder   string `json:"decoder,omitempty"`
+	Memory    string `json:"memory,omitempty"`
+	Encoder   string `json:"encoder,omitempty"`
+	Tokenizer string `json:"tokenizer,omitempty"`
+	Types     string `json:"types"`
+	Published string `json:"published,omitempty"` // the name of a published file with these bytes
+}
+
+// lines are the parts of the account that there are, with their names.
+func (a account) lines() [][2]string {
+	all := [][2]string{{"what", a.What}, {"decoder", a.Decoder}, {"memory", a.Memory}, {"encoder", a.Encoder}, {"tokenizer", a.Tokenizer}, {"types", a.Types}, {"published as", a.Published}}
+	return slices.DeleteFunc(all, func(l [2]string) bool { return l[1] == "" })
+}
+
+// accountFor describes a file, or a folder; "" is the built-in model.
+func accountFor(path string, src weights.Source) account {
+	a := account{What: container(path, src), Types: types(src)}
+	if sum, err := store.SHA256(weightsFile(path)); err == nil {
+		if e, _, ok := store.Identify(sum); ok {
+			a.Published = e.Name
+		}
+	}
+	f, err := OpenDescribed(path)
+	if err == nil {
+		a.captioner(f)
+		f.Close()
+		return a
+	}
+	if e, eerr := captioner.OpenEncoder(path); eerr == nil {
+		a.Encoder = e.Eye.Architecture + ", for --encoder"
+		e.Close()
+	} else if meantAsModel(src) {
+		a.What += "; not usable with --model: " + console.OneLine(err)
+	}
+	return a
+}
+
+func (a *account) captioner(f *captioner.File) {
+	c := f.Config
+	d := c.Decoder
+	a.Decoder = fmt.Sprintf("GPT-2 of %d layers, width %d, %d tokens, with cross-attention", d.Layers, d.Width, d.VocabSize)
+	if name := decoderName(d); name != "" {
+		a.Decoder = fmt.Sprintf("%s: %s", name, a.Decoder)
+	}
+	if f.First() {
+		a.Decoder = fmt.Sprintf("a transformer of %d layers, width %d, %d words", d.Layers, d.Width, d.VocabSize)
+	}
+	places, width := c.Memory.Shape()
+	a.Memory = fmt.Sprintf("%s, %d × %d numbers a picture", c.Memory.Kind, places, width)
+	switch eye := c.Encoder.Architecture; {
+	case f.HasEncoder():
+		a.Encoder = eye + ", in the file"
+	case f.Misfit() != nil:
+		a.Encoder = "not in the file, which names one that cannot be its own: --encoder gives it"
+	case eye == "":
+		a.Encoder = "not in the file, which does not name it: --encoder gives it"
+	default:
+		a.Encoder = "wants " + eye + ", not in the file: --encoder gives it"
+		if c.Encoder.SHA256 != "" {
+			a.Encoder += " (SHA-256 " + c.Encoder.SHA256 + ")"
+		}
+	}
+	if f.First() {
+		a.Tokenizer = fmt.Sprintf("%d whole words", f.Tokenizer.VocabSize())
+		return
+	}
+	a.Tokenizer = fmt.Sprintf("byte-level BPE of %d tokens", f.Tokenizer.VocabSize())
+	if f.Tokenizer.Options().Lowercase {
+		a.Tokenizer += ", lower case"
+	}
+}
+
+// decoderName is the published model of a decoder's size.
+func decoderName(d gpt2.Config) string {
+	for _, known := range []struct {
+		name string
+		c    gpt2.Config
+	}{{"distilgpt2", gpt2.DistilGPT2()}, {"gpt2", gpt2.GPT2()}, {"gpt2-medium", gpt2.GPT2Medium()}, {"gpt2-large", gpt2.GPT2Large()}, {"gpt2-xl", gpt2.GPT2XL()}} {
+		if d.Layers == known.c.Layers && d.Width == known.c.Width && d.VocabSize == known.c.VocabSize {
+			return known.name
+		}
+	}
+	return ""
+}
+
+// container says what kind of file it is.
+func container(path string, src weights.Source) string {
+	p, pickled := src.(*pickle.File)
+	switch {
+	case path == "":
+		return fmt.Sprintf("the built-in model, a captioner in captioner's own form (%s)", console.Size(int64(len(demo.Model))))
+	case weightsFile(path) != path:
+		return "a folder as Hugging Face has it"
+	case pickled:
+		return pickledObject(p)
+	case src.Metadata()[weights.MetaConfig] != "":
+		return "a captioner in captioner's own form"
+	case src.Metadata()["format"] == "pt":
+		return "tensors of PyTorch"
+	}
+	return "tensors"
+}
+
+// pickledObject says what Python would get from a file.
+func pickledObject(p *pickle.File) string {
+	switch root := p.Root.(type) {
+	case *pickle.Record:
+		switch {
+		case strings.HasPrefix(root.Module, "__torch__"):
+			return "a TorchScript archive, whose code is not run"
+		case strings.HasPrefix(root.Module, "clip_text_decoder"):
+			return fmt.Sprintf("a pickled %s of clip-text-decoder", root.Name)
+		}
+		return fmt.Sprintf("a pickled %s.%s", root.Module, root.Name)
+	case *pickle.Dict:
+		if _, ok := root.Get("tokenizer"); ok {
+			return "a ClipDecoder with its tokenizer, as clip-text-decoder 1.0.0 saves them"
+		}
+		version, ok := root.Get("pytorch-lightning_version")
+		if !ok {
+			return "a dict of tensors (a state dict, or one that holds some)"
+		}
+		what := fmt.Sprintf("a checkpoint of Lightning %v", version)
+		for _, key := range []string{"epoch", "global_step"} {
+			if n, ok := root.Get(key); ok {
+				what += fmt.Sprintf(", %s %v", strings.ReplaceAll(key, "_", " "), n)
+			}
+		}
+		if states, ok := root.Get("optimizer_states"); ok {
+			if l, ok := states.(*pickle.List); ok && len(l.Items) > 0 {
+				what += ", with the optimizer's state"
+			}
+		}
+		return what
+	case *pickle.Tensor:
+		return "one tensor"
+	}
+	return "a pickle"
+}
+
+// types counts the tensors by type.
+func types(src weights.Source) string {
+	count := make(map[weights.DType]int)
+	var order []weights.DType
+	for _, name := range src.Names() {
+		t, err := src.Tensor(name)
+		if err != nil {
+			continue // the list of tensors says why
+		}
+		if count[t.DType]++; count[t.DType] == 1 {
+			order = append(order, t.DType)
+		}
+	}
+	slices.SortFunc(order, func(a, b weights.DType) int { return count[b] - count[a] })
+	var parts []string
+	for _, d := range order {
+		parts = append(parts, fmt.Sprintf("%d %v", count[d], d))
+	}
+	return strings.Join(parts, ", ")
+}

@@ -1,0 +1,149 @@
+// Package model opens the captioner that the flags name, for the commands that caption.
+package model
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"captioner/cli/console"
+	"captioner/cli/flags"
+	"captioner/cli/input"
+	"captioner/cli/published"
+	"captioner/data/image"
+	"captioner/models/captioner"
+	"captioner/models/decode"
+	"captioner/weights"
+	"captioner/weights/store"
+)
+
+// Model is what predict needs of a captioner; tests put a fake in its place.
+type Model interface {
+	Name() string                  // for reports: "demo", or the file's path
+	Device() string                // where it works: "cpu", "cuda:0"
+	Checksum() (string, error)     // SHA-256 of the model file
+	Defaults() decode.Options      // as the model file asks for, with its own BOS and EOS
+	Positions() int                // tokens that prompt and caption may have together
+	Encode(text string) []int32    // tokens of a text that captions begin with
+	Prepare(*image.RGB) *image.RGB // the model's input of a picture; any number of goroutines may call it
+	Caption(context.Context, []*image.RGB, decode.Options) ([]captioner.Caption, error)
+	Times() captioner.Times // how long Caption has taken so far
+	Close() error
+}
+
+type Loader func(context.Context, flags.Model) (Model, error)
+
+// loaded is a real model.
+type loaded struct {
+	*captioner.Captioner
+	path string
+}
+
+// Open opens a model, and fetches first what is named and not here.
+func Open(ctx context.Context, con *console.Console, load Loader, o flags.Model) (Model, error) {
+	if err := FindWeights(ctx, con, &o); err != nil {
+		return nil, err
+	}
+	m, err := load(ctx, o)
+	var missing *captioner.EncoderMissingError
+	if errors.As(err, &missing) && o.Encoder == "" { // what Python or a fetch has left on this machine will do
+		if s, _, failed := published.Open(con, published.Options{}); failed == nil {
+			if path, failed := s.Path(missing.Architecture); failed == nil {
+				con.Term.Log.Debug("encoder taken from the cache", "encoder", missing.Architecture, "path", path)
+				o.Encoder = path
+				return load(ctx, o)
+			}
+		}
+	}
+	return m, err
+}
+
+// FindWeights puts files in the place of the names of published weights.
+func FindWeights(ctx context.Context, con *console.Console, o *flags.Model) error {
+	for _, path := range []*string{&o.Path, &o.Encoder} {
+		if err := published.Find(ctx, con, path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func Load(_ context.Context, o flags.Model) (Model, error) {
+	c, err := captioner.Open(o.Path, captioner.Options{Encoder: o.Encoder, NoEncoder: o.NoEncoder, Device: o.Device, Precision: o.NumberType(), Threads: o.Threads})
+	if err != nil {
+		return nil, ModelHint(err, o)
+	}
+	return loaded{c, o.Path}, nil
+}
+
+func (l loaded) Name() string {
+	if l.path == "" {
+		return "demo"
+	}
+	return l.path
+}
+
+func (l loaded) Checksum() (string, error)  { return l.File.Checksum() }
+func (l loaded) Positions() int             { return int(l.File.Config.Decoder.Positions) }
+func (l loaded) Encode(text string) []int32 { return l.Tokenizer().Encode(text) }
+
+// ModelHint adds the remedy to what stopped a model from opening.
+func ModelHint(err error, o flags.Model) error {
+	var key *weights.KeyError
+	var blind *captioner.EncoderMissingError
+	switch {
+	case errors.As(err, &blind):
+		return console.WithHint(err, "%s", encoderHint(blind.Architecture))
+	case errors.Is(err, fs.ErrNotExist) && o.Encoder != "" && !there(o.Encoder):
+		return console.WithHint(err, "check the spelling; \"captioner weights list\" has the names that --encoder takes")
+	case o.Encoder != "" && strings.Contains(err.Error(), "encoder"):
+		return console.WithHint(err, "\"captioner weights inspect %s\" says what it is", o.Encoder)
+	case errors.Is(err, fs.ErrNotExist):
+		return console.WithHint(err, "check the spelling; without --model the built-in model is used")
+	case strings.Contains(err.Error(), "tokenizer: found none in the file"):
+		return console.WithHint(err, "the tokenizer that it was trained with writes these files by save_pretrained(FOLDER)")
+	case strings.Contains(err.Error(), "want its tokenizer.pkl beside it"):
+		return console.WithHint(err, "Tokenizer.save of clip-text-decoder 1.0.0 writes it: copy it from where the checkpoint was trained")
+	case strings.Contains(err.Error(), "device "):
+		return console.WithHint(err, "--device cpu works everywhere; \"captioner doctor\" says what is there")
+	case errors.As(err, &key):
+		return console.WithHint(err, "\"captioner weights inspect %s\" lists what the file holds", o.Path)
+	case o.Path != "":
+		return console.WithHint(err, "the file is damaged or not a captioner's: fetch or copy it again; \"captioner weights inspect %s\" says what it is", o.Path)
+	}
+	return console.WithHint(err, "the program itself is damaged: build it again")
+}
+
+// SearchHint adds the remedy to what stopped a search: of numbers that are none the model is to blame.
+func SearchHint(err error, m interface{ Name() string }) error {
+	if errors.Is(err, decode.ErrNaN) {
+		return console.WithHint(err, "the model or its encoder is damaged: \"captioner weights verify %s\" looks for numbers that are not finite", m.Name())
+	}
+	return err
+}
+
+// there says whether a path leads to something.
+func there(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// encoderHint says how to come by an encoder.
+func encoderHint(architecture string) string {
+	if _, err := store.Find(architecture); err == nil {
+		return fmt.Sprintf("--encoder %s fetches it; --encoder FILE takes one that is here, in the form of OpenAI, OpenCLIP, LAVIS or Hugging Face", architecture)
+	}
+	return "--encoder FILE or NAME gives it; \"captioner weights list\" has the names"
+}
+
+// Decides is what of the options, beside the model file, decides what a model says.
+func Decides(o *flags.Model) string {
+	encoder := ""
+	if info, err := os.Stat(o.Encoder); o.Encoder != "" && err == nil {
+		encoder = fmt.Sprint(input.StampOf(info))
+	}
+	return strings.Join([]string{o.NumberType(), o.Encoder, encoder}, " ")
+}

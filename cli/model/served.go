@@ -1,0 +1,136 @@
+package model
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"captioner/cli/console"
+	"captioner/cli/flags"
+	"captioner/cli/server"
+	"captioner/data/image"
+	"captioner/models/captioner"
+	"captioner/models/decode"
+)
+
+// served is a captioner as the service wants it.
+type served struct {
+	*captioner.Captioner
+	info server.Info
+}
+
+var _ server.Model = (*served)(nil)
+
+// Serve loads a model and captions an empty picture with it, so that the first request does not wait for what is done once, and a model
+// that does not work is found out before it is used.
+func Serve(o flags.Model) (server.Model, error) {
+	path, gone, err := snapshot(o.Path)
+	if err != nil {
+		return nil, err
+	}
+	defer gone()
+	own := o
+	own.Path = path
+	m, err := Load(context.Background(), own)
+	if err != nil {
+		return nil, renamed{err, path, o.Path}
+	}
+	s, err := newServed(m.(loaded).Captioner, o.Path)
+	if err == nil {
+		_, err = s.Caption(context.Background(), []*image.RGB{s.Prepare(image.New(64, 64))}, s.Defaults())
+	}
+	if err != nil {
+		m.Close()
+		return nil, renamed{err, path, o.Path}
+	}
+	return s, nil
+}
+
+func newServed(c *captioner.Captioner, path string) (*served, error) {
+	sum, err := c.File.Checksum()
+	if err != nil {
+		return nil, err
+	}
+	name := "demo"
+	if path != "" {
+		name = filepath.Base(path)
+	}
+	places, width := c.FeatureShape()
+	return &served{c, server.Info{Name: name, SHA256: sum, Device: c.Device(), Licence: c.File.Card.Licence, Data: c.File.Card.Data, Defaults: c.Defaults(),
+		Positions: int(c.File.Config.Decoder.Positions), Places: places, Width: width}}, nil
+}
+
+// snapshot copies a model file to where nobody else writes: weights are read from the file while the service runs, and who copies a new model
+// over the old one would change them under its feet. The copy has no name once gone was called, and no place on the disk once it is closed.
+func snapshot(path string) (copied string, gone func(), err error) {
+	if info, err := os.Stat(path); path == "" || err == nil && info.IsDir() { // folders of Hugging Face are read where they lie
+		return path, func() {}, nil
+	}
+	in, err := os.Open(path)
+	if err != nil {
+		return "", nil, console.WithHint(fmt.Errorf("open model %q: %w", path, console.Reason(err)), "check the spelling; without --model the built-in model is used")
+	}
+	defer in.Close()
+	if info, err := in.Stat(); err == nil && !info.Mode().IsRegular() {
+		return "", nil, fmt.Errorf("open model %q: it is a %s, want a file", path, console.Kind(info.Mode()))
+	}
+	out, err := os.CreateTemp("", "captioner-*"+filepath.Ext(path))
+	if err != nil {
+		return "", nil, console.WithHint(fmt.Errorf("copy model %q: %w", path, err), "TMPDIR names a folder with room for a copy")
+	}
+	gone = func() { os.Remove(out.Name()) }
+	_, err = io.Copy(out, in)
+	if cerr := out.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		gone()
+		return "", nil, console.WithHint(fmt.Errorf("copy model %q: %w", path, err), "TMPDIR names a folder with room for a copy")
+	}
+	return out.Name(), gone, nil
+}
+
+// renamed is an error about a copy that names the file that was copied.
+type renamed struct {
+	error
+	from, to string
+}
+
+func (e renamed) Error() string { return e.rename(e.error.Error()) }
+func (e renamed) Unwrap() error { return e.error }
+func (e renamed) Hint() string  { return e.rename(console.HintOf(e.error)) }
+
+func (e renamed) rename(s string) string {
+	if e.from == "" {
+		return s
+	}
+	return strings.ReplaceAll(s, e.from, e.to)
+}
+
+func (s *served) Info() server.Info          { return s.info }
+func (s *served) Encode(text string) []int32 { return s.Tokenizer().Encode(text) }
+
+func (s *served) Caption(ctx context.Context, images []*image.RGB, o decode.Options) ([]server.Caption, error) {
+	return toServer(s.Captioner.Caption(ctx, images, o))
+}
+
+func (s *served) CaptionFeatures(ctx context.Context, features [][]float32, o decode.Options) ([]server.Caption, error) {
+	return toServer(s.Captioner.CaptionFeatures(ctx, features, o))
+}
+
+func toServer(captions []captioner.Caption, err error) ([]server.Caption, error) {
+	if err != nil {
+		return nil, err
+	}
+	out := make([]server.Caption, len(captions))
+	for i, c := range captions {
+		out[i] = server.Caption{Text: c.Text, LogProb: c.LogProb, Confidence: c.Confidence}
+		for _, a := range c.Alternatives {
+			out[i].Alternatives = append(out[i].Alternatives, server.Caption{Text: a.Text, LogProb: a.LogProb, Confidence: a.Confidence})
+		}
+	}
+	return out, nil
+}

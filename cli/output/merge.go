@@ -1,0 +1,287 @@
+package output
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"captioner/cli/console"
+	"captioner/cli/input"
+)
+
+// MergeOptions are what the flags of merge say.
+type MergeOptions struct {
+	Out, Format  string
+	AllowMissing bool
+	Parts        []string
+}
+
+// unit is what one picture has in a part: its lines, row or object, as they stand there.
+type unit struct {
+	path string
+	text []byte
+}
+
+func Merge(con *console.Console, o MergeOptions) error {
+	if err := o.check(con.Term); err != nil {
+		return err
+	}
+	m := merger{format: o.Format, term: con.Term}
+	for _, path := range o.Parts {
+		if err := m.survey(path); err != nil {
+			return fmt.Errorf("merge %q: %w", path, err)
+		}
+	}
+	w, err := newMergeOut(o.Out, con.Stdout)
+	if err != nil {
+		return err
+	}
+	defer w.abandon()
+	if err := m.join(w); err != nil {
+		return err
+	}
+	if err := w.finish(); err != nil {
+		return fmt.Errorf("write %q: %w", o.Out, console.Reason(err))
+	}
+	con.Term.Log.Info(fmt.Sprintf("%d pictures of %d parts", m.pictures, len(o.Parts)))
+	return nil
+}
+
+// numbered finds the number of a part, and of how many, in its name.
+var numbered = regexp.MustCompile(`(\d+)-of-(\d+)`)
+
+// check finds parts that are missing, given twice or not finished.
+func (o *MergeOptions) check(t *console.Terminal) error {
+	given := make(map[int]string)
+	of, nameless := 0, 0
+	var infos []os.FileInfo
+	for _, path := range o.Parts {
+		info, err := os.Stat(path)
+		if _, half := os.Stat(path + ".part"); half == nil {
+			return fmt.Errorf("merge %q: %w", path, console.WithHint(errors.New("its run has not ended"), "run it again with --resume, or wait for it"))
+		}
+		if err != nil {
+			return fmt.Errorf("merge %q: %w", path, console.Reason(err))
+		}
+		if !info.Mode().IsRegular() {
+			return fmt.Errorf("merge %q: it is a %s, want a file", path, console.Kind(info.Mode()))
+		}
+		for i, other := range infos {
+			if os.SameFile(info, other) {
+				return fmt.Errorf("merge %q: it is the same file as %q", path, o.Parts[i])
+			}
+		}
+		if out, err := os.Stat(o.Out); o.Out != "" && err == nil && os.SameFile(info, out) {
+			return console.Usagef("", "--out %q is one of the parts", o.Out)
+		}
+		infos = append(infos, info)
+		if _, err := os.Stat(path + ".failed"); err == nil {
+			t.Log.Warn(fmt.Sprintf("pictures failed in %q: they are listed in %q", path, path+".failed"))
+		}
+		word := numbered.FindStringSubmatch(filepath.Base(path))
+		if word == nil {
+			nameless++
+			continue
+		}
+		i, _ := strconv.Atoi(word[1])
+		n, _ := strconv.Atoi(word[2])
+		if of != 0 && n != of {
+			return fmt.Errorf("merge: %q is of %d parts, and %q of %d", path, n, o.Parts[0], of)
+		}
+		if other, twice := given[i]; twice {
+			return fmt.Errorf("merge: %q and %q are both part %d", other, path, i)
+		}
+		of, given[i] = n, path
+	}
+	if of == 0 {
+		t.Log.Info("the names do not say how many parts there are: that all are here is not checked")
+		return nil
+	}
+	first := 1
+	if _, ok := given[0]; ok { // counted from 0
+		first = 0
+	}
+	var missing []string
+	for i := first; i < first+of; i++ {
+		if given[i] == "" {
+			missing = append(missing, strconv.Itoa(i))
+		}
+	}
+	switch {
+	case nameless > 0:
+		return console.Usagef("", "merge: %d of the parts have a number in their names, and %d have none", len(given), nameless)
+	case len(missing) > 0 && !o.AllowMissing:
+		return console.WithHint(fmt.Errorf("merge: of %d parts %s is missing", of, strings.Join(missing, ", ")), "--allow-missing joins what there is")
+	case len(missing) > 0:
+		t.Log.Warn(fmt.Sprintf("of %d parts %s is missing", of, strings.Join(missing, ", ")))
+	}
+	return nil
+}
+
+// merger joins parts.
+type merger struct {
+	format   string
+	term     *console.Terminal
+	parts    []string
+	jumbled  bool // a part is not in the order of its paths
+	pictures int
+}
+
+// survey reads a part through once: that it is whole, and in order.
+func (m *merger) survey(path string) error {
+	r, err := openPart(path, m.format)
+	if err != nil {
+		return err
+	}
+	defer r.close()
+	last := ""
+	for n := 0; ; n++ {
+		u, err := r.next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if n > 0 && input.ComparePaths(last, u.path) > 0 && !m.jumbled {
+			m.jumbled = true
+			m.term.Log.Info(fmt.Sprintf("%q is not in the order of its paths: each part keeps its own order", path))
+		}
+		last = u.path
+	}
+	m.parts = append(m.parts, path)
+	return nil
+}
+
+// join writes all parts: each time the first of their next pictures.
+func (m *merger) join(w io.Writer) error {
+	var open []*partReader
+	var heads []unit
+	defer func() {
+		for _, r := range open {
+			r.close()
+		}
+	}()
+	for _, path := range m.parts {
+		r, err := openPart(path, m.format)
+		if err != nil {
+			return fmt.Errorf("merge %q: %w", path, err)
+		}
+		u, err := r.next()
+		if err == io.EOF {
+			r.close()
+			continue
+		}
+		if err != nil {
+			r.close()
+			return fmt.Errorf("merge %q: %w", path, err)
+		}
+		open, heads = append(open, r), append(heads, u)
+	}
+	form := joined{w: w, format: m.format}
+	if err := form.begin(m.parts); err != nil {
+		return err
+	}
+	seen := overlap{last: make(map[uint64]string), all: m.jumbled, names: m.format == "coco"}
+	for len(open) > 0 {
+		at := 0
+		for i := range heads {
+			if input.ComparePaths(heads[i].path, heads[at].path) < 0 {
+				at = i
+			}
+		}
+		if err := seen.add(heads[at].path, open[at].path); err != nil {
+			return err
+		}
+		if err := form.write(heads[at]); err != nil {
+			return err
+		}
+		m.pictures++
+		u, err := open[at].next()
+		switch {
+		case err == io.EOF:
+			open[at].close()
+			open, heads = slices.Delete(open, at, at+1), slices.Delete(heads, at, at+1)
+		case err != nil:
+			return fmt.Errorf("merge %q: %w", open[at].path, err)
+		default:
+			heads[at] = u
+		}
+	}
+	return form.end()
+}
+
+// overlap finds a picture that is there twice: among neighbours, or where the order does not bring them together, among all.
+type overlap struct {
+	last  map[uint64]string // checksum of a picture's path to its part
+	all   bool
+	names bool // the parts know names alone, without folders
+}
+
+func (o *overlap) add(picture, part string) error {
+	h := fnv.New64a()
+	io.WriteString(h, picture)
+	key := h.Sum64()
+	if other, twice := o.last[key]; twice && other != part {
+		hint := "the parts are not of one run: give all of them the same pictures and the same N of --shard I/N"
+		if o.names {
+			hint += "; or two folders have a picture of that name, which this format cannot tell apart: --format jsonl can"
+		}
+		return console.WithHint(fmt.Errorf("merge: %q is in %q and in %q", picture, other, part), "%s", hint)
+	}
+	if !o.all {
+		clear(o.last)
+	}
+	o.last[key] = part
+	return nil
+}
+
+// mergeOut is the file that merge writes, or standard output.
+type mergeOut struct {
+	*bufio.Writer
+	file *os.File
+	path string
+}
+
+func newMergeOut(path string, stdout io.Writer) (*mergeOut, error) {
+	if path == "" {
+		return &mergeOut{Writer: bufio.NewWriterSize(stdout, 64<<10)}, nil
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".captioner-*")
+	if err != nil {
+		return nil, fmt.Errorf("write %q: %w", path, console.Reason(err))
+	}
+	return &mergeOut{bufio.NewWriterSize(f, 64<<10), f, path}, nil
+}
+
+func (o *mergeOut) finish() error {
+	err := o.Flush()
+	if o.file == nil || err != nil {
+		return err
+	}
+	f := o.file
+	if err := errors.Join(f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), o.path); err != nil {
+		return err
+	}
+	o.file = nil
+	return nil
+}
+
+// abandon takes away what was not finished.
+func (o *mergeOut) abandon() {
+	if o.file != nil {
+		o.file.Close()
+		os.Remove(o.file.Name())
+	}
+}

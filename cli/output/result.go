@@ -1,0 +1,31 @@
+package output
+
+import (
+	"captioner/cli/input"
+	"captioner/models/captioner"
+)
+
+// Result is what became of one input.
+type Result struct {
+	input.Input
+	Caption   captioner.Caption // where err is nil
+	Data      []byte            // of the picture, where the pipeline keeps them
+	Thumbnail []byte            // a small JPEG of it, where the pipeline makes them
+	Least     float64           // confidence below which a caption is uncertain
+}
+
+// Uncertain says whether one of a picture's captions is a guess.
+func (r *Result) Uncertain(c captioner.Caption) bool { return c.Confidence < r.Least }
+
+// Marked is a caption's text with its mark, where it is an uncertain one.
+func (r *Result) Marked(c captioner.Caption, text string) string {
+	if r.Uncertain(c) {
+		return "(uncertain) " + text
+	}
+	return text
+}
+
+// captions are the best caption and the others.
+func (r *Result) captions() []captioner.Caption {
+	return append([]captioner.Caption{r.Caption}, r.Caption.Alternatives...)
+}

@@ -1,0 +1,183 @@
+// Package published finds published weights and data by their names, and fetches what is not here while it shows how far
+// it is.
+package published
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"captioner/cli/console"
+	"captioner/weights/pickle"
+	"captioner/weights/safetensors"
+	"captioner/weights/store"
+)
+
+// Find puts a file in the place of the name of published weights, fetched where it is not here. What is neither is left: opening it says
+// that there is no such file.
+func Find(ctx context.Context, con *console.Console, path *string) error {
+	if *path == "" {
+		return nil
+	}
+	if _, err := os.Stat(*path); err == nil {
+		return nil
+	}
+	if _, err := store.Find(*path); err != nil {
+		return nil
+	}
+	found, err := Fetch(ctx, con, *path)
+	if err != nil {
+		return err
+	}
+	*path = found
+	return nil
+}
+
+// Options are what the flags of weights list and weights fetch say.
+type Options struct {
+	Cache, Mirror string
+	Offline       bool
+	Names         []string
+}
+
+func (o *Options) Flags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "cache", Usage: "`FOLDER` for what is fetched; models of the Hugging Face hub lie in HF_HOME instead", Destination: &o.Cache, TakesFile: true},
+		&cli.StringFlag{Name: "mirror", Usage: "`URL` or folder that holds HOST/PATH of each address, as wget -x leaves it", Destination: &o.Mirror, TakesFile: true},
+		&cli.BoolFlag{Name: "offline", Usage: "use no network, as HF_HUB_OFFLINE does", Destination: &o.Offline},
+	}
+}
+
+// Open makes the store that the variables describe, with what the flags say instead.
+func Open(con *console.Console, o Options) (*store.Store, *fetching, error) {
+	so, err := store.FromEnvironment(os.Getenv)
+	if err != nil {
+		return nil, nil, err
+	}
+	if o.Cache != "" {
+		so.Cache = o.Cache
+	}
+	if o.Mirror != "" {
+		so.Mirror = o.Mirror
+	}
+	so.Offline = so.Offline || o.Offline
+	f := &fetching{con: con}
+	so.Progress, so.Check = f.progress, checkFormat
+	so.Notice = func(text string) { con.Term.Log.Warn(text) }
+	s, err := store.New(so)
+	return s, f, err
+}
+
+// checkFormat says whether a file that nobody vouches for is what its entry says.
+func checkFormat(path, format string) error {
+	if format == "safetensors" {
+		f, err := safetensors.Open(path)
+		if err != nil {
+			return err
+		}
+		return f.Close()
+	}
+	f, err := pickle.Open(path)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// Fetch returns the file, or the folder, of published weights. What is not here is fetched first, with its progress on standard error.
+func Fetch(ctx context.Context, con *console.Console, name string) (string, error) {
+	s, f, err := Open(con, Options{})
+	if err != nil {
+		return "", err
+	}
+	defer f.Finish()
+	return s.Get(ctx, name)
+}
+
+// fetching shows how far a fetch is: by a bar for each file where a person watches, else by a line every few seconds.
+type fetching struct {
+	con *console.Console
+
+	mu    sync.Mutex
+	file  string
+	start time.Time
+	from  int64 // bytes that an earlier fetch left
+	said  time.Time
+}
+
+func (f *fetching) progress(g store.Progress) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := time.Now()
+	if g.File != f.file {
+		f.file, f.start, f.said, f.from = g.File, now, now, g.Done
+		if f.con.Term.Live {
+			f.con.Term.Show(&console.Bar{About: g.File, Bytes: true})
+		}
+	}
+	if f.con.Term.Live {
+		f.con.Term.Update(g.Done, g.Total, 0)
+		return
+	}
+	if now.Sub(f.said) < 10*time.Second {
+		return
+	}
+	f.said = now
+	var s strings.Builder
+	fmt.Fprintf(&s, "%s: %s", g.File, console.Size(g.Done))
+	rate := float64(g.Done-f.from) / now.Sub(f.start).Seconds()
+	if g.Total > 0 {
+		fmt.Fprintf(&s, " of %s", console.Size(g.Total))
+	}
+	fmt.Fprintf(&s, ", %s/s", console.Size(int64(rate)))
+	if g.Total > g.Done && rate > 0 {
+		fmt.Fprintf(&s, ", %v left", (time.Duration(float64(g.Total-g.Done)/rate) * time.Second).Round(time.Second))
+	}
+	f.con.Term.Log.Info(s.String())
+}
+
+// Finish takes the bar away.
+func (f *fetching) Finish() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.file = ""
+	f.con.Term.Show(nil)
+}
+
+// Here returns the path of published weights that have been fetched; other names are paths.
+func Here(con *console.Console, name string) (string, error) {
+	if _, err := os.Lstat(name); err == nil {
+		return name, nil
+	}
+	if name == "demo" {
+		return "", nil
+	}
+	if _, err := store.Find(name); err != nil {
+		return name, nil
+	}
+	s, _, err := Open(con, Options{})
+	if err != nil {
+		return "", err
+	}
+	return s.Path(name)
+}
+
+// Locate returns the path of a file or folder, or of published weights by their name, which are fetched first. "demo" is the built-in model,
+// and has no path.
+func Locate(ctx context.Context, con *console.Console, name string) (string, error) {
+	if _, err := os.Lstat(name); err == nil {
+		return name, nil
+	}
+	if name == "demo" {
+		return "", nil
+	}
+	if _, err := store.Find(name); err == nil {
+		return Fetch(ctx, con, name)
+	}
+	return name, nil // opening it says what is wrong
+}
