@@ -59,10 +59,11 @@ torch/optim         < torch/nn              | # parameters come from the walk ov
 torch/dist          < torch                 | C                             # process groups of libtorch
 torch/torchtest     < torch weights/safetensors |                           # for tests: never in a binary
 
-models/clip         < torch/nn              | # one published architecture each: they know no pixels, no words
-models/vit          < torch/nn              | # the plain transformer that several eyes are
+models/encoder      < torch/nn data/image | # the contract of vision encoders: it knows none of them
+models/clip         < models/encoder        | # one published architecture each: they know no files, no text
+models/vit          < models/encoder        | # the plain transformer that several encoders are
 models/blip         < models/vit            |
-models/efficientnet < torch/nn              |
+models/efficientnet < models/encoder        |
 models/kvcache      < torch                 | # keys and values of the texts that a transformer writes
 models/gpt2         < torch/nn models/kvcache |
 models/transformer  < torch/nn              |
@@ -104,6 +105,7 @@ torch/nn            < torch/torchtest       |
 torch/optim         < torch/torchtest       |
 torch/dist          < torch/nn torch/torchtest |
 data/coco           < data                  |
+models/encoder      < torch/torchtest       |
 models/clip         < torch/torchtest data/image weights/pickle |           # real weights on real photographs
 models/blip         < torch/torchtest data/image weights/pickle |
 models/transformer  < torch/torchtest       |

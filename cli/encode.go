@@ -17,6 +17,7 @@ import (
 	"captioner/cli/ranks"
 	"captioner/data"
 	"captioner/models/captioner"
+	"captioner/models/encoder"
 	"captioner/models/train"
 	"captioner/torch"
 	"captioner/torch/dist"
@@ -238,7 +239,7 @@ func without(pictures []data.Example, bad []train.Bad) []data.Example {
 }
 
 // openEncoder loads the encoder of a model, or one by itself, as train would use it.
-func openEncoder(ctx context.Context, con *console.Console, o *EncodeOptions, g *dist.Group) (c captioner.Config, e *captioner.Encoder, done func(), err error) {
+func openEncoder(ctx context.Context, con *console.Console, o *EncodeOptions, g *dist.Group) (c captioner.Config, e *encoder.Runner, done func(), err error) {
 	if err := model.FindWeights(ctx, con, &o.Model); err != nil {
 		return c, nil, nil, err
 	}
@@ -251,8 +252,8 @@ func openEncoder(ctx context.Context, con *console.Console, o *EncodeOptions, g 
 		if _, err := pre.Checksum(); err != nil {
 			return c, nil, nil, err
 		}
-		c.Encoder, src = pre.Eye, pre.Source()
-		if c.Memory, err = captioner.NewMemory(pre.Eye, o.Memory, 0); err != nil {
+		c.Encoder, src = pre.Config, pre.Source()
+		if c.Memory, err = encoder.NewMemory(pre.Config, o.Memory, 0); err != nil {
 			return c, nil, nil, err
 		}
 		done = func() { pre.Close() }
@@ -279,7 +280,7 @@ func openEncoder(ctx context.Context, con *console.Console, o *EncodeOptions, g 
 		if err != nil {
 			return err
 		}
-		e, err = captioner.LoadEncoder(c.Encoder, c.Memory, src, dev, torch.Float32)
+		e, err = encoder.NewRunner(c.Encoder, c.Memory, src, dev, torch.Float32)
 		return err
 	})
 	if err != nil {

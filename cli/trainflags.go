@@ -16,7 +16,7 @@ import (
 	"captioner/cli/console"
 	"captioner/cli/flags"
 	"captioner/cli/published"
-	"captioner/models/captioner"
+	"captioner/models/encoder"
 	"captioner/models/train"
 	"captioner/torch"
 )
@@ -126,7 +126,7 @@ func (o *TrainOptions) flags() []cli.Flag {
 		text(result, "licence", "of the result, for its card", &o.Licence),
 		text(net, "encoder", "`FILE` or name of the encoder's weights: EfficientNet-Lite, CLIP or BLIP, in any form (see \"weights list\")", &o.Encoder, "vision-backbone"),
 		text(net, "encoder-name", "refuse an encoder of another architecture than `NAME`, such as efficientnet-lite2 or ViT-B/32", &o.EncoderName),
-		text(net, "memory", "what the decoder sees of a picture: "+strings.Join(captioner.MemoryKinds, ", ")+"; without it, what suits the encoder", &o.Memory),
+		text(net, "memory", "what the decoder sees of a picture: "+strings.Join(encoder.MemoryKinds, ", ")+"; without it, what suits the encoder", &o.Memory),
 		text(net, "init", "start from the model `FILE`, its words and its encoder", &o.Init, "checkpoint"),
 		text(net, "language-model", "start the decoder from GPT-2: distilgpt2, gpt2, gpt2-medium, a `FILE` or a folder; its sizes and words replace those below", &o.LanguageModel),
 		big(net, "width", "of the decoder", &o.Width),

@@ -46,7 +46,7 @@ func accountFor(path string, src weights.Source) account {
 		return a
 	}
 	if e, eerr := captioner.OpenEncoder(path); eerr == nil {
-		a.Encoder = e.Eye.Architecture + ", for --encoder"
+		a.Encoder = e.Config.Architecture + ", for --encoder"
 		e.Close()
 	} else if meantAsModel(src) {
 		a.What += "; not usable with --model: " + console.OneLine(err)

@@ -245,7 +245,7 @@ func (v *verification) encoder(notModel error, meant bool) {
 	switch {
 	case err == nil:
 		defer e.Close()
-		v.tell("model", "ok", "the encoder "+e.Eye.Architecture+", for --encoder", "")
+		v.tell("model", "ok", "the encoder "+e.Config.Architecture+", for --encoder", "")
 	case meant:
 		v.tell("model", "broken", console.OneLine(notModel), "\"captioner weights inspect "+v.name+"\" lists what the file holds")
 	default:

@@ -38,8 +38,8 @@ func Keys(src weights.Source) (weights.Source, error) {
 		if prefix, ok := strings.CutSuffix(name, "visual_encoder.cls_token"); ok {
 			return weights.Rename(src, weights.Prefix(prefix+"visual_encoder.", ""))
 		}
-		if prefix, ok := strings.CutSuffix(name, "vision_model.embeddings.class_embedding"); ok && slices.Contains(names, prefix+faceQKV) {
-			rename := weights.Patterns(facePatterns...)
+		if prefix, ok := strings.CutSuffix(name, "vision_model.embeddings.class_embedding"); ok && slices.Contains(names, prefix+huggingFaceQKV) {
+			rename := weights.Patterns(huggingFacePatterns...)
 			return weights.Rename(src, func(name string) (string, bool) {
 				rest, ok := strings.CutPrefix(name, prefix+"vision_model.")
 				if !ok {
@@ -53,14 +53,14 @@ func Keys(src weights.Source) (weights.Source, error) {
 		}
 	}
 	return nil, fmt.Errorf("read blip's weights: found %d tensors, none of them %q or %q: want a checkpoint of LAVIS or Hugging Face",
-		len(names), "visual_encoder.cls_token", faceQKV)
+		len(names), "visual_encoder.cls_token", huggingFaceQKV)
 }
 
-// faceQKV tells Hugging Face's BLIP from its CLIP, whose queries, keys and values are apart.
-const faceQKV = "vision_model.encoder.layers.0.self_attn.qkv.weight"
+// huggingFaceQKV tells Hugging Face's BLIP from its CLIP, whose queries, keys and values are apart.
+const huggingFaceQKV = "vision_model.encoder.layers.0.self_attn.qkv.weight"
 
-// facePatterns are Hugging Face's names and LAVIS's.
-var facePatterns = []string{
+// huggingFacePatterns are Hugging Face's names and LAVIS's.
+var huggingFacePatterns = []string{
 	"embeddings.class_embedding", "cls_token",
 	"embeddings.position_embedding", "pos_embed",
 	"embeddings.patch_embedding.*", "patch_embed.proj.*",

@@ -2,13 +2,12 @@ package captioner
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 
+	"captioner/models/encoder"
 	"captioner/weights"
 	"captioner/weights/safetensors"
 )
@@ -48,7 +47,7 @@ func Average(paths []string, out, command string) error {
 	card.Metrics, card.Decoding, card.Stages, card.Command = nil, "", nil, command
 	for _, f := range files[1:] {
 		if f.Config.Encoder.SHA256 != c.Encoder.SHA256 { // encoders that learnt: the mean is another one
-			c.Encoder.SHA256 = WeightsSum(tensors)
+			c.Encoder.SHA256 = encoder.WeightsSum(tensors)
 			break
 		}
 	}
@@ -122,17 +121,4 @@ func mean(files []*File, name string) (weights.NamedTensor, error) {
 		out[i] = float32(v / float64(len(files)))
 	}
 	return weights.FromFloat32s(name, first.DType, first.Shape, out)
-}
-
-// WeightsSum is the SHA-256 of those of the tensors that are an encoder's weights, as they are stored.
-func WeightsSum(tensors []weights.NamedTensor) string {
-	h := sha256.New()
-	for _, n := range tensors {
-		if notEncoder(n.Name) {
-			continue
-		}
-		fmt.Fprintf(h, "%s %v %v\n", n.Name, n.DType, n.Shape)
-		h.Write(n.Data)
-	}
-	return hex.EncodeToString(h.Sum(nil))
 }

@@ -20,6 +20,7 @@ import (
 	"captioner/data/tokenizer"
 	"captioner/models/captioner/demo"
 	"captioner/models/decode"
+	"captioner/models/encoder"
 	"captioner/models/gpt2"
 	"captioner/models/transformer"
 	"captioner/torch"
@@ -43,7 +44,7 @@ type Captioner struct {
 	File *File
 
 	device  torch.Device
-	encoder *Encoder
+	encoder *encoder.Runner
 	memory  *Model
 	decoder *gpt2.Decoder
 	first   *transformer.Decoder // in the place of decoder, for a file of clip-text-decoder 1.0.0

@@ -13,6 +13,7 @@ import (
 	"captioner/data/image"
 	"captioner/data/tokenizer"
 	"captioner/models/efficientnet"
+	"captioner/models/encoder"
 	"captioner/models/gpt2"
 	"captioner/torch"
 	"captioner/torch/nn"
@@ -31,9 +32,9 @@ func modelFile(t testing.TB) string {
 	}
 	net := efficientnet.Lite0().WithoutHead()
 	c := Config{
-		Name: "test", Encoder: Eye{Architecture: "efficientnet-lite0", EfficientNet: &net,
+		Name: "test", Encoder: encoder.Config{Architecture: "efficientnet-lite0", Encoder: net,
 			Preprocess: image.Preprocess{Size: 64, Fit: "squash", Mean: [3]float64{127, 127, 127}, Std: [3]float64{128, 128, 128}}},
-		Memory: Memory{Kind: Grid, In: net.GridChannels(), Side: net.GridSide(64)},
+		Memory: encoder.Memory{Kind: encoder.Grid, In: net.GridChannels(), Side: net.GridSide(64)},
 		Decoder: gpt2.Config{VocabSize: int64(tok.VocabSize()), Positions: 16, Width: 16, Layers: 2, Heads: 2, Activation: "gelu_new", Epsilon: 1e-5,
 			InitRange: .4, CrossAttention: true},
 		Decoding: Decoding{Beam: 3, LengthPenalty: .7, MaxLen: 8, NoRepeatNGram: 3},

@@ -7,17 +7,18 @@ import (
 	"math"
 
 	"captioner/models/decode"
+	"captioner/models/encoder"
 	"captioner/models/gpt2"
 	"captioner/models/transformer"
 )
 
 // Config is everything about a captioner but its weights and its words: what a model file holds under weights.MetaConfig, as JSON.
 type Config struct {
-	Name     string      `json:"name"`
-	Encoder  Eye         `json:"encoder"`
-	Memory   Memory      `json:"memory"`
-	Decoder  gpt2.Config `json:"decoder"`
-	Decoding Decoding    `json:"decoding"`
+	Name     string         `json:"name"`
+	Encoder  encoder.Config `json:"encoder"`
+	Memory   encoder.Memory `json:"memory"`
+	Decoder  gpt2.Config    `json:"decoder"`
+	Decoding Decoding       `json:"decoding"`
 
 	// Transformer is the decoder of a captioner of clip-text-decoder 1.0.0, nil for all others: Decoder is then as firstSizes says.
 	Transformer *transformer.Config `json:"transformer,omitempty"`
@@ -64,7 +65,7 @@ type Stage struct {
 func (c Config) Validate() error {
 	eye := c.Encoder.Validate()
 	if eye == nil {
-		eye = c.Memory.fits(c.Encoder)
+		eye = c.Memory.Fits(c.Encoder)
 	}
 	return errors.Join(eye, c.validateModel())
 }
@@ -79,7 +80,7 @@ func (c Config) validateModel() error {
 	if m := c.Memory; m.Layers < 0 || m.Layers > 64 || m.Layers > 0 && (m.Heads < 1 || c.Decoder.Width%m.Heads != 0) {
 		bad("memory: found %d layers of %d heads, want 0 to 64 layers, and heads that divide the decoder's width %d", m.Layers, m.Heads, c.Decoder.Width)
 	}
-	if c.Memory.Kind == PooledPadded && c.Memory.In > c.Decoder.Width {
+	if c.Memory.Kind == encoder.PooledPadded && c.Memory.In > c.Decoder.Width {
 		bad("the decoder does not fit its encoder: %s gives a picture %d numbers, want at most the decoder's width %d", c.Encoder.Architecture,
 			c.Memory.In, c.Decoder.Width)
 	}

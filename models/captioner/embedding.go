@@ -7,6 +7,7 @@ import (
 
 	"captioner/data/image"
 	"captioner/models/decode"
+	"captioner/models/encoder"
 	"captioner/torch"
 )
 
@@ -48,7 +49,7 @@ func (c *Captioner) Features(ctx context.Context, imgs []*image.RGB) ([][]float3
 // Pads says whether CaptionFeatures takes fewer numbers than FeatureShape's width and puts zeros behind them, as clip-text-decoder does: where the
 // memory is that package's and the file does not name the encoder.
 func (c *Captioner) Pads() bool {
-	return c.first == nil && c.File.Config.Memory.Kind == PooledPadded && c.File.Config.Encoder.Architecture == ""
+	return c.first == nil && c.File.Config.Memory.Kind == encoder.PooledPadded && c.File.Config.Encoder.Architecture == ""
 }
 
 // CaptionFeatures captions pictures of which only the features are left, as Features gives them: the captions are the ones that Caption gives.

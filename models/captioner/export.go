@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"captioner/models/encoder"
 	"captioner/weights"
 	"captioner/weights/atomicfile"
 	"captioner/weights/pickle"
@@ -107,11 +108,11 @@ func (f *File) exportCaptioner(ctx context.Context, path string, o ExportOptions
 	if err != nil {
 		return err
 	}
-	encoder := f.src
+	own := f.src
 	if f.eye != nil {
-		encoder = f.eye.src
+		own = f.eye.src
 	}
-	eye, err := take(encoder, encoderPrefix)
+	eye, err := take(own, encoder.Prefix)
 	if err != nil {
 		return err
 	}
@@ -142,7 +143,7 @@ func (f *File) exportCaptioner(ctx context.Context, path string, o ExportOptions
 func (f *File) modelTensors(o ExportOptions) ([]weights.NamedTensor, error) {
 	var tensors []weights.NamedTensor
 	for _, n := range f.src.Names() {
-		if strings.HasPrefix(n, encoderPrefix) {
+		if strings.HasPrefix(n, encoder.Prefix) {
 			continue
 		}
 		t, err := f.src.Tensor(n)

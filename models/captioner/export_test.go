@@ -16,6 +16,7 @@ import (
 	"captioner/data/tokenizer"
 	"captioner/models/captioner/demo"
 	"captioner/models/clip"
+	"captioner/models/encoder"
 	"captioner/models/gpt2"
 	"captioner/weights"
 	"captioner/weights/pickle"
@@ -37,8 +38,8 @@ func distil(t *testing.T) *File {
 	t.Helper()
 	d := gpt2.DistilGPT2()
 	d.CrossAttention = true
-	f := &File{Path: "distil", Tokenizer: tokenizer.GPT2(), Config: Config{Encoder: clipEyeOf(clip.ViTB32()), Decoder: d,
-		Memory: Memory{Kind: PooledPadded, In: 512}, Decoding: Decoding{Beam: 1, MaxLen: 64}}}
+	f := &File{Path: "distil", Tokenizer: tokenizer.GPT2(), Config: Config{Encoder: clip.Describe(clip.ViTB32()), Decoder: d,
+		Memory: encoder.Memory{Kind: encoder.PooledPadded, In: 512}, Decoding: Decoding{Beam: 1, MaxLen: 64}}}
 	var tensors []weights.NamedTensor
 	for i, name := range []string{"transformer.wte.weight", "transformer.h.0.attn.c_attn.weight", "transformer.h.0.crossattention.c_attn.weight", "transformer.ln_f.bias"} {
 		x, err := weights.FromFloat32s("decoder."+name, weights.F16, []int64{2, 2}, []float32{float32(i), -1, 0.5, 3})
@@ -274,9 +275,9 @@ func TestExportRefuses(t *testing.T) {
 	odd := distil(t)
 	odd.Config.Decoder.Layers = 2
 	blind := distil(t)
-	blind.Config.Encoder = Eye{}
+	blind.Config.Encoder = encoder.Config{}
 	many := distil(t)
-	many.Config.Encoder = clipEyeOf(clip.RN50x64())
+	many.Config.Encoder = clip.Describe(clip.RN50x64())
 	for _, c := range []struct {
 		name       string
 		f          *File

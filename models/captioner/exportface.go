@@ -8,28 +8,29 @@ import (
 
 	"captioner/data/image"
 	"captioner/models/clip"
+	"captioner/models/encoder"
 	"captioner/weights"
 )
 
 // isEncoderDecoder says whether transformers has a class for the whole captioner: a VisionEncoderDecoderModel, whose encoder is a CLIPVisionModel
 // and whose decoder looks at that one's last_hidden_state, projected where the widths differ.
 func (f *File) isEncoderDecoder() bool {
-	eye := f.Config.Encoder.CLIP
+	c, ok := f.Config.Encoder.Encoder.(clip.Config)
 	m := f.Config.Memory
-	return m.Kind == Tokens && eye != nil && !eye.IsResNet() && m.form(*eye) == clip.Raw && f.HasEncoder()
+	return ok && m.Kind == encoder.Tokens && c.TakesRaw(m) && f.HasEncoder()
 }
 
 // fillEncoderDecoder writes a VisionEncoderDecoderModel.
 func (f *File) fillEncoderDecoder(ctx context.Context, dir string, o ExportOptions) error {
-	encoder := f.src
+	own := f.src
 	if f.eye != nil {
-		encoder = f.eye.src
+		own = f.eye.src
 	}
 	var tensors []weights.NamedTensor
 	for _, part := range []struct {
 		src        weights.Source
 		prefix, to string
-	}{{encoder, encoderPrefix, ""}, {f.src, "memory.project.", "enc_to_dec_proj."}, {f.src, decoderPrefix, decoderPrefix}} {
+	}{{own, encoder.Prefix, ""}, {f.src, "memory.project.", "enc_to_dec_proj."}, {f.src, decoderPrefix, decoderPrefix}} {
 		some, err := take(part.src, part.prefix)
 		if err != nil {
 			return err
@@ -38,7 +39,7 @@ func (f *File) fillEncoderDecoder(ctx context.Context, dir string, o ExportOptio
 			some[i].Name = part.to + strings.TrimPrefix(some[i].Name, part.prefix)
 		}
 		if part.to == "" {
-			if some, err = clip.Face(some); err != nil {
+			if some, err = clip.HuggingFace(some); err != nil {
 				return err
 			}
 			for i := range some {
@@ -51,7 +52,7 @@ func (f *File) fillEncoderDecoder(ctx context.Context, dir string, o ExportOptio
 	if err != nil {
 		return err
 	}
-	eye, eos := f.Config.Encoder.CLIP, int64(f.Tokenizer.EOS())
+	eye, eos := f.Config.Encoder.Encoder.(clip.Config), int64(f.Tokenizer.EOS())
 	activation := "gelu"
 	if eye.QuickGELU {
 		activation = "quick_gelu"

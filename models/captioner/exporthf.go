@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"captioner/data/tokenizer"
+	"captioner/models/encoder"
 	"captioner/weights"
 )
 
@@ -109,14 +110,14 @@ func (f *File) gpt2Config() map[string]any {
 
 // besides writes what transformers has no class for.
 func (f *File) besides(ctx context.Context, dir string, o ExportOptions) error {
-	encoder := f.src
+	own := f.src
 	if f.eye != nil {
-		encoder = f.eye.src
+		own = f.eye.src
 	}
 	for _, part := range []struct {
 		prefix string
 		src    weights.Source
-	}{{"memory.", f.src}, {encoderPrefix, encoder}} {
+	}{{"memory.", f.src}, {encoder.Prefix, own}} {
 		tensors, err := take(part.src, part.prefix)
 		if err != nil {
 			return err

@@ -9,6 +9,7 @@ import (
 	"math"
 	"strings"
 
+	"captioner/models/encoder"
 	"captioner/models/gpt2"
 	"captioner/weights"
 	"captioner/weights/pickle"
@@ -66,7 +67,7 @@ func dict(pairs ...any) *pickle.Dict {
 const orDecoderAlone = "--encoder FILE gives the encoder that it was trained with; --to state-dict writes the decoder alone"
 
 // pythonEye is the name of an encoder in clip-text-decoder 1.4.
-func pythonEye(e Eye) (string, error) {
+func pythonEye(e encoder.Config) (string, error) {
 	known := []string{"clip:RN50", "clip:RN101", "clip:ViT-B/32", "clip:ViT-B/16", "clip:ViT-L/14", "clip:ViT-L/14@336px", "blip:base"}
 	for _, name := range known {
 		if e.Architecture == strings.TrimPrefix(name, "clip:") {
@@ -108,8 +109,8 @@ func (e *FormError) Unwrap() error { return e.error }
 func (e *FormError) Hint() string { return e.hint }
 
 func (f *File) wantPadded() error {
-	if k := f.Config.Memory.Kind; k != PooledPadded {
-		return &FormError{fmt.Errorf("found a memory of the kind %q, want %q: clip-text-decoder knows no other", k, PooledPadded),
+	if k := f.Config.Memory.Kind; k != encoder.PooledPadded {
+		return &FormError{fmt.Errorf("found a memory of the kind %q, want %q: clip-text-decoder knows no other", k, encoder.PooledPadded),
 			"--to huggingface writes decoder and memory as files of their own"}
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 	"captioner/data/image"
 	"captioner/data/tokenizer"
 	"captioner/models/clip"
+	"captioner/models/encoder"
 	"captioner/models/gpt2"
 	"captioner/models/vit"
 	"captioner/torch"
@@ -74,9 +75,9 @@ func randomFile(t testing.TB, path string, m any, prefix string) {
 }
 
 // captionerOn writes a captioner of random weights on the encoder in a file; without holds the encoder's weights back.
-func captionerOn(t testing.TB, encoder, kind string, without bool) string {
+func captionerOn(t testing.TB, path, kind string, without bool) string {
 	t.Helper()
-	p, err := OpenEncoder(encoder)
+	p, err := OpenEncoder(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +85,7 @@ func captionerOn(t testing.TB, encoder, kind string, without bool) string {
 	if _, err := p.Checksum(); err != nil {
 		t.Fatal(err)
 	}
-	m, err := NewMemory(p.Eye, kind, 0)
+	m, err := encoder.NewMemory(p.Config, kind, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,11 +93,11 @@ func captionerOn(t testing.TB, encoder, kind string, without bool) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := Config{Name: "test", Encoder: p.Eye, Memory: m,
+	c := Config{Name: "test", Encoder: p.Config, Memory: m,
 		Decoder: gpt2.Config{VocabSize: int64(tok.VocabSize()), Positions: 16, Width: 16, Layers: 2, Heads: 2, Activation: "gelu_new", Epsilon: 1e-5,
 			InitRange: .4, CrossAttention: true},
 		Decoding: Decoding{Beam: 2, LengthPenalty: .7, MaxLen: 8, NoRepeatNGram: 3}}
-	path := filepath.Join(t.TempDir(), "model.safetensors")
+	out := filepath.Join(t.TempDir(), "model.safetensors")
 	torchtest.Do(t, func() {
 		torch.Seed(3)
 		m, err := NewModel(c)
@@ -111,11 +112,11 @@ func captionerOn(t testing.TB, encoder, kind string, without bool) string {
 				t.Fatal(err)
 			}
 		}
-		if err := Save(path, c, tok, Card{Name: "test"}, m, tensors); err != nil {
+		if err := Save(out, c, tok, Card{Name: "test"}, m, tensors); err != nil {
 			t.Fatal(err)
 		}
 	})
-	return path
+	return out
 }
 
 // captionsOf captions some pictures, all at once or each alone.
@@ -145,11 +146,11 @@ func pictures1(c *Captioner) []*image.RGB { return []*image.RGB{c.Prepare(pictur
 
 // Every eye with every memory: the file is written and read, features have the shape that is told, and no picture depends on another.
 func TestEyesAndMemories(t *testing.T) {
-	for name, encoder := range map[string]string{"ViT": clipFile(t, tinyViT), "ResNet": clipFile(t, tinyResNet), "BLIP": blipFile(t)} {
-		for _, kind := range append([]string{""}, MemoryKinds...) {
+	for name, path := range map[string]string{"ViT": clipFile(t, tinyViT), "ResNet": clipFile(t, tinyResNet), "BLIP": blipFile(t)} {
+		for _, kind := range append([]string{""}, encoder.MemoryKinds...) {
 			t.Run(name+" "+kind, func(t *testing.T) {
 				live := torch.Live()
-				c, err := Open(captionerOn(t, encoder, kind, false), Options{Device: "cpu", Threads: 1})
+				c, err := Open(captionerOn(t, path, kind, false), Options{Device: "cpu", Threads: 1})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -178,8 +179,8 @@ func TestEyesAndMemories(t *testing.T) {
 
 // A file without its encoder says which it wants, takes that one, and refuses others.
 func TestEncoderLeftOut(t *testing.T) {
-	encoder, other := clipFile(t, tinyViT), clipFile(t, tinyResNet)
-	path := captionerOn(t, encoder, PooledPadded, true)
+	own, other := clipFile(t, tinyViT), clipFile(t, tinyResNet)
+	path := captionerOn(t, own, encoder.PooledPadded, true)
 	_, err := Open(path, Options{Device: "cpu", Threads: 1})
 	var missing *EncoderMissingError
 	if !errors.As(err, &missing) || missing.SHA256 == "" || !strings.Contains(missing.Architecture, "ViT") {
@@ -188,15 +189,15 @@ func TestEncoderLeftOut(t *testing.T) {
 	if _, err := Open(path, Options{Device: "cpu", Threads: 1, Encoder: other}); err == nil || !strings.Contains(err.Error(), "SHA-256") {
 		t.Errorf("another encoder: got %v, want one with SHA-256", err)
 	}
-	if _, err := Open(captionerOn(t, encoder, Grid, false), Options{Device: "cpu", Threads: 1, Encoder: other}); err == nil || !strings.Contains(err.Error(), "does not fit") {
+	if _, err := Open(captionerOn(t, own, encoder.Grid, false), Options{Device: "cpu", Threads: 1, Encoder: other}); err == nil || !strings.Contains(err.Error(), "does not fit") {
 		t.Errorf("an encoder of another shape: got %v, want does not fit", err)
 	}
-	c, err := Open(path, Options{Device: "cpu", Threads: 1, Encoder: encoder})
+	c, err := Open(path, Options{Device: "cpu", Threads: 1, Encoder: own})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	whole, err := Open(captionerOn(t, encoder, PooledPadded, false), Options{Device: "cpu", Threads: 1})
+	whole, err := Open(captionerOn(t, own, encoder.PooledPadded, false), Options{Device: "cpu", Threads: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,17 +1,15 @@
 package captioner
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"strings"
 
-	"captioner/data/image"
 	"captioner/models/decode"
+	"captioner/models/encoder"
 	"captioner/models/gpt2"
 	"captioner/weights"
 )
@@ -49,7 +47,6 @@ func openEncoderDecoder(dir string, src weights.Source, c folderConfig) (*File, 
 func (f *File) faceEye(dir string, src weights.Source, config json.RawMessage) (weights.Source, error) {
 	var e struct {
 		ModelType string `json:"model_type"`
-		faceVision
 	}
 	if err := json.Unmarshal(config, &e); err != nil {
 		return nil, fmt.Errorf("read config.json: encoder: %w", err)
@@ -62,118 +59,18 @@ func (f *File) faceEye(dir string, src weights.Source, config json.RawMessage) (
 	if err != nil {
 		return nil, fmt.Errorf("read config.json: encoder of the type %q: %w", e.ModelType, err)
 	}
-	switch {
-	case p.Eye.CLIP != nil:
-		if err := e.apply(p.Eye.CLIP); err != nil {
-			return nil, fmt.Errorf("read config.json: encoder: %w", err)
-		}
-	case p.Eye.ViT != nil:
-		if err := configureViT(p.Eye.ViT, config); err != nil {
-			return nil, fmt.Errorf("read config.json: encoder: %w", err)
-		}
+	beside := encoder.Inner(encoder.Dir(dir), config)
+	if err := encoders.Configure(&p.Config, beside); err != nil {
+		return nil, fmt.Errorf("encoder: %w", err)
 	}
-	if err := faceProcessor(dir, &p.Eye); err != nil {
+	if err := p.Config.ReadProcessor(beside); err != nil {
 		return nil, err
 	}
-	f.Config.Encoder, f.Card.Encoder = p.Eye, p.Eye.Architecture
-	if f.Config.Memory, err = NewMemory(p.Eye, Tokens, 0); err != nil {
+	f.Config.Encoder, f.Card.Encoder = p.Config, p.Config.Architecture
+	if f.Config.Memory, err = encoder.NewMemory(p.Config, encoder.Tokens, 0); err != nil {
 		return nil, err
 	}
 	return p.src, nil
-}
-
-// faceProcessor reads what the folder's preprocessor does to pictures: both sides brought to the encoder's size, or the shorter one and the middle
-// cut out, by bicubic or bilinear, then numbers from mean and deviation. What is not told is e's own; anything else is refused.
-func faceProcessor(dir string, e *Eye) error {
-	c := struct {
-		Resize   *bool           `json:"do_resize"`
-		Size     json.RawMessage `json:"size"`
-		Resample *int            `json:"resample"`
-		Crop     *bool           `json:"do_center_crop"`
-		CropSize json.RawMessage `json:"crop_size"`
-		Rescale  *bool           `json:"do_rescale"`
-		Factor   float64         `json:"rescale_factor"`
-		Normal   *bool           `json:"do_normalize"`
-		Mean     []float64       `json:"image_mean"`
-		Std      []float64       `json:"image_std"`
-	}{Factor: 1. / 255}
-	path := filepath.Join(dir, "preprocessor_config.json")
-	if err := readJSON(path, &c); err != nil {
-		if errors.Is(err, os.ErrNotExist) {
-			return nil
-		}
-		return err
-	}
-	bad := func(format string, args ...any) error {
-		return fmt.Errorf("read preprocessor_config.json: "+format, args...)
-	}
-	no := func(b *bool) bool { return b != nil && !*b }
-	if no(c.Resize) || no(c.Rescale) || math.Abs(c.Factor*255-1) > 1e-3 {
-		return bad("found do_resize or do_rescale false, or a rescale_factor of %g, want pictures that are resized, and 1/255", c.Factor)
-	}
-	crop := e.CLIP != nil // what its processor does unless it is told not to
-	if c.Crop != nil {
-		crop = *c.Crop
-	}
-	whole, side, err := faceSize(c.Size)
-	_, middle, err2 := faceSize(c.CropSize)
-	if err := errors.Join(err, err2); err != nil {
-		return bad("%w", oneLine(err))
-	}
-	want := e.Preprocess.Size
-	switch {
-	case side != 0 && side != want || crop && middle != 0 && middle != want:
-		return bad("found size %s and crop_size %s, want the encoder's %d pixels", spelled(c.Size), spelled(c.CropSize), want)
-	case crop:
-		e.Preprocess.Fit = image.FitCrop
-	case side != 0 && !whole:
-		return bad("found size %s without a crop, want a square", spelled(c.Size))
-	default:
-		e.Preprocess.Fit = image.FitSquash
-	}
-	if c.Resample != nil {
-		filter, ok := map[int]string{2: image.FilterLinear, 3: ""}[*c.Resample]
-		if !ok {
-			return bad("found resample %d, want 2 (bilinear) or 3 (bicubic)", *c.Resample)
-		}
-		e.Preprocess.Filter = filter
-	}
-	if no(c.Normal) {
-		c.Mean, c.Std = []float64{0, 0, 0}, []float64{1, 1, 1}
-	}
-	e.normalise(c.Mean, c.Std)
-	return nil
-}
-
-// faceSize reads a size in any of its spellings: 224, {"height": 224, "width": 224}, {"shortest_edge": 224}; 0 where there is none. whole says that
-// both sides are meant, where the spelling tells.
-func faceSize(raw json.RawMessage) (whole bool, side int, err error) {
-	if len(raw) == 0 || string(raw) == "null" {
-		return false, 0, nil
-	}
-	if json.Unmarshal(raw, &side) == nil {
-		return true, side, nil
-	}
-	var named map[string]int
-	if err := json.Unmarshal(raw, &named); err != nil {
-		return false, 0, err
-	}
-	switch height, shortest := named["height"], named["shortest_edge"]; {
-	case len(named) == 2 && height > 0 && height == named["width"]:
-		return true, height, nil
-	case len(named) == 1 && shortest > 0:
-		return false, shortest, nil
-	}
-	return false, 0, fmt.Errorf("found %s, want a square or a shortest edge", spelled(raw))
-}
-
-// spelled is JSON on one line.
-func spelled(raw json.RawMessage) string {
-	var b bytes.Buffer
-	if len(raw) == 0 || json.Compact(&b, raw) != nil {
-		return "none"
-	}
-	return b.String()
 }
 
 // faceGeneration are the settings of generate that matter here.
@@ -245,7 +142,7 @@ func (g faceGeneration) decoding(positions int) (Decoding, error) {
 		case json.Unmarshal(g.End, &several) == nil && len(several) == 1:
 			one = several[0]
 		default:
-			return d, fmt.Errorf("found the end tokens %s, want one", spelled(g.End))
+			return d, fmt.Errorf("found the end tokens %s, want one", encoder.Spell(g.End))
 		}
 		d.End = &one
 	}
@@ -255,7 +152,7 @@ func (g faceGeneration) decoding(positions int) (Decoding, error) {
 	case decode.StopTrue, decode.StopNever:
 		d.EarlyStopping = stop
 	default:
-		return d, fmt.Errorf("found early_stopping %s, want false, true or \"never\"", spelled(g.EarlyStopping))
+		return d, fmt.Errorf("found early_stopping %s, want false, true or \"never\"", encoder.Spell(g.EarlyStopping))
 	}
 	return d, nil
 }

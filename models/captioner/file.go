@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"captioner/data/tokenizer"
+	"captioner/models/encoder"
 	"captioner/models/gpt2"
 	"captioner/torch"
 	"captioner/torch/nn"
@@ -20,9 +21,8 @@ import (
 	"captioner/weights/safetensors"
 )
 
-// encoderPrefix begins the names of the encoder's tensors in a model file, decoderPrefix those of the decoder; others are the memory's.
+// encoder.Prefix begins the names of the encoder's tensors in a model file, decoderPrefix those of the decoder; others are the memory's.
 const (
-	encoderPrefix = "encoder."
 	decoderPrefix = "decoder."
 )
 
@@ -89,6 +89,9 @@ func describe(path string, src weights.Source) (*File, error) {
 		return nil, ErrNotCaptioner
 	}
 	if err := json.Unmarshal([]byte(text), &f.Config); err != nil {
+		return nil, fmt.Errorf("read %s: %w", weights.MetaConfig, err)
+	}
+	if err := encoders.Resolve(&f.Config.Encoder); err != nil {
 		return nil, fmt.Errorf("read %s: %w", weights.MetaConfig, err)
 	}
 	if t := f.Config.Transformer; t != nil {
@@ -227,17 +230,17 @@ func (f *File) loadForInference(dev torch.Device) (*Model, error) {
 	return m, nil
 }
 
-func isEncoder(name string) bool { return strings.HasPrefix(name, encoderPrefix) }
+func isEncoder(name string) bool { return strings.HasPrefix(name, encoder.Prefix) }
 
 // LoadEncoder loads the encoder and prepares it for inference in type d. It works inside torch.Do.
-func (f *File) LoadEncoder(dev torch.Device, d torch.DType) (*Encoder, error) {
+func (f *File) LoadEncoder(dev torch.Device, d torch.DType) (*encoder.Runner, error) {
 	path, src := f.Path, f.src
 	if f.eye != nil {
 		path, src = f.eye.Path, f.eye.src
 	} else if !f.HasEncoder() {
 		return nil, f.missingEncoder()
 	}
-	e, err := LoadEncoder(f.Config.Encoder, f.Config.Memory, src, dev, d)
+	e, err := encoder.NewRunner(f.Config.Encoder, f.Config.Memory, src, dev, d)
 	if err != nil {
 		return nil, fmt.Errorf("load encoder from %q: %w", path, err)
 	}
@@ -246,7 +249,7 @@ func (f *File) LoadEncoder(dev torch.Device, d torch.DType) (*Encoder, error) {
 
 // HasEncoder says whether the encoder's weights are in the file, or were given by UseEncoder.
 func (f *File) HasEncoder() bool {
-	return f.eye != nil || slices.ContainsFunc(f.src.Names(), func(n string) bool { return strings.HasPrefix(n, encoderPrefix) })
+	return f.eye != nil || slices.ContainsFunc(f.src.Names(), func(n string) bool { return strings.HasPrefix(n, encoder.Prefix) })
 }
 
 // First says whether the captioner is one of clip-text-decoder 1.0.0, whose decoder is not GPT-2.
@@ -269,14 +272,14 @@ func (f *File) UseEncoder(p *Pretrained) error {
 		}
 	}
 	if want.Architecture == "" { // a checkpoint that does not name its encoder
-		f.Config.Encoder = p.Eye
+		f.Config.Encoder = p.Config
 		return f.anyEye(p)
 	}
-	if err := f.Config.Memory.fits(p.Eye); err != nil {
-		return fmt.Errorf("encoder %q (%s) does not fit the model, which wants %s: %w", p.Path, p.Eye.Architecture, want.Architecture, err)
+	if err := f.Config.Memory.Fits(p.Config); err != nil {
+		return fmt.Errorf("encoder %q (%s) does not fit the model, which wants %s: %w", p.Path, p.Config.Architecture, want.Architecture, err)
 	}
-	f.eye, f.Config.Encoder = p, p.Eye
-	if want.Architecture == p.Eye.Architecture {
+	f.eye, f.Config.Encoder = p, p.Config
+	if want.Architecture == p.Config.Architecture {
 		f.Config.Encoder.Preprocess = want.Preprocess
 	}
 	return nil
@@ -284,7 +287,7 @@ func (f *File) UseEncoder(p *Pretrained) error {
 
 // anyEye takes an encoder that the model says nothing about.
 func (f *File) anyEye(p *Pretrained) error {
-	m, err := NewMemory(p.Eye, f.Config.Memory.Kind, 0)
+	m, err := encoder.NewMemory(p.Config, f.Config.Memory.Kind, 0)
 	if err == nil {
 		f.Config.Memory = m
 		err = f.Config.validateModel()
@@ -327,7 +330,7 @@ func (f *File) EncoderTensors() ([]weights.NamedTensor, error) {
 	if f.eye != nil {
 		return f.eye.Tensors()
 	}
-	tensors, err := take(f.src, encoderPrefix)
+	tensors, err := take(f.src, encoder.Prefix)
 	for i := range tensors {
 		tensors[i].Data, tensors[i].Held = slices.Clone(tensors[i].Data), false
 	}
@@ -348,45 +351,22 @@ func take(src weights.Source, prefix string) ([]weights.NamedTensor, error) {
 	return out, nil
 }
 
-// LoadEncoder prepares the encoder eye, stored in src under encoder.*, for inference in type d: it gives the features that a memory of m's kind
-// looks at. It works inside torch.Do.
-func LoadEncoder(eye Eye, m Memory, src weights.Source, dev torch.Device, d torch.DType) (*Encoder, error) {
-	net, err := eye.load(src, dev, d)
-	if err != nil {
-		return nil, err
-	}
-	return &Encoder{eye: eye, memory: m, net: net}, nil
-}
-
-func notEncoder(name string) bool { return !isEncoder(name) }
-
-// compact stores matrices in float16 and leaves vectors (biases, norms, statistics) in float32, with memory of its own.
-func compact(t weights.NamedTensor) (weights.NamedTensor, error) {
-	d := weights.F32
-	if len(t.Shape) >= 2 {
-		d = weights.F16
-	}
-	c, err := t.Convert(d)
-	c.Data, c.Held = append([]byte(nil), c.Data...), false
-	return c, err
-}
-
 // Save writes a model file: the model's tensors (matrices in float16) and the encoder's as they are given. Without any, the file leaves its
 // encoder out and names it by its SHA-256. It works inside torch.Do.
-func Save(path string, c Config, t *tokenizer.Tokenizer, card Card, m *Model, encoder []weights.NamedTensor) error {
+func Save(path string, c Config, t *tokenizer.Tokenizer, card Card, m *Model, eye []weights.NamedTensor) error {
 	if err := c.Validate(); err != nil {
 		return fmt.Errorf("save model %q: %w", path, oneLine(err))
 	}
-	if len(encoder) == 0 && c.Encoder.SHA256 == "" {
+	if len(eye) == 0 && c.Encoder.SHA256 == "" {
 		return fmt.Errorf("save model %q: found neither the encoder's weights nor their SHA-256, want one of them", path)
 	}
 	meta, err := describing(c, t, card)
 	if err != nil {
 		return fmt.Errorf("save model %q: %w", path, err)
 	}
-	tensors := append([]weights.NamedTensor(nil), encoder...)
+	tensors := append([]weights.NamedTensor(nil), eye...)
 	for _, n := range nn.Save(m, "") {
-		n, err := compact(n)
+		n, err := encoder.Compact(n)
 		if err != nil {
 			return fmt.Errorf("save model %q: %w", path, err)
 		}

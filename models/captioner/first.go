@@ -9,6 +9,7 @@ import (
 
 	"captioner/data/tokenizer"
 	"captioner/models/decode"
+	"captioner/models/encoder"
 	"captioner/models/gpt2"
 	"captioner/models/transformer"
 	"captioner/torch"
@@ -44,7 +45,7 @@ func openFirst(path string, named, src weights.Source) (*File, error) {
 	f := &File{Path: path, Config: Config{Name: strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)), Transformer: &c, Decoder: firstSizes(c),
 		Decoding: Decoding{Rule: decode.Python, Beam: 1, MaxLen: int(min(32, c.Positions))}}}
 	f.Card = Card{Name: f.Config.Name, Data: "not told by the checkpoint", Licence: "not told by the checkpoint", Encoder: "ViT-B/32"}
-	if err := f.wantEye("ViT-B/32", PooledPadded); err != nil {
+	if err := f.wantEye("ViT-B/32", encoder.PooledPadded); err != nil {
 		return nil, err
 	}
 	if f.src, err = weights.Rename(named, weights.Prefix("", decoderPrefix)); err != nil {
@@ -72,8 +73,8 @@ func (c Config) validateFirst() error {
 		return err
 	}
 	switch m := c.Memory; {
-	case m.Kind != PooledPadded:
-		return fmt.Errorf("memory: found kind %q, want %q for the decoder of clip-text-decoder 1.0.0", m.Kind, PooledPadded)
+	case m.Kind != encoder.PooledPadded:
+		return fmt.Errorf("memory: found kind %q, want %q for the decoder of clip-text-decoder 1.0.0", m.Kind, encoder.PooledPadded)
 	case m.In < t.Width: // more than that is reported for every decoder
 		return fmt.Errorf("the decoder does not fit its encoder: %s gives a picture %d numbers, want the decoder's width %d", c.Encoder.Architecture, m.In, t.Width)
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"captioner/models/encoder"
 	"captioner/torch"
 	"captioner/weights"
 )
@@ -240,7 +241,7 @@ func TestFirstConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, change := range map[string]func(*Config){
-		`want "pooled-padded"`:     func(c *Config) { c.Memory.Kind = PooledProjected },
+		`want "pooled-padded"`:     func(c *Config) { c.Memory.Kind = encoder.PooledProjected },
 		"heads that divide":        func(c *Config) { c.Transformer.Heads = 5 },
 		"want each from 1 to 2^24": func(c *Config) { c.Transformer.VocabSize = -1 },
 		"want the decoder's width": func(c *Config) { c.Transformer.Width = 24 },

@@ -13,10 +13,9 @@ import (
 	"syscall"
 
 	"captioner/data/tokenizer"
-	"captioner/models/clip"
 	"captioner/models/decode"
+	"captioner/models/encoder"
 	"captioner/models/gpt2"
-	"captioner/models/vit"
 	"captioner/weights"
 	"captioner/weights/pickle"
 	"captioner/weights/safetensors"
@@ -98,35 +97,12 @@ func openShards(dir, index string) (weights.Source, error) {
 	return j, nil
 }
 
-// maxJSON bounds the descriptions that are read whole: the largest, tokenizer.json, takes a few megabytes.
-const maxJSON = 64 << 20
-
 func readWhole(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxJSON+1))
-	if err == nil && len(b) > maxJSON {
-		err = fmt.Errorf("read %q: found more than %d MB, want a description", path, maxJSON>>20)
-	}
-	return b, err
+	return encoder.Dir(filepath.Dir(path)).Read(filepath.Base(path))
 }
 
 func readJSON(path string, v any) error {
-	b, err := readWhole(path)
-	if err != nil {
-		return err
-	}
-	var kind *json.UnmarshalTypeError
-	switch err := json.Unmarshal(b, v); {
-	case errors.As(err, &kind):
-		return fmt.Errorf("read %q: found a %s as %s, want %v", path, kind.Value, kind.Field, kind.Type)
-	case err != nil:
-		return fmt.Errorf("read %q: %w", path, err)
-	}
-	return nil
+	return encoder.ReadJSON(encoder.Dir(filepath.Dir(path)), filepath.Base(path), v)
 }
 
 // openFile opens one file of tensors by its content.
@@ -248,7 +224,7 @@ func openFolder(dir string, src weights.Source) (*File, error) {
 	case "gpt2", "":
 	default:
 		if p, err := recognise(dir, src); err == nil {
-			return nil, fmt.Errorf("found the encoder %s alone, want a captioner's model", p.Eye.Architecture)
+			return nil, fmt.Errorf("found the encoder %s alone, want a captioner's model", p.Config.Architecture)
 		}
 		return nil, fmt.Errorf("read config.json: found model_type %q, want gpt2 or vision-encoder-decoder", c.ModelType)
 	}
@@ -259,7 +235,7 @@ func openFolder(dir string, src weights.Source) (*File, error) {
 	f := &File{Path: dir, Config: Config{Name: filepath.Base(filepath.Clean(dir)), Decoder: d,
 		Decoding: Decoding{Rule: decode.Python, Beam: 1, MaxLen: min(64, int(d.Positions))}}}
 	f.Card = Card{Name: f.Config.Name, Data: "not told by the checkpoint", Licence: "not told by the checkpoint"}
-	if err := f.wantEye("", PooledPadded); err != nil {
+	if err := f.wantEye("", encoder.PooledPadded); err != nil {
 		return nil, err
 	}
 	return f, f.takeDecoder(dir, src)
@@ -340,7 +316,7 @@ func openDescribed(dir string, src weights.Source) (*File, error) {
 		return nil, err
 	}
 	parts := []weights.Source{f.src}
-	for _, prefix := range []string{"memory.", encoderPrefix} {
+	for _, prefix := range []string{"memory.", encoder.Prefix} {
 		s, err := safetensors.Open(filepath.Join(dir, strings.TrimSuffix(prefix, ".")+".safetensors"))
 		if errors.Is(err, os.ErrNotExist) {
 			continue
@@ -368,137 +344,4 @@ func closeAll(sources []weights.Source) error {
 		errs = append(errs, s.Close())
 	}
 	return errors.Join(errs...)
-}
-
-// folderEye corrects what the weights of an encoder do not tell by the config.json of its folder, and by the preprocessor's settings.
-func folderEye(dir string, e *Eye) error {
-	if e.ViT != nil {
-		return faceViT(dir, e)
-	}
-	if e.CLIP == nil {
-		return nil
-	}
-	var face struct {
-		Vision  *faceVision `json:"vision_config"`
-		Current faceVision
-	}
-	path := filepath.Join(dir, "config.json")
-	if err := readJSON(path, &face); err == nil {
-		vision := face.Vision
-		if vision == nil { // CLIPVisionModel
-			if err := readJSON(path, &face.Current); err != nil {
-				return err
-			}
-			vision = &face.Current
-		}
-		if err := vision.apply(e.CLIP); err != nil {
-			return fmt.Errorf("read config.json: %w", err)
-		}
-	} else if !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	var open struct {
-		Model struct {
-			QuickGELU bool `json:"quick_gelu"`
-		} `json:"model_cfg"`
-		Pictures struct {
-			Mean []float64 `json:"mean"`
-			Std  []float64 `json:"std"`
-		} `json:"preprocess_cfg"`
-	}
-	if err := readJSON(filepath.Join(dir, "open_clip_config.json"), &open); err == nil {
-		e.CLIP.QuickGELU = open.Model.QuickGELU
-		e.normalise(open.Pictures.Mean, open.Pictures.Std)
-	}
-	if err := faceProcessor(dir, e); err != nil {
-		return err
-	}
-	*e = Eye{Architecture: clipEyeOf(*e.CLIP).Architecture, CLIP: e.CLIP, Preprocess: e.Preprocess}
-	return e.Validate()
-}
-
-// faceViT is folderEye for a ViTModel.
-func faceViT(dir string, e *Eye) error {
-	config, err := readWhole(filepath.Join(dir, "config.json"))
-	if err == nil {
-		err = configureViT(e.ViT, config)
-	}
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("read config.json: %w", err)
-	}
-	if err := faceProcessor(dir, e); err != nil {
-		return err
-	}
-	return e.Validate()
-}
-
-// configureViT takes from a ViTConfig what the weights do not tell.
-func configureViT(c *vit.Config, config []byte) error {
-	if err := c.Configure(config); err != nil {
-		return err
-	}
-	var told faceSizes
-	if err := json.Unmarshal(config, &told); err != nil {
-		return err
-	}
-	return told.agree(c.Width, int64(c.Layers), c.MLP, c.ImageSize, c.PatchSize)
-}
-
-// faceSizes are the sizes in the settings of a vision transformer, which the weights tell as well.
-type faceSizes struct {
-	Width  *int64          `json:"hidden_size"`
-	Layers *int64          `json:"num_hidden_layers"`
-	MLP    *int64          `json:"intermediate_size"`
-	Image  json.RawMessage `json:"image_size"` // a number, or two
-	Patch  json.RawMessage `json:"patch_size"`
-}
-
-// agree says which of them is not that of the weights.
-func (s faceSizes) agree(width, layers, mlp, image, patch int64) error {
-	number := func(b json.RawMessage) *int64 {
-		var n *int64
-		if json.Unmarshal(b, &n) != nil {
-			return nil
-		}
-		return n
-	}
-	for _, size := range []struct {
-		name string
-		told *int64
-		have int64
-	}{{"hidden_size", s.Width, width}, {"num_hidden_layers", s.Layers, layers}, {"intermediate_size", s.MLP, mlp}, {"image_size", number(s.Image), image},
-		{"patch_size", number(s.Patch), patch}} {
-		if size.told != nil && *size.told != size.have {
-			return fmt.Errorf("found %s %d, want the %d of the weights", size.name, *size.told, size.have)
-		}
-	}
-	return nil
-}
-
-// faceVision are the settings of Hugging Face's CLIPVisionConfig.
-type faceVision struct {
-	Activation string `json:"hidden_act"`
-	Heads      int64  `json:"num_attention_heads"`
-	faceSizes
-}
-
-// apply takes what no weight tells.
-func (v faceVision) apply(c *clip.Config) error {
-	if v.Activation != "" { // left out, it is quick_gelu
-		c.QuickGELU = v.Activation == "quick_gelu"
-	}
-	if v.Heads > 0 {
-		c.Vision.Heads = v.Heads
-	}
-	return v.agree(c.Vision.Width, int64(c.Vision.Layers), c.Vision.MLP, c.Vision.ImageSize, c.Vision.PatchSize)
-}
-
-// normalise takes mean and deviation of values from 0 to 1, where they are given.
-func (e *Eye) normalise(mean, std []float64) {
-	if len(mean) != 3 || len(std) != 3 {
-		return
-	}
-	for i := range 3 {
-		e.Preprocess.Mean[i], e.Preprocess.Std[i] = mean[i]*255, std[i]*255
-	}
 }

@@ -248,7 +248,7 @@ func TestFoldersThatDisagree(t *testing.T) {
 			config.Encoder[key] = value
 			set(t, dir, "config.json", "encoder", config.Encoder)
 			_, err := OpenFile(dir)
-			oneLineWith(t, folder+", "+key, err, "read config.json: encoder: ")
+			oneLineWith(t, folder+", "+key, err, "encoder: read config.json: ")
 		}
 	}
 }

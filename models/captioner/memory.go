@@ -1,114 +1,12 @@
 package captioner
 
 import (
-	"fmt"
 	"math"
 
-	"captioner/models/clip"
+	"captioner/models/encoder"
 	"captioner/torch"
 	"captioner/torch/nn"
 )
-
-// The forms of a memory.
-const (
-	// Grid is one token a place of the encoder's last map: normalised, projected, normalised, and told its row and its column.
-	Grid = "grid"
-	// PooledPadded is the encoder's one vector for a picture, not normalised, with zeros behind it up to the decoder's width: what
-	// clip-text-decoder does. It has nothing to learn.
-	PooledPadded = "pooled-padded"
-	// PooledProjected is the encoder's one vector for a picture through a learned linear layer.
-	PooledProjected = "pooled-projected"
-	// Patches are the encoder's tokens (of a ViT with the class token first): normalised, projected and normalised. They know their places.
-	Patches = "patches"
-	// Tokens are the encoder's tokens as they are, or through one linear layer where their width is not the decoder's: what Hugging Face's
-	// VisionEncoderDecoderModel does.
-	Tokens = "tokens"
-)
-
-// MemoryKinds are the forms of a memory, for messages and flags.
-var MemoryKinds = []string{Grid, PooledPadded, PooledProjected, Patches, Tokens}
-
-// Memory is how the encoder's features become what the decoder looks at.
-type Memory struct {
-	Kind    string  `json:"kind"`
-	In      int64   `json:"in"`               // channels of the features
-	Side    int64   `json:"side,omitempty"`   // Grid: rows and columns
-	Places  int64   `json:"places,omitempty"` // Patches, Tokens: how many
-	Form    string  `json:"form,omitempty"`   // the point of the encoder that tokens are taken at (see clip.Form); "" is the last one without projection
-	Dropout float64 `json:"dropout"`          // in training, before the projection and after it, and of what each layer adds
-	Layers  int     `json:"layers,omitempty"` // Grid and Patches: of attention between the places
-	Heads   int64   `json:"heads,omitempty"`  // of these layers
-}
-
-// NewMemory is a memory of the given kind over the features of e; "" takes Grid for an EfficientNet and Patches for others.
-func NewMemory(e Eye, kind string, dropout float64) (Memory, error) {
-	if kind == "" {
-		kind = Patches
-		if e.EfficientNet != nil {
-			kind = Grid
-		}
-	}
-	m := Memory{Kind: kind, Dropout: dropout}
-	places, width, err := e.shape(m)
-	if err != nil {
-		return m, err
-	}
-	m.In = width
-	switch kind {
-	case Grid:
-		m.Side = int64(math.Round(math.Sqrt(float64(places))))
-	case Patches, Tokens:
-		m.Places = places
-	}
-	return m, m.fits(e)
-}
-
-// Shape is that of a picture's features: places, and numbers a place.
-func (m Memory) Shape() (places, width int64) {
-	switch m.Kind {
-	case Grid:
-		return m.Side * m.Side, m.In
-	case Patches, Tokens:
-		return m.Places, m.In
-	}
-	return 1, m.In
-}
-
-func (m Memory) pooled() bool { return m.Kind == PooledPadded || m.Kind == PooledProjected }
-
-// form is the point of a CLIP tower that the tokens are taken at.
-func (m Memory) form(c clip.Config) clip.Form {
-	switch {
-	case m.Form != "":
-		return clip.Form(m.Form)
-	case m.Kind == Patches && !c.IsResNet():
-		return clip.Normed
-	}
-	return clip.Raw
-}
-
-// fits reports the first thing in m that is not as the encoder gives it.
-func (m Memory) fits(e Eye) error {
-	switch m.Kind {
-	case Grid, PooledPadded, PooledProjected, Patches, Tokens:
-	default:
-		return fmt.Errorf("memory: found kind %q, want one of %q", m.Kind, MemoryKinds)
-	}
-	places, width, err := e.shape(m)
-	if err != nil {
-		return err
-	}
-	if m.Layers > 0 && m.Kind != Grid && m.Kind != Patches {
-		return fmt.Errorf("memory: found %d layers between the places of kind %q, want none", m.Layers, m.Kind)
-	}
-	if m.In != width {
-		return fmt.Errorf("memory: found %d channels, want the encoder's %d", m.In, width)
-	}
-	if have, _ := m.Shape(); have != places {
-		return fmt.Errorf("memory: found %d places, want %d for pictures of %d pixels", have, places, e.Preprocess.Size)
-	}
-	return nil
-}
 
 // memory makes the decoder's memory of features. What its kind has no use for is nil.
 type memory struct {
@@ -120,23 +18,23 @@ type memory struct {
 	Blocks  []memoryBlock `key:"layers"`
 	Last    *nn.LayerNorm `key:"norm_last"` // behind the blocks; nil without any
 
-	form  Memory
+	of    encoder.Memory
 	width int64
 }
 
-func newMemory(m Memory, width int64) *memory {
-	out := &memory{form: m, width: width}
-	if m.Kind == PooledPadded || m.Kind == Tokens && m.In == width {
+func newMemory(m encoder.Memory, width int64) *memory {
+	out := &memory{of: m, width: width}
+	if m.Kind == encoder.PooledPadded || m.Kind == encoder.Tokens && m.In == width {
 		return out
 	}
 	project := nn.NewLinear(m.In, width, true)
 	out.Project = &project
-	if m.Kind == PooledProjected || m.Kind == Tokens {
+	if m.Kind == encoder.PooledProjected || m.Kind == encoder.Tokens {
 		return out
 	}
 	norm := func(width int64) *nn.LayerNorm { n := nn.NewLayerNorm(width, 1e-5); return &n }
 	out.In, out.Out = norm(m.In), norm(width)
-	if m.Kind == Grid {
+	if m.Kind == encoder.Grid {
 		out.Rows = torch.Empty(torch.Float32, torch.CPU, m.Side, width).Keep()
 		out.Columns = torch.Empty(torch.Float32, torch.CPU, m.Side, width).Keep()
 	}
@@ -164,7 +62,7 @@ func (m *memory) init() {
 		}
 	}
 	if m.Project != nil {
-		nn.Normal(m.Project.Weight, 1/math.Sqrt(float64(m.form.In)))
+		nn.Normal(m.Project.Weight, 1/math.Sqrt(float64(m.of.In)))
 		nn.Constant(m.Project.Bias, 0)
 	}
 	if m.Rows != nil {
@@ -179,10 +77,10 @@ func (m *memory) forward(x *torch.Tensor, train bool) *torch.Tensor {
 		if !train {
 			return x
 		}
-		return x.Dropout(m.form.Dropout)
+		return x.Dropout(m.of.Dropout)
 	}
-	if m.form.Kind == PooledPadded {
-		return x.Pad(0, m.width-m.form.In)
+	if m.of.Kind == encoder.PooledPadded {
+		return x.Pad(0, m.width-m.of.In)
 	}
 	if m.In != nil {
 		x = m.In.Forward(x)
@@ -195,7 +93,7 @@ func (m *memory) forward(x *torch.Tensor, train bool) *torch.Tensor {
 	}
 	if m.Rows != nil {
 		place := m.Rows.Unsqueeze(1).Add(m.Columns.Unsqueeze(0)) // [side, 1, C] + [1, side, C] -> [side, side, C]
-		x = x.Add(place.Reshape(1, m.form.Side*m.form.Side, -1))
+		x = x.Add(place.Reshape(1, m.of.Side*m.of.Side, -1))
 	}
 	x = drop(x)
 	if m.Last == nil {

@@ -8,8 +8,8 @@ import (
 	"strings"
 
 	"captioner/data/tokenizer"
-	"captioner/models/blip"
 	"captioner/models/decode"
+	"captioner/models/encoder"
 	"captioner/models/gpt2"
 	"captioner/models/transformer"
 	"captioner/weights"
@@ -103,7 +103,7 @@ func (o original) file(path string, src weights.Source) (*File, error) {
 	f := &File{Path: path, Config: Config{Name: strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)), Decoder: *o.config,
 		Decoding: Decoding{Rule: decode.Python, Beam: 1, MaxLen: min(64, int(o.config.Positions))}}}
 	f.Card = Card{Name: f.Config.Name, Data: "not told by the checkpoint", Licence: "not told by the checkpoint", Encoder: o.eye}
-	if err := f.wantEye(o.eye, PooledPadded); err != nil {
+	if err := f.wantEye(o.eye, encoder.PooledPadded); err != nil {
 		return nil, err
 	}
 	f.src, err = decoderTensors(named)
@@ -125,38 +125,24 @@ func decoderTensors(src weights.Source) (weights.Source, error) {
 // wantEye notes the encoder that the decoder was trained with: its name is known, its weights come from elsewhere. Of a name that cannot be true,
 // as the package writes one for whoever trained on embeddings of his own, the contradiction is kept for those who bring no encoder.
 func (f *File) wantEye(name, kind string) error {
-	eye, err := namedEye(name)
+	eye, err := encoders.Published(name)
 	if err != nil {
 		return err
 	}
 	if eye.Architecture != "" {
 		f.Config.Encoder = eye
-		if f.Config.Memory, err = NewMemory(eye, kind, 0); err != nil {
+		if f.Config.Memory, err = encoder.NewMemory(eye, kind, 0); err != nil {
 			return err
 		}
 		if f.misfit = f.Config.validateModel(); f.misfit == nil {
 			return nil
 		}
 	}
-	f.Config.Encoder, f.Config.Memory = Eye{}, Memory{Kind: kind, In: f.Config.Decoder.Width} // any that fits will do: UseEncoder settles it
+	f.Config.Encoder, f.Config.Memory = encoder.Config{}, encoder.Memory{Kind: kind, In: f.Config.Decoder.Width} // any that fits will do: UseEncoder settles it
 	if f.misfit != nil {
 		return f.Config.validateModel()
 	}
 	return nil
-}
-
-// namedEye is the eye that clip-text-decoder calls by a name; "" is one that is not known.
-func namedEye(name string) (Eye, error) {
-	name = strings.TrimPrefix(name, "clip:")
-	switch shape, ok := clipModels[name]; {
-	case ok:
-		return clipEyeOf(shape()), nil
-	case name == "blip:base":
-		return blipEyeOf(blip.Base()), nil
-	case name == "":
-		return Eye{}, nil
-	}
-	return Eye{}, fmt.Errorf("encoder: found the name %q, want one of CLIP's or blip:base", name)
 }
 
 func hasPrefix(src weights.Source, prefixes ...string) bool {
@@ -173,7 +159,7 @@ func hasPrefix(src weights.Source, prefixes ...string) bool {
 // notDecoder says what a file without GPT-2 is.
 func notDecoder(path string, src weights.Source) error {
 	if p, err := recognise(path, src); err == nil {
-		return fmt.Errorf("found the encoder %s alone, want a captioner's model", p.Eye.Architecture)
+		return fmt.Errorf("found the encoder %s alone, want a captioner's model", p.Config.Architecture)
 	}
 	if _, ok := src.(*pickle.File); ok {
 		return fmt.Errorf("found %d tensors without GPT-2 among them (no wte.weight), want a captioner's model", len(src.Names()))

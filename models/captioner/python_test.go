@@ -12,7 +12,9 @@ import (
 	"testing"
 
 	"captioner/data/image"
+	"captioner/models/clip"
 	"captioner/models/decode"
+	"captioner/models/encoder"
 	"captioner/torch"
 	"captioner/weights/pickle"
 )
@@ -166,13 +168,13 @@ func TestScaleFirst(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := p.Eye.Preprocess.ScaleFirst; got != want {
+		if got := p.Config.Preprocess.ScaleFirst; got != want {
 			t.Errorf("%s: got pictures scaled first %t, want %t", path, got, want)
 		}
 		p.Close()
 	}
 	for name, want := range map[string]bool{"clip:ViT-B/32": true, "blip:base": false} {
-		if e, err := namedEye(name); err != nil || e.Preprocess.ScaleFirst != want {
+		if e, err := encoders.Published(name); err != nil || e.Preprocess.ScaleFirst != want {
 			t.Errorf("%s: got pictures scaled first %t, %v, want %t", name, e.Preprocess.ScaleFirst, err, want)
 		}
 	}
@@ -244,11 +246,11 @@ func TestFolders(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.Eye.CLIP.QuickGELU || p.Eye.CLIP.Vision.Heads != 3 {
-		t.Errorf("clip: got %+v, want GELU and 3 heads as config.json says", p.Eye.CLIP)
+	if c := p.Config.Encoder.(clip.Config); c.QuickGELU || c.Vision.Heads != 3 {
+		t.Errorf("clip: got %+v, want GELU and 3 heads as config.json says", c)
 	}
 	err = torch.Do(ctx, func() error {
-		e, err := LoadEncoder(p.Eye, Memory{Kind: PooledPadded, In: 12}, p.Source(), torch.CPU, torch.Float32)
+		e, err := encoder.NewRunner(p.Config, encoder.Memory{Kind: encoder.PooledPadded, In: 12}, p.Source(), torch.CPU, torch.Float32)
 		if err != nil {
 			return err
 		}

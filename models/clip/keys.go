@@ -13,36 +13,36 @@ import (
 //
 // each also below a prefix, such as "state_dict." or "module.", outside of which everything is left out. The view owns src.
 func Keys(src weights.Source) (weights.Source, error) {
-	switch prefix, face, ok := layout(src); {
+	switch prefix, theirs, ok := layout(src); {
 	case !ok:
 		return nil, fmt.Errorf("read clip's weights: found %d tensors, none of them %q or %q: want a checkpoint of OpenAI, OpenCLIP or Hugging Face",
-			len(src.Names()), openFirst, faceFirst)
-	case face:
-		return faceKeys(src, prefix)
+			len(src.Names()), openFirst, huggingFaceFirst)
+	case theirs:
+		return huggingFaceKeys(src, prefix)
 	default:
 		return openKeys(src, prefix)
 	}
 }
 
-// IsFace says whether src holds a CLIP under the names of Hugging Face.
-func IsFace(src weights.Source) bool {
-	_, face, _ := layout(src)
-	return face
+// IsHuggingFace says whether src holds a CLIP under the names of Hugging Face.
+func IsHuggingFace(src weights.Source) bool {
+	_, theirs, _ := layout(src)
+	return theirs
 }
 
 // The first layers' names tell whose names all are.
 const (
-	openFirst = "visual.conv1.weight"
-	faceFirst = "vision_model.embeddings.patch_embedding.weight"
+	openFirst        = "visual.conv1.weight"
+	huggingFaceFirst = "vision_model.embeddings.patch_embedding.weight"
 )
 
 // layout finds whose names they are and below which prefix.
-func layout(src weights.Source) (prefix string, face, ok bool) {
+func layout(src weights.Source) (prefix string, theirs, ok bool) {
 	for _, name := range src.Names() {
 		if prefix, ok := strings.CutSuffix(name, openFirst); ok {
 			return prefix, false, true
 		}
-		if prefix, ok := strings.CutSuffix(name, faceFirst); ok {
+		if prefix, ok := strings.CutSuffix(name, huggingFaceFirst); ok {
 			return prefix, true, true
 		}
 	}
@@ -57,8 +57,8 @@ func openKeys(src weights.Source, prefix string) (weights.Source, error) {
 	})
 }
 
-// facePatterns are Hugging Face's names and OpenAI's.
-var facePatterns = [][2]string{
+// huggingFacePatterns are Hugging Face's names and OpenAI's.
+var huggingFacePatterns = [][2]string{
 	{"vision_model.embeddings.class_embedding", "visual.class_embedding"},
 	{"vision_model.embeddings.patch_embedding.weight", "visual.conv1.weight"},
 	{"vision_model.embeddings.position_embedding.weight", "visual.positional_embedding"},
@@ -70,8 +70,8 @@ var facePatterns = [][2]string{
 	{"logit_scale", "logit_scale"},
 }
 
-// faceBlocks are the names inside a block. Queries, keys and values come separately.
-var faceBlocks = [][2]string{
+// huggingFaceBlocks are the names inside a block. Queries, keys and values come separately.
+var huggingFaceBlocks = [][2]string{
 	{"layer_norm1.*", "ln_1.*"},
 	{"layer_norm2.*", "ln_2.*"},
 	{"self_attn.out_proj.*", "attn.out_proj.*"},
@@ -79,24 +79,24 @@ var faceBlocks = [][2]string{
 	{"mlp.fc2.*", "mlp.c_proj.*"},
 }
 
-// faceSource makes OpenAI's tensors out of Hugging Face's.
-type faceSource struct {
+// huggingFaceSource makes OpenAI's tensors out of Hugging Face's.
+type huggingFaceSource struct {
 	*weights.Stacked
 	turn map[string]bool // OpenAI's names that are the transpose
 }
 
-func faceKeys(src weights.Source, prefix string) (weights.Source, error) {
+func huggingFaceKeys(src weights.Source, prefix string) (weights.Source, error) {
 	var pairs []string
-	for _, p := range facePatterns {
+	for _, p := range huggingFacePatterns {
 		pairs = append(pairs, p[0], p[1])
 	}
 	for _, tower := range [][2]string{{"vision_model", "visual."}, {"text_model", ""}} {
-		for _, p := range faceBlocks {
+		for _, p := range huggingFaceBlocks {
 			pairs = append(pairs, tower[0]+".encoder.layers.*."+p[0], tower[1]+"transformer.resblocks.*."+p[1])
 		}
 	}
 	rename := weights.Patterns(pairs...)
-	f := &faceSource{weights.NewStacked(src), map[string]bool{}}
+	f := &huggingFaceSource{weights.NewStacked(src), map[string]bool{}}
 	for _, old := range src.Names() {
 		key, ok := strings.CutPrefix(old, prefix)
 		if !ok || strings.HasSuffix(key, ".position_ids") {
@@ -106,7 +106,7 @@ func faceKeys(src weights.Source, prefix string) (weights.Source, error) {
 			f.Add(name, old)
 			continue
 		}
-		if name, parts, ok := faceQKV(prefix, key); ok {
+		if name, parts, ok := huggingFaceQKV(prefix, key); ok {
 			f.Add(name, parts...)
 			continue
 		}
@@ -124,8 +124,8 @@ func faceKeys(src weights.Source, prefix string) (weights.Source, error) {
 	return f, nil
 }
 
-// faceQKV finds the joined tensor that a query, key or value belongs to, and all three of its parts.
-func faceQKV(prefix, key string) (name string, parts []string, ok bool) {
+// huggingFaceQKV finds the joined tensor that a query, key or value belongs to, and all three of its parts.
+func huggingFaceQKV(prefix, key string) (name string, parts []string, ok bool) {
 	head, kind, ok := strings.Cut(key, ".self_attn.")
 	if !ok {
 		return "", nil, false
@@ -146,7 +146,7 @@ func faceQKV(prefix, key string) (name string, parts []string, ok bool) {
 }
 
 // Tensor returns a tensor by OpenAI's name. Joined and turned ones own their bytes.
-func (f *faceSource) Tensor(name string) (weights.NamedTensor, error) {
+func (f *huggingFaceSource) Tensor(name string) (weights.NamedTensor, error) {
 	t, err := f.Stacked.Tensor(name)
 	if err == nil && f.turn[name] {
 		t, err = transpose(t)

@@ -194,22 +194,6 @@ func TestConfigValidate(t *testing.T) {
 	}
 }
 
-func TestInput(t *testing.T) {
-	torchtest.Do(t, func() {
-		pixels := []uint8{0, 127, 255, 1, 2, 3} // two pixels, one below the other
-		for _, tt := range []struct {
-			mean, std [3]float64
-			want      []float32 // channel by channel
-		}{
-			{[3]float64{127, 127, 127}, [3]float64{128, 128, 128}, []float32{-127. / 128, -126. / 128, 0, -125. / 128, 1, -124. / 128}},
-			{[3]float64{0, 1, 2}, [3]float64{1, 2, 4}, []float32{0, 1, 63, .5, 63.25, .25}},
-		} {
-			got := Input(pixels, 1, 2, 1, tt.mean, tt.std)
-			torchtest.CloseTo(t, "input", got, torch.FromSlice(tt.want, 1, 3, 2, 1), torchtest.Tolerance{Rel: 1e-7})
-		}
-	})
-}
-
 func TestLoadWithoutHead(t *testing.T) {
 	src := torchtest.Fixture(t, fixture)
 	torchtest.Do(t, func() {

@@ -89,25 +89,10 @@ func (e *Encoder) chunk() int64 {
 	return 2
 }
 
-// Grid gives the features of normalised images x [B, 3, H, W] (see Input) as a memory, [B, h w, GridChannels], row by row, in float32.
+// Grid gives the features of normalised images x [B, 3, H, W] (see encoder.Pixels) as a memory, [B, h w, GridChannels], row by row, in float32.
 // An image's features do not depend on the others of its batch.
 func (e *Encoder) Grid(x *torch.Tensor) *torch.Tensor {
-	return e.chunked(x, func(x *torch.Tensor) *torch.Tensor { return e.blocksTo(x, len(e.blocks)) })
-}
-
-// chunked runs f on a part of the images at a time.
-func (e *Encoder) chunked(x *torch.Tensor, f func(*torch.Tensor) *torch.Tensor) *torch.Tensor {
-	return torch.Tidy1(func() *torch.Tensor {
-		n := x.Dim(0)
-		if e.device.IsCUDA() || n <= e.chunk() {
-			return f(x)
-		}
-		var parts []*torch.Tensor
-		for i := int64(0); i < n; i += e.chunk() {
-			parts = append(parts, f(x.Narrow(0, i, min(e.chunk(), n-i))))
-		}
-		return torch.Cat(0, parts...)
-	})
+	return nn.Chunks(x, e.chunk(), e.device, func(x *torch.Tensor) *torch.Tensor { return e.blocksTo(x, len(e.blocks)) })
 }
 
 // blocksTo runs the stem and the first n blocks.
@@ -168,16 +153,3 @@ const (
 	Mean = 127.0
 	Std  = 128.0
 )
-
-// Input makes normalised images [B, 3, h, w] of packed RGB pixels, B*h*w*3 bytes, with one mean and standard deviation a channel.
-func Input(pixels []uint8, images, h, w int64, mean, std [3]float64) *torch.Tensor {
-	return torch.Tidy1(func() *torch.Tensor {
-		x := torch.FromSlice(pixels, images, h, w, 3).To(torch.Float32)
-		if mean[0] == mean[1] && mean[1] == mean[2] && std[0] == std[1] && std[1] == std[2] {
-			x = x.AddScalar(-mean[0]).MulScalar(1 / std[0]) // not broadcast: over an inner extent of 3 that is slow
-		} else {
-			x = x.Sub(torch.FromSlice(mean[:]).To(torch.Float32)).Div(torch.FromSlice(std[:]).To(torch.Float32))
-		}
-		return x.Permute(0, 3, 1, 2) // [B, h, w, 3] -> [B, 3, h, w], channels innermost
-	})
-}

@@ -10,6 +10,7 @@ import (
 
 	"captioner/data/image"
 	"captioner/models/efficientnet"
+	"captioner/models/encoder"
 	"captioner/torch"
 	"captioner/torch/nn"
 	"captioner/torch/torchtest"
@@ -88,7 +89,7 @@ func comparePublished(t *testing.T, c efficientnet.Config, checkpoint, want weig
 		limit[torch.Float32] = 0.02
 	}
 	mean, std := [3]float64{efficientnet.Mean, efficientnet.Mean, efficientnet.Mean}, [3]float64{efficientnet.Std, efficientnet.Std, efficientnet.Std}
-	x := efficientnet.Input(pixels, images, side, side, mean, std)
+	x := encoder.Pixels(pixels, int(images), image.Preprocess{Size: int(side), Mean: mean, Std: std})
 	check := func(name string, got *torch.Tensor, d torch.DType) {
 		t.Helper()
 		ref := torchtest.Get(t, want, name)

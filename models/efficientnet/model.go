@@ -105,7 +105,7 @@ func (m *Model) Load(src weights.Source, o nn.LoadOptions) error {
 // Free releases the weights.
 func (m *Model) Free() { nn.Free(m) }
 
-// Features gives the map before the head, [B, GridChannels, h, w], of normalised images x [B, 3, H, W] (see Input).
+// Features gives the map before the head, [B, GridChannels, h, w], of normalised images x [B, 3, H, W] (see encoder.Pixels).
 func (m *Model) Features(x *torch.Tensor) *torch.Tensor {
 	x = m.StemNorm.Forward(same(&m.Stem, x)).Relu6()
 	m.see("stem", x)

@@ -30,7 +30,7 @@ func (c Config) StageInput(stage int, side int64) (channels, mapSide int64) {
 // Lower gives the map that enters a stage behind stage 0 of normalised images x [B, 3, H, W], as rows [B, h w, StageInput], in float32.
 func (e *Encoder) Lower(x *torch.Tensor, stage int) *torch.Tensor {
 	last := e.Config.FirstBlock(stage)
-	return e.chunked(x, func(x *torch.Tensor) *torch.Tensor { return e.blocksTo(x, last) })
+	return nn.Chunks(x, e.chunk(), e.device, func(x *torch.Tensor) *torch.Tensor { return e.blocksTo(x, last) })
 }
 
 // Upper gives the grid [B, h w, GridChannels] from what enters a stage: rows [B, h w, StageInput] as Lower gives them, or for stage 0

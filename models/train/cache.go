@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"captioner/models/captioner"
+	"captioner/models/encoder"
 	"captioner/torch/dist"
 	"captioner/weights"
 	"captioner/weights/safetensors"
@@ -53,7 +54,7 @@ func cacheKey(c captioner.Config, stage int) (string, error) {
 	key := map[string]any{"encoder": c.Encoder, "form": 3}
 	if stage > 0 {
 		key["stage"] = stage
-	} else if m := c.Memory; m.Kind != captioner.Grid { // what memories look at differs
+	} else if m := c.Memory; m.Kind != encoder.Grid { // what memories look at differs
 		m.Dropout, m.Layers, m.Heads = 0, 0, 0
 		key["memory"] = m
 	}

@@ -12,13 +12,14 @@ import (
 
 	"captioner/data"
 	"captioner/models/captioner"
+	"captioner/models/encoder"
 	"captioner/torch"
 )
 
 // eye loads the random encoder with a configuration that names it.
-func eye(t *testing.T, dir string) (captioner.Config, *captioner.Encoder) {
+func eye(t *testing.T, dir string) (captioner.Config, *encoder.Runner) {
 	t.Helper()
-	p, err := captioner.OpenEncoder(encoder(t, dir))
+	p, err := captioner.OpenEncoder(encoderFile(t, dir))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,13 +27,13 @@ func eye(t *testing.T, dir string) (captioner.Config, *captioner.Encoder) {
 	if _, err := p.Checksum(); err != nil {
 		t.Fatal(err)
 	}
-	c := captioner.Config{Encoder: p.Eye}
-	if c.Memory, err = captioner.NewMemory(p.Eye, "", 0); err != nil {
+	c := captioner.Config{Encoder: p.Config}
+	if c.Memory, err = encoder.NewMemory(p.Config, "", 0); err != nil {
 		t.Fatal(err)
 	}
-	var e *captioner.Encoder
+	var e *encoder.Runner
 	err = torch.Do(context.Background(), func() (err error) {
-		e, err = captioner.LoadEncoder(c.Encoder, c.Memory, p.Source(), torch.CPU, torch.Float32)
+		e, err = encoder.NewRunner(c.Encoder, c.Memory, p.Source(), torch.CPU, torch.Float32)
 		return err
 	})
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"captioner/models/captioner"
+	"captioner/models/encoder"
 	"captioner/torch"
 	"captioner/torch/nn"
 	"captioner/weights"
@@ -52,7 +53,7 @@ func (t *trainer) newTuner() error {
 	if err != nil {
 		return err
 	}
-	t.tuner, err = captioner.NewTuner(t.config.Encoder, t.config.Memory, src, t.stage(), t.device)
+	t.tuner, err = encoder.NewTuner(t.config.Encoder, t.config.Memory, src, t.stage(), t.device)
 	return err
 }
 
@@ -72,7 +73,7 @@ func (t *trainer) cachedAs() (captioner.Config, error) {
 	}
 	t.tuner.Free()
 	t.tuner = nil
-	c.Encoder.SHA256 = captioner.WeightsSum(slices.DeleteFunc(slices.Clone(t.encoder), func(n weights.NamedTensor) bool { return learns[n.Name] }))
+	c.Encoder.SHA256 = encoder.WeightsSum(slices.DeleteFunc(slices.Clone(t.encoder), func(n weights.NamedTensor) bool { return learns[n.Name] }))
 	return c, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"captioner/data/metrics"
 	"captioner/models/captioner"
 	"captioner/models/decode"
+	"captioner/models/encoder"
 	"captioner/models/gpt2"
 	"captioner/torch"
 	"captioner/weights"
@@ -227,7 +228,7 @@ func (t *trainer) load(path string) error {
 	if err != nil {
 		return err
 	}
-	eye, err := captioner.NewTuner(f.Config.Encoder, f.Config.Memory, src, t.stage(), t.device)
+	eye, err := encoder.NewTuner(f.Config.Encoder, f.Config.Memory, src, t.stage(), t.device)
 	if err != nil {
 		return err
 	}

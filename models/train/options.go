@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"slices"
 
-	"captioner/models/captioner"
+	"captioner/models/encoder"
 	"captioner/torch/dist"
 )
 
@@ -30,7 +30,7 @@ type Options struct {
 	Init        string `json:"init,omitempty"` // model file to start from instead of new weights
 
 	// Network.
-	Memory           string  `json:"memory,omitempty"` // captioner.Grid and the like; "" is what suits the encoder
+	Memory           string  `json:"memory,omitempty"` // encoder.Grid and the like; "" is what suits the encoder
 	Width            int64   `json:"width"`
 	Layers           int     `json:"layers"`
 	Heads            int64   `json:"heads"`
@@ -140,7 +140,7 @@ func (o Options) Validate() error {
 	atLeast := func(name string, v, low int) { check(v >= low, "%s: found %d, want %d or more", name, v, low) }
 	check(o.Data != "", "data: none given")
 	check(o.Encoder != "" || o.Init != "", "encoder: none given, want its checkpoint")
-	check(o.Memory == "" || slices.Contains(captioner.MemoryKinds, o.Memory), "memory: found %q, want one of %q", o.Memory, captioner.MemoryKinds)
+	check(o.Memory == "" || slices.Contains(encoder.MemoryKinds, o.Memory), "memory: found %q, want one of %q", o.Memory, encoder.MemoryKinds)
 	check(o.Val != "" || o.ValShare > 0 && o.ValShare < 1, "val-fraction: found %g, want more than 0 and less than 1 where no val is given", o.ValShare)
 	atLeast("width", int(o.Width), 1)
 	atLeast("layers", o.Layers, 1)

@@ -18,6 +18,7 @@ import (
 	"captioner/data/tokenizer"
 	"captioner/models/captioner"
 	"captioner/models/clip"
+	"captioner/models/encoder"
 	"captioner/models/gpt2"
 	"captioner/torch"
 	"captioner/torch/nn"
@@ -92,9 +93,9 @@ func originalLearner(t *testing.T, src weights.Source, recipe string, accumulate
 	if int64(end) != net.VocabSize-1 {
 		t.Fatalf("tokenizer: got the end %d, want %d", end, net.VocabSize-1)
 	}
-	eye := captioner.Eye{Architecture: "test", CLIP: &clip.Config{EmbedDim: int64(width), Vision: clip.Vision{ImageSize: 32, PatchSize: 32, Width: 64,
+	eye := encoder.Config{Architecture: "test", Encoder: clip.Config{EmbedDim: int64(width), Vision: clip.Vision{ImageSize: 32, PatchSize: 32, Width: 64,
 		Heads: 1, Layers: 1, MLP: 64}}, Preprocess: image.Preprocess{Size: 32, Fit: image.FitCrop, Std: [3]float64{1, 1, 1}}}
-	memory, err := captioner.NewMemory(eye, o.Memory, 0)
+	memory, err := encoder.NewMemory(eye, o.Memory, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"captioner/data/tokenizer"
 	"captioner/models/captioner"
+	"captioner/models/encoder"
 	"captioner/torch"
 	"captioner/torch/dist"
 	"captioner/weights"
@@ -61,7 +62,7 @@ type trainer struct {
 	valFeatures *Features
 
 	model *captioner.Model
-	tuner *captioner.Tuner // nil where the encoder is frozen
+	tuner *encoder.Tuner // nil where the encoder is frozen
 	state state
 }
 
@@ -265,7 +266,7 @@ func (t *trainer) describe() error {
 	if err != nil {
 		return err
 	}
-	memory, err := captioner.NewMemory(eye, t.Memory, t.InputDropout)
+	memory, err := encoder.NewMemory(eye, t.Memory, t.InputDropout)
 	if err != nil {
 		return err
 	}
@@ -282,20 +283,20 @@ func (t *trainer) describe() error {
 }
 
 // readEncoder takes the encoder's weights into memory and describes it.
-func (t *trainer) readEncoder() (captioner.Eye, error) {
+func (t *trainer) readEncoder() (encoder.Config, error) {
 	p, err := captioner.OpenEncoder(t.Encoder)
 	if err != nil {
-		return captioner.Eye{}, err
+		return encoder.Config{}, err
 	}
 	defer p.Close()
-	if t.EncoderName != "" && t.EncoderName != p.Eye.Architecture {
-		return p.Eye, fmt.Errorf("encoder %q: found %s, want %s", t.Encoder, p.Eye.Architecture, t.EncoderName)
+	if t.EncoderName != "" && t.EncoderName != p.Config.Architecture {
+		return p.Config, fmt.Errorf("encoder %q: found %s, want %s", t.Encoder, p.Config.Architecture, t.EncoderName)
 	}
 	if _, err := p.Checksum(); err != nil {
-		return p.Eye, err
+		return p.Config, err
 	}
 	t.encoder, err = p.Tensors()
-	return p.Eye, err
+	return p.Config, err
 }
 
 // describeInit takes words, shape and encoder from a model file.
@@ -353,7 +354,7 @@ func (t *trainer) encodePictures(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var e *captioner.Encoder
+	var e *encoder.Runner
 	var as captioner.Config
 	err = torch.Do(ctx, func() (err error) {
 		if t.device, err = t.parseDevice(); err != nil {
@@ -365,7 +366,7 @@ func (t *trainer) encodePictures(ctx context.Context) error {
 		if as, err = t.cachedAs(); err != nil {
 			return err
 		}
-		e, err = captioner.LoadEncoder(t.config.Encoder, t.config.Memory, src, t.device, torch.Float32)
+		e, err = encoder.NewRunner(t.config.Encoder, t.config.Memory, src, t.device, torch.Float32)
 		return err
 	})
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 	"captioner/models/captioner"
 	"captioner/models/clip"
 	"captioner/models/efficientnet"
+	"captioner/models/encoder"
 	"captioner/torch"
 	"captioner/torch/nn"
 	"captioner/torch/torchtest"
@@ -72,8 +73,8 @@ func pictures(t *testing.T, dir, name string, n int) string {
 	return path
 }
 
-// encoder writes an EfficientNet-Lite0 of random weights.
-func encoder(t *testing.T, dir string) string {
+// encoderFile writes an EfficientNet-Lite0 of random weights.
+func encoderFile(t *testing.T, dir string) string {
 	t.Helper()
 	path := filepath.Join(dir, "encoder.safetensors")
 	torchtest.Do(t, func() {
@@ -107,7 +108,7 @@ func encoder(t *testing.T, dir string) string {
 func smallRun(t *testing.T, dir string) Options {
 	o := DefaultOptions()
 	o.Data, o.Val = pictures(t, dir, "train", 24), pictures(t, dir, "val", 8)
-	o.Encoder, o.EncoderName, o.Cache = encoder(t, dir), "efficientnet-lite0", filepath.Join(dir, "cache")
+	o.Encoder, o.EncoderName, o.Cache = encoderFile(t, dir), "efficientnet-lite0", filepath.Join(dir, "cache")
 	o.Width, o.Layers, o.Heads, o.Positions, o.MinCount = 16, 1, 2, 12, 1
 	o.Epochs, o.BatchSize, o.Captions, o.LR, o.Warmup, o.Precision, o.Threads = 6, 6, 2, 1e-2, 2, "fp32", 1
 	o.SCSTSteps, o.SCSTBatch, o.SCSTSamples, o.SCSTEvery, o.SaveEvery = 4, 6, 3, 2, 3
@@ -193,10 +194,10 @@ func TestEncoderRunsRepeatAndResume(t *testing.T) {
 		{"last stages", func(o *Options) { o.TrainEncoder, o.EncoderAfter = true, .5 }},
 		{"recompute", func(o *Options) { o.TrainEncoder, o.EncoderAfter, o.Recompute = true, .5, true }},
 		{"whole", func(o *Options) { o.TrainEncoder, o.EncoderFrom, o.Recompute, o.SCSTSteps = true, 0, true, 0 }},
-		{"pooled", func(o *Options) { o.TrainEncoder, o.Memory = true, captioner.PooledProjected }},
+		{"pooled", func(o *Options) { o.TrainEncoder, o.Memory = true, encoder.PooledProjected }},
 		{"vit", func(o *Options) { o.TrainEncoder, o.EncoderFrom, o.Encoder, o.EncoderName = true, 1, vit, "" }},
 		{"whole vit", func(o *Options) {
-			o.TrainEncoder, o.EncoderFrom, o.Recompute, o.Memory, o.Encoder, o.EncoderName = true, 0, true, captioner.PooledProjected, vit, ""
+			o.TrainEncoder, o.EncoderFrom, o.Recompute, o.Memory, o.Encoder, o.EncoderName = true, 0, true, encoder.PooledProjected, vit, ""
 		}},
 	} {
 		o := base
@@ -370,7 +371,7 @@ func TestTrainsOnCLIP(t *testing.T) {
 		}
 	})
 	o.Text, o.SCSTSteps, o.Epochs = nil, 0, 2
-	for _, kind := range captioner.MemoryKinds {
+	for _, kind := range encoder.MemoryKinds {
 		o.Memory = kind
 		run := filepath.Join(dir, kind)
 		train(t, run, o)
@@ -378,7 +379,7 @@ func TestTrainsOnCLIP(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if f.Config.Memory.Kind != kind || f.Config.Encoder.CLIP == nil || !f.HasEncoder() {
+		if f.Config.Memory.Kind != kind || f.Config.Encoder.Encoder == nil || !f.HasEncoder() {
 			t.Errorf("%s: got memory %+v on %s", kind, f.Config.Memory, f.Config.Encoder.Architecture)
 		}
 		f.Close()

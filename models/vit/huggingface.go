@@ -9,14 +9,14 @@ import (
 	"captioner/weights"
 )
 
-// facePatch and faceQuery tell Hugging Face's ViTModel from its kin.
+// huggingFacePatch and huggingFaceQuery tell Hugging Face's ViTModel from its kin.
 const (
-	facePatch = "embeddings.patch_embeddings.projection.weight"
-	faceQuery = "encoder.layer.0.attention.attention.query.weight"
+	huggingFacePatch = "embeddings.patch_embeddings.projection.weight"
+	huggingFaceQuery = "encoder.layer.0.attention.attention.query.weight"
 )
 
-// facePatterns are Hugging Face's names and timm's.
-var facePatterns = []string{
+// huggingFacePatterns are Hugging Face's names and timm's.
+var huggingFacePatterns = []string{
 	"embeddings.cls_token", "cls_token",
 	"embeddings.position_embeddings", "pos_embed",
 	"embeddings.patch_embeddings.projection.*", "patch_embed.proj.*",
@@ -28,11 +28,11 @@ var facePatterns = []string{
 	"layernorm.*", "norm.*",
 }
 
-// IsFace says whether src holds a ViTModel of Hugging Face, and below which prefix ("vit." in a ViTForImageClassification).
-func IsFace(src weights.Source) (prefix string, ok bool) {
+// IsHuggingFace says whether src holds a ViTModel of Hugging Face, and below which prefix ("vit." in a ViTForImageClassification).
+func IsHuggingFace(src weights.Source) (prefix string, ok bool) {
 	names := src.Names()
 	for _, name := range names {
-		if prefix, ok := strings.CutSuffix(name, facePatch); ok && slices.Contains(names, prefix+faceQuery) {
+		if prefix, ok := strings.CutSuffix(name, huggingFacePatch); ok && slices.Contains(names, prefix+huggingFaceQuery) {
 			return prefix, true
 		}
 	}
@@ -42,11 +42,11 @@ func IsFace(src weights.Source) (prefix string, ok bool) {
 // Keys shows a checkpoint of Hugging Face's ViTModel under timm's names: queries, keys and values are joined. What is not below the model's prefix,
 // such as a classifier, is left out. The view owns src.
 func Keys(src weights.Source) (weights.Source, error) {
-	prefix, ok := IsFace(src)
+	prefix, ok := IsHuggingFace(src)
 	if !ok {
-		return nil, fmt.Errorf("read a ViT's weights: found %d tensors, none of them %q, want a ViTModel of Hugging Face", len(src.Names()), faceQuery)
+		return nil, fmt.Errorf("read a ViT's weights: found %d tensors, none of them %q, want a ViTModel of Hugging Face", len(src.Names()), huggingFaceQuery)
 	}
-	rename := weights.Patterns(facePatterns...)
+	rename := weights.Patterns(huggingFacePatterns...)
 	out := weights.NewStacked(src)
 	for _, old := range src.Names() {
 		key, ok := strings.CutPrefix(old, prefix)

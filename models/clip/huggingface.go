@@ -8,14 +8,14 @@ import (
 	"captioner/weights"
 )
 
-// Face returns the tensors of a ViT's image tower, which have OpenAI's names ("visual.…"), under those of Hugging Face's CLIPVisionModel:
+// HuggingFace returns the tensors of a ViT's image tower, which have OpenAI's names ("visual.…"), under those of Hugging Face's CLIPVisionModel:
 // queries, keys and values apart. That class has no projection, so "visual.proj" is left out. The bytes are those of the given tensors.
-func Face(tensors []weights.NamedTensor) ([]weights.NamedTensor, error) {
+func HuggingFace(tensors []weights.NamedTensor) ([]weights.NamedTensor, error) {
 	var pairs []string
-	for _, p := range facePatterns {
+	for _, p := range huggingFacePatterns {
 		pairs = append(pairs, p[1], p[0])
 	}
-	for _, p := range faceBlocks {
+	for _, p := range huggingFaceBlocks {
 		pairs = append(pairs, "visual.transformer.resblocks.*."+p[1], "vision_model.encoder.layers.*."+p[0])
 	}
 	rename := weights.Patterns(pairs...)

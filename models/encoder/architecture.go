@@ -1,0 +1,116 @@
+package encoder
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"captioner/weights"
+)
+
+// Architecture is a kind of vision encoder: a row of the table in package checkpoint.
+type Architecture struct {
+	Name  string // for people: "CLIP"
+	Key   string // of its sizes in the JSON of a model file: "clip"
+	Parse func(sizes json.RawMessage) (Encoder, error)
+
+	// Recognize says whether src holds a published checkpoint of this architecture, by the names of its tensors. Rows are
+	// asked in the order of the table.
+	Recognize func(src weights.Source) bool
+	// Open describes a published checkpoint and shows its tensors under Prefix. The view owns src; after an error the
+	// caller does.
+	Open func(src weights.Source) (Config, weights.Source, error)
+	// Configure takes from the config.json beside Hugging Face's weights what the weights do not say. Nil: there is
+	// nothing to take, and the folder's preprocessor is not read either.
+	Configure func(c *Config, beside Folder) error
+	// Published describes an encoder by the name that clip-text-decoder has for it: "ViT-B/32", "blip:base". It reports
+	// false for other names. Nil: that package knows none.
+	Published func(name string) (Config, bool)
+}
+
+// Parse reads the sizes of an encoder from JSON.
+func Parse[E Encoder](sizes json.RawMessage) (Encoder, error) {
+	var e E
+	err := json.Unmarshal(sizes, &e)
+	return e, err
+}
+
+// Table is the architectures that are known, in the order in which they are asked whether a checkpoint is theirs.
+type Table []Architecture
+
+// Recognize finds the architecture whose checkpoint src is.
+func (t Table) Recognize(src weights.Source) (Architecture, error) {
+	for _, a := range t {
+		if a.Recognize(src) {
+			return a, nil
+		}
+	}
+	return Architecture{}, fmt.Errorf("found %d tensors of no encoder that this version knows, want a checkpoint of %s",
+		len(src.Names()), t.names())
+}
+
+// names lists the architectures for people.
+func (t Table) names() string {
+	var names []string
+	for _, a := range t {
+		names = append(names, a.Name)
+	}
+	if n := len(names); n > 1 {
+		return strings.Join(names[:n-1], ", ") + " or " + names[n-1]
+	}
+	return strings.Join(names, "")
+}
+
+// Published describes the encoder that clip-text-decoder calls by a name. An empty name gives an empty Config.
+func (t Table) Published(name string) (Config, error) {
+	if name == "" {
+		return Config{}, nil
+	}
+	for _, a := range t {
+		if a.Published == nil {
+			continue
+		}
+		if c, ok := a.Published(name); ok {
+			return c, nil
+		}
+	}
+	return Config{}, fmt.Errorf("encoder: found the name %q, want one of CLIP's or blip:base", name)
+}
+
+// Configure corrects an encoder's description by the files of Hugging Face beside its weights.
+func (t Table) Configure(c *Config, beside Folder) error {
+	for _, a := range t {
+		if c.Encoder == nil || a.Key != c.Encoder.Key() || a.Configure == nil {
+			continue
+		}
+		if err := a.Configure(c, beside); err != nil {
+			return err
+		}
+		if err := c.ReadProcessor(beside); err != nil {
+			return err
+		}
+		return c.Validate()
+	}
+	return nil
+}
+
+// Resolve finds the architecture of a description that was read from JSON, and reads its sizes.
+func (t Table) Resolve(c *Config) error {
+	for _, a := range t {
+		sizes, ok := c.unresolved[a.Key]
+		if !ok {
+			continue
+		}
+		if c.Encoder != nil {
+			return errors.New("encoder: found two architectures, want one")
+		}
+		e, err := a.Parse(sizes)
+		if err != nil {
+			return fmt.Errorf("encoder: %s: %w", a.Key, err)
+		}
+		c.Encoder = e
+	}
+	c.unresolved = nil
+	return nil
+}

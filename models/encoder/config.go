@@ -1,0 +1,109 @@
+package encoder
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+
+	"captioner/data/image"
+)
+
+// Config is a vision encoder as a model file describes it: its sizes, and what is done to an image before it.
+type Config struct {
+	// Architecture is a name for people: "efficientnet-lite2", "ViT-B/32". It is empty where a checkpoint does not name
+	// its encoder.
+	Architecture string
+	Encoder      Encoder          // the sizes; nil where the checkpoint does not say
+	Preprocess   image.Preprocess // from a decoded image to the pixels that the encoder takes
+	// SHA256 is that of the file that the weights came from, or of the weights where they were trained further; "" is
+	// unknown.
+	SHA256 string
+
+	unresolved map[string]json.RawMessage // sizes as they were read, by the key of their architecture; see Table.Resolve
+}
+
+// MarshalJSON writes the sizes under the key of their architecture.
+func (c Config) MarshalJSON() ([]byte, error) {
+	type field struct {
+		key   string
+		value any
+	}
+	fields := []field{{"architecture", c.Architecture}}
+	if c.Encoder != nil {
+		fields = append(fields, field{c.Encoder.Key(), c.Encoder})
+	}
+	fields = append(fields, field{"preprocess", c.Preprocess})
+	if c.SHA256 != "" {
+		fields = append(fields, field{"sha256", c.SHA256})
+	}
+	var b bytes.Buffer
+	for i, f := range fields {
+		b.WriteByte("{,"[min(i, 1)])
+		value, err := json.Marshal(f.value)
+		if err != nil {
+			return nil, err
+		}
+		fmt.Fprintf(&b, "%q:%s", f.key, value)
+	}
+	b.WriteByte('}')
+	return b.Bytes(), nil
+}
+
+// UnmarshalJSON reads a description. Its sizes are those of no architecture yet: Table.Resolve reads them.
+func (c *Config) UnmarshalJSON(b []byte) error {
+	var known struct {
+		Architecture string           `json:"architecture"`
+		Preprocess   image.Preprocess `json:"preprocess"`
+		SHA256       string           `json:"sha256"`
+	}
+	if err := json.Unmarshal(b, &known); err != nil {
+		return err
+	}
+	all := map[string]json.RawMessage{}
+	if err := json.Unmarshal(b, &all); err != nil {
+		return err
+	}
+	for key, value := range all {
+		if string(value) == "null" {
+			delete(all, key)
+		}
+	}
+	*c = Config{Architecture: known.Architecture, Preprocess: known.Preprocess, SHA256: known.SHA256, unresolved: all}
+	return nil
+}
+
+// Validate reports the first thing that does not fit.
+func (c Config) Validate() error {
+	if c.Encoder == nil {
+		return fmt.Errorf("encoder: found no architecture that this version knows (%q)", c.Architecture)
+	}
+	if err := c.Encoder.Validate(); err != nil {
+		return fmt.Errorf("encoder: %w", err)
+	}
+	if side := c.Encoder.Side(); side != 0 && int64(c.Preprocess.Size) != side {
+		return fmt.Errorf("encoder: found images of %d pixels, want the %d of %s", c.Preprocess.Size, side, c.Architecture)
+	}
+	return c.Preprocess.Validate()
+}
+
+// shape is the features of an image as m looks at them.
+func (c Config) shape(m Memory) (positions, channels int64, err error) {
+	if c.Encoder == nil {
+		return 0, 0, c.Validate()
+	}
+	positions, channels, err = c.Encoder.Shape(m, int64(c.Preprocess.Size))
+	if err != nil {
+		return 0, 0, fmt.Errorf("memory: %w", err)
+	}
+	return positions, channels, nil
+}
+
+// Normalize takes mean and standard deviation of values from 0 to 1, where three of each are given.
+func (c *Config) Normalize(mean, std []float64) {
+	if len(mean) != 3 || len(std) != 3 {
+		return
+	}
+	for i := range 3 {
+		c.Preprocess.Mean[i], c.Preprocess.Std[i] = mean[i]*255, std[i]*255
+	}
+}

@@ -1,0 +1,120 @@
+package encoder
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+
+	"captioner/data/image"
+)
+
+// processor is the settings of one of Hugging Face's image processors.
+type processor struct {
+	Resize   *bool           `json:"do_resize"`
+	Size     json.RawMessage `json:"size"`
+	Resample *int            `json:"resample"`
+	Crop     *bool           `json:"do_center_crop"`
+	CropSize json.RawMessage `json:"crop_size"`
+	Rescale  *bool           `json:"do_rescale"`
+	Factor   float64         `json:"rescale_factor"`
+	Normal   *bool           `json:"do_normalize"`
+	Mean     []float64       `json:"image_mean"`
+	Std      []float64       `json:"image_std"`
+}
+
+// ReadProcessor takes from preprocessor_config.json what is done to images: both sides brought to the encoder's size,
+// or the shorter one and the middle cut out, by bicubic or bilinear, then numbers from mean and deviation. What the
+// file leaves out is c's own. Anything else is refused.
+func (c *Config) ReadProcessor(beside Folder) error {
+	p := processor{Factor: 1. / 255}
+	if err := ReadOptional(beside, "preprocessor_config.json", &p); err != nil {
+		return err
+	}
+	if err := p.apply(c); err != nil {
+		return fmt.Errorf("read preprocessor_config.json: %w", err)
+	}
+	return nil
+}
+
+func (p processor) apply(c *Config) error {
+	off := func(b *bool) bool { return b != nil && !*b }
+	if off(p.Resize) || off(p.Rescale) || math.Abs(p.Factor*255-1) > 1e-3 {
+		const want = "want images that are resized, and 1/255"
+		return fmt.Errorf("found do_resize or do_rescale false, or a rescale_factor of %g, "+want, p.Factor)
+	}
+	if err := p.applyFit(c); err != nil {
+		return err
+	}
+	if p.Resample != nil {
+		filter, ok := map[int]string{2: image.FilterLinear, 3: ""}[*p.Resample]
+		if !ok {
+			return fmt.Errorf("found resample %d, want 2 (bilinear) or 3 (bicubic)", *p.Resample)
+		}
+		c.Preprocess.Filter = filter
+	}
+	if off(p.Normal) {
+		p.Mean, p.Std = []float64{0, 0, 0}, []float64{1, 1, 1}
+	}
+	c.Normalize(p.Mean, p.Std)
+	return nil
+}
+
+// applyFit settles whether an image is squashed into the square or its middle is cut out.
+func (p processor) applyFit(c *Config) error {
+	crop := c.Preprocess.Fit == image.FitCrop // what the architecture's processor does by default
+	if p.Crop != nil {
+		crop = *p.Crop
+	}
+	whole, side, err := parseSize(p.Size)
+	_, middle, err2 := parseSize(p.CropSize)
+	if err := errors.Join(err, err2); err != nil {
+		return errors.New(strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
+	want := c.Preprocess.Size
+	switch {
+	case side != 0 && side != want || crop && middle != 0 && middle != want:
+		return fmt.Errorf("found size %s and crop_size %s, want the encoder's %d pixels",
+			Spell(p.Size), Spell(p.CropSize), want)
+	case crop:
+		c.Preprocess.Fit = image.FitCrop
+	case side != 0 && !whole:
+		return fmt.Errorf("found size %s without a crop, want a square", Spell(p.Size))
+	default:
+		c.Preprocess.Fit = image.FitSquash
+	}
+	return nil
+}
+
+// parseSize reads a size in any of its spellings: 224, {"height": 224, "width": 224}, {"shortest_edge": 224}; 0 where
+// there is none. whole says that both sides are meant, where the spelling says so.
+func parseSize(raw json.RawMessage) (whole bool, side int, err error) {
+	if len(raw) == 0 || string(raw) == "null" {
+		return false, 0, nil
+	}
+	if json.Unmarshal(raw, &side) == nil {
+		return true, side, nil
+	}
+	var named map[string]int
+	if err := json.Unmarshal(raw, &named); err != nil {
+		return false, 0, err
+	}
+	switch height, shortest := named["height"], named["shortest_edge"]; {
+	case len(named) == 2 && height > 0 && height == named["width"]:
+		return true, height, nil
+	case len(named) == 1 && shortest > 0:
+		return false, shortest, nil
+	}
+	return false, 0, fmt.Errorf("found %s, want a square or a shortest edge", Spell(raw))
+}
+
+// Spell is JSON on one line, for messages; "none" where there is none.
+func Spell(raw json.RawMessage) string {
+	var b bytes.Buffer
+	if len(raw) == 0 || json.Compact(&b, raw) != nil {
+		return "none"
+	}
+	return b.String()
+}
