@@ -35,7 +35,7 @@ func (m *doorModel) Defaults() decode.Options { return m.own }
 type doorServed struct{ *doorModel }
 
 func (m doorServed) Info() server.Info {
-	return server.Info{Name: "door", Defaults: m.own, Positions: m.Positions(), Places: 1, Width: 1}
+	return server.Info{Name: "door", Defaults: m.own, Positions: m.Positions(), Vectors: 1, Width: 1}
 }
 
 func (m doorServed) Caption(_ context.Context, images []*image.RGB, o decode.Options) ([]server.Caption, error) {
@@ -164,13 +164,15 @@ func TestBothDoorsDecideTheSame(t *testing.T) {
 			refuse: decode.FieldForce},
 		"a beam of a draw": {own: plain, flags: "--sample --beam 2", json: `,"sample":true,"beam_size":2`,
 			refuse: decode.FieldSample},
-		"a length penalty of a draw": {own: plain, flags: "--sample --length-penalty 1", json: `,"sample":true,"length_penalty":1`,
+		"a length penalty of a draw": {own: plain, flags: "--sample --length-penalty 1",
+			json:   `,"sample":true,"length_penalty":1`,
 			refuse: decode.FieldSample},
 		"a seed without a draw": {own: plain, flags: "--seed 1", json: `,"seed":1`, refuse: decode.FieldSeed},
 		"draws that are the same": {own: plain, flags: "--sample --top-k 1 --num-captions 2",
 			json: `,"sample":true,"top_k":1,"num_captions":2`, refuse: decode.FieldCaptions},
-		"diversity without groups": {own: plain, flags: "--diversity 1", json: `,"diversity":1`, refuse: decode.FieldDiversity},
-		"no groups":                {own: plain, flags: "--diverse 0", json: `,"diverse":0`, refuse: decode.FieldGroups},
+		"diversity without groups": {own: plain, flags: "--diversity 1", json: `,"diversity":1`,
+			refuse: decode.FieldDiversity},
+		"no groups": {own: plain, flags: "--diverse 0", json: `,"diverse":0`, refuse: decode.FieldGroups},
 		"groups that do not divide": {own: plain, flags: "--diverse 3 --beam 4", json: `,"diverse":3,"beam_size":4`,
 			refuse: decode.FieldGroups},
 		"more captions than beam": {own: plain, flags: "--num-captions 3 --beam 2", json: `,"num_captions":3,"beam_size":2`,

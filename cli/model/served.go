@@ -60,7 +60,7 @@ func newServed(c *captioner.Captioner, path string) (*served, error) {
 	}
 	places, width := c.FeatureShape()
 	return &served{c, server.Info{Name: name, SHA256: sum, Device: c.Device(), Licence: c.File.Card.Licence, Data: c.File.Card.Data, Defaults: c.Defaults(),
-		Positions: int(c.File.Config.Decoder.Positions), Places: places, Width: width}}, nil
+		Positions: int(c.File.Config.Decoder.Positions), Vectors: places, Width: width}}, nil
 }
 
 // snapshot copies a model file to where nobody else writes: weights are read from the file while the service runs, and who copies a new model

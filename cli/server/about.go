@@ -47,17 +47,32 @@ func (s *Server) limits(i Info) limitAnswer {
 	if i.Positions > 0 {
 		most = min(most, i.Positions)
 	}
-	return limitAnswer{Beam: max(s.o.MaxBeam, i.Defaults.Beam), MaxLen: most, TopK: decode.MaxTopK, Images: s.o.MaxImages, Bytes: s.o.MaxBody,
-		Pixels: s.o.MaxPixels, MS: s.o.Timeout.Milliseconds()}
+	return limitAnswer{
+		Beam:   max(s.o.MaxBeam, i.Defaults.Beam),
+		MaxLen: most,
+		TopK:   decode.MaxTopK,
+		Images: s.o.MaxImages,
+		Bytes:  s.o.MaxBody,
+		Pixels: s.o.MaxPixels,
+		MS:     s.o.Timeout.Milliseconds(),
+	}
 }
 
 func (s *Server) models(w http.ResponseWriter, _ *http.Request) error {
-	m := s.shelf.take()
+	m := s.registry.take()
 	defer m.release()
 	i := m.info
 	d := i.Defaults
-	a := modelAnswer{ID: i.Name, SHA256: i.SHA256, Loaded: m.loaded.UTC().Truncate(time.Second), Device: i.Device, Licence: i.Licence, Data: i.Data,
-		Embedding: embeddingShape{i.Places, i.Width}, Defaults: defaultOptions{d.Beam, d.MaxLen, number(d.LengthPenalty), d.NoRepeatNGram}}
+	a := modelAnswer{
+		ID:        i.Name,
+		SHA256:    i.SHA256,
+		Loaded:    m.loaded.UTC().Truncate(time.Second),
+		Device:    i.Device,
+		Licence:   i.Licence,
+		Data:      i.Data,
+		Embedding: embeddingShape{i.Vectors, i.Width},
+		Defaults:  defaultOptions{d.Beam, d.MaxLen, number(d.LengthPenalty), d.NoRepeatNGram},
+	}
 	return s.say(w, struct {
 		Models []modelAnswer `json:"models"`
 		Limits limitAnswer   `json:"limits"`
@@ -87,7 +102,7 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) error {
 	switch err := s.engine.room(1, s.o.Timeout); {
 	case s.draining.Load() || err == errDraining:
 		return errDraining
-	case err != nil: // not 429: who asks sends no pictures, and takes another service for now
+	case err != nil: // not 429: who asks sends no images, and takes another service for now
 		p := s.asProblem(nil, err)
 		p.Status = http.StatusServiceUnavailable
 		return p

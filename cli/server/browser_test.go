@@ -28,7 +28,8 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
-// The page in a real browser: go test -tags browser ./cli/server. With CAPTIONER_SCREENSHOTS=FOLDER its pictures are kept.
+// The page in a real browser: go test -tags browser ./cli/server. With CAPTIONER_SCREENSHOTS=FOLDER its pictures are
+// kept.
 
 // tab is a page that shows the service.
 type tab struct {
@@ -56,9 +57,17 @@ func openTab(t *testing.T, url string, width, height int64, dark bool) tab {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(profile) }) // a helper of the browser may still write to it: then some of it stays
-	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]), chromedp.ExecPath(chromium), chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.UserDataDir(profile), chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
-		chromedp.Flag("disable-sync", true), chromedp.WSURLReadTimeout(2*time.Minute))
+	options := append(
+		slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
+		chromedp.ExecPath(chromium),
+		chromedp.NoSandbox,
+		chromedp.DisableGPU,
+		chromedp.UserDataDir(profile),
+		chromedp.Flag("disable-background-networking", true),
+		chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("disable-sync", true),
+		chromedp.WSURLReadTimeout(2*time.Minute),
+	)
 	ctx, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(stop)
 	own, stop := chromedp.NewContext(ctx)
@@ -74,8 +83,9 @@ func openTab(t *testing.T, url string, width, height int64, dark bool) tab {
 	chromedp.ListenTarget(ctx, func(e any) {
 		switch e := e.(type) {
 		case *network.EventRequestWillBeSent:
-			if u := e.Request.URL; !strings.HasPrefix(u, url) && !strings.HasPrefix(u, "blob:") && !strings.HasPrefix(u, "data:") {
-				*b.hosts = append(*b.hosts, u)
+			own := func(begin string) bool { return strings.HasPrefix(e.Request.URL, begin) }
+			if !slices.ContainsFunc([]string{url, "blob:", "data:"}, own) {
+				*b.hosts = append(*b.hosts, e.Request.URL)
 			}
 		case *runtime.EventExceptionThrown:
 			*b.problems = append(*b.problems, e.ExceptionDetails.Error())
@@ -85,10 +95,17 @@ func openTab(t *testing.T, url string, width, height int64, dark bool) tab {
 	if dark {
 		scheme = "dark"
 	}
-	b.run(network.Enable(), runtime.Enable(), chromedp.EmulateViewport(width, height),
+	b.run(
+		network.Enable(),
+		runtime.Enable(),
+		chromedp.EmulateViewport(width, height),
 		emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
-		browser.SetDownloadBehavior(browser.SetDownloadBehaviorBehaviorAllow).WithDownloadPath(b.downloads).WithEventsEnabled(true),
-		chromedp.Navigate(url), chromedp.WaitVisible("#choose", chromedp.ByQuery))
+		browser.SetDownloadBehavior(browser.SetDownloadBehaviorBehaviorAllow).
+			WithDownloadPath(b.downloads).
+			WithEventsEnabled(true),
+		chromedp.Navigate(url),
+		chromedp.WaitVisible("#choose", chromedp.ByQuery),
+	)
 	return b
 }
 
@@ -101,7 +118,8 @@ func (b tab) run(actions ...chromedp.Action) {
 
 func (b tab) eval(js string, to any) {
 	b.t.Helper()
-	b.run(chromedp.Evaluate(js, to, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }))
+	await := func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }
+	b.run(chromedp.Evaluate(js, to, await))
 }
 
 func (b tab) text(js string) (s string) {
@@ -135,7 +153,8 @@ func pictureFiles(t *testing.T) []string {
 	t.Helper()
 	dir := t.TempDir()
 	var paths []string
-	for i, name := range []string{"meadow.jpg", "broken.jpg", "a much longer name of a picture, as cameras and people give them 2026-11-24 12.00.01.jpg"} {
+	long := "a much longer name of a picture, as cameras and people give them 2026-11-24 12.00.01.jpg"
+	for i, name := range []string{"meadow.jpg", "broken.jpg", long} {
 		m := stdimage.NewRGBA(stdimage.Rect(0, 0, 320, 240))
 		for y := range 240 {
 			for x := range 320 {
@@ -170,7 +189,10 @@ func (b tab) drop(paths []string) {
 		kind := "image/jpeg"
 		text, _ := json.Marshal(data)
 		name, _ := json.Marshal(filepath.Base(p))
-		files = append(files, fmt.Sprintf(`new File([Uint8Array.from(atob(%s), c => c.charCodeAt(0))], %s, {type: %q})`, text, name, kind))
+		files = append(
+			files,
+			fmt.Sprintf(`new File([Uint8Array.from(atob(%s), c => c.charCodeAt(0))], %s, {type: %q})`, text, name, kind),
+		)
 	}
 	b.eval(`{ const d = new DataTransfer(); for (const f of [`+strings.Join(files, ",")+`]) d.items.add(f);
 		dispatchEvent(new DragEvent('dragenter', {dataTransfer: d, cancelable: true}));
@@ -211,7 +233,8 @@ func TestBrowserDropEditSave(t *testing.T) {
 	b.shot("wide-light-empty")
 	b.drop(pictureFiles(t))
 	b.until(doneCount + ` === 2 && ` + failedCount + ` === 1`)
-	if got := b.text(`document.querySelector('.card.wrong .why').textContent`); !strings.Contains(got, "not a picture that can be read") {
+	got := b.text(`document.querySelector('.card.wrong .why').textContent`)
+	if !strings.Contains(got, "not a picture that can be read") {
 		t.Errorf("the broken picture says %q", got)
 	}
 	if got := b.text(`document.getElementById('progress').textContent`); got != "3 of 3 done, 1 failed" {
@@ -220,7 +243,10 @@ func TestBrowserDropEditSave(t *testing.T) {
 	if got := b.text(`document.getElementById('live').textContent`); !strings.Contains(got, "fake sees") {
 		t.Errorf("a screen reader is told %q", got)
 	}
-	b.run(chromedp.Click(`.card.done [data-do=more]`, chromedp.ByQuery), chromedp.WaitVisible(`.card.done .others button`, chromedp.ByQuery))
+	b.run(
+		chromedp.Click(`.card.done [data-do=more]`, chromedp.ByQuery),
+		chromedp.WaitVisible(`.card.done .others button`, chromedp.ByQuery),
+	)
 	if got := b.text(`document.querySelector('.confidence').textContent`); !strings.Contains(got, "50 %") {
 		t.Errorf("confidence %q", got)
 	}
@@ -229,18 +255,25 @@ func TestBrowserDropEditSave(t *testing.T) {
 	if got := b.text(`document.querySelector('.card.done textarea').value`); !strings.Contains(got, "take 2") {
 		t.Errorf("after choosing an alternative: %q", got)
 	}
-	b.run(chromedp.Evaluate(`document.querySelector('.card.done textarea').select()`, nil), chromedp.SendKeys(`.card.done textarea`, `My "own", caption & more`, chromedp.ByQuery))
+	b.run(
+		chromedp.Evaluate(`document.querySelector('.card.done textarea').select()`, nil),
+		chromedp.SendKeys(`.card.done textarea`, `My "own", caption & more`, chromedp.ByQuery),
+	)
 	b.run(chromedp.Click(`[data-save=jsonl]`, chromedp.ByQuery))
 	lines := strings.Split(strings.TrimSpace(string(b.saved("captions.jsonl"))), "\n")
 	var first struct {
 		Path, Caption string
 		Edited        bool
 	}
-	if err := json.Unmarshal([]byte(lines[0]), &first); err != nil || len(lines) != 2 || first.Caption != `My "own", caption & more` || first.Path != "meadow.jpg" || !first.Edited {
+	if err := json.Unmarshal([]byte(lines[0]), &first); err != nil || len(lines) != 2 ||
+		first.Caption != `My "own", caption & more` ||
+		first.Path != "meadow.jpg" ||
+		!first.Edited {
 		t.Errorf("JSONL: got %q (%v)", lines, err)
 	}
 	b.run(chromedp.Click(`[data-save=csv]`, chromedp.ByQuery))
-	if got := string(b.saved("captions.csv")); !strings.HasPrefix(got, "path,caption,logprob,confidence\r\nmeadow.jpg,\"My \"\"own\"\", caption & more\",-2.5,0.5\r\n") {
+	table := "path,caption,logprob,confidence\r\nmeadow.jpg,\"My \"\"own\"\", caption & more\",-2.5,0.5\r\n"
+	if got := string(b.saved("captions.csv")); !strings.HasPrefix(got, table) {
 		t.Errorf("CSV: got %q", got)
 	}
 	b.run(chromedp.Click(`[data-save=zip]`, chromedp.ByQuery))
@@ -258,7 +291,10 @@ func TestBrowserDropEditSave(t *testing.T) {
 	}
 	copied := `{ window.copied = []; navigator.clipboard.writeText = async s => { copied.push(s) } }`
 	b.eval(copied, nil)
-	b.run(chromedp.Click(`.card.done [data-do=alt]`, chromedp.ByQuery), chromedp.Click(`.card.done [data-do=text]`, chromedp.ByQuery))
+	b.run(
+		chromedp.Click(`.card.done [data-do=alt]`, chromedp.ByQuery),
+		chromedp.Click(`.card.done [data-do=text]`, chromedp.ByQuery),
+	)
 	if got := b.text(`copied.join('|')`); got != `alt="My &quot;own&quot;, caption &amp; more"|My "own", caption & more` {
 		t.Errorf("copied %q", got)
 	}
@@ -284,7 +320,9 @@ func TestBrowserKeyboard(t *testing.T) {
 		}
 		seen = append(seen, at)
 	}
-	for i, want := range []string{"A", "choose", "SUMMARY", "jsonl", "csv", "zip", "clear", "TEXTAREA", "text", "alt", "more", "remove"} {
+	for i, want := range []string{
+		"A", "choose", "SUMMARY", "jsonl", "csv", "zip", "clear", "TEXTAREA", "text", "alt", "more", "remove",
+	} {
 		if i >= len(seen) || seen[i] != want {
 			t.Fatalf("focus went %q, want %q at %d", seen, want, i)
 		}
@@ -320,7 +358,8 @@ func TestBrowserPhone(t *testing.T) {
 		if wide > 0 {
 			t.Errorf("%s: the page is %g pixels too wide", name, wide)
 		}
-		small := b.text(`[...document.querySelectorAll('button, summary, input')].filter(e => { const r = e.getBoundingClientRect(); return r.width && (r.height < 40 || r.width < 40) })
+		small := b.text(`[...document.querySelectorAll('button, summary, input')]
+			.filter(e => (r => r.width && (r.height < 40 || r.width < 40))(e.getBoundingClientRect()))
 			.map(e => e.textContent.trim() || e.id).join()`)
 		if small != "" {
 			t.Errorf("%s: too small for a finger: %s", name, small)
@@ -339,14 +378,18 @@ func TestBrowserToken(t *testing.T) {
 	b.drop(pictureFiles(t)[:1])
 	b.until(failedCount + ` === 1`)
 	b.shot("token")
-	b.run(chromedp.SendKeys("#token", "0123456789abcdef"+kb.Enter, chromedp.ByQuery), chromedp.Click(`.card [data-do=retry]`, chromedp.ByQuery))
+	b.run(
+		chromedp.SendKeys("#token", "0123456789abcdef"+kb.Enter, chromedp.ByQuery),
+		chromedp.Click(`.card [data-do=retry]`, chromedp.ByQuery),
+	)
 	b.until(doneCount + ` === 1`)
 	if got := b.text(`document.getElementById('model').textContent`); got != "Model: fake" {
 		t.Errorf("model line %q", got)
 	}
 }
 
-// What axe-core finds: rules of WCAG 2.2 AA and good practice, in every state of the page, light and dark. scripts/axe fetches it and runs this.
+// What axe-core finds: rules of WCAG 2.2 AA and good practice, in every state of the page, light and dark. scripts/axe
+// fetches it and runs this.
 func TestBrowserAxe(t *testing.T) {
 	path := os.Getenv("CAPTIONER_AXE")
 	if path == "" {
@@ -363,8 +406,10 @@ func TestBrowserAxe(t *testing.T) {
 			b.eval(string(axe)+"; true", nil)
 			check := func(state string) {
 				t.Helper()
-				found := b.text(`axe.run().then(r => r.passes.length < 10 ? 'only ' + r.passes.length + ' rules had something to look at' : r.violations.map(v =>
-					v.impact + ': ' + v.id + ': ' + v.help + ': ' + v.nodes.map(n => n.target).join(' ')).join('\n'))`)
+				found := b.text(`axe.run().then(r => r.passes.length < 10
+					? 'only ' + r.passes.length + ' rules had something to look at'
+					: r.violations.map(v => v.impact + ': ' + v.id + ': ' + v.help + ': ' +
+						v.nodes.map(n => n.target).join(' ')).join('\n'))`)
 				if found != "" {
 					t.Errorf("%s, %d wide, dark %t:\n%s", state, width, dark, found)
 				}

@@ -8,8 +8,9 @@ import (
 	"sync"
 )
 
-// connections bounds how many clients are connected. Where one more comes, the one is closed that has kept the service waiting for the longest:
-// half-open ones, slow ones and idle ones go before any whose request has arrived, which are never closed.
+// connections bounds how many clients are connected. Where one more comes, the one is closed that has kept the service
+// waiting for the longest: half-open ones, slow ones and idle ones go before any whose request has arrived, which are
+// never closed.
 type connections struct {
 	most int
 

@@ -16,25 +16,25 @@ import (
 	"captioner/models/decode"
 )
 
-// task is what is wanted of a picture.
+// task is what is wanted of an image.
 type task uint8
 
 const (
-	toCaption  task = iota // of pixels
-	toFeatures             // of pixels
-	toWords                // a caption of features
+	taskCaption         task = iota // of pixels
+	taskFeatures                    // of pixels
+	taskCaptionFeatures             // a caption of features
 )
 
-// job is one picture on its way through the model.
+// job is one image on its way through the model.
 type job struct {
 	ctx      context.Context
-	model    *lease
+	model    *handle
 	task     task
 	options  decode.Options // IDs unset
 	group    string         // jobs of one group may share a batch
 	pixels   *image.RGB     // prepared
 	features []float32
-	id       uint64 // of the picture, for draws
+	id       uint64 // of the image, for draws
 	accepted time.Time
 	queued   time.Time
 
@@ -44,12 +44,20 @@ type job struct {
 	err      error
 	started  time.Time
 	finished time.Time
-	batch    int // how many pictures went through the model with it
+	batch    int // how many images went through the model with it
 }
 
 // newJob makes a job whose group says everything that a batch must have in common.
-func newJob(ctx context.Context, m *lease, t task, o decode.Options) *job {
-	return &job{ctx: ctx, model: m, task: t, options: o, group: fmt.Sprintf("%p %d %+v", m, t, o), accepted: time.Now(), done: make(chan struct{})}
+func newJob(ctx context.Context, m *handle, t task, o decode.Options) *job {
+	return &job{
+		ctx:      ctx,
+		model:    m,
+		task:     t,
+		options:  o,
+		group:    fmt.Sprintf("%p %d %+v", m, t, o),
+		accepted: time.Now(),
+		done:     make(chan struct{}),
+	}
 }
 
 var (
@@ -60,35 +68,43 @@ var (
 
 // engine puts jobs together in batches and runs one batch after the other.
 //
-// A batch is led by the oldest job that waits and holds the oldest others of its group, up to max. It goes when it is full, when no picture is
-// being decoded that might still join it, or when its leader has waited for patience.
+// A batch is led by the oldest job that waits and holds the oldest others of its group, up to max. It goes when it is
+// full, when no image is being decoded that might still join it, or when its leader has waited for patience.
 type engine struct {
-	max      int           // pictures a batch
+	max      int           // images a batch
 	patience time.Duration // that a batch waits for more
-	limit    int           // pictures accepted and not answered
+	limit    int           // images accepted and not answered
 	log      *slog.Logger
 	seen     func(jobs []*job, took time.Duration) // told of each batch
 
 	mu        sync.Mutex
-	accepted  int    // pictures that hold a place
-	preparing int    // of these, pictures that are not decoded yet
+	accepted  int    // images that hold a place
+	preparing int    // of these, images that are not decoded yet
 	waiting   []*job // of these, decoded ones, oldest first
 	stopping  bool
 	wake      chan struct{} // holds one token when the state above changed
 	stopped   chan struct{}
 
-	rate atomic.Uint64 // pictures a second lately, bits of a float64
+	rate atomic.Uint64 // images a second lately, bits of a float64
 	last time.Time     // when the last batch was done; for run alone
 }
 
 func newEngine(max int, patience time.Duration, limit int, log *slog.Logger, seen func([]*job, time.Duration)) *engine {
-	e := &engine{max: max, patience: patience, limit: limit, log: log, seen: seen, wake: make(chan struct{}, 1), stopped: make(chan struct{})}
+	e := &engine{
+		max:      max,
+		patience: patience,
+		limit:    limit,
+		log:      log,
+		seen:     seen,
+		wake:     make(chan struct{}, 1),
+		stopped:  make(chan struct{}),
+	}
 	go e.run()
 	return e
 }
 
-// accept takes places for n pictures whose answers have the time within, or none: errFull, errLate or errDraining. Who got them calls leave for
-// each.
+// accept takes places for n images whose answers have the time within, or none: errFull, errLate or errDraining. Who
+// got them calls leave for each.
 func (e *engine) accept(n int, within time.Duration) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -106,8 +122,8 @@ func (e *engine) room(n int, within time.Duration) error {
 	return e.fits(n, within)
 }
 
-// fits bounds the queue by its length and by what can be answered in a third of the time that there is, so that what is accepted is still answered
-// when the model becomes three times as slow. An empty queue takes whatever comes.
+// fits bounds the queue by its length and by what can be answered in a third of the time that there is, so that what is
+// accepted is still answered when the model becomes three times as slow. An empty queue takes whatever comes.
 func (e *engine) fits(n int, within time.Duration) error {
 	rate := math.Float64frombits(e.rate.Load())
 	switch {
@@ -128,14 +144,15 @@ func (e *engine) leave() {
 	e.signal()
 }
 
-// depth is how many pictures hold a place.
+// depth is how many images hold a place.
 func (e *engine) depth() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.accepted
 }
 
-// prepare counts pictures that are on their way to do, which counts them off itself: -1 is for one that does not get there.
+// prepare counts images that are on their way to do, which counts them off itself: -1 is for one that does not get
+// there.
 func (e *engine) prepare(by int) {
 	e.mu.Lock()
 	e.preparing += by
@@ -152,13 +169,13 @@ func (e *engine) signal() {
 	}
 }
 
-// do runs j, which prepare has counted, and returns when it is done or its context ends. A job whose context ends leaves the queue; one that is in the model already has
-// its answer thrown away.
+// do runs j, which prepare has counted, and returns when it is done or its context ends. A job whose context ends
+// leaves the queue; one that is in the model already has its answer thrown away.
 func (e *engine) do(j *job) error {
 	j.queued = time.Now()
 	e.mu.Lock()
 	e.waiting = append(e.waiting, j)
-	e.preparing-- // at the same time: nobody sees the picture nowhere
+	e.preparing-- // at the same time: nobody sees the image nowhere
 	e.mu.Unlock()
 	e.signal()
 	select {
@@ -265,7 +282,7 @@ func (e *engine) work(jobs []*job) {
 	start := time.Now()
 	err := e.call(ctx, jobs)
 	if err != nil && len(jobs) > 1 && ctx.Err() == nil {
-		e.log.Error("a batch failed, its pictures are tried one by one", "pictures", len(jobs), "error", err)
+		e.log.Error("a batch failed, its images are tried one by one", "images", len(jobs), "error", err)
 		for i := range jobs {
 			jobs[i].err = e.call(ctx, jobs[i:i+1])
 		}
@@ -326,15 +343,15 @@ func (e *engine) call(ctx context.Context, jobs []*job) (err error) {
 	var captions []Caption
 	var vectors [][]float32
 	switch jobs[0].task {
-	case toCaption:
+	case taskCaption:
 		captions, err = m.Caption(ctx, images, o)
-	case toWords:
+	case taskCaptionFeatures:
 		captions, err = m.CaptionFeatures(ctx, features, o)
 	default:
 		vectors, err = m.Features(ctx, images)
 	}
 	if err == nil && len(captions)+len(vectors) != len(jobs) {
-		err = fmt.Errorf("the model gave %d answers for %d pictures", len(captions)+len(vectors), len(jobs))
+		err = fmt.Errorf("the model gave %d answers for %d images", len(captions)+len(vectors), len(jobs))
 	}
 	if err != nil {
 		return err
@@ -349,8 +366,8 @@ func (e *engine) call(ctx context.Context, jobs []*job) (err error) {
 	return nil
 }
 
-// measure keeps a moving mean of the speed. The time of a batch is what has passed since the one before, or since its first picture came: the
-// decoding of pictures that the model had to wait for counts, and an empty queue does not.
+// measure keeps a moving mean of the speed. The time of a batch is what has passed since the one before, or since its
+// first image came: the decoding of images that the model had to wait for counts, and an empty queue does not.
 func (e *engine) measure(jobs []*job, end time.Time) {
 	from := jobs[0].accepted
 	if from.Before(e.last) {

@@ -16,19 +16,19 @@ import (
 // bench is an engine over a fake, without a service.
 type bench struct {
 	*engine
-	lease *lease
-	all   sync.WaitGroup
+	handle *handle
+	all    sync.WaitGroup
 }
 
 func newBench(f *fake, max int, patience time.Duration) *bench {
 	b := &bench{engine: newEngine(max, patience, 100, quietLog(), func([]*job, time.Duration) {})}
-	b.lease = newShelf(f, func(error) {}).take()
+	b.handle = newRegistry(f, func(error) {}).take()
 	return b
 }
 
-// put lets a picture wait in the queue; what it is answered comes on the channel.
+// put lets an image wait in the queue; what it is answered comes on the channel.
 func (b *bench) put(ctx context.Context, red byte, o decode.Options) <-chan error {
-	j := newJob(ctx, b.lease, toCaption, o)
+	j := newJob(ctx, b.handle, taskCaption, o)
 	j.pixels = &image.RGB{Pix: []byte{red, 0, 0}, W: 1, H: 1}
 	out := make(chan error, 1)
 	if err := b.accept(1, time.Hour); err != nil {
@@ -39,8 +39,8 @@ func (b *bench) put(ctx context.Context, red byte, o decode.Options) <-chan erro
 	b.all.Go(func() {
 		defer b.leave()
 		err := b.do(j)
-		if err == nil && j.caption.Text != b.lease.Model.(*fake).words(j.pixels) {
-			err = errors.New("the caption of another picture: " + j.caption.Text)
+		if err == nil && j.caption.Text != b.handle.Model.(*fake).words(j.pixels) {
+			err = errors.New("the caption of another image: " + j.caption.Text)
 		}
 		out <- err
 	})
@@ -48,7 +48,7 @@ func (b *bench) put(ctx context.Context, red byte, o decode.Options) <-chan erro
 	return out
 }
 
-func TestALonePictureDoesNotWait(t *testing.T) {
+func TestALoneImageDoesNotWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{name: "f"}
 		b := newBench(f, 4, time.Second)
@@ -63,7 +63,7 @@ func TestALonePictureDoesNotWait(t *testing.T) {
 	})
 }
 
-func TestABatchWaitsForPicturesOnTheWay(t *testing.T) {
+func TestABatchWaitsForImagesOnTheWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{name: "f"}
 		b := newBench(f, 4, 5*time.Millisecond)
@@ -114,7 +114,7 @@ func TestBatchesHoldWhatWaitsUpToTheirSize(t *testing.T) {
 	})
 }
 
-// A picture with options of its own is captioned in its turn, however many others come.
+// An image with options of its own is captioned in its turn, however many others come.
 func TestOptionsDoNotStarve(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{name: "f", hold: make(chan struct{})}
@@ -138,7 +138,7 @@ func TestOptionsDoNotStarve(t *testing.T) {
 				t.Fatal(err)
 			}
 		default:
-			t.Errorf("the picture with its own options is not in the first 3 batches: %v", f.batches)
+			t.Errorf("the image with its own options is not in the first 3 batches: %v", f.batches)
 		}
 		close(f.hold)
 		b.all.Wait()
@@ -146,7 +146,7 @@ func TestOptionsDoNotStarve(t *testing.T) {
 		defer f.mu.Unlock()
 		for i, batch := range f.batches {
 			if slices.Contains(batch, "99") && (len(batch) != 1 || f.options[i].Beam != 1) {
-				t.Errorf("batch %v has beam %d, want the picture alone with beam 1", batch, f.options[i].Beam)
+				t.Errorf("batch %v has beam %d, want the image alone with beam 1", batch, f.options[i].Beam)
 			}
 		}
 		b.stop()
@@ -189,9 +189,12 @@ func TestWhoLeavesCostsNoWork(t *testing.T) {
 	})
 }
 
-func TestABadPictureSpoilsNoOther(t *testing.T) {
+func TestABadImageSpoilsNoOther(t *testing.T) {
 	broken := errors.New("broken")
-	for name, fail := range map[string]func() error{"error": func() error { return broken }, "panic": func() error { panic("bug") }} {
+	for name, fail := range map[string]func() error{
+		"error": func() error { return broken },
+		"panic": func() error { panic("bug") },
+	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := &fake{name: "f", hold: make(chan struct{}), fail: func(images []*image.RGB) error {
@@ -210,7 +213,7 @@ func TestABadPictureSpoilsNoOther(t *testing.T) {
 				close(f.hold)
 				for i, a := range answers {
 					if err := <-a; (err != nil) != (i == 2) {
-						t.Errorf("picture %d: got %v", i, err)
+						t.Errorf("image %d: got %v", i, err)
 					}
 				}
 				b.stop()
@@ -250,7 +253,8 @@ func TestTheQueueIsBoundedByItsTime(t *testing.T) {
 		t.Errorf("before anything is known of the speed: got %v, want places", err)
 	}
 	e.measure(slices.Repeat([]*job{{accepted: start}}, 16), start.Add(time.Second))
-	e.measure(slices.Repeat([]*job{{accepted: start}}, 16), start.Add(2*time.Second)) // it waited for the first: 16 a second still
+	// It waited for the first: 16 a second still.
+	e.measure(slices.Repeat([]*job{{accepted: start}}, 16), start.Add(2*time.Second))
 	e.accepted = 79
 	if err := e.accept(1, 15*time.Second); err != nil {
 		t.Errorf("the 80th, 5 s of 15: got %v, want a place", err)
@@ -276,7 +280,7 @@ func TestRetryAfterFollowsTheSpeed(t *testing.T) {
 	e.measure(slices.Repeat([]*job{{accepted: start}}, 10), start.Add(time.Second))
 	e.accepted = 95
 	if got := e.retryAfter(); got != 10 {
-		t.Errorf("95 pictures at 10 a second: got %d, want 10", got)
+		t.Errorf("95 images at 10 a second: got %d, want 10", got)
 	}
 	e.accepted = 1e6
 	if got := e.retryAfter(); got != 60 {
@@ -286,7 +290,7 @@ func TestRetryAfterFollowsTheSpeed(t *testing.T) {
 
 func TestAReplacedModelEndsWithItsLastUser(t *testing.T) {
 	a, b := &fake{name: "a"}, &fake{name: "b"}
-	s := newShelf(a, func(error) {})
+	s := newRegistry(a, func(error) {})
 	user := s.take()
 	again := user.again()
 	s.put(b)

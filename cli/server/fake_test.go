@@ -24,7 +24,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// fake is a model that names the red and green of a picture's first pixel.
+// fake is a model that names the red and green of an image's first pixel.
 type fake struct {
 	name string
 	hold chan struct{}                                // where not nil, each batch takes a token from it
@@ -32,7 +32,7 @@ type fake struct {
 	told func(images []*image.RGB, o *decode.Options) // of each batch, before it
 
 	mu      sync.Mutex
-	batches [][]string // the pictures of each batch
+	batches [][]string // the images of each batch
 	options []decode.Options
 	cut     int // batches whose context ended
 	closed  int
@@ -40,7 +40,16 @@ type fake struct {
 
 func (f *fake) Info() Info {
 	o := decode.DefaultOptions()
-	return Info{Name: f.name, SHA256: "00ff", Device: "cpu", Licence: "none", Defaults: o, Positions: 40, Places: 4, Width: 3}
+	return Info{
+		Name:      f.name,
+		SHA256:    "00ff",
+		Device:    "cpu",
+		Licence:   "none",
+		Defaults:  o,
+		Positions: 40,
+		Vectors:   4,
+		Width:     3,
+	}
 }
 
 func (f *fake) Encode(text string) []int32 {
@@ -53,12 +62,12 @@ func (f *fake) Encode(text string) []int32 {
 
 func (f *fake) Prepare(m *image.RGB) *image.RGB {
 	if m.Pix[0] == badRed {
-		panic("a picture that nobody thought of")
+		panic("an image that nobody thought of")
 	}
 	return image.Crop(m, 0, 0, 1, 1)
 }
 
-// badRed is the red of pictures that make the fake panic before they are in a batch.
+// badRed is the red of images that make the fake panic before they are in a batch.
 const badRed = 251
 
 func (f *fake) words(m *image.RGB) string {
@@ -103,7 +112,10 @@ func (f *fake) Caption(ctx context.Context, images []*image.RGB, o decode.Option
 			c.Text += fmt.Sprintf(" drawn %d", (o.IDs[i]+o.Seed)%1000)
 		}
 		for n := 1; n < o.Captions; n++ {
-			c.Alternatives = append(c.Alternatives, Caption{Text: fmt.Sprintf("%s, take %d", c.Text, n+1), LogProb: -3, Confidence: .25})
+			c.Alternatives = append(
+				c.Alternatives,
+				Caption{Text: fmt.Sprintf("%s, take %d", c.Text, n+1), LogProb: -3, Confidence: .25},
+			)
 		}
 		out = append(out, c)
 	}
@@ -172,8 +184,8 @@ func start(t testing.TB, f *fake, change func(*Options)) *Server {
 	return s
 }
 
-// picturePNG is a small picture of one colour.
-func picturePNG(red, green byte) []byte {
+// imagePNG is a small image of one colour.
+func imagePNG(red, green byte) []byte {
 	m := stdimage.NewRGBA(stdimage.Rect(0, 0, 3, 2))
 	for i := range 6 {
 		m.SetRGBA(i%3, i/3, color.RGBA{red, green, 9, 255})
@@ -201,5 +213,5 @@ func ask(s *Server, method, path string, body io.Reader, headers ...string) *htt
 }
 
 func askPNG(s *Server, query string, red byte) *httptest.ResponseRecorder {
-	return ask(s, http.MethodPost, "/v1/captions"+query, bytes.NewReader(picturePNG(red, 0)), "Content-Type: image/png")
+	return ask(s, http.MethodPost, "/v1/captions"+query, bytes.NewReader(imagePNG(red, 0)), "Content-Type: image/png")
 }

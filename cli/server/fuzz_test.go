@@ -9,17 +9,33 @@ import (
 	"testing"
 )
 
-// Whatever a request holds, reading it gives pictures within the limits or a problem that a client can read, and leaves nothing in the budget.
+// Whatever a request holds, reading it gives images within the limits or a problem that a client can read, and leaves
+// nothing in the budget.
 func FuzzRequest(f *testing.F) {
-	form, kind := form(f, "a.png", picturePNG(1, 0), "beam_size", "2", "b.png", []byte("x"))
+	form, kind := form(f, "a.png", imagePNG(1, 0), "beam_size", "2", "b.png", []byte("x"))
 	var b bytes.Buffer
 	b.ReadFrom(form)
 	f.Add("beam=2", strings.TrimPrefix(kind, "Content-Type: "), b.Bytes(), uint8(0))
-	f.Add("", "image/png", picturePNG(1, 2), uint8(0))
-	f.Add("seed=1&sample=t", "application/json", []byte(`{"images":["AAAA",{"name":"n","image":"data:image/png;base64,AA=="}],"beam_size":3}`), uint8(0))
+	f.Add("", "image/png", imagePNG(1, 2), uint8(0))
+	f.Add(
+		"seed=1&sample=t",
+		"application/json",
+		[]byte(`{"images":["AAAA",{"name":"n","image":"data:image/png;base64,AA=="}],"beam_size":3}`),
+		uint8(0),
+	)
 	f.Add("form=places", "application/json", []byte(`{"image":"AAAA","encoding":"base64"}`), uint8(1))
-	f.Add("timeout_ms=5", "application/json; charset=utf-8", []byte(`{"embeddings":[[1,2,3],"AACAPw=="],"length_penalty":0.5}`), uint8(2))
-	f.Add("length_penalty=NaN", "multipart/form-data; boundary=x", []byte("--x\r\nContent-Disposition: form-data; name=a; filename=../b\r\n\r\nq\r\n--x--"), uint8(0))
+	f.Add(
+		"timeout_ms=5",
+		"application/json; charset=utf-8",
+		[]byte(`{"embeddings":[[1,2,3],"AACAPw=="],"length_penalty":0.5}`),
+		uint8(2),
+	)
+	f.Add(
+		"length_penalty=NaN",
+		"multipart/form-data; boundary=x",
+		[]byte("--x\r\nContent-Disposition: form-data; name=a; filename=../b\r\n\r\nq\r\n--x--"),
+		uint8(0),
+	)
 	o := DefaultOptions()
 	o.MaxBody, o.MaxMemory, o.MaxImages = 1<<16, 1<<20, 4
 	f.Fuzz(func(t *testing.T, query, kind string, sent []byte, route uint8) {
@@ -40,16 +56,16 @@ func FuzzRequest(f *testing.F) {
 			}
 		} else {
 			if n := a.count(); n < 1 || n > o.MaxImages {
-				t.Fatalf("%d pictures, want 1 to %d", n, o.MaxImages)
+				t.Fatalf("%d images, want 1 to %d", n, o.MaxImages)
 			}
 			size := 0
-			for _, p := range a.pictures {
+			for _, p := range a.uploads {
 				size += len(p.bytes)
 			}
 			if size > len(sent) {
-				t.Fatalf("%d bytes of pictures from %d", size, len(sent))
+				t.Fatalf("%d bytes of images from %d", size, len(sent))
 			}
-			l := &lease{Model: &fake{}, info: (&fake{}).Info()}
+			l := &handle{Model: &fake{}, info: (&fake{}).Info()}
 			if d, err := a.settings.apply(l, &o); err == nil && d.Validate() != nil {
 				t.Fatalf("options %+v: %v", d, d.Validate())
 			}

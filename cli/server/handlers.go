@@ -18,13 +18,13 @@ import (
 
 var errDeadline = errors.New("the deadline is past")
 
-// outcome is what became of one picture.
+// outcome is what became of one image.
 type outcome struct {
-	index   int
-	picture picture
-	job     *job // what the model did; nil where err is set
-	err     error
-	decode  time.Duration
+	index  int
+	upload upload
+	job    *job // what the model did; nil where err is set
+	err    error
+	decode time.Duration
 }
 
 // session is one request under way.
@@ -32,12 +32,12 @@ type session struct {
 	s       *Server
 	r       *http.Request
 	a       *asked
-	model   *lease
+	model   *handle
 	options decode.Options
 	start   time.Time
 }
 
-// open reads a request and takes places in the queue for its pictures. What is returned must be closed.
+// open reads a request and takes places in the queue for its images. What is returned must be closed.
 func (s *Server) open(w http.ResponseWriter, r *http.Request, rd reader) (*session, context.Context, func(), error) {
 	start := time.Now()
 	if err := s.engine.room(1, s.o.Timeout); err != nil { // nobody's body is read for nothing
@@ -53,7 +53,7 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request, rd reader) (*sessi
 		a.free()
 		return nil, nil, nil, err
 	}
-	n := &session{s: s, r: r, a: a, model: s.shelf.take(), start: start}
+	n := &session{s: s, r: r, a: a, model: s.registry.take(), start: start}
 	if n.options, err = a.settings.apply(n.model, &s.o); err == nil {
 		err = s.engine.accept(a.count(), within)
 	}
@@ -72,7 +72,7 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request, rd reader) (*sessi
 	}, nil
 }
 
-// each does the work for all pictures at the same time and sends what became of each, as it comes.
+// each does the work for all images at the same time and sends what became of each, as it comes.
 func (n *session) each(ctx context.Context, t task) <-chan outcome {
 	out := make(chan outcome, n.a.count())
 	n.s.engine.prepare(n.a.count())
@@ -92,21 +92,21 @@ func (n *session) each(ctx context.Context, t task) <-chan outcome {
 	return out
 }
 
-// one takes one picture through decoding and the model.
+// one takes one image through decoding and the model.
 func (n *session) one(ctx context.Context, t task, i int) outcome {
 	o := outcome{index: i}
 	j := newJob(ctx, n.model, t, n.options)
-	if t == toWords {
+	if t == taskCaptionFeatures {
 		j.features = n.a.embeddings[i]
 		j.id = checksum(base64Floats(j.features))
 	} else {
-		o.picture = n.a.pictures[i]
-		n.a.pictures[i].bytes = nil // the job needs pixels only
+		o.upload = n.a.uploads[i]
+		n.a.uploads[i].bytes = nil // the job needs pixels only
 		if o.err = enter(ctx, n.s.decoded); o.err == nil {
 			defer func() { <-n.s.decoded }()
-			j.pixels, o.decode, o.err = n.decode(ctx, o.picture.bytes)
+			j.pixels, o.decode, o.err = n.decode(ctx, o.upload.bytes)
 		}
-		o.picture.bytes = nil
+		o.upload.bytes = nil
 		if o.err == nil && n.options.Sample {
 			j.id = checksum(string(j.pixels.Pix))
 		}
@@ -118,24 +118,25 @@ func (n *session) one(ctx context.Context, t task, i int) outcome {
 	o.err = n.s.engine.do(j)
 	if o.err == nil {
 		o.job = j
-		n.s.metrics.picture(j, o.decode)
+		n.s.metrics.image(j, o.decode)
 	}
 	return o
 }
 
-// checksum is the number that decides, with the seed, what is drawn for a picture: the same as predict's.
+// checksum is the number that decides, with the seed, what is drawn for an image: the same as predict's.
 func checksum(s string) uint64 {
 	h := fnv.New64a()
 	h.Write([]byte(s))
 	return h.Sum64()
 }
 
-// decode makes the model's input of a file, when a worker is free. A panic over a file that nobody thought of is an error of this picture alone.
+// decode makes the model's input of a file, when a worker is free. A panic over a file that nobody thought of is an
+// error of this image alone.
 func (n *session) decode(ctx context.Context, b []byte) (m *image.RGB, took time.Duration, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			n.s.log.Error("the decoding of a picture panicked", "panic", r, "stack", string(debug.Stack()))
-			err = fmt.Errorf("the decoding of a picture panicked: %v", r)
+			n.s.log.Error("the decoding of an image panicked", "panic", r, "stack", string(debug.Stack()))
+			err = fmt.Errorf("the decoding of an image panicked: %v", r)
 		}
 	}()
 	if err := enter(ctx, n.s.workers); err != nil {
@@ -163,7 +164,7 @@ func enter(ctx context.Context, c chan struct{}) error {
 // stages is where the time of an answer went, in milliseconds.
 type stages struct {
 	Read   ms `json:"read"`   // until the body was there
-	Decode ms `json:"decode"` // the picture to pixels
+	Decode ms `json:"decode"` // the image to pixels
 	Queue  ms `json:"queue"`  // waiting for the model, and for others of the batch
 	Model  ms `json:"model"`  // the batch in the model
 	Total  ms `json:"total"`
@@ -195,7 +196,7 @@ func (x number) MarshalJSON() ([]byte, error) {
 	return strconv.AppendFloat(nil, v, 'f', -1, 64), nil
 }
 
-// captionAnswer is the answer for one picture.
+// captionAnswer is the answer for one image.
 type captionAnswer struct {
 	Index        *int          `json:"index,omitempty"` // in a list
 	Name         string        `json:"name,omitempty"`
@@ -213,7 +214,7 @@ type alternative struct {
 	Confidence number `json:"confidence"`
 }
 
-// errorAnswer stands in a list for a picture that has no answer.
+// errorAnswer stands in a list for an image that has no answer.
 type errorAnswer struct {
 	Index int      `json:"index"`
 	Name  string   `json:"name,omitempty"`
@@ -222,8 +223,15 @@ type errorAnswer struct {
 
 func (n *session) caption(o outcome) captionAnswer {
 	c := o.job.caption
-	a := captionAnswer{Name: o.picture.name, Caption: c.Text, LogProb: number(c.LogProb), Confidence: number(c.Confidence), Alternatives: []alternative{},
-		Model: n.model.info.Name, Milliseconds: n.stages(o)}
+	a := captionAnswer{
+		Name:         o.upload.name,
+		Caption:      c.Text,
+		LogProb:      number(c.LogProb),
+		Confidence:   number(c.Confidence),
+		Alternatives: []alternative{},
+		Model:        n.model.info.Name,
+		Milliseconds: n.stages(o),
+	}
 	for _, c := range c.Alternatives {
 		a.Alternatives = append(a.Alternatives, alternative{c.Text, number(c.LogProb), number(c.Confidence)})
 	}
@@ -235,12 +243,12 @@ func (n *session) caption(o outcome) captionAnswer {
 
 // captions answers POST /v1/captions.
 func (s *Server) captions(w http.ResponseWriter, r *http.Request) error {
-	return s.talk(w, r, reader{words: true}, toCaption)
+	return s.talk(w, r, reader{words: true}, taskCaption)
 }
 
 // captionEmbeddings answers POST /v1/captions:fromEmbedding.
 func (s *Server) captionEmbeddings(w http.ResponseWriter, r *http.Request) error {
-	return s.talk(w, r, reader{words: true, embeddings: true}, toWords)
+	return s.talk(w, r, reader{words: true, embeddings: true}, taskCaptionFeatures)
 }
 
 // talk answers with captions, in the form that the client accepts.
@@ -304,10 +312,10 @@ func (n *session) entry(o outcome, render func(outcome) any) any {
 	}
 	p := n.s.asProblem(n.r, o.err)
 	n.s.metrics.failure(p.name())
-	return errorAnswer{o.index, o.picture.name, p}
+	return errorAnswer{o.index, o.upload.name, p}
 }
 
-// collect waits for everything. Where nothing has come of any picture, the first reason is the error of the request.
+// collect waits for everything. Where nothing has come of any image, the first reason is the error of the request.
 func (n *session) collect(results <-chan outcome) ([]outcome, error) {
 	list := make([]outcome, n.a.count())
 	good := 0
@@ -322,12 +330,12 @@ func (n *session) collect(results <-chan outcome) ([]outcome, error) {
 	}
 	p := n.s.asProblem(n.r, list[0].err)
 	if len(list) > 1 {
-		p.Detail = fmt.Sprintf("none of %d pictures has an answer; the first: %s", len(list), p.Detail)
+		p.Detail = fmt.Sprintf("none of %d images has an answer; the first: %s", len(list), p.Detail)
 	}
 	return nil, p
 }
 
-// plain sends a caption a line; a picture without one has an empty line.
+// plain sends a caption a line; an image without one has an empty line.
 func (n *session) plain(w http.ResponseWriter, results <-chan outcome) error {
 	list, err := n.collect(results)
 	if err != nil {
@@ -346,7 +354,7 @@ func (n *session) plain(w http.ResponseWriter, results <-chan outcome) error {
 	return nil
 }
 
-// embeddingAnswer is the answer for one picture; Embedding is a list of numbers, or a string in base64.
+// embeddingAnswer is the answer for one image; Embedding is a list of numbers, or a string in base64.
 type embeddingAnswer struct {
 	Index        *int   `json:"index,omitempty"`
 	Name         string `json:"name,omitempty"`
@@ -366,8 +374,14 @@ func (s *Server) embeddings(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer done()
 	render := func(o outcome) any {
-		a := embeddingAnswer{Name: o.picture.name, Form: n.a.form, Places: n.model.info.Places, Width: n.model.info.Width, Model: n.model.info.Name,
-			Milliseconds: n.stages(o)}
+		a := embeddingAnswer{
+			Name:         o.upload.name,
+			Form:         n.a.form,
+			Places:       n.model.info.Vectors,
+			Width:        n.model.info.Width,
+			Model:        n.model.info.Name,
+			Milliseconds: n.stages(o),
+		}
 		v := o.job.vector
 		if n.a.form == "pooled" {
 			v, a.Places = pool(v, n.model.info), 1
@@ -380,5 +394,5 @@ func (s *Server) embeddings(w http.ResponseWriter, r *http.Request) error {
 		}
 		return a
 	}
-	return n.answer(w, n.each(ctx, toFeatures), render)
+	return n.answer(w, n.each(ctx, taskFeatures), render)
 }

@@ -56,7 +56,8 @@ func (s *Server) SetTokens(tokens []string) {
 	s.keys.sums.Store(&sums)
 }
 
-// check says who a client is, for its rate: its token or its address. The time that it takes says nothing about the tokens.
+// check says who a client is, for its rate: its token or its address. The time that it takes says nothing about the
+// tokens.
 func (k *keyring) check(r *http.Request) (string, error) {
 	sums := k.sums.Load()
 	if sums == nil {

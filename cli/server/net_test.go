@@ -27,6 +27,11 @@ import (
 	"time"
 )
 
+// post is how a request with an image begins, and flood one line of a header that has no end.
+const post = "POST /v1/captions HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
+
+var flood = "X-Flood: " + strings.Repeat("a", 1000) + "\r\n"
+
 func crcOf(b []byte) []byte { return binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE(b)) }
 
 // running is a service on a real port.
@@ -57,7 +62,13 @@ func listen(t *testing.T, f *fake, change func(*Options)) *running {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	r := &running{Server: s, url: "http://" + l.Addr().String(), stop: stop, served: make(chan error, 1), client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}}}
+	r := &running{
+		Server: s,
+		url:    "http://" + l.Addr().String(),
+		stop:   stop,
+		served: make(chan error, 1),
+		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}},
+	}
 	go func() { r.served <- s.Serve(ctx, l, nil) }()
 	t.Cleanup(func() { r.client.CloseIdleConnections() })
 	return r
@@ -70,7 +81,7 @@ func (r *running) end() error {
 }
 
 func (r *running) caption(red byte) (int, string, error) {
-	resp, err := r.client.Post(r.url+"/v1/captions", "image/png", bytes.NewReader(picturePNG(red, 0)))
+	resp, err := r.client.Post(r.url+"/v1/captions", "image/png", bytes.NewReader(imagePNG(red, 0)))
 	if err != nil {
 		return 0, "", err
 	}
@@ -97,7 +108,8 @@ func TestDrain(t *testing.T) {
 	until(t, func() bool { return r.engine.depth() == 5 })
 	r.stop()
 	until(t, func() bool { return r.draining.Load() && r.engine.room(1, time.Minute) != nil })
-	if w := ask(r.Server, "POST", "/v1/captions", strings.NewReader("x"), "Content-Type: image/png"); w.Code != 503 || w.Header().Get("Retry-After") == "" {
+	w := ask(r.Server, "POST", "/v1/captions", strings.NewReader("x"), "Content-Type: image/png")
+	if w.Code != 503 || w.Header().Get("Retry-After") == "" {
 		t.Errorf("while draining: got %d, want 503 with Retry-After", w.Code)
 	}
 	if w := ask(r.Server, "GET", "/readyz", nil); w.Code != 503 {
@@ -173,7 +185,9 @@ func TestSwapFailsNoRequest(t *testing.T) {
 
 // Clients that keep silent lose their place to one that speaks.
 func TestSilentConnectionsDoNotStopAClient(t *testing.T) {
-	r := listen(t, &fake{}, func(o *Options) { o.MaxConnections, o.HeaderTimeout, o.BodyTimeout = 20, time.Minute, time.Minute })
+	r := listen(t, &fake{}, func(o *Options) {
+		o.MaxConnections, o.HeaderTimeout, o.BodyTimeout = 20, time.Minute, time.Minute
+	})
 	var slow []net.Conn
 	for i := range 100 {
 		c, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
@@ -185,7 +199,7 @@ func TestSilentConnectionsDoNotStopAClient(t *testing.T) {
 		case 1:
 			io.WriteString(c, "POST /v1/captions HTTP/1.1\r\nHo")
 		case 2:
-			io.WriteString(c, "POST /v1/captions HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 100\r\n\r\nabc")
+			io.WriteString(c, post+"Content-Length: 100\r\n\r\nabc")
 		case 3:
 			io.WriteString(c, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
 		}
@@ -233,13 +247,15 @@ func TestBusyConnectionsStay(t *testing.T) {
 }
 
 func TestSlowAndFlooding(t *testing.T) {
-	r := listen(t, &fake{}, func(o *Options) { o.HeaderTimeout, o.BodyTimeout = 100*time.Millisecond, 100*time.Millisecond })
+	r := listen(t, &fake{}, func(o *Options) {
+		o.HeaderTimeout, o.BodyTimeout = 100*time.Millisecond, 100*time.Millisecond
+	})
 	for name, c := range map[string]struct{ send, want string }{
 		"slow header":  {"POST /v1/captions HTTP/1.1\r\nHo", "400"},
-		"slow body":    {"POST /v1/captions HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 100\r\n\r\nabc", "408"},
-		"header flood": {"GET /healthz HTTP/1.1\r\nHost: x\r\n" + strings.Repeat("X-Flood: "+strings.Repeat("a", 1000)+"\r\n", 100) + "\r\n", "431"},
+		"slow body":    {post + "Content-Length: 100\r\n\r\nabc", "408"},
+		"header flood": {"GET /healthz HTTP/1.1\r\nHost: x\r\n" + strings.Repeat(flood, 100) + "\r\n", "431"},
 		"no HTTP":      {"hello\r\n\r\n", "400"},
-		"wrong length": {"POST /v1/captions HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: -1\r\n\r\n", "400"},
+		"wrong length": {post + "Content-Length: -1\r\n\r\n", "400"},
 	} {
 		conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
 		if err != nil {
@@ -356,7 +372,8 @@ func TestTLS(t *testing.T) {
 	serial := func() string {
 		tr := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}
 		defer tr.CloseIdleConnections()
-		resp, err := (&http.Client{Transport: tr}).Post("https://"+l.Addr().String()+"/v1/captions", "image/png", bytes.NewReader(picturePNG(1, 0)))
+		url := "https://" + l.Addr().String() + "/v1/captions"
+		resp, err := (&http.Client{Transport: tr}).Post(url, "image/png", bytes.NewReader(imagePNG(1, 0)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -393,7 +410,11 @@ func writeCertificate(t *testing.T, c *Certificate, serial int64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(serial), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(serial),
+		NotAfter:     time.Now().Add(time.Hour),
+		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
 	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
 		t.Fatal(err)
@@ -402,7 +423,10 @@ func writeCertificate(t *testing.T, c *Certificate, serial int64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for path, block := range map[string]*pem.Block{c.Cert: {Type: "CERTIFICATE", Bytes: cert}, c.Key: {Type: "PRIVATE KEY", Bytes: der}} {
+	for path, block := range map[string]*pem.Block{
+		c.Cert: {Type: "CERTIFICATE", Bytes: cert},
+		c.Key:  {Type: "PRIVATE KEY", Bytes: der},
+	} {
 		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
 			t.Fatal(err)
 		}

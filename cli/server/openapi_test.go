@@ -147,7 +147,8 @@ func TestSpecificationHasTheRoutes(t *testing.T) {
 		t.Errorf("routes:\ngot  %q\nwant %q as in openapi.json", got, want)
 	}
 	for _, rt := range s.table() { // and what it says of tokens is so
-		if op, ok := at(spec, "paths", rt.path, strings.ToLower(rt.method)).(object); ok && (op["security"] == nil) != rt.open {
+		if op, ok := at(spec, "paths", rt.path, strings.ToLower(rt.method)).(object); ok &&
+			(op["security"] == nil) != rt.open {
 			t.Errorf("%s: needs a token %t, openapi.json says %v", rt.path, !rt.open, op["security"])
 		}
 	}
@@ -156,7 +157,9 @@ func TestSpecificationHasTheRoutes(t *testing.T) {
 // The options that are described are those that are taken.
 func TestSpecificationHasTheOptions(t *testing.T) {
 	spec := specification(t)
-	for path, schema := range map[string]string{"/v1/captions": "CaptionRequest", "/v1/captions:fromEmbedding": "EmbeddingCaptionRequest"} {
+	for path, schema := range map[string]string{
+		"/v1/captions": "CaptionRequest", "/v1/captions:fromEmbedding": "EmbeddingCaptionRequest",
+	} {
 		var query []string
 		for _, p := range at(spec, "paths", path, "post", "parameters").([]any) {
 			query = append(query, p.(object)["name"].(string))
@@ -187,14 +190,14 @@ func TestSpecificationHasTheOptions(t *testing.T) {
 func TestAnswersFollowTheSpecification(t *testing.T) {
 	spec := specification(t)
 	s := start(t, &fake{}, nil)
-	image := base64.StdEncoding.EncodeToString(picturePNG(1, 2))
+	image := base64.StdEncoding.EncodeToString(imagePNG(1, 2))
 	many := fmt.Sprintf(`{"images":[%q,{"name":"b","image":"AAAA"}],"num_captions":2}`, image)
 	js := "Content-Type: application/json"
 	for _, c := range []struct {
 		method, path, body, header string
 		status                     int
 	}{
-		{"POST", "/v1/captions", string(picturePNG(1, 2)), "Content-Type: image/png", 200},
+		{"POST", "/v1/captions", string(imagePNG(1, 2)), "Content-Type: image/png", 200},
 		{"POST", "/v1/captions", many, js, 200},
 		{"POST", "/v1/captions", "{", js, 400},
 		{"POST", "/v1/captions", "x", "Content-Type: image/png", 422},

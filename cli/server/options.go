@@ -9,15 +9,15 @@ import (
 
 // Options say what a service allows. Start from DefaultOptions: zero is a real value in some fields.
 type Options struct {
-	MaxBatch int           // pictures that go through the model together
-	MaxWait  time.Duration // that a batch waits for pictures that are still being decoded
-	Queue    int           // pictures accepted and not answered yet; more get 429, and what could not be answered in a third of Timeout
-	Workers  int           // pictures that are decoded at the same time
+	MaxBatch int           // images that go through the model together
+	MaxWait  time.Duration // that a batch waits for images that are still being decoded
+	Queue    int           // images accepted and not answered; more get 429, as what takes over a third of Timeout
+	Workers  int           // images that are decoded at the same time
 
 	MaxBody        int64 // bytes of a request
 	MaxMemory      int64 // bytes of all bodies that are held at one time
-	MaxPixels      int64 // of a picture; Workers of them are in memory at one time, three bytes each
-	MaxImages      int   // pictures of a request
+	MaxPixels      int64 // of an image; Workers of them are in memory at one time, three bytes each
+	MaxImages      int   // images of a request
 	MaxConnections int   // where there are more, the one that has been silent for the longest is closed
 
 	Timeout       time.Duration // for a request, from its header to its answer
@@ -26,7 +26,7 @@ type Options struct {
 	IdleTimeout   time.Duration // between two requests of a connection
 	Drain         time.Duration // for what was accepted to be answered when the service stops
 
-	MaxBeam     int // beam size and captions of a picture that a client may ask for
+	MaxBeam     int // beam size and captions of an image that a client may ask for
 	MaxLen      int // tokens of a caption that a client may ask for; the model's own limit applies too
 	Rate        float64
 	Burst       int      // requests that a client may send at once, where Rate is not 0
@@ -40,7 +40,8 @@ func DefaultOptions() Options {
 	return Options{
 		MaxBatch: 16, MaxWait: 5 * time.Millisecond, Queue: 256, Workers: runtime.NumCPU(),
 		MaxBody: 32 << 20, MaxMemory: 512 << 20, MaxPixels: 50_000_000, MaxImages: 64, MaxConnections: 2048,
-		Timeout: 30 * time.Second, HeaderTimeout: 5 * time.Second, BodyTimeout: 20 * time.Second, IdleTimeout: time.Minute, Drain: 30 * time.Second,
+		Timeout: 30 * time.Second, HeaderTimeout: 5 * time.Second, BodyTimeout: 20 * time.Second,
+		IdleTimeout: time.Minute, Drain: 30 * time.Second,
 		MaxBeam: 16, MaxLen: 64, Burst: 20, Version: struct{}{},
 	}
 }
@@ -62,8 +63,10 @@ func (o Options) Validate() error {
 	check(o.MaxPixels >= 1, "max pixels %d, want 1 or more", o.MaxPixels)
 	check(o.MaxImages >= 1 && o.MaxImages <= o.Queue, "max images %d, want 1 to the queue's %d", o.MaxImages, o.Queue)
 	check(o.MaxConnections >= 8, "max connections %d, want 8 or more", o.MaxConnections)
-	for name, d := range map[string]time.Duration{"timeout": o.Timeout, "header timeout": o.HeaderTimeout, "body timeout": o.BodyTimeout,
-		"idle timeout": o.IdleTimeout, "drain": o.Drain} {
+	for name, d := range map[string]time.Duration{
+		"timeout": o.Timeout, "header timeout": o.HeaderTimeout, "body timeout": o.BodyTimeout,
+		"idle timeout": o.IdleTimeout, "drain": o.Drain,
+	} {
 		check(d > 0, "%s %v, want more than 0", name, d)
 	}
 	check(o.MaxBeam >= 1 && o.MaxBeam <= 256, "max beam %d, want 1 to 256", o.MaxBeam)

@@ -36,25 +36,50 @@ var kinds = map[string]struct {
 	status        int
 	title, remedy string
 }{
-	"bad-request":         {400, "The request makes no sense", "see /openapi.json for what a request may hold"},
-	"bad-option":          {400, "An option has a value that is not allowed", "GET /v1/models tells the defaults and the limits"},
-	"truncated-body":      {400, "The body ends too early", "send it again"},
-	"unauthorized":        {401, "A valid token is needed", "send the header \"Authorization: Bearer TOKEN\""},
-	"cross-origin":        {403, "Requests from other sites are not allowed", "the operator can allow a site with --cors-origin"},
-	"not-found":           {404, "There is nothing here", "see /openapi.json for what there is"},
-	"method-not-allowed":  {405, "This method is not allowed here", "see /openapi.json for the methods"},
-	"slow-body":           {408, "The body did not arrive in time", "send it again over a faster connection, or a smaller picture"},
-	"too-large":           {413, "The body is too large", "send a smaller picture, or fewer in one request"},
-	"too-many-pictures":   {413, "There are too many pictures in the request", "send them in several requests"},
-	"too-many-pixels":     {413, "The picture has too many pixels", "scale the picture down first"},
-	"unsupported-type":    {415, "The content type is not supported", "send image/jpeg, image/png, image/webp, image/gif, image/bmp, image/tiff, image/heic, image/avif, multipart/form-data or application/json"},
-	"undecodable-picture": {422, "The picture cannot be read", "send the whole file of a JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF picture"},
-	"queue-full":          {429, "Too many pictures are waiting", "try again after the seconds in Retry-After"},
-	"rate-limit":          {429, "You send too many requests", "try again after the seconds in Retry-After"},
-	"internal":            {500, "Something went wrong in the service", "try again; if it stays, tell the operator"},
-	"draining":            {503, "The service is stopping", "try again after the seconds in Retry-After, or elsewhere"},
-	"deadline":            {504, "There was not enough time for an answer", "try again, or allow more time with timeout_ms"},
-	"client-gone":         {499, "The client closed the connection", ""}, // in metrics only: nobody reads it
+	"bad-request": {400, "The request makes no sense", "see /openapi.json for what a request may hold"},
+	"bad-option": {
+		400,
+		"An option has a value that is not allowed",
+		"GET /v1/models tells the defaults and the limits",
+	},
+	"truncated-body": {400, "The body ends too early", "send it again"},
+	"unauthorized":   {401, "A valid token is needed", "send the header \"Authorization: Bearer TOKEN\""},
+	"cross-origin": {
+		403,
+		"Requests from other sites are not allowed",
+		"the operator can allow a site with --cors-origin",
+	},
+	"not-found":          {404, "There is nothing here", "see /openapi.json for what there is"},
+	"method-not-allowed": {405, "This method is not allowed here", "see /openapi.json for the methods"},
+	"slow-body": {
+		408,
+		"The body did not arrive in time",
+		"send it again over a faster connection, or a smaller image",
+	},
+	"too-large":         {413, "The body is too large", "send a smaller image, or fewer in one request"},
+	"too-many-pictures": {413, "There are too many images in the request", "send them in several requests"},
+	"too-many-pixels":   {413, "The image has too many pixels", "scale the image down first"},
+	"unsupported-type": {
+		415,
+		"The content type is not supported",
+		"send image/jpeg, image/png, image/webp, image/gif, image/bmp, image/tiff, image/heic, image/avif, " +
+			"multipart/form-data or application/json",
+	},
+	"undecodable-picture": {
+		422,
+		"The image cannot be read",
+		"send the whole file of a JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF image",
+	},
+	"queue-full": {429, "Too many images are waiting", "try again after the seconds in Retry-After"},
+	"rate-limit": {429, "You send too many requests", "try again after the seconds in Retry-After"},
+	"internal":   {500, "Something went wrong in the service", "try again; if it stays, tell the operator"},
+	"draining":   {503, "The service is stopping", "try again after the seconds in Retry-After, or elsewhere"},
+	"deadline": {
+		504,
+		"There was not enough time for an answer",
+		"try again, or allow more time with timeout_ms",
+	},
+	"client-gone": {499, "The client closed the connection", ""}, // in metrics only: nobody reads it
 }
 
 // refuse makes a problem of a kind.
@@ -63,14 +88,20 @@ func refuse(kind, format string, args ...any) *problem {
 	if !ok {
 		kind, k = "internal", kinds["internal"]
 	}
-	return &problem{Type: problemPath + kind, Title: k.title, Status: k.status, Detail: fmt.Sprintf(format, args...), Remedy: k.remedy}
+	return &problem{
+		Type:   problemPath + kind,
+		Title:  k.title,
+		Status: k.status,
+		Detail: fmt.Sprintf(format, args...),
+		Remedy: k.remedy,
+	}
 }
 
-// undecodable says why a picture cannot be captioned.
+// undecodable says why an image cannot be captioned.
 func undecodable(err error) *problem {
 	var e *image.Error
 	if !errors.As(err, &e) {
-		return refuse("undecodable-picture", "the picture cannot be decoded")
+		return refuse("undecodable-picture", "the image cannot be decoded")
 	}
 	switch {
 	case errors.Is(err, image.ErrTooLarge):

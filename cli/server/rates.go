@@ -19,7 +19,8 @@ type bucket struct {
 	at    time.Time
 }
 
-// maxBuckets bounds the clients that are remembered. Above it the fullest, who sent least lately, are forgotten: they lose nothing by it.
+// maxBuckets bounds the clients that are remembered. Above it the fullest, who sent least lately, are forgotten: they
+// lose nothing by it.
 const maxBuckets = 10_000
 
 func newRates(rate float64, burst int) *rates {

@@ -22,7 +22,7 @@ func TestClientsOfTheREADME(t *testing.T) {
 	}
 	r := listen(t, &fake{}, nil)
 	defer r.end()
-	photo := picturePNG(1, 2)
+	photo := imagePNG(1, 2)
 	for _, tt := range []struct {
 		language, program, file string
 		captions                int // that it prints
@@ -45,7 +45,8 @@ func TestClientsOfTheREADME(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(dir, "photo.jpg"), photo, 0o666); err != nil {
 				t.Fatal(err)
 			}
-			if err := os.WriteFile(filepath.Join(dir, tt.file), []byte(strings.ReplaceAll(block[1], "http://127.0.0.1:8080", r.url)), 0o666); err != nil {
+			client := strings.ReplaceAll(block[1], "http://127.0.0.1:8080", r.url)
+			if err := os.WriteFile(filepath.Join(dir, tt.file), []byte(client), 0o666); err != nil {
 				t.Fatal(err)
 			}
 			c := exec.CommandContext(t.Context(), tt.program, tt.file)

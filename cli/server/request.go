@@ -16,15 +16,15 @@ import (
 	"unicode/utf8"
 )
 
-// picture is one picture of a request, as it came.
-type picture struct {
+// image is one image of a request, as it came.
+type upload struct {
 	name  string // that the client gave it; it is only ever given back
 	bytes []byte
 }
 
 // asked is what a request holds.
 type asked struct {
-	pictures   []picture
+	uploads    []upload
 	embeddings [][]float32
 	many       bool // the answer is a list, even where it has one entry
 	settings   settings
@@ -34,7 +34,7 @@ type asked struct {
 	read       time.Duration
 }
 
-func (a *asked) count() int { return len(a.pictures) + len(a.embeddings) }
+func (a *asked) count() int { return len(a.uploads) + len(a.embeddings) }
 
 // free gives the body's bytes back to the budget.
 func (a *asked) free() {
@@ -43,9 +43,23 @@ func (a *asked) free() {
 	}
 }
 
-// imageTypes are the content types of pictures. What a picture really is, its bytes tell.
-var imageTypes = []string{"image/jpeg", "image/jpg", "image/pjpeg", "image/png", "image/webp", "image/gif", "image/bmp", "image/x-ms-bmp", "image/x-bmp",
-	"image/tiff", "image/heic", "image/heif", "image/avif", "application/octet-stream"}
+// imageTypes are the content types of images. What an image really is, its bytes tell.
+var imageTypes = []string{
+	"image/jpeg",
+	"image/jpg",
+	"image/pjpeg",
+	"image/png",
+	"image/webp",
+	"image/gif",
+	"image/bmp",
+	"image/x-ms-bmp",
+	"image/x-bmp",
+	"image/tiff",
+	"image/heic",
+	"image/heif",
+	"image/avif",
+	"application/octet-stream",
+}
 
 // reader says which parts a kind of request may have.
 type reader struct {
@@ -53,7 +67,7 @@ type reader struct {
 	budget     *budget
 	words      bool // decoding options
 	forms      bool // form and encoding of embeddings
-	embeddings bool // embeddings instead of pictures
+	embeddings bool // embeddings instead of images
 }
 
 // read takes a request apart. The error is a *problem.
@@ -80,7 +94,7 @@ func (rd reader) read(w http.ResponseWriter, r *http.Request) (*asked, error) {
 	case slices.Contains(imageTypes, kind):
 		err = rd.raw(a, r.ContentLength)
 	default:
-		err = refuse("unsupported-type", "found the content type %.60q, want a picture's", kind)
+		err = refuse("unsupported-type", "found the content type %.60q, want an image's", kind)
 	}
 	if err == nil {
 		err = rd.check(a)
@@ -145,20 +159,20 @@ func (rd reader) option(a *asked, name, value string) error {
 	return nil
 }
 
-// raw takes the whole body for one picture.
+// raw takes the whole body for one image.
 func (rd reader) raw(a *asked, size int64) error {
 	b, err := a.body.all(size)
 	if err != nil {
 		return err
 	}
-	a.pictures = []picture{{bytes: b}}
+	a.uploads = []upload{{bytes: b}}
 	return nil
 }
 
-// spareParts is how many parts beside pictures a form may have: options.
+// spareParts is how many parts beside images a form may have: options.
 const spareParts = 32
 
-// multipart reads a form: a part with a file name, or with a picture's type, is a picture; all others are options.
+// multipart reads a form: a part with a file name, or with an image's type, is an image; all others are options.
 func (rd reader) multipart(a *asked, boundary string) error {
 	if boundary == "" {
 		return refuse("bad-request", "the content type multipart/form-data has no boundary")
@@ -179,12 +193,12 @@ func (rd reader) multipart(a *asked, boundary string) error {
 			return err
 		}
 	}
-	a.many = len(a.pictures) != 1
+	a.many = len(a.uploads) != 1
 	return nil
 }
 
 func (rd reader) tooMany() error {
-	return refuse("too-many-pictures", "found more than %d pictures, want at most that in a request", rd.limits.MaxImages)
+	return refuse("too-many-pictures", "found more than %d images, want at most that in a request", rd.limits.MaxImages)
 }
 
 // partProblem keeps the reasons of the body and names those of the form.
@@ -208,14 +222,14 @@ func (rd reader) part(a *asked, p *multipart.Part) error {
 		}
 		return rd.option(a, name, string(value))
 	}
-	if len(a.pictures) == rd.limits.MaxImages {
+	if len(a.uploads) == rd.limits.MaxImages {
 		return rd.tooMany()
 	}
 	var buf bytes.Buffer
 	if _, err := buf.ReadFrom(p); err != nil {
 		return partProblem(err)
 	}
-	a.pictures = append(a.pictures, picture{name: clean(file), bytes: buf.Bytes()})
+	a.uploads = append(a.uploads, upload{name: clean(file), bytes: buf.Bytes()})
 	return nil
 }
 
@@ -246,7 +260,7 @@ type document struct {
 	settings
 }
 
-// named is a picture of a list, where it has a name.
+// named is an image of a list, where it has a name.
 type named struct {
 	Name  string `json:"name"`
 	Image string `json:"image"`
@@ -337,7 +351,7 @@ func (rd reader) images(a *asked, d *document) error {
 	}
 	if d.Image != nil {
 		b, err := decode64(*d.Image)
-		a.pictures = []picture{{bytes: b}}
+		a.uploads = []upload{{bytes: b}}
 		return err
 	}
 	a.many = true
@@ -354,7 +368,7 @@ func (rd reader) images(a *asked, d *document) error {
 		if err != nil {
 			return refuse("bad-request", "images[%d]: %s", i, err.(*problem).Detail)
 		}
-		a.pictures = append(a.pictures, picture{clean(p.Name), b})
+		a.uploads = append(a.uploads, upload{clean(p.Name), b})
 	}
 	return nil
 }
@@ -377,9 +391,9 @@ func decode64(s string) ([]byte, error) {
 	if err != nil {
 		var at base64.CorruptInputError
 		if errors.As(err, &at) {
-			return nil, refuse("bad-request", "the picture is not base64: character %d is wrong", int64(at)+1)
+			return nil, refuse("bad-request", "the image is not base64: character %d is wrong", int64(at)+1)
 		}
-		return nil, refuse("bad-request", "the picture is not base64")
+		return nil, refuse("bad-request", "the image is not base64")
 	}
 	return b, nil
 }
@@ -389,7 +403,7 @@ func (rd reader) check(a *asked) error {
 	n := a.count()
 	switch {
 	case n == 0:
-		return refuse("bad-request", "found no picture, want 1 to %d", rd.limits.MaxImages)
+		return refuse("bad-request", "found no image, want 1 to %d", rd.limits.MaxImages)
 	case n > rd.limits.MaxImages:
 		return rd.tooMany()
 	case a.form != "pooled" && a.form != "places":
@@ -397,8 +411,8 @@ func (rd reader) check(a *asked) error {
 	case a.encoding != "float" && a.encoding != "base64":
 		return refuse("bad-option", "encoding: found %.60q, want float or base64", a.encoding)
 	}
-	if !a.many && len(a.pictures) == 1 && len(a.pictures[0].bytes) == 0 {
-		return refuse("bad-request", "the picture is empty: found 0 bytes")
+	if !a.many && len(a.uploads) == 1 && len(a.uploads[0].bytes) == 0 {
+		return refuse("bad-request", "the image is empty: found 0 bytes")
 	}
 	return nil
 }

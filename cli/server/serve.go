@@ -18,8 +18,8 @@ var ErrDrain = errors.New("some requests were not answered in the time that ther
 // headerBytes bounds a request's header.
 const headerBytes = 16 << 10
 
-// Serve answers on l until ctx ends. Then it takes no new requests, answers those that it took, within Options.Drain, and closes the model.
-// config is for TLS; nil is plain HTTP. Serve closes l.
+// Serve answers on l until ctx ends. Then it takes no new requests, answers those that it took, within Options.Drain,
+// and closes the model. config is for TLS; nil is plain HTTP. Serve closes l.
 func (s *Server) Serve(ctx context.Context, l net.Listener, config *tls.Config) error {
 	h := &http.Server{
 		Handler: s.handler, TLSConfig: config, MaxHeaderBytes: headerBytes,
@@ -83,9 +83,13 @@ func (c *Certificate) Load() error {
 
 // Config is for a listener whose certificate may change.
 func (c *Certificate) Config() *tls.Config {
-	return &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		return c.pair, nil
-	}}
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		NextProtos: []string{"h2", "http/1.1"},
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return c.pair, nil
+		},
+	}
 }

@@ -19,11 +19,11 @@ import (
 type Server struct {
 	o        Options
 	log      *slog.Logger
-	shelf    *shelf
+	registry *registry
 	engine   *engine
 	budget   *budget
-	workers  chan struct{} // a token a picture that is being decoded
-	decoded  chan struct{} // a token a picture that is decoded and not answered: pixels take more memory than files
+	workers  chan struct{} // a token an image that is being decoded
+	decoded  chan struct{} // a token an image that is decoded and not answered: pixels take more memory than files
 	metrics  *metrics
 	keys     keyring
 	rates    *rates
@@ -43,7 +43,7 @@ func New(m Model, o Options, log *slog.Logger) (*Server, error) {
 	s := &Server{o: o, log: log, budget: &budget{most: o.MaxMemory}, workers: make(chan struct{}, o.Workers),
 		decoded: make(chan struct{}, decodedBatches*o.MaxBatch+o.Workers), rates: newRates(o.Rate, o.Burst),
 		conns: newConnections(o.MaxConnections)}
-	s.shelf = newShelf(m, func(err error) { log.Error("a replaced model cannot be closed", "error", err) })
+	s.registry = newRegistry(m, func(err error) { log.Error("a replaced model cannot be closed", "error", err) })
 	s.metrics = newMetrics(s)
 	s.engine = newEngine(o.MaxBatch, o.MaxWait, o.Queue, log, s.metrics.batch)
 	s.handler = s.guard(s.routes())
@@ -53,14 +53,15 @@ func New(m Model, o Options, log *slog.Logger) (*Server, error) {
 // Handler answers requests. It is what Serve serves.
 func (s *Server) Handler() http.Handler { return s.handler }
 
-// Swap makes m the model of all requests to come. Those that are under way get their answers from the model that they began with.
-func (s *Server) Swap(m Model) { s.shelf.put(m) }
+// Swap makes m the model of all requests to come. Those that are under way get their answers from the model that they
+// began with.
+func (s *Server) Swap(m Model) { s.registry.put(m) }
 
 // Close answers what was accepted, and closes the model. Nothing may be served during or after it.
 func (s *Server) Close() {
 	s.draining.Store(true)
 	s.engine.stop()
-	s.shelf.clear()
+	s.registry.clear()
 }
 
 // route is one thing that there is to ask for.
@@ -184,11 +185,11 @@ func (s *Server) asProblem(r *http.Request, err error) *problem {
 	case errors.Is(err, errDeadline):
 		return refuse("deadline", "the answer was not ready in the time that the request had")
 	case errors.Is(err, errFull):
-		p := refuse("queue-full", "%d pictures are waiting, which is the limit", s.o.Queue)
+		p := refuse("queue-full", "%d images are waiting, which is the limit", s.o.Queue)
 		p.retryAfter = s.engine.retryAfter()
 		return p
 	case errors.Is(err, errLate):
-		p := refuse("queue-full", "%d pictures are waiting, which is what can be answered in time", s.engine.depth())
+		p := refuse("queue-full", "%d images are waiting, which is what can be answered in time", s.engine.depth())
 		p.retryAfter = s.engine.retryAfter()
 		return p
 	case errors.Is(err, errDraining):
@@ -243,9 +244,9 @@ func (s *Server) guard(next http.Handler) http.Handler {
 	})
 }
 
-// contentPolicy allows the page its own files, pictures that it made itself, and nothing else.
-const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; " +
-	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+// contentPolicy allows the page its own files, images that it made itself, and nothing else.
+const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; " +
+	"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 func secure(h http.Header, tls bool) {
 	h.Set("Content-Security-Policy", contentPolicy)

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -69,26 +70,30 @@ func form(t testing.TB, parts ...any) (io.Reader, string) {
 	return &b, "Content-Type: " + m.FormDataContentType()
 }
 
-func TestOnePicture(t *testing.T) {
+func TestOneImage(t *testing.T) {
 	s := start(t, &fake{}, nil)
 	got := decoded[answered](t, askPNG(s, "?num-captions=2&beam=4", 7), 200)
-	if got.Caption != "fake sees 7 0" || got.Confidence != .5 || got.Model != "fake" || len(got.Alternatives) != 1 || got.Index != nil {
+	if got.Caption != "fake sees 7 0" || got.Confidence != .5 || got.Model != "fake" || len(got.Alternatives) != 1 ||
+		got.Index != nil {
 		t.Errorf("got %+v", got)
 	}
-	if w := ask(s, "POST", "/v1/captions", bytes.NewReader(picturePNG(7, 1)), "Content-Type: image/png", "Accept: text/plain"); w.Body.String() != "fake sees 7 1\n" {
+	w := ask(s, "POST", "/v1/captions", bytes.NewReader(imagePNG(7, 1)), "Content-Type: image/png", "Accept: text/plain")
+	if w.Body.String() != "fake sees 7 1\n" {
 		t.Errorf("as text: got %q", w.Body)
 	}
 }
 
-func TestManyPictures(t *testing.T) {
+func TestManyImages(t *testing.T) {
 	s := start(t, &fake{}, nil)
 	send := func(accept string) *httptest.ResponseRecorder {
-		b, kind := form(t, "a.png", picturePNG(1, 0), "num_captions", "2", "b.png", []byte("no picture"), "c.png", picturePNG(3, 0))
+		b, kind := form(t, "a.png", imagePNG(1, 0), "num_captions", "2", "b.png", []byte("no image"), "c.png", imagePNG(3, 0))
 		return ask(s, "POST", "/v1/captions", b, kind, "Accept: "+accept)
 	}
 	got := decoded[answered](t, send("*/*"), 200).Results
-	if len(got) != 3 || got[0].Caption != "fake sees 1 0" || got[0].Name != "a.png" || *got[2].Index != 2 || got[2].Caption != "fake sees 3 0" ||
-		got[1].Error == nil || got[1].Error.Type != "/problems/undecodable-picture" || len(got[0].Alternatives) != 1 {
+	if len(got) != 3 || got[0].Caption != "fake sees 1 0" || got[0].Name != "a.png" ||
+		*got[2].Index != 2 || got[2].Caption != "fake sees 3 0" || got[1].Error == nil ||
+		got[1].Error.Type != "/problems/undecodable-picture" ||
+		len(got[0].Alternatives) != 1 {
 		t.Errorf("got %+v", got)
 	}
 	if w := send("text/plain"); w.Body.String() != "fake sees 1 0\n\nfake sees 3 0\n" {
@@ -107,24 +112,28 @@ func TestManyPictures(t *testing.T) {
 		t.Errorf("events: got %v, want 2 captions, 1 error, 1 done", events)
 	}
 	b, kind := form(t, "a.png", []byte("x"), "b.png", []byte("y"))
-	if p := decoded[problem](t, ask(s, "POST", "/v1/captions", b, kind), 422); !strings.Contains(p.Detail, "none of 2 pictures") {
+	p := decoded[problem](t, ask(s, "POST", "/v1/captions", b, kind), 422)
+	if !strings.Contains(p.Detail, "none of 2 images") {
 		t.Errorf("none readable: got %+v", p)
 	}
-	b, kind = form(t, "a.png", picturePNG(4, 0))
-	if got := decoded[answered](t, ask(s, "POST", "/v1/captions", b, kind), 200); got.Caption != "fake sees 4 0" || got.Name != "a.png" {
-		t.Errorf("a form of one: got %+v, want the answer itself", got)
+	b, kind = form(t, "a.png", imagePNG(4, 0))
+	one := decoded[answered](t, ask(s, "POST", "/v1/captions", b, kind), 200)
+	if one.Caption != "fake sees 4 0" || one.Name != "a.png" {
+		t.Errorf("a form of one: got %+v, want the answer itself", one)
 	}
 }
 
-func TestPicturesInJSON(t *testing.T) {
+func TestImagesInJSON(t *testing.T) {
 	s := start(t, &fake{}, nil)
-	b64 := base64.StdEncoding.EncodeToString(picturePNG(5, 0))
+	b64 := base64.StdEncoding.EncodeToString(imagePNG(5, 0))
 	send := func(v string) *httptest.ResponseRecorder {
 		return ask(s, "POST", "/v1/captions", strings.NewReader(v), "Content-Type: application/json")
 	}
-	for name, text := range map[string]string{"plain": b64, "unpadded": strings.TrimRight(b64, "="), "data URL": "data:image/png;base64," + b64,
-		"URL alphabet": base64.URLEncoding.EncodeToString(picturePNG(5, 0))} {
-		if got := decoded[answered](t, send(fmt.Sprintf(`{"image":%q,"beam_size":2,"num_captions":2}`, text)), 200); got.Caption != "fake sees 5 0" || len(got.Alternatives) != 1 {
+	for name, text := range map[string]string{
+		"plain": b64, "unpadded": strings.TrimRight(b64, "="), "data URL": "data:image/png;base64," + b64,
+		"URL alphabet": base64.URLEncoding.EncodeToString(imagePNG(5, 0))} {
+		got := decoded[answered](t, send(fmt.Sprintf(`{"image":%q,"beam_size":2,"num_captions":2}`, text)), 200)
+		if got.Caption != "fake sees 5 0" || len(got.Alternatives) != 1 {
 			t.Errorf("%s: got %+v", name, got)
 		}
 	}
@@ -140,7 +149,8 @@ func TestPicturesInJSON(t *testing.T) {
 func TestEmbeddings(t *testing.T) {
 	s := start(t, &fake{}, nil)
 	get := func(query string) answered {
-		return decoded[answered](t, ask(s, "POST", "/v1/embeddings"+query, bytes.NewReader(picturePNG(5, 6)), "Content-Type: image/png"), 200)
+		w := ask(s, "POST", "/v1/embeddings"+query, bytes.NewReader(imagePNG(5, 6)), "Content-Type: image/png")
+		return decoded[answered](t, w, 200)
 	}
 	if got := get(""); fmt.Sprint(got.Embedding) != "[5 6 1.5]" || got.Places != 1 {
 		t.Errorf("pooled: got %+v", got)
@@ -149,16 +159,26 @@ func TestEmbeddings(t *testing.T) {
 	if places.Places != 4 {
 		t.Errorf("places: got %+v", places)
 	}
-	for name, embedding := range map[string]any{"places": places.Embedding, "pooled": get("").Embedding, "pooled base64": get("?encoding=base64").Embedding} {
+	for name, embedding := range map[string]any{
+		"places": places.Embedding, "pooled": get("").Embedding, "pooled base64": get("?encoding=base64").Embedding,
+	} {
 		b, _ := json.Marshal(map[string]any{"embedding": embedding, "num_captions": 2})
-		got := decoded[answered](t, ask(s, "POST", "/v1/captions:fromEmbedding", bytes.NewReader(b), "Content-Type: application/json"), 200)
+		w := ask(s, "POST", "/v1/captions:fromEmbedding", bytes.NewReader(b), "Content-Type: application/json")
+		got := decoded[answered](t, w, 200)
 		if got.Caption != "fake sees 5 6" || len(got.Alternatives) != 1 {
 			t.Errorf("captions from %s: got %+v", name, got)
 		}
 	}
-	for name, b := range map[string]string{"length": `{"embedding":[1,2]}`, "infinite": `{"embedding":[1e39,0,0]}`, "text": `{"embedding":["a","b","c"]}`,
-		"NaN": `{"embedding":"AADAfwAAAAAAAAAA"}`, "both": `{"embedding":[1,2,3],"embeddings":[]}`, "picture": `{"image":"AAAA"}`} {
-		decoded[problem](t, ask(s, "POST", "/v1/captions:fromEmbedding", strings.NewReader(b), "Content-Type: application/json"), 400)
+	for name, b := range map[string]string{
+		"length":   `{"embedding":[1,2]}`,
+		"infinite": `{"embedding":[1e39,0,0]}`,
+		"text":     `{"embedding":["a","b","c"]}`,
+		"NaN":      `{"embedding":"AADAfwAAAAAAAAAA"}`,
+		"both":     `{"embedding":[1,2,3],"embeddings":[]}`,
+		"image":    `{"image":"AAAA"}`,
+	} {
+		w := ask(s, "POST", "/v1/captions:fromEmbedding", strings.NewReader(b), "Content-Type: application/json")
+		decoded[problem](t, w, 400)
 		if s.engine.depth() != 0 {
 			t.Fatalf("%s: %d places are held, want 0", name, s.engine.depth())
 		}
@@ -170,20 +190,21 @@ func TestOptionsReachTheModel(t *testing.T) {
 	f := &fake{}
 	s := start(t, f, nil)
 	for query, want := range map[string]func(*decode.Options){
-		"":                              func(o *decode.Options) {},
-		"?beam_size=5&max_len=9":        func(o *decode.Options) { o.Beam, o.MaxLen = 5, 9 },
-		"?length-penalty=0":             func(o *decode.Options) { o.LengthPenalty = 0 },
-		"?num_captions=5":               func(o *decode.Options) { o.Captions, o.Beam = 5, 5 },
-		"?diverse=2&num_captions=3":     func(o *decode.Options) { o.Groups, o.Captions, o.Beam = 2, 3, 4 },
-		"?prompt=two+words":             func(o *decode.Options) { o.Prompt = []int32{7, 7} },
-		"?force=red|blue&force=dog":     func(o *decode.Options) { o.Force, o.Beam = [][][]int32{{{7}}, {{7}}}, 9 },
-		"?ban=cat":                      func(o *decode.Options) { o.Ban = [][]int32{{7}} },
-		"?force=|":                      nil,
-		"?min_length=3&no_repeat_ngram": nil,
-		"?min_length=35":                func(o *decode.Options) { o.MinLen, o.MaxLen = 35, 36 },
-		"?force=a&sample=true":          nil,
-		"?force=a&force=b&force=c&force=d&force=e&force=f&force=g&force=h": nil,
-		"?sample=true&seed=3&top_k=5":                                      func(o *decode.Options) { o.Sample, o.Seed, o.TopK, o.TopP, o.Temperature = true, 3, 5, 1, 1 },
+		"":                                  func(o *decode.Options) {},
+		"?beam_size=5&max_len=9":            func(o *decode.Options) { o.Beam, o.MaxLen = 5, 9 },
+		"?length-penalty=0":                 func(o *decode.Options) { o.LengthPenalty = 0 },
+		"?num_captions=5":                   func(o *decode.Options) { o.Captions, o.Beam = 5, 5 },
+		"?diverse=2&num_captions=3":         func(o *decode.Options) { o.Groups, o.Captions, o.Beam = 2, 3, 4 },
+		"?prompt=two+words":                 func(o *decode.Options) { o.Prompt = []int32{7, 7} },
+		"?force=red|blue&force=dog":         func(o *decode.Options) { o.Force, o.Beam = [][][]int32{{{7}}, {{7}}}, 9 },
+		"?ban=cat":                          func(o *decode.Options) { o.Ban = [][]int32{{7}} },
+		"?force=|":                          nil,
+		"?min_length=3&no_repeat_ngram":     nil,
+		"?min_length=35":                    func(o *decode.Options) { o.MinLen, o.MaxLen = 35, 36 },
+		"?force=a&sample=true":              nil,
+		"?" + strings.Repeat("&force=a", 8): nil,
+
+		"?sample=true&seed=3&top_k=5": func(o *decode.Options) { o.Sample, o.Seed, o.TopK = true, 3, 5 },
 	} {
 		w := askPNG(s, query, 1)
 		if want == nil {
@@ -201,12 +222,13 @@ func TestOptionsReachTheModel(t *testing.T) {
 	}
 }
 
-// Draws depend on picture and seed alone.
+// Draws depend on image and seed alone.
 func TestDrawsDoNotDependOnTheBatch(t *testing.T) {
 	s := start(t, &fake{}, nil)
 	alone := decoded[answered](t, askPNG(s, "?sample=true&seed=9", 3), 200).Caption
-	b, kind := form(t, "a", picturePNG(1, 0), "b", picturePNG(2, 0), "c", picturePNG(3, 0))
-	if got := decoded[answered](t, ask(s, "POST", "/v1/captions?sample=true&seed=9", b, kind), 200).Results[2].Caption; got != alone {
+	b, kind := form(t, "a", imagePNG(1, 0), "b", imagePNG(2, 0), "c", imagePNG(3, 0))
+	w := ask(s, "POST", "/v1/captions?sample=true&seed=9", b, kind)
+	if got := decoded[answered](t, w, 200).Results[2].Caption; got != alone {
 		t.Errorf("got %q among others, %q alone", got, alone)
 	}
 }
@@ -214,104 +236,149 @@ func TestDrawsDoNotDependOnTheBatch(t *testing.T) {
 // Each way to ask wrongly has its answer: status, type and what it says.
 func TestRefusals(t *testing.T) {
 	s := start(t, &fake{}, func(o *Options) { o.MaxBody, o.MaxImages, o.MaxPixels = 20_000, 3, 10_000 })
-	pic := string(picturePNG(1, 0))
+	pic := string(imagePNG(1, 0))
 	bomb := string(hugePNG())
 	js := "Content-Type: application/json"
 	big := strings.Repeat("x", 20_001)
-	many, manyKind := form(t, "a", picturePNG(1, 0), "b", picturePNG(1, 0), "c", picturePNG(1, 0), "d", picturePNG(1, 0))
+	many, manyKind := form(t, "a", imagePNG(1, 0), "b", imagePNG(1, 0), "c", imagePNG(1, 0), "d", imagePNG(1, 0))
 	manyBytes, _ := io.ReadAll(many)
 	for name, c := range map[string]struct {
-		method, path, body, header string
-		status                     int
-		kind, says                 string
+		method, path string // "" is POST /v1/captions
+		query        string
+		body         string // "" is a good image
+		empty        bool   // the body
+		header       string // "" is the content type of a PNG
+		status       int    // 0 is 400
+		kind         string // "" is bad-option
+		says         string
 	}{
-		"no such path":      {"GET", "/v2", "", "", 404, "not-found", ""},
-		"path trick":        {"GET", "/../page.css", "", "", 404, "not-found", ""},
-		"encoded trick":     {"GET", "/%2e%2e/%2e%2e/etc/passwd", "", "", 404, "not-found", ""},
-		"double slash":      {"GET", "//etc/passwd", "", "", 404, "not-found", ""},
-		"backslash":         {"GET", "/page%5c..%5cpage.css", "", "", 404, "not-found", ""},
-		"NUL":               {"GET", "/page.css%00", "", "", 404, "not-found", ""},
-		"page folder":       {"GET", "/page/", "", "", 404, "not-found", ""},
-		"wrong method":      {"GET", "/v1/captions", "", "", 405, "method-not-allowed", "POST"},
-		"odd method":        {"BREW", "/healthz", "", "", 405, "method-not-allowed", "GET"},
-		"no type":           {"POST", "/v1/captions", pic, "Content-Type: ", 415, "unsupported-type", "no content type"},
-		"curl's own type":   {"POST", "/v1/captions", pic, "Content-Type: application/x-www-form-urlencoded", 415, "unsupported-type", "urlencoded"},
-		"JPEG XL":           {"POST", "/v1/captions", pic, "Content-Type: image/jxl", 415, "unsupported-type", "image/jxl"},
-		"broken type":       {"POST", "/v1/captions", pic, "Content-Type: ;;", 415, "unsupported-type", ""},
-		"gzip":              {"POST", "/v1/captions", pic, "Content-Encoding: gzip", 415, "unsupported-type", "gzip"},
-		"empty":             {"POST", "/v1/captions", "", "Content-Type: image/png", 400, "bad-request", "empty"},
-		"cut":               {"POST", "/v1/captions", pic[:len(pic)-30], "Content-Type: image/png", 422, "undecodable-picture", ""},
-		"no picture":        {"POST", "/v1/captions", "hello", "Content-Type: image/png", 422, "undecodable-picture", "hello"},
-		"bomb":              {"POST", "/v1/captions", bomb, "Content-Type: image/png", 413, "too-many-pixels", "limit 10000"},
-		"large":             {"POST", "/v1/captions", big, "Content-Type: image/png", 413, "too-large", "20001"},
-		"too many":          {"POST", "/v1/captions", string(manyBytes), manyKind, 413, "too-many-pictures", "3"},
-		"10,000 parts":      {"POST", "/v1/captions", strings.Repeat("--x\r\n\r\n\r\n", 1900), "Content-Type: multipart/form-data; boundary=x", 400, "bad-option", ""},
-		"no boundary":       {"POST", "/v1/captions", pic, "Content-Type: multipart/form-data", 400, "bad-request", "boundary"},
-		"cut form":          {"POST", "/v1/captions", string(manyBytes[:200]), manyKind, 400, "truncated-body", ""},
-		"no form":           {"POST", "/v1/captions", "hello", "Content-Type: multipart/form-data; boundary=x", 400, "bad-request", "no picture"},
-		"empty form":        {"POST", "/v1/captions", "--x--\r\n", "Content-Type: multipart/form-data; boundary=x", 400, "bad-request", "no picture"},
-		"bad JSON":          {"POST", "/v1/captions", "{", js, 400, "bad-request", "too early"},
-		"JSON twice":        {"POST", "/v1/captions", `{"image":"AAAA"} {}`, js, 400, "bad-request", "behind"},
-		"JSON list":         {"POST", "/v1/captions", `[]`, js, 400, "bad-request", "array"},
-		"JSON NaN":          {"POST", "/v1/captions", `{"image":"AAAA","length_penalty":NaN}`, js, 400, "bad-request", ""},
-		"JSON too large":    {"POST", "/v1/captions", `{"image":"AAAA","length_penalty":1e999}`, js, 400, "bad-option", "length_penalty"},
-		"JSON wrong kind":   {"POST", "/v1/captions", `{"image":"AAAA","beam_size":"3"}`, js, 400, "bad-option", "whole number"},
-		"JSON unknown":      {"POST", "/v1/captions", `{"image":"AAAA","beams":3}`, js, 400, "bad-option", "beams"},
-		"JSON depth":        {"POST", "/v1/captions", `{"images":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `}`, js, 400, "bad-request", ""},
-		"JSON bytes":        {"POST", "/v1/captions", "{\"image\":\"\xff\"}", js, 400, "bad-request", "UTF-8"},
-		"no base64":         {"POST", "/v1/captions", `{"image":"?"}`, js, 400, "bad-request", "base64"},
-		"nested base64":     {"POST", "/v1/captions", `{"image":"` + twice(pic) + `"}`, js, 422, "undecodable-picture", ""},
-		"image and images":  {"POST", "/v1/captions", `{"image":"AAAA","images":[]}`, js, 400, "bad-request", "either"},
-		"no image":          {"POST", "/v1/captions", `{}`, js, 400, "bad-request", "either"},
-		"no images":         {"POST", "/v1/captions", `{"images":[]}`, js, 400, "bad-request", "no picture"},
-		"unknown option":    {"POST", "/v1/captions?beams=3", pic, "Content-Type: image/png", 400, "bad-option", "beams"},
-		"option twice":      {"POST", "/v1/captions?beam=3&beam_size=3", pic, "Content-Type: image/png", 400, "bad-option", "twice"},
-		"NaN":               {"POST", "/v1/captions?length_penalty=NaN", pic, "Content-Type: image/png", 400, "bad-option", "number"},
-		"infinite":          {"POST", "/v1/captions?sample=1&temperature=Inf", pic, "Content-Type: image/png", 400, "bad-option", "number"},
-		"invalid UTF-8":     {"POST", "/v1/captions?prompt=%ff", pic, "Content-Type: image/png", 400, "bad-option", "UTF-8"},
-		"invalid name":      {"POST", "/v1/captions?%ff=1", pic, "Content-Type: image/png", 400, "bad-option", ""},
-		"invalid query":     {"POST", "/v1/captions?a=%zz", pic, "Content-Type: image/png", 400, "bad-request", "query"},
-		"long prompt":       {"POST", "/v1/captions?prompt=" + strings.Repeat("a", 1001), pic, "Content-Type: image/png", 400, "bad-option", "1000"},
-		"many words":        {"POST", "/v1/captions?prompt=" + strings.Repeat("a+", 45), pic, "Content-Type: image/png", 400, "bad-option", "at most 40"},
-		"beam 0":            {"POST", "/v1/captions?beam_size=0", pic, "Content-Type: image/png", 400, "bad-option", "beam_size 0"},
-		"wide beam":         {"POST", "/v1/captions?beam_size=17", pic, "Content-Type: image/png", 400, "bad-option", "at most 16"},
-		"many captions":     {"POST", "/v1/captions?num_captions=17", pic, "Content-Type: image/png", 400, "bad-option", "at most 16"},
-		"negative":          {"POST", "/v1/captions?max_len=-1", pic, "Content-Type: image/png", 400, "bad-option", "max_len -1"},
-		"long caption":      {"POST", "/v1/captions?max_len=65", pic, "Content-Type: image/png", 400, "bad-option", "at most 64"},
-		"sample and beam":   {"POST", "/v1/captions?sample=1&beam_size=2", pic, "Content-Type: image/png", 400, "bad-option", "contradict"},
-		"seed alone":        {"POST", "/v1/captions?seed=1", pic, "Content-Type: image/png", 400, "bad-option", "needs sample"},
-		"no time":           {"POST", "/v1/captions?timeout_ms=0", pic, "Content-Type: image/png", 400, "bad-option", "timeout_ms"},
-		"odd form":          {"POST", "/v1/embeddings?form=x", pic, "Content-Type: image/png", 400, "bad-option", "pooled"},
-		"beam of features":  {"POST", "/v1/embeddings?beam_size=3", pic, "Content-Type: image/png", 400, "bad-option", "beam_size"},
-		"picture, embedded": {"POST", "/v1/captions:fromEmbedding", pic, "Content-Type: image/png", 415, "unsupported-type", "json"},
-		"other site":        {"POST", "/v1/captions", pic, "Origin: https://evil.example", 403, "cross-origin", ""},
+		"no such path": {method: "GET", path: "/v2", empty: true, status: 404, kind: "not-found"},
+		"path trick":   {method: "GET", path: "/../page.css", empty: true, status: 404, kind: "not-found"},
+		"encoded trick": {
+			method: "GET",
+			path:   "/%2e%2e/%2e%2e/etc/passwd",
+			empty:  true,
+			status: 404,
+			kind:   "not-found",
+		},
+		"double slash": {method: "GET", path: "//etc/passwd", empty: true, status: 404, kind: "not-found"},
+		"backslash":    {method: "GET", path: "/page%5c..%5cpage.css", empty: true, status: 404, kind: "not-found"},
+		"NUL":          {method: "GET", path: "/page.css%00", empty: true, status: 404, kind: "not-found"},
+		"page folder":  {method: "GET", path: "/page/", empty: true, status: 404, kind: "not-found"},
+		"wrong method": {method: "GET", empty: true, status: 405, kind: "method-not-allowed", says: "POST"},
+		"odd method": {
+			method: "BREW",
+			path:   "/healthz",
+			empty:  true,
+			status: 405,
+			kind:   "method-not-allowed",
+			says:   "GET",
+		},
+		"no type": {header: "Content-Type: ", status: 415, kind: "unsupported-type", says: "no content type"},
+		"curl's own type": {
+			header: "Content-Type: application/x-www-form-urlencoded",
+			status: 415,
+			kind:   "unsupported-type",
+			says:   "urlencoded",
+		},
+		"JPEG XL":     {header: "Content-Type: image/jxl", status: 415, kind: "unsupported-type", says: "image/jxl"},
+		"broken type": {header: "Content-Type: ;;", status: 415, kind: "unsupported-type"},
+		"gzip":        {header: "Content-Encoding: gzip", status: 415, kind: "unsupported-type", says: "gzip"},
+		"empty":       {empty: true, kind: "bad-request", says: "empty"},
+		"cut":         {body: pic[:len(pic)-30], status: 422, kind: "undecodable-picture"},
+		"no image":    {body: "hello", status: 422, kind: "undecodable-picture", says: "hello"},
+		"bomb":        {body: bomb, status: 413, kind: "too-many-pixels", says: "limit 10000"},
+		"large":       {body: big, status: 413, kind: "too-large", says: "20001"},
+		"too many":    {body: string(manyBytes), header: manyKind, status: 413, kind: "too-many-pictures", says: "3"},
+		"10,000 parts": {
+			body:   strings.Repeat("--x\r\n\r\n\r\n", 1900),
+			header: "Content-Type: multipart/form-data; boundary=x",
+		},
+		"no boundary": {header: "Content-Type: multipart/form-data", kind: "bad-request", says: "boundary"},
+		"cut form":    {body: string(manyBytes[:200]), header: manyKind, kind: "truncated-body"},
+		"no form": {
+			body:   "hello",
+			header: "Content-Type: multipart/form-data; boundary=x",
+			kind:   "bad-request",
+			says:   "no image",
+		},
+		"empty form": {
+			body:   "--x--\r\n",
+			header: "Content-Type: multipart/form-data; boundary=x",
+			kind:   "bad-request",
+			says:   "no image",
+		},
+		"bad JSON":        {body: "{", header: js, kind: "bad-request", says: "too early"},
+		"JSON twice":      {body: `{"image":"AAAA"} {}`, header: js, kind: "bad-request", says: "behind"},
+		"JSON list":       {body: `[]`, header: js, kind: "bad-request", says: "array"},
+		"JSON NaN":        {body: `{"image":"AAAA","length_penalty":NaN}`, header: js, kind: "bad-request"},
+		"JSON too large":  {body: `{"image":"AAAA","length_penalty":1e999}`, header: js, says: "length_penalty"},
+		"JSON wrong kind": {body: `{"image":"AAAA","beam_size":"3"}`, header: js, says: "whole number"},
+		"JSON unknown":    {body: `{"image":"AAAA","beams":3}`, header: js, says: "beams"},
+		"JSON depth": {
+			body:   `{"images":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `}`,
+			header: js,
+			kind:   "bad-request",
+		},
+		"JSON bytes": {body: "{\"image\":\"\xff\"}", header: js, kind: "bad-request", says: "UTF-8"},
+		"no base64":  {body: `{"image":"?"}`, header: js, kind: "bad-request", says: "base64"},
+		"nested base64": {
+			body:   `{"image":"` + twice(pic) + `"}`,
+			header: js,
+			status: 422,
+			kind:   "undecodable-picture",
+		},
+		"image and images":     {body: `{"image":"AAAA","images":[]}`, header: js, kind: "bad-request", says: "either"},
+		"no image in the body": {body: `{}`, header: js, kind: "bad-request", says: "either"},
+		"no images":            {body: `{"images":[]}`, header: js, kind: "bad-request", says: "no image"},
+		"unknown option":       {query: "?beams=3", says: "beams"},
+		"option twice":         {query: "?beam=3&beam_size=3", says: "twice"},
+		"NaN":                  {query: "?length_penalty=NaN", says: "number"},
+		"infinite":             {query: "?sample=1&temperature=Inf", says: "number"},
+		"invalid UTF-8":        {query: "?prompt=%ff", says: "UTF-8"},
+		"invalid name":         {query: "?%ff=1"},
+		"invalid query":        {query: "?a=%zz", kind: "bad-request", says: "query"},
+		"long prompt":          {query: "?prompt=" + strings.Repeat("a", 1001), says: "1000"},
+		"many words":           {query: "?prompt=" + strings.Repeat("a+", 45), says: "at most 40"},
+		"beam 0":               {query: "?beam_size=0", says: "beam_size 0"},
+		"wide beam":            {query: "?beam_size=17", says: "at most 16"},
+		"many captions":        {query: "?num_captions=17", says: "at most 16"},
+		"negative":             {query: "?max_len=-1", says: "max_len -1"},
+		"long caption":         {query: "?max_len=65", says: "at most 64"},
+		"sample and beam":      {query: "?sample=1&beam_size=2", says: "contradict"},
+		"seed alone":           {query: "?seed=1", says: "needs sample"},
+		"no time":              {query: "?timeout_ms=0", says: "timeout_ms"},
+		"odd form":             {path: "/v1/embeddings?form=x", says: "pooled"},
+		"beam of features":     {path: "/v1/embeddings?beam_size=3", says: "beam_size"},
+		"image, embedded": {
+			path:   "/v1/captions:fromEmbedding",
+			status: 415,
+			kind:   "unsupported-type",
+			says:   "json",
+		},
+		"other site": {header: "Origin: https://evil.example", status: 403, kind: "cross-origin"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			headers := []string{c.header}
-			if c.header == "" {
-				headers = nil
+			if c.body == "" && !c.empty {
+				c.body = pic
 			}
-			if !strings.HasPrefix(c.header, "Content-Type") {
-				headers = append(headers, "Content-Type: image/png")
-			}
-			path := c.path
-			r := httptest.NewRequest(c.method, "/", strings.NewReader(c.body))
+			method, path := cmp.Or(c.method, "POST"), cmp.Or(c.path, "/v1/captions")+c.query
+			status, kind := cmp.Or(c.status, 400), cmp.Or(c.kind, "bad-option")
+			r := httptest.NewRequest(method, "/", strings.NewReader(c.body))
 			u, err := url.Parse("http://example.com" + path) // which keeps the dots
 			if err != nil {
 				t.Fatal(err)
 			}
 			r.URL = u
-			for _, h := range headers {
-				k, v, _ := strings.Cut(h, ": ")
-				if v != "" {
-					r.Header.Set(k, v)
-				}
+			r.Header.Set("Content-Type", "image/png")
+			if k, v, _ := strings.Cut(c.header, ": "); k != "" {
+				r.Header.Set(k, v)
 			}
 			w := httptest.NewRecorder()
 			s.Handler().ServeHTTP(w, r)
-			p := decoded[problem](t, w, c.status)
-			if p.Type != "/problems/"+c.kind || !strings.Contains(p.Detail, c.says) || p.Remedy == "" || p.Status != c.status {
-				t.Errorf("got %+v, want type %q with %q and a remedy", p, c.kind, c.says)
+			p := decoded[problem](t, w, status)
+			if p.Type != "/problems/"+kind || !strings.Contains(p.Detail, c.says) || p.Remedy == "" || p.Status != status {
+				t.Errorf("got %+v, want type %q with %q and a remedy", p, kind, c.says)
 			}
 			if got := w.Header().Get("Content-Type"); got != "application/problem+json" {
 				t.Errorf("content type %q", got)
@@ -332,7 +399,7 @@ func twice(s string) string {
 
 // hugePNG has a header of 1x20000 pixels, and nothing that it would cost.
 func hugePNG() []byte {
-	b := slices.Clone(picturePNG(1, 0))
+	b := slices.Clone(imagePNG(1, 0))
 	copy(b[16:24], []byte{0, 0, 0, 1, 0, 0, 0x4e, 0x20})
 	// the checksum of the chunk that says so
 	sum := crcOf(b[12:29])
@@ -357,9 +424,11 @@ func TestAFullQueueRefusesAtOnce(t *testing.T) {
 	}
 	until(t, func() bool { return s.engine.depth() == 2 })
 	read := false
-	w := ask(s, "POST", "/v1/captions", readerFunc(func([]byte) (int, error) { read = true; return 0, io.EOF }), "Content-Type: image/png")
+	body := readerFunc(func([]byte) (int, error) { read = true; return 0, io.EOF })
+	w := ask(s, "POST", "/v1/captions", body, "Content-Type: image/png")
 	if p := decoded[problem](t, w, 429); p.Type != "/problems/queue-full" || w.Header().Get("Retry-After") == "" || read {
-		t.Errorf("got %+v, Retry-After %q, body read %t; want queue-full, some seconds, unread", p, w.Header().Get("Retry-After"), read)
+		t.Errorf("got %+v, Retry-After %q, body read %t; want queue-full, some seconds, unread",
+			p, w.Header().Get("Retry-After"), read)
 	}
 	if w := ask(s, "GET", "/readyz", nil); w.Code != 503 {
 		t.Errorf("/readyz: got %d, want 503", w.Code)
@@ -398,7 +467,7 @@ func TestDeadlines(t *testing.T) {
 		t.Errorf("got %+v", p)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	r := httptest.NewRequestWithContext(ctx, "POST", "/v1/captions", bytes.NewReader(picturePNG(2, 0)))
+	r := httptest.NewRequestWithContext(ctx, "POST", "/v1/captions", bytes.NewReader(imagePNG(2, 0)))
 	r.Header.Set("Content-Type", "image/png")
 	w := httptest.NewRecorder()
 	done := make(chan struct{})
@@ -415,14 +484,22 @@ func TestDeadlines(t *testing.T) {
 func TestTokens(t *testing.T) {
 	s := start(t, &fake{}, nil)
 	s.SetTokens([]string{"0123456789abcdef", "another-token-of-mine"})
-	for header, want := range map[string]int{"": 401, "Authorization: Bearer 0123456789abcdef": 200, "Authorization: bearer another-token-of-mine": 200,
-		"Authorization: Bearer 0123456789abcdeX": 401, "Authorization: Basic 0123456789abcdef": 401, "Authorization: Bearer ": 401} {
+	for header, want := range map[string]int{
+		"":                                       401,
+		"Authorization: Bearer 0123456789abcdef": 200,
+		"Authorization: bearer another-token-of-mine": 200,
+		"Authorization: Bearer 0123456789abcdeX":      401,
+		"Authorization: Basic 0123456789abcdef":       401,
+		"Authorization: Bearer ":                      401,
+	} {
 		w := ask(s, "GET", "/v1/models", nil, header)
 		if w.Code != want || (want == 401) != (w.Header().Get("WWW-Authenticate") != "") {
 			t.Errorf("%q: got %d, want %d", header, w.Code, want)
 		}
 	}
-	for path, want := range map[string]int{"/": 200, "/healthz": 200, "/readyz": 200, "/openapi.json": 200, "/metrics": 401, "/version": 401} {
+	for path, want := range map[string]int{
+		"/": 200, "/healthz": 200, "/readyz": 200, "/openapi.json": 200, "/metrics": 401, "/version": 401,
+	} {
 		if w := ask(s, "GET", path, nil); w.Code != want {
 			t.Errorf("%s without a token: got %d, want %d", path, w.Code, want)
 		}
@@ -437,7 +514,8 @@ func TestTokens(t *testing.T) {
 	if _, err := ParseTokens([]byte("short\n")); err == nil || strings.Contains(err.Error(), "short") {
 		t.Errorf("a short token: got %v, want an error that does not tell it", err)
 	}
-	if got, err := ParseTokens([]byte("# mine\n 0123456789abcdef \r\n")); err != nil || !slices.Equal(got, []string{"0123456789abcdef"}) {
+	if got, err := ParseTokens([]byte("# mine\n 0123456789abcdef \r\n")); err != nil ||
+		!slices.Equal(got, []string{"0123456789abcdef"}) {
 		t.Errorf("got %q, %v", got, err)
 	}
 }
@@ -469,7 +547,9 @@ func TestRates(t *testing.T) {
 	if len(r.buckets) > maxBuckets {
 		t.Errorf("%d clients are remembered, want at most %d", len(r.buckets), maxBuckets)
 	}
-	for in, want := range map[string]string{"10.0.0.1:5": "10.0.0.1", "[2001:db8::1]:5": "2001:db8::/64", "[2001:db8::ffff:2]:9": "2001:db8::/64", "@": "@"} {
+	for in, want := range map[string]string{
+		"10.0.0.1:5": "10.0.0.1", "[2001:db8::1]:5": "2001:db8::/64", "[2001:db8::ffff:2]:9": "2001:db8::/64", "@": "@",
+	} {
 		if got := address(in); got != want {
 			t.Errorf("address %q: got %q, want %q", in, got, want)
 		}
@@ -479,13 +559,16 @@ func TestRates(t *testing.T) {
 func TestCORS(t *testing.T) {
 	s := start(t, &fake{}, func(o *Options) { o.CORSOrigins = []string{"https://shop.example"} })
 	send := func(method, origin string, more ...string) *httptest.ResponseRecorder {
-		return ask(s, method, "/v1/captions", bytes.NewReader(picturePNG(1, 0)), append(more, "Content-Type: image/png", "Origin: "+origin)...)
+		headers := append(more, "Content-Type: image/png", "Origin: "+origin)
+		return ask(s, method, "/v1/captions", bytes.NewReader(imagePNG(1, 0)), headers...)
 	}
 	w := send("OPTIONS", "https://shop.example", "Access-Control-Request-Method: POST")
-	if w.Code != 204 || w.Header().Get("Access-Control-Allow-Origin") != "https://shop.example" || !strings.Contains(w.Header().Get("Access-Control-Allow-Methods"), "POST") {
+	if w.Code != 204 || w.Header().Get("Access-Control-Allow-Origin") != "https://shop.example" ||
+		!strings.Contains(w.Header().Get("Access-Control-Allow-Methods"), "POST") {
 		t.Errorf("preflight: got %d %v", w.Code, w.Header())
 	}
-	if w := send("POST", "https://shop.example"); w.Code != 200 || w.Header().Get("Access-Control-Allow-Origin") != "https://shop.example" {
+	if w := send("POST", "https://shop.example"); w.Code != 200 ||
+		w.Header().Get("Access-Control-Allow-Origin") != "https://shop.example" {
 		t.Errorf("allowed site: got %d %v", w.Code, w.Header())
 	}
 	if w := send("POST", "https://evil.example"); w.Code != 403 || w.Header().Get("Access-Control-Allow-Origin") != "" {
@@ -516,9 +599,13 @@ func TestMetrics(t *testing.T) {
 	askPNG(s, "", 1)
 	askPNG(s, "?beam=x", 1)
 	text := ask(s, "GET", "/metrics", nil).Body.String()
-	for _, want := range []string{"captioner_captions_total 1", `captioner_failures_total{reason="bad-option"} 1`, "captioner_live_tensors 42", "captioner_queue_depth 0",
-		`captioner_requests_total{method="POST",path="/v1/captions",status="200"} 1`, "captioner_batch_pictures_count 1", `captioner_stage_seconds_count{stage="model"} 1`,
-		`captioner_stage_seconds_count{stage="decode"} 1`, "process_resident_memory_bytes", "go_goroutines", `captioner_failures_total{reason="queue-full"} 0`} {
+	for _, want := range []string{
+		"captioner_captions_total 1", "captioner_live_tensors 42", "captioner_queue_depth 0",
+		`captioner_failures_total{reason="bad-option"} 1`, `captioner_failures_total{reason="queue-full"} 0`,
+		`captioner_requests_total{method="POST",path="/v1/captions",status="200"} 1`, "captioner_batch_pictures_count 1",
+		`captioner_stage_seconds_count{stage="model"} 1`, `captioner_stage_seconds_count{stage="decode"} 1`,
+		"process_resident_memory_bytes", "go_goroutines",
+	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is missing", want)
 		}
@@ -530,8 +617,10 @@ func TestPageHeaders(t *testing.T) {
 	for _, f := range pageFiles {
 		w := ask(s, "GET", f.path, nil)
 		h := w.Header()
-		if w.Code != 200 || h.Get("Content-Type") != f.kind || !strings.Contains(h.Get("Content-Security-Policy"), "default-src 'none'") ||
-			strings.Contains(h.Get("Content-Security-Policy"), "unsafe") || h.Get("X-Content-Type-Options") != "nosniff" {
+		if w.Code != 200 || h.Get("Content-Type") != f.kind ||
+			!strings.Contains(h.Get("Content-Security-Policy"), "default-src 'none'") ||
+			strings.Contains(h.Get("Content-Security-Policy"), "unsafe") ||
+			h.Get("X-Content-Type-Options") != "nosniff" {
 			t.Errorf("%s: got %d %v", f.path, w.Code, h)
 		}
 		if w := ask(s, "GET", f.path, nil, "If-None-Match: "+h.Get("ETag")); w.Code != http.StatusNotModified {
@@ -546,15 +635,16 @@ func TestPageHeaders(t *testing.T) {
 	}
 }
 
-func TestAPictureThatNobodyThoughtOf(t *testing.T) {
+func TestAnImageThatNobodyThoughtOf(t *testing.T) {
 	s := start(t, &fake{}, nil)
-	if w := askPNG(s, "", badRed); w.Code != http.StatusInternalServerError || strings.Contains(w.Body.String(), "nobody thought") {
+	if w := askPNG(s, "", badRed); w.Code != http.StatusInternalServerError ||
+		strings.Contains(w.Body.String(), "nobody thought") {
 		t.Errorf("got %d %s, want 500 without what went wrong inside", w.Code, w.Body)
 	}
 	if w := askPNG(s, "", 1); w.Code != http.StatusOK {
-		t.Errorf("the next picture: got %d %s", w.Code, w.Body)
+		t.Errorf("the next image: got %d %s", w.Code, w.Body)
 	}
 	if n := s.engine.depth(); n != 0 || s.engine.preparing != 0 {
-		t.Errorf("%d pictures hold a place and %d are on the way, want none", n, s.engine.preparing)
+		t.Errorf("%d images hold a place and %d are on the way, want none", n, s.engine.preparing)
 	}
 }

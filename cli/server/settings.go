@@ -128,8 +128,8 @@ func parseText(s string) (string, error) {
 	return s, nil
 }
 
-// maxPrompt bounds the bytes of a prompt, and of all phrases forced and banned: no caption is longer. maxBans bounds how many
-// are banned.
+// maxPrompt bounds the bytes of a prompt, and of all phrases forced and banned: no caption is longer. maxBans bounds
+// how many are banned.
 const (
 	maxPrompt = 1000
 	maxBans   = 64
@@ -143,7 +143,7 @@ func or[T any](p *T, v T) T {
 }
 
 // apply puts what was asked for into the model's own options, as predict does, within the limits of the service.
-func (s *settings) apply(m *lease, limits *Options) (decode.Options, error) {
+func (s *settings) apply(m *handle, limits *Options) (decode.Options, error) {
 	r := s.Request
 	if err := s.limit(m, limits); err != nil {
 		return decode.Options{}, err
@@ -165,10 +165,10 @@ func optionProblem(err error) error {
 	return refuse("bad-option", "%s", strings.ReplaceAll(err.Error(), "\n", "; "))
 }
 
-func mostBeam(m *lease, limits *Options) int { return max(limits.MaxBeam, m.info.Defaults.Beam) }
+func mostBeam(m *handle, limits *Options) int { return max(limits.MaxBeam, m.info.Defaults.Beam) }
 
 // limit checks what a client may cost.
-func (s *settings) limit(m *lease, limits *Options) error {
+func (s *settings) limit(m *handle, limits *Options) error {
 	for _, c := range []struct {
 		name       decode.Field
 		got, limit int

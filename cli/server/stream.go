@@ -40,13 +40,19 @@ func accepted(header string) string {
 // heartbeat keeps a stream alive through whatever stands between while nothing is ready.
 const heartbeat = 10 * time.Second
 
-// stream sends what becomes of each picture as server-sent events, in the order in which it is ready: "caption" or "error", and "done" at the end.
-func (n *session) stream(ctx context.Context, w http.ResponseWriter, results <-chan outcome, render func(outcome) any) error {
+// stream sends what becomes of each image as server-sent events, in the order in which it is ready: "caption" or
+// "error", and "done" at the end.
+func (n *session) stream(
+	ctx context.Context,
+	w http.ResponseWriter,
+	results <-chan outcome,
+	render func(outcome) any,
+) error {
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("X-Accel-Buffering", "no")
 	w.WriteHeader(http.StatusOK)
-	n.a.many = true // every event says which picture it is about
+	n.a.many = true // every event says which image it is about
 	good, bad := 0, 0
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()

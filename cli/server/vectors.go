@@ -10,10 +10,13 @@ import (
 // vectors reads the embeddings of a request in JSON: lists of numbers, or little-endian float32 in base64.
 func (rd reader) vectors(a *asked, d *document) error {
 	if d.Image != nil || d.Images != nil {
-		return refuse("bad-request", "found pictures, want embedding or embeddings")
+		return refuse("bad-request", "found images, want embedding or embeddings")
 	}
 	if (d.Embedding == nil) == (d.Embeddings == nil) {
-		return refuse("bad-request", "want either embedding (a list of numbers, or a string in base64) or embeddings (a list of such)")
+		return refuse(
+			"bad-request",
+			"want either embedding (a list of numbers, or a string in base64) or embeddings (a list of such)",
+		)
 	}
 	list := d.Embeddings
 	if a.many = d.Embeddings != nil; !a.many {
@@ -55,19 +58,26 @@ func vector(raw json.RawMessage) ([]float32, error) {
 	return v, nil
 }
 
-// spread makes of an embedding what the model takes: features of every place as they are, and a pooled vector at every place.
+// spread makes of an embedding what the model takes: features of every place as they are, and a pooled vector at every
+// place.
 func spread(v []float32, m Info) ([]float32, error) {
 	switch len(v) {
-	case m.Places * m.Width:
+	case m.Vectors * m.Width:
 		return v, nil
 	case m.Width:
-		out := make([]float32, 0, m.Places*m.Width)
-		for range m.Places {
+		out := make([]float32, 0, m.Vectors*m.Width)
+		for range m.Vectors {
 			out = append(out, v...)
 		}
 		return out, nil
 	}
-	return nil, refuse("bad-request", "found an embedding of %d numbers, want %d (pooled) or %d (all places)", len(v), m.Width, m.Places*m.Width)
+	return nil, refuse(
+		"bad-request",
+		"found an embedding of %d numbers, want %d (pooled) or %d (all places)",
+		len(v),
+		m.Width,
+		m.Vectors*m.Width,
+	)
 }
 
 // pool is the mean over the places.
@@ -75,10 +85,10 @@ func pool(v []float32, m Info) []float32 {
 	out := make([]float32, m.Width)
 	for k := range out {
 		sum := 0.0
-		for p := range m.Places {
+		for p := range m.Vectors {
 			sum += float64(v[p*m.Width+k])
 		}
-		out[k] = float32(sum / float64(m.Places))
+		out[k] = float32(sum / float64(m.Vectors))
 	}
 	return out
 }

@@ -42,8 +42,9 @@ func (a stamp) same(b stamp) bool {
 	return a.file != nil && b.file != nil && a.size == b.size && a.time.Equal(b.time) && os.SameFile(a.file, b.file)
 }
 
-// Watch calls changed each time that the file (or folder of files) at path is another one than before, and has not changed between two looks: one that is still
-// being written is left alone, and so is one that is gone. It ends with ctx.
+// Watch calls changed each time that the file (or folder of files) at path is another one than before, and has not
+// changed between two looks: one that is still being written is left alone, and so is one that is gone. It ends with
+// ctx.
 func Watch(ctx context.Context, path string, every time.Duration, changed func()) error {
 	known, err := look(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -103,8 +103,9 @@ func byRank(x, y continuation) int {
 	return cmp.Or(cmp.Compare(y.log, x.log), cmp.Compare(x.id, y.id), cmp.Compare(x.from, y.from))
 }
 
-// promising reports whether a live hypothesis may still reach a place among the kept ones. Its sum can only fall, so the best that it can
-// become is its sum over the most favourable length: the longest, or the shortest where the penalty is negative.
+// promising reports whether a live hypothesis may still reach a place among the kept ones. Its sum can only fall, so
+// the best that it can become is its sum over the most favourable length: the longest, or the shortest where the
+// penalty is negative.
 func (b *beam) promising() bool {
 	if len(b.live) == 0 {
 		return false
@@ -148,7 +149,12 @@ func (b *beam) cut(live []hypo, length int) {
 
 // cutShort is a hypothesis that has no end token.
 func cutShort(tokens []int32, sum float64, length int, o *Options) Hypothesis {
-	return Hypothesis{Tokens: slices.Clone(tokens), LogProb: sum, Score: score(sum, max(length, 1), o.LengthPenalty), Length: length}
+	return Hypothesis{
+		Tokens:  slices.Clone(tokens),
+		LogProb: sum,
+		Score:   score(sum, max(length, 1), o.LengthPenalty),
+		Length:  length,
+	}
 }
 
 func (b *beam) next(dst []row) []row {

@@ -17,7 +17,8 @@ func brute(f *fake, o Options, image int) []Hypothesis {
 	walk = func(tokens []int32, sum float64) {
 		chosen := len(tokens) - len(o.Prompt)
 		if chosen == o.MaxLen {
-			out = append(out, Hypothesis{Tokens: slices.Clone(tokens), LogProb: sum, Score: score(sum, chosen, o.LengthPenalty), Length: chosen})
+			out = append(out, Hypothesis{Tokens: slices.Clone(tokens), LogProb: sum,
+				Score: score(sum, chosen, o.LengthPenalty), Length: chosen})
 			return
 		}
 		b := newBans(&o)
@@ -27,8 +28,8 @@ func brute(f *fake, o Options, image int) []Hypothesis {
 			switch {
 			case slices.Contains(b.rows[0], int32(id)):
 			case int32(id) == o.EOS:
-				out = append(out, Hypothesis{Tokens: slices.Clone(tokens), LogProb: total, Score: score(total, chosen+1, o.LengthPenalty),
-					Length: chosen + 1, Finished: true})
+				out = append(out, Hypothesis{Tokens: slices.Clone(tokens), LogProb: total,
+					Score: score(total, chosen+1, o.LengthPenalty), Length: chosen + 1, Finished: true})
 			default:
 				walk(append(tokens[:len(tokens):len(tokens)], int32(id)), total)
 			}
@@ -98,8 +99,8 @@ func TestForcedWords(t *testing.T) {
 	}
 }
 
-// A forced word is a whole one: tokens that go on with a word make another of it, and it may begin a caption without the space before it. Here
-// the tokens from 6 on are insides, and 5 is what 6 is at the beginning.
+// A forced word is a whole one: tokens that go on with a word make another of it, and it may begin a caption without
+// the space before it. Here the tokens from 6 on are insides, and 5 is what 6 is at the beginning.
 func TestForcedWordsAreWhole(t *testing.T) {
 	inside := func(id int32) bool { return id >= 6 }
 	o := small()
@@ -133,7 +134,8 @@ func TestForcedWordsAreWhole(t *testing.T) {
 		}
 	}
 	if parts == 0 || begun == 0 {
-		t.Errorf("%d better captions with the word as a part, %d best ones that begin with it: the test shows nothing", parts, begun)
+		t.Errorf("the test shows nothing: %d better captions with the word as a part, %d best ones that begin with it",
+			parts, begun)
 	}
 	o.Prompt = []int32{1, 5}
 	if got := mustRun(t, newFake(t, 8, 0), o)[0][0]; inside(append(got.Tokens[2:], 0)[0]) && !has(got) {
@@ -154,7 +156,8 @@ func TestStepperWithoutForcedTokens(t *testing.T) {
 		c.Extra = nil
 		return c, err
 	}), 1, o)
-	if want := "decode: step 1: stepper gave 0 log-probabilities of forced tokens, want 1 for each of 1 rows"; err == nil || err.Error() != want {
+	want := "decode: step 1: stepper gave 0 log-probabilities of forced tokens, want 1 for each of 1 rows"
+	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }
@@ -484,7 +487,8 @@ func FuzzRun(f *testing.F) {
 	f.Add(uint64(3), uint8(6), uint8(3), uint8(9), uint8(2), uint8(1), false)
 	f.Fuzz(func(t *testing.T, seed uint64, beam, groups, maxLen, minLen, ngram uint8, sample bool) {
 		o := small()
-		o.Beam, o.Groups, o.MaxLen, o.MinLen, o.NoRepeatNGram = int(beam), int(groups), int(maxLen%24), int(minLen%24), int(ngram)
+		o.Beam, o.Groups, o.NoRepeatNGram = int(beam), int(groups), int(ngram)
+		o.MaxLen, o.MinLen = int(maxLen%24), int(minLen%24)
 		o.Sample, o.Seed, o.TopK = sample, seed, 1+int(seed%9)
 		o.Captions = 1 + int(seed%3)
 		if seed%4 == 1 && !sample {

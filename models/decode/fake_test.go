@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// fake is a language model whose next-token distribution is a function of the image and the tokens so far. It holds Run to the contract
-// that StepRequest states.
+// fake is a language model whose next-token distribution is a function of the image and the tokens so far. It holds Run
+// to the contract that StepRequest states.
 type fake struct {
 	t      testing.TB
 	vocab  int

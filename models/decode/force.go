@@ -2,10 +2,11 @@ package decode
 
 import "slices"
 
-// forced is a beam whose captions must have some words. Beside the best continuations of each live hypothesis it looks at those that begin or
-// go on with a missing word, and shares the beam out among hypotheses that have more and fewer of the words, so that none of these groups is
-// crowded out (Post and Vilar, https://arxiv.org/abs/1804.06609). An end token counts only where no word is missing; among captions that MaxLen
-// cuts, those with more of the words stand first.
+// forced is a beam whose captions must have some words. Beside the best continuations of each live hypothesis it looks
+// at those that begin or go on with a missing word, and shares the beam out among hypotheses that have more and fewer
+// of the words, so that none of these groups is crowded out (Post and Vilar, https://arxiv.org/abs/1804.06609). An end
+// token counts only where no word is missing; among captions that MaxLen cuts, those with more of the words stand
+// first.
 type forced struct {
 	*beam
 	tokens []int32 // of all runs, ascending: the order of view.extra
@@ -55,7 +56,8 @@ func (f *forced) extend(c view, from int32) {
 	}
 }
 
-// missing says how many tokens of the words a caption has, and whether it has them all; it puts the tokens that would add to that in f.wanted.
+// missing says how many tokens of the words a caption has, and whether it has them all; it puts the tokens that would
+// add to that in f.wanted.
 func (f *forced) missing(tokens []int32) (have int, all bool) {
 	all = true
 	for _, runs := range f.o.Force {
@@ -86,8 +88,8 @@ func (f *forced) missing(tokens []int32) (have int, all bool) {
 	return have, all
 }
 
-// share orders the continuations anew: the best of those that have most of the words, the best of those that have a little less, and so on,
-// then the second best of each. An end token before its time is left out.
+// share orders the continuations anew: the best of those that have most of the words, the best of those that have a
+// little less, and so on, then the second best of each. An end token before its time is left out.
 func (f *forced) share() {
 	for i := range f.banks {
 		f.banks[i] = f.banks[i][:0]
@@ -118,11 +120,13 @@ func (f *forced) share() {
 	}
 }
 
-// holds says whether a word that must occur does: run, with nothing before or behind it that makes it a part of another word.
+// holds says whether a word that must occur does: run, with nothing before or behind it that makes it a part of another
+// word.
 func (o *Options) holds(tokens, run []int32) bool {
 	for i := 0; i+len(run) <= len(tokens); i++ {
 		end := i + len(run)
-		if slices.Equal(tokens[i:end], run) && o.begins(run, i) && (end == len(tokens) || o.Inside == nil || !o.Inside(tokens[end])) {
+		if slices.Equal(tokens[i:end], run) && o.begins(run, i) &&
+			(end == len(tokens) || o.Inside == nil || !o.Inside(tokens[end])) {
 			return true
 		}
 	}

@@ -6,16 +6,18 @@ import (
 	"slices"
 )
 
-// The ways in which the beam search of Hugging Face's generate ends, by its setting early_stopping: see Options.EarlyStopping.
+// The ways in which the beam search of Hugging Face's generate ends, by its setting early_stopping: see
+// Options.EarlyStopping.
 const (
 	StopFalse = "false" // generate's default
 	StopTrue  = "true"
 	StopNever = "never"
 )
 
-// generate is the beam search of one image as Hugging Face's generate has it (transformers 4.57, generation/utils.py, _beam_search), in float32 as
-// there. It differs from beam in what it keeps and when it ends: as many finished hypotheses as the beam is wide, the live ones join them at MaxLen,
-// and by default it ends once they are full and the best live sum over its present length is no better than the worst of them.
+// generate is the beam search of one image as Hugging Face's generate has it (transformers 4.57, generation/utils.py,
+// _beam_search), in float32 as there. It differs from beam in what it keeps and when it ends: as many finished
+// hypotheses as the beam is wide, the live ones join them at MaxLen, and by default it ends once they are full and the
+// best live sum over its present length is no better than the worst of them.
 type generate struct {
 	o     *Options
 	live  []generated // best first
@@ -104,7 +106,10 @@ func (g *generate) next(dst []row) []row {
 func (g *generate) hypotheses() []Hypothesis {
 	out := make([]Hypothesis, 0, g.o.Captions)
 	for _, h := range g.done[:min(g.o.Captions, len(g.done))] {
-		out = append(out, Hypothesis{Tokens: slices.Clone(h.tokens), LogProb: float64(h.log), Score: float64(h.score), Length: h.length, Finished: h.ended})
+		out = append(out, Hypothesis{
+			Tokens: slices.Clone(h.tokens), LogProb: float64(h.log), Score: float64(h.score),
+			Length: h.length, Finished: h.ended,
+		})
 	}
 	return out
 }

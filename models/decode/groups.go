@@ -5,9 +5,10 @@ import (
 	"slices"
 )
 
-// groups is diverse beam search (Vijayakumar et al., https://arxiv.org/abs/1610.02424): several narrow beams of one image, chosen one after
-// the other at each step, each passing over words that the ones before it took. Differs from the paper's code in one point: the penalty
-// ranks a token at its step and is not carried along, so that sums stay log-probabilities.
+// groups is diverse beam search (Vijayakumar et al., https://arxiv.org/abs/1610.02424): several narrow beams of one
+// image, chosen one after the other at each step, each passing over words that the ones before it took. Differs from
+// the paper's code in one point: the penalty ranks a token at its step and is not carried along, so that sums stay
+// log-probabilities.
 type groups struct {
 	o     *Options
 	beams []*beam
@@ -51,8 +52,8 @@ func (g *groups) next(dst []row) []row {
 	return dst
 }
 
-// hypotheses takes the best of every group before the second best of any; among these the better score stands first. A caption that two
-// groups found counts once.
+// hypotheses takes the best of every group before the second best of any; among these the better score stands first. A
+// caption that two groups found counts once.
 func (g *groups) hypotheses() []Hypothesis {
 	var out []Hypothesis
 	for place := 0; place < g.o.Captions; place++ {

@@ -16,11 +16,11 @@ type Options struct {
 	MaxLen        int     // most tokens chosen an image, the end token included, a prompt not. The default is 32
 	MinLen        int     // fewest tokens before the end token. The default is 0
 	LengthPenalty float64 // exponent of the length in the score; 0 compares sums. The default is 0.7
-	NoRepeatNGram int     // no run of this many tokens occurs twice in a caption, prompt included; 0 is off. The default is 3
+	NoRepeatNGram int     // no run of this many tokens occurs twice, prompt included; 0 is off. The default is 3
 	Captions      int     // hypotheses kept an image, at most Beam unless sampling. The default is 1
 
-	// EarlyStopping, where it is not empty, searches as Hugging Face's generate does with that setting: StopFalse, StopTrue
-	// or StopNever. It does not apply to a beam of one, to groups, to a draw, and to forced words.
+	// EarlyStopping, where it is not empty, searches as Hugging Face's generate does with that setting: StopFalse,
+	// StopTrue or StopNever. It does not apply to a beam of one, to groups, to a draw, and to forced words.
 	EarlyStopping string
 
 	BOS, EOS int32     // the first token fed, and the one that ends a caption. The default is GPT-2's 50256 for both
@@ -31,13 +31,13 @@ type Options struct {
 	// one of them must occur, in the prompt or behind it. A beam of two or more is needed.
 	Force [][][]int32
 
-	// Inside says whether a token goes on with the word before it, as "bra" does in " ze", "bra". A run of Force counts only
-	// as a whole word: no such token may follow it, and where it begins with one, it must be the caption's beginning. With
-	// nil each token stands for itself.
+	// Inside says whether a token goes on with the word before it, as "bra" does in " ze", "bra". A run of Force counts
+	// only as a whole word: no such token may follow it, and where it begins with one, it must be the caption's beginning.
+	// With nil each token stands for itself.
 	Inside func(token int32) bool
 
-	Groups    int     // Beam is split into this many groups that avoid each other's words; 1, the default, is plain beam search
-	Diversity float64 // taken from a token's log-probability for each earlier group that chose it in this step. The default is 0.5
+	Groups    int     // Beam is split into this many groups that avoid each other's words. The default is 1
+	Diversity float64 // taken from a token's log-probability for each earlier group that chose it. The default is 0.5
 
 	Sample      bool    // draw tokens instead of searching; Beam, Groups and Force do not apply
 	Temperature float64 // of the draw; 0 always takes the best token. The default is 1
@@ -45,8 +45,8 @@ type Options struct {
 	TopP        float64 // and among the fewest of these that hold this share of their probability. The default is 1
 	Seed        uint64  // with an image's id, decides all its draws. The default is 0
 
-	// IDs are the images' own numbers for the draw; nil numbers them by their position in the batch. Give what stays with an
-	// image (a checksum of its pixels) and its captions do not depend on the batch or the order.
+	// IDs are the images' own numbers for the draw; nil numbers them by their position in the batch. Give what stays with
+	// an image (a checksum of its pixels) and its captions do not depend on the batch or the order.
 	IDs []uint64
 }
 
@@ -97,7 +97,8 @@ func (o Options) checkCommon() FieldErrors {
 	c.that(o.MaxLen >= 1, FieldMaxLen, o.MaxLen, "1 or more")
 	c.that(o.MinLen >= 0 && o.MinLen < max(o.MaxLen, 1), FieldMinLen, o.MinLen,
 		"0 to %d, below the longest caption", max(o.MaxLen-1, 0))
-	c.that(!math.IsNaN(o.LengthPenalty) && math.Abs(o.LengthPenalty) <= 10, FieldLengthPenalty, o.LengthPenalty, "-10 to 10")
+	penalty := o.LengthPenalty
+	c.that(!math.IsNaN(penalty) && math.Abs(penalty) <= 10, FieldLengthPenalty, penalty, "-10 to 10")
 	c.that(o.NoRepeatNGram >= 0, FieldNoRepeatNGram, o.NoRepeatNGram, "0 (off) or more")
 	c.that(o.Captions >= 1, FieldCaptions, o.Captions, "1 or more")
 	c.that(o.EOS >= 0 && o.BOS >= 0, fieldTokens, fmt.Sprintf("%d and %d", o.BOS, o.EOS), "0 or more")

@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// ForcedRuns are the runs of tokens that stand for a phrase of Options.Force: within a caption, and at its beginning, where
-// a model of capitals may write it large. A | stands between phrases of which any will do.
+// ForcedRuns are the runs of tokens that stand for a phrase of Options.Force: within a caption, and at its beginning,
+// where a model of capitals may write it large. A | stands between phrases of which any will do.
 func ForcedRuns(encode func(string) []int32, phrase string) [][]int32 {
 	var runs [][]int32
 	for _, s := range alternatives(phrase) {
@@ -17,7 +17,8 @@ func ForcedRuns(encode func(string) []int32, phrase string) [][]int32 {
 	return runs
 }
 
-// BannedRuns are the runs of tokens of Options.Ban that keep a phrase out, wherever it stands and however it is capitalised.
+// BannedRuns are the runs of tokens of Options.Ban that keep a phrase out, wherever it stands and however it is
+// capitalised.
 func BannedRuns(encode func(string) []int32, phrase string) [][]int32 {
 	var runs [][]int32
 	for _, s := range alternatives(phrase) {

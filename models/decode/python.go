@@ -14,13 +14,15 @@ type Rule string
 const (
 	Search Rule = "" // this package's own: beam search and sampling as its documentation says
 
-	// Python is the beam search of clip-text-decoder 1.3 to 1.4.4 (model.py), token for token: sums of float32 log-probabilities without any
-	// normalisation, in which finished captions stay in the race and can be pushed out by live ones; ties stand in the order of torch.topk; the
-	// begin token counts for MaxLen, and the best live caption is taken where nothing finished. A beam of one is its greedy search.
+	// Python is the beam search of clip-text-decoder 1.3 to 1.4.4 (model.py), token for token: sums of float32
+	// log-probabilities without any normalisation, in which finished captions stay in the race and can be pushed out by
+	// live ones; ties stand in the order of torch.topk; the begin token counts for MaxLen, and the best live caption is
+	// taken where nothing finished. A beam of one is its greedy search.
 	Python Rule = "python"
 
-	// PythonSample is the rule of clip-text-decoder 1.1 and 1.2: of the TopK best tokens, the one whose softmax at Temperature times a uniform
-	// random number is largest. The numbers are those that torch.manual_seed(Seed) gives, begun anew for each image.
+	// PythonSample is the rule of clip-text-decoder 1.1 and 1.2: of the TopK best tokens, the one whose softmax at
+	// Temperature times a uniform random number is largest. The numbers are those that torch.manual_seed(Seed) gives,
+	// begun anew for each image.
 	PythonSample Rule = "python-sample"
 )
 

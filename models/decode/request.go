@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// Request is what somebody asks of captions, on the command line or over HTTP. A field that is nil was not said: the model's
-// own value holds, or the default. Both doors ask [Request.Resolve], so both give the same captions and refuse the same.
+// Request is what somebody asks of captions, on the command line or over HTTP. A field that is nil was not said: the
+// model's own value holds, or the default. Both doors ask [Request.Resolve], so both give the same captions and refuse
+// the same.
 type Request struct {
 	Rule          *string  `json:"-"` // one of RuleNames; the service has only auto
 	Beam          *int     `json:"beam_size"`
@@ -28,8 +29,8 @@ type Request struct {
 	Ban           []string `json:"ban"`   // phrases that no caption may have
 }
 
-// RuleNames are the values of Request.Rule. auto is the model's own rule, which gives way to search where the request asks
-// for what the rules of clip-text-decoder do not have.
+// RuleNames are the values of Request.Rule. auto is the model's own rule, which gives way to search where the request
+// asks for what the rules of clip-text-decoder do not have.
 var RuleNames = []string{"auto", "search", "python-greedy", "python-beam", "python-sample"}
 
 // Has says whether the request says something about a field.
@@ -73,8 +74,9 @@ func (r *Request) Has(f Field) bool {
 	return false
 }
 
-// Resolve makes options of the request for a model: defaults are its own options, encode its tokenizer, positions the most
-// tokens that its prompt and caption may have together (0: any number). The error is a FieldErrors with all that is wrong.
+// Resolve makes options of the request for a model: defaults are its own options, encode its tokenizer, positions the
+// most tokens that its prompt and caption may have together (0: any number). The error is a FieldErrors with all that
+// is wrong.
 func (r Request) Resolve(defaults Options, encode func(string) []int32, positions int) (Options, error) {
 	if err := r.Check(); err != nil {
 		return Options{}, err
@@ -248,7 +250,8 @@ func (r *Request) fill(own Options) Options {
 	return o
 }
 
-// fillPython makes o options of a rule of clip-text-decoder. A file of clip-text-decoder has a longest caption of its own.
+// fillPython makes o options of a rule of clip-text-decoder. A file of clip-text-decoder has a longest caption of its
+// own.
 func (r *Request) fillPython(o *Options, own Rule) {
 	o.LengthPenalty, o.NoRepeatNGram, o.MinLen = 0, 0, 0
 	if own == Search {
@@ -265,9 +268,9 @@ func (r *Request) fillPython(o *Options, own Rule) {
 // mostForced is the beam up to which forced words widen it by the model's own; beyond that each takes two more.
 const mostForced = 16
 
-// beam is how wide a search is whose width was not said: as wide as the model's own, and as the other fields make sense with.
-// Forced words need room for captions with none, with one, and so on up to all of them; each of these groups gets the beam
-// that there would be without forced words, up to mostForced in all, and two at least.
+// beam is how wide a search is whose width was not said: as wide as the model's own, and as the other fields make sense
+// with. Forced words need room for captions with none, with one, and so on up to all of them; each of these groups gets
+// the beam that there would be without forced words, up to mostForced in all, and two at least.
 func (r *Request) beam(own int) int {
 	groups := max(value(r.Groups, 1), 1)
 	beam := max(own, value(r.Captions, 1))
@@ -280,7 +283,8 @@ func (r *Request) beam(own int) int {
 	return (beam + groups - 1) / groups * groups
 }
 
-// fit shortens the caption to the positions that the prompt leaves. It refuses only what was asked for and does not fit.
+// fit shortens the caption to the positions that the prompt leaves. It refuses only what was asked for and does not
+// fit.
 func (r *Request) fit(o *Options, positions int) *FieldError {
 	if positions <= 0 {
 		return nil
@@ -291,10 +295,17 @@ func (r *Request) fit(o *Options, positions int) *FieldError {
 		return nil
 	}
 	if len(o.Prompt) == 0 {
-		return &FieldError{Field: FieldMaxLen, Found: fmt.Sprint(o.MaxLen), Want: fmt.Sprintf("at most %d for this model", positions)}
+		return &FieldError{
+			Field: FieldMaxLen,
+			Found: fmt.Sprint(o.MaxLen),
+			Want:  fmt.Sprintf("at most %d for this model", positions),
+		}
 	}
-	return &FieldError{Field: FieldPrompt, Found: fmt.Sprintf("of %d tokens before a caption of %d", len(o.Prompt), o.MaxLen),
-		Want: fmt.Sprintf("at most %d together for this model", positions)}
+	return &FieldError{
+		Field: FieldPrompt,
+		Found: fmt.Sprintf("of %d tokens before a caption of %d", len(o.Prompt), o.MaxLen),
+		Want:  fmt.Sprintf("at most %d together for this model", positions),
+	}
 }
 
 // value is what p points to, or v where it is nil.

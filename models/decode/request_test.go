@@ -26,12 +26,13 @@ func TestResolveFitsThePositions(t *testing.T) {
 		maxLen    int
 		want      string
 	}{
-		"nothing asked":   {Request{}, 20, 20, ""},
-		"any number":      {Request{}, 0, 32, ""},
-		"prompt":          {Request{Prompt: new("a photo of")}, 20, 17, ""},
-		"prompt too long": {Request{Prompt: new("a photo of")}, 3, 0, "prompt of 3 tokens before a caption of 32: want at most 3 together for this model"},
-		"asked":           {Request{MaxLen: new(20)}, 20, 20, ""},
-		"asked too much":  {Request{MaxLen: new(21)}, 20, 0, "max_len 21: want at most 20 for this model"},
+		"nothing asked": {Request{}, 20, 20, ""},
+		"any number":    {Request{}, 0, 32, ""},
+		"prompt":        {Request{Prompt: new("a photo of")}, 20, 17, ""},
+		"prompt too long": {Request{Prompt: new("a photo of")}, 3, 0,
+			"prompt of 3 tokens before a caption of 32: want at most 3 together for this model"},
+		"asked":          {Request{MaxLen: new(20)}, 20, 20, ""},
+		"asked too much": {Request{MaxLen: new(21)}, 20, 0, "max_len 21: want at most 20 for this model"},
 		"asked with prompt": {Request{MaxLen: new(18), Prompt: new("a photo of")}, 20, 0,
 			"prompt of 3 tokens before a caption of 18: want at most 20 together for this model"},
 	} {
@@ -82,13 +83,13 @@ func TestResolveByTheRulesOfPython(t *testing.T) {
 // Every field has its own name and its own place in Has.
 func TestEveryFieldIsThere(t *testing.T) {
 	all := Request{
-		Rule: new(""), Beam: new(0), MaxLen: new(0), MinLen: new(0), LengthPenalty: new(0.), NoRepeatNGram: new(0), Captions: new(0),
-		Groups: new(0), Diversity: new(0.), Prompt: new(""), Sample: new(false), Temperature: new(0.), TopK: new(0), TopP: new(0.),
-		Seed: new(uint64(0)), Force: []string{""}, Ban: []string{""},
+		Rule: new(""), Beam: new(0), MaxLen: new(0), MinLen: new(0), LengthPenalty: new(0.), NoRepeatNGram: new(0),
+		Captions: new(0), Groups: new(0), Diversity: new(0.), Prompt: new(""), Sample: new(false), Temperature: new(0.),
+		TopK: new(0), TopP: new(0.), Seed: new(uint64(0)), Force: []string{""}, Ban: []string{""},
 	}
 	for _, f := range []Field{FieldRule, FieldBeam, FieldMaxLen, FieldMinLen, FieldLengthPenalty, FieldNoRepeatNGram,
-		FieldCaptions, FieldGroups, FieldDiversity, FieldPrompt, FieldForce, FieldBan, FieldSample, FieldTemperature, FieldTopK,
-		FieldTopP, FieldSeed} {
+		FieldCaptions, FieldGroups, FieldDiversity, FieldPrompt, FieldForce, FieldBan, FieldSample, FieldTemperature,
+		FieldTopK, FieldTopP, FieldSeed} {
 		if !all.Has(f) || new(Request).Has(f) {
 			t.Errorf("%s: said %t, and %t in an empty request", f, all.Has(f), new(Request).Has(f))
 		}

@@ -40,8 +40,9 @@ type alive struct {
 	searcher
 }
 
-// Run captions images 0 to images-1 and returns, for each, its hypotheses, best first: o.Captions of them, or fewer where the search
-// found no more. It calls s.Step at most len(o.Prompt)+o.MaxLen times, from the calling goroutine, and keeps nothing of it.
+// Run captions images 0 to images-1 and returns, for each, its hypotheses, best first: o.Captions of them, or fewer
+// where the search found no more. It calls s.Step at most len(o.Prompt)+o.MaxLen times, from the calling goroutine, and
+// keeps nothing of it.
 func Run(s Stepper, images int, o Options) ([][]Hypothesis, error) {
 	if err := o.Validate(); err != nil {
 		return nil, fmt.Errorf("decode: %w", err)
@@ -53,7 +54,8 @@ func Run(s Stepper, images int, o Options) ([][]Hypothesis, error) {
 	if images == 0 {
 		return out, nil
 	}
-	// Beam and one more: where an end token is among them, enough is left; and so where a group passes over all that the others took.
+	// Beam and one more: where an end token is among them, enough is left; and so where a group passes over all that the
+	// others took.
 	r := runner{extra: forcedTokens(o.Force), s: s, o: &o, width: o.Beam, k: o.Beam + 1, bans: newBans(&o)}
 	switch {
 	case o.Rule == Python:
@@ -157,10 +159,12 @@ func (r *runner) step(rows int) (Candidates, error) {
 	}
 	n := len(r.alive) * rows
 	if want := n * r.k; len(c.IDs) != want || len(c.LogProbs) != want {
-		return c, fmt.Errorf("stepper gave %d ids and %d log-probabilities, want %d rows of %d", len(c.IDs), len(c.LogProbs), n, r.k)
+		return c, fmt.Errorf("stepper gave %d ids and %d log-probabilities, want %d rows of %d",
+			len(c.IDs), len(c.LogProbs), n, r.k)
 	}
 	if want := n * len(r.extra); len(c.Extra) != want {
-		return c, fmt.Errorf("stepper gave %d log-probabilities of forced tokens, want %d for each of %d rows", len(c.Extra), len(r.extra), n)
+		return c, fmt.Errorf("stepper gave %d log-probabilities of forced tokens, want %d for each of %d rows",
+			len(c.Extra), len(r.extra), n)
 	}
 	for i, l := range c.LogProbs {
 		if c.IDs[i] >= 0 && math.IsNaN(float64(l)) {
@@ -170,7 +174,8 @@ func (r *runner) step(rows int) (Candidates, error) {
 	return c, nil
 }
 
-// collect hands each image its candidates, takes the results of those that are finished, and makes the next request of the others.
+// collect hands each image its candidates, takes the results of those that are finished, and makes the next request of
+// the others.
 func (r *runner) collect(c Candidates, rows int, out [][]Hypothesis) {
 	n := rows * r.k // candidates an image
 	kept := r.alive[:0]

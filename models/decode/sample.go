@@ -24,7 +24,8 @@ type draw struct {
 func newSampler(o *Options, id uint64) *sampler {
 	s := &sampler{o: o, odds: make([]float64, o.TopK)}
 	for i := range o.Captions {
-		s.live = append(s.live, draw{hypo{tokens: slices.Clone(o.Prompt)}, rand.New(rand.NewPCG(mix(o.Seed)^mix(id+1), mix(uint64(i))))})
+		random := rand.New(rand.NewPCG(mix(o.Seed)^mix(id+1), mix(uint64(i))))
+		s.live = append(s.live, draw{hypo{tokens: slices.Clone(o.Prompt)}, random})
 	}
 	return s
 }

@@ -1,8 +1,8 @@
 package decode
 
-// topK gives the places of the k largest values in the order in which torch.topk gives them on a CPU. Where values are equal that order follows
-// from the algorithms behind it, those of GNU's C++ library: std::partial_sort for few of many, else std::nth_element and std::sort (aten
-// TopKImpl.h; libstdc++ bits/stl_algo.h).
+// topK gives the places of the k largest values in the order in which torch.topk gives them on a CPU. Where values are
+// equal that order follows from the algorithms behind it, those of GNU's C++ library: std::partial_sort for few of
+// many, else std::nth_element and std::sort (aten TopKImpl.h; libstdc++ bits/stl_algo.h).
 func topK(values []float32, k int) []int {
 	q := make(queue, len(values))
 	for i, v := range values {
