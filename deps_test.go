@@ -76,7 +76,9 @@ models/train        < models/captioner torch/optim torch/dist data/metrics | gol
 models/clipscore    < models/clip data/image data/tokenizer weights/safetensors weights/pickle |
                      # captions and pictures to scores
 
-cli/server          < models/decode data/image | golang.org/x/sync github.com/prometheus/client_golang
+cli/server          < models/decode data/image | github.com/prometheus/client_golang github.com/rs/cors
+                      golang.org/x/time
+                     # captions over HTTP, over a model that it knows as an interface
 cli/report          < data/image            |                               # an evaluation as one page
 cli/console         <                       | github.com/schollz/progressbar/v3 golang.org/x/term
                      # streams, terminal, progress, errors with hints, exit codes

@@ -82,7 +82,7 @@ func (s *Server) models(w http.ResponseWriter, _ *http.Request) error {
 // say sends a small object.
 func (s *Server) say(w http.ResponseWriter, v any) error {
 	w.Header().Set("Content-Type", "application/json")
-	_ = writeJSON(w, v) // who cannot be told is gone
+	_ = writeJSON(w, v) // a client that is gone reads no answer
 	return nil
 }
 

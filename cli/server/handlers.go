@@ -290,21 +290,20 @@ func (n *session) answer(w http.ResponseWriter, results <-chan outcome, render f
 	}
 	w.Header().Set("Content-Type", "application/json")
 	if !n.a.many {
-		return n.written(writeJSON(w, render(list[0])))
+		_ = writeJSON(w, render(list[0])) // a client that is gone reads no answer
+		return nil
 	}
 	answers := make([]any, len(list))
 	for i, o := range list {
 		answers[i] = n.entry(o, render)
 	}
-	return n.written(writeJSON(w, struct {
+	_ = writeJSON(w, struct {
 		Results      []any  `json:"results"`
 		Model        string `json:"model"`
 		Milliseconds ms     `json:"milliseconds"`
-	}{answers, n.model.info.Name, ms(time.Since(n.start))}))
+	}{answers, n.model.info.Name, ms(time.Since(n.start))})
+	return nil
 }
-
-// written ignores that an answer could not be sent: the client is gone.
-func (n *session) written(error) error { return nil }
 
 func (n *session) entry(o outcome, render func(outcome) any) any {
 	if o.err == nil {
@@ -348,7 +347,7 @@ func (n *session) plain(w http.ResponseWriter, results <-chan outcome) error {
 			line = o.job.caption.Text
 		}
 		if _, err := fmt.Fprintln(w, line); err != nil {
-			return n.written(err)
+			return nil // the client is gone
 		}
 	}
 	return nil

@@ -129,7 +129,7 @@ func (p *problem) send(w http.ResponseWriter) {
 		h.Set("Allow", strings.Join(p.allow, ", "))
 	}
 	w.WriteHeader(p.Status)
-	_ = writeJSON(w, p) // who cannot be told is gone
+	_ = writeJSON(w, p) // a client that is gone reads no answer
 }
 
 // explain is the page behind a problem's type.

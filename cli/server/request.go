@@ -6,10 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"mime"
 	"mime/multipart"
 	"net/http"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -307,18 +309,41 @@ func strict(b []byte, v any) error {
 		return nil
 	}
 	var kind *json.UnmarshalTypeError
+	var syntax *json.SyntaxError
 	switch {
 	case errors.As(err, &kind) && kind.Field != "":
 		name := kind.Field[strings.LastIndex(kind.Field, ".")+1:]
 		return refuse("bad-option", "%.60q: found %s, want %s", name, kind.Value, plainType(kind.Type.String()))
 	case errors.As(err, &kind):
 		return refuse("bad-request", "found a JSON %s, want %s", kind.Value, plainType(kind.Type.String()))
-	case strings.HasPrefix(err.Error(), "json: unknown field "):
-		return refuse("bad-option", "found the unknown field %.60s", strings.TrimPrefix(err.Error(), "json: unknown field "))
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return refuse("bad-request", "the JSON ends too early")
+	case errors.As(err, &syntax):
+		return refuse("bad-request", "the body is not valid JSON: character %d is wrong", syntax.Offset)
+	}
+	if name, found := unknownField(b, v); found {
+		return refuse("bad-option", "found the unknown field %.60q", name)
 	}
 	return refuse("bad-request", "the body is not valid JSON")
+}
+
+// unknownField finds a field of an object in JSON that the struct to which v points does not have: the decoder's error
+// for it has no type.
+func unknownField(b []byte, v any) (string, bool) {
+	var object map[string]json.RawMessage
+	to := reflect.TypeOf(v).Elem()
+	if json.Unmarshal(b, &object) != nil || to.Kind() != reflect.Struct {
+		return "", false
+	}
+	for _, name := range slices.Sorted(maps.Keys(object)) {
+		if !slices.ContainsFunc(reflect.VisibleFields(to), func(f reflect.StructField) bool {
+			tag, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			return strings.EqualFold(tag, name)
+		}) {
+			return name, true
+		}
+	}
+	return "", false
 }
 
 // plainType is a Go type in words.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/rs/cors"
 )
 
 // Server is the service over one model at a time. It is made by New and ends with Serve.
@@ -217,31 +218,47 @@ func (s *Server) recover(w *writer, r *http.Request) {
 
 // guard is what holds for every request, before it is looked at: headers, strange paths, other sites.
 func (s *Server) guard(next http.Handler) http.Handler {
-	cross := http.NewCrossOriginProtection()
-	for _, o := range s.o.CORSOrigins {
-		_ = cross.AddTrustedOrigin(o) // checked by ValidOrigin before
-	}
-	refuseHere := func(w http.ResponseWriter, r *http.Request, p *problem) {
-		rec := &writer{ResponseWriter: w}
-		s.fail(rec, r, p)
-		s.metrics.request("other", r.Method, rec.status, 0)
-	}
+	next = s.fromOtherSites(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		secure(w.Header(), r.TLS != nil)
 		if p := r.URL.Path; p != "/" && path.Clean(p) != p || strings.ContainsAny(p, "\\\x00") {
-			refuseHere(w, r, refuse("not-found", "there is nothing at this path"))
-			return
-		}
-		if s.cors(w.Header(), r) {
-			w.WriteHeader(http.StatusNoContent)
-			return
-		}
-		if err := cross.Check(r); err != nil {
-			refuseHere(w, r, refuse("cross-origin", "the request comes from the page of another site"))
+			s.refuseAtTheDoor(w, r, refuse("not-found", "there is nothing at this path"))
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// fromOtherSites lets the pages of allowed sites use the API, and refuses what other sites make a browser send.
+func (s *Server) fromOtherSites(next http.Handler) http.Handler {
+	cross := http.NewCrossOriginProtection()
+	for _, o := range s.o.CORSOrigins {
+		_ = cross.AddTrustedOrigin(o) // checked by ValidOrigin before
+	}
+	checked := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := cross.Check(r); err != nil {
+			s.refuseAtTheDoor(w, r, refuse("cross-origin", "the request comes from the page of another site"))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+	if len(s.o.CORSOrigins) == 0 {
+		return checked
+	}
+	return cors.New(cors.Options{
+		AllowOriginFunc: func(origin string) bool { return slices.Contains(s.o.CORSOrigins, origin) },
+		AllowedMethods:  []string{http.MethodGet, http.MethodHead, http.MethodPost},
+		AllowedHeaders:  []string{"Authorization", "Content-Type", "Accept"},
+		ExposedHeaders:  []string{"Retry-After"},
+		MaxAge:          600,
+	}).Handler(checked)
+}
+
+// refuseAtTheDoor answers a request that reaches no route.
+func (s *Server) refuseAtTheDoor(w http.ResponseWriter, r *http.Request, p *problem) {
+	rec := &writer{ResponseWriter: w}
+	s.fail(rec, r, p)
+	s.metrics.request("other", r.Method, rec.status, 0)
 }
 
 // contentPolicy allows the page its own files, images that it made itself, and nothing else.
@@ -258,27 +275,6 @@ func secure(h http.Header, tls bool) {
 	if tls {
 		h.Set("Strict-Transport-Security", "max-age=31536000")
 	}
-}
-
-// cors tells the browser of an allowed site what it may do; true ends a preflight.
-func (s *Server) cors(h http.Header, r *http.Request) bool {
-	if len(s.o.CORSOrigins) == 0 {
-		return false
-	}
-	h.Add("Vary", "Origin")
-	origin := r.Header.Get("Origin")
-	if origin == "" || !slices.Contains(s.o.CORSOrigins, origin) {
-		return false
-	}
-	h.Set("Access-Control-Allow-Origin", origin)
-	h.Set("Access-Control-Expose-Headers", "Retry-After")
-	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
-		return false
-	}
-	h.Set("Access-Control-Allow-Methods", "GET, POST")
-	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Accept")
-	h.Set("Access-Control-Max-Age", "600")
-	return true
 }
 
 // ValidOrigin says what is wrong with a site for CORSOrigins; nil if nothing is.

@@ -75,7 +75,7 @@ func (n *session) stream(
 			}
 		case <-beat.C:
 			if _, err := fmt.Fprint(w, ": still at work\n\n"); err != nil {
-				return n.written(err)
+				return nil // the client is gone
 			}
 			_ = http.NewResponseController(w).Flush()
 		}
@@ -89,7 +89,7 @@ func (n *session) event(w http.ResponseWriter, name string, v any) error {
 		return err
 	}
 	if _, err := fmt.Fprintf(w, "event: %s\ndata: %s\n", name, b.Bytes()); err != nil {
-		return n.written(err)
+		return nil // the client is gone
 	}
 	_ = http.NewResponseController(w).Flush()
 	return nil
