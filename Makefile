@@ -27,7 +27,7 @@ PURE = ./data/... ./weights/... ./models/decode/...
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
-setup: ## check the tools, install libjpeg's headers, fetch libtorch and the Go modules
+setup: ## check the tools, install libjpeg's and libtiff's headers, fetch libtorch and the Go modules
 	@scripts/setup-system
 	@scripts/setup-libtorch
 	@go mod download

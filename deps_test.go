@@ -41,8 +41,10 @@ weights/store       < weights/atomicfile    | github.com/gofrs/flock
                      # published files: what they are, fetched once, by checksum
 
 data/image/jpeg     <                       | C # the one room with libjpeg-turbo; pure Go without cgo
+data/image/tiff     < data/image/jpeg       | C # the one room with libtiff; reads nothing without cgo
 data/image/resample <                       | C # Pillow's resize, byte for byte; its loops in C where there is cgo
-data/image          < data/image/jpeg data/image/resample | golang.org/x/image github.com/gen2brain # files to pixels
+data/image          < data/image/jpeg data/image/tiff data/image/resample | golang.org/x/image github.com/gen2brain
+                     # files to pixels
 data/tokenizer      <                       | github.com/sugarme/tokenizer golang.org/x/text # text to ids
 data/mersenne       <                       |                               # PyTorch's random numbers on a CPU
 data/metrics        < data/mersenne         | github.com/klauspost/compress # text to scores

@@ -25,4 +25,9 @@ export GOTCH_CACHE="$captioner_root/.libtorch/gotch-cache"
 mkdir -p "$GOTCH_CACHE"
 # HEIC and AVIF are decoded by the WebAssembly that is compiled in, not by whatever libheif a machine has: the same pixels everywhere.
 case " ${GOFLAGS:-} " in *nodynamic*) ;; *) export GOFLAGS="${GOFLAGS:+$GOFLAGS }-tags=nodynamic" ;; esac
+# Without libtiff's headers (scripts/setup-system says so) the build reads the TIFF files that pure Go can.
+if ! { [ -e /usr/include/tiffio.h ] || [ -e /usr/local/include/tiffio.h ] || [ -e "/usr/include/$(uname -m)-linux-gnu/tiffio.h" ] ||
+	printf '#include <tiffio.h>\n' | "${CC:-gcc}" -E - >/dev/null 2>&1; }; then
+	case $GOFLAGS in *nolibtiff*) ;; *) GOFLAGS=$(printf '%s' "$GOFLAGS" | sed 's/-tags=nodynamic/-tags=nodynamic,nolibtiff/') ;; esac
+fi
 unset captioner_root captioner_q captioner_extra captioner_version

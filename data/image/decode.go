@@ -26,7 +26,7 @@ func formats() []format {
 		{"GIF", prefix("GIF87a", "GIF89a"), gifConfig, decodeGIF, nil},
 		{"BMP", prefix("BM"), bmpConfig, decodeBMP, nil},
 		{"WebP", isWebP, webpConfig, decodeWebP, webpOrientation},
-		{"TIFF", prefix("II*\x00", "MM\x00*"), tiffConfig, decodeTIFF, exifOrientation},
+		{"TIFF", prefix("II*\x00", "MM\x00*", "II+\x00", "MM\x00+"), tiffConfig, decodeTIFF, exifOrientation},
 		{"HEIC", isHEIC, heifConfig, decodeHEIC, nil},
 		{"AVIF", isAVIF, heifConfig, decodeAVIF, nil},
 	}

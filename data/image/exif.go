@@ -1,6 +1,6 @@
 package image
 
-import "encoding/binary"
+import "captioner/data/image/tiff"
 
 // exifOrientation reads the orientation, 1 to 8, from a TIFF structure: an EXIF
 // block without its "Exif\0\0" start, or a TIFF file. Anything that is missing,
@@ -8,44 +8,10 @@ import "encoding/binary"
 // keep a good picture out. It reads only the first directory, as writers agree
 // that the orientation of the picture itself stands there.
 func exifOrientation(b []byte) int {
-	if v := tiffShort(b, 0x0112, 1); v >= 1 && v <= 8 {
+	if v := tiff.Short(b, 0x0112, 1); v >= 1 && v <= 8 {
 		return v
 	}
 	return 1
-}
-
-// tiffShort reads a tag of one 16-bit number from the first directory of a TIFF
-// structure; missing is what it is where it is not there, or is another thing.
-func tiffShort(b []byte, tag uint16, missing int) int {
-	const short = 3
-	var order binary.ByteOrder
-	switch {
-	case prefix("II*\x00")(b):
-		order = binary.LittleEndian
-	case prefix("MM\x00*")(b):
-		order = binary.BigEndian
-	default:
-		return missing
-	}
-	if len(b) < 8 {
-		return missing
-	}
-	at := int64(order.Uint32(b[4:]))
-	if at < 8 || at+2 > int64(len(b)) {
-		return missing
-	}
-	n := int(order.Uint16(b[at:]))
-	entries := b[at+2:]
-	for ; n > 0 && len(entries) >= 12; n, entries = n-1, entries[12:] {
-		if order.Uint16(entries) != tag {
-			continue
-		}
-		if order.Uint16(entries[2:]) != short || order.Uint32(entries[4:]) != 1 {
-			return missing
-		}
-		return int(order.Uint16(entries[8:]))
-	}
-	return missing
 }
 
 // orient returns m turned by an EXIF orientation; 1 returns m itself. The names

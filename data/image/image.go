@@ -15,7 +15,8 @@
 // *Error that names the format and the reason. It never prints.
 //
 // Builds without cgo, or with the tag nolibjpeg, decode JPEG by the standard
-// library; see package jpeg for how far those pixels are off.
+// library; see package jpeg for how far those pixels are off. Without cgo, or
+// with the tag nolibtiff, they read the TIFF files that golang.org/x/image can.
 package image
 
 // RGB is a picture of W x H pixels. Pix holds 3*W*H bytes: rows from the top,

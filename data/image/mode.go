@@ -2,10 +2,13 @@ package image
 
 import (
 	"bytes"
+	"encoding/binary"
 	"image"
+	"math"
 
 	"captioner/data/image/jpeg"
 	"captioner/data/image/resample"
+	"captioner/data/image/tiff"
 )
 
 // mode is how a file holds its picture, as far as scaling minds.
@@ -17,10 +20,15 @@ const (
 	modeAlpha               // Pillow's RGBA and LA; a sample is the alpha
 	modeCMYK                // a sample is what package jpeg gives, four bytes
 	modeGrey16              // Pillow's I;16; a sample is two bytes, high and low
+	modeInt                 // Pillow's I; a sample is four bytes, little-endian
+	modeFloat               // Pillow's F; a sample is four bytes, little-endian
+	modeYCbCr               // a sample is three bytes
 )
 
 // sample is how many bytes a pixel has beside its RGB.
-func (m mode) sample() int { return [...]int{modeAlpha: 1, modeCMYK: 4, modeGrey16: 2}[m] }
+func (m mode) sample() int {
+	return [...]int{modeAlpha: 1, modeCMYK: 4, modeGrey16: 2, modeInt: 4, modeFloat: 4, modeYCbCr: 3}[m]
+}
 
 // own is a picture in the mode of its file, beside its RGB.
 type own struct {
@@ -90,6 +98,18 @@ func resizeOwn(src *RGB, w, h int, r resample.Rect, f resample.Filter, rowsFirst
 		out.Pix = resample.Nearest(src.Pix, src.W, src.H, w, h, r)
 	case modeGrey16:
 		out.Pix = fromGrey16(resample.Scale16(src.own.samples(), src.W, src.H, w, h, r, f, rowsFirst))
+	case modeInt:
+		ints := words(src.own.samples(), func(v uint32) int32 { return int32(v) })
+		ints = resample.ScaleInt(ints, src.W, src.H, w, h, r, f, rowsFirst)
+		out.Pix = threefold(cutAll(ints, tiff.CutInt))
+	case modeFloat:
+		floats := words(src.own.samples(), math.Float32frombits)
+		floats = resample.ScaleFloat(floats, src.W, src.H, w, h, r, f, rowsFirst)
+		out.Pix = threefold(cutAll(floats, tiff.CutFloat))
+	case modeYCbCr:
+		pix := scale(src.own.samples())
+		tiff.YCbCrToRGB(pix, pix)
+		out.Pix = pix
 	case modeCMYK:
 		out.Pix = scaleCMYK(src.own.samples(), scale)
 	case modeAlpha:
@@ -129,6 +149,24 @@ func scaleCMYK(samples []uint8, scale func([]uint8) []uint8) []uint8 {
 	}
 	jpeg.FromCMYK(colours, pixels)
 	return colours
+}
+
+// words reads numbers of four bytes, little-endian.
+func words[T int32 | float32](samples []uint8, number func(uint32) T) []T {
+	out := make([]T, len(samples)/4)
+	for i := range out {
+		out[i] = number(binary.LittleEndian.Uint32(samples[4*i:]))
+	}
+	return out
+}
+
+// cutAll makes 8 bits of each value.
+func cutAll[T any](values []T, cut func(T) byte) []uint8 {
+	out := make([]uint8, len(values))
+	for i, v := range values {
+		out[i] = cut(v)
+	}
+	return out
 }
 
 // threefold is one channel as a grey RGB picture.

@@ -1,37 +1,86 @@
 package image
 
 import (
+	"errors"
 	"image"
 
-	"golang.org/x/image/tiff"
+	xtiff "golang.org/x/image/tiff"
+
+	"captioner/data/image/tiff"
 )
 
-func tiffConfig(b []byte) (int, int, error) { return size(tiff.DecodeConfig(reader(b))) }
+func tiffConfig(b []byte) (w, h int, err error) {
+	if !tiff.Exact {
+		return size(xtiff.DecodeConfig(reader(b)))
+	}
+	w, h, err = tiff.Config(b)
+	return w, h, tiffReason(err)
+}
 
-func decodeTIFF(b []byte, _ Options) (*RGB, error) {
-	m, err := tiff.Decode(reader(b))
+func decodeTIFF(b []byte, o Options) (*RGB, error) {
+	if !tiff.Exact {
+		return decodePlainTIFF(b)
+	}
+	m, err := tiff.Decode(b)
+	if err != nil {
+		return nil, tiffReason(err)
+	}
+	return &RGB{m.Pix, m.W, m.H, tiffOwn(m)}, nil
+}
+
+// tiffReason makes an *Error of what package tiff returned.
+func tiffReason(err error) error {
+	var e *tiff.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	reason := ErrCorrupt
+	switch e.Reason {
+	case tiff.ErrUnsupported:
+		reason = ErrUnsupported
+	case tiff.ErrTruncated:
+		reason = ErrTruncated
+	}
+	return refuse("TIFF", reason, "%s", e.Detail)
+}
+
+// tiffOwn is how the file holds m.
+func tiffOwn(m *tiff.Image) own {
+	kind := map[tiff.Mode]mode{
+		tiff.Nearest: modeNearest, tiff.Alpha: modeAlpha, tiff.CMYK: modeCMYK, tiff.Grey16: modeGrey16,
+		tiff.Int32: modeInt, tiff.Float32: modeFloat, tiff.YCbCr: modeYCbCr,
+	}[m.Mode]
+	if kind.sample() == 0 {
+		return own{mode: kind}
+	}
+	return own{kind, func() []uint8 { return m.Samples }}
+}
+
+// decodePlainTIFF decodes in builds without libtiff: uncompressed, LZW, deflate, PackBits and CCITT files of few kinds.
+func decodePlainTIFF(b []byte) (*RGB, error) {
+	m, err := xtiff.Decode(reader(b))
 	if err != nil {
 		return nil, err
 	}
 	out := fromImage(m)
-	out.own = tiffOwn(b, m)
+	out.own = plainTIFFOwn(b, m)
 	return out, nil
 }
 
-// tiffOwn is how the file b holds m.
-func tiffOwn(b []byte, m image.Image) own {
+// plainTIFFOwn is how the file b holds m.
+func plainTIFFOwn(b []byte, m image.Image) own {
 	const bitsPerSample, samplesPerPixel = 0x0102, 0x0115
 	switch m.(type) {
 	case *image.Paletted:
 		return own{mode: modeNearest}
 	case *image.Gray:
-		if tiffShort(b, bitsPerSample, 1) == 1 {
+		if tiff.Short(b, bitsPerSample, 1) == 1 {
 			return own{mode: modeNearest}
 		}
 	case *image.Gray16:
 		return grey16Of(m)
 	default:
-		if tiffShort(b, samplesPerPixel, 1) == 4 {
+		if tiff.Short(b, samplesPerPixel, 1) == 4 {
 			return alphaOf(m)
 		}
 	}
