@@ -37,6 +37,7 @@ weights/atomicfile  < weights               |                               # wr
 weights/safetensors < weights/atomicfile    |                               # a format, no tensors
 weights/pickle      < weights/atomicfile    |                               # a format, executes nothing
 weights/npy         < weights               |                               # a format, no tensors
+weights/formats     < weights/safetensors weights/pickle weights/npy |      # opens a checkpoint by its content
 weights/store       < weights/atomicfile    | github.com/gofrs/flock
                      # published files: what they are, fetched once, by checksum
 

@@ -248,7 +248,7 @@ func converted(con *console.Console, o ConvertOptions) error {
 	if err != nil {
 		return err
 	}
-	sum, err := store.SHA256(path)
+	sum, err := weights.SHA256(path)
 	if err != nil {
 		return err
 	}

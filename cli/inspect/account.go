@@ -34,7 +34,7 @@ func (a account) lines() [][2]string {
 // accountFor describes a file, or a folder; "" is the built-in model.
 func accountFor(path string, src weights.Source) account {
 	a := account{What: container(path, src), Types: types(src)}
-	if sum, err := store.SHA256(weightsFile(path)); err == nil {
+	if sum, err := weights.SHA256(weightsFile(path)); err == nil {
 		if e, _, ok := store.Identify(sum); ok {
 			a.Published = e.Name
 		}

@@ -108,7 +108,7 @@ func (v *verification) manifest() {
 	if v.path == "" {
 		return
 	}
-	sum, err := store.SHA256(weightsFile(v.path))
+	sum, err := weights.SHA256(weightsFile(v.path))
 	if err != nil {
 		v.tell("checksum", "broken", console.OneLine(err), "make the file readable")
 		return

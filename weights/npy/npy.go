@@ -27,17 +27,7 @@ const Name = "array"
 const magic = "\x93NUMPY"
 
 // FormatError reports that a file is not a .npy file that this package reads.
-type FormatError struct {
-	Path string // empty for bytes in memory
-	Msg  string
-}
-
-func (e *FormatError) Error() string {
-	if e.Path == "" {
-		return "npy: " + e.Msg
-	}
-	return fmt.Sprintf("open %q: npy: %s", e.Path, e.Msg)
-}
+type FormatError = weights.FormatError
 
 // File is an open file, a Source of one tensor.
 type File struct {
@@ -53,17 +43,12 @@ func Is(b []byte) bool { return strings.HasPrefix(string(b[:min(len(b), len(magi
 
 // Open maps a file and reads its header. The file must be closed, and its tensor not used after that.
 func Open(path string) (*File, error) {
-	m, err := weights.Map(path)
+	var f *File
+	m, err := weights.MapFile(path, func(b []byte) (err error) {
+		f, err = Parse(b)
+		return err
+	})
 	if err != nil {
-		return nil, err
-	}
-	f, err := Parse(m.Bytes())
-	if err != nil {
-		m.Close()
-		var format *FormatError
-		if errors.As(err, &format) {
-			format.Path = path
-		}
 		return nil, err
 	}
 	f.mapping = m
@@ -74,7 +59,7 @@ func Open(path string) (*File, error) {
 func Parse(b []byte) (*File, error) {
 	t, err := parse(b)
 	if err != nil {
-		return nil, &FormatError{Msg: err.Error()}
+		return nil, &FormatError{Format: "npy", Msg: err.Error()}
 	}
 	return &File{array: t}, nil
 }

@@ -43,14 +43,15 @@ var _ weights.Source = (*File)(nil)
 
 // Open maps a file and reads its pickle; no tensor is read. The file must be closed, and no tensor of it used after that.
 func Open(path string) (*File, error) {
-	m, err := weights.Map(path)
+	var f *File
+	m, err := weights.MapFile(path, func(b []byte) (err error) {
+		if f, err = load(b); err != nil {
+			return typed(err, path)
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, err
-	}
-	f, err := load(m.Bytes())
-	if err != nil {
-		m.Close()
-		return nil, typed(err, path)
 	}
 	f.mapping = m
 	return f, nil

@@ -9,7 +9,6 @@
 package safetensors
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -20,17 +19,7 @@ import (
 )
 
 // FormatError reports that a file is not a safetensors file that this package reads.
-type FormatError struct {
-	Path string // empty for bytes in memory
-	Msg  string
-}
-
-func (e *FormatError) Error() string {
-	if e.Path == "" {
-		return "safetensors: " + e.Msg
-	}
-	return fmt.Sprintf("open %q: safetensors: %s", e.Path, e.Msg)
-}
+type FormatError = weights.FormatError
 
 // File is an open safetensors file. It is safe for concurrent use, except that Close must come last.
 type File struct {
@@ -46,17 +35,12 @@ var _ weights.Source = (*File)(nil)
 
 // Open maps a file and checks its header; no tensor is read. The file must be closed, and no tensor of it used after that.
 func Open(path string) (*File, error) {
-	m, err := weights.Map(path)
+	var f *File
+	m, err := weights.MapFile(path, func(b []byte) (err error) {
+		f, err = Parse(b)
+		return err
+	})
 	if err != nil {
-		return nil, err
-	}
-	f, err := Parse(m.Bytes())
-	if err != nil {
-		m.Close()
-		var fe *FormatError
-		if errors.As(err, &fe) {
-			fe.Path = path
-		}
 		return nil, err
 	}
 	f.mapping = m
@@ -67,7 +51,7 @@ func Open(path string) (*File, error) {
 func Parse(b []byte) (*File, error) {
 	f, err := parse(b)
 	if err != nil {
-		return nil, &FormatError{Msg: err.Error()}
+		return nil, &FormatError{Format: "safetensors", Msg: err.Error()}
 	}
 	return f, nil
 }

@@ -63,15 +63,6 @@ func digests(path string, want digest) (sum string, got digest, err error) {
 	return sum, digest{want.kind, hex.EncodeToString(other.Sum(nil))}, nil
 }
 
-// SHA256 returns the checksum of a file in lower-case hex.
-func SHA256(path string) (string, error) {
-	sum, _, err := digests(path, digest{})
-	if err != nil {
-		return "", fmt.Errorf("read %q: %w", path, reason(err))
-	}
-	return sum, nil
-}
-
 // hubDigest reads an entity tag of the hub: a SHA-256 for large files, git's name for small ones.
 func hubDigest(tag string) digest {
 	tag = strings.Trim(strings.TrimPrefix(tag, "W/"), `"`)
