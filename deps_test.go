@@ -49,7 +49,7 @@ data/image          < data/image/jpeg data/image/tiff data/image/resample | gola
 data/tokenizer      <                       | github.com/sugarme/tokenizer golang.org/x/text # text to ids
 data/mersenne       <                       |                               # PyTorch's random numbers on a CPU
 data/metrics        < data/mersenne         | github.com/klauspost/compress # text to scores
-data                <                       |                               # examples: paths and captions, not pixels
+data                < data/image            |                               # examples: paths and captions, not pixels
 data/coco           < weights/store         | golang.org/x/sync github.com/gofrs/flock
                      # COCO 2014, member by member out of its archives
 

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"captioner/data/image"
 )
 
 // sidecarExtensions are those of the files that have the captions of the picture beside them.
@@ -59,7 +61,7 @@ func walk(root, folder string, visit func(name string) error) error {
 		case strings.HasPrefix(entry.Name(), "."):
 		case entry.IsDir():
 			err = walk(root, name, visit)
-		case IsImage(name):
+		case image.HasExtension(name):
 			err = visit(name)
 		}
 		if err != nil {
@@ -70,10 +72,10 @@ func walk(root, folder string, visit func(name string) error) error {
 }
 
 // sidecar reads the captions beside a picture.
-func sidecar(image string) ([]string, error) {
-	bare := strings.TrimSuffix(image, filepath.Ext(image))
+func sidecar(path string) ([]string, error) {
+	bare := strings.TrimSuffix(path, filepath.Ext(path))
 	for _, extension := range sidecarExtensions {
-		for _, name := range []string{bare + extension, image + extension} {
+		for _, name := range []string{bare + extension, path + extension} {
 			info, err := os.Stat(name)
 			if err != nil || !info.Mode().IsRegular() {
 				continue

@@ -4,16 +4,8 @@ import (
 	"cmp"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 )
-
-var imageExtensions = []string{".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".avif"}
-
-// IsImage tells by its name whether a file is a picture.
-func IsImage(name string) bool {
-	return slices.Contains(imageExtensions, strings.ToLower(filepath.Ext(name)))
-}
 
 // probes is how many pictures are looked for to tell whether a folder is the right one.
 const probes = 20

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"captioner/data/image"
 )
 
 // The forms of predictions and references beyond those that [Open] knows.
@@ -290,7 +292,7 @@ func predictionTable(path string, b []byte) *predictionColumns {
 			}
 			return c
 		}
-		if IsImage(trim(row.fields[0])) {
+		if image.HasExtension(trim(row.fields[0])) {
 			return &predictionColumns{id: -1, path: 0, caption: 1, captions: []int{1}, width: len(names)}
 		}
 		return nil

@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"captioner/data/image"
 )
 
 // The names under which tables and JSON records have the picture, the captions and the split; the first that is there
@@ -96,7 +98,7 @@ func columnsOf(row []string) (c *columns, header bool, err error) {
 	switch {
 	case c.path >= 0 && len(c.captions) > 0:
 		return c, true, nil
-	case len(row) > 1 && IsImage(strings.TrimSpace(row[0])):
+	case len(row) > 1 && image.HasExtension(strings.TrimSpace(row[0])):
 		c.path, c.split, c.captions = 0, -1, nil
 		for i := 1; i < len(row); i++ {
 			c.captions = append(c.captions, i)

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"captioner/data/image"
 )
 
 // WebDataset reads tar files in which the members of one example stand together under one name: 000001.jpg and
@@ -165,7 +167,7 @@ func cutKey(name string) (key, extension string) {
 
 func (s *sample) add(f *os.File, r io.Reader, header *tar.Header, file, extension string) error {
 	switch {
-	case slices.Contains(imageExtensions, "."+extension): // "seg.png" is a picture of another kind
+	case image.HasExtension("."+extension) && !strings.Contains(extension, "."): // "seg.png" is a picture of another kind
 		offset, err := f.Seek(0, io.SeekCurrent)
 		if err != nil {
 			return err
