@@ -20,7 +20,6 @@ import (
 	"captioner/weights/atomicfile"
 	"captioner/weights/pickle"
 	"captioner/weights/safetensors"
-	"captioner/weights/store"
 )
 
 // formTensors is the form of any file of tensors, whatever they are for.
