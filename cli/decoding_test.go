@@ -38,14 +38,14 @@ func (m doorServed) Info() server.Info {
 	return server.Info{Name: "door", Defaults: m.own, Positions: m.Positions(), Vectors: 1, Width: 1}
 }
 
-func (m doorServed) Caption(_ context.Context, images []*image.RGB, o decode.Options) ([]server.Caption, error) {
+func (m doorServed) Caption(_ context.Context, images []*image.RGB, o decode.Options) ([]decode.Caption, error) {
 	m.asked = o
-	return make([]server.Caption, len(images)), nil
+	return make([]decode.Caption, len(images)), nil
 }
 
 func (m doorServed) Features(context.Context, []*image.RGB) ([][]float32, error) { return nil, nil }
 
-func (m doorServed) CaptionFeatures(context.Context, [][]float32, decode.Options) ([]server.Caption, error) {
+func (m doorServed) CaptionFeatures(context.Context, [][]float32, decode.Options) ([]decode.Caption, error) {
 	return nil, nil
 }
 

@@ -76,25 +76,33 @@ func (o *ServeOptions) flags() []cli.Flag {
 	}
 	o.maxBody, o.maxMemory, o.maxPixels = int(s.MaxBody>>20), int(s.MaxMemory>>20), int(s.MaxPixels/1e6)
 	return slices.Concat(o.Model.Flags(), []cli.Flag{
-		text("listen", "127.0.0.1:8080", "`ADDRESS`: HOST:PORT, unix:PATH, or systemd for the socket that systemd passes on", &o.Listen, false),
-		text("token-file", "", "`FILE` of tokens, one a line: the API answers only who sends one of them", &o.TokenFile, true),
+		text("listen", "127.0.0.1:8080",
+			"`ADDRESS`: HOST:PORT, unix:PATH, or systemd for the socket that systemd passes on", &o.Listen, false),
+		text("token-file", "", "`FILE` of tokens, one a line: the API answers only who sends one of them",
+			&o.TokenFile, true),
 		text("tls-cert", "", "`FILE` of the certificate, for https", &o.TLSCert, true),
 		text("tls-key", "", "`FILE` of its key", &o.TLSKey, true),
-		&cli.StringSliceFlag{Name: "cors-origin", Usage: "`SITE` such as https://example.org whose pages may use the API; may be repeated", Category: reach},
-		&cli.Float64Flag{Name: "rate", Usage: "requests a second that one client may send; 0: any number", Category: reach, Destination: &s.Rate},
+		&cli.StringSliceFlag{Name: "cors-origin", Category: reach,
+			Usage: "`SITE` such as https://example.org whose pages may use the API; may be repeated"},
+		&cli.Float64Flag{Name: "rate", Category: reach, Destination: &s.Rate,
+			Usage: "requests a second that one client may send; 0: any number"},
 		count(reach, "burst", "of --rate: requests that a client may send at once", &s.Burst),
 
 		count(engine, "max-batch", "pictures that go through the model together; captions do not depend on it", &s.MaxBatch),
 		period(engine, "max-wait", "how long a batch waits for pictures that are still being decoded", &s.MaxWait),
-		count(engine, "queue", "pictures that may wait; more are refused with 429, as is what could not be answered in a third of --timeout", &s.Queue),
-		&cli.IntFlag{Name: "workers", Value: s.Workers, DefaultText: "as many as there are cores", Usage: "goroutines that decode pictures", Category: engine, Destination: &s.Workers},
-		&cli.BoolFlag{Name: "no-reload", Usage: "do not look whether the model file changes", Category: engine, Destination: &o.NoReload},
+		count(engine, "queue", "pictures that may wait; more are refused with 429, as is what could not be answered "+
+			"in a third of --timeout", &s.Queue),
+		&cli.IntFlag{Name: "workers", Value: s.Workers, DefaultText: "as many as there are cores", Category: engine,
+			Usage: "goroutines that decode images", Destination: &s.Workers},
+		&cli.BoolFlag{Name: "no-reload", Category: engine, Destination: &o.NoReload,
+			Usage: "do not look whether the model file changes"},
 
 		count(limits, "max-body", "largest request, in `MB`", &o.maxBody),
 		count(limits, "max-memory", "all requests in memory together, in `MB`", &o.maxMemory),
 		count(limits, "max-pixels", "largest picture, in `megapixels`", &o.maxPixels),
 		count(limits, "max-images", "pictures of one request", &s.MaxImages),
-		count(limits, "max-connections", "open connections; above, the one that has been silent the longest is closed", &s.MaxConnections),
+		count(limits, "max-connections", "open connections; above, the one that has been silent the longest is closed",
+			&s.MaxConnections),
 		count(limits, "limit-beam", "largest beam, and most captions of a picture, that a request may ask for", &s.MaxBeam),
 		count(limits, "limit-len", "longest caption, in tokens, that a request may ask for", &s.MaxLen),
 		period(limits, "timeout", "for a request, from its header to its answer", &s.Timeout),
@@ -115,7 +123,8 @@ func (o *ServeOptions) validate() error {
 			errs = append(errs, console.Usagef("", "%s %d: want 1 to %d", n.flag, n.got, 1<<20))
 		}
 	}
-	o.Server.MaxBody, o.Server.MaxMemory, o.Server.MaxPixels = int64(o.maxBody)<<20, int64(o.maxMemory)<<20, int64(o.maxPixels)*1e6
+	o.Server.MaxBody, o.Server.MaxMemory = int64(o.maxBody)<<20, int64(o.maxMemory)<<20
+	o.Server.MaxPixels = int64(o.maxPixels) * 1e6
 	if err := o.Server.Validate(); err != nil {
 		errs = append(errs, console.Usagef("run \"captioner serve --help\" for the flags", "%s", console.OneLine(err)))
 	}
@@ -192,10 +201,12 @@ func (s *service) tokens() ([]string, error) {
 	}
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, console.WithHint(fmt.Errorf("read tokens %q: %w", path, console.Reason(err)), "check the spelling of --token-file")
+		return nil, console.WithHint(fmt.Errorf("read tokens %q: %w", path, console.Reason(err)),
+			"check the spelling of --token-file")
 	}
 	if info.Mode().IsRegular() && info.Mode().Perm()&0o004 != 0 {
-		s.con.Term.Log.Warn(fmt.Sprintf("everybody on this machine can read the tokens in %q", path), "hint", "chmod 600 "+path)
+		s.con.Term.Log.Warn(fmt.Sprintf("everybody on this machine can read the tokens in %q", path),
+			"hint", "chmod 600 "+path)
 	}
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -230,8 +241,8 @@ func (s *service) announce(l net.Listener, tokens int) {
 		lacks, flags = append(lacks, "encryption"), append(flags, "--tls-cert FILE --tls-key FILE")
 	}
 	if len(lacks) > 0 {
-		s.con.Term.Log.Warn("other machines can use the service without "+strings.Join(lacks, " and without "), "hint", strings.Join(flags, ", ")+
-			", or a proxy in front that does both")
+		s.con.Term.Log.Warn("other machines can use the service without "+strings.Join(lacks, " and without "),
+			"hint", strings.Join(flags, ", ")+", or a proxy in front that does both")
 	}
 }
 
@@ -244,7 +255,8 @@ func (s *service) notify(state string) {
 // lookEvery is how often the model file is looked at.
 const lookEvery = 2 * time.Second
 
-// follow reads things again when it is asked to or when the model file changes, one after the other, until ctx or what it returns ends it.
+// follow reads things again when it is asked to or when the model file changes, one after the other, until ctx or what
+// it returns ends it.
 func (s *service) follow(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	asked, changed, over := make(chan os.Signal, 1), make(chan struct{}, 1), make(chan struct{})
@@ -305,5 +317,6 @@ func (s *service) reload() {
 		return
 	}
 	s.http.Swap(m)
-	s.con.Term.Log.Info("model loaded again", "model", m.Info().Name, "sha256", m.Info().SHA256[:min(12, len(m.Info().SHA256))])
+	i := m.Info()
+	s.con.Term.Log.Info("model loaded again", "model", i.Name, "sha256", i.SHA256[:min(12, len(i.SHA256))])
 }

@@ -36,7 +36,8 @@ func (d *Decode) searchFlags() []cli.Flag {
 			Category: decodeCategory, Destination: to}
 	}
 	real := func(name, usage, text string, to *float64) cli.Flag {
-		return &cli.Float64Flag{Name: name, Value: *to, DefaultText: text, Usage: usage, Category: decodeCategory, Destination: to}
+		return &cli.Float64Flag{Name: name, Value: *to, DefaultText: text, Usage: usage,
+			Category: decodeCategory, Destination: to}
 	}
 	return []cli.Flag{
 		&cli.StringFlag{Name: "decode", Value: "auto", Category: decodeCategory, Destination: &d.rule,
@@ -51,7 +52,8 @@ func (d *Decode) searchFlags() []cli.Flag {
 		number("no-repeat-ngram", "no run of `N` tokens comes twice in a caption; 0 allows it",
 			modelsOwn(v.NoRepeatNGram), &v.NoRepeatNGram),
 		number("num-captions", "captions of each image, the best first", "1, with --diverse one of each group", &v.Captions),
-		number("diverse", "split the beam into `N` groups that avoid each other's words, for captions that differ", "", &v.Groups),
+		number("diverse", "split the beam into `N` groups that avoid each other's words, for captions that differ",
+			"", &v.Groups),
 		real("diversity", "how much a group avoids words of the groups before it", "", &v.Diversity),
 		&cli.StringFlag{Name: "prompt", Usage: "`TEXT` that every caption begins with", Category: decodeCategory,
 			Destination: &d.prompt},

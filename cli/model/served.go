@@ -13,7 +13,6 @@ import (
 	"captioner/cli/server"
 	"captioner/data/image"
 	"captioner/models/captioner"
-	"captioner/models/decode"
 )
 
 // served is a captioner as the service wants it.
@@ -24,8 +23,8 @@ type served struct {
 
 var _ server.Model = (*served)(nil)
 
-// Serve loads a model and captions an empty picture with it, so that the first request does not wait for what is done once, and a model
-// that does not work is found out before it is used.
+// Serve loads a model and captions an empty image with it, so that the first request does not wait for what is done
+// once, and a model that does not work is found out before it is used.
 func Serve(o flags.Model) (server.Model, error) {
 	path, gone, err := snapshot(o.Path)
 	if err != nil {
@@ -59,19 +58,24 @@ func newServed(c *captioner.Captioner, path string) (*served, error) {
 		name = filepath.Base(path)
 	}
 	places, width := c.FeatureShape()
-	return &served{c, server.Info{Name: name, SHA256: sum, Device: c.Device(), Licence: c.File.Card.Licence, Data: c.File.Card.Data, Defaults: c.Defaults(),
-		Positions: int(c.File.Config.Decoder.Positions), Vectors: places, Width: width}}, nil
+	return &served{c, server.Info{
+		Name: name, SHA256: sum, Device: c.Device(), Licence: c.File.Card.Licence, Data: c.File.Card.Data,
+		Defaults: c.Defaults(), Positions: int(c.File.Config.Decoder.Positions), Vectors: places, Width: width,
+	}}, nil
 }
 
-// snapshot copies a model file to where nobody else writes: weights are read from the file while the service runs, and who copies a new model
-// over the old one would change them under its feet. The copy has no name once gone was called, and no place on the disk once it is closed.
+// snapshot copies a model file to where nobody else writes: weights are read from the file while the service runs, and
+// who copies a new model over the old one would change them under its feet. The copy has no name once gone was called,
+// and no place on the disk once it is closed.
 func snapshot(path string) (copied string, gone func(), err error) {
-	if info, err := os.Stat(path); path == "" || err == nil && info.IsDir() { // folders of Hugging Face are read where they lie
+	// Folders of Hugging Face are read where they lie.
+	if info, err := os.Stat(path); path == "" || err == nil && info.IsDir() {
 		return path, func() {}, nil
 	}
 	in, err := os.Open(path)
 	if err != nil {
-		return "", nil, console.WithHint(fmt.Errorf("open model %q: %w", path, console.Reason(err)), "check the spelling; without --model the built-in model is used")
+		return "", nil, console.WithHint(fmt.Errorf("open model %q: %w", path, console.Reason(err)),
+			"check the spelling; without --model the built-in model is used")
 	}
 	defer in.Close()
 	if info, err := in.Stat(); err == nil && !info.Mode().IsRegular() {
@@ -79,7 +83,8 @@ func snapshot(path string) (copied string, gone func(), err error) {
 	}
 	out, err := os.CreateTemp("", "captioner-*"+filepath.Ext(path))
 	if err != nil {
-		return "", nil, console.WithHint(fmt.Errorf("copy model %q: %w", path, err), "TMPDIR names a folder with room for a copy")
+		return "", nil, console.WithHint(fmt.Errorf("copy model %q: %w", path, err),
+			"TMPDIR names a folder with room for a copy")
 	}
 	gone = func() { os.Remove(out.Name()) }
 	_, err = io.Copy(out, in)
@@ -88,7 +93,8 @@ func snapshot(path string) (copied string, gone func(), err error) {
 	}
 	if err != nil {
 		gone()
-		return "", nil, console.WithHint(fmt.Errorf("copy model %q: %w", path, err), "TMPDIR names a folder with room for a copy")
+		return "", nil, console.WithHint(fmt.Errorf("copy model %q: %w", path, err),
+			"TMPDIR names a folder with room for a copy")
 	}
 	return out.Name(), gone, nil
 }
@@ -112,25 +118,3 @@ func (e renamed) rename(s string) string {
 
 func (s *served) Info() server.Info          { return s.info }
 func (s *served) Encode(text string) []int32 { return s.Tokenizer().Encode(text) }
-
-func (s *served) Caption(ctx context.Context, images []*image.RGB, o decode.Options) ([]server.Caption, error) {
-	return toServer(s.Captioner.Caption(ctx, images, o))
-}
-
-func (s *served) CaptionFeatures(ctx context.Context, features [][]float32, o decode.Options) ([]server.Caption, error) {
-	return toServer(s.Captioner.CaptionFeatures(ctx, features, o))
-}
-
-func toServer(captions []captioner.Caption, err error) ([]server.Caption, error) {
-	if err != nil {
-		return nil, err
-	}
-	out := make([]server.Caption, len(captions))
-	for i, c := range captions {
-		out[i] = server.Caption{Text: c.Text, LogProb: c.LogProb, Confidence: c.Confidence}
-		for _, a := range c.Alternatives {
-			out[i].Alternatives = append(out[i].Alternatives, server.Caption{Text: a.Text, LogProb: a.LogProb, Confidence: a.Confidence})
-		}
-	}
-	return out, nil
-}

@@ -39,7 +39,7 @@ type job struct {
 	queued   time.Time
 
 	done     chan struct{} // closed when the rest is set
-	caption  Caption
+	caption  decode.Caption
 	vector   []float32
 	err      error
 	started  time.Time
@@ -340,7 +340,7 @@ func (e *engine) call(ctx context.Context, jobs []*job) (err error) {
 			o.IDs = append(o.IDs, j.id)
 		}
 	}
-	var captions []Caption
+	var captions []decode.Caption
 	var vectors [][]float32
 	switch jobs[0].task {
 	case taskCaption:

@@ -101,20 +101,20 @@ func (f *fake) enter(ctx context.Context, images []*image.RGB, o *decode.Options
 	return nil
 }
 
-func (f *fake) Caption(ctx context.Context, images []*image.RGB, o decode.Options) ([]Caption, error) {
+func (f *fake) Caption(ctx context.Context, images []*image.RGB, o decode.Options) ([]decode.Caption, error) {
 	if err := f.enter(ctx, images, &o); err != nil {
 		return nil, err
 	}
-	var out []Caption
+	var out []decode.Caption
 	for i, m := range images {
-		c := Caption{Text: f.words(m), LogProb: -2.5, Confidence: .5}
+		c := decode.Caption{Text: f.words(m), LogProb: -2.5, Confidence: .5}
 		if o.Sample {
 			c.Text += fmt.Sprintf(" drawn %d", (o.IDs[i]+o.Seed)%1000)
 		}
 		for n := 1; n < o.Captions; n++ {
 			c.Alternatives = append(
 				c.Alternatives,
-				Caption{Text: fmt.Sprintf("%s, take %d", c.Text, n+1), LogProb: -3, Confidence: .25},
+				decode.Caption{Text: fmt.Sprintf("%s, take %d", c.Text, n+1), LogProb: -3, Confidence: .25},
 			)
 		}
 		out = append(out, c)
@@ -134,7 +134,7 @@ func (f *fake) Features(ctx context.Context, images []*image.RGB) ([][]float32, 
 	return out, nil
 }
 
-func (f *fake) CaptionFeatures(ctx context.Context, features [][]float32, o decode.Options) ([]Caption, error) {
+func (f *fake) CaptionFeatures(ctx context.Context, features [][]float32, o decode.Options) ([]decode.Caption, error) {
 	var images []*image.RGB
 	for _, v := range features {
 		if len(v) != 12 {

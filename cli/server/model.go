@@ -16,11 +16,11 @@ type Model interface {
 	Encode(text string) []int32
 	Prepare(*image.RGB) *image.RGB
 	// Caption captions prepared images, one answer each, in their order. The answers do not depend on the batch.
-	Caption(context.Context, []*image.RGB, decode.Options) ([]Caption, error)
+	Caption(context.Context, []*image.RGB, decode.Options) ([]decode.Caption, error)
 	// Features gives Places·Width numbers an image, a vector a place.
 	Features(context.Context, []*image.RGB) ([][]float32, error)
 	// CaptionFeatures is Caption for what Features gave; each entry has Places·Width numbers.
-	CaptionFeatures(context.Context, [][]float32, decode.Options) ([]Caption, error)
+	CaptionFeatures(context.Context, [][]float32, decode.Options) ([]decode.Caption, error)
 	Close() error
 }
 
@@ -34,14 +34,6 @@ type Info struct {
 	Defaults       decode.Options // with its own begin and end tokens
 	Positions      int            // most tokens of a text, the prompt included
 	Vectors, Width int            // of an image's features
-}
-
-// Caption is what an image was given.
-type Caption struct {
-	Text         string
-	LogProb      float64 // natural logarithm of the caption's probability under the model
-	Confidence   float64 // geometric mean of its tokens' probabilities, 0 to 1
-	Alternatives []Caption
 }
 
 // handle is a model in use. A model that was replaced is closed when its last handle ends.

@@ -61,14 +61,8 @@ func (c *Captioner) Times() Times {
 	return Times{time.Duration(c.encoding.Load()), time.Duration(c.generating.Load())}
 }
 
-// Caption is what a picture was given.
-type Caption struct {
-	Text         string
-	LogProb      float64 // natural logarithm of the caption's probability under the model
-	Confidence   float64 // geometric mean of its tokens' probabilities, 0 to 1
-	Tokens       []int32
-	Alternatives []Caption // the next best, where more than one caption was asked for
-}
+// Caption is what an image was given.
+type Caption = decode.Caption
 
 // Open loads the model file at path; "" is the model that is built into the program.
 func Open(path string, o Options) (*Captioner, error) {
