@@ -65,7 +65,9 @@ torch/torchtest     < torch weights/safetensors |                           # fo
 models/encoder      < torch/nn data/image | # the contract of vision encoders: it knows none of them
 models/clip         < models/encoder        | # one published architecture each: they know no files, no text
 models/vit          < models/encoder        | # the plain transformer that several encoders are
-models/blip         < models/vit            |
+models/bert         < torch/nn models/kvcache | # BERT's layers as a text decoder
+models/blip         < models/vit models/bert |
+models/git          < models/bert models/clip |
 models/efficientnet < models/encoder        |
 models/kvcache      < torch                 | # keys and values of the texts that a transformer writes
 models/gpt2         < torch/nn models/kvcache |
@@ -113,6 +115,8 @@ data/coco           < data                  |
 models/encoder      < torch/torchtest       |
 models/clip         < torch/torchtest data/image weights/pickle |           # real weights on real photographs
 models/blip         < torch/torchtest data/image weights/pickle |
+models/bert         < torch/torchtest       |
+models/git          < torch/torchtest       |
 models/transformer  < torch/torchtest       |
 models/vit          < torch/torchtest data/image |
 models/efficientnet < torch/torchtest data/image weights/pickle |

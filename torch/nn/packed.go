@@ -71,11 +71,15 @@ func (l *Packed) Wide(x *torch.Tensor, norm *Fixed, residual *torch.Tensor) *tor
 	return l.forward(x, norm, residual, torch.Float32)
 }
 
-// TopKLogProbs gives for each row of x [rows, in] the k best outputs with their log-probabilities, as torch.TopKLogProbs does. The layer has
-// neither bias nor activation.
+// TopKLogProbs gives for each row of x [rows, in] the k best outputs with their log-probabilities, as torch.TopKLogProbs does.
+// norm, if not nil, goes before it. The layer has no activation.
 func (l *Packed) TopKLogProbs(x *torch.Tensor, norm *Fixed, k int, ban [][]int32) (ids []int32, logProbs []float32) {
-	if l.panels != nil {
-		return l.panels.TopKLogProbs(x, torch.Fused{NormWeight: norm.weight, NormBias: norm.bias, Epsilon: norm.eps}, k, ban)
+	if l.panels != nil && l.bias == nil {
+		var f torch.Fused
+		if norm != nil {
+			f.NormWeight, f.NormBias, f.Epsilon = norm.weight, norm.bias, norm.eps
+		}
+		return l.panels.TopKLogProbs(x, f, k, ban)
 	}
 	return torch.TopKLogProbs(l.Wide(x, norm, nil), k, 1, ban)
 }

@@ -1,0 +1,191 @@
+package bert
+
+import (
+	"fmt"
+
+	"captioner/models/kvcache"
+	"captioner/torch"
+)
+
+// Session generates texts for the images of one batch, a token a step. What belongs to an image, keys and values of
+// its memory or of its prefix, is computed when it starts, once for all rows of the image. What the rows of a step
+// are, package kvcache says.
+//
+// A Session is for one goroutine, inside torch.Do; Free ends it.
+type Session struct {
+	d      *Decoder
+	cache  *kvcache.Cache
+	memory *torch.Tensor // [2 layers, images, H, P, D]: keys and values that cross-attention looks at; nil without
+	prefix *torch.Tensor // [2 layers, images, H, P, D]: those that self-attention looks at before the text's; nil without
+}
+
+// Start begins texts of at most maxLen tokens over a memory [G, P, M], one an image. width is how many rows an image
+// will have; more are allowed, at the price of a larger cache later.
+func (d *Decoder) Start(memory *torch.Tensor, images, width, maxLen int) (*Session, error) {
+	s, err := d.start(memory, d.Config.Memory, images, width, maxLen)
+	if err != nil {
+		return nil, err
+	}
+	s.memory = torch.Empty(torch.Float32, d.device, d.perImage(memory)...).Keep()
+	s.cache.Share(s.memory)
+	s.inside(func() {
+		x := memory.Detach().Move(d.device, d.dtype, false).Contiguous()
+		for i := range d.layers {
+			torch.Scoped(func() {
+				kv := d.layers[i].crossKV.Forward(x, nil) // [G, P, 2C]
+				d.split(kv, s.memory.Narrow(0, int64(2*i), 2))
+			})
+		}
+	})
+	return s, nil
+}
+
+// StartAfter begins texts of at most maxLen tokens that follow a prefix [G, P, C], one an image, whose positions look
+// at each other. width is as in Start.
+func (d *Decoder) StartAfter(prefix *torch.Tensor, images, width, maxLen int) (*Session, error) {
+	s, err := d.start(prefix, d.Config.Width, images, width, maxLen)
+	if err != nil {
+		return nil, err
+	}
+	s.prefix = torch.Empty(torch.Float32, d.device, d.perImage(prefix)...).Keep()
+	s.cache.Share(s.prefix)
+	s.inside(func() {
+		x := prefix.Detach().Move(d.device, torch.Float32, false).Contiguous() // [G, P, C]
+		for i := range d.layers {
+			x = torch.Tidy1(func() *torch.Tensor { return s.prefixLayer(i, x) })
+		}
+	})
+	return s, nil
+}
+
+func (d *Decoder) start(x *torch.Tensor, channels int64, images, width, maxLen int) (*Session, error) {
+	shape := kvcache.Shape{Layers: len(d.layers), Heads: d.Config.Heads, Size: d.Config.headSize(), Images: images,
+		Width: width, Length: maxLen, Device: d.device, AnyRows: d.head.words.AnyRows()}
+	if err := shape.Check(d.Config.Positions, "max_position_embeddings"); err != nil {
+		return nil, err
+	}
+	if x == nil || x.Rank() != 3 || x.Dim(0) != int64(images) || x.Dim(2) != channels {
+		const message = "start decoding: found %v for the images, want [%d, positions, %d]"
+		return nil, fmt.Errorf(message, x.Shape(), images, channels)
+	}
+	return &Session{d: d, cache: kvcache.New(shape)}, nil
+}
+
+// perImage is the shape of keys and values of all layers over x [G, P, …].
+func (d *Decoder) perImage(x *torch.Tensor) []int64 {
+	return []int64{int64(2 * len(d.layers)), x.Dim(0), d.Config.Heads, x.Dim(1), d.Config.headSize()}
+}
+
+// split writes keys and values kv [G, P, 2C] to [2, G, H, P, D].
+func (d *Decoder) split(kv, to *torch.Tensor) {
+	kv = kv.View(kv.Dim(0), kv.Dim(1), 2, d.Config.Heads, d.Config.headSize())
+	to.Copy(kv.Permute(2, 0, 3, 1, 4))
+}
+
+// inside runs f without gradients in a scope of its own.
+func (s *Session) inside(f func()) { torch.NoGrad(func() { torch.Scoped(f) }) }
+
+// prefixLayer runs layer i on a prefix x [G, P, C] and keeps its keys and values.
+func (s *Session) prefixLayer(i int, x *torch.Tensor) *torch.Tensor {
+	l, c := &s.d.layers[i], s.d.Config.Width
+	qkv := l.qkv.Forward(x, nil) // [G, P, 3C]
+	s.d.split(qkv.Narrow(2, c, 2*c), s.prefix.Narrow(0, int64(2*i), 2))
+	x = l.selfNorm.Forward(l.out.Wide(s.d.attendAll(qkv), nil, x), torch.Float32)
+	return l.norm.Forward(l.down.Wide(l.up.Forward(x, nil), nil, x), torch.Float32)
+}
+
+// attendAll lets all positions of qkv [G, P, 3C] look at each other: [G, P, C].
+func (d *Decoder) attendAll(qkv *torch.Tensor) *torch.Tensor {
+	if d.fused && torch.HasPanels(torch.Float32) {
+		return torch.HeadAttention(qkv, d.Config.Heads)
+	}
+	g, p := qkv.Dim(0), qkv.Dim(1)
+	x := qkv.View(g, p, 3, d.Config.Heads, d.Config.headSize()).Permute(2, 0, 3, 1, 4) // [3, G, H, P, D]
+	y := torch.Attention(x.Select(0, 0), x.Select(0, 1), x.Select(0, 2), nil, 0, false, 0)
+	return y.Transpose(1, 2).Reshape(g, p, d.Config.Width)
+}
+
+// Free releases the cache.
+func (s *Session) Free() { s.cache.Free() }
+
+// Step feeds tokens[r] to row r, which continues row parents[r] of the step before (nil at the first step: one row an
+// image), and gives for each row its k best next tokens, best first, with their log-probabilities under the softmax
+// of the whole vocabulary; ties: the lower id first. ban lists tokens that a row must not return. Both results are
+// [rows*k]; where a row has fewer than k tokens left, the id is -1.
+func (s *Session) Step(parents, tokens []int32, k int, ban [][]int32) (ids []int32, logProbs []float32, err error) {
+	torch.Scoped(func() {
+		var x *torch.Tensor
+		if x, err = s.advance(parents, tokens); err != nil {
+			return
+		}
+		x = s.d.head.before(x)
+		ids, logProbs = s.cache.Best(k, ban, func(ban [][]int32) ([]int32, []float32) {
+			return s.d.head.words.TopKLogProbs(x, nil, k, ban)
+		})
+	})
+	return ids, logProbs, err
+}
+
+// Logits is Step without the choice: the logits of the next token, [rows, V] in float32, in the scope of the caller.
+func (s *Session) Logits(parents, tokens []int32) (*torch.Tensor, error) {
+	var err error
+	out := torch.Tidy1(func() *torch.Tensor {
+		var x *torch.Tensor
+		if x, err = s.advance(parents, tokens); err != nil {
+			return nil
+		}
+		return s.cache.InOrder(s.d.head.words.Wide(s.d.head.before(x), nil, nil))
+	})
+	return out, err
+}
+
+// before is what the words are multiplied with, of hidden states x [R, C].
+func (h *head) before(x *torch.Tensor) *torch.Tensor {
+	if !h.transform {
+		return x
+	}
+	return h.norm.Forward(h.dense.Wide(x, nil, nil), torch.Float32)
+}
+
+// advance runs the layers on one token a row: [rows, C], in the order of the cache.
+func (s *Session) advance(parents, tokens []int32) (x *torch.Tensor, err error) {
+	ids, err := s.cache.Next(parents, tokens)
+	if err != nil {
+		return nil, err
+	}
+	torch.NoGrad(func() {
+		position := s.d.positions.Select(0, s.cache.Len())
+		x = torch.Embedding(s.d.tokens, torch.FromSlice(ids).ToDevice(s.d.device)).Add(position) // [R, C]
+		x = s.d.norm.Forward(x, torch.Float32)
+		for i := range s.d.layers {
+			x = torch.Tidy1(func() *torch.Tensor { return s.layer(i, x) })
+		}
+		x = x.Narrow(0, 0, s.cache.Rows())
+	})
+	s.cache.Done()
+	return x, nil
+}
+
+// layer is one layer of Model.Forward for one token a row, x [R, C].
+func (s *Session) layer(i int, x *torch.Tensor) *torch.Tensor {
+	l := &s.d.layers[i]
+	x = l.selfNorm.Forward(l.out.Wide(s.selfAttention(i, l.qkv.Forward(x, nil)), nil, x), torch.Float32)
+	if s.memory != nil {
+		q := l.crossQ.Forward(x, nil)
+		q = q.View(q.Dim(0), s.d.Config.Heads, s.d.Config.headSize()) // [R, C] -> [R, H, D]
+		seen := kvcache.Attend(q, s.cache.Shared(s.memory, 2*i, 2), s.d.fused)
+		x = l.crossNorm.Forward(l.crossOut.Wide(seen, nil, x), torch.Float32)
+	}
+	return l.norm.Forward(l.down.Wide(l.up.Forward(x, nil), nil, x), torch.Float32)
+}
+
+// selfAttention looks with the queries of qkv [R, 3C] at the prefix and at all tokens so far, its own among them: [R,
+// C].
+func (s *Session) selfAttention(i int, qkv *torch.Tensor) *torch.Tensor {
+	x := qkv.View(qkv.Dim(0), 3, s.d.Config.Heads, s.d.Config.headSize()) // [R, 3, H, D]
+	q, own := x.Select(1, 0), s.cache.Put(i, x.Narrow(1, 1, 2))
+	if s.prefix == nil {
+		return kvcache.Attend(q, own, s.d.fused)
+	}
+	return kvcache.AttendAfter(q, s.cache.Shared(s.prefix, 2*i, 2), own, s.d.fused)
+}
