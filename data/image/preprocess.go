@@ -65,6 +65,9 @@ type Preprocess struct {
 	// processors make them RGB first, and so does Apply without it. RGB and grey
 	// of 8 bits are the same both ways.
 	ScaleFirst bool `json:"scale_first,omitempty"`
+	// CropFloor halves what is left beside a crop downwards, as Hugging Face's
+	// processors do. Without it a half goes to the even number, as in torchvision.
+	CropFloor bool `json:"crop_floor,omitempty"`
 }
 
 // Validate reports the first thing in p that no picture can be brought to.
@@ -106,7 +109,7 @@ func (p Preprocess) Apply(src *RGB) *RGB {
 	default:
 		w = p.Size * src.W / src.H
 	}
-	x, y := middle(w-p.Size), middle(h-p.Size)
+	x, y := p.middle(w-p.Size), p.middle(h-p.Size)
 	r := resample.Rect{X0: x, Y0: y, X1: x + p.Size, Y1: y + p.Size}
 	if p.ScaleFirst && src.own.mode != modeRGB {
 		return resizeOwn(src, w, h, r, filter, p.RowsFirst)
@@ -114,5 +117,10 @@ func (p Preprocess) Apply(src *RGB) *RGB {
 	return resize(src, w, h, r, filter, p.RowsFirst)
 }
 
-// middle halves what is left beside a crop, half to even as Python's round.
-func middle(left int) int { return int(math.RoundToEven(float64(left) / 2)) }
+// middle halves what is left beside a crop.
+func (p Preprocess) middle(left int) int {
+	if p.CropFloor {
+		return left / 2
+	}
+	return int(math.RoundToEven(float64(left) / 2)) // as Python's round
+}

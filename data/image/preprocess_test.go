@@ -112,3 +112,20 @@ func TestApplyConcurrently(t *testing.T) {
 		t.Error("Apply changed its picture")
 	}
 }
+
+// The middle of three columns too many begins at the first by Hugging Face's rule and at the second by torchvision's.
+func TestCropFloor(t *testing.T) {
+	m := New(10, 7)
+	for i := range m.Pix {
+		m.Pix[i] = uint8(i)
+	}
+	for _, tt := range []struct {
+		floor bool
+		x     int
+	}{{true, 1}, {false, 2}} {
+		p := Preprocess{Size: 7, Fit: FitCrop, CropFloor: tt.floor}
+		if got, want := p.Apply(m), Crop(m, tt.x, 0, 7, 7); hash(got) != hash(want) {
+			t.Errorf("CropFloor %v: got another part of the image, want that from column %d on", tt.floor, tt.x)
+		}
+	}
+}

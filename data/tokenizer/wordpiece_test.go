@@ -41,18 +41,13 @@ func readWordPiece(t testing.TB, path string) (g wordPieceGolden) {
 	return g
 }
 
-func bertVocab(t testing.TB) []byte {
+func bert(t testing.TB, o WordPieceOptions) *WordPiece {
 	t.Helper()
-	b, err := os.ReadFile(shared(t, "bert/vocab.txt"))
+	vocab, err := bertVocab()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return b
-}
-
-func bert(t testing.TB, o WordPieceOptions) *WordPiece {
-	t.Helper()
-	w, err := NewWordPiece(bertVocab(t), nil, o)
+	w, err := NewWordPiece(vocab, nil, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -250,5 +245,17 @@ func TestBART(t *testing.T) {
 		if got := made.EncodeSpecial(c.Text); !slices.Equal(got, c.Special) {
 			t.Errorf("EncodeSpecial(%q): got %v, want %v", c.Text, got, c.Special)
 		}
+	}
+}
+
+func TestBERTUncasedIsThePublished(t *testing.T) {
+	w := BERTUncased(AddedToken{Content: "[DEC]", Special: true}, AddedToken{Content: "[ENC]", Special: true})
+	if id, ok := w.ID("[ENC]"); !ok || id != 30523 || w.VocabSize() != 30524 || w.EOS() != 102 {
+		t.Errorf("got the id %d of [ENC], size %d, end %d, want 30523, 30524 and 102", id, w.VocabSize(), w.EOS())
+	}
+	sum := sha256.Sum256([]byte(strings.Join(w.tokens[:30522], "\n") + "\n"))
+	const want = "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3"
+	if got := hex.EncodeToString(sum[:]); got != want {
+		t.Errorf("got SHA-256 %s of the vocabulary, want %s", got, want)
 	}
 }

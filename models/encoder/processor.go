@@ -79,7 +79,7 @@ func (p processor) applyFit(c *Config) error {
 		return fmt.Errorf("found size %s and crop_size %s, want the encoder's %d pixels",
 			Spell(p.Size), Spell(p.CropSize), want)
 	case crop:
-		c.Preprocess.Fit = image.FitCrop
+		c.Preprocess.Fit, c.Preprocess.CropFloor = image.FitCrop, true
 	case side != 0 && !whole:
 		return fmt.Errorf("found size %s without a crop, want a square", Spell(p.Size))
 	default:
