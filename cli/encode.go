@@ -17,7 +17,9 @@ import (
 	"captioner/cli/ranks"
 	"captioner/data"
 	"captioner/models/captioner"
+	"captioner/models/checkpoint"
 	"captioner/models/encoder"
+	"captioner/models/family"
 	"captioner/models/train"
 	"captioner/torch"
 	"captioner/torch/dist"
@@ -239,13 +241,13 @@ func without(pictures []data.Example, bad []train.Bad) []data.Example {
 }
 
 // openEncoder loads the encoder of a model, or one by itself, as train would use it.
-func openEncoder(ctx context.Context, con *console.Console, o *EncodeOptions, g *dist.Group) (c captioner.Config, e *encoder.Runner, done func(), err error) {
+func openEncoder(ctx context.Context, con *console.Console, o *EncodeOptions, g *dist.Group) (c family.Config, e *encoder.Runner, done func(), err error) {
 	if err := model.FindWeights(ctx, con, &o.Model); err != nil {
 		return c, nil, nil, err
 	}
 	var src weights.Source
 	if o.Model.Encoder != "" && o.Model.Path == "" {
-		pre, err := captioner.OpenEncoder(o.Model.Encoder)
+		pre, err := checkpoint.OpenEncoder(o.Model.Encoder)
 		if err != nil {
 			return c, nil, nil, model.ModelHint(err, o.Model)
 		}
@@ -258,7 +260,7 @@ func openEncoder(ctx context.Context, con *console.Console, o *EncodeOptions, g 
 		}
 		done = func() { pre.Close() }
 	} else {
-		f, err := captioner.OpenFileWith(o.Model.Path, o.Model.Encoder)
+		f, err := captioner.OpenFile(o.Model.Path, o.Model.Encoder)
 		if err != nil {
 			return c, nil, nil, model.ModelHint(err, o.Model)
 		}

@@ -8,7 +8,7 @@ import (
 
 	"captioner/cli/console"
 	"captioner/cli/inspect"
-	"captioner/models/captioner"
+	"captioner/models/checkpoint"
 )
 
 func newWeights(con *console.Console) *cli.Command {
@@ -72,7 +72,7 @@ one vocabulary. The mean has no scores: captioner eval gives them.`,
 				return console.Usagef("", "weights average takes two or more files, found %d", c.NArg())
 			}
 			files := c.Args().Slice()
-			if err := captioner.Average(files, out, fmt.Sprintf("captioner weights average %s", strings.Join(files, " "))); err != nil {
+			if err := checkpoint.Average(files, out, fmt.Sprintf("captioner weights average %s", strings.Join(files, " "))); err != nil {
 				return err
 			}
 			return con.Printf("%s\n", out)

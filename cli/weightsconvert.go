@@ -15,7 +15,7 @@ import (
 	"captioner/cli/console"
 	"captioner/cli/inspect"
 	"captioner/cli/published"
-	"captioner/models/captioner"
+	"captioner/models/checkpoint"
 	"captioner/weights"
 	"captioner/weights/atomicfile"
 	"captioner/weights/pickle"
@@ -77,7 +77,7 @@ func runConvert(ctx context.Context, con *console.Console, o ConvertOptions) err
 		return err
 	}
 	if o.To == "" {
-		form, err := captioner.FormOf(o.Out)
+		form, err := checkpoint.FormOf(o.Out)
 		if err != nil {
 			return console.Usagef("--to chooses the form", "OUT %q: %v", o.Out, err)
 		}
@@ -96,7 +96,7 @@ func runConvert(ctx context.Context, con *console.Console, o ConvertOptions) err
 	if o.To == formTensors {
 		err = convertTensors(ctx, in, o.Out, dtype)
 	} else {
-		err = convertModel(ctx, con, in, o, captioner.ExportOptions{DType: dtype, Masks: !o.NoMasks})
+		err = convertModel(ctx, con, in, o, checkpoint.ExportOptions{DType: dtype, Masks: !o.NoMasks})
 	}
 	if err != nil {
 		err = fmt.Errorf("convert %q: %w", o.In, err)
@@ -139,7 +139,7 @@ func dtypeNamed(name string) (*weights.DType, error) {
 	return &d, nil
 }
 
-func convertModel(ctx context.Context, con *console.Console, in string, o ConvertOptions, eo captioner.ExportOptions) error {
+func convertModel(ctx context.Context, con *console.Console, in string, o ConvertOptions, eo checkpoint.ExportOptions) error {
 	f, err := inspect.OpenDescribed(in)
 	if err != nil {
 		return console.WithHint(err, "\"captioner weights inspect %s\" says what it is; --to tensors converts any file of tensors", o.In)
@@ -150,7 +150,7 @@ func convertModel(ctx context.Context, con *console.Console, in string, o Conver
 		if err != nil {
 			return err
 		}
-		e, err := captioner.OpenEncoder(path)
+		e, err := checkpoint.OpenEncoder(path)
 		if err != nil {
 			return err
 		}
@@ -166,7 +166,7 @@ func convertModel(ctx context.Context, con *console.Console, in string, o Conver
 		}
 		eo.Origin = fmt.Sprintf("converted from %s, SHA-256 %s", filepath.Base(in), sum)
 	}
-	return f.Export(ctx, o.Out, captioner.Form(o.To), eo)
+	return f.Export(ctx, o.Out, checkpoint.Form(o.To), eo)
 }
 
 // convertTensors writes the tensors of any file. Of a training checkpoint these are its state dict.
@@ -240,7 +240,7 @@ func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 // converted reports what was written.
 func converted(con *console.Console, o ConvertOptions) error {
 	path := o.Out
-	if o.To == string(captioner.FormHuggingFace) {
+	if o.To == string(checkpoint.FormHuggingFace) {
 		path = filepath.Join(o.Out, "model.safetensors")
 	}
 	info, err := os.Stat(path)

@@ -6,8 +6,11 @@ import (
 	"strings"
 
 	"captioner/cli/console"
-	"captioner/models/captioner"
+	"captioner/data/tokenizer"
 	"captioner/models/captioner/demo"
+	"captioner/models/checkpoint"
+	"captioner/models/clipdecoder10"
+	"captioner/models/crossgpt2"
 	"captioner/models/gpt2"
 	"captioner/weights"
 	"captioner/weights/pickle"
@@ -45,7 +48,7 @@ func accountFor(path string, src weights.Source) account {
 		f.Close()
 		return a
 	}
-	if e, eerr := captioner.OpenEncoder(path); eerr == nil {
+	if e, eerr := checkpoint.OpenEncoder(path); eerr == nil {
 		a.Encoder = e.Config.Architecture + ", for --encoder"
 		e.Close()
 	} else if meantAsModel(src) {
@@ -54,22 +57,15 @@ func accountFor(path string, src weights.Source) account {
 	return a
 }
 
-func (a *account) captioner(f *captioner.File) {
+func (a *account) captioner(f *checkpoint.Checkpoint) {
 	c := f.Config
-	d := c.Decoder
-	a.Decoder = fmt.Sprintf("GPT-2 of %d layers, width %d, %d tokens, with cross-attention", d.Layers, d.Width, d.VocabSize)
-	if name := decoderName(d); name != "" {
-		a.Decoder = fmt.Sprintf("%s: %s", name, a.Decoder)
-	}
-	if f.First() {
-		a.Decoder = fmt.Sprintf("a transformer of %d layers, width %d, %d words", d.Layers, d.Width, d.VocabSize)
-	}
+	a.Decoder = decoder(f)
 	places, width := c.Memory.Shape()
 	a.Memory = fmt.Sprintf("%s, %d × %d numbers a picture", c.Memory.Kind, places, width)
 	switch eye := c.Encoder.Architecture; {
 	case f.HasEncoder():
 		a.Encoder = eye + ", in the file"
-	case f.Misfit() != nil:
+	case f.Mismatch() != nil:
 		a.Encoder = "not in the file, which names one that cannot be its own: --encoder gives it"
 	case eye == "":
 		a.Encoder = "not in the file, which does not name it: --encoder gives it"
@@ -79,14 +75,37 @@ func (a *account) captioner(f *captioner.File) {
 			a.Encoder += " (SHA-256 " + c.Encoder.SHA256 + ")"
 		}
 	}
-	if f.First() {
-		a.Tokenizer = fmt.Sprintf("%d whole words", f.Tokenizer.VocabSize())
-		return
+	a.Tokenizer = tokenizerKind(f.Tokenizer)
+}
+
+// decoder says what writes the captions.
+func decoder(f *checkpoint.Checkpoint) string {
+	if net, ok := crossgpt2.Sizes(f.Config); ok {
+		text := fmt.Sprintf("GPT-2 of %d layers, width %d, %d tokens, with cross-attention", net.Layers, net.Width, net.VocabSize)
+		if name := decoderName(net); name != "" {
+			return name + ": " + text
+		}
+		return text
 	}
-	a.Tokenizer = fmt.Sprintf("byte-level BPE of %d tokens", f.Tokenizer.VocabSize())
-	if f.Tokenizer.Options().Lowercase {
-		a.Tokenizer += ", lower case"
+	if t, ok := f.Config.Decoder.(clipdecoder10.Config); ok {
+		return fmt.Sprintf("a transformer of %d layers, width %d, %d words", t.Layers, t.Width, t.VocabSize)
 	}
+	vocabulary, _, width := f.Config.Decoder.Sizes()
+	return fmt.Sprintf("%s of width %d, %d tokens", f.Family, width, vocabulary)
+}
+
+// tokenizerKind says how text becomes tokens.
+func tokenizerKind(t tokenizer.Codec) string {
+	bpe, ok := t.(*tokenizer.Tokenizer)
+	switch {
+	case !ok:
+		return fmt.Sprintf("WordPiece of %d tokens", t.VocabSize())
+	case bpe.Words():
+		return fmt.Sprintf("%d whole words", t.VocabSize())
+	case bpe.Options().Lowercase:
+		return fmt.Sprintf("byte-level BPE of %d tokens, lower case", t.VocabSize())
+	}
+	return fmt.Sprintf("byte-level BPE of %d tokens", t.VocabSize())
 }
 
 // decoderName is the published model of a decoder's size.

@@ -14,8 +14,8 @@ import (
 
 	"captioner/cli/console"
 	"captioner/cli/published"
-	"captioner/models/captioner"
 	"captioner/models/captioner/demo"
+	"captioner/models/checkpoint"
 	"captioner/weights"
 	"captioner/weights/pickle"
 	"captioner/weights/safetensors"
@@ -115,8 +115,8 @@ func OpenWeights(path string) (weights.Source, string, error) {
 	if !info.Mode().IsRegular() && !info.IsDir() {
 		return nil, "", fmt.Errorf("open %q: it is a %s, want a file", path, console.Kind(info.Mode()))
 	}
-	src, err := captioner.OpenWeights(path)
-	var unknown *captioner.UnknownFormError
+	src, err := checkpoint.OpenWeights(path)
+	var unknown *checkpoint.UnknownFormError
 	switch {
 	case errors.As(err, &unknown) && strings.EqualFold(filepath.Ext(unknown.Path), ".safetensors"):
 		return nil, "", console.WithHint(unknown.SafeTensors, "the file is damaged: fetch or copy it again")
@@ -219,9 +219,9 @@ func fileThere(path string) bool {
 }
 
 // OpenDescribed opens a model without its weights; "" is the built-in one.
-func OpenDescribed(path string) (*captioner.File, error) {
+func OpenDescribed(path string) (*checkpoint.Checkpoint, error) {
 	if path == "" {
-		return captioner.ParseFile(demo.Model)
+		return checkpoint.Parse(demo.Model)
 	}
-	return captioner.OpenFile(path)
+	return checkpoint.Open(path)
 }

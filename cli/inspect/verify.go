@@ -15,6 +15,7 @@ import (
 	"captioner/cli/console"
 	"captioner/cli/published"
 	"captioner/models/captioner"
+	"captioner/models/checkpoint"
 	"captioner/weights"
 	"captioner/weights/store"
 )
@@ -216,7 +217,7 @@ func (v *verification) model(ctx context.Context, meant bool) {
 		return
 	}
 	blind := !f.HasEncoder()
-	eye, misfit := f.Config.Encoder.Architecture, f.Misfit()
+	eye, misfit := f.Config.Encoder.Architecture, f.Mismatch()
 	f.Close()
 	if ctx.Err() != nil {
 		return
@@ -241,7 +242,7 @@ func (v *verification) model(ctx context.Context, meant bool) {
 }
 
 func (v *verification) encoder(notModel error, meant bool) {
-	e, err := captioner.OpenEncoder(v.path)
+	e, err := checkpoint.OpenEncoder(v.path)
 	switch {
 	case err == nil:
 		defer e.Close()

@@ -15,6 +15,7 @@ import (
 	"captioner/cli/published"
 	"captioner/data/image"
 	"captioner/models/captioner"
+	"captioner/models/checkpoint"
 	"captioner/models/decode"
 	"captioner/weights"
 	"captioner/weights/store"
@@ -48,7 +49,7 @@ func Open(ctx context.Context, con *console.Console, load Loader, o flags.Model)
 		return nil, err
 	}
 	m, err := load(ctx, o)
-	var missing *captioner.EncoderMissingError
+	var missing *checkpoint.EncoderMissingError
 	if errors.As(err, &missing) && o.Encoder == "" { // what Python or a fetch has left on this machine will do
 		if s, _, failed := published.Open(con, published.Options{}); failed == nil {
 			if path, failed := s.Path(missing.Architecture); failed == nil {
@@ -87,13 +88,12 @@ func (l loaded) Name() string {
 }
 
 func (l loaded) Checksum() (string, error)  { return l.File.Checksum() }
-func (l loaded) Positions() int             { return int(l.File.Config.Decoder.Positions) }
 func (l loaded) Encode(text string) []int32 { return l.Tokenizer().Encode(text) }
 
 // ModelHint adds the remedy to what stopped a model from opening.
 func ModelHint(err error, o flags.Model) error {
 	var key *weights.KeyError
-	var blind *captioner.EncoderMissingError
+	var blind *checkpoint.EncoderMissingError
 	switch {
 	case errors.As(err, &blind):
 		return console.WithHint(err, "%s", encoderHint(blind.Architecture))

@@ -60,7 +60,7 @@ func newServed(c *captioner.Captioner, path string) (*served, error) {
 	places, width := c.FeatureShape()
 	return &served{c, server.Info{
 		Name: name, SHA256: sum, Device: c.Device(), Licence: c.File.Card.Licence, Data: c.File.Card.Data,
-		Defaults: c.Defaults(), Positions: int(c.File.Config.Decoder.Positions), Vectors: places, Width: width,
+		Defaults: c.Defaults(), Positions: c.Positions(), Vectors: places, Width: width,
 	}}, nil
 }
 

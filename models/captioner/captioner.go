@@ -19,10 +19,10 @@ import (
 	"captioner/data/image"
 	"captioner/data/tokenizer"
 	"captioner/models/captioner/demo"
+	"captioner/models/checkpoint"
 	"captioner/models/decode"
 	"captioner/models/encoder"
-	"captioner/models/gpt2"
-	"captioner/models/transformer"
+	"captioner/models/family"
 	"captioner/torch"
 )
 
@@ -37,17 +37,25 @@ type Options struct {
 	Device    string // "auto" (or ""), "cpu", "cuda", "cuda:N"
 	Precision string // "fp32" (or ""), "bf16", "int8" (on the CPU alone)
 	Threads   int    // an op may use; 0 leaves libtorch's choice
+
+	// Architectures are the encoders and captioners that are known; nil is checkpoint.Known.
+	Architectures *checkpoint.Architectures
+}
+
+func (o Options) architectures() checkpoint.Architectures {
+	if o.Architectures != nil {
+		return *o.Architectures
+	}
+	return checkpoint.Known()
 }
 
 // Captioner is a loaded model. Close releases it.
 type Captioner struct {
-	File *File
+	File *checkpoint.Checkpoint
 
 	device  torch.Device
 	encoder *encoder.Runner
-	memory  *Model
-	decoder *gpt2.Decoder
-	first   *transformer.Decoder // in the place of decoder, for a file of clip-text-decoder 1.0.0
+	writer  family.Writer
 
 	encoding, generating atomic.Int64 // nanoseconds
 }
@@ -70,7 +78,7 @@ func Open(path string, o Options) (*Captioner, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := openOwn(path)
+	f, err := openFile(path, o.architectures())
 	if err != nil {
 		return nil, err
 	}
@@ -78,9 +86,9 @@ func Open(path string, o Options) (*Captioner, error) {
 }
 
 // start loads what an opened file describes. It owns f.
-func start(f *File, o Options, dtype torch.DType) (_ *Captioner, err error) {
+func start(f *checkpoint.Checkpoint, o Options, dtype torch.DType) (_ *Captioner, err error) {
 	c := &Captioner{File: f}
-	if err := f.giveEncoder(o); err != nil {
+	if err := giveEncoder(f, o); err != nil {
 		c.Close()
 		return nil, err
 	}
@@ -103,21 +111,21 @@ func start(f *File, o Options, dtype torch.DType) (_ *Captioner, err error) {
 	return c, nil
 }
 
-func openOwn(path string) (*File, error) {
+func openFile(path string, known checkpoint.Architectures) (*checkpoint.Checkpoint, error) {
 	if path == "" {
-		return ParseFile(demo.Model)
+		return known.Parse(demo.Model)
 	}
-	return OpenFile(path)
+	return known.Open(path)
 }
 
-// OpenFileWith is OpenFile with the checkpoint of an encoder for a model that leaves its own out; "" for one that does not. The path "" is the
-// model that is built into the program.
-func OpenFileWith(path, encoder string) (*File, error) {
-	f, err := openOwn(path)
+// OpenFile opens a model without loading it, with the checkpoint of an encoder for a model that leaves its own out; ""
+// for one that does not. The path "" is the model that is built into the program.
+func OpenFile(path, encoder string) (*checkpoint.Checkpoint, error) {
+	f, err := openFile(path, checkpoint.Known())
 	if err != nil {
 		return nil, err
 	}
-	if err := f.giveEncoder(Options{Encoder: encoder}); err != nil {
+	if err := giveEncoder(f, Options{Encoder: encoder}); err != nil {
 		f.Close()
 		return nil, err
 	}
@@ -137,17 +145,17 @@ func precision(s string) (torch.DType, error) {
 }
 
 // giveEncoder opens the encoder that the options name.
-func (f *File) giveEncoder(o Options) error {
+func giveEncoder(f *checkpoint.Checkpoint, o Options) error {
 	switch {
 	case o.NoEncoder:
 		return nil
 	case o.Encoder == "":
 		if !f.HasEncoder() {
-			return f.missingEncoder()
+			return f.MissingEncoder()
 		}
 		return nil
 	}
-	p, err := OpenEncoder(o.Encoder)
+	p, err := o.architectures().OpenEncoder(o.Encoder)
 	if err != nil {
 		return err
 	}
@@ -158,35 +166,21 @@ func (f *File) giveEncoder(o Options) error {
 	return nil
 }
 
-func (c *Captioner) load(d torch.DType, eye bool) (err error) {
-	if eye {
+func (c *Captioner) load(d torch.DType, withEncoder bool) (err error) {
+	if withEncoder {
 		if c.encoder, err = c.File.LoadEncoder(c.device, d); err != nil {
 			return err
 		}
 	}
-	if c.File.First() {
-		c.memory, c.first, err = c.File.loadFirst(c.device)
-		return err
-	}
-	if c.memory, err = c.File.loadForInference(c.device); err != nil {
-		return err
-	}
-	c.decoder = c.memory.Decoder.Decoder(d)
-	c.memory.Decoder.Free() // the decoder has what it needs of it
-	return nil
+	c.writer, err = c.File.LoadWriter(c.device, d)
+	return err
 }
 
 // Close releases the model. Nothing may be captioned during or after it.
 func (c *Captioner) Close() error {
 	err := torch.Do(context.Background(), func() error {
-		if c.decoder != nil {
-			c.decoder.Free()
-		}
-		if c.first != nil {
-			c.first.Free()
-		}
-		if c.memory != nil {
-			c.memory.Free()
+		if c.writer != nil {
+			c.writer.Free()
 		}
 		if c.encoder != nil {
 			c.encoder.Free()
@@ -203,7 +197,7 @@ func (c *Captioner) Close() error {
 func (c *Captioner) Device() string { return c.device.String() }
 
 // Tokenizer is the model's.
-func (c *Captioner) Tokenizer() *tokenizer.Tokenizer { return c.File.Tokenizer }
+func (c *Captioner) Tokenizer() tokenizer.Codec { return c.File.Tokenizer }
 
 // Prepare makes of a picture what Caption takes: the model's size and crop. It needs no tensors and may run on many goroutines.
 func (c *Captioner) Prepare(img *image.RGB) *image.RGB {
@@ -212,23 +206,6 @@ func (c *Captioner) Prepare(img *image.RGB) *image.RGB {
 
 // Defaults are the decoding options that the model file asks for, with its own begin and end tokens.
 func (c *Captioner) Defaults() decode.Options { return c.File.Defaults() }
-
-// Defaults are the decoding options that the model file asks for, with its own begin and end tokens.
-func (f *File) Defaults() decode.Options {
-	o := decode.DefaultOptions()
-	d := f.Config.Decoding
-	o.Rule = d.Rule
-	o.Beam, o.LengthPenalty, o.MaxLen, o.NoRepeatNGram = d.Beam, d.LengthPenalty, d.MaxLen, d.NoRepeatNGram
-	o.MinLen, o.EarlyStopping = d.MinLen, d.EarlyStopping
-	o.BOS, o.EOS = f.Tokenizer.BOS(), f.Tokenizer.EOS()
-	if d.Begin != nil {
-		o.BOS = *d.Begin
-	}
-	if d.End != nil {
-		o.EOS = *d.End
-	}
-	return o
-}
 
 // Caption captions prepared pictures, in their order. The whole batch goes through the model at once: the caller bounds its size.
 func (c *Captioner) Caption(ctx context.Context, imgs []*image.RGB, o decode.Options) ([]Caption, error) {
@@ -245,7 +222,7 @@ func (c *Captioner) Caption(ctx context.Context, imgs []*image.RGB, o decode.Opt
 			start := time.Now()
 			features := c.encoder.Features(pixels, len(imgs))
 			between := time.Now()
-			out, err = c.decode(features, len(imgs), o)
+			out, err = c.write(features, len(imgs), o)
 			c.encoding.Add(int64(between.Sub(start)))
 			c.generating.Add(int64(time.Since(between)))
 		})
@@ -254,16 +231,8 @@ func (c *Captioner) Caption(ctx context.Context, imgs []*image.RGB, o decode.Opt
 	return out, err
 }
 
-// decode captions features [n, P, In]; it runs on the torch thread.
-func (c *Captioner) decode(features *torch.Tensor, n int, o decode.Options) ([]Caption, error) {
-	return captions(c.memory, c.starter(), c.File.Tokenizer, features, n, o)
-}
-
-func (c *Captioner) starter() starter {
-	if c.first == nil {
-		return startGPT2(c.decoder)
-	}
-	return func(memory *torch.Tensor, images, rows, maxLen int) (session, error) {
-		return c.first.Start(memory, images, rows, maxLen)
-	}
+// Positions is the most tokens of a text.
+func (c *Captioner) Positions() int {
+	_, positions, _ := c.File.Config.Decoder.Sizes()
+	return int(positions)
 }

@@ -12,8 +12,11 @@ import (
 
 	"captioner/data/image"
 	"captioner/data/tokenizer"
+	"captioner/models/checkpoint"
+	"captioner/models/crossgpt2"
 	"captioner/models/efficientnet"
 	"captioner/models/encoder"
+	"captioner/models/family"
 	"captioner/models/gpt2"
 	"captioner/torch"
 	"captioner/torch/nn"
@@ -31,17 +34,17 @@ func modelFile(t testing.TB) string {
 		t.Fatal(err)
 	}
 	net := efficientnet.Lite0().WithoutHead()
-	c := Config{
+	c := family.Config{
 		Name: "test", Encoder: encoder.Config{Architecture: "efficientnet-lite0", Encoder: net,
 			Preprocess: image.Preprocess{Size: 64, Fit: "squash", Mean: [3]float64{127, 127, 127}, Std: [3]float64{128, 128, 128}}},
 		Memory: encoder.Memory{Kind: encoder.Grid, In: net.GridChannels(), Side: net.GridSide(64)},
-		Decoder: gpt2.Config{VocabSize: int64(tok.VocabSize()), Positions: 16, Width: 16, Layers: 2, Heads: 2, Activation: "gelu_new", Epsilon: 1e-5,
-			InitRange: .4, CrossAttention: true},
-		Decoding: Decoding{Beam: 3, LengthPenalty: .7, MaxLen: 8, NoRepeatNGram: 3},
+		Decoder: crossgpt2.Decoder{Config: gpt2.Config{VocabSize: int64(tok.VocabSize()), Positions: 16, Width: 16, Layers: 2, Heads: 2, Activation: "gelu_new", Epsilon: 1e-5,
+			InitRange: .4, CrossAttention: true}},
+		Decoding: family.Decoding{Beam: 3, LengthPenalty: .7, MaxLen: 8, NoRepeatNGram: 3},
 	}
 	torchtest.Do(t, func() {
 		torch.Seed(3)
-		m, err := NewModel(c)
+		m, err := crossgpt2.New(c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -58,7 +61,7 @@ func modelFile(t testing.TB) string {
 				nn.Normal(p.Tensor, math.Sqrt(2/float64(p.Tensor.Numel()/p.Tensor.Dim(0))))
 			}
 		}
-		if err := Save(path, c, tok, Card{Name: "test", Licence: "none"}, m, nn.Save(e, "encoder")); err != nil {
+		if err := checkpoint.Save(path, c, tok, family.Card{Name: "test", Licence: "none"}, m, nn.Save(e, "encoder")); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -156,7 +159,7 @@ func TestCaptionsAreTheSameBits(t *testing.T) {
 
 // The greedy caption's log-probability is the one that the training forward gives to its tokens.
 func TestLogProbIsTheModels(t *testing.T) {
-	f, err := OpenFile(modelFile(t))
+	f, err := checkpoint.Open(modelFile(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +176,7 @@ func TestLogProbIsTheModels(t *testing.T) {
 		features := torch.Randn(torch.Float32, torch.CPU, 1, f.Config.Memory.Side*f.Config.Memory.Side, f.Config.Memory.In)
 		o := f.Defaults()
 		o.Beam, o.MaxLen = 1, 5
-		hyps, err := Decode(m, d, features, 1, o)
+		hyps, err := m.Decode(d, features, 1, o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -225,8 +228,8 @@ func TestOpenRefuses(t *testing.T) {
 	if _, err := Open(plain, Options{Device: "cpu", Threads: 1, Precision: "fp8"}); err == nil {
 		t.Error("precision fp8: no error")
 	}
-	if _, err := OpenFile(plain); !errors.Is(err, ErrNotCaptioner) {
-		t.Errorf("got %v, want ErrNotCaptioner", err)
+	if _, err := checkpoint.Open(plain); !errors.Is(err, checkpoint.ErrNotCaptioner) {
+		t.Errorf("got %v, want checkpoint.ErrNotCaptioner", err)
 	}
 }
 

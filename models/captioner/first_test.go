@@ -13,13 +13,18 @@ import (
 	"strings"
 	"testing"
 
+	"captioner/models/checkpoint"
+	"captioner/models/clipdecoder10"
 	"captioner/models/encoder"
+	"captioner/models/family"
 	"captioner/torch"
 	"captioner/weights"
 )
 
 // firstDir holds what clip-text-decoder 1.0.0 saves (scripts/fixtures/first.py).
 const firstDir = "testdata/first"
+
+const version10 = "clip-text-decoder 1.0.0"
 
 type wantFirst struct {
 	Embeddings [][]float32
@@ -77,7 +82,7 @@ func TestFirstCaptions(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, dir, "decoder.ckpt", string(b))
-	_, err = OpenFile(filepath.Join(dir, "decoder.ckpt"))
+	_, err = checkpoint.Open(filepath.Join(dir, "decoder.ckpt"))
 	oneLineWith(t, "a checkpoint without words", err, "want its tokenizer.pkl beside it")
 	tokenizerFile(t, dir)
 	for _, path := range []string{filepath.Join(firstDir, "model_1.0.zip"), filepath.Join(dir, "decoder.ckpt")} {
@@ -108,7 +113,7 @@ func TestFirstLogits(t *testing.T) {
 	err := torch.Do(context.Background(), func() (err error) {
 		torch.Scoped(func() {
 			x := torch.FromSlice(want.Embeddings[0], 1, 1, int64(len(want.Embeddings[0])))
-			s, err := c.first.Start(x, 1, 1, 8)
+			s, err := c.writer.Start(x, family.Texts{Images: 1, Rows: 1, Length: 8})
 			if err != nil {
 				t.Error(err)
 				return
@@ -138,68 +143,23 @@ func TestFirstLogits(t *testing.T) {
 	}
 }
 
-// pickledWords82 is a Tokenizer of 1.0.0 of as many words as the fixture's, and nothing else.
-func pickledWords82() []byte {
-	b := []byte("\x80\x02cclip_text_decoder.tokenizer\nTokenizer\n)\x81}X\x05\x00\x00\x00_stoi}(")
-	for id := range 82 {
-		word := "w" + strconv.Itoa(id)
-		if id < 4 {
-			word = []string{"UNK", "PAD", "BOS", "EOS"}[id]
-		}
-		b = append(b, 'X', byte(len(word)), 0, 0, 0)
-		b = append(append(b, word...), 'K', byte(id))
-	}
-	return append(b, "usb."...)
-}
-
-// FuzzFirstWords opens a checkpoint of 1.0.0 beside whatever tokenizer.pkl there is: one line or a captioner, and nothing panics.
-func FuzzFirstWords(f *testing.F) {
-	b, err := os.ReadFile(filepath.Join(firstDir, "decoder.ckpt"))
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(pickledWords82())
-	f.Add([]byte("cos\nsystem\n(S'true'\ntR."))
-	dir := f.TempDir()
-	path := filepath.Join(dir, "decoder.ckpt")
-	if err := os.WriteFile(path, b, 0o666); err != nil {
-		f.Fatal(err)
-	}
-	f.Fuzz(func(t *testing.T, words []byte) {
-		write(t, dir, "tokenizer.pkl", string(words))
-		m, err := OpenFile(path)
-		if err != nil {
-			if strings.Contains(err.Error(), "\n") {
-				t.Errorf("an error of several lines: %q", err)
-			}
-			return
-		}
-		defer m.Close()
-		if !m.First() || m.Tokenizer.VocabSize() != 82 {
-			t.Errorf("got %d words, want the decoder's 82", m.Tokenizer.VocabSize())
-		}
-		m.Tokenizer.Decode([]int32{0, 81, 82, -1})
-	})
-}
-
 // Written in captioner's own form, with and without an encoder, it gives the same captions; the forms of Python have no place for it.
 func TestFirstOwnForm(t *testing.T) {
 	eye := tinyViT
 	eye.EmbedDim = 16
-	encoder := clipFile(t, eye)
-	f, err := OpenFileWith(filepath.Join(firstDir, "model_1.0.zip"), encoder)
+	f, err := OpenFile(filepath.Join(firstDir, "model_1.0.zip"), clipFile(t, eye))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
 	half := weights.F16
-	for name, o := range map[string]ExportOptions{"as it is": {Origin: "a test"}, "in halves": {DType: &half}} {
+	for name, o := range map[string]checkpoint.ExportOptions{"as it is": {Origin: "a test"}, "in halves": {DType: &half}} {
 		path := filepath.Join(t.TempDir(), "own.safetensors")
-		if err := f.Export(t.Context(), path, FormCaptioner, o); err != nil {
+		if err := f.Export(t.Context(), path, checkpoint.FormCaptioner, o); err != nil {
 			t.Fatal(err)
 		}
 		c, want := openFirstFile(t, path)
-		if !c.File.First() || !c.File.HasEncoder() || c.File.Card.Origin != o.Origin || c.File.Tokenizer.VocabSize() != 82 {
+		if c.File.Family != version10 || !c.File.HasEncoder() || c.File.Card.Origin != o.Origin || c.File.Tokenizer.VocabSize() != 82 {
 			t.Errorf("%s: got %+v, %d words, encoder %v", name, c.File.Card, c.File.Tokenizer.VocabSize(), c.File.HasEncoder())
 		}
 		got, err := c.CaptionFeatures(t.Context(), want.Embeddings, c.Defaults())
@@ -216,23 +176,23 @@ func TestFirstOwnForm(t *testing.T) {
 			t.Errorf("%s: %d of %d captions are others than Python's", name, different, len(got))
 		}
 	}
-	for _, form := range []Form{FormLightning, FormStateDict, FormHuggingFace} {
-		err := f.Export(t.Context(), filepath.Join(t.TempDir(), "x"), form, ExportOptions{})
+	for _, form := range []checkpoint.Form{checkpoint.FormLightning, checkpoint.FormStateDict, checkpoint.FormHuggingFace} {
+		err := f.Export(t.Context(), filepath.Join(t.TempDir(), "x"), form, checkpoint.ExportOptions{})
 		oneLineWith(t, string(form), err, "whose decoder is not GPT-2")
 	}
-	bare, err := OpenFile(filepath.Join(firstDir, "model_1.0.zip"))
+	bare, err := checkpoint.Open(filepath.Join(firstDir, "model_1.0.zip"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer bare.Close()
-	oneLineWith(t, "no encoder", bare.Export(t.Context(), filepath.Join(t.TempDir(), "x"), FormCaptioner, ExportOptions{}), "cannot be its own: the decoder does not fit its encoder")
+	oneLineWith(t, "no encoder", bare.Export(t.Context(), filepath.Join(t.TempDir(), "x"), checkpoint.FormCaptioner, checkpoint.ExportOptions{}), "cannot be its own: the decoder does not fit its encoder")
 }
 
 // A description that does not belong to such a decoder is refused.
 func TestFirstConfig(t *testing.T) {
 	eye := tinyViT
 	eye.EmbedDim = 16
-	f, err := OpenFileWith(filepath.Join(firstDir, "model_1.0.zip"), clipFile(t, eye))
+	f, err := OpenFile(filepath.Join(firstDir, "model_1.0.zip"), clipFile(t, eye))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,15 +200,16 @@ func TestFirstConfig(t *testing.T) {
 	if err := f.Config.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	for want, change := range map[string]func(*Config){
-		`want "pooled-padded"`:     func(c *Config) { c.Memory.Kind = encoder.PooledProjected },
-		"heads that divide":        func(c *Config) { c.Transformer.Heads = 5 },
-		"want each from 1 to 2^24": func(c *Config) { c.Transformer.VocabSize = -1 },
-		"want the decoder's width": func(c *Config) { c.Transformer.Width = 24 },
+	sizes := f.Config.Decoder.(clipdecoder10.Config)
+	for want, change := range map[string]func(*family.Config, *clipdecoder10.Config){
+		`want "pooled-padded"`:     func(c *family.Config, _ *clipdecoder10.Config) { c.Memory.Kind = encoder.PooledProjected },
+		"heads that divide":        func(_ *family.Config, s *clipdecoder10.Config) { s.Heads = 5 },
+		"want each from 1 to 2^24": func(_ *family.Config, s *clipdecoder10.Config) { s.VocabSize = -1 },
+		"want the decoder's width": func(_ *family.Config, s *clipdecoder10.Config) { s.Width = 24 },
 	} {
-		c, sizes := f.Config, *f.Config.Transformer
-		c.Transformer = &sizes
-		change(&c)
+		c, s := f.Config, sizes
+		change(&c, &s)
+		c.Decoder = s
 		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
 		}
@@ -257,41 +218,26 @@ func TestFirstConfig(t *testing.T) {
 
 // Sizes that the weights do not have take no memory.
 func TestFirstSizes(t *testing.T) {
-	f, err := OpenFile(filepath.Join(firstDir, "model_1.0.zip"))
+	f, err := checkpoint.Open(filepath.Join(firstDir, "model_1.0.zip"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	f.Config.Transformer.Inner = 1 << 24
-	_, _, err = f.loadFirst(torch.CPU)
+	sizes := f.Config.Decoder.(clipdecoder10.Config)
+	sizes.Inner = 1 << 24
+	f.Config.Decoder = sizes
+	_, err = f.LoadWriter(torch.CPU, torch.Float32)
 	oneLineWith(t, "inner", err, "want those of the weights")
-}
-
-// A tokenizer that wants something run is refused with its name.
-func TestFirstRefusesCalls(t *testing.T) {
-	good, err := os.ReadFile(filepath.Join(firstDir, "model_1.0.zip"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	write(t, dir, "model.zip", string(rezip(t, good, zip.Store, func(name string, b []byte) []byte {
-		if name == "tokenizer.pkl" {
-			return []byte("cos\nsystem\n(S'true'\ntR.")
-		}
-		return b
-	})))
-	_, err = OpenFile(filepath.Join(dir, "model.zip"))
-	oneLineWith(t, "os.system", err, `"os.system"`)
 }
 
 // What cannot be done with such a model is said.
 func TestFirstOnlyCaptions(t *testing.T) {
-	f, err := OpenFile(filepath.Join(firstDir, "model_1.0.zip"))
+	f, err := checkpoint.Open(filepath.Join(firstDir, "model_1.0.zip"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	oneLineWith(t, "export", f.Export(context.Background(), filepath.Join(t.TempDir(), "x.pt"), FormStateDict, ExportOptions{}), "can only caption")
+	oneLineWith(t, "export", f.Export(context.Background(), filepath.Join(t.TempDir(), "x.pt"), checkpoint.FormStateDict, checkpoint.ExportOptions{}), "can only caption")
 	_, err = f.LoadModel(torch.CPU, true)
 	oneLineWith(t, "load", err, "can only caption")
 	_, err = Open(filepath.Join(firstDir, "model_1.0.zip"), Options{Device: "cpu"})

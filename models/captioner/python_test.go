@@ -12,11 +12,11 @@ import (
 	"testing"
 
 	"captioner/data/image"
+	"captioner/models/checkpoint"
 	"captioner/models/clip"
 	"captioner/models/decode"
 	"captioner/models/encoder"
 	"captioner/torch"
-	"captioner/weights/pickle"
 )
 
 const pythonDir = "testdata/python"
@@ -44,37 +44,17 @@ type wantOriginal struct {
 	}
 }
 
-// openTiny opens a fixture for features. Those without words get them from another: no checkpoint of the real package has so few.
+// tinyFile is a fixture with what its weights do not hold beside it: no checkpoint of the real package has so few words.
+func tinyFile(t testing.TB, name string) string {
+	t.Helper()
+	words := wordsOf(t, filepath.Join(pythonDir, "model-1.4.4.pt"))
+	return withFiles(t, filepath.Join(pythonDir, name), 4, words)
+}
+
+// openTiny opens a fixture for features.
 func openTiny(t testing.TB, name string) *Captioner {
 	t.Helper()
-	path := filepath.Join(pythonDir, name)
-	p, err := pickle.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	o, err := readOriginal(p)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if o.tok == nil {
-		words, err := pickle.Open(filepath.Join(pythonDir, "model-1.4.4.pt"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		o.tok, _ = words.Root.(*pickle.Record).Attr("tokenizer")
-	}
-	o.eye = "" // the real one gives more numbers than the fixtures' decoders are wide
-	f, err := o.file(path, p)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if f.Tokenizer, err = words(o.tok, f.Config.Decoder.VocabSize); err != nil {
-		t.Fatal(err)
-	}
-	if f.Config.Decoder.Heads == 1 { // state dicts do not tell, and real heads are of 64 channels
-		f.Config.Decoder.Heads = 4
-	}
-	c, err := start(f, Options{Device: "cpu", Threads: 1, NoEncoder: true}, torch.Float32)
+	c, err := Open(tinyFile(t, name), Options{Device: "cpu", Threads: 1, NoEncoder: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,21 +122,20 @@ func TestOriginalsDraws(t *testing.T) {
 func TestOriginalsEncoder(t *testing.T) {
 	for name, want := range map[string]string{"model-1.4.4.pt": "clip:ViT-B/32", "model-1.2.0.zip": "ViT-B/32", "lightning-1.ckpt": "clip:ViT-B/32",
 		"lightning-2.ckpt": "clip:ViT-B/32", "state-dict.pt": "", "nested-bf16-legacy.pt": ""} {
-		path := filepath.Join(pythonDir, name)
-		p, err := pickle.Open(path)
+		f, err := checkpoint.Open(tinyFile(t, name))
 		if err != nil {
 			t.Fatal(err)
 		}
-		o, err := readOriginal(p)
-		if err != nil || o.eye != want {
-			t.Errorf("%s: got encoder %q (%v), want %q", name, o.eye, err, want)
+		if f.Card.Encoder != want {
+			t.Errorf("%s: got encoder %q, want %q", name, f.Card.Encoder, want)
 		}
-		p.Close()
+		f.Close()
 		says := "tokenizer: found none"
-		if o.tok != nil {
-			says = "names one that cannot be its own: the decoder does not fit its encoder: ViT-B/32 gives a picture 512 numbers, want at most the decoder's width 32"
+		if strings.HasPrefix(name, "model") {
+			says = "names one that cannot be its own: the decoder does not fit its encoder: ViT-B/32 gives an image 512 numbers, " +
+				"want at most the decoder's width 32"
 		}
-		_, err = Open(path, Options{Device: "cpu"})
+		_, err = Open(filepath.Join(pythonDir, name), Options{Device: "cpu"})
 		oneLineWith(t, name, err, says)
 	}
 }
@@ -164,7 +143,7 @@ func TestOriginalsEncoder(t *testing.T) {
 // Whose transform a picture goes through, the names in the encoder's file tell, or the checkpoint that clip-text-decoder wrote.
 func TestScaleFirst(t *testing.T) {
 	for path, want := range map[string]bool{clipFile(t, tinyViT): true, trainedDir + "/clip.pt": true, filepath.Join(pythonDir, "clip"): false} {
-		p, err := OpenEncoder(path)
+		p, err := checkpoint.OpenEncoder(path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -174,7 +153,7 @@ func TestScaleFirst(t *testing.T) {
 		p.Close()
 	}
 	for name, want := range map[string]bool{"clip:ViT-B/32": true, "blip:base": false} {
-		if e, err := encoders.Published(name); err != nil || e.Preprocess.ScaleFirst != want {
+		if e, err := checkpoint.Known().Encoders.Published(name); err != nil || e.Preprocess.ScaleFirst != want {
 			t.Errorf("%s: got pictures scaled first %t, %v, want %t", name, e.Preprocess.ScaleFirst, err, want)
 		}
 	}
@@ -182,7 +161,7 @@ func TestScaleFirst(t *testing.T) {
 
 // A checkpoint that does not name its encoder takes any that fits.
 func TestAnyEncoder(t *testing.T) {
-	p, err := OpenEncoder(clipFile(t, tinyViT))
+	p, err := checkpoint.OpenEncoder(clipFile(t, tinyViT))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +174,7 @@ func TestAnyEncoder(t *testing.T) {
 	}
 	wide := tinyViT
 	wide.EmbedDim = 40
-	if p, err = OpenEncoder(clipFile(t, wide)); err != nil {
+	if p, err = checkpoint.OpenEncoder(clipFile(t, wide)); err != nil {
 		t.Fatal(err)
 	}
 	defer p.Close()
@@ -242,7 +221,7 @@ func TestFolders(t *testing.T) {
 	for i, v := range want.CLIP.Pixels {
 		img.Pix[i] = byte(v)
 	}
-	p, err := OpenEncoder(filepath.Join(pythonDir, "clip"))
+	p, err := checkpoint.OpenEncoder(filepath.Join(pythonDir, "clip"))
 	if err != nil {
 		t.Fatal(err)
 	}

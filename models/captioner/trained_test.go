@@ -14,8 +14,6 @@ import (
 	"captioner/data/image"
 	"captioner/data/image/jpeg"
 	"captioner/models/decode"
-	"captioner/torch"
-	"captioner/weights/pickle"
 )
 
 // trainedDir and blipDir hold captioners that the Python original trained on photographs, in the forms that it writes
@@ -45,43 +43,17 @@ func openTrained(t *testing.T, dir, name string) (*Captioner, trained) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(dir, name)
-	p, err := pickle.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	o, err := readOriginal(p)
-	if err != nil {
-		t.Fatal(err)
-	}
 	eye, file := "ViT-B/32", "clip.pt"
 	if dir == blipDir {
 		eye, file = "blip:base", "blip.pth"
 	}
-	if strings.TrimPrefix(o.eye, "clip:") != eye && name != "state_dict.pt" {
-		t.Errorf("%s: found the encoder %q, want %s", name, o.eye, eye)
-	}
-	o.eye = "" // the real one gives more numbers than the decoder is wide
-	if o.tok == nil {
-		words, err := pickle.Open(filepath.Join(dir, "model_1.4.pt"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		o.tok, _ = words.Root.(*pickle.Record).Attr("tokenizer")
-	}
-	f, err := o.file(path, p)
+	path := withFiles(t, filepath.Join(dir, name), 2, wordsOf(t, filepath.Join(dir, "model_1.4.pt")))
+	c, err := Open(path, Options{Device: "cpu", Threads: 1, Encoder: filepath.Join(dir, file)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if f.Tokenizer, err = words(o.tok, f.Config.Decoder.VocabSize); err != nil {
-		t.Fatal(err)
-	}
-	if f.Config.Decoder.Heads == 1 { // state dicts do not tell, and real heads are of 64 channels
-		f.Config.Decoder.Heads = 2
-	}
-	c, err := start(f, Options{Device: "cpu", Threads: 1, Encoder: filepath.Join(dir, file)}, torch.Float32)
-	if err != nil {
-		t.Fatal(err)
+	if named := c.File.Card.Encoder; strings.TrimPrefix(named, "clip:") != eye && name != "state_dict.pt" {
+		t.Errorf("%s: found the encoder %q, want %s", name, named, eye)
 	}
 	t.Cleanup(func() { c.Close() })
 	return c, want

@@ -3,6 +3,8 @@ package captioner
 import (
 	"context"
 	"encoding/json"
+	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,7 +12,10 @@ import (
 	"testing"
 
 	"captioner/data/image"
+	"captioner/models/checkpoint"
 	"captioner/models/decode"
+	"captioner/models/encoder"
+	"captioner/models/family"
 )
 
 // vitDir is a VisionEncoderDecoderModel of ViT and GPT-2 as Hugging Face writes it (scripts/fixtures/vitgpt2.py).
@@ -20,16 +25,29 @@ type vitWant struct {
 	Images []struct {
 		Path     string
 		Captions []struct {
-			Settings faceGeneration
+			Settings settings
 			Tokens   []int32
 		}
 	}
 }
 
-// vitOptions are generate's settings over the folder's own.
-func vitOptions(t *testing.T, own decode.Options, g faceGeneration) decode.Options {
+// settings are those of one call of generate, as a folder that holds them.
+type settings map[string]any
+
+// Read gives generation_config.json.
+func (s settings) Read(name string) ([]byte, error) {
+	if name != "generation_config.json" {
+		return nil, fs.ErrNotExist
+	}
+	all := map[string]any{"num_beams": 4, "max_length": 16} // the fixtures' folders
+	maps.Copy(all, s)
+	return json.Marshal(all)
+}
+
+// vitOptions are the settings of a call over the folder's own.
+func vitOptions(t *testing.T, own decode.Options, s settings) decode.Options {
 	t.Helper()
-	d, err := g.decoding(1000)
+	d, err := family.ReadGeneration(s, 1000)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,41 +56,11 @@ func vitOptions(t *testing.T, own decode.Options, g faceGeneration) decode.Optio
 	return own
 }
 
-// UnmarshalJSON puts what a call of generate says over the settings of the fixtures' folders.
-func (w *vitWant) UnmarshalJSON(b []byte) error {
-	var raw struct {
-		Images []struct {
-			Path     string
-			Captions []struct {
-				Settings json.RawMessage
-				Tokens   []int32
-			}
-		}
-	}
-	if err := json.Unmarshal(b, &raw); err != nil {
-		return err
-	}
-	type plain vitWant
-	if err := json.Unmarshal(b, (*plain)(w)); err != nil {
-		return err
-	}
-	for i := range raw.Images {
-		for j, c := range raw.Images[i].Captions {
-			g := faceGeneration{Beams: 4, MaxLength: 16, Penalty: 1, Groups: 1, Repetition: 1}
-			if err := json.Unmarshal(c.Settings, &g); err != nil {
-				return err
-			}
-			w.Images[i].Captions[j].Settings = g
-		}
-	}
-	return nil
-}
-
 // compareVit captions the photographs of a folder's want.json by all its settings and says how many token sequences are generate's.
 func compareVit(t *testing.T, dir string) (equal, all int, different map[string]bool) {
 	t.Helper()
 	var want vitWant
-	if err := readJSON(filepath.Join(dir, "want.json"), &want); err != nil {
+	if err := encoder.ReadJSON(encoder.Dir(dir), "want.json", &want); err != nil {
 		t.Fatal(err)
 	}
 	c, err := Open(dir, Options{Device: "cpu"})
@@ -153,7 +141,7 @@ func TestViTFolderRefusals(t *testing.T) {
 		if err := os.WriteFile(path, []byte(changed), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		f, err := OpenFile(dir)
+		f, err := checkpoint.Open(dir)
 		if err == nil {
 			f.Close()
 		}

@@ -39,15 +39,15 @@ func Parse[E Encoder](sizes json.RawMessage) (Encoder, error) {
 // Table is the architectures that are known, in the order in which they are asked whether a checkpoint is theirs.
 type Table []Architecture
 
-// Recognize finds the architecture whose checkpoint src is.
-func (t Table) Recognize(src weights.Source) (Architecture, error) {
+// Open finds the architecture whose published checkpoint src is, and opens it.
+func (t Table) Open(src weights.Source) (Config, weights.Source, error) {
 	for _, a := range t {
 		if a.Recognize(src) {
-			return a, nil
+			return a.Open(src)
 		}
 	}
-	return Architecture{}, fmt.Errorf("found %d tensors of no encoder that this version knows, want a checkpoint of %s",
-		len(src.Names()), t.names())
+	const found = "found %d tensors of no encoder that this version knows, want a checkpoint of %s"
+	return Config{}, nil, fmt.Errorf(found, len(src.Names()), t.names())
 }
 
 // names lists the architectures for people.

@@ -9,8 +9,11 @@ import (
 	"captioner/weights"
 )
 
+// Owns says whether a tensor of a model file is its encoder's, by its name.
+func Owns(name string) bool { return strings.HasPrefix(name, Prefix) }
+
 // outside says whether a tensor of a model file is none of its encoder's.
-func outside(name string) bool { return !strings.HasPrefix(name, Prefix) }
+func outside(name string) bool { return !Owns(name) }
 
 // Compact stores a matrix in float16 and leaves a vector (bias, norm, statistic) in float32, with memory of its own:
 // the types of a model file.

@@ -13,8 +13,8 @@ import (
 	"slices"
 	"strings"
 
-	"captioner/models/captioner"
 	"captioner/models/encoder"
+	"captioner/models/family"
 	"captioner/torch/dist"
 	"captioner/weights"
 	"captioner/weights/safetensors"
@@ -50,7 +50,7 @@ type featureCache struct {
 }
 
 // cacheKey names a folder of features: everything that decides their values but the pictures.
-func cacheKey(c captioner.Config, stage int) (string, error) {
+func cacheKey(c family.Config, stage int) (string, error) {
 	key := map[string]any{"encoder": c.Encoder, "form": 3}
 	if stage > 0 {
 		key["stage"] = stage
@@ -94,12 +94,12 @@ func pictureKeys(pictures []shown) ([]pictureKey, error) {
 }
 
 // FeatureDir is the folder in which the features of a captioner's encoder are cached; see CacheDir for cache.
-func FeatureDir(cache string, c captioner.Config) (string, error) {
+func FeatureDir(cache string, c family.Config) (string, error) {
 	key, err := cacheKey(c, 0)
 	return filepath.Join(cache, "features", key), err
 }
 
-func openFeatureCache(cache string, c captioner.Config, w encoding, g *dist.Group) (*featureCache, error) {
+func openFeatureCache(cache string, c family.Config, w encoding, g *dist.Group) (*featureCache, error) {
 	key, err := cacheKey(c, w.stage)
 	if err != nil {
 		return nil, err

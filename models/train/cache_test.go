@@ -11,15 +11,16 @@ import (
 	"testing"
 
 	"captioner/data"
-	"captioner/models/captioner"
+	"captioner/models/checkpoint"
 	"captioner/models/encoder"
+	"captioner/models/family"
 	"captioner/torch"
 )
 
 // eye loads the random encoder with a configuration that names it.
-func eye(t *testing.T, dir string) (captioner.Config, *encoder.Runner) {
+func eye(t *testing.T, dir string) (family.Config, *encoder.Runner) {
 	t.Helper()
-	p, err := captioner.OpenEncoder(encoderFile(t, dir))
+	p, err := checkpoint.OpenEncoder(encoderFile(t, dir))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +28,7 @@ func eye(t *testing.T, dir string) (captioner.Config, *encoder.Runner) {
 	if _, err := p.Checksum(); err != nil {
 		t.Fatal(err)
 	}
-	c := captioner.Config{Encoder: p.Config}
+	c := family.Config{Encoder: p.Config}
 	if c.Memory, err = encoder.NewMemory(p.Config, "", 0); err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +154,7 @@ func TestBadPictures(t *testing.T) {
 	if all := strings.Join(notes, "\n"); !strings.Contains(all, "2 images that cannot be decoded") {
 		t.Errorf("notes %q do not count them", all)
 	}
-	f, err := captioner.OpenFile(filepath.Join(run, bestFile))
+	f, err := checkpoint.Open(filepath.Join(run, bestFile))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -69,8 +69,8 @@ func (t *trainer) tellSizes(ctx context.Context) error {
 		defer func() { t.model.Free(); t.model = nil }()
 		learns := nn.Count(t.model)
 		t.tell(Event{Note: fmt.Sprintf("memory: %.2f million parameters (%s); decoder: %.2f million (width %d, %d layers, %d tokens)",
-			float64(nn.Count(t.model.Memory))/1e6, t.config.Memory.Kind, float64(nn.Count(t.model.Decoder))/1e6, t.config.Decoder.Width,
-			t.config.Decoder.Layers, t.config.Decoder.VocabSize)})
+			float64(nn.Count(t.model.Memory))/1e6, t.config.Memory.Kind, float64(nn.Count(t.model.Decoder))/1e6, t.model.Decoder.Config.Width,
+			t.model.Decoder.Config.Layers, t.model.Decoder.Config.VocabSize)})
 		if err := t.newTuner(); err != nil {
 			return err
 		}

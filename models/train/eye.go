@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"slices"
 
-	"captioner/models/captioner"
 	"captioner/models/encoder"
+	"captioner/models/family"
 	"captioner/torch"
 	"captioner/torch/nn"
 	"captioner/weights"
@@ -59,7 +59,7 @@ func (t *trainer) newTuner() error {
 
 // cachedAs is the configuration under which features are cached. What enters a stage depends on the weights that do not learn alone, and so does its
 // checksum: a run that goes on from another's model finds the features of that one. It works inside torch.Do.
-func (t *trainer) cachedAs() (captioner.Config, error) {
+func (t *trainer) cachedAs() (family.Config, error) {
 	c := t.config
 	if t.stage() == 0 {
 		return c, nil

@@ -11,8 +11,8 @@ import (
 
 	"captioner/data"
 	"captioner/data/image"
-	"captioner/models/captioner"
 	"captioner/models/encoder"
+	"captioner/models/family"
 	"captioner/torch"
 	"captioner/torch/dist"
 	"captioner/weights/safetensors"
@@ -44,7 +44,7 @@ type EncodeOptions struct {
 
 // Encode opens the cached features of pictures, mirrored or not, and computes those that the cache lacks. It may be cut off at any time; what
 // was finished stays. Pictures that cannot be decoded are named, all of them; the features are those of the others, in their order.
-func Encode(ctx context.Context, e *encoder.Runner, c captioner.Config, pictures []data.Example, o EncodeOptions) (*Features, []Bad, error) {
+func Encode(ctx context.Context, e *encoder.Runner, c family.Config, pictures []data.Example, o EncodeOptions) (*Features, []Bad, error) {
 	all := make([]shown, len(pictures))
 	for i, p := range pictures {
 		all[i] = shown{Example: p, mirrored: o.Mirrored}
@@ -53,7 +53,7 @@ func Encode(ctx context.Context, e *encoder.Runner, c captioner.Config, pictures
 }
 
 // encodeShown is Encode of pictures as they are shown. With a stage above 0, the features are what enters that stage of the encoder.
-func encodeShown(ctx context.Context, e *encoder.Runner, c captioner.Config, stage int, pictures []shown, o EncodeOptions) (*Features, []Bad, error) {
+func encodeShown(ctx context.Context, e *encoder.Runner, c family.Config, stage int, pictures []shown, o EncodeOptions) (*Features, []Bad, error) {
 	keys, err := pictureKeys(pictures)
 	if err != nil {
 		return nil, nil, err

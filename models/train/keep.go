@@ -7,7 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	"captioner/models/captioner"
+	"captioner/models/checkpoint"
+	"captioner/models/family"
 )
 
 // keep writes the model files of a measurement: last.safetensors always, best.safetensors where it is the best, and one of its own name where
@@ -41,7 +42,7 @@ func (l *learner) keep(e Event, scores map[string]float64) error {
 }
 
 // write writes the model as it is as a model file. An encoder that learnt has a checksum of its own: that of its weights.
-func (t *trainer) write(path string, card captioner.Card) error {
+func (t *trainer) write(path string, card family.Card) error {
 	if !t.first() {
 		return nil
 	}
@@ -55,5 +56,5 @@ func (t *trainer) write(path string, card captioner.Card) error {
 			card.Encoder += told
 		}
 	}
-	return captioner.Save(path, c, t.tok, card, t.model, encoder)
+	return checkpoint.Save(path, c, t.tok, card, t.model, encoder)
 }

@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 
 	"captioner/data/metrics"
-	"captioner/models/captioner"
+	"captioner/models/checkpoint"
 	"captioner/models/decode"
 	"captioner/models/encoder"
 	"captioner/models/gpt2"
@@ -74,7 +74,7 @@ func (t *trainer) score(beam int) (map[string]float64, []string, error) {
 					return
 				}
 				var found [][]decode.Hypothesis
-				found, err = captioner.Decode(t.model, d, x, n, o)
+				found, err = t.model.Decode(d, x, n, o)
 				for _, h := range found {
 					hyps = append(hyps, t.tok.Decode(h[0].Tokens))
 				}
@@ -206,7 +206,7 @@ func (t *trainer) finish(ctx context.Context) error {
 
 // load puts the model of a file, and its encoder where that learns, in the place of the trainer's.
 func (t *trainer) load(path string) error {
-	f, err := captioner.OpenFile(path)
+	f, err := checkpoint.Open(path)
 	if err != nil {
 		return err
 	}

@@ -3,9 +3,10 @@ package train
 import (
 	"fmt"
 
-	"captioner/models/captioner"
+	"captioner/models/checkpoint"
 	"captioner/models/decode"
 	"captioner/models/encoder"
+	"captioner/models/family"
 	"captioner/models/gpt2"
 )
 
@@ -68,7 +69,7 @@ func (t *trainer) network() (gpt2.Config, error) {
 			Activation: "gelu_new", Epsilon: 1e-5, ResidualDrop: t.Dropout, EmbeddingDrop: t.InputDropout, AttentionDrop: t.AttentionDropout,
 			InitRange: .02, CrossAttention: true}, nil
 	}
-	l, err := captioner.OpenLanguage(t.LanguageModel)
+	l, err := checkpoint.OpenLanguage(t.LanguageModel)
 	if err != nil {
 		return gpt2.Config{}, err
 	}
@@ -80,12 +81,12 @@ func (t *trainer) network() (gpt2.Config, error) {
 }
 
 // decodes is how the captioner is meant to be decoded.
-func (t *trainer) decodes(net gpt2.Config) captioner.Decoding {
+func (t *trainer) decodes(net gpt2.Config) family.Decoding {
 	longest := int(min(t.Positions, net.Positions))
 	if t.original() {
-		return captioner.Decoding{Rule: decode.Python, Beam: t.Beam, MaxLen: longest}
+		return family.Decoding{Rule: decode.Python, Beam: t.Beam, MaxLen: longest}
 	}
-	return captioner.Decoding{Beam: t.Beam, LengthPenalty: t.Penalty, MaxLen: longest, NoRepeatNGram: 3}
+	return family.Decoding{Beam: t.Beam, LengthPenalty: t.Penalty, MaxLen: longest, NoRepeatNGram: 3}
 }
 
 // fill starts the decoder from the language model, where there is one.
@@ -93,7 +94,7 @@ func (t *trainer) fill() error {
 	if t.LanguageModel == "" {
 		return nil
 	}
-	l, err := captioner.OpenLanguage(t.LanguageModel)
+	l, err := checkpoint.OpenLanguage(t.LanguageModel)
 	if err != nil {
 		return err
 	}

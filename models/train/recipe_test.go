@@ -16,9 +16,10 @@ import (
 	"captioner/data"
 	"captioner/data/image"
 	"captioner/data/tokenizer"
-	"captioner/models/captioner"
 	"captioner/models/clip"
+	"captioner/models/crossgpt2"
 	"captioner/models/encoder"
+	"captioner/models/family"
 	"captioner/models/gpt2"
 	"captioner/torch"
 	"captioner/torch/nn"
@@ -100,8 +101,8 @@ func originalLearner(t *testing.T, src weights.Source, recipe string, accumulate
 		t.Fatal(err)
 	}
 	tr := &trainer{Options: o, tok: tok, device: torch.CPU, dtype: torch.Float32, tell: func(Event) {}}
-	tr.config = captioner.Config{Encoder: eye, Memory: memory, Decoder: net, Decoding: tr.decodes(net)}
-	if tr.model, err = captioner.NewModel(tr.config); err != nil {
+	tr.config = family.Config{Encoder: eye, Memory: memory, Decoder: crossgpt2.Decoder{Config: net}, Decoding: tr.decodes(net)}
+	if tr.model, err = crossgpt2.New(tr.config); err != nil {
 		t.Fatal(err)
 	}
 	other := func(n string) bool { return !strings.HasPrefix(n, "model.") }

@@ -10,8 +10,10 @@ import (
 	"path/filepath"
 
 	"captioner/data/tokenizer"
-	"captioner/models/captioner"
+	"captioner/models/checkpoint"
+	"captioner/models/crossgpt2"
 	"captioner/models/encoder"
+	"captioner/models/family"
 	"captioner/torch"
 	"captioner/torch/dist"
 	"captioner/weights"
@@ -52,8 +54,8 @@ type trainer struct {
 	dtype  torch.DType // of autocast; Float32 for none
 
 	tok        *tokenizer.Tokenizer
-	config     captioner.Config
-	card       captioner.Card
+	config     family.Config
+	card       family.Card
 	train, val corpus
 	text       [][]int32
 	encoder    []weights.NamedTensor
@@ -61,7 +63,7 @@ type trainer struct {
 	cached      []*Features // of the pictures to learn from, one set a way of showing them
 	valFeatures *Features
 
-	model *captioner.Model
+	model *crossgpt2.Model
 	tuner *encoder.Tuner // nil where the encoder is frozen
 	state state
 }
@@ -242,7 +244,7 @@ func (t *trainer) begin() (err error) {
 	torch.Seed(t.Seed)
 	t.dtype = map[string]torch.DType{"fp32": torch.Float32, "bf16": torch.BFloat16, "fp16": torch.Float16}[t.Precision]
 	if t.Init != "" {
-		f, err := captioner.OpenFile(t.Init)
+		f, err := checkpoint.Open(t.Init)
 		if err != nil {
 			return err
 		}
@@ -250,7 +252,7 @@ func (t *trainer) begin() (err error) {
 		t.model, err = f.LoadModel(t.device, true)
 		return err
 	}
-	if t.model, err = captioner.NewModel(t.config); err != nil {
+	if t.model, err = crossgpt2.New(t.config); err != nil {
 		return err
 	}
 	t.model.Init()
@@ -277,14 +279,14 @@ func (t *trainer) describe() error {
 	if memory.Layers = t.MemoryLayers; memory.Layers > 0 {
 		memory.Heads = net.Heads
 	}
-	t.config = captioner.Config{Name: t.Name, Encoder: eye, Memory: memory, Decoder: net, Decoding: t.decodes(net)}
+	t.config = family.Config{Name: t.Name, Encoder: eye, Memory: memory, Decoder: crossgpt2.Decoder{Config: net}, Decoding: t.decodes(net)}
 	t.card.Encoder = fmt.Sprintf("%s, SHA-256 %s", eye.Architecture, eye.SHA256)
 	return t.prepareText()
 }
 
 // readEncoder takes the encoder's weights into memory and describes it.
 func (t *trainer) readEncoder() (encoder.Config, error) {
-	p, err := captioner.OpenEncoder(t.Encoder)
+	p, err := checkpoint.OpenEncoder(t.Encoder)
 	if err != nil {
 		return encoder.Config{}, err
 	}
@@ -301,24 +303,30 @@ func (t *trainer) readEncoder() (encoder.Config, error) {
 
 // describeInit takes words, shape and encoder from a model file.
 func (t *trainer) describeInit() error {
-	f, err := captioner.OpenFile(t.Init)
+	f, err := checkpoint.Open(t.Init)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	t.tok, t.config, t.card = f.Tokenizer, f.Config, f.Card
+	if t.tok, err = f.BPE(); err != nil {
+		return err
+	}
+	t.config, t.card = f.Config, f.Card
 	if t.encoder, err = f.EncoderTensors(); err != nil {
 		return err
 	}
 	t.config.Name = t.Name
-	t.config.Decoder.ResidualDrop, t.config.Decoder.EmbeddingDrop, t.config.Memory.Dropout = t.Dropout, t.InputDropout, t.InputDropout
-	t.config.Decoder.AttentionDrop = t.AttentionDropout
+	if net, ok := crossgpt2.Sizes(t.config); ok { // other captioners are refused where the model is loaded
+		net.ResidualDrop, net.EmbeddingDrop, net.AttentionDrop = t.Dropout, t.InputDropout, t.AttentionDropout
+		t.config.Decoder, t.config.Memory.Dropout = crossgpt2.Decoder{Config: net}, t.InputDropout
+	}
 	return t.prepareText()
 }
 
 // prepareText turns captions into tokens and fills in the card.
 func (t *trainer) prepareText() error {
-	positions := int(t.config.Decoder.Positions) - 1
+	_, longest, _ := t.config.Decoder.Sizes()
+	positions := int(longest) - 1
 	t.train.encode(t.tok, positions, t.Verbatim)
 	t.val.encode(t.tok, positions, t.Verbatim)
 	if t.TextEpochs > 0 {
@@ -355,7 +363,7 @@ func (t *trainer) encodePictures(ctx context.Context) error {
 		return err
 	}
 	var e *encoder.Runner
-	var as captioner.Config
+	var as family.Config
 	err = torch.Do(ctx, func() (err error) {
 		if t.device, err = t.parseDevice(); err != nil {
 			return err

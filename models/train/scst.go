@@ -1,7 +1,6 @@
 package train
 
 import (
-	"captioner/models/captioner"
 	"captioner/models/decode"
 	"captioner/models/gpt2"
 	"captioner/torch"
@@ -77,7 +76,7 @@ func (l *learner) drawCaptions(index []int, features *torch.Tensor, step int) ([
 	for _, i := range index {
 		o.IDs = append(o.IDs, uint64(i))
 	}
-	return captioner.Decode(l.model, d, features, len(index), o)
+	return l.model.Decode(d, features, len(index), o)
 }
 
 // sampleType is what captions are drawn in: bfloat16 where training uses it.

@@ -15,7 +15,7 @@ import (
 	"strings"
 	"testing"
 
-	"captioner/models/captioner"
+	"captioner/models/checkpoint"
 	"captioner/models/clip"
 	"captioner/models/efficientnet"
 	"captioner/models/encoder"
@@ -216,7 +216,7 @@ func TestEncoderRunsRepeatAndResume(t *testing.T) {
 		}
 	}
 	encoderOf := func(name string) (below, above []byte) { // a ViT's first block, and all else
-		f, err := captioner.OpenFile(filepath.Join(dir, name, bestFile))
+		f, err := checkpoint.Open(filepath.Join(dir, name, bestFile))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -305,7 +305,7 @@ func TestLearns(t *testing.T) {
 	o := smallRun(t, dir)
 	o.Epochs, o.SCSTSteps, o.Text, o.Flip, o.Width, o.Dropout, o.InputDropout, o.EMA = 60, 0, nil, false, 64, 0, 0, .9
 	train(t, filepath.Join(dir, "run"), o)
-	f, err := captioner.OpenFile(filepath.Join(dir, "run", bestFile))
+	f, err := checkpoint.Open(filepath.Join(dir, "run", bestFile))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -375,7 +375,7 @@ func TestTrainsOnCLIP(t *testing.T) {
 		o.Memory = kind
 		run := filepath.Join(dir, kind)
 		train(t, run, o)
-		f, err := captioner.OpenFile(filepath.Join(run, bestFile))
+		f, err := checkpoint.Open(filepath.Join(run, bestFile))
 		if err != nil {
 			t.Fatal(err)
 		}

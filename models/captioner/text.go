@@ -1,0 +1,51 @@
+package captioner
+
+import (
+	"strings"
+
+	"captioner/data/tokenizer"
+	"captioner/models/decode"
+	"captioner/models/family"
+	"captioner/torch"
+)
+
+// write captions n images from their features [n, P, C]. It runs on the torch thread.
+func (c *Captioner) write(features *torch.Tensor, n int, o decode.Options) ([]Caption, error) {
+	t := c.File.Tokenizer
+	if len(o.Force) > 0 {
+		o.Inside = t.Continues
+	}
+	hyps, err := family.Search(c.writer, features, n, c.File.Config.Decoding.ReadsPrompt, o)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Caption, n)
+	for i, hs := range hyps {
+		for j, h := range hs {
+			c := Caption{Text: caption(t, h.Tokens, o.Rule), LogProb: h.LogProb, Confidence: h.Confidence(), Tokens: h.Tokens}
+			if j == 0 {
+				out[i] = c
+			} else {
+				out[i].Alternatives = append(out[i].Alternatives, c)
+			}
+		}
+	}
+	return out, nil
+}
+
+// caption spells tokens. By the rules of Python it is what Hugging Face's tokenizer gave at the time of clip-text-decoder, which by default took
+// the spaces before marks and clipped words away and left those at the ends.
+func caption(t tokenizer.Codec, tokens []int32, rule decode.Rule) string {
+	if w, ok := t.(*tokenizer.Tokenizer); ok && w.Words() {
+		return t.Decode(tokens)
+	}
+	if rule == decode.Search {
+		return strings.TrimSpace(t.Decode(tokens))
+	}
+	s := t.Decode(tokens)
+	for _, r := range [][2]string{{" .", "."}, {" ?", "?"}, {" !", "!"}, {" ,", ","}, {" ' ", "'"}, {" n't", "n't"}, {" 'm", "'m"}, {" 's", "'s"},
+		{" 've", "'ve"}, {" 're", "'re"}} {
+		s = strings.ReplaceAll(s, r[0], r[1])
+	}
+	return s
+}

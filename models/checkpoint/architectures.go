@@ -1,0 +1,137 @@
+package checkpoint
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"captioner/models/blip"
+	"captioner/models/clip"
+	"captioner/models/clipdecoder10"
+	"captioner/models/efficientnet"
+	"captioner/models/encoder"
+	"captioner/models/family"
+	"captioner/models/vit"
+	"captioner/weights"
+)
+
+// Architectures is what files of captioners may hold: one row for each vision encoder, and one for each whole captioner.
+type Architectures struct {
+	Encoders   encoder.Table
+	Captioners []family.Family
+}
+
+// Known is the table of this program: to add an encoder or a captioner, add a row. Rows are asked from the top whether a
+// checkpoint is theirs.
+func Known() Architectures {
+	return Architectures{
+		Encoders: encoder.Table{
+			blip.Architecture(),
+			clip.Architecture(),
+			efficientnet.Architecture(),
+			vit.Architecture(),
+		},
+		Captioners: []family.Family{
+			clipdecoder10.Family(),
+			gpt2Family(),
+		},
+	}
+}
+
+// name is the family of a decoder, for people.
+func (a Architectures) name(d family.Decoder) string {
+	for _, f := range a.Captioners {
+		if f.Key == d.Key() {
+			return f.Name
+		}
+	}
+	return d.Key()
+}
+
+// Open reads the description of a captioner, by what the file holds and not by its name: captioner's own model file, or
+// a checkpoint of a family, in a file or in a folder of Hugging Face. Weights are read when they are loaded.
+func (a Architectures) Open(path string) (*Checkpoint, error) {
+	src, err := OpenWeights(path)
+	if err != nil {
+		return nil, fmt.Errorf("open model: %w", err)
+	}
+	c, err := a.describe(path, src)
+	if err != nil {
+		src.Close()
+		return nil, fmt.Errorf("open model %q: %w", path, err)
+	}
+	return c, nil
+}
+
+// describe finds out what src holds. The checkpoint owns src.
+func (a Architectures) describe(path string, src weights.Source) (*Checkpoint, error) {
+	if src.Metadata()[weights.MetaConfig] != "" {
+		return a.native(path, src)
+	}
+	files := family.Files{Path: path, Source: src, Beside: beside(path), Encoders: a.Encoders}
+	if dir, ok := inFolder(path); ok {
+		files.Path, files.Folder = dir, true
+		if err := readConfig(&files); err != nil {
+			return nil, err
+		}
+		if _, err := files.Beside.Read(describedFile); err == nil {
+			return a.described(files)
+		}
+	}
+	for _, f := range a.Captioners {
+		if f.Open == nil || !f.Recognize(files) {
+			continue
+		}
+		c, err := f.Open(files)
+		if err != nil {
+			return nil, err
+		}
+		return &Checkpoint{
+			Path: files.Path, Config: c.Config, Card: c.Card, Tokenizer: c.Tokenizer, Family: f.Name,
+			src: c.Source, mismatch: c.Mismatch,
+		}, nil
+	}
+	return nil, a.notCaptioner(files)
+}
+
+// readConfig reads what config.json says of the network.
+func readConfig(f *family.Files) error {
+	var c struct {
+		ModelType     string   `json:"model_type"`
+		Architectures []string `json:"architectures"`
+	}
+	err := encoder.ReadJSON(f.Beside, "config.json", &c)
+	if errors.Is(err, fs.ErrNotExist) {
+		return errors.New("found a folder without config.json, want it beside the weights, as save_pretrained writes it")
+	}
+	f.ModelType, f.Architectures = c.ModelType, c.Architectures
+	return err
+}
+
+// ErrNotCaptioner says that a file holds tensors but no captioner.
+var ErrNotCaptioner = errors.New("found tensors but no " + weights.MetaConfig +
+	" in the metadata, want a captioner's model file")
+
+// notCaptioner says what a checkpoint is that no family claims.
+func (a Architectures) notCaptioner(f family.Files) error {
+	if p, err := a.recognize(f.Path, f.Source); err == nil {
+		return fmt.Errorf("found the encoder %s alone, want a captioner's model", p.Config.Architecture)
+	}
+	switch {
+	case f.Folder:
+		return fmt.Errorf("read config.json: found model_type %q, want gpt2 or vision-encoder-decoder", f.ModelType)
+	case isPickle(f.Source):
+		const found = "found %d tensors without GPT-2 among them (no wte.weight), want a captioner's model"
+		return fmt.Errorf(found, len(f.Source.Names()))
+	}
+	return ErrNotCaptioner
+}
+
+// Open is Known().Open.
+func Open(path string) (*Checkpoint, error) { return Known().Open(path) }
+
+// Parse is Known().Parse.
+func Parse(b []byte) (*Checkpoint, error) { return Known().Parse(b) }
+
+// OpenEncoder is Known().OpenEncoder.
+func OpenEncoder(path string) (*Pretrained, error) { return Known().OpenEncoder(path) }

@@ -1,0 +1,88 @@
+package checkpoint
+
+import (
+	"math"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"captioner/weights"
+	"captioner/weights/safetensors"
+)
+
+// shifted writes a copy of a model file with delta added to every weight.
+func shifted(t *testing.T, path string, delta float32) string {
+	t.Helper()
+	src, err := safetensors.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	var out []weights.NamedTensor
+	for _, name := range src.Names() {
+		n, err := src.Tensor(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := n.Float32s()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range v {
+			v[i] += delta
+		}
+		if n, err = weights.FromFloat32s(name, n.DType, n.Shape, v); err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, n)
+	}
+	other := filepath.Join(t.TempDir(), "shifted.safetensors")
+	if err := safetensors.WriteFile(other, out, src.Metadata()); err != nil {
+		t.Fatal(err)
+	}
+	return other
+}
+
+func TestAverage(t *testing.T) {
+	a := demoPath(t)
+	b, out := shifted(t, a, 1), filepath.Join(t.TempDir(), "mean.safetensors")
+	if err := Average([]string{a, b}, out, "a command"); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Open(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if f.Card.Command != "a command" || f.Card.Metrics != nil {
+		t.Errorf("card: got command %q and metrics %v", f.Card.Command, f.Card.Metrics)
+	}
+	first, err := Open(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	for _, name := range f.src.Names() {
+		n, err := f.src.Tensor(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, _ := n.Float32s()
+		n, err = first.src.Tensor(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		was, _ := n.Float32s()
+		for i, v := range got {
+			if off := math.Abs(float64(v - was[i] - .5)); !(off < 3e-3) {
+				t.Fatalf("%s[%d]: got %g, want %g", name, i, v, was[i]+.5)
+			}
+		}
+	}
+	if err := Average([]string{a}, out, ""); err == nil || !strings.Contains(err.Error(), "two or more") {
+		t.Errorf("one file: got %v", err)
+	}
+	if err := Average([]string{a, filepath.Join(t.TempDir(), "none")}, out, ""); err == nil {
+		t.Error("a missing file: got no error")
+	}
+}

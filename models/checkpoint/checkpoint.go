@@ -1,0 +1,266 @@
+// Package checkpoint recognizes, opens and writes files of captioners and of vision encoders: captioner's own model file,
+// folders of Hugging Face, and what clip-text-decoder and Lightning save, with the tokenizers inside or beside them. The
+// table of all vision encoders and all captioners stands here, see [Known].
+//
+// Nothing that a file says is executed. A description is compared with the weights before memory is taken for it.
+package checkpoint
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"captioner/data/tokenizer"
+	"captioner/models/crossgpt2"
+	"captioner/models/decode"
+	"captioner/models/encoder"
+	"captioner/models/family"
+	"captioner/torch"
+	"captioner/torch/nn"
+	"captioner/weights"
+)
+
+// Checkpoint is an opened captioner: its description, and its tensors in a memory map. Close it after what was loaded
+// from it is freed.
+type Checkpoint struct {
+	Path      string // "" for bytes in memory
+	Config    family.Config
+	Card      family.Card
+	Tokenizer tokenizer.Codec
+	Family    string // the name of the kind of captioner, for people
+	SHA256    string // of the whole file; only after Checksum
+
+	src      weights.Source
+	given    *Pretrained // the encoder of UseEncoder
+	mismatch error       // see Mismatch
+	raw      []byte      // of Parse
+}
+
+// Checksum reads the whole file once and sets SHA256, in hexadecimal.
+func (c *Checkpoint) Checksum() (string, error) {
+	if c.SHA256 != "" {
+		return c.SHA256, nil
+	}
+	if c.Path == "" {
+		sum := sha256.Sum256(c.raw)
+		c.SHA256 = hex.EncodeToString(sum[:])
+		return c.SHA256, nil
+	}
+	sum, err := checksum(c.Path)
+	if err != nil {
+		return "", fmt.Errorf("checksum of model %q: %w", c.Path, err)
+	}
+	c.SHA256 = sum
+	return sum, nil
+}
+
+// Close releases the memory maps.
+func (c *Checkpoint) Close() error {
+	err := c.src.Close()
+	if c.given != nil {
+		err = errors.Join(err, c.given.Close())
+	}
+	return err
+}
+
+// Defaults are the decoding options that the model asks for, with its own begin and end tokens.
+func (c *Checkpoint) Defaults() decode.Options {
+	o := decode.DefaultOptions()
+	d := c.Config.Decoding
+	o.Rule = d.Rule
+	o.Beam, o.LengthPenalty, o.MaxLen, o.NoRepeatNGram = d.Beam, d.LengthPenalty, d.MaxLen, d.NoRepeatNGram
+	o.MinLen, o.EarlyStopping = d.MinLen, d.EarlyStopping
+	o.BOS, o.EOS = c.Tokenizer.BOS(), c.Tokenizer.EOS()
+	if d.Begin != nil {
+		o.BOS = *d.Begin
+	}
+	if d.End != nil {
+		o.EOS = *d.End
+	}
+	return o
+}
+
+// A NotTrainableError says that a captioner's decoder is not GPT-2, so that it can only caption.
+type NotTrainableError struct{ Family string }
+
+func (e *NotTrainableError) Error() string {
+	const found = "found a model of %s, whose decoder is not GPT-2 and can only caption, want one with GPT-2"
+	return fmt.Sprintf(found, e.Family)
+}
+
+// wantGPT2 refuses a captioner of another family than the one that this program trains and writes for others.
+func (c *Checkpoint) wantGPT2() error {
+	if _, ok := crossgpt2.Sizes(c.Config); !ok {
+		return &NotTrainableError{c.Family}
+	}
+	return nil
+}
+
+// BPE is the tokenizer of a captioner with GPT-2.
+func (c *Checkpoint) BPE() (*tokenizer.Tokenizer, error) {
+	t, ok := c.Tokenizer.(*tokenizer.Tokenizer)
+	if !ok {
+		return nil, fmt.Errorf("model %q: found a tokenizer of another kind, want byte-level BPE", c.Path)
+	}
+	return t, nil
+}
+
+// LoadModel loads memory and decoder in float32, of a captioner with GPT-2. own gives them memory that training may
+// change. It works inside torch.Do.
+func (c *Checkpoint) LoadModel(dev torch.Device, own bool) (*crossgpt2.Model, error) {
+	err := c.wantGPT2()
+	var m *crossgpt2.Model
+	if err == nil {
+		m, err = crossgpt2.Load(c.Config, c.src, dev, own)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("load model %q: %w", c.Path, err)
+	}
+	return m, nil
+}
+
+// LoadWriter loads what writes captions from the encoder's features, for inference in type d. It works inside torch.Do.
+func (c *Checkpoint) LoadWriter(dev torch.Device, d torch.DType) (family.Writer, error) {
+	o := nn.LoadOptions{Device: dev, Ignore: encoder.Owns}
+	w, err := c.Config.Decoder.Load(c.src, c.Config.Memory, o, d)
+	if err != nil {
+		return nil, fmt.Errorf("load model %q: %w", c.Path, err)
+	}
+	return w, nil
+}
+
+// LoadEncoder loads the encoder for inference in type d. It works inside torch.Do.
+func (c *Checkpoint) LoadEncoder(dev torch.Device, d torch.DType) (*encoder.Runner, error) {
+	path, src := c.Path, c.src
+	if c.given != nil {
+		path, src = c.given.Path, c.given.src
+	} else if !c.HasEncoder() {
+		return nil, c.MissingEncoder()
+	}
+	r, err := encoder.NewRunner(c.Config.Encoder, c.Config.Memory, src, dev, d)
+	if err != nil {
+		return nil, fmt.Errorf("load encoder from %q: %w", path, err)
+	}
+	return r, nil
+}
+
+// HasEncoder says whether the encoder's weights are in the file, or were given by UseEncoder.
+func (c *Checkpoint) HasEncoder() bool {
+	return c.given != nil || slices.ContainsFunc(c.src.Names(), encoder.Owns)
+}
+
+// Mismatch says why the encoder that the file names cannot be the one that it was trained with; nil where it can, or
+// where the file names none.
+func (c *Checkpoint) Mismatch() error { return c.mismatch }
+
+// UseEncoder gives the captioner an encoder in the place of its own, or of the one that it leaves out. c owns p from
+// then on.
+func (c *Checkpoint) UseEncoder(p *Pretrained) error {
+	want := c.Config.Encoder
+	if want.SHA256 != "" && !c.HasEncoder() {
+		sum, err := p.Checksum()
+		if err != nil {
+			return err
+		}
+		if sum != want.SHA256 {
+			const found = "encoder %q: found SHA-256 %s, want the %s of %s, which the model was trained with"
+			return fmt.Errorf(found, p.Path, sum, want.SHA256, want.Architecture)
+		}
+	}
+	if want.Architecture == "" { // a checkpoint that does not name its encoder
+		c.Config.Encoder = p.Config
+		return c.useAnyEncoder(p)
+	}
+	if err := c.Config.Memory.Fits(p.Config); err != nil {
+		const found = "encoder %q (%s) does not fit the model, which wants %s: %w"
+		return fmt.Errorf(found, p.Path, p.Config.Architecture, want.Architecture, err)
+	}
+	c.given, c.Config.Encoder = p, p.Config
+	if want.Architecture == p.Config.Architecture {
+		c.Config.Encoder.Preprocess = want.Preprocess
+	}
+	return nil
+}
+
+// useAnyEncoder takes an encoder that the model says nothing about.
+func (c *Checkpoint) useAnyEncoder(p *Pretrained) error {
+	m, err := encoder.NewMemory(p.Config, c.Config.Memory.Kind, 0)
+	if err == nil {
+		c.Config.Memory = m
+		err = c.Config.ValidateDecoder()
+	}
+	if err != nil {
+		return fmt.Errorf("encoder %q: %w", p.Path, oneLine(err))
+	}
+	c.given = p
+	return nil
+}
+
+// An EncoderMissingError says that a model file leaves its encoder out, and which it is.
+type EncoderMissingError struct {
+	Path         string // of the model
+	Architecture string
+	SHA256       string // "" where the file does not say
+	Mismatch     error  // why the encoder that the file names cannot be its own; nil where it can
+}
+
+func (e *EncoderMissingError) Error() string {
+	if e.Mismatch != nil {
+		const found = "model %q holds no encoder, and names one that cannot be its own: %v"
+		return fmt.Sprintf(found, e.Path, oneLine(e.Mismatch))
+	}
+	which := e.Architecture
+	if which == "" {
+		which = "the one that it was trained with"
+	}
+	if e.SHA256 != "" {
+		which += ", SHA-256 " + e.SHA256
+	}
+	return fmt.Sprintf("model %q holds no encoder, want %s beside it", e.Path, which)
+}
+
+// MissingEncoder is the error of a captioner whose encoder is not there.
+func (c *Checkpoint) MissingEncoder() error {
+	return &EncoderMissingError{c.Path, c.Config.Encoder.Architecture, c.Config.Encoder.SHA256, c.mismatch}
+}
+
+// encoderSource holds the tensors of the encoder, if there are any.
+func (c *Checkpoint) encoderSource() weights.Source {
+	if c.given != nil {
+		return c.given.src
+	}
+	return c.src
+}
+
+// EncoderTensors are copies of the encoder's tensors, as Save takes them; none where the file leaves the encoder out.
+func (c *Checkpoint) EncoderTensors() ([]weights.NamedTensor, error) {
+	if c.given != nil {
+		return c.given.Tensors()
+	}
+	tensors, err := take(c.src, encoder.Prefix)
+	for i := range tensors {
+		tensors[i].Data, tensors[i].Held = slices.Clone(tensors[i].Data), false
+	}
+	return tensors, err
+}
+
+// take are the tensors whose names begin with prefix.
+func take(src weights.Source, prefix string) ([]weights.NamedTensor, error) {
+	var out []weights.NamedTensor
+	for _, n := range src.Names() {
+		if strings.HasPrefix(n, prefix) {
+			t, err := src.Tensor(n)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, t)
+		}
+	}
+	return out, nil
+}
+
+// oneLine joins what errors.Join put on lines.
+func oneLine(err error) error { return errors.New(strings.ReplaceAll(err.Error(), "\n", "; ")) }

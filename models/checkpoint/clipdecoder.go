@@ -1,0 +1,174 @@
+package checkpoint
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"captioner/models/crossgpt2"
+	"captioner/models/decode"
+	"captioner/models/encoder"
+	"captioner/models/family"
+	"captioner/models/gpt2"
+	"captioner/weights"
+	"captioner/weights/pickle"
+)
+
+// clipDecoder is what a file of the Python package clip-text-decoder, or a checkpoint of a model of its kind, says beside
+// its tensors. A field is zero where it does not say.
+type clipDecoder struct {
+	encoder   string // as the package names it: "clip:ViT-B/32", "blip:base"
+	config    *gpt2.Config
+	tokenizer any // its record in the pickle
+}
+
+// openClipDecoder describes a checkpoint that holds GPT-2 with cross-attention, as clip-text-decoder 1.1 to 1.4.4 saves
+// and trains it: pickled inference models, Lightning's checkpoints, and state dicts.
+func openClipDecoder(f family.Files) (*family.Captioner, error) {
+	var d clipDecoder
+	if p, ok := f.Source.(*pickle.File); ok {
+		var err error
+		if d, err = readClipDecoder(p); err != nil {
+			return nil, err
+		}
+	}
+	named, err := gpt2.Keys(f.Source)
+	if err != nil {
+		return nil, err
+	}
+	if d.config == nil {
+		net, err := gpt2.ConfigOf(named)
+		if err != nil {
+			return nil, err
+		}
+		net = besideConfig(f.Beside, net)
+		d.config = &net
+	}
+	if !d.config.CrossAttention {
+		return nil, errBlind
+	}
+	if err := gpt2.CheckTied(named, ""); err != nil {
+		return nil, err
+	}
+	name := strings.TrimSuffix(filepath.Base(f.Path), filepath.Ext(f.Path))
+	c := &family.Captioner{
+		Config: family.Config{
+			Name: name, Decoder: crossgpt2.Decoder{Config: *d.config},
+			Decoding: family.Decoding{Rule: decode.Python, Beam: 1, MaxLen: min(64, int(d.config.Positions))},
+		},
+		Card: family.UnknownCard(name, d.encoder),
+	}
+	eye, err := f.Encoders.Published(d.encoder)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.ExpectEncoder(eye, encoder.PooledPadded); err != nil {
+		return nil, err
+	}
+	if c.Source, err = gpt2Tensors(named); err != nil {
+		return nil, err
+	}
+	c.Tokenizer, err = checkpointTokenizer(d.tokenizer, f.Beside, d.config.VocabSize)
+	return c, err
+}
+
+// besideConfig is the config.json in the folder of a checkpoint that does not hold its own (the number of heads cannot
+// be seen in the weights); net, which was read off the weights, where there is none of the same sizes.
+func besideConfig(beside encoder.Folder, net gpt2.Config) gpt2.Config {
+	b, err := beside.Read("config.json")
+	if err != nil {
+		return net
+	}
+	said, err := gpt2.ParseConfig(b)
+	if err != nil || said.Layers != net.Layers || said.Width != net.Width || said.VocabSize != net.VocabSize ||
+		said.Positions != net.Positions {
+		return net
+	}
+	said.CrossAttention = net.CrossAttention
+	return said
+}
+
+func hasPrefix(src weights.Source, prefixes ...string) bool {
+	for _, n := range src.Names() {
+		for _, p := range prefixes {
+			if strings.HasPrefix(n, p) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// readClipDecoder looks into the objects of a pickle.
+func readClipDecoder(p *pickle.File) (clipDecoder, error) {
+	var o clipDecoder
+	switch root := p.Root.(type) {
+	case *pickle.Record:
+		module := root
+		if inner, ok := pickle.Follow[*pickle.Record](root, "model"); ok { // …InferenceModel
+			module = inner
+			o.tokenizer, _ = root.Attr("tokenizer")
+		}
+		if strings.HasSuffix(module.Name, "ClipDecoder") {
+			o.encoder = "ViT-B/32"
+		}
+		if name, ok := pickle.Follow[string](module, "vision_backbone"); ok {
+			o.encoder = name
+		}
+		var err error
+		o.config, err = decoderConfig(module)
+		return o, err
+	case *pickle.Dict:
+		params, _ := root.Get("hyper_parameters")
+		if r, ok := params.(*pickle.Record); ok && r.Entries != nil { // Lightning's AttributeDict
+			params = r.Entries
+		}
+		if d, ok := params.(*pickle.Dict); ok {
+			name, _ := d.Get("vision_backbone")
+			o.encoder, _ = name.(string)
+		}
+	}
+	if o.encoder == "" && hasPrefix(p, "gpt.", "model.gpt.", "state_dict.gpt.") {
+		o.encoder = "ViT-B/32" // all that ClipDecoder of 1.1 to 1.3 works with
+	}
+	return o, nil
+}
+
+// decoderConfig reads the settings that a pickled GPT2LMHeadModel inside module carries, nil where there are none.
+func decoderConfig(module *pickle.Record) (*gpt2.Config, error) {
+	inside, _ := pickle.Follow[*pickle.Dict](module, "_modules")
+	if inside == nil {
+		return nil, nil
+	}
+	for _, v := range inside.All() {
+		r, ok := v.(*pickle.Record)
+		if !ok || r.Name != "GPT2LMHeadModel" {
+			continue
+		}
+		config, ok := pickle.Follow[*pickle.Record](r, "config")
+		if !ok {
+			return nil, nil
+		}
+		settings, _ := config.State.(*pickle.Dict)
+		if settings == nil {
+			return nil, nil
+		}
+		plain := map[string]any{}
+		for k, v := range settings.All() {
+			switch v.(type) {
+			case nil, bool, int64, float64, string:
+				if k, ok := k.(string); ok {
+					plain[k] = v
+				}
+			}
+		}
+		b, err := json.Marshal(plain)
+		if err != nil {
+			return nil, fmt.Errorf("read the decoder's config: %w", err)
+		}
+		c, err := gpt2.ParseConfig(b)
+		return &c, err
+	}
+	return nil, nil
+}

@@ -1,0 +1,75 @@
+package checkpoint
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+
+	"captioner/models/crossgpt2"
+	"captioner/models/encoder"
+	"captioner/models/family"
+	"captioner/models/gpt2"
+	"captioner/weights"
+)
+
+// openEncoderDecoder describes a VisionEncoderDecoderModel with GPT-2: its encoder's last_hidden_state, through
+// enc_to_dec_proj where the widths differ, is the decoder's memory.
+func openEncoderDecoder(f family.Files) (*family.Captioner, error) {
+	var config struct {
+		Encoder, Decoder json.RawMessage
+	}
+	if err := encoder.ReadJSON(f.Beside, "config.json", &config); err != nil {
+		return nil, err
+	}
+	net, err := gpt2.ParseConfig(config.Decoder)
+	if err != nil {
+		return nil, fmt.Errorf("read config.json: decoder: %w", err)
+	}
+	c := &family.Captioner{Config: family.Config{Name: filepath.Base(filepath.Clean(f.Path)), Decoder: crossgpt2.Decoder{Config: net}}}
+	if err := takeGPT2(c, f); err != nil {
+		return nil, err
+	}
+	eye, err := innerEncoder(c, f, config.Encoder)
+	if err != nil {
+		return nil, err
+	}
+	if c.Config.Decoding, err = family.ReadGeneration(f.Beside, net.Positions); err != nil {
+		return nil, err
+	}
+	projection, err := weights.Rename(f.Source, weights.Prefix("enc_to_dec_proj.", family.MemoryPrefix+"project."))
+	if err != nil {
+		return nil, err
+	}
+	if c.Source, err = weights.Join(c.Source, projection, eye); err != nil {
+		return nil, err
+	}
+	return c, c.Config.Validate()
+}
+
+// innerEncoder describes the encoder inside a VisionEncoderDecoderModel and shows its tensors as a model file has them.
+func innerEncoder(c *family.Captioner, f family.Files, config json.RawMessage) (weights.Source, error) {
+	var e struct {
+		ModelType string `json:"model_type"`
+	}
+	if err := json.Unmarshal(config, &e); err != nil {
+		return nil, fmt.Errorf("read config.json: encoder: %w", err)
+	}
+	inner, err := weights.Rename(f.Source, weights.Prefix("encoder.", ""))
+	if err != nil {
+		return nil, err
+	}
+	eye, named, err := f.Encoders.Open(inner)
+	if err != nil {
+		return nil, fmt.Errorf("read config.json: encoder of the type %q: %w", e.ModelType, err)
+	}
+	beside := encoder.Inner(f.Beside, config)
+	if err := f.Encoders.Configure(&eye, beside); err != nil {
+		return nil, fmt.Errorf("encoder: %w", err)
+	}
+	if err := eye.ReadProcessor(beside); err != nil {
+		return nil, err
+	}
+	c.Config.Encoder, c.Card = eye, family.UnknownCard(c.Config.Name, eye.Architecture)
+	c.Config.Memory, err = encoder.NewMemory(eye, encoder.Tokens, 0)
+	return named, err
+}

@@ -1,0 +1,58 @@
+package family
+
+import (
+	"captioner/models/decode"
+	"captioner/torch"
+)
+
+// Search finds the texts of n images from their features [n, P, C], best first for each. readsPrompt hands the options'
+// prompt to the writer: see Decoding.ReadsPrompt. What is made on the way is freed.
+func Search(w Writer, features *torch.Tensor, n int, readsPrompt bool, o decode.Options) (
+	out [][]decode.Hypothesis, err error,
+) {
+	rows := o.Beam
+	if o.Sample {
+		rows = o.Captions
+	}
+	t := Texts{Images: n, Rows: max(rows, 1)}
+	if readsPrompt {
+		t.Prompt, o.Prompt = o.Prompt, nil
+	}
+	t.Length = len(o.Prompt) + o.MaxLen
+	torch.NoGrad(func() {
+		torch.Scoped(func() {
+			var s Session
+			if s, err = w.Start(features, t); err != nil {
+				return
+			}
+			defer s.Free()
+			out, err = decode.Run(stepper{s}, n, o)
+		})
+	})
+	return out, err
+}
+
+// stepper is a Session as package decode wants it.
+type stepper struct{ session Session }
+
+// Step feeds one token a row. What the step makes is freed at its end, but for the session's cache.
+func (s stepper) Step(r decode.StepRequest) (c decode.Candidates, err error) {
+	if r.K > 0 && len(r.Extra) == 0 {
+		c.IDs, c.LogProbs, err = s.session.Step(r.Parents, r.Tokens, r.K, r.Ban)
+		return c, err
+	}
+	torch.Scoped(func() {
+		var logits *torch.Tensor // [R, V]
+		if logits, err = s.session.Logits(r.Parents, r.Tokens); err != nil || r.K == 0 {
+			return
+		}
+		c.IDs, c.LogProbs = torch.TopKLogProbs(logits, r.K, 1, r.Ban)
+		extra := make([]int64, len(r.Extra))
+		for i, id := range r.Extra {
+			extra[i] = int64(id)
+		}
+		ids := torch.FromSlice(extra).ToDevice(logits.Device())
+		c.Extra = torch.Slice[float32](logits.LogSoftmax(-1).IndexSelect(1, ids)) // [R, len(Extra)]
+	})
+	return c, err
+}

@@ -1,9 +1,0 @@
-package transformer
-
-import (
-	"testing"
-
-	"captioner/torch/torchtest"
-)
-
-func TestMain(m *testing.M) { torchtest.OneThread(m) }
