@@ -69,12 +69,14 @@ func NewTextDecoder(c bert.Config) (*TextDecoder, error) {
 		Words: param(c.VocabSize, c.Width), Bias: param(c.VocabSize)}}, nil
 }
 
+// textMark is the tensor that tells a text decoder.
+const textMark = "text_decoder.bert.embeddings.word_embeddings.weight"
+
 // TextKeys shows the text decoder of a whole checkpoint, below "text_decoder." and any prefix before it, without that
 // prefix. It leaves out what such files hold twice. The view owns src.
 func TextKeys(src weights.Source) (weights.Source, error) {
-	const mark = "text_decoder.bert.embeddings.word_embeddings.weight"
 	for _, name := range src.Names() {
-		prefix, ok := strings.CutSuffix(name, mark)
+		prefix, ok := strings.CutSuffix(name, textMark)
 		if !ok {
 			continue
 		}
@@ -85,7 +87,7 @@ func TextKeys(src weights.Source) (weights.Source, error) {
 		})
 	}
 	const message = "read blip's text decoder: found %d tensors, none of them %q: want a captioner of LAVIS or Hugging Face"
-	return nil, fmt.Errorf(message, len(src.Names()), mark)
+	return nil, fmt.Errorf(message, len(src.Names()), textMark)
 }
 
 // Load fills the decoder from a checkpoint in the keys of TextKeys, below o.Prefix where that is set. Where the

@@ -141,8 +141,8 @@ func (o Options) checkBeam() FieldErrors {
 // checkPython refuses what the rules of clip-text-decoder do not have: it would be left out silently.
 func (o Options) checkPython() FieldErrors {
 	var c checks
-	if o.Rule != Python && o.Rule != PythonSample {
-		c.that(false, FieldRule, fmt.Sprintf("%q", o.Rule), "%q, %q or none", Python, PythonSample)
+	if o.Rule != Python && o.Rule != PythonSample && o.Rule != ClipCap {
+		c.that(false, FieldRule, fmt.Sprintf("%q", o.Rule), "%q, %q, %q or none", Python, PythonSample, ClipCap)
 		return c.errs
 	}
 	c.that(o.MaxLen >= 2, FieldMaxLen, o.MaxLen, "2 or more under the rule %s: the begin token counts", o.Rule)

@@ -24,6 +24,10 @@ const (
 	// Temperature times a uniform random number is largest. The numbers are those that torch.manual_seed(Seed) gives,
 	// begun anew for each image.
 	PythonSample Rule = "python-sample"
+
+	// ClipCap is the rule of ClipCap's own code, token for token: the mean of the float32 log-probabilities ranks captions,
+	// and a caption holds its end token, the full stop. A beam of one is its greedy search.
+	ClipCap Rule = "clipcap"
 )
 
 // python is the search of one image by the rule of that name.

@@ -58,7 +58,7 @@ func Run(s Stepper, images int, o Options) ([][]Hypothesis, error) {
 	// others took.
 	r := runner{extra: forcedTokens(o.Force), s: s, o: &o, width: o.Beam, k: o.Beam + 1, bans: newBans(&o)}
 	switch {
-	case o.Rule == Python:
+	case o.Rule == Python, o.Rule == ClipCap:
 		r.k = o.Beam
 	case o.Rule == PythonSample:
 		r.width, r.k = 1, o.TopK
@@ -82,6 +82,8 @@ func newSearcher(o *Options, image int) searcher {
 		return newPython(o)
 	case o.Rule == PythonSample:
 		return newPythonSampler(o)
+	case o.Rule == ClipCap:
+		return newClipCap(o)
 	case o.Sample:
 		id := uint64(image)
 		if o.IDs != nil {

@@ -23,14 +23,20 @@ import (
 
 // Config is the shape of a model.
 type Config struct {
-	Text          bert.Config `json:"text"`
-	Vision        clip.Config `json:"vision"`
-	VisionEpsilon float64     `json:"vision_layer_norm_eps"` // of the norm behind the projection
+	Text   Text
+	Vision clip.Config
+}
+
+// Text is the shape of the text side, which a model file holds as JSON.
+type Text struct {
+	bert.Config
+	Image        int64   `json:"image_hidden_size"`    // channels of the vision tower's tokens
+	ImageEpsilon float64 `json:"image_layer_norm_eps"` // of the norm behind their projection
 }
 
 // Model is the text side: the projection of the image's tokens, the layers, the output layer.
 type Model struct {
-	Config  Config
+	Text    Text
 	BERT    *bert.Model  `key:"git"`
 	Project nn.Linear    `key:"git.visual_projection.visual_projection.0"` // [C, M]
 	Norm    nn.LayerNorm `key:"git.visual_projection.visual_projection.1"`
@@ -40,8 +46,8 @@ type Model struct {
 // ParseConfig reads a config.json of GitForCausalLM. What it leaves out has the values of Hugging Face's GitConfig;
 // settings that would change the network and that this package does not have are refused.
 func ParseConfig(b []byte) (Config, error) {
-	c := Config{Text: bert.Config{VocabSize: 30522, Width: 768, Layers: 6, Heads: 12, Inner: 3072, Positions: 1024,
-		Activation: "gelu", Epsilon: 1e-12}}
+	c := Config{Text: Text{Config: bert.Config{VocabSize: 30522, Width: 768, Layers: 6, Heads: 12, Inner: 3072,
+		Positions: 1024, Activation: "gelu", Epsilon: 1e-12}}}
 	vision := visionConfig{Width: 768, Inner: 3072, Layers: 12, Heads: 12, Channels: 3, ImageSize: 224, PatchSize: 16,
 		Activation: "quick_gelu", Epsilon: 1e-5}
 	other := struct {
@@ -49,7 +55,7 @@ func ParseConfig(b []byte) (Config, error) {
 		Positions string        `json:"position_embedding_type"`
 		Frames    *int          `json:"num_image_with_embedding"`
 	}{Vision: &vision, Positions: "absolute"}
-	for _, to := range []any{&c.Text, &other} {
+	for _, to := range []any{&c.Text.Config, &other} {
 		if err := json.Unmarshal(b, to); err != nil {
 			return c, fmt.Errorf("git config: %w", err)
 		}
@@ -62,12 +68,15 @@ func ParseConfig(b []byte) (Config, error) {
 		return c, fmt.Errorf("git config: found position_embedding_type %q, want absolute", other.Positions)
 	}
 	c.Text.Memory = 0
+	c.Text.Image, c.Text.ImageEpsilon = vision.Width, vision.Epsilon
 	var err error
 	if c.Vision, err = vision.clip(); err != nil {
 		return c, err
 	}
-	c.VisionEpsilon = vision.Epsilon
-	return c, c.Validate()
+	if err := c.Text.Config.Validate(); err != nil {
+		return c, fmt.Errorf("git config: %w", err)
+	}
+	return c, c.Vision.Validate()
 }
 
 // visionConfig is Hugging Face's GitVisionConfig.
@@ -98,29 +107,14 @@ func (v visionConfig) clip() (clip.Config, error) {
 		Heads: v.Heads, Layers: v.Layers, PatchSize: v.PatchSize, MLP: v.Inner}}, nil
 }
 
-// Validate returns every problem of the text side, or of the vision tower.
-func (c Config) Validate() error {
-	if err := c.Text.Validate(); err != nil {
-		return fmt.Errorf("git config: %w", err)
-	}
-	if !(c.VisionEpsilon > 0) {
-		return fmt.Errorf("git config: found vision_layer_norm_eps %g, want more than 0", c.VisionEpsilon)
-	}
-	return c.Vision.Validate()
-}
-
 // New makes a model with unset weights; Load fills them. Run it inside torch.Do; Free releases it.
-func New(c Config) (*Model, error) {
-	if err := c.Validate(); err != nil {
-		return nil, err
-	}
-	m, err := bert.New(c.Text)
+func New(t Text) (*Model, error) {
+	m, err := bert.New(t.Config)
 	if err != nil {
 		return nil, err
 	}
-	return &Model{Config: c, BERT: m, Project: nn.NewLinear(c.Vision.Vision.Width, c.Text.Width, true),
-		Norm:   nn.NewLayerNorm(c.Text.Width, c.VisionEpsilon),
-		Output: nn.NewLinear(c.Text.Width, c.Text.VocabSize, true)}, nil
+	return &Model{Text: t, BERT: m, Project: nn.NewLinear(t.Image, t.Width, true),
+		Norm: nn.NewLayerNorm(t.Width, t.ImageEpsilon), Output: nn.NewLinear(t.Width, t.VocabSize, true)}, nil
 }
 
 // TextKeys shows the text side of a checkpoint, without any prefix before "git." and "output.", and without the

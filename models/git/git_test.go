@@ -26,7 +26,7 @@ func load(t *testing.T, src weights.Source, dev torch.Device) *Model {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := New(c)
+	m, err := New(c.Text)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ type Session struct {
 	d      *Decoder
 	cache  *kvcache.Cache
 	memory *torch.Tensor // [2 layers, images, H, P, D]: each layer's keys and values; nil without, and where P is 1
+	first  *torch.Tensor // [images, C]: what the first step is fed in the place of its tokens; nil: its tokens
 	single *torch.Tensor // [layers, images, C]: what each layer's cross-attention gives, where P is 1; else nil
 }
 
@@ -43,6 +44,29 @@ func (d *Decoder) Start(memory *torch.Tensor, images, width, maxLen int) (*Sessi
 		s.memory = d.memoryKV(memory)
 		s.cache.Share(s.memory)
 	}
+	return s, nil
+}
+
+// StartAfter begins texts of at most maxLen tokens that follow a prefix [G, P, C] of embeddings, one an image. The first step
+// feeds the last of them, whatever its tokens are, so that it gives the first token of a text. width is as in Start.
+func (d *Decoder) StartAfter(prefix *torch.Tensor, images, width, maxLen int) (*Session, error) {
+	if prefix == nil || prefix.Rank() != 3 || prefix.Dim(0) != int64(images) || prefix.Dim(2) != d.Config.Width {
+		const message = "start decoding: found a prefix of shape %v, want [%d, positions, %d]"
+		return nil, fmt.Errorf(message, prefix.Shape(), images, d.Config.Width)
+	}
+	before := prefix.Dim(1) - 1
+	s, err := d.Start(nil, images, width, maxLen+int(before))
+	if err != nil {
+		return nil, err
+	}
+	torch.NoGrad(func() {
+		x := prefix.Detach().Move(d.device, torch.Float32, false)
+		for i := range before {
+			torch.Scoped(func() { s.feed(x.Select(1, i).Contiguous()) })
+			s.cache.Before()
+		}
+		torch.Scoped(func() { s.first = x.Select(1, before).Move(d.device, torch.Float32, true).Contiguous().Keep() })
+	})
 	return s, nil
 }
 
@@ -86,7 +110,10 @@ func (d *Decoder) memoryKV(memory *torch.Tensor) *torch.Tensor {
 }
 
 // Free releases the cache.
-func (s *Session) Free() { s.cache.Free() }
+func (s *Session) Free() {
+	s.cache.Free()
+	s.first.Free()
+}
 
 // Step feeds tokens[r] to row r, which continues row parents[r] of the step before (nil at the first step: one row an
 // image), and gives for each row its k best next tokens, best first, with their log-probabilities under the softmax
@@ -125,15 +152,24 @@ func (s *Session) advance(parents, tokens []int32) (x *torch.Tensor, err error) 
 		return nil, err
 	}
 	torch.NoGrad(func() {
-		position := s.d.positions.Select(0, s.cache.Len())
-		x = torch.Embedding(s.d.tokens, put(ids, s.d.device)).Add(position) // [R, C]
-		for i := range s.d.blocks {
-			x = torch.Tidy1(func() *torch.Tensor { return s.block(i, x) })
+		if s.first != nil && s.cache.Fresh() {
+			x = s.first
+		} else {
+			x = torch.Embedding(s.d.tokens, put(ids, s.d.device)) // [R, C]
 		}
-		x = x.Narrow(0, 0, s.cache.Rows())
+		x = s.feed(x).Narrow(0, 0, s.cache.Rows())
 	})
 	s.cache.Done()
 	return x, nil
+}
+
+// feed runs the blocks on the embedding of one position a row, x [R, C].
+func (s *Session) feed(x *torch.Tensor) *torch.Tensor {
+	x = x.Add(s.d.positions.Select(0, s.cache.Len()))
+	for i := range s.d.blocks {
+		x = torch.Tidy1(func() *torch.Tensor { return s.block(i, x) })
+	}
+	return x
 }
 
 // block is Block.forward for one token a row, x [R, C].

@@ -257,3 +257,66 @@ func TestSessionRefuses(t *testing.T) {
 		want(err, "text is full, 2 tokens")
 	})
 }
+
+// Texts behind a prefix give the logits of the whole network over prefix and text.
+func TestSessionAfterPrefix(t *testing.T) {
+	src := torchtest.Fixture(t, fixture)
+	torchtest.EachDevice(t, func(t *testing.T, dev torch.Device) {
+		m := load(t, src, dev, false)
+		defer m.Free()
+		d := m.Decoder(torch.Float32)
+		defer d.Free()
+		torch.Seed(5)
+		c := m.Config
+		prefix := torch.Randn(torch.Float32, torch.CPU, 2, 3, c.Width).ToDevice(dev)
+		s, err := d.StartAfter(prefix, 2, 2, 4)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Free()
+		texts := [][]int64{{}, {}}
+		var parents []int32
+		for step := range 4 {
+			tokens := make([]int32, len(texts))
+			if step > 0 { // the first step feeds the prefix's last embedding
+				for r := range texts {
+					tokens[r] = int32(5*r+7*step) % int32(c.VocabSize)
+					texts[r] = append(slices.Clip(texts[r]), int64(tokens[r]))
+				}
+			}
+			got, err := s.Logits(parents, tokens)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for r, text := range texts {
+				image := int64(r * 2 / len(texts))
+				want := m.behind(prefix.Narrow(0, image, 1), text)
+				torchtest.Close(t, fmt.Sprint(text), got.Select(0, int64(r)), want)
+			}
+			if step == 0 { // two texts an image
+				texts, parents = [][]int64{texts[0], texts[0], texts[1], texts[1]}, []int32{0, 0, 1, 1}
+			} else {
+				parents = []int32{1, 0, 3, 3}
+				texts = [][]int64{texts[1], texts[0], texts[3], texts[3]}
+			}
+		}
+		if _, err := d.StartAfter(prefix, 3, 2, 4); err == nil {
+			t.Error("a prefix of other images: got no error")
+		}
+	})
+}
+
+// behind gives the logits [V] behind a prefix [1, P, C] and a text.
+func (m *Model) behind(prefix *torch.Tensor, text []int64) *torch.Tensor {
+	x, n := prefix, prefix.Dim(1)+int64(len(text))
+	if len(text) > 0 {
+		ids := put(text, prefix.Device())
+		x = torch.Cat(1, x, m.Transformer.Tokens.Forward(ids).Unsqueeze(0)) // [1, n, C]
+	}
+	x = x.Add(m.Transformer.Positions.Weight.Narrow(0, 0, n)).Select(0, 0) // [n, C]
+	p := &pass{Model: m, batch: &Batch{Rows: 1, Len: n, Tokens: put(make([]int64, n), prefix.Device())}}
+	for i := range m.Transformer.Blocks {
+		x = m.Transformer.Blocks[i].forward(p, x, nil)
+	}
+	return m.Logits(m.Transformer.Norm.Forward(x)).Select(0, n-1)
+}

@@ -39,7 +39,8 @@ func (s Shape) Check(limit int64, field string) error {
 // Cache is for one goroutine, inside torch.Do. Free releases it.
 type Cache struct {
 	shape  Shape
-	t      int64 // tokens fed to each row so far
+	t      int64 // positions of each row so far
+	before int64 // of which stand before the first step: see Before
 	at     slots
 	rows   int64           // that text has room for
 	text   *torch.Tensor   // [2 layers, rows, H, Length, D]: keys and values of each layer's texts
@@ -82,7 +83,7 @@ func (c *Cache) Next(parents, tokens []int32) ([]int64, error) {
 	if c.t == int64(c.shape.Length) {
 		return nil, fmt.Errorf("decoder step: text is full, %d tokens", c.t)
 	}
-	if (parents == nil) != (c.t == 0) {
+	if (parents == nil) != (c.t == c.before) {
 		return nil, fmt.Errorf("decoder step %d: found %d parents, want none at the first step only", c.t, len(parents))
 	}
 	if parents != nil {
@@ -133,6 +134,15 @@ func (c *Cache) index(v []int64) *torch.Tensor { return torch.FromSlice(v).ToDev
 
 // Done ends the step whose keys and values stand in the cache.
 func (c *Cache) Done() { c.t++ }
+
+// Before ends a position that stands before the first step, of what an image's text follows. Each image has one row then.
+func (c *Cache) Before() {
+	c.t++
+	c.before++
+}
+
+// Fresh says whether the step that Next began is the first.
+func (c *Cache) Fresh() bool { return c.t == c.before }
 
 // Len is how many tokens each row has been fed, without those of a step that is not Done.
 func (c *Cache) Len() int64 { return c.t }
