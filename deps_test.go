@@ -49,7 +49,11 @@ data/image          < data/image/jpeg data/image/tiff data/image/resample | gola
 data/tokenizer      <                       | github.com/sugarme/tokenizer golang.org/x/text # text to ids
 data/mersenne       <                       |                               # PyTorch's random numbers on a CPU
 data/metrics        < data/mersenne         | github.com/klauspost/compress # text to scores
-data                < data/image            |                               # examples: paths and captions, not pixels
+data/text           < data/image            | golang.org/x/text             # the one reader of foreign text
+data/unpack         <                       | github.com/klauspost/compress github.com/therootcompany/xz
+                     # compressed files as if they were not
+data/sidecar        < data/image            |                               # finds the text beside an image
+data                < data/text data/unpack data/sidecar |                  # examples: paths and captions, not pixels
 data/coco           < weights/store         | golang.org/x/sync github.com/gofrs/flock
                      # COCO 2014, member by member out of its archives
 
@@ -113,6 +117,7 @@ torch               < torch/torchtest       |
 torch/nn            < torch/torchtest       |
 torch/optim         < torch/torchtest       |
 torch/dist          < torch/nn torch/torchtest |
+data                <                       | github.com/klauspost/compress golang.org/x/text # foreign files to read
 data/coco           < data                  |
 models/encoder      < torch/torchtest       |
 models/clip         < torch/torchtest data/image weights/pickle |           # real weights on real photographs

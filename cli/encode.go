@@ -205,6 +205,9 @@ func (o EncodeOptions) pictures(con *console.Console) (found []data.Example, mis
 				con.Term.Fail(fmt.Errorf("image %q of %q is missing or empty", e.Path, e.ID))
 			}
 		}
+		for _, line := range d.Notes.Lines() {
+			con.Term.Log.Warn(line)
+		}
 	} else {
 		in := input.Inputs{Args: o.inputs, Recursive: !o.NoRecursive, Stdin: con.Stdin}
 		for i := range in.All() {

@@ -209,7 +209,9 @@ func (e *evaluation) run(ctx context.Context) (err error) {
 		return err
 	}
 	if e.o.Predictions != "" {
-		e.predictions, err = data.ReadPredictions(e.o.Predictions)
+		if e.predictions, err = data.ReadPredictions(e.o.Predictions); err == nil {
+			e.tell(e.predictions.Notes)
+		}
 	} else {
 		e.predictions, err = e.caption(ctx)
 	}
@@ -244,5 +246,13 @@ func (e *evaluation) readReferences() error {
 	}
 	e.set = set
 	e.examples, err = data.Collect(set.Source)
+	e.tell(set.Notes)
 	return err
+}
+
+// tell logs what was left out of a file, or read by a rule.
+func (e *evaluation) tell(notes *data.Notes) {
+	for _, line := range notes.Lines() {
+		e.con.Term.Log.Warn(line)
+	}
 }

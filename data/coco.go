@@ -10,8 +10,10 @@ import (
 // COCO reads a captions file of COCO, of 2014 or 2017 or in their form: an object with "images" (id, file_name) and
 // "annotations" (image_id, caption). The examples come in the order of "images", the captions of each in the order of
 // "annotations". Pictures are looked for in the folder images, or if that is "" beside the file.
-func COCO(annotations, images string) (Source, error) {
-	list, err := readCOCO(annotations)
+func COCO(annotations, images string) (Source, error) { return openCOCO(annotations, images, nil) }
+
+func openCOCO(annotations, images string, notes *Notes) (Source, error) {
+	list, err := readCOCO(annotations, notes)
 	if err != nil {
 		return nil, err
 	}
@@ -29,7 +31,7 @@ type cocoCaption struct {
 	Caption *string `json:"caption"`
 }
 
-func readCOCO(path string) ([]Example, error) {
+func readCOCO(path string, notes *Notes) ([]Example, error) {
 	f, err := openText(path)
 	if err != nil {
 		return nil, err
@@ -81,6 +83,7 @@ func readCOCO(path string) ([]Example, error) {
 	if err != nil {
 		return nil, err
 	}
+	f.noteEncoding(notes)
 	for _, name := range []string{"images", "annotations"} {
 		if !found[name] {
 			return nil, &RecordError{File: path, Err: fmt.Errorf("no %q, want the captions format of COCO", name)}

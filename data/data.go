@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"unicode"
 )
 
 // An Example is one picture and what people wrote about it.
@@ -29,7 +30,8 @@ type Example struct {
 	// Archive is the tar file that has the picture as a member, or "".
 	Archive string
 
-	offset, size int64 // of the member within the archive
+	offset, size int64       // of the member within the archive
+	unpacked     io.ReaderAt // the bytes of a compressed archive; nil for any other
 }
 
 // Source gives examples or the errors that it met in their place. It can be ranged over many times, by one goroutine at
@@ -52,12 +54,16 @@ func (e Example) Bytes() ([]byte, error) {
 	if e.Archive == "" {
 		return os.ReadFile(e.Path)
 	}
-	f, err := os.Open(e.Archive)
-	if err != nil {
-		return nil, err
+	bytes := e.unpacked
+	if bytes == nil {
+		f, err := os.Open(e.Archive)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		bytes = f
 	}
-	defer f.Close()
-	b, err := io.ReadAll(io.NewSectionReader(f, e.offset, e.size))
+	b, err := io.ReadAll(io.NewSectionReader(bytes, e.offset, e.size))
 	if err == nil && int64(len(b)) < e.size {
 		err = io.ErrUnexpectedEOF
 	}
@@ -163,4 +169,7 @@ func place(list []Example, folder string) {
 	}
 }
 
-func trim(caption string) string { return strings.TrimSpace(caption) }
+// trim takes away white space, and the byte order marks that putting files together leaves between captions.
+func trim(caption string) string {
+	return strings.TrimFunc(caption, func(r rune) bool { return unicode.IsSpace(r) || r == '\ufeff' })
+}

@@ -11,15 +11,19 @@ import (
 	"strings"
 
 	"captioner/data/image"
+	"captioner/data/sidecar"
+	"captioner/data/text"
 )
 
-// sidecarExtensions are those of the files that have the captions of the picture beside them.
+// sidecarExtensions are those of the files that have the captions of the image beside them.
 var sidecarExtensions = []string{".txt", ".caption"}
 
-// Folder reads the pictures of a folder and of all below it, in natural order (img2 before img10). The captions of
-// a.jpg stand in a.txt or a.caption or a.jpg.txt, one a line; empty lines do not count. A picture without one has no
-// captions. Names that begin with a dot are left out; links to folders are not followed.
-func Folder(root string) (Source, error) {
+// Folder reads the images of a folder and of all below it, in natural order (img2 before img10). The captions of a.jpg
+// stand in a.txt or a.caption or a.jpg.txt, whatever the case of the name, one a line; empty lines do not count. An
+// image without one has no captions. Names that begin with a dot are left out; links to folders are not followed.
+func Folder(root string) (Source, error) { return readFolder(root, nil) }
+
+func readFolder(root string, notes *Notes) (Source, error) {
 	info, err := os.Stat(root)
 	if err != nil {
 		return nil, err
@@ -28,12 +32,17 @@ func Folder(root string) (Source, error) {
 		return nil, &RecordError{File: root, Err: errors.New("found a file, want a folder")}
 	}
 	return func(yield func(Example, error) bool) {
+		var found tally
+		defer func() { notes.replace(found) }()
+		var finder sidecar.Finder
 		stopped := errors.New("stopped")
 		err := walk(root, "", func(name string) error {
 			e := Example{ID: filepath.ToSlash(name), Path: filepath.Join(root, name)}
 			var err error
-			if e.Captions, err = sidecar(e.Path); err != nil {
-				e = Example{}
+			if path, ok := finder.Find(e.Path, sidecarExtensions...); ok {
+				if e.Captions, err = readSidecar(path, &found); err != nil {
+					e = Example{}
+				}
 			}
 			if !yield(e, err) {
 				return stopped
@@ -46,7 +55,7 @@ func Folder(root string) (Source, error) {
 	}, nil
 }
 
-// walk calls visit with the name of each picture below root, a folder at a time.
+// walk calls visit with the name of each image below root, a folder at a time.
 func walk(root, folder string, visit func(name string) error) error {
 	entries, err := os.ReadDir(filepath.Join(root, folder))
 	if err != nil {
@@ -71,26 +80,30 @@ func walk(root, folder string, visit func(name string) error) error {
 	return nil
 }
 
-// sidecar reads the captions beside a picture.
-func sidecar(path string) ([]string, error) {
-	bare := strings.TrimSuffix(path, filepath.Ext(path))
-	for _, extension := range sidecarExtensions {
-		for _, name := range []string{bare + extension, path + extension} {
-			info, err := os.Stat(name)
-			if err != nil || !info.Mode().IsRegular() {
-				continue
-			}
-			if info.Size() > maxCaptionFile {
-				return nil, &RecordError{File: name, Err: fmt.Errorf("found %d bytes, want captions of %d at most", info.Size(), maxCaptionFile)}
-			}
-			text, err := os.ReadFile(name)
-			if err != nil {
-				return nil, err
-			}
-			return captionLines(string(text)), nil
+// readSidecar reads the captions beside an image.
+func readSidecar(path string, found *tally) ([]string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxCaptionFile {
+		return nil, &RecordError{
+			File: path,
+			Err:  fmt.Errorf("found %d bytes, want captions of %d at most", info.Size(), maxCaptionFile),
 		}
 	}
-	return nil, nil
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	d, err := text.Parse(b)
+	if err != nil {
+		return nil, &RecordError{File: path, Err: err}
+	}
+	if what := taken(d.Encoding); what != "" {
+		found.add(path, what)
+	}
+	return captionLines(d.Text), nil
 }
 
 // maxCaptionFile is the size in bytes of the longest sidecar: more is something else by that name.
@@ -98,7 +111,7 @@ const maxCaptionFile = 1 << 20
 
 func captionLines(text string) []string {
 	var captions []string
-	for line := range strings.Lines(strings.TrimPrefix(text, "\ufeff")) {
+	for line := range strings.Lines(text) {
 		if line = trim(line); line != "" {
 			captions = append(captions, line)
 		}

@@ -24,7 +24,11 @@ type karpathyImage struct {
 // "train", "val" or "test"; "restval", the part of COCO's validation images that papers train on, counts as "train".
 // With "" the source has all splits. Pictures are looked for in the folder images, or if that is "" beside the file.
 func Karpathy(annotations, images, split string) (Source, error) {
-	list, found, err := readKarpathy(annotations, split)
+	return openKarpathy(annotations, images, split, nil)
+}
+
+func openKarpathy(annotations, images, split string, notes *Notes) (Source, error) {
+	list, found, err := readKarpathy(annotations, split, notes)
 	if err != nil {
 		return nil, err
 	}
@@ -36,7 +40,7 @@ func Karpathy(annotations, images, split string) (Source, error) {
 }
 
 // readKarpathy also returns the names of the splits, in the order of the file.
-func readKarpathy(file, split string) (list []Example, splits []string, err error) {
+func readKarpathy(file, split string, notes *Notes) (list []Example, splits []string, err error) {
 	f, err := openText(file)
 	if err != nil {
 		return nil, nil, err
@@ -64,6 +68,7 @@ func readKarpathy(file, split string) (list []Example, splits []string, err erro
 			return err
 		})
 	}})
+	f.noteEncoding(notes)
 	if err == nil && !found {
 		err = &RecordError{File: file, Err: errors.New(`no "images", want the form of Karpathy's splits`)}
 	}

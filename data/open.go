@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,6 +30,7 @@ type Dataset struct {
 	Path   string // the annotation file, folder or pattern that is read
 	Split  string // the part of it that is used, "" for all
 	Source Source
+	Notes  *Notes // what was left out or taken by a rule, once Source was ranged over
 }
 
 // Open finds out by its content what a data set is, and opens it:
@@ -38,9 +40,9 @@ type Dataset struct {
 //   - lines of name#number, a tab and a caption: the token files of Flickr8k and Flickr30k;
 //   - CSV and the like with a path and captions (see [Table]);
 //   - a tar file, or a pattern of several: [WebDataset];
-//   - a folder: the tar files in it, or its metadata.jsonl or metadata.csv, or its pictures with captions beside them.
+//   - a folder: the tar files in it, or its metadata.jsonl or metadata.csv, or its images with captions beside them.
 //
-// Text files may be gzip. After the path may stand "#" and the name of a split, for Karpathy's files (where "train" is
+// Text files may be compressed. After the path may stand "#" and the name of a split, for Karpathy's files (where "train" is
 // taken without it), tables and records, or of a list of pictures beside a token file ("Flickr8k.token.txt#Flickr_8k.devImages.txt").
 // Images is the folder that relative paths start from; if it is "" the folder is looked for beside the file.
 func Open(path, images string) (Dataset, error) {
@@ -54,8 +56,9 @@ func Open(path, images string) (Dataset, error) {
 	}
 	switch {
 	case err != nil && (strings.ContainsAny(name, "*?[") || numberRange.MatchString(name)):
-		s, err := WebDataset(name)
-		return opened(KindWebDataset, name, "", s, err)
+		notes := new(Notes)
+		s, err := readWebDataset(name, notes)
+		return opened(KindWebDataset, name, "", s, notes, err)
 	case err != nil:
 		return Dataset{}, fmt.Errorf("open data set %q: %w", path, err)
 	case info.IsDir():
@@ -72,11 +75,11 @@ func cutLast(s, sep string) (before, after string, ok bool) {
 	return s[:i], s[i+len(sep):], true
 }
 
-func opened(kind Kind, path, split string, s Source, err error) (Dataset, error) {
+func opened(kind Kind, path, split string, s Source, notes *Notes, err error) (Dataset, error) {
 	if err != nil {
 		return Dataset{}, fmt.Errorf("open data set: %w", err)
 	}
-	return Dataset{Kind: kind, Path: path, Split: split, Source: s}, nil
+	return Dataset{Kind: kind, Path: path, Split: split, Source: s, Notes: notes}, nil
 }
 
 func openFolder(folder, images, split string) (Dataset, error) {
@@ -92,13 +95,16 @@ func openFolder(folder, images, split string) (Dataset, error) {
 	if split != "" {
 		return Dataset{}, fmt.Errorf("open data set %q: found a folder, want a file to take the split %q of", folder, split)
 	}
-	shards := filepath.Join(folder, "*.tar")
-	if found, err := filepath.Glob(shards); err == nil && len(found) > 0 {
-		s, err := WebDataset(shards)
-		return opened(KindWebDataset, shards, "", s, err)
+	notes := new(Notes)
+	shards, err := shardsOf(folder)
+	if err != nil {
+		return Dataset{}, fmt.Errorf("open data set %q: %w", folder, err)
 	}
-	s, err := Folder(folder)
-	return opened(KindFolder, folder, "", s, err)
+	if len(shards) > 0 {
+		return opened(KindWebDataset, folder, "", shardSource(shards, notes), notes, nil)
+	}
+	s, err := readFolder(folder, notes)
+	return opened(KindFolder, folder, "", s, notes, err)
 }
 
 func openFile(path, images, split string) (Dataset, error) {
@@ -107,47 +113,48 @@ func openFile(path, images, split string) (Dataset, error) {
 		return Dataset{}, fmt.Errorf("open data set: %w", err)
 	}
 	var s Source
+	notes := new(Notes)
 	switch kind {
 	case KindKarpathy:
 		if split == "" {
 			split = "train"
 		}
-		s, err = Karpathy(path, images, split)
+		s, err = openKarpathy(path, images, split, notes)
 	case KindTokenFile:
 		list := ""
 		if split != "" {
 			list = filepath.Join(filepath.Dir(path), split)
 		}
-		s, err = TokenFile(path, images, list)
+		s, err = readTokenFile(path, images, list, notes)
 	case KindTable:
-		s, err = Table(path, images, split)
+		s, err = readTable(path, images, split, notes)
 	case KindRecords:
-		s, err = Records(path, images, split)
+		s, err = readRecords(path, images, split, notes)
 	default:
 		if split != "" {
 			return Dataset{}, fmt.Errorf("open data set %q: found %s, which has no splits, want no %q", path, kind, "#"+split)
 		}
 		if kind == KindCOCO {
-			s, err = COCO(path, images)
+			s, err = openCOCO(path, images, notes)
 		} else {
-			s, err = WebDataset(path)
+			s, err = readWebDataset(path, notes)
 		}
 	}
-	return opened(kind, path, split, s, err)
+	return opened(kind, path, split, s, notes, err)
 }
 
-// tarMagic stands at byte 257 of a tar file.
-const tarMagic = "ustar"
-
 func kindOf(path string) (Kind, error) {
+	if tar, err := isTar(path); err != nil || tar {
+		return KindWebDataset, err
+	}
 	f, err := openText(path)
 	if err != nil {
 		return "", err
 	}
 	defer f.Close()
-	head, _ := f.Peek(4096)
-	if len(head) > 262 && string(head[257:262]) == tarMagic {
-		return KindWebDataset, nil
+	head, err := f.Peek(4096)
+	if err != nil && err != io.EOF {
+		return "", &RecordError{File: path, Err: err}
 	}
 	text := strings.TrimSpace(string(head))
 	switch {

@@ -33,6 +33,8 @@ type Predictions struct {
 	File string
 	Kind Kind
 	List []Prediction
+
+	Notes *Notes // by which rules the file was read
 }
 
 // idNames are the names under which records have the image's id. "id" alone counts only where there is no path: it may be the caption's.
@@ -53,13 +55,13 @@ var referenceNames = append([]string{"references", "refs"}, captionNames...)
 //     a caption need no names of columns;
 //   - else text, a caption a line; an empty line is an empty caption.
 //
-// The file may be gzip. It is read whole, and once, so it can be a pipe.
+// The file may be compressed. It is read whole, and once, so it can be a pipe.
 func ReadPredictions(path string) (*Predictions, error) {
-	b, err := readText(path)
+	p := &Predictions{File: path, Notes: new(Notes)}
+	b, err := readText(path, p.Notes)
 	if err != nil {
 		return nil, fmt.Errorf("read predictions: %w", err)
 	}
-	p := &Predictions{File: path}
 	var records []record
 	if p.Kind, records, err = parseCaptions(path, b); err != nil {
 		return nil, fmt.Errorf("read predictions: %w", err)
@@ -83,8 +85,8 @@ type record struct {
 	captions         []string
 }
 
-// readText reads a file whole, unpacked, without a byte order mark.
-func readText(path string) ([]byte, error) {
+// readText reads a file whole, unpacked, as UTF-8.
+func readText(path string, notes *Notes) ([]byte, error) {
 	f, err := openText(path)
 	if err != nil {
 		return nil, err
@@ -94,6 +96,7 @@ func readText(path string) ([]byte, error) {
 	if err != nil {
 		return nil, &RecordError{File: path, Err: err}
 	}
+	f.noteEncoding(notes)
 	return b, nil
 }
 
@@ -103,10 +106,6 @@ func parseCaptions(path string, b []byte) (Kind, []record, error) {
 	switch {
 	case len(text) == 0:
 		return "", nil, &RecordError{File: path, Err: errors.New("the file is empty, want captions")}
-	case bytes.HasPrefix(b, []byte("\xff\xfe")), bytes.HasPrefix(b, []byte("\xfe\xff")): // as PowerShell redirects
-		return "", nil, &RecordError{File: path, Err: errors.New("found UTF-16, want UTF-8: save it again")}
-	case bytes.IndexByte(b, 0) >= 0:
-		return "", nil, &RecordError{File: path, Err: errors.New("found a NUL byte, want text")}
 	case startsJSON(text, '[', "{]"):
 		list, err := parseArray(path, b)
 		return KindResults, list, err

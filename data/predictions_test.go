@@ -58,7 +58,7 @@ func TestReadPredictionsRefuses(t *testing.T) {
 		"":                                     "the file is empty, want captions",
 		" \n":                                  "the file is empty, want captions",
 		"a\x00b":                               "found a NUL byte, want text",
-		"\xff\xfe[\x00":                        "found UTF-16, want UTF-8",
+		"\xff\xfe[\x00":                        "after it: the file ends here, want more JSON",
 		`[{"image_id": 7}]`:                    "record 1: no caption, want a string or an array of strings",
 		`[{"caption": "x"}]`:                   "record 1: no image, want its id or path",
 		`[{"image_id": 7, "caption": "x"}`:     "after it: the file ends here, want more JSON",

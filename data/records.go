@@ -13,6 +13,10 @@ import (
 // are gathered. With a split other than "" only objects whose "split" it is are used. Relative paths start from the
 // folder images, or if that is "" from where the pictures are found beside the file.
 func Records(annotations, images, split string) (Source, error) {
+	return readRecords(annotations, images, split, nil)
+}
+
+func readRecords(annotations, images, split string, notes *Notes) (Source, error) {
 	f, err := openText(annotations)
 	if err != nil {
 		return nil, err
@@ -51,6 +55,7 @@ func Records(annotations, images, split string) (Source, error) {
 			}
 		}
 	}
+	f.noteEncoding(notes)
 	if split != "" && len(g.list) == 0 {
 		return nil, &RecordError{File: annotations, Err: fmt.Errorf("no record of the split %q", split)}
 	}

@@ -20,8 +20,9 @@ func ReadReferences(images string, paths ...string) (Dataset, error) {
 		return Open(paths[0], images)
 	}
 	var whole []Example
+	notes := new(Notes)
 	for i, path := range paths {
-		kind, list, err := referencesOf(path)
+		kind, list, err := referencesOf(path, notes)
 		if err != nil {
 			return Dataset{}, fmt.Errorf("read references: %w", err)
 		}
@@ -30,7 +31,7 @@ func ReadReferences(images string, paths ...string) (Dataset, error) {
 		}
 		if len(paths) == 1 {
 			place(list, imageFolder(path, images, list))
-			return Dataset{Kind: kind, Path: path, Source: examples(list)}, nil
+			return Dataset{Kind: kind, Path: path, Source: examples(list), Notes: notes}, nil
 		}
 		if kind != KindLines {
 			return Dataset{}, fmt.Errorf("read references: %q is no text with a caption a line, want only such where there are %d files", path, len(paths))
@@ -46,16 +47,19 @@ func ReadReferences(images string, paths ...string) (Dataset, error) {
 			whole[k].Captions = append(whole[k].Captions, list[k].Captions...)
 		}
 	}
-	return Dataset{Kind: KindLines, Path: paths[0], Source: examples(whole)}, nil
+	return Dataset{Kind: KindLines, Path: paths[0], Source: examples(whole), Notes: notes}, nil
 }
 
 // referencesOf reads the forms that Open does not know; nil for the others.
-func referencesOf(path string) (Kind, []Example, error) {
-	b, err := readText(path)
+func referencesOf(path string, notes *Notes) (Kind, []Example, error) {
+	if tar, err := isTar(path); err != nil || tar {
+		return "", nil, err
+	}
+	b, err := readText(path, notes)
 	if err != nil {
 		return "", nil, err
 	}
-	if tokens, _, _ := bytes.Cut(b, []byte("\n")); len(b) > 262 && string(b[257:262]) == tarMagic || isToken(tokens) {
+	if tokens, _, _ := bytes.Cut(b, []byte("\n")); isToken(tokens) {
 		return "", nil, nil
 	}
 	if text := bytes.TrimSpace(b); len(text) > 0 && text[0] == '{' {

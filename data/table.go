@@ -31,6 +31,10 @@ var numbered = regexp.MustCompile(`[ _-]?[0-9]+$`)
 // are gathered. With a split other than "" only its rows are used. Relative paths start from the folder images, or if
 // that is "" from where the pictures are found beside the file.
 func Table(annotations, images, split string) (Source, error) {
+	return readTable(annotations, images, split, nil)
+}
+
+func readTable(annotations, images, split string, notes *Notes) (Source, error) {
 	f, err := openText(annotations)
 	if err != nil {
 		return nil, err
@@ -60,6 +64,7 @@ func Table(annotations, images, split string) (Source, error) {
 			return nil, at(annotations, "line", number, "%w", err)
 		}
 	}
+	f.noteEncoding(notes)
 	if columns == nil {
 		return nil, &RecordError{File: annotations, Err: errors.New("the file is empty, want rows of a path and a caption")}
 	}

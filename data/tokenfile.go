@@ -10,6 +10,10 @@ import (
 // Flickr_8k.trainImages.txt; with "" all are used. Pictures are looked for in the folder images, or if that is "" beside
 // the file.
 func TokenFile(annotations, images, list string) (Source, error) {
+	return readTokenFile(annotations, images, list, nil)
+}
+
+func readTokenFile(annotations, images, list string, notes *Notes) (Source, error) {
 	var wanted map[string]bool
 	if list != "" {
 		wanted = map[string]bool{}
@@ -41,6 +45,7 @@ func TokenFile(annotations, images, list string) (Source, error) {
 			g.add(name, name, caption)
 		}
 	}
+	f.noteEncoding(notes)
 	if len(wanted) > 0 && len(g.list) == 0 {
 		return nil, &RecordError{File: annotations, Err: fmt.Errorf("none of the %d pictures of %q", len(wanted), list)}
 	}

@@ -1,13 +1,8 @@
 package data
 
 import (
-	"archive/tar"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"os"
-	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -15,25 +10,69 @@ import (
 	"strings"
 
 	"captioner/data/image"
+	"captioner/data/unpack"
 )
 
 // WebDataset reads tar files in which the members of one example stand together under one name: 000001.jpg and
 // 000001.txt or 000001.caption (a caption a line) or 000001.json (with "caption" or "captions"). Shards is a path, a
 // pattern such as train-*.tar, or has a range as in train-{000..127}.tar. The ids are the names without what follows the
-// first dot. The pictures stay in the archives; [Example.Bytes] reads them from there. Archives must not be compressed,
-// since no member could be found again in one that is.
-func WebDataset(shards string) (Source, error) {
-	files, err := expand(shards)
+// first dot, as in WebDataset itself. Where an image and its captions agree in a longer name (a.v1.jpg and a.v1.txt),
+// that is the id.
+//
+// The images stay in the archives; [Example.Bytes] reads them from there. An archive that is compressed with gzip,
+// bzip2, xz or Zstandard is unpacked into a file in the folder for temporary files, which goes when the program ends.
+func WebDataset(shards string) (Source, error) { return readWebDataset(shards, nil) }
+
+func readWebDataset(pattern string, notes *Notes) (Source, error) {
+	files, err := expand(pattern)
 	if err != nil {
 		return nil, err
 	}
+	return shardSource(files, notes), nil
+}
+
+func shardSource(files []string, notes *Notes) Source {
+	shards := make([]*tarFile, len(files))
+	for i, file := range files {
+		shards[i] = &tarFile{path: file}
+	}
 	return func(yield func(Example, error) bool) {
-		for _, file := range files {
-			if !readShard(file, yield) {
+		var found tally
+		defer func() { notes.replace(found) }()
+		for _, s := range shards {
+			r := tarReader{archive: s, found: &found, yield: yield}
+			if !r.read() {
 				return
 			}
 		}
-	}, nil
+	}
+}
+
+// shardsOf lists the tar files in a folder, in natural order. Compressed ones alone make no data set of a folder that
+// has images, or folders for them.
+func shardsOf(folder string) ([]string, error) {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return nil, err
+	}
+	var shards []string
+	plain, others := false, false
+	for _, e := range entries {
+		tar, packed := unpack.IsTar(e.Name())
+		switch {
+		case strings.HasPrefix(e.Name(), "."):
+		case tar && !e.IsDir():
+			shards = append(shards, filepath.Join(folder, e.Name()))
+			plain = plain || !packed
+		case e.IsDir() || image.HasExtension(e.Name()):
+			others = true
+		}
+	}
+	if !plain && others {
+		return nil, nil
+	}
+	slices.SortFunc(shards, naturalCompare)
+	return shards, nil
 }
 
 var numberRange = regexp.MustCompile(`\{([0-9]{1,9})\.\.([0-9]{1,9})\}`)
@@ -41,7 +80,8 @@ var numberRange = regexp.MustCompile(`\{([0-9]{1,9})\.\.([0-9]{1,9})\}`)
 // maxShards bounds a range, so that a slip of the hand does not make a list of a thousand million names.
 const maxShards = 1_000_000
 
-// Ranges writes out the ranges of a pattern: a-{08..10}.tar is a-08.tar, a-09.tar, a-10.tar, as in a shell. A pattern without one is itself.
+// Ranges writes out the ranges of a pattern: a-{08..10}.tar is a-08.tar, a-09.tar, a-10.tar, as in a shell. A pattern
+// without one is itself.
 func Ranges(pattern string) ([]string, error) {
 	m := numberRange.FindStringSubmatchIndex(pattern)
 	if m == nil {
@@ -92,129 +132,4 @@ func expand(pattern string) ([]string, error) {
 		all = append(all, files...)
 	}
 	return all, nil
-}
-
-// A sample gathers the members of one example.
-type sample struct {
-	key      string
-	image    Example
-	text     []string // of .txt or .caption
-	fromJSON []string
-}
-
-// readShard gives the examples of one archive and returns whether more are wanted.
-func readShard(file string, yield func(Example, error) bool) bool {
-	f, err := os.Open(file)
-	if err != nil {
-		return yield(Example{}, err)
-	}
-	defer f.Close()
-	var (
-		archive = tar.NewReader(f) // reads no more of f than it gives: where f stands, the member begins
-		current sample
-		flush   = func() bool {
-			e := current.image
-			if e.Path == "" {
-				return true // no picture: other kinds of data may stand in the same shard
-			}
-			if e.Captions = current.text; e.Captions == nil {
-				e.Captions = current.fromJSON
-			}
-			return yield(e, nil)
-		}
-	)
-	for {
-		header, err := archive.Next()
-		if err == io.EOF {
-			return flush()
-		}
-		if err != nil {
-			return flush() && yield(Example{}, &RecordError{File: file, Err: fmt.Errorf("after %q: %w", current.key, compressed(f, err))})
-		}
-		if header.Typeflag != tar.TypeReg || strings.HasPrefix(path.Base(header.Name), ".") {
-			continue
-		}
-		key, extension := cutKey(header.Name)
-		if key != current.key {
-			if !flush() {
-				return false
-			}
-			current = sample{key: key}
-		}
-		if err := current.add(f, archive, header, file, extension); err != nil {
-			if !yield(Example{}, &RecordError{file, fmt.Sprintf("member %q", header.Name), err}) {
-				return false
-			}
-		}
-	}
-}
-
-// compressed says of an archive that is gzip that this is why it cannot be read.
-func compressed(f *os.File, err error) error {
-	var head [2]byte
-	if _, e := f.ReadAt(head[:], 0); e == nil && head == [2]byte{0x1f, 0x8b} {
-		return errors.New("the archive is compressed, want a plain tar: unpack it with gunzip")
-	}
-	return err
-}
-
-// cutKey splits a member's name at the first dot of its last part. The extension is in lower case.
-func cutKey(name string) (key, extension string) {
-	folder, base := path.Split(path.Clean(name))
-	base, extension, _ = strings.Cut(base, ".")
-	return folder + base, strings.ToLower(extension)
-}
-
-func (s *sample) add(f *os.File, r io.Reader, header *tar.Header, file, extension string) error {
-	switch {
-	case image.HasExtension("."+extension) && !strings.Contains(extension, "."): // "seg.png" is a picture of another kind
-		offset, err := f.Seek(0, io.SeekCurrent)
-		if err != nil {
-			return err
-		}
-		info, err := f.Stat()
-		switch {
-		case err != nil:
-			return err
-		case s.image.Path != "":
-			return fmt.Errorf("found a second picture of %q, want one", s.key)
-		case header.Size > info.Size()-offset:
-			return fmt.Errorf("found %d bytes to the end of the archive, want %d", info.Size()-offset, header.Size)
-		}
-		for name := range header.PAXRecords {
-			if strings.HasPrefix(name, "GNU.sparse") {
-				return errors.New("found a sparse file, want a plain one")
-			}
-		}
-		s.image = Example{ID: s.key, Path: header.Name, Archive: file, offset: offset, size: header.Size}
-	case extension == "txt" || extension == "caption":
-		text, err := readCaption(r, header)
-		s.text = append(s.text, captionLines(string(text))...)
-		return err
-	case extension == "json":
-		text, err := readCaption(r, header)
-		if err != nil {
-			return err
-		}
-		var record map[string]json.RawMessage
-		if err := json.Unmarshal(text, &record); err != nil {
-			return noEOF(err)
-		}
-		captions, err := recordCaptions(member(record, captionNames))
-		if err != nil {
-			return nil // metadata of another kind
-		}
-		for _, c := range captions {
-			s.fromJSON = append(s.fromJSON, trim(c))
-		}
-	}
-	return nil
-}
-
-// readCaption reads a member that must be short.
-func readCaption(r io.Reader, header *tar.Header) ([]byte, error) {
-	if header.Size > maxCaptionFile {
-		return nil, fmt.Errorf("found %d bytes, want captions of %d at most", header.Size, maxCaptionFile)
-	}
-	return io.ReadAll(r)
 }

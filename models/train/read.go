@@ -32,19 +32,25 @@ func (e *BadPicturesError) Hint() string { return "--skip-bad goes on without th
 // readData reads the splits and checks what can be checked before any work: that every picture is there and captioned, that ids are not used
 // twice, and that no picture is in both splits.
 func (t *trainer) readData() error {
-	train, err := t.open("data", t.Data, t.Images)
+	trainSet, err := t.open("data", t.Data, t.Images)
 	if err != nil {
 		return err
 	}
-	var val data.Source
+	var valSet data.Dataset
+	train, val := trainSet.Source, data.Source(nil)
 	if t.Val != "" {
-		if val, err = t.open("val", t.Val, t.ValImages); err != nil {
+		if valSet, err = t.open("val", t.Val, t.ValImages); err != nil {
 			return err
 		}
+		val = valSet.Source
 	} else {
 		train, val = data.Split(train, t.ValShare, uint64(t.Seed))
 	}
-	if err := t.check(data.Check(train, val)); err != nil {
+	report := data.Check(train, val)
+	for _, note := range slices.Concat(trainSet.Notes.Lines(), valSet.Notes.Lines()) {
+		t.tell(Event{Note: note})
+	}
+	if err := t.check(report); err != nil {
 		return err
 	}
 	if t.train, err = readCorpus(train, t.SkipBad); err != nil {
@@ -62,13 +68,13 @@ func (t *trainer) readData() error {
 	return nil
 }
 
-func (t *trainer) open(name, path, images string) (data.Source, error) {
+func (t *trainer) open(name, path, images string) (data.Dataset, error) {
 	d, err := data.Open(path, images)
 	if err != nil {
-		return nil, err
+		return d, err
 	}
 	t.tell(Event{Note: fmt.Sprintf("%s: %q is %s", name, path, d.Kind)})
-	return d.Source, nil
+	return d, nil
 }
 
 // check refuses what would spoil the run; what SkipBad allows is told. Pictures that are missing or have no captions are listed in the run folder.
