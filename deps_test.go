@@ -63,7 +63,8 @@ torch               < weights               | C github.com/sugarme/gotch/libtch
                      # the only room that sees libtorch; a tensor comes from named bytes
 torch/nn            < torch                 |
 torch/optim         < torch/nn              | # parameters come from the walk over a module
-torch/dist          < torch                 | C                             # process groups of libtorch
+torch/dist          < torch torch/dist/launch | C # process groups of libtorch
+torch/dist/launch   <                       | # who started this process: variables only, for any command
 torch/torchtest     < torch weights/safetensors |                           # for tests: never in a binary
 
 models/encoder      < torch/nn data/image | # the contract of vision encoders: it knows none of them
@@ -95,7 +96,7 @@ cli/console         <                       | github.com/schollz/progressbar/v3 
                      # streams, terminal, progress, errors with hints, exit codes
 cli/flags           < cli/console models/decode | github.com/urfave/cli/v2   # flags that several commands share
 cli/ranks           < cli/flags torch/dist  |                               # one command's work in several processes
-cli/input           < cli/console data data/image weights/npy weights/safetensors |
+cli/input           < cli/console torch/dist/launch data data/image weights/npy weights/safetensors |
                       github.com/fsnotify/fsnotify github.com/bmatcuk/doublestar/v4
                      # what is captioned
 cli/output          < cli/input models/train |                              # where captions and features go

@@ -19,12 +19,13 @@ import (
 	"captioner/cli/console"
 	"captioner/cli/flags"
 	"captioner/torch/dist"
+	"captioner/torch/dist/launch"
 )
 
 // Share runs work in every process that shares it: here with g nil for one process, in this one as a rank of those that a starter made, or, with
 // --nproc, in new ones. Only rank 0 prints.
 func Share(ctx context.Context, con *console.Console, o flags.Ranks, work func(ctx context.Context, g *dist.Group) error) error {
-	place, err := dist.Find(os.Getenv)
+	place, err := launch.Find(os.Getenv)
 	switch {
 	case err != nil:
 		return err

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"captioner/torch/dist"
+	"captioner/torch/dist/launch"
 	"captioner/weights/safetensors"
 )
 
@@ -49,7 +50,7 @@ func obey(text string) error {
 	if err := json.Unmarshal([]byte(text), &o); err != nil {
 		return err
 	}
-	place, err := dist.Find(os.Getenv)
+	place, err := launch.Find(os.Getenv)
 	if err != nil {
 		return err
 	}

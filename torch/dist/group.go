@@ -15,11 +15,12 @@ import (
 	"unsafe"
 
 	"captioner/torch"
+	"captioner/torch/dist/launch"
 )
 
 // Group is the processes that work together, seen from one of them.
 type Group struct {
-	Place
+	launch.Place
 	Timeout time.Duration
 
 	c      unsafe.Pointer
@@ -33,7 +34,7 @@ type Group struct {
 
 // Join meets the other processes of p. A rank that does not come, or later fails or falls silent, ends every call of the others within
 // timeout. interfaceName is the network interface to talk by (GLOO_SOCKET_IFNAME), "" for the one that the machine's name leads to.
-func Join(p Place, timeout time.Duration, interfaceName string) (g *Group, err error) {
+func Join(p launch.Place, timeout time.Duration, interfaceName string) (g *Group, err error) {
 	g = &Group{Place: p, Timeout: timeout}
 	defer func() {
 		if err != nil {

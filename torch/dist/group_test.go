@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"captioner/torch"
+	"captioner/torch/dist/launch"
 )
 
 // The tests start real processes: this program again, as a rank that plays a role.
@@ -85,7 +86,7 @@ func sumForever(g *Group) error {
 }
 
 func play(role string) error {
-	p, err := Find(os.Getenv)
+	p, err := launch.Find(os.Getenv)
 	if err != nil {
 		return err
 	}
