@@ -159,7 +159,7 @@ func runEncode(ctx context.Context, con *console.Console, o EncodeOptions, g *di
 	if r.Bad > 0 && !o.SkipBad && f.Len() == 0 {
 		return fmt.Errorf("none of %d pictures can be decoded", len(bad))
 	}
-	if o.Out != "" && (g == nil || g.Rank == 0) {
+	if o.Out != "" && g.IsLead() {
 		w := output.FeatureWriter{Folder: o.Out, Format: o.Format, Size: o.ShardSize, Model: config.Encoder.Architecture}
 		if err := w.Write(f, without(pictures, bad)); err != nil {
 			return err

@@ -192,7 +192,7 @@ func runEval(ctx context.Context, con *console.Console, o *EvalOptions, g *dist.
 		}
 		return fmt.Errorf("eval: %w", err)
 	}
-	if !e.first() {
+	if !e.group.IsLead() {
 		return nil
 	}
 	if err := e.print(); err != nil {
@@ -218,7 +218,7 @@ func (e *evaluation) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if !e.first() {
+	if !e.group.IsLead() {
 		return nil // rank 0 scores
 	}
 	if err := e.score(ctx); err != nil {

@@ -52,7 +52,7 @@ func (e *evaluation) caption(ctx context.Context) (*data.Predictions, error) {
 	pipe.load = func(in input.Input) (*image.RGB, error) { return e.load(in, pipe.image) }
 	predictions := &data.Predictions{File: c.model, Kind: data.KindRecords}
 	told := console.NewProgress(e.con.Term, "pictures")
-	from, to := e.share()
+	from, to := e.group.Share(len(e.examples))
 	told.Expect(int64(to - from))
 	err = pipe.run(ctx, e.pictures, func(results []*output.Result) error {
 		for _, r := range results {
@@ -64,7 +64,7 @@ func (e *evaluation) caption(ctx context.Context) (*data.Predictions, error) {
 			if r.Err != nil {
 				one.Failed = console.OneLine(r.Err)
 				c.failed++
-				if e.first() {
+				if e.group.IsLead() {
 					e.con.Term.Fail(decodeHint(r.Err))
 				}
 				told.Add(0, 1)
@@ -74,9 +74,7 @@ func (e *evaluation) caption(ctx context.Context) (*data.Predictions, error) {
 			}
 			predictions.List = append(predictions.List, one)
 		}
-		if e.group != nil {
-			e.group.Advance()
-		}
+		e.group.Advance()
 		return nil
 	})
 	told.Finish()
@@ -87,7 +85,7 @@ func (e *evaluation) caption(ctx context.Context) (*data.Predictions, error) {
 		return nil, err
 	}
 	e.captioned = c
-	if e.o.Save != "" && e.first() {
+	if e.o.Save != "" && e.group.IsLead() {
 		return predictions, c.save(e.o.Save)
 	}
 	return predictions, nil
@@ -95,7 +93,7 @@ func (e *evaluation) caption(ctx context.Context) (*data.Predictions, error) {
 
 // pictures lists the pictures that this process captions; the key of each is the number of its example.
 func (e *evaluation) pictures(yield func(input.Input) bool) {
-	from, to := e.share()
+	from, to := e.group.Share(len(e.examples))
 	for i := from; i < to; i++ {
 		x := e.examples[i]
 		if strings.TrimSpace(strings.Join(x.Captions, "")) == "" {

@@ -14,17 +14,6 @@ import (
 
 // This file is what eval does in several processes: each captions a part of the pictures, and rank 0 scores all captions.
 
-func (e *evaluation) first() bool { return e.group == nil || e.group.Rank == 0 }
-
-// share is which examples this process captions.
-func (e *evaluation) share() (from, to int) {
-	n := len(e.examples)
-	if e.group == nil {
-		return 0, n
-	}
-	return e.group.Rank * n / e.group.Size, (e.group.Rank + 1) * n / e.group.Size
-}
-
 // captionedPart is what a process has captioned.
 type captionedPart struct {
 	List     []data.Prediction
@@ -35,7 +24,7 @@ type captionedPart struct {
 
 // gather puts the parts of all processes together, in the order of the examples.
 func (e *evaluation) gather(ctx context.Context, p *data.Predictions, c *captioned) error {
-	if e.group == nil {
+	if e.group.Size() == 1 {
 		return nil
 	}
 	own := captionedPart{List: p.List, IDs: c.ids}
@@ -67,7 +56,7 @@ func (e *evaluation) gather(ctx context.Context, p *data.Predictions, c *caption
 			if x.Failed == "" {
 				continue
 			}
-			if c.failed++; rank != 0 && e.first() { // rank 0 has told of its own
+			if c.failed++; rank != 0 && e.group.IsLead() { // rank 0 has told of its own
 				e.con.Term.Fail(errors.New(x.Failed))
 			}
 		}

@@ -60,7 +60,7 @@ func runTrain(ctx context.Context, con *console.Console, o *TrainOptions) error 
 
 // trainIn trains in this process, which may be one of a group.
 func trainIn(ctx context.Context, con *console.Console, o *TrainOptions, g *dist.Group) error {
-	if o.void != "" && (g == nil || g.Rank == 0) {
+	if o.void != "" && g.IsLead() {
 		con.Term.Log.Warn(o.void)
 	}
 	if o.lowered {
@@ -93,7 +93,7 @@ func trainIn(ctx context.Context, con *console.Console, o *TrainOptions, g *dist
 		con.Term.Log.Warn("training stopped and saved", "hint", resumeCommand(dir))
 		return console.ErrInterrupted
 	}
-	if g != nil && g.Rank != 0 && errors.Is(err, train.ErrNotFinite) {
+	if !g.IsLead() && errors.Is(err, train.ErrNotFinite) {
 		return console.ErrReported // all ranks know of it, and the first says it
 	}
 	var dead *dist.Error
@@ -103,7 +103,7 @@ func trainIn(ctx context.Context, con *console.Console, o *TrainOptions, g *dist
 	if err != nil {
 		return trainHint(err, dir)
 	}
-	if o.DryRun || g != nil && g.Rank != 0 {
+	if o.DryRun || !g.IsLead() {
 		return nil
 	}
 	return r.result(dir)

@@ -40,15 +40,14 @@ func FetchCOCO(ctx context.Context, con *console.Console, cacheFolder string, g 
 		return paths, err
 	}
 	folder := filepath.Join(cache, "coco2014")
-	if g == nil || g.LocalRank == 0 {
-		advance := func() {}
-		if g != nil {
-			advance = g.Advance
-		}
-		paths, err = coco2014.Fetch(ctx, s, coco2014.Options{Folder: folder, Connections: cocoConnections, Notice: f.notice, Progress: func(done, total int64) {
-			advance()
-			f.progress(done, total)
-		}})
+	if g.LocalRank() == 0 {
+		paths, err = coco2014.Fetch(ctx, s, coco2014.Options{
+			Folder: folder, Connections: cocoConnections, Notice: f.notice,
+			Progress: func(done, total int64) {
+				g.Advance()
+				f.progress(done, total)
+			},
+		})
 		con.Term.Show(nil)
 	}
 	if errors.Is(err, context.Canceled) {
@@ -58,15 +57,12 @@ func FetchCOCO(ctx context.Context, con *console.Console, cacheFolder string, g 
 	if err != nil {
 		return paths, err
 	}
-	if g != nil {
-		if err := g.Wait(ctx, CocoName); err != nil {
-			return paths, err
-		}
-		if paths, err = coco2014.Fetch(ctx, s, coco2014.Options{Folder: folder, Connections: 1, Notice: f.notice, Progress: func(int64, int64) {}}); err != nil {
-			return paths, err
-		}
+	if err := g.Wait(ctx, CocoName); err != nil || g.LocalRank() == 0 {
+		return paths, err
 	}
-	return paths, nil
+	return coco2014.Fetch(ctx, s, coco2014.Options{
+		Folder: folder, Connections: 1, Notice: f.notice, Progress: func(int64, int64) {},
+	})
 }
 
 // arrival shows how much has come: by a bar where a person watches, else by a line every few seconds.

@@ -220,26 +220,27 @@ func (s *featureCache) missing(keys []pictureKey, tried map[pictureKey]error) []
 func (s *featureCache) fill(ctx context.Context, keys []pictureKey, pictures []shown, done func(int)) (map[pictureKey]error, error) {
 	failed := map[pictureKey]error{}
 	todo := s.missing(keys, failed)
-	if g := s.group; g != nil {
-		var mine []int
-		each := max(1, min(shardSize, (len(todo)+g.Size-1)/g.Size)) // few pictures are shared out too
-		for k, chunk := range slices.Collect(slices.Chunk(todo, each)) {
-			if k%g.Size == g.Rank {
-				mine = append(mine, chunk...)
-			}
+	size := s.group.Size()
+	var mine []int
+	each := max(1, min(shardSize, (len(todo)+size-1)/size)) // few pictures are shared out too
+	for k, chunk := range slices.Collect(slices.Chunk(todo, each)) {
+		if k%size == s.group.Rank() {
+			mine = append(mine, chunk...)
 		}
-		if err := s.encode(ctx, mine, keys, pictures, failed, func(n int) { done(min(len(keys)-len(todo)+n*g.Size, len(keys))) }); err != nil {
-			return nil, err
-		}
-		if err := g.Wait(ctx, "the features of pictures"); err != nil {
-			return nil, err
-		}
-		if err := s.read(); err != nil {
-			return nil, err
-		}
-		todo = s.missing(keys, failed)
 	}
-	err := s.encode(ctx, todo, keys, pictures, failed, func(n int) { done(len(keys) - len(todo) + n) })
+	ready := len(keys) - len(todo)
+	err := s.encode(ctx, mine, keys, pictures, failed, func(n int) { done(min(ready+n*size, len(keys))) })
+	if err != nil {
+		return nil, err
+	}
+	if err := s.group.Wait(ctx, "the features of pictures"); err != nil {
+		return nil, err
+	}
+	if err := s.read(); err != nil {
+		return nil, err
+	}
+	todo = s.missing(keys, failed)
+	err = s.encode(ctx, todo, keys, pictures, failed, func(n int) { done(len(keys) - len(todo) + n) })
 	done(len(keys))
 	return failed, err
 }
@@ -269,9 +270,7 @@ func (s *featureCache) encode(ctx context.Context, todo []int, keys []pictureKey
 				return err
 			}
 		}
-		if s.group != nil {
-			s.group.Advance()
-		}
+		s.group.Advance()
 		n += len(chunk)
 		done(n)
 	}

@@ -143,7 +143,7 @@ func (l *learner) showFresh(number, size int) []shown {
 	for _, i := range l.pictures(number, size) {
 		out = append(out, l.fresh(l.train[i], r))
 	}
-	from, to := l.share(len(out))
+	from, to := l.Group.Share(len(out))
 	return out[from:to]
 }
 
@@ -165,7 +165,7 @@ func (l *learner) features(number, size int) (*torch.Tensor, error) {
 		for k, i := range index {
 			from[k] = l.cached[l.draw(l.train[i], r)]
 		}
-		begin, end := l.share(len(index))
+		begin, end := l.Group.Share(len(index))
 		x = gather(index[begin:end], from[begin:end], l.device)
 	}
 	if l.tuner == nil {

@@ -22,7 +22,7 @@ func (l *learner) keep(e Event, scores map[string]float64) error {
 			return err
 		}
 	}
-	if err := l.write(filepath.Join(l.dir, lastFile), card); err != nil || l.Keep == 0 || !l.first() {
+	if err := l.write(filepath.Join(l.dir, lastFile), card); err != nil || l.Keep == 0 || !l.Group.IsLead() {
 		return err
 	}
 	if err := l.write(filepath.Join(l.dir, fmt.Sprintf("%d-%s-%07d.safetensors", l.number+1, l.name, e.Step)), card); err != nil {
@@ -43,7 +43,7 @@ func (l *learner) keep(e Event, scores map[string]float64) error {
 
 // write writes the model as it is as a model file. An encoder that learnt has a checksum of its own: that of its weights.
 func (t *trainer) write(path string, card family.Card) error {
-	if !t.first() {
+	if !t.Group.IsLead() {
 		return nil
 	}
 	c, encoder := t.config, t.encoder

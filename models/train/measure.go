@@ -62,8 +62,8 @@ func (t *trainer) score(beam int) (map[string]float64, []string, error) {
 	defer d.Free()
 	o := t.decoding(beam)
 	hyps, refs := make([]string, 0, len(t.val)), make([][]string, 0, len(t.val))
-	var sum, tokens float64
-	begin, end := t.share(len(t.val))
+	var total, tokens float64
+	begin, end := t.Group.Share(len(t.val))
 	for from := begin; from < end; from += evalBatch {
 		n := min(evalBatch, end-from)
 		var err error
@@ -85,7 +85,7 @@ func (t *trainer) score(beam int) (map[string]float64, []string, error) {
 					if s, c, err = t.valLoss(pictures, seen, t.dtype); err == nil && !finite(s) && t.dtype == torch.Float16 {
 						s, c, err = t.valLoss(pictures, seen, torch.Float32)
 					}
-					sum, tokens = sum+s, tokens+c
+					total, tokens = total+s, tokens+c
 				}
 			})
 		})
@@ -96,14 +96,14 @@ func (t *trainer) score(beam int) (map[string]float64, []string, error) {
 	for _, e := range t.val {
 		refs = append(refs, e.Captions)
 	}
-	if err := t.sum(&sum, &tokens); err != nil {
+	if err := sum(t.Group, &total, &tokens); err != nil {
 		return nil, nil, err
 	}
 	hyps, err := t.gatherCaptions(hyps)
 	if err != nil {
 		return nil, nil, err
 	}
-	loss := sum / math.Max(tokens, 1)
+	loss := total / math.Max(tokens, 1)
 	s := metrics.Score(hyps, refs)
 	return map[string]float64{"bleu1": s.BLEU[0], "bleu2": s.BLEU[1], "bleu3": s.BLEU[2], "bleu4": s.BLEU[3], "rouge_l": s.ROUGEL,
 		"cider": s.CIDEr, "val_loss": loss, "distinct_captions": distinct(hyps)}, hyps, nil
@@ -179,10 +179,10 @@ func (t *trainer) finish(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := ctx.Err(); err != nil && t.Group == nil {
+	if err := ctx.Err(); err != nil && t.Group.Size() == 1 {
 		return err
 	}
-	if err := t.wait(context.WithoutCancel(ctx), "the best model"); err != nil {
+	if err := t.Group.Wait(context.WithoutCancel(ctx), "the best model"); err != nil {
 		return err
 	}
 	if err := t.load(path); err != nil {

@@ -145,7 +145,7 @@ func (t *trainer) runPhase(ctx context.Context, p phase) error {
 		return err
 	}
 	for t.state.Step < p.steps {
-		if l.halt || t.Group == nil && ctx.Err() != nil {
+		if l.halt || t.Group.Size() == 1 && ctx.Err() != nil {
 			if err := l.save(); err != nil {
 				return err
 			}
@@ -276,7 +276,7 @@ func (l *learner) captionStep(step int) (float64, int, error) {
 		l.shown = index
 		r := l.random("batch", i)
 		var captions [][]int32
-		from, to := l.share(len(index))
+		from, to := l.Group.Share(len(index))
 		for k, p := range index {
 			chosen := choose(l.train[p].text, l.Captions, r)
 			if rows += len(chosen); from <= k && k < to {
@@ -311,7 +311,7 @@ func (l *learner) textStep(step int) (loss float64, rows int, err error) {
 		l.epoch, l.groups = e, l.bucket(n, e)
 	}
 	var lines [][]int32
-	from, to := l.share(n)
+	from, to := l.Group.Share(n)
 	for _, i := range l.groups[step%l.perEpoch][from:to] {
 		lines = append(lines, l.text[i])
 	}

@@ -15,47 +15,13 @@ import (
 // is parted between them, and the gradients are summed. A batch has the same pictures in the same order whatever the number of ranks is, so a
 // run may be resumed by more of them, or fewer. Rank 0 writes; the others only read.
 
-// rank and size say where this process stands; 0 and 1 for one alone.
-func (t *trainer) rank() int {
-	if t.Group == nil {
-		return 0
-	}
-	return t.Group.Rank
-}
-
-func (t *trainer) size() int {
-	if t.Group == nil {
-		return 1
-	}
-	return t.Group.Size
-}
-
-// first says whether this process writes and tells.
-func (t *trainer) first() bool { return t.rank() == 0 }
-
-// share is this rank's part of n things.
-func (t *trainer) share(n int) (from, to int) {
-	return t.rank() * n / t.size(), (t.rank() + 1) * n / t.size()
-}
-
-// wait returns when all ranks have come here; what is worked on meanwhile has no limit of time.
-func (t *trainer) wait(ctx context.Context, what string) error {
-	if t.Group == nil {
-		return nil
-	}
-	return t.Group.Wait(ctx, what)
-}
-
 // sum replaces numbers by their sums over the ranks.
-func (t *trainer) sum(v ...*float64) error {
-	if t.Group == nil {
-		return nil
-	}
+func sum(g *dist.Group, v ...*float64) error {
 	all := make([]float64, len(v))
 	for i, x := range v {
 		all[i] = *x
 	}
-	err := t.Group.Sum(all)
+	err := g.Sum(all)
 	for i, x := range v {
 		*x = all[i]
 	}
@@ -65,19 +31,16 @@ func (t *trainer) sum(v ...*float64) error {
 // DeviceOf is torch.ParseDevice for one process of a group, or of none: of several on a machine, each has a GPU of its own.
 func DeviceOf(s string, g *dist.Group) (torch.Device, error) {
 	dev, err := torch.ParseDevice(s)
-	if err != nil || g == nil || !dev.IsCUDA() || s != "auto" && s != "cuda" {
+	if err != nil || g.Size() == 1 || !dev.IsCUDA() || s != "auto" && s != "cuda" {
 		return dev, err
 	}
-	return torch.ParseDevice(fmt.Sprintf("cuda:%d", g.LocalRank))
+	return torch.ParseDevice(fmt.Sprintf("cuda:%d", g.LocalRank()))
 }
 
 func (t *trainer) parseDevice() (torch.Device, error) { return DeviceOf(t.Device, t.Group) }
 
 // equalise gives every rank the weights of rank 0, which they should have already.
 func (l *learner) equalise() error {
-	if l.Group == nil {
-		return nil
-	}
 	return l.Group.Broadcast(0, l.tensors()...)
 }
 
@@ -92,9 +55,6 @@ func (l *learner) tensors() []*torch.Tensor {
 // newBuckets prepares the sums of gradients. They leave while backward goes on, unless parts of it are repeated for the encoder, whose gradients
 // are whole only at the end.
 func (l *learner) newBuckets() (err error) {
-	if l.Group == nil {
-		return nil
-	}
 	l.early = l.tuner == nil || !l.Recompute
 	l.buckets, err = l.Group.NewBuckets(l.tensors(), dist.BucketSize)
 	return err
@@ -102,7 +62,7 @@ func (l *learner) newBuckets() (err error) {
 
 // lastBackward is called before the backward pass that completes the gradients of a step.
 func (l *learner) lastBackward() error {
-	if l.buckets == nil || !l.early {
+	if !l.early {
 		return nil
 	}
 	return l.buckets.Begin()
@@ -110,9 +70,6 @@ func (l *learner) lastBackward() error {
 
 // sumGradients waits for the sums over all ranks.
 func (l *learner) sumGradients() error {
-	if l.buckets == nil {
-		return nil
-	}
 	if !l.early {
 		if err := l.buckets.Begin(); err != nil {
 			return err
@@ -124,9 +81,6 @@ func (l *learner) sumGradients() error {
 
 // agree sums up a step: the gradients over all ranks, the loss, and whether one of them is to stop.
 func (l *learner) agree(ctx context.Context, loss float64) (float64, error) {
-	if l.Group == nil {
-		return loss, nil
-	}
 	if err := l.sumGradients(); err != nil {
 		return 0, err
 	}
@@ -134,7 +88,7 @@ func (l *learner) agree(ctx context.Context, loss float64) (float64, error) {
 	if ctx.Err() != nil {
 		stop = 1
 	}
-	err := l.sum(&loss, &stop)
+	err := sum(l.Group, &loss, &stop)
 	l.halt = stop > 0
 	return loss, err
 }
@@ -143,7 +97,7 @@ func (l *learner) agree(ctx context.Context, loss float64) (float64, error) {
 func (l *learner) weigh(tokens int) (float64, error) {
 	own := float64(tokens)
 	all := own
-	if err := l.sum(&all); err != nil {
+	if err := sum(l.Group, &all); err != nil {
 		return 0, err
 	}
 	return own / math.Max(all, 1), nil
@@ -151,14 +105,14 @@ func (l *learner) weigh(tokens int) (float64, error) {
 
 // reseed gives each rank numbers of its own for a step's dropout, the same whenever the run gets there.
 func (l *learner) reseed() {
-	if l.Group != nil {
-		torch.Seed(int64(l.random("dropout", l.state.Step*l.size()+l.rank()).Uint64() >> 1))
+	if l.Group.Size() > 1 {
+		torch.Seed(int64(l.random("dropout", l.state.Step*l.Group.Size()+l.Group.Rank()).Uint64() >> 1))
 	}
 }
 
 // gatherBad puts together which pictures the ranks could not decode.
 func (t *trainer) gatherBad(own []Bad) ([]Bad, error) {
-	if t.Group == nil {
+	if t.Group.Size() == 1 {
 		return own, nil
 	}
 	type line struct {
@@ -169,7 +123,7 @@ func (t *trainer) gatherBad(own []Bad) ([]Bad, error) {
 	for _, b := range own {
 		lines = append(lines, line{b.Index, b.Path, b.Err.Error()})
 	}
-	parts, err := gatherJSON(t, lines)
+	parts, err := gatherJSON(t.Group, lines)
 	var all []Bad
 	for _, x := range parts {
 		all = append(all, Bad{x.Index, x.Path, errors.New(x.Text)})
@@ -179,19 +133,16 @@ func (t *trainer) gatherBad(own []Bad) ([]Bad, error) {
 
 // gatherCaptions puts together what the ranks have captioned, by rank.
 func (t *trainer) gatherCaptions(own []string) ([]string, error) {
-	if t.Group == nil {
-		return own, nil
-	}
-	return gatherJSON(t, own)
+	return gatherJSON(t.Group, own)
 }
 
 // gatherJSON puts the lists of all ranks one behind the other.
-func gatherJSON[E any](t *trainer, own []E) ([]E, error) {
+func gatherJSON[E any](g *dist.Group, own []E) ([]E, error) {
 	b, err := json.Marshal(own)
 	if err != nil {
 		return nil, err
 	}
-	parts, err := t.Group.Gather(b)
+	parts, err := g.Gather(b)
 	if err != nil {
 		return nil, err
 	}
@@ -209,10 +160,10 @@ func gatherJSON[E any](t *trainer, own []E) ([]E, error) {
 // checkRanks refuses batches that are too small to part.
 func (t *trainer) checkRanks() error {
 	check := func(what string, n int) error {
-		if n >= t.size() {
+		if n >= t.Group.Size() {
 			return nil
 		}
-		return fmt.Errorf("train in %d processes: %s: found %d, want one or more for each", t.size(), what, n)
+		return fmt.Errorf("train in %d processes: %s: found %d, want one or more for each", t.Group.Size(), what, n)
 	}
 	err := errors.Join(check("batch-size", t.BatchSize), check("pictures to learn from", len(t.train)), check("pictures to measure on", len(t.val)))
 	if t.SCSTSteps > 0 {

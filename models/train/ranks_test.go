@@ -60,7 +60,7 @@ func obey(text string) error {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	if g.Rank == 1 && o.Deed != "" {
+	if g.Rank() == 1 && o.Deed != "" {
 		go func() {
 			for lines(filepath.Join(o.Dir, metricsFile)) < o.After {
 				time.Sleep(5 * time.Millisecond)

@@ -108,7 +108,7 @@ func (t *trainer) report(counts ...string) error {
 		return nil
 	}
 	list := filepath.Join(t.dir, badFile)
-	if t.first() {
+	if t.Group.IsLead() {
 		if err := atomicfile.WriteFile(list, writer([]byte(strings.Join(t.bad, "\n")+"\n"))); err != nil {
 			return err
 		}
@@ -175,7 +175,7 @@ func (c corpus) without(bad []Bad) corpus {
 func (t *trainer) tryPictures(ctx context.Context) error {
 	try := func(c corpus) ([]Bad, error) {
 		pictures := t.whole(c)
-		from, to := t.share(len(c))
+		from, to := t.Group.Share(len(c))
 		var own []Bad
 		for begin := from; begin < to; begin += shardSize {
 			some := pictures[begin:min(begin+shardSize, to)]

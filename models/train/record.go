@@ -34,7 +34,7 @@ type environment struct {
 
 // writeEnvironment runs on the torch thread.
 func (t *trainer) writeEnvironment() error {
-	if !t.first() {
+	if !t.Group.IsLead() {
 		return nil
 	}
 	e := environment{Version: t.Version, Go: runtime.Version(), LibTorch: torch.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, CPUs: runtime.NumCPU(),
@@ -58,7 +58,7 @@ func (t *trainer) writeEnvironment() error {
 
 // record notes a measurement: its numbers, its captions, and the curves up to it.
 func (t *trainer) record(e Event) error {
-	if !t.first() {
+	if !t.Group.IsLead() {
 		return nil
 	}
 	if err := t.log(e); err != nil {

@@ -81,7 +81,7 @@ func Run(ctx context.Context, dir string, o Options, tell func(Event)) error {
 // start begins a run in a folder that holds none.
 func (t *trainer) start(ctx context.Context) error {
 	made := false
-	if t.first() && !t.DryRun {
+	if t.Group.IsLead() && !t.DryRun {
 		if _, err := os.Stat(filepath.Join(t.dir, optionsFile)); err == nil {
 			return fmt.Errorf("train in %q: found a run there, want a new folder (or resume that run)", t.dir)
 		}
@@ -91,7 +91,7 @@ func (t *trainer) start(ctx context.Context) error {
 			return fmt.Errorf("train: %w", err)
 		}
 	}
-	if err := t.wait(ctx, "the run folder"); err != nil {
+	if err := t.Group.Wait(ctx, "the run folder"); err != nil {
 		return err
 	}
 	err := t.run(ctx, false)
@@ -103,10 +103,7 @@ func (t *trainer) start(ctx context.Context) error {
 
 // together tells the other ranks why this one gives up, if it does. Only the first one tells what happens.
 func (t *trainer) together(f func() error) error {
-	if t.Group == nil {
-		return f()
-	}
-	if !t.first() {
+	if !t.Group.IsLead() {
 		t.tell = func(Event) {}
 	}
 	err := f()
@@ -140,7 +137,7 @@ func ResumeGroup(ctx context.Context, dir string, now Options, tell func(Event))
 	if now.Cache != "" {
 		o.Cache = now.Cache
 	}
-	if g := o.Group; g == nil || g.Rank == 0 {
+	if o.Group.IsLead() {
 		if err := sweep(dir); err != nil {
 			return fmt.Errorf("resume %q: %w", dir, err)
 		}
@@ -176,14 +173,14 @@ func (t *trainer) run(ctx context.Context, resume bool) (err error) {
 		return t.dryRun(ctx)
 	}
 	options := filepath.Join(t.dir, optionsFile)
-	if !resume && t.first() {
+	if !resume && t.Group.IsLead() {
 		if err := atomicfile.WriteFile(options, writer(t.Options.JSON())); err != nil {
 			return err
 		}
 	}
 	if err := t.encodePictures(ctx); err != nil {
 		var bad *BadPicturesError
-		if !resume && t.first() && errors.As(err, &bad) {
+		if !resume && t.Group.IsLead() && errors.As(err, &bad) {
 			os.Remove(options) // nothing was begun: the folder may be taken again
 		}
 		return err
@@ -208,7 +205,7 @@ func (t *trainer) learn(ctx context.Context, resume bool) (err error) {
 	if t.device, err = t.parseDevice(); err != nil {
 		return err
 	}
-	if t.Group != nil && t.device.IsCUDA() {
+	if t.Group.Size() > 1 && t.device.IsCUDA() {
 		if err := t.Group.UseNCCL(int(t.device) - 1); err != nil {
 			t.tell(Event{Note: "gradients travel through the host: " + err.Error()})
 		}

@@ -14,7 +14,7 @@ import (
 func (l *learner) scstStep(step int) (reward float64, rows int, err error) {
 	whole := l.pictures(step, l.SCSTBatch)
 	l.shown = whole
-	from, to := l.share(len(whole))
+	from, to := l.Group.Share(len(whole))
 	index := whole[from:to]
 	features, err := l.features(step, l.SCSTBatch)
 	if err != nil {

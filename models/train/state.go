@@ -79,7 +79,7 @@ func (t *trainer) weights() []weights.NamedTensor {
 }
 
 func (t *trainer) writeState(tensors []weights.NamedTensor, inside bool) error {
-	if !t.first() {
+	if !t.Group.IsLead() {
 		return nil
 	}
 	random := torch.RandomState()
@@ -129,7 +129,7 @@ func (t *trainer) loadState() error {
 
 // cutMetrics drops what was written after the checkpoint.
 func (t *trainer) cutMetrics() error {
-	if !t.first() {
+	if !t.Group.IsLead() {
 		return nil
 	}
 	for file, size := range map[string]int64{metricsFile: t.state.Metrics, samplesFile: t.state.Samples, eventsFile: t.state.Events} {
@@ -172,7 +172,7 @@ func (l *learner) restore() error {
 
 // log appends an event to metrics.jsonl and its numbers to the file for TensorBoard.
 func (t *trainer) log(e Event) error {
-	if !t.first() {
+	if !t.Group.IsLead() {
 		return nil
 	}
 	b, err := json.Marshal(e)

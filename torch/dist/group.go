@@ -5,11 +5,7 @@ import "C"
 
 import (
 	"encoding/binary"
-	"fmt"
 	"net"
-	"os"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -18,24 +14,30 @@ import (
 	"captioner/torch/dist/launch"
 )
 
-// Group is the processes that work together, seen from one of them.
+// Group is the processes that work together, seen from one of them. A nil group is one process alone: it is rank 0 of
+// 1, sums and broadcasts leave everything as it is, and nobody is waited for.
 type Group struct {
-	launch.Place
-	Timeout time.Duration
-
-	c      unsafe.Pointer
-	hosted *Store // the store's service, where this process runs it
-	store  *Store
-	watch  *watcher
-	names  []string // of each rank: "node7, process 4711"
-	calls  atomic.Int64
-	waits  int
+	peers
+	c     unsafe.Pointer
+	waits int // calls of Wait
 }
 
-// Join meets the other processes of p. A rank that does not come, or later fails or falls silent, ends every call of the others within
-// timeout. interfaceName is the network interface to talk by (GLOO_SOCKET_IFNAME), "" for the one that the machine's name leads to.
+// peers is what a rank knows about the others, by the store at which they meet.
+type peers struct {
+	place   launch.Place
+	timeout time.Duration
+	hosted  *Store // the store's service, where this process runs it
+	store   *Store
+	names   []string // of each rank: "node7, process 4711"
+	heart   *heart
+	calls   atomic.Int64 // collectives that this rank has begun
+}
+
+// Join meets the other processes of p. A rank that does not come, or later fails or falls silent, ends every call of
+// the others within timeout. interfaceName is the network interface to talk by (GLOO_SOCKET_IFNAME), "" for the one
+// that the machine's name leads to.
 func Join(p launch.Place, timeout time.Duration, interfaceName string) (g *Group, err error) {
-	g = &Group{Place: p, Timeout: timeout}
+	g = &Group{peers: peers{place: p, timeout: timeout}}
 	defer func() {
 		if err != nil {
 			g.Close()
@@ -53,7 +55,7 @@ func Join(p launch.Place, timeout time.Duration, interfaceName string) (g *Group
 	if err = g.meet(); err != nil {
 		return g, err
 	}
-	if g.watch, err = startWatch(g); err != nil {
+	if g.heart, err = startHeart(&g.peers); err != nil {
 		return g, err
 	}
 	host := ""
@@ -61,7 +63,7 @@ func Join(p launch.Place, timeout time.Duration, interfaceName string) (g *Group
 		host = p.Addr
 	}
 	err = with(func(t []*C.char) *C.char {
-		return C.cd_group_open(&g.c, g.store.c, C.int(p.Rank), C.int(p.Size), t[0], t[1], millis(g.watch.patience()))
+		return C.cd_group_open(&g.c, g.store.c, C.int(p.Rank), C.int(p.Size), t[0], t[1], millis(g.heart.patience()))
 	}, interfaceName, host)
 	if err != nil {
 		return g, g.blame("join", err)
@@ -69,59 +71,75 @@ func Join(p launch.Place, timeout time.Duration, interfaceName string) (g *Group
 	return g, nil
 }
 
+// Rank is this process's number, from 0 to Size less one.
+func (g *Group) Rank() int {
+	if g == nil {
+		return 0
+	}
+	return g.place.Rank
+}
+
+// Size is the number of processes.
+func (g *Group) Size() int {
+	if g == nil {
+		return 1
+	}
+	return g.place.Size
+}
+
+// LocalRank is this process's number among those on its machine.
+func (g *Group) LocalRank() int {
+	if g == nil {
+		return 0
+	}
+	return g.place.LocalRank
+}
+
+// IsLead says whether this is rank 0, which writes and prints for all.
+func (g *Group) IsLead() bool { return g.Rank() == 0 }
+
+// Share is this rank's part of n things: those from from to to, without to.
+func (g *Group) Share(n int) (from, to int) {
+	return g.Rank() * n / g.Size(), (g.Rank() + 1) * n / g.Size()
+}
+
 func loopback(addr string) bool {
 	ip := net.ParseIP(addr)
 	return addr == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// meet waits until every rank has written down who it is.
-func (g *Group) meet() error {
-	host, _ := os.Hostname()
-	if err := g.store.Set("here/"+strconv.Itoa(g.Rank), fmt.Sprintf("%s, process %d", host, os.Getpid())); err != nil {
-		return fmt.Errorf("join the other processes: %w", err)
-	}
-	g.names = make([]string, g.Size)
-	for end := time.Now().Add(g.Timeout); ; time.Sleep(20 * time.Millisecond) {
-		var missing []string
-		for r := range g.names {
-			name, ok, err := g.store.Get("here/" + strconv.Itoa(r))
-			if err != nil {
-				return fmt.Errorf("join the other processes: %w", err)
-			}
-			if g.names[r] = name; !ok {
-				missing = append(missing, strconv.Itoa(r))
-			}
-		}
-		if len(missing) == 0 {
-			return nil
-		}
-		if time.Now().After(end) {
-			return fmt.Errorf("join the other processes at %s: %d of %d did not come within %v: rank %s", net.JoinHostPort(g.Addr, strconv.Itoa(g.Port)),
-				len(missing), g.Size, g.Timeout, strings.Join(missing, ", "))
-		}
-	}
-}
-
-// UseNCCL lets tensors on the GPU numbered device travel by NCCL. All ranks call it, each with a GPU of its own; where it fails, they go on
-// through the host.
+// UseNCCL lets tensors on the GPU numbered device travel by NCCL. All ranks call it, each with a GPU of its own; where
+// it fails, they go on through the host.
 func (g *Group) UseNCCL(device int) error {
+	if g == nil {
+		return nil
+	}
 	return failure(C.cd_nccl(g.c, C.int(device)))
 }
 
 // AllReduce replaces each tensor by the sum over all ranks. Works inside torch.Do.
 func (g *Group) AllReduce(ts ...*torch.Tensor) error {
+	if g == nil {
+		return nil
+	}
 	g.calls.Add(1)
 	return g.blame("sum tensors", failure(C.cd_allreduce(g.c, handles(ts), C.int(len(ts)))))
 }
 
 // Broadcast replaces each tensor by the one of rank root. Works inside torch.Do.
 func (g *Group) Broadcast(root int, ts ...*torch.Tensor) error {
+	if g == nil {
+		return nil
+	}
 	g.calls.Add(1)
 	return g.blame("broadcast tensors", failure(C.cd_broadcast(g.c, handles(ts), C.int(len(ts)), C.int(root))))
 }
 
 // Sum replaces each number by the sum over all ranks.
 func (g *Group) Sum(v []float64) error {
+	if g == nil {
+		return nil
+	}
 	g.calls.Add(1)
 	if len(v) == 0 {
 		return nil
@@ -131,24 +149,27 @@ func (g *Group) Sum(v []float64) error {
 
 // Gather gives every rank what each of them brought, by rank.
 func (g *Group) Gather(b []byte) ([][]byte, error) {
+	if g == nil {
+		return [][]byte{b}, nil
+	}
 	g.calls.Add(1)
-	n := make([]byte, 8*g.Size)
+	n := make([]byte, 8*g.place.Size)
 	binary.LittleEndian.PutUint64(n, uint64(len(b)))
 	err := failure(C.cd_allgather(g.c, pointer(append([]byte(nil), n[:8]...)), 8, pointer(n)))
 	if err != nil {
 		return nil, g.blame("gather", err)
 	}
 	most := 0
-	lens := make([]int, g.Size)
+	lens := make([]int, g.place.Size)
 	for r := range lens {
 		lens[r] = int(binary.LittleEndian.Uint64(n[8*r:]))
 		most = max(most, lens[r])
 	}
-	out := make([][]byte, g.Size)
+	out := make([][]byte, g.place.Size)
 	if most == 0 {
 		return out, nil
 	}
-	in, all := make([]byte, most), make([]byte, most*g.Size)
+	in, all := make([]byte, most), make([]byte, most*g.place.Size)
 	copy(in, b)
 	if err := failure(C.cd_allgather(g.c, pointer(in), C.int64_t(most), pointer(all))); err != nil {
 		return nil, g.blame("gather", err)
@@ -161,9 +182,12 @@ func (g *Group) Gather(b []byte) ([][]byte, error) {
 
 // Close leaves the group. After a failure, call Leave before it.
 func (g *Group) Close() {
-	if g.watch != nil {
+	if g == nil {
+		return
+	}
+	if g.heart != nil {
 		g.farewell()
-		g.watch.stop()
+		g.heart.stop()
 	}
 	if g.c != nil {
 		C.cd_group_close(g.c)

@@ -38,25 +38,25 @@ var roles = map[string]func(*Group) error{
 	"buckets":     playBuckets,
 	"wait":        playWait,
 	"die": func(g *Group) error {
-		if g.Rank == 1 {
+		if g.Rank() == 1 {
 			syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		}
 		return sumForever(g)
 	},
 	"stop": func(g *Group) error {
-		if g.Rank == 1 {
+		if g.Rank() == 1 {
 			syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 		}
 		return sumForever(g)
 	},
 	"absent": func(g *Group) error { // lives, and never comes
-		if g.Rank == 1 {
+		if g.Rank() == 1 {
 			time.Sleep(time.Minute)
 		}
 		return sumForever(g)
 	},
 	"leave": func(g *Group) error {
-		if g.Rank == 1 {
+		if g.Rank() == 1 {
 			err := errors.New("write checkpoint: no space left on device")
 			g.Leave(err)
 			return err
@@ -64,13 +64,13 @@ var roles = map[string]func(*Group) error{
 		return sumForever(g)
 	},
 	"die in wait": func(g *Group) error {
-		if g.Rank == 1 {
+		if g.Rank() == 1 {
 			syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		}
 		return g.Wait(context.Background(), "pictures")
 	},
 	"first dies": func(g *Group) error {
-		if g.Rank == 0 {
+		if g.Rank() == 0 {
 			syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		}
 		return sumForever(g)
@@ -114,8 +114,8 @@ type rank struct {
 	took time.Duration
 }
 
-// start runs a role in n processes on the loopback interface and waits for those that end by themselves. With hosted, this process keeps the
-// store, as torchrun's agent does.
+// start runs a role in n processes on the loopback interface and waits for those that end by themselves. With hosted,
+// this process keeps the store, as torchrun's agent does.
 func start(t *testing.T, n int, role string, timeout time.Duration, hosted bool) []*rank {
 	t.Helper()
 	port, env := freePort(t), os.Environ()
@@ -128,7 +128,8 @@ func start(t *testing.T, n int, role string, timeout time.Duration, hosted bool)
 		port = s.Port
 		env = append(env, "TORCHELASTIC_USE_AGENT_STORE=True", "TORCHELASTIC_RESTART_COUNT=0")
 	}
-	env = append(env, "DIST_TEST_ROLE="+role, "DIST_TEST_TIMEOUT="+timeout.String(), "MASTER_ADDR=127.0.0.1", "MASTER_PORT="+strconv.Itoa(port),
+	env = append(env, "DIST_TEST_ROLE="+role, "DIST_TEST_TIMEOUT="+timeout.String(),
+		"MASTER_ADDR=127.0.0.1", "MASTER_PORT="+strconv.Itoa(port),
 		"WORLD_SIZE="+strconv.Itoa(n), "OMP_NUM_THREADS=1")
 	ranks := make([]*rank, n)
 	ctx, cancel := context.WithTimeout(t.Context(), timeout+30*time.Second)
@@ -203,7 +204,8 @@ func TestFailures(t *testing.T) {
 				if i == c.who {
 					continue
 				}
-				if r.err == nil || !strings.Contains(r.out.String(), c.want) || !strings.Contains(r.out.String(), "rank "+strconv.Itoa(c.who)) {
+				out := r.out.String()
+				if r.err == nil || !strings.Contains(out, c.want) || !strings.Contains(out, "rank "+strconv.Itoa(c.who)) {
 					t.Errorf("rank %d: got %v and %q, want a failure that names rank %d with %q", i, r.err, &r.out, c.who, c.want)
 				}
 				if strings.Count(r.out.String(), "\n") != 1 {
@@ -216,14 +218,14 @@ func TestFailures(t *testing.T) {
 }
 
 func playCollectives(g *Group) error {
-	v := []float64{1, float64(g.Rank), math.Inf(1)}
+	v := []float64{1, float64(g.Rank()), math.Inf(1)}
 	if err := g.Sum(v); err != nil {
 		return err
 	}
-	if want := float64(g.Size * (g.Size - 1) / 2); v[0] != float64(g.Size) || v[1] != want || !math.IsInf(v[2], 1) {
+	if want := float64(g.Size() * (g.Size() - 1) / 2); v[0] != float64(g.Size()) || v[1] != want || !math.IsInf(v[2], 1) {
 		return fmt.Errorf("sum: got %v", v)
 	}
-	all, err := g.Gather(bytes.Repeat([]byte{byte(g.Rank)}, 5*g.Rank))
+	all, err := g.Gather(bytes.Repeat([]byte{byte(g.Rank())}, 5*g.Rank()))
 	if err != nil {
 		return err
 	}
@@ -233,14 +235,14 @@ func playCollectives(g *Group) error {
 		}
 	}
 	return torch.Do(context.Background(), func() error {
-		a, b := torch.Full(float64(g.Rank), torch.Float32, torch.CPU, 1000, 100), torch.Full(1, torch.Int64, torch.CPU, 3)
+		a, b := torch.Full(float64(g.Rank()), torch.Float32, torch.CPU, 1000, 100), torch.Full(1, torch.Int64, torch.CPU, 3)
 		if err := g.AllReduce(a, b); err != nil {
 			return err
 		}
 		if got := torch.Slice[float32](a); got[0] != 3 || got[99999] != 3 || torch.Slice[int64](b)[2] != 3 {
 			return fmt.Errorf("all-reduce: got %v", got[0])
 		}
-		c := torch.Full(float64(g.Rank), torch.BFloat16, torch.CPU, 7)
+		c := torch.Full(float64(g.Rank()), torch.BFloat16, torch.CPU, 7)
 		if err := g.Broadcast(2, c); err != nil {
 			return err
 		}
@@ -251,7 +253,8 @@ func playCollectives(g *Group) error {
 	})
 }
 
-// playBuckets sums the gradients of w1, w2 and w3 under the loss rank·(sum of w1·w2), twice, so that w3 is never reached.
+// playBuckets sums the gradients of w1, w2 and w3 under the loss rank·(sum of w1·w2), twice, so that w3 is never
+// reached.
 func playBuckets(g *Group) error {
 	return torch.Do(context.Background(), func() error {
 		var params []*torch.Tensor
@@ -272,7 +275,7 @@ func playBuckets(g *Group) error {
 					return err
 				}
 			}
-			params[0].Mul(params[1]).Sum().MulScalar(float64(g.Rank)).Backward()
+			params[0].Mul(params[1]).Sum().MulScalar(float64(g.Rank())).Backward()
 			early, err := b.Finish()
 			if err != nil {
 				return err
@@ -306,11 +309,35 @@ func playBuckets(g *Group) error {
 
 // playWait has rank 1 work for longer than the timeout before it comes, moving all the time.
 func playWait(g *Group) error {
-	if g.Rank == 1 {
+	if g.Rank() == 1 {
 		for range 10 {
 			g.Advance()
 			time.Sleep(50 * time.Millisecond)
 		}
 	}
 	return g.Wait(context.Background(), "work")
+}
+
+// A nil group is one process: every call works, and leaves what it is given as it is.
+func TestAlone(t *testing.T) {
+	var g *Group
+	if from, to := g.Share(7); g.Rank() != 0 || g.Size() != 1 || g.LocalRank() != 0 || !g.IsLead() || from != 0 || to != 7 {
+		t.Errorf("got rank %d of %d with the part from %d to %d", g.Rank(), g.Size(), from, to)
+	}
+	v := []float64{3}
+	all, err := g.Gather([]byte("own"))
+	if err != nil || len(all) != 1 || string(all[0]) != "own" {
+		t.Errorf("gather: got %q, %v", all, err)
+	}
+	b, err := g.NewBuckets(nil, BucketSize)
+	early, ended := b.Finish()
+	err = errors.Join(err, b.Begin(), ended, g.Sum(v), g.Broadcast(0), g.AllReduce(), g.UseNCCL(0),
+		g.Wait(context.Background(), "nobody"))
+	if err != nil || v[0] != 3 || early != 0 {
+		t.Errorf("got %v, sum %v", err, v)
+	}
+	g.Advance()
+	g.Leave(errors.New("a reason"))
+	b.Close()
+	g.Close()
 }

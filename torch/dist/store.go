@@ -34,7 +34,9 @@ func openStore(host string, port int, serve bool, prefix string, timeout time.Du
 	if serve {
 		on = 1
 	}
-	err := with(func(t []*C.char) *C.char { return C.cd_store_open(&s.c, t[0], &p, on, t[1], millis(timeout)) }, host, prefix)
+	err := with(func(t []*C.char) *C.char {
+		return C.cd_store_open(&s.c, t[0], &p, on, t[1], millis(timeout))
+	}, host, prefix)
 	if err != nil {
 		verb := "connect to"
 		if serve {

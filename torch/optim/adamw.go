@@ -16,8 +16,8 @@ type Group struct {
 	LRScale     float64 // multiplies the learning rate of a step; 1 for the usual one
 }
 
-// SplitDecay makes two groups: matrices, which decay, and everything else (biases, norms, vectors), which does not. Names for which
-// never returns true do not decay either; never may be nil.
+// SplitDecay makes two groups: matrices, which decay, and everything else (biases, norms, vectors), which does not.
+// Names for which never returns true do not decay either; never may be nil.
 func SplitDecay(params []nn.Param, decay float64, never func(name string) bool) []Group {
 	with, without := Group{WeightDecay: decay, LRScale: 1}, Group{LRScale: 1}
 	for _, p := range params {
@@ -100,7 +100,8 @@ func (a *AdamW) Grads() []*torch.Tensor {
 	return out
 }
 
-// ClipGradNorm scales all gradients so that their common 2-norm is at most limit, and returns the norm before. 0 means no limit.
+// ClipGradNorm scales all gradients so that their common 2-norm is at most limit, and returns the norm before. 0 means
+// no limit.
 func (a *AdamW) ClipGradNorm(limit float64) float64 {
 	var norm float64
 	torch.Scoped(func() {

@@ -6,8 +6,8 @@ import (
 	"captioner/weights"
 )
 
-// EMA is the exponential moving average of a model's parameters. Its first steps follow the parameters more closely: step n keeps at most
-// the share (n+1)/(n+10).
+// EMA is the exponential moving average of a model's parameters. Its first steps follow the parameters more closely:
+// step n keeps at most the share (n+1)/(n+10).
 type EMA struct {
 	Decay  float64
 	params []nn.Param

@@ -37,7 +37,8 @@ func newProblem(t *testing.T, src weights.Source) *problem {
 	for _, n := range names {
 		p.params = append(p.params, nn.Param{Name: n, Tensor: torchtest.Get(t, src, "param."+n).RequireGrad(true)})
 	}
-	p.opt = NewAdamW(SplitDecay(p.params, number(t, src, "weight_decay"), nil), number(t, src, "beta1"), number(t, src, "beta2"), number(t, src, "eps"))
+	groups := SplitDecay(p.params, number(t, src, "weight_decay"), nil)
+	p.opt = NewAdamW(groups, number(t, src, "beta1"), number(t, src, "beta2"), number(t, src, "eps"))
 	return p
 }
 
@@ -53,7 +54,12 @@ func (p *problem) setGrads(t *testing.T, src weights.Source, step int) {
 }
 
 func schedule(t *testing.T, src weights.Source) Schedule {
-	return Schedule{Kind: "cosine", Warmup: int(number(t, src, "warmup")), Total: int(number(t, src, "total")), Floor: number(t, src, "floor")}
+	return Schedule{
+		Kind:   "cosine",
+		Warmup: int(number(t, src, "warmup")),
+		Total:  int(number(t, src, "total")),
+		Floor:  number(t, src, "floor"),
+	}
 }
 
 func TestAdamWMatchesPyTorch(t *testing.T) {
@@ -65,7 +71,8 @@ func TestAdamWMatchesPyTorch(t *testing.T) {
 		norms := torch.Slice[float32](torchtest.Get(t, src, "norms"))
 		for step := range steps {
 			p.setGrads(t, src, step)
-			if got, want := p.opt.ClipGradNorm(number(t, src, "clip")), float64(norms[step]); !(math.Abs(got-want) <= 1e-5*want) {
+			got, want := p.opt.ClipGradNorm(number(t, src, "clip")), float64(norms[step])
+			if !(math.Abs(got-want) <= 1e-5*want) {
 				t.Errorf("step %d: got norm %g, want %g", step, got, want)
 			}
 			for _, x := range p.params {
@@ -145,7 +152,9 @@ func TestResumeGivesTheSameWeights(t *testing.T) {
 		}
 		run(second, 3, 6)
 		for i, p := range whole.params {
-			if got, want := fmt.Sprint(torch.Slice[float32](second.params[i].Tensor)), fmt.Sprint(torch.Slice[float32](p.Tensor)); got != want {
+			got := fmt.Sprint(torch.Slice[float32](second.params[i].Tensor))
+			want := fmt.Sprint(torch.Slice[float32](p.Tensor))
+			if got != want {
 				t.Errorf("%s: got %s, want %s", p.Name, got, want)
 			}
 		}

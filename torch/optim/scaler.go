@@ -5,8 +5,9 @@ import (
 	"captioner/weights"
 )
 
-// GradScaler scales the loss so that float16 gradients do not vanish, and leaves out steps whose gradients overflowed (Micikevicius et al.
-// 2018, §3.2). Its defaults are PyTorch's: scale 65536, doubled after 2000 good steps, halved after a bad one.
+// GradScaler scales the loss so that float16 gradients do not vanish, and leaves out steps whose gradients overflowed
+// (Micikevicius et al. 2018, §3.2). Its defaults are PyTorch's: scale 65536, doubled after 2000 good steps, halved
+// after a bad one.
 type GradScaler struct {
 	Growth, Backoff       float64
 	Interval              int64

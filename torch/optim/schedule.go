@@ -21,7 +21,8 @@ func (s Schedule) Validate() error {
 		return fmt.Errorf("schedule: found %q, want constant, linear or cosine", s.Kind)
 	}
 	if s.Warmup < 0 || s.Floor < 0 || s.Floor > 1 {
-		return fmt.Errorf("schedule: found warm-up %d and floor %g, want 0 or more steps and a share of 0 to 1", s.Warmup, s.Floor)
+		return fmt.Errorf("schedule: found warm-up %d and floor %g, want 0 or more steps and a share of 0 to 1",
+			s.Warmup, s.Floor)
 	}
 	return nil
 }

@@ -23,8 +23,8 @@ type Task struct {
 //
 //   - Where neither the index nor a size above 1 is set, the launcher is not there.
 //   - A variable that holds no whole number is an error.
-//   - Of processes that start together, an index without a size is an error in Find, and a size above 1 without an index is one
-//     everywhere: half of a launcher's variables means that the rest was lost on the way.
+//   - Of processes that start together, an index without a size is an error in Find, and a size above 1 without an
+//     index is one everywhere: half of a launcher's variables means that the rest was lost on the way.
 //   - Of processes that run independently, the size may be missing: Kubernetes does not tell it.
 type launcher struct {
 	name     string
@@ -100,7 +100,14 @@ func (l launcher) read(e *environment) *Task {
 		}
 		return nil
 	}
-	t := &Task{Launcher: l.name, Index: e.number(l.index, 0), Of: e.number(size, 0), From: l.index, together: l.together, array: l.array}
+	t := &Task{
+		Launcher: l.name,
+		Index:    e.number(l.index, 0),
+		Of:       e.number(size, 0),
+		From:     l.index,
+		together: l.together,
+		array:    l.array,
+	}
 	if t.Of > 0 {
 		t.From += " and " + size
 	}
@@ -115,15 +122,15 @@ func (l launcher) read(e *environment) *Task {
 	return t
 }
 
-// batchScript says whether this is a batch script of Slurm outside srun. It runs once, though Slurm gives it the number 0 and the size of the
-// whole job.
+// batchScript says whether this is a batch script of Slurm outside srun. It runs once, though Slurm gives it the
+// number 0 and the size of the whole job.
 func (e *environment) batchScript() bool {
 	return e.has("SLURM_JOB_ID") && !e.has("SLURM_STEP_NUM_TASKS") && !e.has("SLURM_STEP_ID") && !e.has("SLURM_STEPID")
 }
 
-// Independent is the part of work that needs no meeting, such as captioning a folder, which falls to this process. It is nil where no launcher
-// started it. Of several launchers the innermost with more than one process counts; an array of jobs that have several processes each divides
-// the work twice.
+// Independent is the part of work that needs no meeting, such as captioning a folder, which falls to this process. It
+// is nil where no launcher started it. Of several launchers the innermost with more than one process counts; an array
+// of jobs that have several processes each divides the work twice.
 func Independent(getenv func(string) string) (*Task, error) {
 	tasks, err := Tasks(getenv)
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestLaunchers asks both doors about the same environments: which part of independent work this process has (predict --shard auto), and which
-// rank it is of those that train together.
+// TestLaunchers asks both doors about the same environments: which part of independent work this process has (predict
+// --shard auto), and which rank it is of those that train together.
 func TestLaunchers(t *testing.T) {
 	for _, c := range []struct {
 		name, env string
@@ -76,8 +76,8 @@ func TestLaunchers(t *testing.T) {
 		},
 		{
 			name: "Slurm, one node, own address",
-			env: "SLURM_PROCID=1 SLURM_STEP_NUM_TASKS=2 SLURM_LOCALID=1 SLURM_JOB_ID=7 SLURM_STEP_NODELIST=n1 SLURM_STEP_NUM_NODES=1 " +
-				"SLURM_STEP_TASKS_PER_NODE=2 MASTER_ADDR=10.0.0.1 MASTER_PORT=4000",
+			env: "SLURM_PROCID=1 SLURM_STEP_NUM_TASKS=2 SLURM_LOCALID=1 SLURM_JOB_ID=7 SLURM_STEP_NODELIST=n1 " +
+				"SLURM_STEP_NUM_NODES=1 SLURM_STEP_TASKS_PER_NODE=2 MASTER_ADDR=10.0.0.1 MASTER_PORT=4000",
 			part:  "2/2 by SLURM_PROCID and SLURM_STEP_NUM_TASKS",
 			place: &Place{Rank: 1, Size: 2, LocalRank: 1, LocalSize: 2, Addr: "10.0.0.1", Port: 4000, Starter: "Slurm"},
 		},
@@ -92,11 +92,15 @@ func TestLaunchers(t *testing.T) {
 			env:  "SLURM_PROCID=0 SLURM_NTASKS=8 SLURM_JOB_ID=1 SLURM_JOB_NODELIST=n[1-8]",
 			part: "1/1 by SLURM_PROCID",
 		},
-		{name: "shell of salloc", env: "SLURM_NTASKS=8 SLURM_JOB_ID=1 SLURM_JOB_NODELIST=n[1-8]", part: "1/1 by SLURM_PROCID"},
+		{
+			name: "shell of salloc",
+			env:  "SLURM_NTASKS=8 SLURM_JOB_ID=1 SLURM_JOB_NODELIST=n[1-8]",
+			part: "1/1 by SLURM_PROCID",
+		},
 		{
 			name: "array of Slurm", // trains alone, each its own run
-			env: "SLURM_ARRAY_TASK_ID=14 SLURM_ARRAY_TASK_COUNT=3 SLURM_ARRAY_TASK_MIN=10 SLURM_ARRAY_TASK_STEP=2 SLURM_PROCID=0 " +
-				"SLURM_NTASKS=1 SLURM_JOB_ID=1",
+			env: "SLURM_ARRAY_TASK_ID=14 SLURM_ARRAY_TASK_COUNT=3 SLURM_ARRAY_TASK_MIN=10 SLURM_ARRAY_TASK_STEP=2 " +
+				"SLURM_PROCID=0 SLURM_NTASKS=1 SLURM_JOB_ID=1",
 			part: "3/3 by SLURM_ARRAY_TASK_ID and SLURM_ARRAY_TASK_COUNT",
 		},
 		{
@@ -122,10 +126,15 @@ func TestLaunchers(t *testing.T) {
 		{
 			name: "one of one within four",
 			env:  "RANK=0 WORLD_SIZE=1 SLURM_PROCID=3 SLURM_STEP_NUM_TASKS=4 MASTER_ADDR=x",
-			part: "4/4 by SLURM_PROCID and SLURM_STEP_NUM_TASKS", place: &Place{Rank: 3, Size: 4, Addr: "x", Port: 29500, Starter: "Slurm"},
+			part: "4/4 by SLURM_PROCID and SLURM_STEP_NUM_TASKS",
+
+			place: &Place{Rank: 3, Size: 4, Addr: "x", Port: 29500, Starter: "Slurm"},
 		},
 
-		{name: "no rank", env: "WORLD_SIZE=2 MASTER_ADDR=x", part: "WORLD_SIZE=2 but no RANK", err: "WORLD_SIZE=2 but no RANK"},
+		{
+			name: "no rank", env: "WORLD_SIZE=2 MASTER_ADDR=x",
+			part: "WORLD_SIZE=2 but no RANK", err: "WORLD_SIZE=2 but no RANK",
+		},
 		{name: "no rank of one", env: "WORLD_SIZE=1"},
 		{name: "no size", env: "RANK=1", part: "2/? by RANK", err: "RANK but no number of processes"},
 		{name: "no address", env: "WORLD_SIZE=2 RANK=1", part: "2/2 by RANK and WORLD_SIZE", err: "no MASTER_ADDR"},

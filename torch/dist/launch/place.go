@@ -19,10 +19,10 @@ type Place struct {
 
 // Find reads from the environment (os.Getenv, for example) how this process was started; nil where it works alone.
 //
-// Of what [Tasks] finds, only launchers whose processes start together count: torchrun and what sets RANK and WORLD_SIZE as it does (Kubernetes'
-// PyTorchJob, people), Open MPI, MPICH, and a step of Slurm's srun. MASTER_ADDR and MASTER_PORT say where rank 0 is. Without them Slurm's list
-// of nodes does, or, where all processes are on one machine, its loopback address. torchrun may host the store itself
-// (TORCHELASTIC_USE_AGENT_STORE).
+// Of what [Tasks] finds, only launchers whose processes start together count: torchrun and what sets RANK and
+// WORLD_SIZE as it does (Kubernetes' PyTorchJob, people), Open MPI, MPICH, and a step of Slurm's srun. MASTER_ADDR and
+// MASTER_PORT say where rank 0 is. Without them Slurm's list of nodes does, or, where all processes are on one
+// machine, its loopback address. torchrun may host the store itself (TORCHELASTIC_USE_AGENT_STORE).
 func Find(getenv func(string) string) (*Place, error) {
 	tasks, err := Tasks(getenv)
 	if err != nil {
