@@ -88,8 +88,11 @@ models/train        < models/captioner torch/optim torch/dist data data/metrics 
 models/clipscore    < models/clip data/image data/tokenizer weights/safetensors weights/pickle |
                      # captions and pictures to scores
 
-cli/server          < models/decode data/image | github.com/prometheus/client_golang github.com/rs/cors
-                      golang.org/x/time
+cli/server/chat     < models/decode         |                               # what chat APIs have in common
+cli/server/ollama   < cli/server/chat       |                               # Ollama's API, without HTTP
+cli/server/openai   < cli/server/chat       |                               # OpenAI's API, without HTTP
+cli/server          < cli/server/ollama cli/server/openai data/image |
+                      github.com/prometheus/client_golang github.com/rs/cors golang.org/x/time
                      # captions over HTTP, over a model that it knows as an interface
 cli/report          < data/image            |                               # an evaluation as one page
 cli/console         <                       | github.com/schollz/progressbar/v3 golang.org/x/term

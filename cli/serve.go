@@ -17,6 +17,7 @@ import (
 
 	"captioner/cli/console"
 	"captioner/cli/flags"
+	"captioner/cli/input"
 	"captioner/cli/model"
 	"captioner/cli/server"
 	"captioner/torch"
@@ -148,7 +149,8 @@ type service struct {
 }
 
 func runServe(ctx context.Context, con *console.Console, o ServeOptions) (err error) {
-	o.Server.Version, o.Server.LiveTensors = thisVersion(), torch.Live
+	o.Server.Version, o.Server.Release, o.Server.LiveTensors = thisVersion(), Version, torch.Live
+	o.Server.Fetch = (&input.Fetcher{Limit: o.Server.MaxBody, Timeout: 30 * time.Second}).Get // as predict's defaults
 	s := &service{con: con, o: &o}
 	tokens, err := s.tokens()
 	if err != nil {

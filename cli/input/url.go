@@ -36,7 +36,7 @@ func IsURL(arg string) bool {
 
 // body returns what reads the picture at a URL.
 func (f *Fetcher) body(address string) func(context.Context) ([]byte, error) {
-	return func(ctx context.Context) ([]byte, error) { return f.get(ctx, address) }
+	return func(ctx context.Context) ([]byte, error) { return f.Get(ctx, address) }
 }
 
 // Tries of a fetch, and the wait before the second; it doubles.
@@ -45,7 +45,8 @@ const (
 	fetchWait  = 500 * time.Millisecond
 )
 
-func (f *Fetcher) get(ctx context.Context, address string) ([]byte, error) {
+// Get fetches one image.
+func (f *Fetcher) Get(ctx context.Context, address string) ([]byte, error) {
 	f.once.Do(f.connect)
 	ctx, cancel := context.WithTimeoutCause(ctx, f.Timeout, fmt.Errorf("no whole answer within %v", f.Timeout))
 	defer cancel()

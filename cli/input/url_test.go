@@ -33,7 +33,7 @@ func TestInterruptEndsAFetch(t *testing.T) {
 	defer s.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { <-hang; cancel() }()
-	if _, err := f.get(ctx, s.URL); err == nil {
+	if _, err := f.Get(ctx, s.URL); err == nil {
 		t.Error("no error")
 	}
 }

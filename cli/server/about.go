@@ -4,6 +4,9 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"captioner/cli/server/openai"
 	"captioner/models/decode"
 )
 
@@ -42,24 +45,28 @@ type limitAnswer struct {
 	MS     int64 `json:"timeout_ms"`
 }
 
-func (s *Server) limits(i Info) limitAnswer {
-	most := max(s.o.MaxLen, i.Defaults.MaxLen)
+func limitsOf(o *Options, i Info) limitAnswer {
+	most := max(o.MaxLen, i.Defaults.MaxLen)
 	if i.Positions > 0 {
 		most = min(most, i.Positions)
 	}
 	return limitAnswer{
-		Beam:   max(s.o.MaxBeam, i.Defaults.Beam),
+		Beam:   max(o.MaxBeam, i.Defaults.Beam),
 		MaxLen: most,
 		TopK:   decode.MaxTopK,
-		Images: s.o.MaxImages,
-		Bytes:  s.o.MaxBody,
-		Pixels: s.o.MaxPixels,
-		MS:     s.o.Timeout.Milliseconds(),
+		Images: o.MaxImages,
+		Bytes:  o.MaxBody,
+		Pixels: o.MaxPixels,
+		MS:     o.Timeout.Milliseconds(),
 	}
 }
 
-func (s *Server) models(w http.ResponseWriter, _ *http.Request) error {
-	m := s.registry.take()
+// about answers what there is to know of the service.
+type about struct{ s *Server }
+
+// models answers GET /v1/models: captioner's own list, and OpenAI's beside it.
+func (b about) models(w http.ResponseWriter, _ *http.Request) error {
+	m := b.s.registry.take()
 	defer m.release()
 	i := m.info
 	d := i.Defaults
@@ -73,39 +80,53 @@ func (s *Server) models(w http.ResponseWriter, _ *http.Request) error {
 		Embedding: embeddingShape{i.Vectors, i.Width},
 		Defaults:  defaultOptions{d.Beam, d.MaxLen, number(d.LengthPenalty), d.NoRepeatNGram},
 	}
-	return s.say(w, struct {
-		Models []modelAnswer `json:"models"`
-		Limits limitAnswer   `json:"limits"`
-	}{[]modelAnswer{a}, s.limits(i)})
+	return say(w, struct {
+		Models []modelAnswer       `json:"models"`
+		Limits limitAnswer         `json:"limits"`
+		Object string              `json:"object"`
+		Data   []openai.ModelEntry `json:"data"`
+	}{[]modelAnswer{a}, limitsOf(&b.s.o, i), "list", []openai.ModelEntry{openai.Entry(i.Name, m.loaded)}})
 }
 
 // say sends a small object.
-func (s *Server) say(w http.ResponseWriter, v any) error {
+func say(w http.ResponseWriter, v any) error {
 	w.Header().Set("Content-Type", "application/json")
 	_ = writeJSON(w, v) // a client that is gone reads no answer
 	return nil
 }
 
-func (s *Server) version(w http.ResponseWriter, _ *http.Request) error { return s.say(w, s.o.Version) }
+func (b about) version(w http.ResponseWriter, _ *http.Request) error { return say(w, b.s.o.Version) }
 
 type statusAnswer struct {
 	Status string `json:"status"`
 }
 
 // alive says that the process answers.
-func (s *Server) alive(w http.ResponseWriter, _ *http.Request) error {
-	return s.say(w, statusAnswer{"alive"})
+func (b about) alive(w http.ResponseWriter, _ *http.Request) error {
+	return say(w, statusAnswer{"alive"})
 }
 
 // ready says whether a caption can be had now.
-func (s *Server) ready(w http.ResponseWriter, _ *http.Request) error {
-	switch err := s.engine.room(1, s.o.Timeout); {
-	case s.draining.Load() || err == errDraining:
+func (b about) ready(w http.ResponseWriter, _ *http.Request) error {
+	switch err := b.s.engine.room(1, b.s.o.Timeout); {
+	case b.s.draining.Load() || err == errDraining:
 		return errDraining
 	case err != nil: // not 429: who asks sends no images, and takes another service for now
-		p := s.asProblem(nil, err)
+		p := b.s.asProblem(nil, err)
 		p.Status = http.StatusServiceUnavailable
 		return p
 	}
-	return s.say(w, statusAnswer{"ready"})
+	return say(w, statusAnswer{"ready"})
+}
+
+// scrape answers with the metrics.
+func (b about) scrape(w http.ResponseWriter, r *http.Request) error {
+	o := promhttp.HandlerOpts{DisableCompression: true}
+	promhttp.HandlerFor(b.s.metrics.registry, o).ServeHTTP(w, r)
+	return nil
+}
+
+// openAPI sends the description of the API.
+func (about) openAPI(w http.ResponseWriter, r *http.Request) error {
+	return pageFile{name: "openapi.json", kind: "application/json"}.serve(w, r)
 }

@@ -89,6 +89,12 @@ func (b *body) charge(n int64) bool {
 	return true
 }
 
+// uncharge gives n bytes of what charge took back.
+func (b *body) uncharge(n int64) {
+	b.budget.give(n)
+	b.held -= n
+}
+
 func (b *body) release() {
 	b.budget.give(b.held)
 	b.held, b.spare = 0, 0

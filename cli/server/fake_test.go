@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	stdimage "image"
@@ -196,6 +197,9 @@ func imagePNG(red, green byte) []byte {
 	}
 	return b.Bytes()
 }
+
+// encoded is base64.
+func encoded(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
 
 // ask sends one request to the service, without a network. headers are "Name: value".
 func ask(s *Server, method, path string, body io.Reader, headers ...string) *httptest.ResponseRecorder {

@@ -38,7 +38,9 @@ type session struct {
 }
 
 // open reads a request and takes places in the queue for its images. What is returned must be closed.
-func (s *Server) open(w http.ResponseWriter, r *http.Request, rd reader) (*session, context.Context, func(), error) {
+func (s *Server) open(
+	w http.ResponseWriter, r *http.Request, rd reader,
+) (*session, context.Context, func(), error) {
 	start := time.Now()
 	if err := s.engine.room(1, s.o.Timeout); err != nil { // nobody's body is read for nothing
 		return nil, nil, nil, err
@@ -48,6 +50,11 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request, rd reader) (*sessi
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	return s.begin(r, a, start)
+}
+
+// begin takes places in the queue for the images of a request that was read. What is returned must be closed.
+func (s *Server) begin(r *http.Request, a *asked, start time.Time) (*session, context.Context, func(), error) {
 	within, err := a.settings.within(s.o.Timeout)
 	if err != nil {
 		a.free()

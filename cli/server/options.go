@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"runtime"
@@ -32,7 +33,12 @@ type Options struct {
 	Burst       int      // requests that a client may send at once, where Rate is not 0
 	CORSOrigins []string // sites whose pages may use the API; none by default
 	Version     any      // what /version answers, as JSON
+	Release     string   // the version in a word, for Ollama's clients
 	LiveTensors func() int64
+
+	// Fetch gets an image of at most MaxBody bytes from an http or https URL, for OpenAI's image_url. It must not reach
+	// machines that clients should not. With nil such URLs are refused.
+	Fetch func(ctx context.Context, url string) ([]byte, error)
 }
 
 // DefaultOptions suit one machine that captions for a team.

@@ -36,8 +36,3 @@ func (f pageFile) serve(w http.ResponseWriter, r *http.Request) error {
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(b))
 	return nil
 }
-
-// openAPI sends the description of the API.
-func (s *Server) openAPI(w http.ResponseWriter, r *http.Request) error {
-	return pageFile{name: "openapi.json", kind: "application/json"}.serve(w, r)
-}

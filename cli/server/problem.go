@@ -21,6 +21,7 @@ type problem struct {
 	Remedy string `json:"remedy,omitempty"` // what to do about it
 
 	retryAfter int      // seconds; 0 for none
+	param      string   // of a chat request: the part that is wrong
 	allow      []string // of 405
 }
 
@@ -50,6 +51,7 @@ var kinds = map[string]struct {
 		"the operator can allow a site with --cors-origin",
 	},
 	"not-found":          {404, "There is nothing here", "see /openapi.json for what there is"},
+	"unknown-model":      {404, "There is no such model here", "GET /v1/models names the one that there is"},
 	"method-not-allowed": {405, "This method is not allowed here", "see /openapi.json for the methods"},
 	"slow-body": {
 		408,
@@ -65,6 +67,7 @@ var kinds = map[string]struct {
 		"send image/jpeg, image/png, image/webp, image/gif, image/bmp, image/tiff, image/heic, image/avif, " +
 			"multipart/form-data or application/json",
 	},
+	"unreachable-image": {422, "The image cannot be fetched", "send the image itself as a data: URL"},
 	"undecodable-picture": {
 		422,
 		"The image cannot be read",
@@ -114,10 +117,15 @@ func undecodable(err error) *problem {
 	return refuse("undecodable-picture", "%s", e)
 }
 
-// send writes p as the answer.
-func (p *problem) send(w http.ResponseWriter) {
+// send writes p as the answer, in the shape of another program where that is given.
+func (p *problem) send(w http.ResponseWriter, shape func(*problem) any) {
+	var body any = p
 	h := w.Header()
 	h.Set("Content-Type", "application/problem+json")
+	if shape != nil {
+		body = shape(p)
+		h.Set("Content-Type", "application/json")
+	}
 	h.Set("Cache-Control", "no-store")
 	if p.retryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(p.retryAfter))
@@ -129,7 +137,7 @@ func (p *problem) send(w http.ResponseWriter) {
 		h.Set("Allow", strings.Join(p.allow, ", "))
 	}
 	w.WriteHeader(p.Status)
-	_ = writeJSON(w, p) // a client that is gone reads no answer
+	_ = writeJSON(w, body) // a client that is gone reads no answer
 }
 
 // explain is the page behind a problem's type.

@@ -2,7 +2,6 @@ package server
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io"
@@ -16,6 +15,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"captioner/cli/server/chat"
 )
 
 // image is one image of a request, as it came.
@@ -398,27 +399,11 @@ func (rd reader) images(a *asked, d *document) error {
 	return nil
 }
 
-// decode64 reads base64, padded or not, of either alphabet, also as a data: URL.
+// decode64 reads an image in base64.
 func decode64(s string) ([]byte, error) {
-	if rest, ok := strings.CutPrefix(s, "data:"); ok {
-		head, data, found := strings.Cut(rest, ",")
-		if !found || !strings.HasSuffix(head, ";base64") {
-			return nil, refuse("bad-request", "found a data: URL without base64")
-		}
-		s = data
-	}
-	s = strings.TrimRight(s, "=")
-	enc := base64.RawStdEncoding
-	if strings.ContainsAny(s, "-_") {
-		enc = base64.RawURLEncoding
-	}
-	b, err := enc.DecodeString(s)
+	b, err := chat.Base64(s)
 	if err != nil {
-		var at base64.CorruptInputError
-		if errors.As(err, &at) {
-			return nil, refuse("bad-request", "the image is not base64: character %d is wrong", int64(at)+1)
-		}
-		return nil, refuse("bad-request", "the image is not base64")
+		return nil, refuse("bad-request", "%s", err)
 	}
 	return b, nil
 }

@@ -12,7 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/rs/cors"
 )
 
@@ -71,23 +70,26 @@ type route struct {
 	open         bool // needs no token
 	page         bool // part of the page: it may be kept in a browser's cache
 	serve        func(http.ResponseWriter, *http.Request) error
+	errors       func(*problem) any // how errors are written; nil is RFC 9457
 }
 
 func (s *Server) table() []route {
+	about := about{s}
 	routes := []route{
-		{"POST", "/v1/captions", false, false, s.captions},
-		{"POST", "/v1/captions:fromEmbedding", false, false, s.captionEmbeddings},
-		{"POST", "/v1/embeddings", false, false, s.embeddings},
-		{"GET", "/v1/models", false, false, s.models},
-		{"GET", "/version", false, false, s.version},
-		{"GET", "/metrics", false, false, s.scrape},
-		{"GET", "/healthz", true, false, s.alive},
-		{"GET", "/readyz", true, false, s.ready},
-		{"GET", "/openapi.json", true, true, s.openAPI},
-		{"GET", problemPath + "{name}", true, false, explain},
+		{method: "POST", path: "/v1/captions", serve: s.captions},
+		{method: "POST", path: "/v1/captions:fromEmbedding", serve: s.captionEmbeddings},
+		{method: "POST", path: "/v1/embeddings", serve: s.embeddings},
+		{method: "GET", path: "/v1/models", serve: about.models},
+		{method: "GET", path: "/version", serve: about.version},
+		{method: "GET", path: "/metrics", serve: about.scrape},
+		{method: "GET", path: "/healthz", open: true, serve: about.alive},
+		{method: "GET", path: "/readyz", open: true, serve: about.ready},
+		{method: "GET", path: "/openapi.json", open: true, page: true, serve: about.openAPI},
+		{method: "GET", path: problemPath + "{name}", open: true, serve: explain},
 	}
+	routes = append(routes, s.dialects()...)
 	for _, f := range pageFiles {
-		routes = append(routes, route{"GET", f.path, true, true, f.serve})
+		routes = append(routes, route{method: "GET", path: f.path, open: true, page: true, serve: f.serve})
 	}
 	return routes
 }
@@ -118,7 +120,7 @@ func (s *Server) answer(rt route) http.Handler {
 		w := &writer{ResponseWriter: hw}
 		start := time.Now()
 		defer func() { s.metrics.request(rt.path, r.Method, w.status, time.Since(start)) }()
-		defer s.recover(w, r)
+		defer s.recover(w, r, rt.errors)
 		if !rt.page {
 			w.Header().Set("Cache-Control", "no-store")
 		}
@@ -141,7 +143,7 @@ func (s *Server) answer(rt route) http.Handler {
 			return rt.serve(w, r)
 		}()
 		if err != nil {
-			s.fail(w, r, err)
+			s.fail(w, r, err, rt.errors)
 		}
 	})
 }
@@ -161,7 +163,7 @@ func (s *Server) admit(r *http.Request) error {
 }
 
 // fail answers with a problem, unless an answer has begun.
-func (s *Server) fail(w *writer, r *http.Request, err error) {
+func (s *Server) fail(w *writer, r *http.Request, err error, shape func(*problem) any) {
 	p := s.asProblem(r, err)
 	s.metrics.failure(p.name())
 	if p.Status >= 500 && p.name() == "internal" {
@@ -174,7 +176,7 @@ func (s *Server) fail(w *writer, r *http.Request, err error) {
 		w.status = p.Status
 		return
 	}
-	p.send(w)
+	p.send(w, shape)
 }
 
 // asProblem is what a client may know of an error.
@@ -204,7 +206,7 @@ func (s *Server) asProblem(r *http.Request, err error) *problem {
 }
 
 // recover turns a bug in a handler into an answer.
-func (s *Server) recover(w *writer, r *http.Request) {
+func (s *Server) recover(w *writer, r *http.Request, shape func(*problem) any) {
 	v := recover()
 	if v == nil {
 		return
@@ -213,7 +215,7 @@ func (s *Server) recover(w *writer, r *http.Request) {
 		panic(v)
 	}
 	s.log.Error("a handler panicked", "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
-	s.fail(w, r, refuse("internal", "the request could not be answered"))
+	s.fail(w, r, refuse("internal", "the request could not be answered"), shape)
 }
 
 // guard is what holds for every request, before it is looked at: headers, strange paths, other sites.
@@ -257,7 +259,7 @@ func (s *Server) fromOtherSites(next http.Handler) http.Handler {
 // refuseAtTheDoor answers a request that reaches no route.
 func (s *Server) refuseAtTheDoor(w http.ResponseWriter, r *http.Request, p *problem) {
 	rec := &writer{ResponseWriter: w}
-	s.fail(rec, r, p)
+	s.fail(rec, r, p, nil)
 	s.metrics.request("other", r.Method, rec.status, 0)
 }
 
@@ -304,9 +306,3 @@ func (w *writer) Write(b []byte) (int, error) {
 
 // Unwrap lets http.ResponseController find deadlines and Flush.
 func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-// scrape answers with the metrics.
-func (s *Server) scrape(w http.ResponseWriter, r *http.Request) error {
-	promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{DisableCompression: true}).ServeHTTP(w, r)
-	return nil
-}

@@ -1,0 +1,255 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"captioner/cli/server/chat"
+	"captioner/cli/server/ollama"
+	"captioner/cli/server/openai"
+	"captioner/models/decode"
+)
+
+// dialect is one request of an API of other programs, and how it is answered.
+type dialect struct {
+	s           *Server
+	read        func(body []byte) (*chat.Request, error)
+	write       func(io.Writer, *chat.Request, chat.Answer) error
+	contentType func(stream bool) string
+}
+
+// dialects are the routes that speak Ollama's and OpenAI's APIs. Keys, rates, limits and the queue are those of
+// /v1/captions.
+func (s *Server) dialects() []route {
+	asOllama := func(p *problem) any { return ollama.Error(p.Detail) }
+	asOpenAI := func(p *problem) any { return openai.Error(p.Status, p.name(), p.Detail, p.param) }
+	post := func(path string, errors func(*problem) any, d dialect) route {
+		d.s = s
+		return route{method: "POST", path: path, serve: d.serve, errors: errors}
+	}
+	o := ollamaModels{s}
+	return []route{
+		post("/api/generate", asOllama, dialect{nil, ollama.Generate, ollama.WriteGenerate, ollama.ContentType}),
+		post("/api/chat", asOllama, dialect{nil, ollama.Chat, ollama.WriteChat, ollama.ContentType}),
+		{method: "GET", path: "/api/tags", serve: o.tags, errors: asOllama},
+		{method: "POST", path: "/api/show", serve: o.show, errors: asOllama},
+		{method: "GET", path: "/api/version", serve: o.version, errors: asOllama},
+		post("/v1/chat/completions", asOpenAI,
+			dialect{nil, openai.Completion, openai.WriteCompletion, openai.ContentType}),
+		post("/v1/responses", asOpenAI, dialect{nil, openai.Response, openai.WriteResponse, openai.ContentType}),
+	}
+}
+
+// serve answers a request: its images are captioned as those of /v1/captions are.
+func (d dialect) serve(w http.ResponseWriter, r *http.Request) error {
+	start := time.Now()
+	if err := d.s.engine.room(1, d.s.o.Timeout); err != nil { // nobody's body is read for nothing
+		return err
+	}
+	raw, b, err := d.s.readAll(w, r)
+	if err != nil {
+		return err
+	}
+	a := &asked{many: true, body: b, read: time.Since(start)}
+	q, err := d.read(raw)
+	if err == nil {
+		err = d.s.known(q.Model)
+	}
+	if err != nil {
+		a.free()
+		return chatProblem(err)
+	}
+	if q.Load {
+		a.free()
+		return d.send(w, q, chat.Answer{Created: time.Now(), Total: time.Since(start)})
+	}
+	if a.uploads, err = d.s.gather(r.Context(), q.Images, b); err != nil {
+		a.free()
+		return chatProblem(err)
+	}
+	return d.caption(w, r, q, a, start)
+}
+
+// caption takes the images through the queue and the model.
+func (d dialect) caption(w http.ResponseWriter, r *http.Request, q *chat.Request, a *asked, start time.Time) error {
+	var ignored []string
+	a.settings.Request, ignored = q.Decode(d.s.longest())
+	n, ctx, done, err := d.s.begin(r, a, start)
+	if err != nil {
+		return err
+	}
+	defer done()
+	list, err := n.collect(n.each(ctx, taskCaption))
+	if err != nil {
+		return err
+	}
+	answer := chat.Answer{Created: time.Now(), Ignored: ignored}
+	for _, o := range list {
+		if o.err != nil {
+			return d.s.asProblem(r, o.err)
+		}
+		answer.Compute = max(answer.Compute, o.job.finished.Sub(o.job.started))
+	}
+	for i := range max(q.Choices, 1) {
+		addChoice(&answer, list, i, n.options)
+	}
+	answer.Total = time.Since(start)
+	return d.send(w, q, answer)
+}
+
+// addChoice adds a text: the caption of each image that is the i-th best, or the last that there is, a line each.
+func addChoice(a *chat.Answer, list []outcome, i int, o decode.Options) {
+	var lines []string
+	tokens, cut := 0, false
+	for _, one := range list {
+		c := one.job.caption
+		if k := min(i, len(c.Alternatives)); k > 0 {
+			c = c.Alternatives[k-1]
+		}
+		lines = append(lines, c.Text)
+		tokens += len(c.Tokens)
+		cut = cut || len(c.Tokens)-len(o.Prompt) >= o.MaxLen // the end token would have been the last
+	}
+	a.Texts = append(a.Texts, strings.Join(lines, "\n"))
+	a.Tokens, a.Cut = append(a.Tokens, tokens), append(a.Cut, cut)
+}
+
+// send writes the answer. A client that is gone reads none.
+func (d dialect) send(w http.ResponseWriter, q *chat.Request, a chat.Answer) error {
+	w.Header().Set("Content-Type", d.contentType(q.Stream))
+	_ = d.write(w, q, a)
+	return nil
+}
+
+// readAll reads a body within the limits. What it holds of the budget is given back by the body's release.
+func (s *Server) readAll(w http.ResponseWriter, r *http.Request) ([]byte, *body, error) {
+	b, err := openBody(w, r, s.o.MaxBody, s.budget, s.o.BodyTimeout)
+	if err != nil {
+		return nil, nil, err
+	}
+	raw, err := b.all(r.ContentLength)
+	if err == nil && !b.charge(2*int64(len(raw))) { // the values, and what they are decoded to
+		err = errMemory
+	}
+	if err != nil {
+		b.release()
+		return nil, nil, bodyProblem(err, s.o.MaxBody)
+	}
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // else the wait for an answer would end with it
+	return raw, b, nil
+}
+
+// chatProblem names the part of a chat request that is wrong.
+func chatProblem(err error) error {
+	var e *chat.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	p := refuse("bad-request", "%s", e.Text)
+	p.param = e.Param
+	return p
+}
+
+// known refuses the names of models that are not served. The name captioner stands for the one that is.
+func (s *Server) known(name string) error {
+	m := s.registry.take()
+	defer m.release()
+	switch strings.TrimSuffix(name, ollama.Tag) {
+	case m.info.Name, "captioner":
+		return nil
+	}
+	p := refuse("unknown-model", "found the model %.60q, want %q", name, m.info.Name)
+	p.param = "model"
+	return p
+}
+
+// longest is the longest caption that the model gives by itself, in tokens.
+func (s *Server) longest() int {
+	m := s.registry.take()
+	defer m.release()
+	return m.info.Defaults.MaxLen
+}
+
+// gather makes uploads of images, and fetches those that are elsewhere.
+func (s *Server) gather(ctx context.Context, images []chat.Image, b *body) ([]upload, error) {
+	switch n := len(images); {
+	case n == 0:
+		return nil, refuse("bad-request", "found no image, want 1 to %d", s.o.MaxImages)
+	case n > s.o.MaxImages:
+		return nil, refuse("too-many-pictures", "found %d images, want at most %d in a request", n, s.o.MaxImages)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, s.o.Timeout, errDeadline)
+	defer cancel()
+	var out []upload
+	for _, img := range images {
+		if img.URL != "" {
+			var err error
+			if img.Bytes, err = s.fetch(ctx, img.URL, b); err != nil {
+				return nil, err
+			}
+		}
+		out = append(out, upload{bytes: img.Bytes})
+	}
+	return out, nil
+}
+
+// fetch gets one image. Its room in memory is taken before, for the largest that it may be.
+func (s *Server) fetch(ctx context.Context, url string, b *body) ([]byte, error) {
+	if s.o.Fetch == nil {
+		return nil, refuse("bad-request", "found a URL, want the image itself as a data: URL")
+	}
+	if !b.charge(s.o.MaxBody) {
+		return nil, bodyProblem(errMemory, s.o.MaxBody)
+	}
+	data, err := s.o.Fetch(ctx, url)
+	var network net.Error
+	switch {
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case errors.As(err, &network): // it may name machines that are none of the client's business
+		return nil, refuse("unreachable-image", "fetch %.200q: the host cannot be reached", url)
+	case err != nil:
+		return nil, refuse("unreachable-image", "fetch %.200q: %s", url, err)
+	}
+	b.uncharge(s.o.MaxBody - int64(len(data)))
+	return data, nil
+}
+
+// ollamaModels answers what Ollama's clients ask about models.
+type ollamaModels struct{ s *Server }
+
+func (o ollamaModels) model() ollama.Model {
+	m := o.s.registry.take()
+	defer m.release()
+	return ollama.Model{Name: m.info.Name, Digest: m.info.SHA256, Licence: m.info.Licence, Modified: m.loaded}
+}
+
+func (o ollamaModels) tags(w http.ResponseWriter, _ *http.Request) error {
+	return say(w, ollama.Tags(o.model()))
+}
+
+func (o ollamaModels) version(w http.ResponseWriter, _ *http.Request) error {
+	return say(w, ollama.Version(o.s.o.Release))
+}
+
+func (o ollamaModels) show(w http.ResponseWriter, r *http.Request) error {
+	raw, b, err := o.s.readAll(w, r)
+	if err != nil {
+		return err
+	}
+	defer b.release()
+	name, err := ollama.ShowRequest(bytes.TrimSpace(raw))
+	if err == nil {
+		err = o.s.known(name)
+	}
+	if err != nil {
+		return chatProblem(err)
+	}
+	return say(w, ollama.Show(o.model()))
+}
