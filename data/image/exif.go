@@ -1,18 +1,35 @@
 package image
 
-import "captioner/data/image/tiff"
+import (
+	"regexp"
+
+	"captioner/data/image/tiff"
+)
+
+// exifStart is what comes before the TIFF structure of an EXIF block in most formats.
+const exifStart = "Exif\x00\x00"
 
 // exifOrientation reads the orientation, 1 to 8, from a TIFF structure: an EXIF
 // block without its "Exif\0\0" start, or a TIFF file. Anything that is missing,
 // of another type or out of range is 1, "as it is": a damaged note must not
 // keep a good picture out. It reads only the first directory, as writers agree
 // that the orientation of the picture itself stands there.
-func exifOrientation(b []byte) int {
-	if v := tiff.Short(b, 0x0112, 1); v >= 1 && v <= 8 {
+func exifOrientation(b []byte) int { return orientationOf(b, nil) }
+
+// orientationOf reads the orientation of an EXIF block or, only where that has none, of an XMP packet, as Pillow does.
+func orientationOf(exif, xmp []byte) int {
+	v := tiff.Short(exif, 0x0112, -1)
+	if found := xmpOrientation.FindSubmatch(xmp); v == -1 && found != nil {
+		v = int(found[1][0] - '0')
+	}
+	if v >= 1 && v <= 8 {
 		return v
 	}
 	return 1
 }
+
+// xmpOrientation finds the property, as an attribute or as an element.
+var xmpOrientation = regexp.MustCompile(`tiff:Orientation(?:="|>)([0-9])`)
 
 // orient returns m turned by an EXIF orientation; 1 returns m itself. The names
 // of the cases say where the stored first row and first column belong.

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"bytes"
 	"errors"
 
 	"captioner/data/image/jpeg"
@@ -34,12 +35,26 @@ func jpegReason(err error) error {
 	return err
 }
 
-// jpegOrientation finds the orientation in the EXIF segment, which stands
-// among the segments before the first scan.
+// jpegOrientation finds the orientation in the EXIF segment, or else in the XMP segment, among those before the first scan.
 func jpegOrientation(b []byte) int {
+	var exif, xmp []byte
+	jpegSegments(b, func(marker byte, payload []byte) {
+		const app1 = 0xe1
+		if rest, ok := bytes.CutPrefix(payload, []byte(exifStart)); ok && marker == app1 && exif == nil {
+			exif = rest
+		}
+		if rest, ok := bytes.CutPrefix(payload, []byte("http://ns.adobe.com/xap/1.0/\x00")); ok && marker == app1 {
+			xmp = rest
+		}
+	})
+	return orientationOf(exif, xmp)
+}
+
+// jpegSegments calls yield for each segment before the first scan.
+func jpegSegments(b []byte, yield func(marker byte, payload []byte)) {
 	for i := 2; i+4 <= len(b); {
 		if b[i] != 0xff {
-			return 1
+			return
 		}
 		marker := b[i+1]
 		switch {
@@ -50,17 +65,13 @@ func jpegOrientation(b []byte) int {
 			i += 2
 			continue
 		case marker == 0xd9 || marker == 0xda: // end, start of scan
-			return 1
+			return
 		}
 		n := int(b[i+2])<<8 | int(b[i+3])
 		if n < 2 || n > len(b)-i-2 {
-			return 1
+			return
 		}
-		payload := b[i+4 : i+2+n]
-		if marker == 0xe1 && prefix("Exif\x00\x00")(payload) {
-			return exifOrientation(payload[6:])
-		}
+		yield(marker, b[i+4:i+2+n])
 		i += 2 + n
 	}
-	return 1
 }

@@ -15,6 +15,7 @@ const pngMagic = "\x89PNG\r\n\x1a\n"
 func pngConfig(b []byte) (int, int, error) { return size(png.DecodeConfig(reader(b))) }
 
 func decodePNG(b []byte, o Options) (*RGB, error) {
+	b = mendPNG(b, o.AllowTruncated)
 	m, err := png.Decode(reader(b))
 	if err != nil && !endsPNG(b) {
 		// Only the picture must be whole: what ends a file may be missing.
@@ -72,15 +73,27 @@ func pngChunks(b []byte, yield func(kind string, data []byte, whole bool) bool) 
 	}
 }
 
+// pngOrientation finds the orientation in the chunk for EXIF, in the text that held it before there was one, or in XMP.
 func pngOrientation(b []byte) int {
-	found := 1
+	var exif, profile, xmp []byte
 	pngChunks(b, func(kind string, data []byte, whole bool) bool {
 		if kind == "eXIf" && whole {
-			found = exifOrientation(data)
+			exif = bytes.TrimPrefix(data, []byte(exifStart))
 		}
-		return kind != "eXIf" && kind != "IEND"
+		if keyword, text, ok := pngText(kind, data); ok && whole {
+			switch keyword {
+			case pngRawEXIF:
+				profile = rawProfile(text)
+			case pngXMP:
+				xmp = text
+			}
+		}
+		return kind != "IEND"
 	})
-	return found
+	if exif == nil {
+		exif = profile
+	}
+	return orientationOf(exif, xmp)
 }
 
 // completePNG returns the truncated PNG file b with the rows that can be read
@@ -144,6 +157,29 @@ func pngBytes(header []byte, have int64) (total, kept int64) {
 		total += ph * row
 	}
 	return total, kept
+}
+
+// mendPNG gives the chunks right checksums that Pillow does not look at: those of the pixels and of all that follows
+// them, and with lenient those of the chunks before them that a reader may leave out. It leaves b as it is.
+func mendPNG(b []byte, lenient bool) []byte {
+	mended, copied, pixels := b, false, false
+	at := len(pngMagic)
+	pngChunks(b, func(kind string, data []byte, whole bool) bool {
+		pixels = pixels || kind == "IDAT"
+		optional := kind[0]&0x20 != 0
+		end := at + 8 + len(data)
+		if whole && (pixels || lenient && optional) {
+			if sum := crc32.ChecksumIEEE(b[at+4 : end]); sum != binary.BigEndian.Uint32(b[end:]) {
+				if !copied {
+					mended, copied = bytes.Clone(b), true
+				}
+				binary.BigEndian.PutUint32(mended[end:], sum)
+			}
+		}
+		at = end + 4
+		return true
+	})
+	return mended
 }
 
 func appendChunk(b []byte, kind string, data []byte) []byte {

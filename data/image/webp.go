@@ -1,6 +1,7 @@
 package image
 
 import (
+	"bytes"
 	"encoding/binary"
 	"image"
 
@@ -127,16 +128,15 @@ func webpChunks(b []byte, yield func(kind string, data []byte) bool) {
 }
 
 func webpOrientation(b []byte) int {
-	found := 1
+	var exif, xmp []byte
 	webpChunks(b, func(kind string, data []byte) bool {
-		if kind != "EXIF" {
-			return true
+		switch kind {
+		case "EXIF":
+			exif = bytes.TrimPrefix(data, []byte(exifStart)) // some writers keep the start that JPEG needs
+		case "XMP ":
+			xmp = data
 		}
-		if prefix("Exif\x00\x00")(data) { // some writers keep the start that JPEG needs
-			data = data[6:]
-		}
-		found = exifOrientation(data)
-		return false
+		return true
 	})
-	return found
+	return orientationOf(exif, xmp)
 }
