@@ -19,8 +19,8 @@ func decodeBMP(b []byte, _ Options) (*RGB, error) {
 	return out, nil
 }
 
-// bmpOwn is how the file b holds m, by Pillow's rules: a palette that counts up in grey is none, and a fourth byte is alpha only where the
-// header has a mask for it.
+// bmpOwn is how the file b holds m, by Pillow's rules: a palette that counts up in grey is none, and a fourth byte is
+// alpha only where the header has a mask for it.
 func bmpOwn(b []byte, m image.Image) own {
 	const bitFields = 3
 	switch m := m.(type) {

@@ -4,8 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"image"
+	"image/jpeg"
+	"image/png"
 	"io"
 	"strings"
+
+	"golang.org/x/image/bmp"
+	"golang.org/x/image/tiff"
 )
 
 // format is one file format: how it starts, and its two readers. config reads
@@ -43,7 +48,8 @@ func prefix(magic ...string) func([]byte) bool {
 	}
 }
 
-// Format is the name of the format that b begins as, "JPEG" or "PNG"; "" if it is none of the supported ones. 16 bytes tell.
+// Format is the name of the format that b begins as, "JPEG" or "PNG"; "" if it is none of the supported ones. 16 bytes
+// tell.
 func Format(b []byte) string {
 	for _, f := range formats() {
 		if f.match(b) {
@@ -99,23 +105,31 @@ func explain(format string, err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return refuse(format, ErrTruncated, "data ends before the picture does")
 	}
-	// The readers of other modules tell some things only in words.
 	reason, text := ErrCorrupt, err.Error()
-	switch {
-	case strings.Contains(text, "unsupported") || strings.Contains(text, "not implemented"):
+	if isUnsupported(err) {
 		reason = ErrUnsupported
-	case strings.HasSuffix(text, "EOF") || strings.Contains(text, "not enough image data"):
-		reason = ErrTruncated
 	}
-	for _, p := range []string{"png: ", "gif: ", "bmp: ", "webp: ", "tiff: ", "heic: ", "avif: ", "decode: ", "invalid JPEG format: ", "unsupported JPEG feature: "} {
+	for _, p := range []string{"png: ", "gif: ", "bmp: ", "webp: ", "tiff: ", "invalid JPEG format: "} {
 		text = strings.TrimPrefix(text, p)
 	}
 	return refuse(format, reason, "%s", text)
 }
 
+// isUnsupported knows the types by which other modules tell what they do not read from what is damaged.
+func isUnsupported(err error) bool {
+	var (
+		inPNG  png.UnsupportedError
+		inJPEG jpeg.UnsupportedError
+		inTIFF tiff.UnsupportedError
+	)
+	typed := errors.As(err, &inPNG) || errors.As(err, &inJPEG) || errors.As(err, &inTIFF)
+	return typed || errors.Is(err, bmp.ErrUnsupported)
+}
+
 // unknown names what b is not.
 func unknown(b []byte) error {
-	return refuse("", ErrUnsupported, "unknown format that starts with %q; supported are JPEG, PNG, GIF, BMP, WebP, TIFF, HEIC and AVIF", b[:min(len(b), 12)])
+	const what = "unknown format that starts with %q; supported are JPEG, PNG, GIF, BMP, WebP, TIFF, HEIC and AVIF"
+	return refuse("", ErrUnsupported, what, b[:min(len(b), 12)])
 }
 
 // size adapts an image.Config to the form of format.config.

@@ -5,9 +5,16 @@ import (
 	"image"
 	"image/color"
 	"image/gif"
+	"io"
 )
 
-func gifConfig(b []byte) (int, int, error) { return size(gif.DecodeConfig(reader(b))) }
+func gifConfig(b []byte) (int, int, error) {
+	w, h, err := size(gif.DecodeConfig(reader(b)))
+	if err != nil && len(b) < gifBlocks(b) {
+		err = io.ErrUnexpectedEOF
+	}
+	return w, h, err
+}
 
 // decodeGIF decodes the first frame on its screen. What the frame leaves free
 // has the transparent colour, or without one the first colour, as in Pillow.
@@ -18,7 +25,10 @@ func decodeGIF(b []byte, _ Options) (*RGB, error) {
 		return nil, err
 	}
 	m, err := gif.Decode(reader(b))
-	if err != nil {
+	switch {
+	case err != nil && !holdsGIFFrame(b): // the reader says so only in words
+		return nil, io.ErrUnexpectedEOF
+	case err != nil:
 		return nil, err
 	}
 	frame, ok := m.(*image.Paletted)
@@ -59,13 +69,7 @@ func greyRamp(p color.Palette) bool {
 // index that was transparent. The standard library makes transparent pixels
 // black; here they keep their colour.
 func opaqueGIF(b []byte) (_ []byte, transparent uint8) {
-	i := 13
-	if len(b) < i {
-		return b, 0
-	}
-	if b[10]&0x80 != 0 { // global colour table
-		i += 3 << (b[10]&7 + 1)
-	}
+	i := gifBlocks(b)
 	owned := false
 	for i+8 < len(b) && b[i] == '!' {
 		// Graphic control: ! f9 04 flags delay delay index 00.
@@ -76,9 +80,36 @@ func opaqueGIF(b []byte) (_ []byte, transparent uint8) {
 			b[i+3] &^= 1
 			transparent = b[i+6]
 		}
-		for i += 2; i < len(b) && b[i] != 0; i += 1 + int(b[i]) {
-		}
-		i++
+		i = afterGIFBlocks(b, i+2)
 	}
 	return b, transparent
+}
+
+// gifBlocks is where the first block of a GIF file stands: after its header and its color table.
+func gifBlocks(b []byte) int {
+	const header = 13
+	if len(b) >= header && b[10]&0x80 != 0 {
+		return header + 3<<(b[10]&7+1)
+	}
+	return header
+}
+
+// afterGIFBlocks is where a chain of blocks with data ends that begins at i; beyond the end of b where b ends before it.
+func afterGIFBlocks(b []byte, i int) int {
+	for i < len(b) && b[i] != 0 {
+		i += 1 + int(b[i])
+	}
+	return i + 1
+}
+
+// holdsGIFFrame reports whether the data of the first frame is there to its last block.
+func holdsGIFFrame(b []byte) bool {
+	i := gifBlocks(b)
+	for i < len(b) && b[i] == '!' {
+		i = afterGIFBlocks(b, i+2)
+	}
+	if i+9 < len(b) && b[i+9]&0x80 != 0 { // a color table of its own
+		i += 3 << (b[i+9]&7 + 1)
+	}
+	return afterGIFBlocks(b, i+11) <= len(b)
 }

@@ -10,7 +10,6 @@ import (
 	"image/color"
 	"image/jpeg"
 	"io"
-	"strings"
 )
 
 // Exact reports that the pixels are those of libjpeg and so of Pillow.
@@ -24,7 +23,7 @@ const Version = 0
 func Config(b []byte) (w, h, components int, err error) {
 	c, err := jpeg.DecodeConfig(bytes.NewReader(b))
 	if err != nil {
-		return 0, 0, 0, plain(err)
+		return 0, 0, 0, plain(b, err)
 	}
 	switch c.ColorModel {
 	case color.GrayModel:
@@ -45,7 +44,7 @@ func Config(b []byte) (w, h, components int, err error) {
 func Decode(dst, b []byte, allowTruncated bool) (cmyk []byte, err error) {
 	m, err := jpeg.Decode(bytes.NewReader(b))
 	if err != nil {
-		return nil, plain(err)
+		return nil, plain(b, err)
 	}
 	w, h := m.Bounds().Dx(), m.Bounds().Dy()
 	if len(dst) != 3*w*h {
@@ -92,9 +91,11 @@ func row(dst []byte, m image.Image, y int) {
 	}
 }
 
-func plain(err error) error {
-	// The standard library has no value for data that ends within a code.
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || strings.Contains(err.Error(), "short Huffman data") {
+// plain makes a truncation of an error where the data ends. The standard library has no value for data that ends within
+// a code: what lacks an end after the last start of a scan is taken for truncated.
+func plain(b []byte, err error) error {
+	scan := b[max(bytes.LastIndex(b, []byte("\xff\xda")), 0):]
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || !bytes.Contains(scan, []byte("\xff\xd9")) {
 		return ErrTruncated
 	}
 	return err
