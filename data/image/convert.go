@@ -5,7 +5,7 @@ import (
 	"image/color"
 )
 
-// fromImage makes packed RGB of a decoded picture: alpha is dropped straight
+// fromImage makes packed RGB of a decoded image: alpha is dropped straight
 // and samples of 16 bits keep their high byte.
 func fromImage(m image.Image) *RGB {
 	r := m.Bounds()

@@ -59,7 +59,7 @@ func Format(b []byte) string {
 	return ""
 }
 
-// Decode decodes the picture in b, whatever its format. The result shares no
+// Decode decodes the image in b, whatever its format. The result shares no
 // memory with b. The error is an *Error.
 func Decode(b []byte, o Options) (*RGB, error) {
 	if len(b) == 0 {
@@ -103,7 +103,7 @@ func explain(format string, err error) error {
 		return e
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return refuse(format, ErrTruncated, "data ends before the picture does")
+		return refuse(format, ErrTruncated, "data ends before the image does")
 	}
 	reason, text := ErrCorrupt, err.Error()
 	if isUnsupported(err) {

@@ -33,29 +33,35 @@ func TestDecodeRefuses(t *testing.T) {
 	}{
 		{"no bytes", nil, Options{}, ErrEmpty, "", "decode image: no data: 0 bytes"},
 		{"text", []byte("hello, world\n"), Options{}, ErrUnsupported, "",
-			`decode image: unsupported: unknown format that starts with "hello, world"; supported are JPEG, PNG, GIF, BMP, WebP, TIFF, HEIC and AVIF`},
-		{"JPEG start", jpg[:3], Options{}, ErrTruncated, "JPEG", "decode JPEG: truncated: data ends before the picture does"},
-		{"JPEG half", jpg[:len(jpg)/2], Options{}, ErrTruncated, "JPEG", "decode JPEG: truncated: data ends before the picture does"},
+			`decode image: unsupported: unknown format that starts with "hello, world"; ` +
+				`supported are JPEG, PNG, GIF, BMP, WebP, TIFF, HEIC and AVIF`},
+		{"JPEG start", jpg[:3], Options{}, ErrTruncated, "JPEG", "decode JPEG: truncated: data ends before the image does"},
+		{"JPEG half", jpg[:len(jpg)/2], Options{}, ErrTruncated, "JPEG",
+			"decode JPEG: truncated: data ends before the image does"},
 		{"PNG start", png[:20], Options{}, ErrTruncated, "PNG", ""},
 		{"PNG half", png[:len(png)/2], Options{}, ErrTruncated, "PNG", ""},
-		{"PNG broken", broken, Options{AllowTruncated: true}, ErrCorrupt, "PNG", "decode PNG: corrupt: invalid format: bad filter type"},
+		{"PNG broken", broken, Options{AllowTruncated: true}, ErrCorrupt, "PNG",
+			"decode PNG: corrupt: invalid format: bad filter type"},
 		{"GIF start", []byte("GIF89a"), Options{}, ErrTruncated, "GIF", ""},
 		{"WebP start", []byte("RIFF\x00\x00\x00\x00WEBP"), Options{}, ErrCorrupt, "WebP", ""},
 		{"BMP start", []byte("BM"), Options{}, ErrTruncated, "BMP", ""},
 		{"TIFF start", []byte("II*\x00"), Options{}, ErrTruncated, "TIFF", ""},
-		{"bomb", pngHeader(30000, 30000), Options{}, ErrTooLarge, "PNG", "decode PNG: too large: 30000 x 30000 pixels, limit 178956970"},
+		{"bomb", pngHeader(30000, 30000), Options{}, ErrTooLarge, "PNG",
+			"decode PNG: too large: 30000 x 30000 pixels, limit 178956970"},
 		// The frame of 16383 x 16383 pixels would pass the limit by way of its canvas of one.
-		{"WebP frame over its canvas", []byte("RIFF\x3e\x00\x00\x00WEBPVP8X\x0a\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00\x00\x00" +
+		{"WebP frame over its canvas", []byte("RIFF\x3e\x00\x00\x00" +
+			"WEBPVP8X\x0a\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00\x00\x00" +
 			"ANMF\x22\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00" +
 			"VP8 \x0a\x00\x00\x00\x10\x00\x00\x9d\x01\x2a\xff\x3f\xff\x3f"), Options{}, ErrCorrupt, "WebP",
 			"decode WebP: corrupt: frame of 16383 x 16383 at 0, 0 is not within the canvas of 1 x 1"},
-		{"over a limit of its own", jpg, Options{MaxPixels: 147*97 - 1}, ErrTooLarge, "JPEG", "decode JPEG: too large: 147 x 97 pixels, limit 14258"},
+		{"over a limit of its own", jpg, Options{MaxPixels: 147*97 - 1}, ErrTooLarge, "JPEG",
+			"decode JPEG: too large: 147 x 97 pixels, limit 14258"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m, err := Decode(c.data, c.o)
 			var e *Error
 			if m != nil || !errors.As(err, &e) {
-				t.Fatalf("got %v, %v, want no picture and an *Error", m, err)
+				t.Fatalf("got %v, %v, want no image and an *Error", m, err)
 			}
 			if !errors.Is(err, c.want) || e.Format != c.format {
 				t.Errorf("got %v of %q, want %v of %q", e.Reason, e.Format, c.want, c.format)
@@ -99,10 +105,12 @@ func TestLimitComesFirst(t *testing.T) {
 }
 
 // TestEveryPrefix cuts files everywhere: each prefix is a truncation, or the
-// whole picture when only what follows it is missing. With AllowTruncated the
+// whole image when only what follows it is missing. With AllowTruncated the
 // size is kept as soon as the header is there.
 func TestEveryPrefix(t *testing.T) {
-	for _, name := range []string{"restart.jpg", "rgb.png", "interlaced.png", "palette.gif", "lossless.webp", "plain.tif"} {
+	for _, name := range []string{
+		"restart.jpg", "rgb.png", "interlaced.png", "palette.gif", "lossless.webp", "plain.tif",
+	} {
 		b := testFile(t, name)
 		whole, err := Decode(b, Options{})
 		if err != nil {
@@ -162,7 +170,7 @@ func TestNameDoesNotMatter(t *testing.T) {
 	}
 	m, err := DecodeFile(path, DefaultOptions())
 	if err != nil || m.W != 53 {
-		t.Errorf("PNG named .jpg: got %v, %v, want a picture 53 pixels wide", m, err)
+		t.Errorf("PNG named .jpg: got %v, %v, want an image 53 pixels wide", m, err)
 	}
 }
 

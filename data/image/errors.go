@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// Reasons for which a picture is refused; an *Error wraps one of them.
+// Reasons for which an image is refused; an *Error wraps one of them.
 var (
 	ErrEmpty       = errors.New("no data")
 	ErrUnsupported = errors.New("unsupported")
@@ -15,7 +15,7 @@ var (
 	ErrNotRegular  = errors.New("not a regular file")
 )
 
-// Error says why a picture was refused. Its text is one line without the name
+// Error says why an image was refused. Its text is one line without the name
 // of the file; DecodeFile puts that in front.
 type Error struct {
 	Format string // "JPEG", "PNG", … or "" when the format is unknown

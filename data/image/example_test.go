@@ -1,6 +1,7 @@
 package image_test
 
 import (
+	"errors"
 	"fmt"
 
 	"captioner/data/image"
@@ -20,6 +21,6 @@ func ExamplePreprocess_Apply() {
 
 func ExampleDecode() {
 	_, err := image.Decode([]byte("hello"), image.DefaultOptions())
-	fmt.Println(err)
-	// Output: decode image: unsupported: unknown format that starts with "hello"; supported are JPEG, PNG, GIF, BMP, WebP, TIFF, HEIC and AVIF
+	fmt.Println(errors.Is(err, image.ErrUnsupported), errors.Is(err, image.ErrCorrupt))
+	// Output: true false
 }

@@ -12,8 +12,8 @@ const exifStart = "Exif\x00\x00"
 // exifOrientation reads the orientation, 1 to 8, from a TIFF structure: an EXIF
 // block without its "Exif\0\0" start, or a TIFF file. Anything that is missing,
 // of another type or out of range is 1, "as it is": a damaged note must not
-// keep a good picture out. It reads only the first directory, as writers agree
-// that the orientation of the picture itself stands there.
+// keep a good image out. It reads only the first directory, as writers agree
+// that the orientation of the image itself stands there.
 func exifOrientation(b []byte) int { return orientationOf(b, nil) }
 
 // orientationOf reads the orientation of an EXIF block or, only where that has none, of an XMP packet, as Pillow does.

@@ -79,7 +79,7 @@ func TestJPEGOrientation(t *testing.T) {
 	}
 }
 
-// TestOrient turns a picture of 2 x 3 pixels, numbered from 1, eight ways.
+// TestOrient turns an image of 2 x 3 pixels, numbered from 1, eight ways.
 func TestOrient(t *testing.T) {
 	m := New(2, 3)
 	for i := range m.Pix {
@@ -109,7 +109,9 @@ func FuzzEXIF(f *testing.F) {
 	f.Add(testFile(f, "rgba.png"))
 	f.Add(testFile(f, "orient6.webp"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		for name, got := range map[string]int{"EXIF": exifOrientation(b), "JPEG": jpegOrientation(b), "PNG": pngOrientation(b)} {
+		for name, got := range map[string]int{
+			"EXIF": exifOrientation(b), "JPEG": jpegOrientation(b), "PNG": pngOrientation(b), "WebP": webpOrientation(b),
+		} {
 			if got < 1 || got > 8 {
 				t.Errorf("%s: got %d, want 1 to 8", name, got)
 			}

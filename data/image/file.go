@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// DecodeFile decodes the picture in the file at path. Directories, pipes,
+// DecodeFile decodes the image in the file at path. Directories, pipes,
 // sockets and devices are refused without being read, and so are files of more
 // than MaxFileBytes. Errors name the path and wrap the *Error of Decode or the
 // error of the file system.
@@ -25,7 +25,8 @@ func DecodeFile(path string, o Options) (*RGB, error) {
 	return m, nil
 }
 
-// ReadFile reads the file at path as DecodeFile does, with its limits, and leaves it as it is. Errors do not name the path.
+// ReadFile reads the file at path as DecodeFile does, with its limits, and does not decode it. Errors do not name the
+// path.
 func ReadFile(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {

@@ -17,7 +17,7 @@ func gifConfig(b []byte) (int, int, error) {
 }
 
 // decodeGIF decodes the first frame on its screen. What the frame leaves free
-// has the transparent colour, or without one the first colour, as in Pillow.
+// has the transparent color, or without one the first color, as in Pillow.
 func decodeGIF(b []byte, _ Options) (*RGB, error) {
 	b, free := opaqueGIF(b)
 	c, err := gif.DecodeConfig(reader(b))
@@ -67,7 +67,7 @@ func greyRamp(p color.Palette) bool {
 
 // opaqueGIF returns b with the first frame's transparency taken off, and the
 // index that was transparent. The standard library makes transparent pixels
-// black; here they keep their colour.
+// black; here they keep their color.
 func opaqueGIF(b []byte) (_ []byte, transparent uint8) {
 	i := gifBlocks(b)
 	owned := false
@@ -94,7 +94,8 @@ func gifBlocks(b []byte) int {
 	return header
 }
 
-// afterGIFBlocks is where a chain of blocks with data ends that begins at i; beyond the end of b where b ends before it.
+// afterGIFBlocks is where a chain of blocks with data ends that begins at i: beyond the end of b where b ends before
+// it.
 func afterGIFBlocks(b []byte, i int) int {
 	for i < len(b) && b[i] != 0 {
 		i += 1 + int(b[i])

@@ -17,7 +17,7 @@ import (
 	"captioner/data/image/resample"
 )
 
-// sum is a picture as the fixtures describe it.
+// sum is an image as the fixtures describe it.
 type sum struct {
 	W, H   int
 	SHA256 string
@@ -105,7 +105,7 @@ func TestDecodeGolden(t *testing.T) {
 }
 
 // TestClipGolden compares every file with what clip's transform makes of it,
-// which scales a picture before it makes it RGB. A file without an entry is RGB
+// which scales an image before it makes it RGB. A file without an entry is RGB
 // already: it is the same both ways.
 func TestClipGolden(t *testing.T) {
 	var golden struct {
@@ -143,11 +143,12 @@ func TestClipGolden(t *testing.T) {
 			}
 		}
 		if hash(m) != before {
-			t.Errorf("%s: Apply changed its picture", name)
+			t.Errorf("%s: Apply changed its image", name)
 		}
 	}
 	if modes < 25 || convertedFirst > modes {
-		t.Errorf("got %d files of another mode than RGB and %d pictures that are the same when converted first, want at least 25, and most to differ", modes, convertedFirst)
+		t.Errorf("got %d files of another mode than RGB, %d of them the same when converted first, want at least 25, "+
+			"and most to differ", modes, convertedFirst)
 	}
 }
 
@@ -171,7 +172,7 @@ func TestScaleFirstOfParts(t *testing.T) {
 	}
 }
 
-// noise makes the picture that scripts/fixtures/images.py makes of a seed.
+// noise makes the image that scripts/fixtures/images.py makes of a seed.
 func noise(w, h, seed int) *RGB {
 	m := New(w, h)
 	x := uint32(seed)

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// The files are of one picture; the codecs lose some of it.
+// The files are of one image; the codecs lose some of it.
 func TestHEIF(t *testing.T) {
 	plain, err := Decode(testFile(t, "heif-plain.png"), Options{})
 	if err != nil {
@@ -42,7 +42,7 @@ func TestHEIF(t *testing.T) {
 	}
 }
 
-// apart is how far two pictures of one size differ in the mean.
+// apart is how far two images of one size differ in the mean.
 func apart(a, b *RGB) float64 {
 	sum := 0
 	for i := range a.Pix {

@@ -35,7 +35,8 @@ func jpegReason(err error) error {
 	return err
 }
 
-// jpegOrientation finds the orientation in the EXIF segment, or else in the XMP segment, among those before the first scan.
+// jpegOrientation finds the orientation in the EXIF segment, or else in the XMP segment, among those before the first
+// scan.
 func jpegOrientation(b []byte) int {
 	var exif, xmp []byte
 	jpegSegments(b, func(marker byte, payload []byte) {

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestMetaGolden compares what stands beside the pixels with how Pillow takes it: orientations in EXIF, raw profiles and
-// XMP, and checksums of PNG chunks that are wrong.
+// TestMetaGolden compares what stands beside the pixels with how Pillow takes it: orientations in EXIF, raw profiles
+// and XMP, and checksums of PNG chunks that are wrong.
 func TestMetaGolden(t *testing.T) {
 	var golden struct {
 		Files map[string]struct {

@@ -11,7 +11,7 @@ import (
 	"captioner/data/image/tiff"
 )
 
-// mode is how a file holds its picture, as far as scaling minds.
+// mode is how a file holds its image, as far as scaling minds.
 type mode int
 
 const (
@@ -30,10 +30,11 @@ func (m mode) sample() int {
 	return [...]int{modeAlpha: 1, modeCMYK: 4, modeGrey16: 2, modeInt: 4, modeFloat: 4, modeYCbCr: 3}[m]
 }
 
-// own is a picture in the mode of its file, beside its RGB.
+// own is an image in the mode of its file, beside its RGB.
 type own struct {
 	mode mode
-	// samples makes those of all pixels, when a model asks: most never do. It is nil where the mode has none. The result is not to be changed.
+	// samples makes those of all pixels, when a model asks: most never do. It is nil where the mode has none. The result
+	// is not to be changed.
 	samples func() []uint8
 }
 
@@ -65,7 +66,7 @@ func alphaOf(m image.Image) own {
 	}}
 }
 
-// grey16Of is m, grey of 16 bits; with a transparent colour the readers make colours of it.
+// grey16Of is m, grey of 16 bits; with a transparent color the readers make colors of it.
 func grey16Of(m image.Image) own {
 	return own{modeGrey16, func() []uint8 {
 		w, h := m.Bounds().Dx(), m.Bounds().Dy()
@@ -122,7 +123,8 @@ func resizeOwn(src *RGB, w, h int, r resample.Rect, f resample.Filter, rowsFirst
 	return out
 }
 
-// scaleAlpha scales colours multiplied by their alpha, so that a pixel counts as far as it is seen, and divides by the scaled alpha.
+// scaleAlpha scales colors multiplied by their alpha, so that a pixel counts as far as it is seen, and divides by the
+// scaled alpha.
 func scaleAlpha(pix, alpha []uint8, scale func([]uint8) []uint8) []uint8 {
 	seen := make([]uint8, len(pix))
 	for i, v := range pix {
@@ -137,18 +139,18 @@ func scaleAlpha(pix, alpha []uint8, scale func([]uint8) []uint8) []uint8 {
 // scaleCMYK scales inks as Pillow holds them: 0 is none, where the file says 255.
 func scaleCMYK(samples []uint8, scale func([]uint8) []uint8) []uint8 {
 	n := len(samples) / 4
-	colours, black := make([]uint8, 0, 3*n), make([]uint8, 0, n)
+	colors, black := make([]uint8, 0, 3*n), make([]uint8, 0, n)
 	for i := range n {
 		p := samples[4*i : 4*i+4]
-		colours, black = append(colours, 255-p[0], 255-p[1], 255-p[2]), append(black, 255-p[3])
+		colors, black = append(colors, 255-p[0], 255-p[1], 255-p[2]), append(black, 255-p[3])
 	}
-	colours, black = scale(colours), scale(threefold(black))
-	pixels := make([]uint8, 0, len(colours)/3*4)
-	for i := 0; i < len(colours); i += 3 {
-		pixels = append(pixels, 255-colours[i], 255-colours[i+1], 255-colours[i+2], 255-black[i])
+	colors, black = scale(colors), scale(threefold(black))
+	pixels := make([]uint8, 0, len(colors)/3*4)
+	for i := 0; i < len(colors); i += 3 {
+		pixels = append(pixels, 255-colors[i], 255-colors[i+1], 255-colors[i+2], 255-black[i])
 	}
-	jpeg.FromCMYK(colours, pixels)
-	return colours
+	jpeg.FromCMYK(colors, pixels)
+	return colors
 }
 
 // words reads numbers of four bytes, little-endian.
@@ -169,7 +171,7 @@ func cutAll[T any](values []T, cut func(T) byte) []uint8 {
 	return out
 }
 
-// threefold is one channel as a grey RGB picture.
+// threefold is one channel as a grey RGB image.
 func threefold(channel []uint8) []uint8 {
 	out := make([]uint8, 0, 3*len(channel))
 	for _, v := range channel {
@@ -178,7 +180,7 @@ func threefold(channel []uint8) []uint8 {
 	return out
 }
 
-// fromGrey16 cuts what is above 255, as Pillow's convert does: most pictures become white.
+// fromGrey16 cuts what is above 255, as Pillow's convert does: most images become white.
 func fromGrey16(samples []uint8) []uint8 {
 	out := make([]uint8, 0, len(samples)/2*3)
 	for i := 0; i < len(samples); i += 2 {

@@ -18,10 +18,10 @@ func decodePNG(b []byte, o Options) (*RGB, error) {
 	b = mendPNG(b, o.AllowTruncated)
 	m, err := png.Decode(reader(b))
 	if err != nil && !endsPNG(b) {
-		// Only the picture must be whole: what ends a file may be missing.
+		// Only the image must be whole: what ends a file may be missing.
 		completed, whole := completePNG(b)
 		if !whole && !o.AllowTruncated {
-			return nil, refuse("PNG", ErrTruncated, "data ends before the picture does")
+			return nil, refuse("PNG", ErrTruncated, "data ends before the image does")
 		}
 		m, err = png.Decode(reader(completed))
 	}
@@ -33,15 +33,16 @@ func decodePNG(b []byte, o Options) (*RGB, error) {
 	return out, nil
 }
 
-// pngOwn is how the file b holds m. Its header tells: a colour that is transparent is no alpha to Pillow, but is to the standard library.
+// pngOwn is how the file b holds m. Its header tells: a color that is transparent is no alpha to Pillow, but is to the
+// standard library.
 func pngOwn(b []byte, m image.Image) own {
-	const grey, palette, greyAlpha, colourAlpha = 0, 3, 4, 6
+	const grey, palette, greyAlpha, colorAlpha = 0, 3, 4, 6
 	switch depth, kind := b[24], b[25]; {
 	case kind == palette, kind == grey && depth == 1:
 		return own{mode: modeNearest}
 	case kind == grey && depth == 16:
 		return grey16Of(m)
-	case kind == greyAlpha, kind == colourAlpha:
+	case kind == greyAlpha, kind == colorAlpha:
 		return alphaOf(m)
 	}
 	return own{}
@@ -97,7 +98,7 @@ func pngOrientation(b []byte) int {
 }
 
 // completePNG returns the truncated PNG file b with the rows that can be read
-// and black ones after them, as a file that is whole. The picture was whole if
+// and black ones after them, as a file that is whole. The image was whole if
 // only what follows it is missing.
 func completePNG(b []byte) (completed []byte, whole bool) {
 	var header, packed []byte
@@ -138,7 +139,7 @@ func completePNG(b []byte) (completed []byte, whole bool) {
 // pngBytes returns the bytes of all rows of a PNG file, each with its filter
 // byte, and how many of them are whole rows when only have bytes are there: a
 // row that is not whole is dropped, as Pillow does. An interlaced file holds
-// seven thinned pictures after each other.
+// seven thinned images after each other.
 func pngBytes(header []byte, have int64) (total, kept int64) {
 	w, h := int64(binary.BigEndian.Uint32(header)), int64(binary.BigEndian.Uint32(header[4:]))
 	bits := map[byte]int64{0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[header[9]] * int64(header[8])

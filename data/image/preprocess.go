@@ -8,7 +8,7 @@ import (
 )
 
 // Resize scales src to w x h pixels by Pillow's bicubic (of Pillow 13), byte for
-// byte. A picture or a size without pixels gives an empty picture.
+// byte. A image or a size without pixels gives an empty image.
 func Resize(src *RGB, w, h int) *RGB {
 	return resize(src, w, h, resample.Rect{X1: w, Y1: h}, resample.Cubic, false)
 }
@@ -35,16 +35,16 @@ func resize(src *RGB, w, h int, r resample.Rect, f resample.Filter, rowsFirst bo
 	return &RGB{Pix: resample.Scale(src.Pix, src.W, src.H, w, h, r, f, rowsFirst), W: r.X1 - r.X0, H: r.Y1 - r.Y0}
 }
 
-// Ways to bring a picture to a square.
+// Ways to bring an image to a square.
 const (
-	FitSquash = "squash" // the whole picture, its sides scaled alike or not
+	FitSquash = "squash" // the whole image, its sides scaled alike or not
 	FitCrop   = "crop"   // the shorter side scaled, the middle cut out, as CLIP does
 )
 
 // FilterLinear is Pillow's bilinear.
 const FilterLinear = "bilinear"
 
-// Preprocess is what a model wants done to its pictures. Its JSON is part of a
+// Preprocess is what a model wants done to its images. Its JSON is part of a
 // model file.
 type Preprocess struct {
 	Size int    `json:"size"` // side of the square in pixels
@@ -54,13 +54,13 @@ type Preprocess struct {
 	Mean [3]float64 `json:"mean"`
 	Std  [3]float64 `json:"std"`
 	// RowsFirst gives the bytes of Pillow 12 and older, which differ from those
-	// of Pillow 13 by a rounding step for some tall pictures: those whose height
+	// of Pillow 13 by a rounding step for some tall images: those whose height
 	// shrinks by more than twice the pixels that their width does.
 	RowsFirst bool `json:"rows_first,omitempty"`
 	// Filter is how pixels are scaled: FilterLinear, or Pillow's bicubic where
 	// it is empty.
 	Filter string `json:"filter,omitempty"`
-	// ScaleFirst scales pictures in the mode of their file and makes them RGB
+	// ScaleFirst scales images in the mode of their file and makes them RGB
 	// after that, as OpenAI's and OpenCLIP's transforms do. Hugging Face's
 	// processors make them RGB first, and so does Apply without it. RGB and grey
 	// of 8 bits are the same both ways.
@@ -70,7 +70,7 @@ type Preprocess struct {
 	CropFloor bool `json:"crop_floor,omitempty"`
 }
 
-// Validate reports the first thing in p that no picture can be brought to.
+// Validate reports the first thing in p that no image can be brought to.
 func (p Preprocess) Validate() error {
 	if p.Size < 1 || p.Size > 1<<13 {
 		return fmt.Errorf("preprocess: size %d, want 1 to %d", p.Size, 1<<13)
@@ -90,8 +90,8 @@ func (p Preprocess) Validate() error {
 }
 
 // Apply brings src to Size x Size pixels, byte for byte as torchvision's Resize
-// and CenterCrop do on a Pillow picture: on one of mode RGB, or with ScaleFirst
-// on the picture as it was decoded, which is made RGB at the end. Then colours
+// and CenterCrop do on a Pillow image: on one of mode RGB, or with ScaleFirst
+// on the image as it was decoded, which is made RGB at the end. Then colors
 // of a palette are not mixed but the nearest taken, a pixel counts by its
 // alpha, the four inks of a CMYK file are scaled apart, and grey of 16 bits is
 // cut at 255 when all is done, as Pillow cuts it: most of it becomes white. p is

@@ -22,7 +22,7 @@ func TestCrop(t *testing.T) {
 	}
 	over := Crop(m, -2, -1, 9, 6)
 	if got, want := Crop(over, 2, 1, 5, 4), m; hash(got) != hash(want) {
-		t.Error("the part of a crop over the edges is not the picture")
+		t.Error("the part of a crop over the edges is not the image")
 	}
 	for i, v := range over.Pix[:3*9] {
 		if v != 0 {
@@ -30,7 +30,7 @@ func TestCrop(t *testing.T) {
 		}
 	}
 	if got := Crop(m, 9, 9, 2, 2); hash(got) != hash(New(2, 2)) {
-		t.Error("a crop beside the picture is not black")
+		t.Error("a crop beside the image is not black")
 	}
 }
 
@@ -92,7 +92,7 @@ func TestPreprocessJSON(t *testing.T) {
 }
 
 // TestApplyConcurrently is for the race detector, and shows that Apply leaves
-// its picture as it is.
+// its image as it is.
 func TestApplyConcurrently(t *testing.T) {
 	m := noise(90, 70, 1)
 	before, p := hash(m), Preprocess{Size: 32, Fit: FitCrop}
@@ -109,7 +109,7 @@ func TestApplyConcurrently(t *testing.T) {
 	}
 	wg.Wait()
 	if got := hash(m); got != before {
-		t.Error("Apply changed its picture")
+		t.Error("Apply changed its image")
 	}
 }
 

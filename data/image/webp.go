@@ -12,9 +12,9 @@ func isWebP(b []byte) bool {
 	return len(b) >= 12 && string(b[:4]) == "RIFF" && string(b[8:12]) == "WEBP"
 }
 
-// webpFrame is the first picture of a file and its place on the canvas.
+// webpFrame is the first image of a file and its place on the canvas.
 type webpFrame struct {
-	file []byte // a file of that picture alone
+	file []byte // a file of that image alone
 	w, h int    // of the canvas
 	x, y int
 }
@@ -39,7 +39,8 @@ func decodeWebP(b []byte, o Options) (*RGB, error) {
 			return nil, err
 		}
 		if f.x+c.Width > f.w || f.y+c.Height > f.h {
-			return nil, refuse("WebP", ErrCorrupt, "frame of %d x %d at %d, %d is not within the canvas of %d x %d", c.Width, c.Height, f.x, f.y, f.w, f.h)
+			return nil, refuse("WebP", ErrCorrupt, "frame of %d x %d at %d, %d is not within the canvas of %d x %d",
+				c.Width, c.Height, f.x, f.y, f.w, f.h)
 		}
 	}
 	m, err := webp.Decode(reader(f.file))
@@ -66,7 +67,7 @@ func fromWebP(m image.Image) *RGB {
 	return fromImage(m)
 }
 
-// webpAlpha says whether the file has alpha: by the flags of an extended one, or by the header of a lossless picture.
+// webpAlpha says whether the file has alpha: by the flags of an extended one, or by the header of a lossless image.
 func webpAlpha(b []byte) (alpha bool) {
 	webpChunks(b, func(kind string, data []byte) bool {
 		switch {

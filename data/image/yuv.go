@@ -2,7 +2,7 @@ package image
 
 import "image"
 
-// fromYUV converts a lossy WebP picture as libwebp does: chroma is interpolated
+// fromYUV converts a lossy WebP image as libwebp does: chroma is interpolated
 // from its four nearest samples, and the values are of the narrow range of
 // BT.601, which x/image takes for full range. (golang.org/issue/40173)
 func fromYUV(m *image.YCbCr) *RGB {

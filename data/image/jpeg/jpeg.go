@@ -4,17 +4,17 @@
 // integer DCT, smooth chroma upsampling), so the pixels are Pillow's, byte for
 // byte. Without cgo, or with the build tag nolibjpeg, it is the standard
 // library's decoder, which repeats chroma samples where libjpeg interpolates
-// them: pixels then differ by 0.5 on average and by up to 71 at coloured edges
+// them: pixels then differ by 0.5 on average and by up to 71 at colored edges
 // of a 4:2:0 file. Exact tells which one was built.
 //
-// It refuses files that are neither grey, colour nor four-component, and files
-// with more scans than any real picture has. It never prints.
+// It refuses files that are neither grey, color nor four-component, and files
+// with more scans than any real image has. It never prints.
 package jpeg
 
 import "errors"
 
-// ErrTruncated is returned when the data ends before the picture does.
-var ErrTruncated = errors.New("data ends before the picture does")
+// ErrTruncated is returned when the data ends before the image does.
+var ErrTruncated = errors.New("data ends before the image does")
 
 // maxScans bounds the work that a small progressive file can cause.
 const maxScans = 1000

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"slices"
 	"testing"
 )
 
@@ -26,7 +27,8 @@ func TestConfig(t *testing.T) {
 	} {
 		w, h, components, err := Config(testFile(t, c.name))
 		if err != nil || w != c.w || h != c.h || components != c.components {
-			t.Errorf("%s: got %d x %d, %d components, %v, want %d x %d, %d", c.name, w, h, components, err, c.w, c.h, c.components)
+			t.Errorf("%s: got %d x %d, %d components, %v, want %d x %d, %d",
+				c.name, w, h, components, err, c.w, c.h, c.components)
 		}
 	}
 }
@@ -59,10 +61,13 @@ func TestScansAreLimited(t *testing.T) {
 	last := bytes.LastIndex(b, []byte("\xff\xda"))
 	scan := b[last : len(b)-2]
 	dst := make([]byte, 3*147*97)
-	if _, err := Decode(dst, append(b[:last:last], append(bytes.Repeat(scan, 50), "\xff\xd9"...)...), false); Exact && err != nil {
+	of := func(scans int) []byte {
+		return slices.Concat(b[:last], bytes.Repeat(scan, scans), []byte("\xff\xd9"))
+	}
+	if _, err := Decode(dst, of(50), false); Exact && err != nil {
 		t.Errorf("50 scans: %v", err)
 	}
-	_, err := Decode(dst, append(b[:last:last], append(bytes.Repeat(scan, maxScans), "\xff\xd9"...)...), false)
+	_, err := Decode(dst, of(maxScans), false)
 	if err == nil || Exact && err.Error() != "too many scans" {
 		t.Errorf("%d scans: got error %v, want too many scans", maxScans, err)
 	}

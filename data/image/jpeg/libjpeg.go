@@ -26,7 +26,7 @@ const Exact = true
 const Version = C.LIBJPEG_TURBO_VERSION_NUMBER
 
 // Config reads the header up to the first scan and returns the size in pixels
-// and the number of colour components (1, 3 or 4).
+// and the number of color components (1, 3 or 4).
 func Config(b []byte) (w, h, components int, err error) {
 	if len(b) == 0 {
 		return 0, 0, 0, ErrTruncated
@@ -42,7 +42,7 @@ func Config(b []byte) (w, h, components int, err error) {
 // Decode decodes b to dst, which holds 3*w*h bytes for the size that Config
 // gave: rows from the top, R, G, B. Of a file of four components it also returns
 // their samples as the file holds them, four bytes a pixel. If the data ends early the error is
-// ErrTruncated, unless allowTruncated is set: then the rest of the picture is
+// ErrTruncated, unless allowTruncated is set: then the rest of the image is
 // what libjpeg makes of missing data, usually grey.
 func Decode(dst, b []byte, allowTruncated bool) (cmyk []byte, err error) {
 	w, h, components, err := Config(b)

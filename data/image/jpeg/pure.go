@@ -19,7 +19,7 @@ const Exact = false
 const Version = 0
 
 // Config reads the header and returns the size in pixels and the number of
-// colour components (1, 3 or 4).
+// color components (1, 3 or 4).
 func Config(b []byte) (w, h, components int, err error) {
 	c, err := jpeg.DecodeConfig(bytes.NewReader(b))
 	if err != nil {
@@ -40,7 +40,7 @@ func Config(b []byte) (w, h, components int, err error) {
 // gave: rows from the top, R, G, B. Of a file of four components it also returns
 // their samples as the file holds them, four bytes a pixel. If the data ends
 // early the error is ErrTruncated. The standard library keeps nothing of a
-// truncated picture, so allowTruncated has no effect in this build.
+// truncated image, so allowTruncated has no effect in this build.
 func Decode(dst, b []byte, allowTruncated bool) (cmyk []byte, err error) {
 	m, err := jpeg.Decode(bytes.NewReader(b))
 	if err != nil {

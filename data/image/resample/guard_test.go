@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// TestReadsWithinSource puts pictures right before a page that must not be
+// TestReadsWithinSource puts images right before a page that must not be
 // read: the C passes load more bytes at a time than a pixel has, and one load
 // too far ends the test with a fault.
 func TestReadsWithinSource(t *testing.T) {
@@ -27,10 +27,12 @@ func TestReadsWithinSource(t *testing.T) {
 	for range 300 {
 		w, h, outW, outH := 1+rng.IntN(40), 1+rng.IntN(40), 1+rng.IntN(40), 1+rng.IntN(40)
 		src := mem[16*page-3*w*h : 16*page]
-		copy(src, picture(rng, w, h, false))
+		copy(src, testImage(rng, w, h, false))
 		for _, rowsFirst := range []bool{true, false} {
 			r := Rect{0, 0, outW, outH}
-			if got, want := scale(src, w, h, outW, outH, r, Cubic, rowsFirst, passes), scale(src, w, h, outW, outH, r, Cubic, rowsFirst, pure); !bytes.Equal(got, want) {
+			got := scale(src, w, h, outW, outH, r, Cubic, rowsFirst, passes)
+			want := scale(src, w, h, outW, outH, r, Cubic, rowsFirst, pure)
+			if !bytes.Equal(got, want) {
 				t.Errorf("%dx%d to %dx%d: got other bytes than the passes in Go", w, h, outW, outH)
 			}
 		}

@@ -2,13 +2,13 @@ package resample
 
 import "sync"
 
-// Rect is the part x0 <= x < x1, y0 <= y < y1 of a picture.
+// Rect is the part x0 <= x < x1, y0 <= y < y1 of an image.
 type Rect struct{ X0, Y0, X1, Y1 int }
 
-// scratch holds the pictures between the two passes.
+// scratch holds the images between the two passes.
 var scratch = sync.Pool{New: func() any { return new([]byte) }}
 
-// Scale scales the packed RGB picture src of w x h pixels to outW x outH and
+// Scale scales the packed RGB image src of w x h pixels to outW x outH and
 // returns the part r of the result, packed. Only what r needs is computed, and
 // it is the same as cutting r from the whole. All sizes are positive and r lies
 // within the result. It may be called from several goroutines.

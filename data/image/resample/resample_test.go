@@ -48,9 +48,9 @@ func cut(src []byte, w int, r Rect) []byte {
 	return out
 }
 
-// picture returns 3*w*h random bytes; hard ones are 0 or 255 only, so that
+// image returns 3*w*h random bytes; hard ones are 0 or 255 only, so that
 // sums overshoot at both ends.
-func picture(rng *rand.Rand, w, h int, hard bool) []byte {
+func testImage(rng *rand.Rand, w, h int, hard bool) []byte {
 	b := make([]byte, 3*w*h)
 	for i := range b {
 		b[i] = byte(rng.UintN(256))
@@ -61,7 +61,7 @@ func picture(rng *rand.Rand, w, h int, hard bool) []byte {
 	return b
 }
 
-// compare holds both implementations to the naive one, for the whole picture
+// compare holds both implementations to the naive one, for the whole image
 // and for the part r of it.
 func compare(t *testing.T, src []byte, w, h, outW, outH int, r Rect, rowsFirst bool) {
 	t.Helper()
@@ -69,10 +69,12 @@ func compare(t *testing.T, src []byte, w, h, outW, outH int, r Rect, rowsFirst b
 		want := naive(f, src, w, h, outW, outH, rowsFirst)
 		for name, p := range map[string]implementation{"pure": pure, "chosen": passes} {
 			if got := scale(src, w, h, outW, outH, Rect{0, 0, outW, outH}, f, rowsFirst, p); !bytes.Equal(got, want) {
-				t.Errorf("%s, filter %d: %dx%d to %dx%d, rows first %t: got other bytes than the definition", name, f, w, h, outW, outH, rowsFirst)
+				t.Errorf("%s, filter %d: %dx%d to %dx%d, rows first %t: got other bytes than the definition",
+					name, f, w, h, outW, outH, rowsFirst)
 			}
 			if got := scale(src, w, h, outW, outH, r, f, rowsFirst, p); !bytes.Equal(got, cut(want, outW, r)) {
-				t.Errorf("%s, filter %d: %dx%d to %dx%d, part %v, rows first %t: got other bytes than the definition", name, f, w, h, outW, outH, r, rowsFirst)
+				t.Errorf("%s, filter %d: %dx%d to %dx%d, part %v, rows first %t: got other bytes than the definition",
+					name, f, w, h, outW, outH, r, rowsFirst)
 			}
 		}
 	}
@@ -90,14 +92,14 @@ func TestPassesEqualDefinition(t *testing.T) {
 	for i, s := range sizes {
 		x, y := rng.IntN(s[2]), rng.IntN(s[3])
 		r := Rect{x, y, x + 1 + rng.IntN(s[2]-x), y + 1 + rng.IntN(s[3]-y)}
-		compare(t, picture(rng, s[0], s[1], i%2 == 0), s[0], s[1], s[2], s[3], r, i%3 == 0)
+		compare(t, testImage(rng, s[0], s[1], i%2 == 0), s[0], s[1], s[2], s[3], r, i%3 == 0)
 	}
 }
 
 // TestNearest: shrunk by a whole number, the pixel in the middle stands for its square; enlarged, each is a square.
 func TestNearest(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 8))
-	src := picture(rng, 15, 9, false)
+	src := testImage(rng, 15, 9, false)
 	third := Nearest(src, 15, 9, 5, 3, Rect{0, 0, 5, 3})
 	for y := range 3 {
 		for x := range 5 {
@@ -106,19 +108,24 @@ func TestNearest(t *testing.T) {
 			}
 		}
 	}
-	if back := Nearest(Nearest(src, 15, 9, 45, 27, Rect{0, 0, 45, 27}), 45, 27, 15, 9, Rect{0, 0, 15, 9}); !bytes.Equal(back, src) {
+	large := Nearest(src, 15, 9, 45, 27, Rect{0, 0, 45, 27})
+	if back := Nearest(large, 45, 27, 15, 9, Rect{0, 0, 15, 9}); !bytes.Equal(back, src) {
 		t.Error("enlarged and shrunk by three: got other bytes than before")
 	}
 	r := Rect{3, 1, 8, 5}
-	if got, want := Nearest(src, 15, 9, 11, 7, r), cut(Nearest(src, 15, 9, 11, 7, Rect{0, 0, 11, 7}), 11, r); !bytes.Equal(got, want) {
+	whole := Nearest(src, 15, 9, 11, 7, Rect{0, 0, 11, 7})
+	if got, want := Nearest(src, 15, 9, 11, 7, r), cut(whole, 11, r); !bytes.Equal(got, want) {
 		t.Error("a part: got other bytes than cut from the whole")
 	}
 }
 
-// TestScale16 gives it pictures whose high bytes are 0: then each pass rounds as Scale does, but for values half-way, and the order counts alike.
+// TestScale16 gives it images whose high bytes are 0: then each pass rounds as Scale does, but for values half-way, and
+// the order counts alike.
 func TestScale16(t *testing.T) {
 	rng := rand.New(rand.NewPCG(9, 10))
-	for _, s := range [][4]int{{15, 9, 15, 9}, {40, 30, 17, 12}, {20, 90, 20, 30}, {20, 90, 15, 30}, {9, 9, 30, 21}, {31, 64, 31, 20}} {
+	for _, s := range [][4]int{
+		{15, 9, 15, 9}, {40, 30, 17, 12}, {20, 90, 20, 30}, {20, 90, 15, 30}, {9, 9, 30, 21}, {31, 64, 31, 20},
+	} {
 		grey, rgb := make([]byte, 2*s[0]*s[1]), make([]byte, 3*s[0]*s[1])
 		for i := range len(rgb) / 3 {
 			v := byte(64 + rng.UintN(128)) // no overshoot, which 16 bits do not cut
@@ -126,7 +133,8 @@ func TestScale16(t *testing.T) {
 		}
 		r := Rect{s[2] / 4, s[3] / 3, s[2], s[3]}
 		for _, rowsFirst := range []bool{true, false} {
-			got, want := Scale16(grey, s[0], s[1], s[2], s[3], r, Cubic, rowsFirst), Scale(rgb, s[0], s[1], s[2], s[3], r, Cubic, rowsFirst)
+			got := Scale16(grey, s[0], s[1], s[2], s[3], r, Cubic, rowsFirst)
+			want := Scale(rgb, s[0], s[1], s[2], s[3], r, Cubic, rowsFirst)
 			if len(got)/2 != len(want)/3 {
 				t.Fatalf("%v: got %d pixels, want %d", s, len(got)/2, len(want)/3)
 			}
@@ -145,7 +153,7 @@ func TestScale16(t *testing.T) {
 
 func TestConcurrentUse(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
-	src := picture(rng, 50, 70, false)
+	src := testImage(rng, 50, 70, false)
 	r := Rect{1, 2, 20, 30}
 	want := Scale(src, 50, 70, 21, 31, r, Cubic, false)
 	var wg sync.WaitGroup

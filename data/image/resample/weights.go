@@ -1,6 +1,6 @@
-// Package resample scales packed RGB pictures by Pillow's bicubic or bilinear, byte for
+// Package resample scales packed RGB images by Pillow's bicubic or bilinear, byte for
 // byte: two passes of weights in 22-bit fixed point, rows first, with a cut to
-// 8 bits between them; and by its nearest, for colours that cannot be mixed.
+// 8 bits between them; and by its nearest, for colors that cannot be mixed.
 // Package image is its only user; it adds the sizes and crops that models want.
 //
 // The passes exist twice: in Go, and in C with AVX2 for builds with cgo. Both
@@ -43,7 +43,7 @@ func newAxis(f Filter, in, out, lo, hi int) axis {
 }
 
 // stretched is a filter over an axis. The kernel is stretched by the scale when
-// the picture shrinks, so every input counts; an output of the cubic needs at
+// the image shrinks, so every input counts; an output of the cubic needs at
 // most 4*scale+2 inputs.
 type stretched struct {
 	in                      int

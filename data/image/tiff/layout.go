@@ -41,7 +41,8 @@ type layout struct {
 	header  header
 }
 
-// unpack makes w pixels of one row of samples, from pixel (x, y) of m on: rows holds a row of each plane, or one with all.
+// unpack makes w pixels of one row of samples, from pixel (x, y) of m on: rows holds a row of each plane, or one with
+// all.
 func (l layout) unpack(m *Image, x, y, w int, rows [][]byte) {
 	s := samples{rows: rows, bits: l.header.bits, step: l.header.samples, n: w}
 	if l.header.planar {
