@@ -79,13 +79,13 @@ models/gpt2         < torch/nn models/kvcache |
 models/family       < models/encoder models/decode data/tokenizer | # the contract of captioners: it knows none of them
 models/crossgpt2    < models/family models/gpt2 | # the captioner that is trained here: a memory, and GPT-2 on it
 models/clipdecoder10 < models/family models/gpt2 models/clip weights/pickle | # clip-text-decoder 1.0.0
-models/checkpoint   < models/crossgpt2 models/clipdecoder10 models/blip models/efficientnet weights/safetensors |
+models/checkpoint   < models/crossgpt2 models/clipdecoder10 models/blip models/efficientnet weights/formats |
                      # files of captioners and encoders, and the one table of both
 models/captioner/demo <                     |                               # the built-in model file, as bytes
 models/captioner    < models/captioner/demo models/checkpoint | # the library's front door: images in, captions out
 models/train        < models/captioner torch/optim torch/dist data data/metrics | golang.org/x/sync gonum.org/v1/plot
 
-models/clipscore    < models/clip data/image data/tokenizer weights/safetensors weights/pickle |
+models/clipscore    < models/clip data/tokenizer weights/formats |
                      # captions and pictures to scores
 
 cli/server/chat     < models/decode         |                               # what chat APIs have in common

@@ -17,6 +17,7 @@ import (
 	"captioner/models/captioner/demo"
 	"captioner/models/checkpoint"
 	"captioner/weights"
+	"captioner/weights/formats"
 	"captioner/weights/pickle"
 	"captioner/weights/safetensors"
 )
@@ -115,8 +116,8 @@ func OpenWeights(path string) (weights.Source, string, error) {
 	if !info.Mode().IsRegular() && !info.IsDir() {
 		return nil, "", fmt.Errorf("open %q: it is a %s, want a file", path, console.Kind(info.Mode()))
 	}
-	src, err := checkpoint.OpenWeights(path)
-	var unknown *checkpoint.UnknownFormError
+	src, err := formats.Open(path)
+	var unknown *formats.UnknownError
 	switch {
 	case errors.As(err, &unknown) && strings.EqualFold(filepath.Ext(unknown.Path), ".safetensors"):
 		return nil, "", console.WithHint(unknown.SafeTensors, "the file is damaged: fetch or copy it again")

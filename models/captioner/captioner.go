@@ -97,10 +97,11 @@ func start(f *checkpoint.Checkpoint, o Options, dtype torch.DType) (_ *Captioner
 			torch.SetThreads(o.Threads)
 		}
 		if c.device, err = torch.ParseDevice(o.Device); err != nil {
-			return err
+			return &DeviceError{err}
 		}
 		if dtype == torch.Int8 && c.device != torch.CPU {
-			return fmt.Errorf("precision int8 is for the CPU, found device %v, want fp32 or bf16 there", c.device)
+			const found = "precision int8 is for the CPU, found device %v, want fp32 or bf16 there"
+			return &DeviceError{fmt.Errorf(found, c.device)}
 		}
 		return c.load(dtype, !o.NoEncoder)
 	})
@@ -109,6 +110,19 @@ func start(f *checkpoint.Checkpoint, o Options, dtype torch.DType) (_ *Captioner
 		return nil, err
 	}
 	return c, nil
+}
+
+// A DeviceError says that a device is not there, or cannot do what is asked of it.
+type DeviceError struct{ Err error }
+
+func (e *DeviceError) Error() string { return e.Err.Error() }
+
+// Unwrap returns what is wrong.
+func (e *DeviceError) Unwrap() error { return e.Err }
+
+// Hint says what works.
+func (e *DeviceError) Hint() string {
+	return "--device cpu works everywhere; \"captioner doctor\" says what is there"
 }
 
 func openFile(path string, known checkpoint.Architectures) (*checkpoint.Checkpoint, error) {

@@ -10,6 +10,7 @@ import (
 	"captioner/data/tokenizer"
 	"captioner/models/checkpoint"
 	"captioner/models/gpt2"
+	"captioner/weights/formats"
 )
 
 // oneLineWith holds an error to one line that says what is wrong.
@@ -42,7 +43,7 @@ func withFiles(t testing.TB, path string, heads int64, words tokenizer.Codec) st
 		t.Fatal(err)
 	}
 	write(t, dir, "tokenizer.json", string(text))
-	src, err := checkpoint.OpenWeights(path)
+	src, err := formats.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"captioner/models/family"
 	"captioner/models/vit"
 	"captioner/weights"
+	"captioner/weights/formats"
 )
 
 // Architectures is what files of captioners may hold: one row for each vision encoder, and one for each whole captioner.
@@ -51,14 +52,14 @@ func (a Architectures) name(d family.Decoder) string {
 // Open reads the description of a captioner, by what the file holds and not by its name: captioner's own model file, or
 // a checkpoint of a family, in a file or in a folder of Hugging Face. Weights are read when they are loaded.
 func (a Architectures) Open(path string) (*Checkpoint, error) {
-	src, err := OpenWeights(path)
+	src, err := formats.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("open model: %w", err)
+		return nil, &Error{Doing: "open model", Path: path, Err: err, named: true}
 	}
 	c, err := a.describe(path, src)
 	if err != nil {
 		src.Close()
-		return nil, fmt.Errorf("open model %q: %w", path, err)
+		return nil, &Error{Doing: "open model", Path: path, Err: err}
 	}
 	return c, nil
 }
@@ -69,7 +70,7 @@ func (a Architectures) describe(path string, src weights.Source) (*Checkpoint, e
 		return a.native(path, src)
 	}
 	files := family.Files{Path: path, Source: src, Beside: beside(path), Encoders: a.Encoders}
-	if dir, ok := inFolder(path); ok {
+	if dir, ok := formats.Folder(path); ok {
 		files.Path, files.Folder = dir, true
 		if err := readConfig(&files); err != nil {
 			return nil, err

@@ -117,7 +117,7 @@ func (c *Checkpoint) LoadModel(dev torch.Device, own bool) (*crossgpt2.Model, er
 		m, err = crossgpt2.Load(c.Config, c.src, dev, own)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("load model %q: %w", c.Path, err)
+		return nil, &Error{Doing: "load model", Path: c.Path, Err: err}
 	}
 	return m, nil
 }
@@ -127,7 +127,7 @@ func (c *Checkpoint) LoadWriter(dev torch.Device, d torch.DType) (family.Writer,
 	o := nn.LoadOptions{Device: dev, Ignore: encoder.Owns}
 	w, err := c.Config.Decoder.Load(c.src, c.Config.Memory, o, d)
 	if err != nil {
-		return nil, fmt.Errorf("load model %q: %w", c.Path, err)
+		return nil, &Error{Doing: "load model", Path: c.Path, Err: err}
 	}
 	return w, nil
 }
@@ -142,7 +142,7 @@ func (c *Checkpoint) LoadEncoder(dev torch.Device, d torch.DType) (*encoder.Runn
 	}
 	r, err := encoder.NewRunner(c.Config.Encoder, c.Config.Memory, src, dev, d)
 	if err != nil {
-		return nil, fmt.Errorf("load encoder from %q: %w", path, err)
+		return nil, &Error{Doing: "load encoder from", Path: path, Encoder: c.given != nil, Err: err}
 	}
 	return r, nil
 }
@@ -167,7 +167,7 @@ func (c *Checkpoint) UseEncoder(p *Pretrained) error {
 		}
 		if sum != want.SHA256 {
 			const found = "encoder %q: found SHA-256 %s, want the %s of %s, which the model was trained with"
-			return fmt.Errorf(found, p.Path, sum, want.SHA256, want.Architecture)
+			return &unfit{p.Path, fmt.Errorf(found, p.Path, sum, want.SHA256, want.Architecture)}
 		}
 	}
 	if want.Architecture == "" { // a checkpoint that does not name its encoder
@@ -176,7 +176,7 @@ func (c *Checkpoint) UseEncoder(p *Pretrained) error {
 	}
 	if err := c.Config.Memory.Fits(p.Config); err != nil {
 		const found = "encoder %q (%s) does not fit the model, which wants %s: %w"
-		return fmt.Errorf(found, p.Path, p.Config.Architecture, want.Architecture, err)
+		return &unfit{p.Path, fmt.Errorf(found, p.Path, p.Config.Architecture, want.Architecture, err)}
 	}
 	c.given, c.Config.Encoder = p, p.Config
 	if want.Architecture == p.Config.Architecture {
@@ -193,7 +193,7 @@ func (c *Checkpoint) useAnyEncoder(p *Pretrained) error {
 		err = c.Config.ValidateDecoder()
 	}
 	if err != nil {
-		return fmt.Errorf("encoder %q: %w", p.Path, oneLine(err))
+		return &unfit{p.Path, fmt.Errorf("encoder %q: %w", p.Path, oneLine(err))}
 	}
 	c.given = p
 	return nil

@@ -5,6 +5,7 @@ import (
 
 	"captioner/models/encoder"
 	"captioner/weights"
+	"captioner/weights/formats"
 )
 
 // Pretrained is an encoder's checkpoint: its description, and its tensors in a memory map, named as in a model file. Close it after what was
@@ -18,17 +19,17 @@ type Pretrained struct {
 // OpenEncoder opens an encoder's checkpoint and finds out by its content what it is: a published checkpoint of an
 // architecture (a file, or a folder with a config.json), or a captioner's model file, whose encoder is taken.
 func (a Architectures) OpenEncoder(path string) (*Pretrained, error) {
-	src, err := OpenWeights(path)
+	src, err := formats.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("open encoder: %w", err)
+		return nil, &Error{Doing: "open encoder", Path: path, Encoder: true, Err: err, named: true}
 	}
 	p, err := a.recognize(path, src)
-	if dir, ok := inFolder(path); ok && err == nil {
+	if dir, ok := formats.Folder(path); ok && err == nil {
 		err = a.Encoders.Configure(&p.Config, encoder.Dir(dir))
 	}
 	if err != nil {
 		src.Close()
-		return nil, fmt.Errorf("open encoder %q: %w", path, err)
+		return nil, &Error{Doing: "open encoder", Path: path, Encoder: true, Err: err}
 	}
 	return p, nil
 }

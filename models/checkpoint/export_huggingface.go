@@ -23,23 +23,23 @@ func (e exporter) exportHuggingFace(path string) error {
 	}
 	tmp, err := os.MkdirTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.tmp")
 	if err != nil {
-		return cause(err)
+		return weights.Reason(err)
 	}
 	defer os.RemoveAll(tmp) // after the rename there is none
 	if err := e.fillFolder(tmp); err != nil {
 		return err
 	}
 	if err := os.Chmod(tmp, 0o755); err != nil {
-		return cause(err)
+		return weights.Reason(err)
 	}
 	if err := e.ctx.Err(); err != nil {
 		return err
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) { // an empty folder
-		return cause(err)
+		return weights.Reason(err)
 	}
 	if err := os.Rename(tmp, path); err != nil {
-		return cause(err)
+		return weights.Reason(err)
 	}
 	return nil
 }
@@ -51,7 +51,7 @@ func newFolder(path string) error {
 	case errors.Is(err, os.ErrNotExist):
 		return nil
 	case err != nil:
-		return cause(err)
+		return weights.Reason(err)
 	case len(entries) > 0:
 		return fmt.Errorf("found a folder with %d files, want an empty one or none", len(entries))
 	}
@@ -175,17 +175,4 @@ func writeTokenizer(dir string, t *tokenizer.Tokenizer, positions int64) error {
 	return errors.Join(writeBytes(filepath.Join(dir, "tokenizer.json"), text), writeBytes(filepath.Join(dir, "vocab.json"), vocab),
 		writeBytes(filepath.Join(dir, "merges.txt"), merges), writeJSON(filepath.Join(dir, "tokenizer_config.json"), config),
 		writeJSON(filepath.Join(dir, "special_tokens_map.json"), special))
-}
-
-// cause drops the path of a file error: the message names the one that the caller knows.
-func cause(err error) error {
-	var pe *os.PathError
-	var le *os.LinkError
-	switch {
-	case errors.As(err, &pe):
-		return pe.Err
-	case errors.As(err, &le):
-		return le.Err
-	}
-	return err
 }

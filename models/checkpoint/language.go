@@ -13,6 +13,7 @@ import (
 	"captioner/torch"
 	"captioner/torch/nn"
 	"captioner/weights"
+	"captioner/weights/formats"
 )
 
 // Language is a GPT-2 for a decoder to start from. Close it after Fill.
@@ -34,7 +35,7 @@ func OpenLanguage(path string) (*Language, error) {
 }
 
 func openLanguage(path string) (*Language, error) {
-	src, err := OpenWeights(path)
+	src, err := formats.Open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +45,7 @@ func openLanguage(path string) (*Language, error) {
 		return nil, err
 	}
 	if l.Config, err = gpt2.ConfigOf(l.src); err == nil {
-		if dir, ok := inFolder(path); ok {
+		if dir, ok := formats.Folder(path); ok {
 			err = l.readFolder(encoder.Dir(dir))
 		} else {
 			l.Tokenizer, err = gpt2Tokenizer(l.Config.VocabSize)

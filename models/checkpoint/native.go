@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"captioner/data/tokenizer"
 	"captioner/models/crossgpt2"
@@ -19,11 +20,11 @@ import (
 func (a Architectures) Parse(b []byte) (*Checkpoint, error) {
 	src, err := safetensors.Parse(b)
 	if err != nil {
-		return nil, fmt.Errorf("open embedded model: %w", err)
+		return nil, &Error{Doing: "open embedded model", Err: err, named: true}
 	}
 	c, err := a.native("", src)
 	if err != nil {
-		return nil, fmt.Errorf("open embedded model: %w", err)
+		return nil, &Error{Doing: "open embedded model", Err: err, named: true}
 	}
 	c.raw = b
 	return c, nil
@@ -133,8 +134,8 @@ func (a Architectures) described(f family.Files) (*Checkpoint, error) {
 		return nil, err
 	}
 	sources := []weights.Source{c.Source}
-	for _, part := range [][2]string{{"memory.safetensors", family.MemoryPrefix}, {"encoder.safetensors", encoder.Prefix}} {
-		src, err := openPart(filepath.Join(f.Path, part[0]), part[1])
+	for _, prefix := range []string{family.MemoryPrefix, encoder.Prefix} {
+		src, err := openPart(filepath.Join(f.Path, strings.TrimSuffix(prefix, ".")+".safetensors"), prefix)
 		if err != nil {
 			return nil, errors.Join(err, closeAll(sources[1:]))
 		}

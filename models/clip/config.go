@@ -3,10 +3,7 @@ package clip
 import (
 	"errors"
 	"fmt"
-	"math"
 	"slices"
-	"strconv"
-	"strings"
 
 	"captioner/weights"
 )
@@ -197,99 +194,56 @@ func (c Config) Validate() error {
 // activation is QuickGELU, which no weight tells: for models that differ, such as OpenCLIP's ViT-H-14 and those of Hugging Face with a
 // config.json of their own, change the fields.
 func ConfigOf(src weights.Source) (Config, error) {
-	r := reader{src: src, names: src.Names()}
+	shapes := weights.ShapesOf(src)
 	c := Config{QuickGELU: true}
-	if r.has("visual.class_embedding") {
-		r.vit(&c)
+	if shapes.Has("visual.class_embedding") {
+		c.readViT(shapes)
 	} else {
-		r.resnet(&c)
+		c.readResNet(shapes)
 	}
-	if r.has("token_embedding.weight") {
-		r.text(&c)
+	if shapes.Has("token_embedding.weight") {
+		c.readText(shapes)
 	}
-	if r.err != nil {
-		return Config{}, fmt.Errorf("read clip's sizes: %w", r.err)
+	if err := shapes.Err(); err != nil {
+		return Config{}, fmt.Errorf("read clip's sizes: %w", err)
 	}
 	return c, c.Validate()
-}
-
-// reader looks up shapes and keeps the first error.
-type reader struct {
-	src   weights.Source
-	names []string
-	err   error
-}
-
-func (r *reader) has(name string) bool { return slices.Contains(r.names, name) }
-
-// shape is that of a tensor with rank dimensions; zeros behind an error.
-func (r *reader) shape(name string, rank int) []int64 {
-	t, err := r.src.Tensor(name)
-	if err == nil && len(t.Shape) != rank {
-		err = fmt.Errorf("tensor %q: shape %v, want %d dimensions", name, t.Shape, rank)
-	}
-	if err != nil {
-		if r.err == nil {
-			r.err = err
-		}
-		return make([]int64, rank)
-	}
-	return t.Shape
-}
-
-// count is how many numbered parts the names below prefix have.
-func (r *reader) count(prefix string) int {
-	n := 0
-	for _, name := range r.names {
-		if rest, ok := strings.CutPrefix(name, prefix); ok {
-			number, _, _ := strings.Cut(rest, ".")
-			if i, err := strconv.Atoi(number); err == nil && i >= n && i < len(r.names) {
-				n = i + 1
-			}
-		}
-	}
-	return n
-}
-
-// side is the grid's, whose positions with one more for the class are n.
-func (r *reader) side(name string, n int64) int64 {
-	side := int64(math.Round(math.Sqrt(float64(max(n-1, 0)))))
-	if r.err == nil && side*side+1 != n {
-		r.err = fmt.Errorf("tensor %q: %d positions, want a square and one more", name, n)
-	}
-	return side
 }
 
 // heads is OpenAI's number for a width; one where the model is narrower than a head of theirs.
 func heads(width int64) int64 { return max(1, width/headSize) }
 
-func (r *reader) vit(c *Config) {
+func (c *Config) readViT(shapes *weights.Shapes) {
 	const positions, blocks = "visual.positional_embedding", "visual.transformer.resblocks."
-	patch := r.shape("visual.conv1.weight", 4) // [C, 3, p, p]
-	v := Vision{Width: patch[0], Heads: heads(patch[0]), PatchSize: patch[3], Layers: r.count(blocks),
-		MLP: r.shape(blocks+"0.mlp.c_fc.weight", 2)[0]}
-	v.ImageSize = v.PatchSize * r.side(positions, r.shape(positions, 2)[0])
-	if r.has("visual.proj") {
-		c.EmbedDim = r.shape("visual.proj", 2)[1]
+	patch := shapes.Of("visual.conv1.weight", 4) // [C, 3, p, p]
+	v := Vision{
+		Width: patch[0], Heads: heads(patch[0]), PatchSize: patch[3], Layers: shapes.Blocks(blocks),
+		MLP: shapes.Of(blocks+"0.mlp.c_fc.weight", 2)[0],
+	}
+	v.ImageSize = v.PatchSize * shapes.GridSide(positions, shapes.Of(positions, 2)[0])
+	if shapes.Has("visual.proj") {
+		c.EmbedDim = shapes.Of("visual.proj", 2)[1]
 	}
 	c.Vision = v
 }
 
-func (r *reader) resnet(c *Config) {
+func (c *Config) readResNet(shapes *weights.Shapes) {
 	const positions = "visual.attnpool.positional_embedding"
-	v := Vision{Width: r.shape("visual.layer1.0.conv1.weight", 4)[0]}
+	v := Vision{Width: shapes.Of("visual.layer1.0.conv1.weight", 4)[0]}
 	for i := range 4 {
-		v.Stages = append(v.Stages, r.count(fmt.Sprintf("visual.layer%d.", i+1)))
+		v.Stages = append(v.Stages, shapes.Blocks(fmt.Sprintf("visual.layer%d.", i+1)))
 	}
-	v.ImageSize = shrink * r.side(positions, r.shape(positions, 2)[0])
+	v.ImageSize = shrink * shapes.GridSide(positions, shapes.Of(positions, 2)[0])
 	v.Heads = heads(v.Width * shrink)
-	c.EmbedDim = r.shape("visual.attnpool.c_proj.weight", 2)[0]
+	c.EmbedDim = shapes.Of("visual.attnpool.c_proj.weight", 2)[0]
 	c.Vision = v
 }
 
-func (r *reader) text(c *Config) {
+func (c *Config) readText(shapes *weights.Shapes) {
 	const blocks = "transformer.resblocks."
-	table := r.shape("token_embedding.weight", 2) // [V, C]
-	c.Text = &Text{Context: r.shape("positional_embedding", 2)[0], VocabSize: table[0], Width: table[1], Heads: heads(table[1]),
-		Layers: r.count(blocks), MLP: r.shape(blocks+"0.mlp.c_fc.weight", 2)[0]}
+	table := shapes.Of("token_embedding.weight", 2) // [V, C]
+	c.Text = &Text{
+		Context: shapes.Of("positional_embedding", 2)[0], VocabSize: table[0], Width: table[1], Heads: heads(table[1]),
+		Layers: shapes.Blocks(blocks), MLP: shapes.Of(blocks+"0.mlp.c_fc.weight", 2)[0],
+	}
 }

@@ -9,7 +9,6 @@ package clipdecoder10
 import (
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"captioner/torch"
@@ -119,34 +118,15 @@ func Keys(src weights.Source) (weights.Source, error) {
 // ConfigOf reads the sizes off the weights, in the keys of Keys. The number of heads is the constructor's default:
 // change the field where more is known.
 func ConfigOf(src weights.Source) (Config, error) {
-	var err error
-	shape := func(name string, rank int) []int64 {
-		t, failed := src.Tensor(name)
-		if failed == nil && len(t.Shape) != rank {
-			failed = fmt.Errorf("tensor %q: shape %v, want %d dimensions", name, t.Shape, rank)
-		}
-		if err == nil {
-			err = failed
-		}
-		if failed != nil {
-			return make([]int64, rank)
-		}
-		return t.Shape
+	shapes := weights.ShapesOf(src)
+	table := shapes.Of("embedding.embedding.weight", 2) // [V, C]
+	c := Config{
+		Heads: defaultHeads, VocabSize: table[0], Width: table[1],
+		Positions: shapes.Of("positional_encoding.encodings", 3)[0],
+		Inner:     shapes.Of("transformer.layers.0.linear1.weight", 2)[0],
+		Layers:    int64(shapes.Blocks("transformer.layers.")),
 	}
-	c := Config{Heads: defaultHeads}
-	table := shape("embedding.embedding.weight", 2)
-	c.VocabSize, c.Width = table[0], table[1]
-	c.Positions = shape("positional_encoding.encodings", 3)[0]
-	c.Inner = shape("transformer.layers.0.linear1.weight", 2)[0]
-	for _, n := range src.Names() {
-		if rest, ok := strings.CutPrefix(n, "transformer.layers."); ok {
-			number, _, _ := strings.Cut(rest, ".")
-			if i, err := strconv.ParseInt(number, 10, 32); err == nil && i >= c.Layers && i < int64(len(src.Names())) {
-				c.Layers = i + 1
-			}
-		}
-	}
-	if err != nil {
+	if err := shapes.Err(); err != nil {
 		return Config{}, fmt.Errorf("read the transformer's sizes: %w", err)
 	}
 	return c, c.check()

@@ -13,21 +13,17 @@ package clipscore
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"io"
-	"os"
 	"slices"
 
 	"captioner/data/image"
 	"captioner/data/tokenizer"
 	"captioner/models/clip"
+	"captioner/models/encoder"
 	"captioner/torch"
 	"captioner/torch/nn"
 	"captioner/weights"
-	"captioner/weights/pickle"
-	"captioner/weights/safetensors"
+	"captioner/weights/formats"
 )
 
 // Prompt stands before every caption and reference.
@@ -61,7 +57,7 @@ func Open(path string, o Options) (*Model, error) {
 }
 
 func open(path string, o Options) (*Model, error) {
-	src, err := openAny(path)
+	src, err := formats.Open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +66,7 @@ func open(path string, o Options) (*Model, error) {
 		m.Close()
 		return nil, err
 	}
-	if m.SHA256, err = checksum(path); err != nil {
+	if m.SHA256, err = weights.SHA256(path); err != nil {
 		m.Close()
 		return nil, err
 	}
@@ -93,7 +89,7 @@ func (m *Model) load(o Options) (err error) {
 	case c.EmbedDim == 0:
 		return fmt.Errorf("found towers without a common space, want their projections")
 	}
-	m.preprocess = image.Preprocess{Size: int(c.Vision.ImageSize), Fit: image.FitCrop, Mean: clip.Mean, Std: clip.Std, ScaleFirst: true}
+	m.preprocess = clip.Describe(c).Preprocess
 	if o.Device == "" {
 		o.Device = "auto"
 	}
@@ -110,32 +106,6 @@ func (m *Model) load(o Options) (err error) {
 		m.pictures = m.texts.Encoder(torch.Float32)
 		return nil
 	})
-}
-
-// openAny opens a checkpoint by its content. A source that fails later is closed by its owner.
-func openAny(path string) (weights.Source, error) {
-	s, err := safetensors.Open(path)
-	if err == nil {
-		return s, nil
-	}
-	p, perr := pickle.Open(path)
-	if perr != nil {
-		return nil, fmt.Errorf("it is neither safetensors nor PyTorch's: %w; %w", err, perr)
-	}
-	return p, nil
-}
-
-func checksum(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // Close releases the model.
@@ -176,17 +146,8 @@ func (m *Model) Pictures(ctx context.Context, imgs []*image.RGB) ([][]float32, e
 		for _, img := range imgs[from:to] {
 			pixels = append(pixels, img.Pix...)
 		}
-		return m.pictures.EncodeImage(m.input(pixels, int64(to-from))), nil
+		return m.pictures.EncodeImage(encoder.Pixels(pixels, to-from, m.preprocess).ToDevice(m.device)), nil
 	})
-}
-
-// input maps packed RGB pixels of n pictures to [n, 3, S, S], normalised.
-func (m *Model) input(pixels []byte, n int64) *torch.Tensor {
-	p := m.preprocess
-	s := int64(p.Size)
-	mean, std := torch.FromSlice(p.Mean[:]).To(torch.Float32), torch.FromSlice(p.Std[:]).To(torch.Float32)
-	x := torch.FromSlice(pixels, n, s, s, 3).To(torch.Float32).Sub(mean).Div(std)
-	return x.Permute(0, 3, 1, 2).ToDevice(m.device) // [n, S, S, 3] -> [n, 3, S, S]
 }
 
 // Texts gives a vector of unit length for each text, with Prompt before it.

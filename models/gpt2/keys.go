@@ -2,7 +2,7 @@ package gpt2
 
 import (
 	"fmt"
-	"strconv"
+	"slices"
 	"strings"
 
 	"captioner/weights"
@@ -34,45 +34,21 @@ const headSize = 64
 // ConfigOf reads the sizes from the weights themselves, in GPT2LMHeadModel's keys (see Keys). Heads are of 64 channels and the activation is
 // gelu_new, which no weight tells: for a model that differs, change the fields, or take its config.json (ParseConfig).
 func ConfigOf(src weights.Source) (Config, error) {
-	var err error
-	shape := func(name string) []int64 {
-		t, failed := src.Tensor(name)
-		if failed == nil && len(t.Shape) != 2 {
-			failed = fmt.Errorf("tensor %q: shape %v, want 2 dimensions", name, t.Shape)
-		}
-		if failed != nil {
-			if err == nil {
-				err = failed
-			}
-			return make([]int64, 2)
-		}
-		return t.Shape
-	}
+	shapes := weights.ShapesOf(src)
 	c := GPT2()
-	table := shape("transformer.wte.weight") // [V, C]
+	table := shapes.Of("transformer.wte.weight", 2) // [V, C]
 	c.VocabSize, c.Width, c.Heads = table[0], table[1], max(1, table[1]/headSize)
-	c.Positions = shape("transformer.wpe.weight")[0]     // [n_positions, C]
-	inner := shape("transformer.h.0.mlp.c_fc.weight")[1] // [C, inner]
-	c.Layers, c.CrossAttention = countBlocks(src.Names())
-	if err != nil {
+	c.Positions = shapes.Of("transformer.wpe.weight", 2)[0]     // [n_positions, C]
+	inner := shapes.Of("transformer.h.0.mlp.c_fc.weight", 2)[1] // [C, inner]
+	c.Layers = shapes.Blocks("transformer.h.")
+	c.CrossAttention = slices.ContainsFunc(src.Names(), func(name string) bool {
+		return strings.HasPrefix(name, "transformer.h.") && strings.Contains(name, ".crossattention.c_attn.")
+	})
+	if err := shapes.Err(); err != nil {
 		return Config{}, fmt.Errorf("read gpt2's sizes: %w", err)
 	}
 	if inner != c.InnerWidth() {
 		c.Inner = inner
 	}
 	return c, c.Validate()
-}
-
-// countBlocks is how many numbered blocks there are, and whether any looks at a memory. A number beyond the count of names is no block of a
-// whole model: the strict load says so.
-func countBlocks(names []string) (layers int, cross bool) {
-	for _, name := range names {
-		rest, ok := strings.CutPrefix(name, "transformer.h.")
-		number, part, _ := strings.Cut(rest, ".")
-		if i, err := strconv.Atoi(number); ok && err == nil && i >= layers && i < len(names) {
-			layers = i + 1
-		}
-		cross = cross || ok && strings.HasPrefix(part, "crossattention.c_attn.")
-	}
-	return layers, cross
 }

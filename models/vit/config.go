@@ -3,9 +3,6 @@ package vit
 import (
 	"errors"
 	"fmt"
-	"math"
-	"strconv"
-	"strings"
 
 	"captioner/weights"
 )
@@ -67,42 +64,15 @@ func (c Config) Validate() error {
 // ConfigOf reads the sizes from the weights themselves, in timm's keys (see Keys). Heads are of 64 channels, which no weight tells: for a
 // model that differs, change the field.
 func ConfigOf(src weights.Source) (Config, error) {
-	var err error
-	shape := func(name string, rank int) []int64 {
-		t, failed := src.Tensor(name)
-		if failed == nil && len(t.Shape) != rank {
-			failed = fmt.Errorf("tensor %q: shape %v, want %d dimensions", name, t.Shape, rank)
-		}
-		if failed != nil {
-			err = errors.Join(err, failed)
-			return make([]int64, rank)
-		}
-		return t.Shape
+	shapes := weights.ShapesOf(src)
+	patch := shapes.Of("patch_embed.proj.weight", 4) // [C, 3, p, p]
+	c := Config{
+		PatchSize: patch[3], Width: patch[0], Heads: max(1, patch[0]/headSize), Layers: shapes.Blocks("blocks."),
+		MLP: shapes.Of("blocks.0.mlp.fc1.weight", 2)[0],
 	}
-	patch := shape("patch_embed.proj.weight", 4) // [C, 3, p, p]
-	places := shape("pos_embed", 3)[1] - 1       // [1, T, C]
-	c := Config{PatchSize: patch[3], Width: patch[0], Heads: max(1, patch[0]/headSize), Layers: countBlocks(src.Names()),
-		MLP: shape("blocks.0.mlp.fc1.weight", 2)[0]}
-	side := int64(math.Round(math.Sqrt(float64(max(places, 0)))))
-	if err == nil && side*side != places {
-		err = fmt.Errorf("tensor %q: %d positions, want a square and one more", "pos_embed", places+1)
-	}
-	if err != nil {
+	c.ImageSize = c.PatchSize * shapes.GridSide("pos_embed", shapes.Of("pos_embed", 3)[1]) // [1, T, C]
+	if err := shapes.Err(); err != nil {
 		return Config{}, fmt.Errorf("read a ViT's sizes: %w", err)
 	}
-	c.ImageSize = side * c.PatchSize
 	return c, c.Validate()
-}
-
-// countBlocks is how many numbered blocks there are. A number beyond the count of names is no block of a whole model: the strict load says so.
-func countBlocks(names []string) int {
-	n := 0
-	for _, name := range names {
-		rest, ok := strings.CutPrefix(name, "blocks.")
-		number, _, _ := strings.Cut(rest, ".")
-		if i, err := strconv.Atoi(number); ok && err == nil && i >= n && i < len(names) {
-			n = i + 1
-		}
-	}
-	return n
 }
