@@ -102,13 +102,15 @@ cli/ranks           < cli/flags torch/dist  |                               # on
 cli/input           < cli/console torch/dist/launch data data/image weights/npy weights/safetensors |
                       github.com/fsnotify/fsnotify github.com/bmatcuk/doublestar/v4
                      # what is captioned
+cli/paths           < cli/input data weights/atomicfile | github.com/urfave/cli/v2
+                     # what commands read and write, and that these are not one file
 cli/output          < cli/input models/train |                              # where captions and features go
 cli/published       < cli/console data/coco models/train weights/pickle weights/safetensors |
                       github.com/urfave/cli/v2 # weights and data by name, fetched
 cli/model           < cli/flags cli/input cli/published cli/server |         # the captioner that the flags name
 cli/inspect         < cli/published models/captioner |
                      # what a file of weights is, and whether it is whole
-cli                 < cli/ranks cli/output cli/model cli/inspect cli/report models/clipscore data/metrics |
+cli                 < cli/ranks cli/paths cli/output cli/model cli/inspect cli/report models/clipscore data/metrics |
                       github.com/urfave/cli/v2 golang.org/x/sync            # one thin file a command
 cli/captioner       < cli                   |                               # main: a dozen lines
 scripts/bench/serve <                       | # load for a service, from a process of its own

@@ -2,11 +2,14 @@ package cli
 
 import (
 	"io"
+	"os"
 
 	"github.com/urfave/cli/v2"
 
 	"captioner/cli/console"
 	"captioner/cli/flags"
+	"captioner/cli/paths"
+	"captioner/torch/dist"
 )
 
 func (p *program) newApp() *cli.App {
@@ -33,18 +36,18 @@ func (p *program) newApp() *cli.App {
 	}
 	for _, c := range []*cli.Command{newPredict(p.con, p.load), newTrain(p.con), newEncode(p.con), newEval(p.con, p.load), newServe(p.con), newMerge(p.con), newDoctor(p.con, p.load),
 		newWeights(p.con), newCompletion(p.con), newVersion(p.con), newCandidates(p.con)} {
-		p.finish(c)
+		p.finish(c.Name, c)
 		app.Commands = append(app.Commands, c)
 	}
 	return app
 }
 
 // finish gives a command and its subcommands what all of them have.
-func (p *program) finish(c *cli.Command) {
+func (p *program) finish(name string, c *cli.Command) {
 	c.HideHelpCommand = true
 	c.OnUsageError = flags.OnUsageError
 	for _, s := range c.Subcommands {
-		p.finish(s)
+		p.finish(name+" "+s.Name, s)
 	}
 	if len(c.Subcommands) > 0 {
 		return
@@ -55,6 +58,13 @@ func (p *program) finish(c *cli.Command) {
 	for _, f := range flags.Common(&p.con.Options) {
 		flags.SetEnv(f)
 		c.Flags = append(c.Flags, f)
+	}
+	action := c.Action
+	c.Action = func(c *cli.Context) error {
+		if err := checkPaths(name, c, p.con.Stdin); err != nil {
+			return err
+		}
+		return action(c)
 	}
 	c.Before = func(*cli.Context) error {
 		if err := console.OneOf("--log-format", p.con.Options.LogFormat, "text", "json"); err != nil {
@@ -72,4 +82,13 @@ func (p *program) finish(c *cli.Command) {
 func configure() {
 	cli.OsExiter = func(int) {}
 	cli.ErrWriter = io.Discard
+}
+
+// checkPaths refuses to write over what is read. Of several processes of one command, the first looks: others may find
+// what it has begun to write.
+func checkPaths(command string, c *cli.Context, stdin io.Reader) error {
+	if place, err := dist.Find(os.Getenv); err == nil && place != nil && place.Rank != 0 {
+		return nil
+	}
+	return paths.Check(command, c, stdin)
 }

@@ -16,6 +16,7 @@ import (
 	"captioner/cli/input"
 	"captioner/cli/model"
 	"captioner/cli/output"
+	"captioner/cli/paths"
 	"captioner/data/image"
 )
 
@@ -42,6 +43,7 @@ type PredictOptions struct {
 	MinConfidence         float64
 
 	load     model.Loader
+	guard    paths.Guard // of what cannot be listed before
 	inputs   []string
 	shard    input.Shard
 	template output.Template
@@ -70,6 +72,9 @@ In lines, a backslash, tab, line end or other control character of a path is wri
 			}
 			if err := o.validate(con.Options.JSON); err != nil {
 				return err
+			}
+			if o.Watch || countDash(o.inputs) > 0 {
+				o.guard = paths.NewGuard("predict", c)
 			}
 			if o.Embeddings != "" {
 				return runEmbeddings(c.Context, con, o)

@@ -52,6 +52,9 @@ func runPredict(ctx context.Context, con *console.Console, o PredictOptions) (er
 		return fmt.Errorf("predict: %w", err)
 	}
 	err = r.pipe.run(ctx, func(yield func(input.Input) bool) { r.source(ctx, yield) }, r.sink)
+	if err == nil && r.fatal != nil { // without an error the source has come to its end
+		err = r.fatal
+	}
 	if o.Watch && errors.Is(err, console.ErrInterrupted) {
 		err = nil // that is how it ends
 	}
@@ -79,6 +82,7 @@ type predictRun struct {
 	before captioner.Times // the model's, when the run began
 
 	done, failed, skipped, uncertain int64
+	fatal                            error // what the source found that ends the run
 }
 
 // refuse ends a run of which no argument yields anything.
@@ -205,6 +209,9 @@ func (r *predictRun) source(ctx context.Context, yield func(input.Input) bool) {
 	}
 	each := func(in input.Input) bool {
 		if in.Err == nil {
+			if r.fatal = r.o.guard.Check(in.Path); r.fatal != nil {
+				return false
+			}
 			if !r.o.shard.Holds(in.Key) {
 				return true
 			}

@@ -88,8 +88,17 @@ func exitCodeOf(ts *testscript.TestScript, _ bool, args []string) {
 	inProcess(ts, want, "", args[2:])
 }
 
+// from list captioner predict -, or from list exitcode 2 captioner predict -.
 func from(ts *testscript.TestScript, _ bool, args []string) {
-	inProcess(ts, 0, strings.NewReplacer("NUL\n", "\x00", "NUL", "\x00").Replace(ts.ReadFile(args[0])), args[2:])
+	text := strings.NewReplacer("NUL\n", "\x00", "NUL", "\x00").Replace(ts.ReadFile(args[0]))
+	want, words := 0, args[2:]
+	if args[1] == "exitcode" {
+		var err error
+		want, err = strconv.Atoi(args[2])
+		ts.Check(err)
+		words = args[4:]
+	}
+	inProcess(ts, want, text, words)
 }
 
 func testdata(t *testing.T) string {

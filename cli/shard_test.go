@@ -76,7 +76,7 @@ func TestMergeRefuses(t *testing.T) {
 		{`"a" is in`, console.ExitFailed, []string{twice, file("r.jsonl", `{"path":"a"}`+"\n"), "--out", filepath.Join(dir, "out.jsonl")}},
 		{"the last line is not whole", console.ExitFailed, []string{half}},
 		{"its run has not ended", console.ExitFailed, []string{going}},
-		{"is one of the parts", console.ExitUsage, []string{"--out", twice, twice}},
+		{"a file that is read", console.ExitUsage, []string{"--out", twice, twice}},
 		{"is jsonl by its name", console.ExitUsage, []string{"--out", filepath.Join(dir, "x.csv"), twice}},
 		{"line 1: it has no tab", console.ExitFailed, []string{file("x.txt", "no path\n")}},
 		{"no such file", console.ExitFailed, []string{filepath.Join(dir, "nothing.jsonl")}},

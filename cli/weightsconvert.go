@@ -114,16 +114,6 @@ func (o ConvertOptions) mayWrite() error {
 	if err != nil {
 		return nil // whatever is wrong with it, writing says so
 	}
-	for _, in := range []string{o.In, o.Encoder} {
-		if info, err := os.Stat(in); err == nil && os.SameFile(info, out) {
-			return console.Usagef("give OUT another name", "convert %q: OUT is %q itself, which is read", o.In, in)
-		}
-		if folder, err := os.Stat(filepath.Dir(o.Out)); err == nil && !out.IsDir() {
-			if info, err := os.Stat(in); err == nil && os.SameFile(info, folder) {
-				return console.Usagef("give OUT another name", "convert %q: OUT is a file of the folder %q, which is read", o.In, in)
-			}
-		}
-	}
 	if out.IsDir() || o.Force {
 		return nil // a folder has its own rules
 	}

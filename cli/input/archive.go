@@ -108,6 +108,10 @@ func unpacked(err error) error {
 
 // archive lists the pictures in an archive in its own order. Their paths are the archive's, a slash, and the name in it.
 func (in Inputs) archive(file string, seen *census, yield func(Input) bool) bool {
+	if in.closed {
+		seen.images++
+		return yield(Input{Path: file})
+	}
 	info, err := os.Stat(file)
 	if err == nil && !info.Mode().IsRegular() {
 		err = fmt.Errorf("it is a %s, want a file", console.Kind(info.Mode()))

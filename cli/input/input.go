@@ -50,6 +50,7 @@ type Inputs struct {
 	Image     bool     // standard input is one picture, and the only input
 	Web       *Fetcher // gets what URLs name
 	Counting  bool     // nobody will open what is listed
+	closed    bool     // archives are listed and not opened
 
 	enter func(folder string) // is told each folder that is looked into, before; nil for nobody
 }
@@ -153,6 +154,19 @@ func (in Inputs) All() iter.Seq[Input] {
 				continue
 			}
 			if !in.argument(arg, yield) {
+				return
+			}
+		}
+	}
+}
+
+// Files lists the files that would be read, archives as they are: what a command must not write to. Arguments that lead
+// nowhere are left out.
+func (in Inputs) Files() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		in.Counting, in.closed = true, true
+		for i := range in.All() {
+			if i.Err == nil && i.Open == nil && !yield(i.Path) {
 				return
 			}
 		}

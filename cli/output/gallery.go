@@ -1,112 +1,100 @@
 package output
 
 import (
-	"bufio"
 	_ "embed"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"html"
-	"os"
-	"path/filepath"
+	"io"
 	"strings"
 	"time"
 
 	"captioner/cli/console"
 	"captioner/cli/input"
+	"captioner/weights/atomicfile"
 )
 
-// sheetMost is how many pictures a contact sheet shows: a browser gets slow with more.
-const sheetMost = 5000
+// galleryMost is how many pictures a contact sheet shows: a browser gets slow with more.
+const galleryMost = 5000
 
 //go:embed gallery.html
-var sheetPage string
+var galleryPage string
 
 // Gallery is the page of --html: thumbnails with their captions, in one file that needs nothing else. It is written as the run goes, and put in
 // its place at the end.
 type Gallery struct {
-	path  string
-	file  *os.File
-	w     *bufio.Writer
+	file  *atomicfile.File
 	shown int
-	left  int // pictures beyond sheetMost
+	left  int // pictures beyond galleryMost
 	tail  string
 }
 
 func NewGallery(path, model string) (*Gallery, error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".captioner-*")
+	f, err := atomicfile.Create(path)
 	if err != nil {
-		return nil, fmt.Errorf("write %q: %w", path, console.Reason(err))
+		return nil, err
 	}
-	s := &Gallery{path: path, file: f, w: bufio.NewWriterSize(f, 64<<10)}
-	head, tail, _ := strings.Cut(sheetPage, "{{figures}}")
-	s.tail = tail
-	_, err = s.w.WriteString(strings.ReplaceAll(head, "{{model}}", sheetText(model)))
-	return s, err
+	g := &Gallery{file: f}
+	head, tail, _ := strings.Cut(galleryPage, "{{figures}}")
+	g.tail = tail
+	if _, err := io.WriteString(f, strings.ReplaceAll(head, "{{model}}", pageText(model))); err != nil {
+		f.Abort()
+		return nil, fmt.Errorf("write %q: %w", path, err)
+	}
+	return g, nil
 }
 
-// sheetText makes a text safe to stand in the page.
-func sheetText(s string) string {
+// pageText makes a text safe to stand in the page.
+func pageText(s string) string {
 	return html.EscapeString(strings.ToValidUTF8(console.Visible(s), "\uFFFD"))
 }
 
 // Add shows one picture.
-func (s *Gallery) Add(r *Result) error {
-	if s.shown == sheetMost {
-		s.left++
+func (g *Gallery) Add(r *Result) error {
+	if g.shown == galleryMost {
+		g.left++
 		return nil
 	}
-	s.shown++
+	g.shown++
 	mark := ""
 	if r.Uncertain(r.Caption) {
 		mark = ` class="uncertain"`
 	}
-	fmt.Fprintf(s.w, `<figure%s data-c="%.4f"><img loading="lazy" decoding="async" alt="%s" src="data:image/jpeg;base64,`, mark, r.Caption.Confidence, sheetText(r.Caption.Text))
-	e := base64.NewEncoder(base64.StdEncoding, s.w)
+	fmt.Fprintf(g.file, `<figure%s data-c="%.4f"><img loading="lazy" decoding="async" alt="%s" src="data:image/jpeg;base64,`, mark, r.Caption.Confidence, pageText(r.Caption.Text))
+	e := base64.NewEncoder(base64.StdEncoding, g.file)
 	e.Write(r.Thumbnail)
 	e.Close()
-	s.w.WriteString(`"><figcaption>`)
+	io.WriteString(g.file, `"><figcaption>`)
 	for i, c := range r.captions() {
 		class := ""
 		if i > 0 {
 			class = ` class="more"`
 		}
-		fmt.Fprintf(s.w, `<p%s>%s</p>`, class, sheetText(c.Text))
+		fmt.Fprintf(g.file, `<p%s>%s</p>`, class, pageText(c.Text))
 	}
-	_, err := fmt.Fprintf(s.w, "<small><span>%s</span><b>%.0f %%</b></small></figcaption></figure>\n", sheetText(r.Path), 100*r.Caption.Confidence)
+	_, err := fmt.Fprintf(g.file, "<small><span>%s</span><b>%.0f %%</b></small></figcaption></figure>\n", pageText(r.Path), 100*r.Caption.Confidence)
 	return err
 }
 
 // Fail names a picture that could not be read.
-func (s *Gallery) Fail(in input.Input) error {
-	if s.shown == sheetMost {
-		s.left++
+func (g *Gallery) Fail(in input.Input) error {
+	if g.shown == galleryMost {
+		g.left++
 		return nil
 	}
-	s.shown++
-	_, err := fmt.Fprintf(s.w, `<figure class="failed" data-c="-1"><figcaption><p>%s</p><small><span>%s</span></small></figcaption></figure>`+"\n", sheetText(console.OneLine(in.Err)), sheetText(in.Path))
+	g.shown++
+	_, err := fmt.Fprintf(g.file, `<figure class="failed" data-c="-1"><figcaption><p>%s</p><small><span>%s</span></small></figcaption></figure>`+"\n", pageText(console.OneLine(in.Err)), pageText(in.Path))
 	return err
 }
 
 // Finish writes the rest and puts the page in its place.
-func (s *Gallery) Finish(about string) error {
-	if s.left > 0 {
-		about += fmt.Sprintf("; %d more pictures are not shown", s.left)
+func (g *Gallery) Finish(about string) error {
+	if g.left > 0 {
+		about += fmt.Sprintf("; %d more pictures are not shown", g.left)
 	}
-	s.w.WriteString(strings.NewReplacer("{{about}}", sheetText(about), "{{date}}", time.Now().Format("2 January 2006, 15:04")).Replace(s.tail))
-	err := errors.Join(s.w.Flush(), s.file.Chmod(0o644), s.file.Close())
-	if err == nil {
-		err = os.Rename(s.file.Name(), s.path)
-	}
-	if err != nil {
-		os.Remove(s.file.Name())
-		return fmt.Errorf("write %q: %w", s.path, console.Reason(err))
-	}
-	return nil
+	io.WriteString(g.file, strings.NewReplacer("{{about}}", pageText(about), "{{date}}", time.Now().Format("2 January 2006, 15:04")).Replace(g.tail))
+	return g.file.Commit()
 }
 
 // Abandon takes away a page that was not finished.
-func (s *Gallery) Abandon() {
-	s.file.Close()
-	os.Remove(s.file.Name())
-}
+func (g *Gallery) Abandon() { g.file.Abort() }

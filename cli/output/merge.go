@@ -15,6 +15,7 @@ import (
 
 	"captioner/cli/console"
 	"captioner/cli/input"
+	"captioner/weights/atomicfile"
 )
 
 // MergeOptions are what the flags of merge say.
@@ -40,16 +41,8 @@ func Merge(con *console.Console, o MergeOptions) error {
 			return fmt.Errorf("merge %q: %w", path, err)
 		}
 	}
-	w, err := newMergeOut(o.Out, con.Stdout)
-	if err != nil {
+	if err := m.write(o.Out, con.Stdout); err != nil {
 		return err
-	}
-	defer w.abandon()
-	if err := m.join(w); err != nil {
-		return err
-	}
-	if err := w.finish(); err != nil {
-		return fmt.Errorf("write %q: %w", o.Out, console.Reason(err))
 	}
 	con.Term.Log.Info(fmt.Sprintf("%d pictures of %d parts", m.pictures, len(o.Parts)))
 	return nil
@@ -78,9 +71,6 @@ func (o *MergeOptions) check(t *console.Terminal) error {
 			if os.SameFile(info, other) {
 				return fmt.Errorf("merge %q: it is the same file as %q", path, o.Parts[i])
 			}
-		}
-		if out, err := os.Stat(o.Out); o.Out != "" && err == nil && os.SameFile(info, out) {
-			return console.Usagef("", "--out %q is one of the parts", o.Out)
 		}
 		infos = append(infos, info)
 		if _, err := os.Stat(path + ".failed"); err == nil {
@@ -159,6 +149,18 @@ func (m *merger) survey(path string) error {
 	}
 	m.parts = append(m.parts, path)
 	return nil
+}
+
+// write writes all parts to a file, whole or not at all, or to standard output.
+func (m *merger) write(path string, stdout io.Writer) error {
+	if path != "" {
+		return atomicfile.WriteFile(path, m.join)
+	}
+	w := bufio.NewWriterSize(stdout, 64<<10)
+	if err := m.join(w); err != nil {
+		return err
+	}
+	return w.Flush()
 }
 
 // join writes all parts: each time the first of their next pictures.
@@ -242,46 +244,4 @@ func (o *overlap) add(picture, part string) error {
 	}
 	o.last[key] = part
 	return nil
-}
-
-// mergeOut is the file that merge writes, or standard output.
-type mergeOut struct {
-	*bufio.Writer
-	file *os.File
-	path string
-}
-
-func newMergeOut(path string, stdout io.Writer) (*mergeOut, error) {
-	if path == "" {
-		return &mergeOut{Writer: bufio.NewWriterSize(stdout, 64<<10)}, nil
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".captioner-*")
-	if err != nil {
-		return nil, fmt.Errorf("write %q: %w", path, console.Reason(err))
-	}
-	return &mergeOut{bufio.NewWriterSize(f, 64<<10), f, path}, nil
-}
-
-func (o *mergeOut) finish() error {
-	err := o.Flush()
-	if o.file == nil || err != nil {
-		return err
-	}
-	f := o.file
-	if err := errors.Join(f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), o.path); err != nil {
-		return err
-	}
-	o.file = nil
-	return nil
-}
-
-// abandon takes away what was not finished.
-func (o *mergeOut) abandon() {
-	if o.file != nil {
-		o.file.Close()
-		os.Remove(o.file.Name())
-	}
 }

@@ -3,7 +3,6 @@ package output
 import (
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"io"
 	"io/fs"
 	"os"
@@ -11,6 +10,7 @@ import (
 	"strings"
 
 	"captioner/cli/console"
+	"captioner/weights/atomicfile"
 )
 
 // Sidecars writes a picture's caption into a file beside it: photo.jpg -> photo.txt. The picture itself is never touched.
@@ -54,31 +54,9 @@ func (s *Sidecars) Write(r *Result) error {
 			text += body
 		}
 	}
-	if err := replaceFile(path, []byte(text)); err != nil {
-		return fmt.Errorf("write sidecar %q: %w", path, console.Reason(err))
-	}
-	return nil
-}
-
-// replaceFile puts b under a name whole or not at all. It does not wait for the disk, unlike atomicfile.WriteFile: a hundred thousand sidecars
-// would take hours, and each can be made again. What a kill leaves half written has a name that the next run takes for the same file.
-func replaceFile(path string, b []byte) (err error) {
-	h := fnv.New64a()
-	io.WriteString(h, filepath.Base(path))
-	temporary := filepath.Join(filepath.Dir(path), fmt.Sprintf(".captioner-%016x", h.Sum64()))
-	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	// Nobody waits for the disk: a hundred thousand sidecars would take hours, and each can be made again.
+	return atomicfile.WriteFile(path, func(w io.Writer) error {
+		_, err := io.WriteString(w, text)
 		return err
-	}
-	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(temporary, path)
-	}
-	if err != nil {
-		os.Remove(temporary)
-	}
-	return err
+	}, atomicfile.NoSync)
 }

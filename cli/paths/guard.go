@@ -1,0 +1,42 @@
+package paths
+
+import (
+	"os"
+
+	"github.com/urfave/cli/v2"
+)
+
+// Guard knows the files that a command writes and that are there already, for what is read but could not be listed
+// before the command began: names on standard input, files that come into a folder.
+type Guard []written
+
+// NewGuard looks at what is there now.
+func NewGuard(command string, c *cli.Context) (g Guard) {
+	k := new(checker)
+	for _, n := range collect(command, c) {
+		if n.use != Write {
+			continue
+		}
+		if w := k.written(c, n); w.info != nil {
+			g = append(g, w)
+		}
+	}
+	return g
+}
+
+// Check refuses a file that is read if it is one of those.
+func (g Guard) Check(path string) error {
+	if len(g) == 0 {
+		return nil
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil // reading it says so
+	}
+	for _, w := range g {
+		if os.SameFile(info, w.info) {
+			return w.refuse("", path)
+		}
+	}
+	return nil
+}
