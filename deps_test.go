@@ -96,6 +96,7 @@ cli/server          < cli/server/ollama cli/server/openai data/image |
                      # captions over HTTP, over a model that it knows as an interface
 cli/report          < data/image            |                               # an evaluation as one page
 cli/console         <                       | github.com/schollz/progressbar/v3 golang.org/x/term
+                      github.com/dustin/go-humanize
                      # streams, terminal, progress, errors with hints, exit codes
 cli/flags           < cli/console models/decode | github.com/urfave/cli/v2   # flags that several commands share
 cli/ranks           < cli/flags torch/dist  |                               # one command's work in several processes

@@ -31,6 +31,9 @@ func runEmbeddings(ctx context.Context, con *console.Console, o PredictOptions) 
 	}
 	defer rows.Src.Close()
 	o.Model.NoEncoder = true
+	if err := o.checkOutputs(); err != nil {
+		return err
+	}
 	m, err := model.Open(ctx, con, o.load, o.Model)
 	if err != nil {
 		return fmt.Errorf("predict: %w", err)

@@ -36,7 +36,7 @@ type PredictOptions struct {
 	Shard                  string
 
 	Format, Out, Template string
-	Resume                bool
+	Resume, Overwrite     bool
 	Sidecar, Existing     string
 	Failures, HTML        string
 	Watch                 bool
@@ -105,6 +105,7 @@ func (o *PredictOptions) flags() []cli.Flag {
 		&cli.StringFlag{Name: "template", Usage: "a `LINE` of --format text or a sidecar, with {" + strings.Join(output.Fields, "}, {") + "}", Category: out, Destination: &o.Template},
 		&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "write to `FILE` instead of standard output: whole at the end, or not at all; {part} and {parts} stand for --shard's numbers", Category: out, Destination: &o.Out, TakesFile: true},
 		&cli.BoolFlag{Name: "resume", Usage: "go on with the --out of a run that was interrupted, or add to a finished one; a picture that changed since is captioned again, below its old caption", Category: out, Destination: &o.Resume},
+		&cli.BoolFlag{Name: "overwrite", Usage: "start over where --out holds captions already, or anything else", Category: out, Destination: &o.Overwrite},
 		&cli.StringFlag{Name: "sidecar", Usage: "also write each caption to a file beside its picture, with this `EXTENSION`, such as .txt", Category: out, Destination: &o.Sidecar},
 		&cli.StringFlag{Name: "existing", Value: "skip", Usage: "a sidecar that is there already: " + strings.Join(output.Policies, ", "), Category: out, Destination: &o.Existing},
 		&cli.StringFlag{Name: "failures", DefaultText: "with --out, FILE.failed", Usage: "list what failed in `FILE`, one JSON object a line", Category: out, Destination: &o.Failures, TakesFile: true},
@@ -157,6 +158,8 @@ func (o *PredictOptions) validate(json bool) error {
 	check(o.Workers >= 1 && o.Workers <= 1024, "", "--workers %d: want 1 to 1024", o.Workers)
 	check(o.MinConfidence >= 0 && o.MinConfidence <= 1, "", "--min-confidence %g: want 0 to 1", o.MinConfidence)
 	check(!json || o.Format == "jsonl", "leave out one of them", "--json and --format %s contradict each other", o.Format)
+	check(!o.Overwrite || o.Out != "", "for sidecars, it is --existing overwrite", "--overwrite needs --out")
+	check(!o.Resume || !o.Overwrite, "leave out one of them", "--resume and --overwrite contradict each other")
 	check(!o.Resume || o.Out != "", "for sidecars, --existing skip goes on where a run ended", "--resume needs --out")
 	check(o.HTML == "" || !o.Resume, "leave out one of them", "--html shows the pictures of this run alone, and --resume leaves out those of earlier ones")
 	check(o.HTML == "" || o.HTML != o.Out, "", "--html and --out are one file, %q", o.HTML)

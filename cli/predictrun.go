@@ -41,6 +41,9 @@ func runPredict(ctx context.Context, con *console.Console, o PredictOptions) (er
 	if err := r.refuse(); err != nil {
 		return err
 	}
+	if err := o.checkOutputs(); err != nil {
+		return err
+	}
 	m, err := model.Open(ctx, con, o.load, o.Model)
 	if err != nil {
 		return fmt.Errorf("predict: %w", err)
@@ -129,13 +132,15 @@ func (r *predictRun) begin() error {
 		if err != nil {
 			return err
 		}
-		if r.file, err = output.OpenJournal(o.Out, identity(sum, model.Decides(&o.Model), o.NoOrient, o.Format, o.Template, o.MinConfidence, options), o.Resume); err != nil {
+		j := o.journal()
+		j.Identity = identity(sum, model.Decides(&o.Model), o.NoOrient, o.Format, o.Template, o.MinConfidence, options)
+		if r.file, err = output.OpenJournal(o.Out, j); err != nil {
 			return err
 		}
+		if r.file.Foreign > 0 {
+			r.con.Term.Log.Warn(fmt.Sprintf("%q: %s that are no captions stay", o.Out, console.Count(r.file.Foreign, "line")))
+		}
 		r.out = r.file
-	}
-	if o.Failures == "" && o.Out != "" {
-		o.Failures = o.Out + ".failed"
 	}
 	if r.list, err = output.NewFailures(o.Failures); err != nil {
 		return err
@@ -152,7 +157,7 @@ func (r *predictRun) begin() error {
 		r.con.Term.Live = false // there is no end to measure
 	}
 	r.before = r.model.Times()
-	if r.file == nil || r.file.Size == 0 {
+	if r.file == nil || !r.file.Begun() {
 		if err := r.format.Begin(r.out); err != nil {
 			return err
 		}
@@ -167,6 +172,25 @@ func (r *predictRun) begin() error {
 		go r.count()
 	}
 	return nil
+}
+
+// journal says how the file of --out begins, but for the model.
+func (o *PredictOptions) journal() output.JournalOptions {
+	return output.JournalOptions{Format: o.Format, Template: o.Template != "", Resume: o.Resume, Overwrite: o.Overwrite}
+}
+
+// checkOutputs looks at what is there of the outputs before a model is opened.
+func (o *PredictOptions) checkOutputs() error {
+	if o.Failures == "" && o.Out != "" {
+		o.Failures = o.Out + ".failed"
+	}
+	if err := output.CheckFailures(o.Failures); err != nil {
+		return err
+	}
+	if o.Out == "" {
+		return nil
+	}
+	return output.CheckOut(o.Out, o.journal())
 }
 
 // identity is a short form of everything that decides what a run writes.
@@ -338,7 +362,7 @@ func (r *predictRun) end(start time.Time, err error) error {
 		err = r.complete()
 	} else if r.file != nil {
 		r.file.Close()
-		r.con.Term.Log.Warn(fmt.Sprintf("%d captions are in %q", len(r.file.Done)+int(r.done), r.o.Out+".part"), "hint", "run again with --resume to go on")
+		r.con.Term.Log.Warn(fmt.Sprintf("%d captions are in %q", r.file.Count()+int(r.done), r.o.Out+".part"), "hint", "run again with --resume to go on")
 	}
 	if err := r.list.Close(); err != nil {
 		r.con.Term.Log.Warn(fmt.Sprintf("the list of what failed is not whole: write %q: %v", r.o.Failures, console.Reason(err)))

@@ -3,6 +3,7 @@ package cli
 import (
 	"bufio"
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -201,19 +202,31 @@ func uninterrupted(t *testing.T, format, dir string) string {
 	return read(t, out)
 }
 
-// damage does what a kill may have left: half a caption, or half a line of the journal.
+// damage does what a kill at the worst moment leaves: half a batch that the journal announces, or half a line of the
+// journal.
 func damage(t *testing.T, out string, kind int) {
 	t.Helper()
-	file := out + ".part"
 	if kind%2 == 1 {
-		file = out + ".journal"
+		appendTo(t, out+".journal", "123 0af")
+		return
 	}
-	f, err := os.OpenFile(file, os.O_APPEND|os.O_WRONLY, 0)
+	if strings.Contains(read(t, out+".journal"), "\n> ") {
+		return // the kill itself came between
+	}
+	const text = "half a batch\nthat was being wri"
+	whole := base64.StdEncoding.EncodeToString([]byte(text + "tten\n"))
+	appendTo(t, out+".journal", fmt.Sprintf("> %d %s\n", len(text)+5, whole))
+	appendTo(t, out+".part", text)
+}
+
+func appendTo(t *testing.T, path, text string) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if _, err := f.WriteString("123 0af"); err != nil {
+	if _, err := f.WriteString(text); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -249,7 +262,10 @@ func TestResumeOfAFinishedRunAddsWhatIsNew(t *testing.T) {
 	if code, msg = run("--resume", "--precision", "fp32", "--batch-size", "2", "--workers", "1", "--threads", "1"); code != console.ExitDone || !strings.Contains(msg, "4 done before") {
 		t.Errorf("what changes no caption: exit code %d, %q", code, msg)
 	}
-	if code, msg = run(); code != console.ExitDone { // without --resume it starts over
+	if code, msg = run(); code != console.ExitUsage || !strings.Contains(msg, "is there already, with captions of 4 images") {
+		t.Errorf("without --resume: exit code %d, %q", code, msg)
+	}
+	if code, msg = run("--overwrite"); code != console.ExitDone {
 		t.Error(code, msg)
 	}
 	if _, err := os.Stat(out + ".journal"); err == nil {

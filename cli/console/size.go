@@ -2,6 +2,8 @@ package console
 
 import (
 	"fmt"
+
+	"github.com/dustin/go-humanize"
 )
 
 // Size is a number of bytes for people.
@@ -17,4 +19,12 @@ func Size(n int64) string {
 		return "1 byte"
 	}
 	return fmt.Sprintf("%d bytes", n)
+}
+
+// Count is a number of things for people: "1 image", "1,000 images".
+func Count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return humanize.Comma(int64(n)) + " " + what + "s"
 }

@@ -43,7 +43,7 @@ func archiveKind(name string) string {
 // archived is a picture in an archive: where its bytes stand. It keeps nothing open, so that any number of them may wait.
 type archived struct {
 	archive      string
-	stamp        stamp // of the archive
+	stamp        Stamp // of the archive
 	offset, size int64 // size as it is in the picture
 	packed       int64 // size as it is in the archive
 	deflated     bool
@@ -134,7 +134,7 @@ func (in Inputs) archive(file string, seen *census, yield func(Input) bool) bool
 // archive is one archive being listed.
 type archive struct {
 	file     string
-	stamp    stamp
+	stamp    Stamp
 	size     int64
 	flat     bool // leave out what is in folders
 	counting bool // nobody will open what is listed
@@ -158,7 +158,7 @@ func (a *archive) wants(name string) (string, bool) {
 
 // give hands on one picture, or says what is wrong with it.
 func (a *archive) give(name string, size int64, open func(context.Context) ([]byte, error), err error) bool {
-	in := Input{Path: a.file + "/" + name, Key: filepath.Base(a.file) + "/" + name, Open: open, Stamp: stamp{size, a.stamp.time}}
+	in := Input{Path: a.file + "/" + name, Key: filepath.Base(a.file) + "/" + name, Open: open, Stamp: Stamp{size, a.stamp.time}}
 	switch {
 	case err != nil:
 	case !filepath.IsLocal(name):

@@ -31,7 +31,7 @@ type Input struct {
 	Path  string                                // as shown: the argument, and what was found below it
 	Key   string                                // the path below its argument: what a shard is chosen by, wherever the folder is mounted
 	Open  func(context.Context) ([]byte, error) // reads a picture that is not a file of its own; nil for a file at path
-	Stamp stamp                                 // of a picture with open
+	Stamp Stamp                                 // of a picture with open
 	Err   error
 	// argument says that this is about a whole argument, and not about one picture of many.
 	Argument bool

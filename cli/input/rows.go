@@ -19,7 +19,7 @@ type Rows struct {
 	Src   weights.Source
 	parts []embeddingPart
 	N     int   // rows in all
-	Stamp stamp // of the file
+	Stamp Stamp // of the file
 }
 
 // NoPicture stands where a picture that is not a file of its own is read.

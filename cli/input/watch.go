@@ -39,7 +39,7 @@ type Watcher struct {
 // waiting is a picture that is not taken yet.
 type waiting struct {
 	key   string
-	stamp stamp
+	stamp Stamp
 	since time.Time // when it last changed, as far as is known
 	again bool      // it was taken before, and found cut off
 }
@@ -190,7 +190,7 @@ func (w *Watcher) key(path string) string {
 	return path
 }
 
-func (w *Watcher) know(path string, s stamp) {
+func (w *Watcher) know(path string, s Stamp) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.known[IDOf(path, s)] = struct{}{}

@@ -1,11 +1,15 @@
 package output
 
 import (
+	"bufio"
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
 
 	"captioner/cli/console"
+	"captioner/weights"
+	"captioner/weights/atomicfile"
 )
 
 // Failures is a file that lists what failed, one JSON object a line. It is there only if something did.
@@ -15,16 +19,41 @@ type Failures struct {
 	err  error // the first that kept it from being written; later failures are not listed
 }
 
+// CheckFailures refuses a file that is there and is no such list: nobody's file is taken away.
+func CheckFailures(path string) error {
+	if path == "" {
+		return nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil // what is wrong with it, writing says
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
+		return nil
+	}
+	line, _ := bufio.NewReader(f).ReadBytes('\n')
+	var l console.ErrorLine
+	if json.Unmarshal(line, &l) != nil || l.Error == "" {
+		return console.Usagef("give another name", "--failures %q is there already, and is no list of failures", path)
+	}
+	return nil
+}
+
 // NewFailures takes an earlier run's list away.
 func NewFailures(path string) (*Failures, error) {
 	if path == "" {
 		return nil, nil
 	}
-	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
-		return nil, console.Usagef("", "--failures %q: it is a %s, want a file", path, console.Kind(info.Mode()))
-	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := CheckFailures(path); err != nil {
 		return nil, err
+	}
+	target, err := atomicfile.Target(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(target); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, weights.Reason(err)
 	}
 	return &Failures{path: path}, nil
 }
@@ -35,7 +64,11 @@ func (f *Failures) Add(l console.ErrorLine) {
 		return
 	}
 	if f.file == nil {
-		if f.file, f.err = os.Create(f.path); f.err != nil {
+		var target string
+		if target, f.err = atomicfile.Target(f.path); f.err != nil {
+			return
+		}
+		if f.file, f.err = os.OpenFile(target, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o666); f.err != nil {
 			return
 		}
 	}
@@ -50,6 +83,7 @@ func (f *Failures) Listed() string {
 	return " (listed in " + console.Visible(f.path) + ")"
 }
 
+// Close ends the list.
 func (f *Failures) Close() error {
 	if f == nil {
 		return nil

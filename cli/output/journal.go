@@ -1,158 +1,151 @@
 package output
 
 import (
-	"bufio"
 	"bytes"
-	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash/crc64"
 	"io"
 	"os"
-	"strconv"
-	"strings"
 	"syscall"
 
 	"captioner/cli/console"
 	"captioner/cli/input"
+	"captioner/weights"
+	"captioner/weights/atomicfile"
 )
 
-// Journal is the file of --out. While the run lasts, results go to FILE.part, and FILE.journal notes which pictures are in it and up to which
-// byte. At the end FILE.part takes FILE's place. A run that was killed at any point leaves a journal from which --resume goes on: what stands
-// in FILE.part behind the journal's last whole batch is cut off and done again, so that batches are made up as if nothing had happened.
+// Journal is the file of --out. While the run lasts, results go to FILE.part, and FILE.journal notes which images are in
+// it and up to which byte. At the end FILE.part takes FILE's place.
+//
+// Before a batch is written, the journal says what it will be; behind it, which images it holds and the checksum of all
+// that stands in the file up to there. So a run that goes on tells what a run that was killed has left half written,
+// which it cuts off and does again, from what a person has written, which it keeps.
 type Journal struct {
-	path    string
-	keep    bool // the journal stays, so that a later --resume can add to a finished file
-	part    *os.File
-	journal *os.File
-	Size    int64 // of the part
-	Done    map[input.ID]struct{}
-	buf     bytes.Buffer
-	notes   bytes.Buffer
+	path     string
+	target   string // of the links of path
+	format   string
+	keep     bool // the journal stays, so that a later --resume can add to a finished file
+	part     *os.File
+	journal  *os.File
+	fresh    []*os.File // those of them that held nothing before
+	size     int64      // of the part
+	end      int64      // of the journal
+	sum      uint64
+	finished os.FileInfo // the target when the run began; nil for none
+	done     map[input.ID]struct{}
+	ids      map[string]int // of a format that knows numbers alone: how many captions there are of each
+	Foreign  int            // lines that are no captions, and that stay
+	buf      bytes.Buffer
+	notes    bytes.Buffer
+	places   input.Places
 }
 
-// OpenJournal begins or, with resume, goes on. identity stands for everything that decides captions and their form: a journal of another one
-// is refused.
-func OpenJournal(path, identity string, resume bool) (_ *Journal, err error) {
-	o := &Journal{path: path, keep: resume, Done: make(map[input.ID]struct{})}
+// JournalOptions say how the file of --out begins.
+type JournalOptions struct {
+	Identity  string // stands for everything that decides captions and their form
+	Format    string // one of Formats
+	Template  bool   // lines are of a --template, which need not name their images
+	Resume    bool   // go on with what is there
+	Overwrite bool   // start over, whatever is there
+}
+
+var crcTable = crc64.MakeTable(crc64.ECMA)
+
+// OpenJournal begins or goes on. What a person or another run has written stays: what cannot be gone on with is
+// refused.
+func OpenJournal(path string, o JournalOptions) (_ *Journal, err error) {
+	j := &Journal{path: path, format: o.Format, keep: o.Resume, done: make(map[input.ID]struct{})}
 	defer func() {
 		if err != nil {
-			o.Close()
-			err = fmt.Errorf("write %q: %w", path, err)
+			j.abandon()
 		}
 	}()
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("it is a %s, want a file", console.Kind(info.Mode()))
+	if err := j.open(); err != nil {
+		return nil, err
 	}
-	if o.journal, err = os.OpenFile(path+".journal", os.O_RDWR|os.O_CREATE, 0o644); err != nil {
-		return nil, console.Reason(err)
-	}
-	if err := syscall.Flock(int(o.journal.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return nil, console.WithHint(errors.New("another run is writing it"), "wait for it, or give another --out")
-	}
-	if o.part, err = os.OpenFile(path+".part", os.O_RDWR|os.O_CREATE, 0o644); err != nil {
-		return nil, console.Reason(err)
-	}
-	head := "captioner journal 2 " + identity + "\n"
-	from := int64(0) // of the journal: what is kept of it
-	if resume {
-		if from, err = o.replay(head); err != nil {
+	head := journalHead + o.Identity + "\n"
+	if o.Resume {
+		if err := j.goOn(head, o); err != nil {
+			return nil, j.fail(err)
+		}
+	} else if !o.Overwrite {
+		if err := CheckOut(path, o); err != nil {
 			return nil, err
 		}
 	}
-	if err := errors.Join(o.part.Truncate(o.Size), o.journal.Truncate(from)); err != nil {
-		return nil, console.Reason(err)
+	if err := errors.Join(j.part.Truncate(j.size), j.journal.Truncate(j.end)); err != nil {
+		return nil, j.fail(err)
 	}
-	_, err1 := o.part.Seek(o.Size, io.SeekStart)
-	_, err2 := o.journal.Seek(from, io.SeekStart)
-	if err := errors.Join(err1, err2); err != nil {
+	if _, err := j.part.Seek(j.size, io.SeekStart); err != nil {
+		return nil, j.fail(err)
+	}
+	if _, err := j.journal.Seek(j.end, io.SeekStart); err != nil {
+		return nil, j.fail(err)
+	}
+	if j.end == 0 {
+		err = j.log([]byte(head))
+	}
+	if err == nil && j.notes.Len() > 0 { // of what was there and in no journal
+		err = j.vouch()
+	}
+	if err != nil {
+		return nil, j.fail(err)
+	}
+	return j, nil
+}
+
+// open opens and locks the part and the journal.
+func (j *Journal) open() (err error) {
+	if j.target, err = atomicfile.Target(j.path); err != nil {
+		return err
+	}
+	if j.finished, err = os.Stat(j.target); err != nil {
+		j.finished = nil
+	}
+	if j.journal, err = openPlain(j.target + ".journal"); err != nil {
+		return j.fail(err)
+	}
+	if err := syscall.Flock(int(j.journal.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return j.fail(console.WithHint(errors.New("another run is writing it"), "wait for it, or give another --out"))
+	}
+	if j.part, err = openPlain(j.target + ".part"); err != nil {
+		return j.fail(err)
+	}
+	for _, f := range []*os.File{j.journal, j.part} {
+		if info, err := f.Stat(); err == nil && info.Size() == 0 {
+			j.fresh = append(j.fresh, f)
+		}
+	}
+	return nil
+}
+
+// abandon lets go of a file that could not be begun, and takes away what was made for it.
+func (j *Journal) abandon() {
+	for _, f := range j.fresh {
+		os.Remove(f.Name())
+	}
+	j.Close()
+}
+
+// openPlain opens a file for reading and writing. A pipe or a device of that name is not opened.
+func openPlain(path string) (*os.File, error) {
+	target, err := atomicfile.Target(path)
+	if err != nil {
 		return nil, err
 	}
-	if from == 0 {
-		_, err = o.journal.WriteString(head)
-	}
-	return o, err
+	return os.OpenFile(target, os.O_RDWR|os.O_CREATE, 0o666)
 }
 
-// replay reads the journal and returns how many bytes of it hold. An empty one is a fresh start.
-func (o *Journal) replay(head string) (int64, error) {
-	r := bufio.NewReader(o.journal)
-	first, err := r.ReadString('\n')
-	if err == io.EOF { // empty, or killed before its first line was whole
-		return 0, nil
-	}
-	if err != nil {
-		return 0, console.Reason(err)
-	}
-	if first != head {
-		return 0, console.WithHint(errors.New("the journal is of a run with another model or other options"),
-			"give the options of that run, or leave out --resume to start over")
-	}
-	size, err := o.source()
-	if err != nil {
-		return 0, err
-	}
-	from := int64(len(first))
-	read := from
-	var batch []input.ID // pictures of a batch whose end has not been read
-	for {
-		line, err := r.ReadString('\n')
-		if err == io.EOF {
-			return from, nil
-		}
-		if err != nil {
-			return 0, console.Reason(err)
-		}
-		end, key, ok := parseNote(line)
-		if !ok || end > size || end < o.Size { // the machine lost what it had not written: go on from what there is
-			return from, nil
-		}
-		read += int64(len(line))
-		if key != (input.ID{}) {
-			batch = append(batch, key)
-			continue
-		}
-		from, o.Size = read, end
-		for _, k := range batch {
-			o.Done[k] = struct{}{}
-		}
-		batch = batch[:0]
-	}
-}
+// Begun says whether the file holds anything yet.
+func (j *Journal) Begun() bool { return j.size > 0 }
 
-// source makes sure that the part holds what was done before: after a finished run, that is the file itself.
-func (o *Journal) source() (int64, error) {
-	info, err := o.part.Stat()
-	if err != nil || info.Size() > 0 {
-		return info.Size(), err
-	}
-	f, err := os.Open(o.path)
-	if errors.Is(err, os.ErrNotExist) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, console.Reason(err)
-	}
-	defer f.Close()
-	n, err := io.Copy(o.part, f)
-	return n, err
-}
+// Count is how many images were in the file when the run began.
+func (j *Journal) Count() int { return max(len(j.done), len(j.ids)) }
 
-// parseNote reads "END KEY PATH"; the path is for people. A key of zeros ends a batch.
-func parseNote(line string) (int64, input.ID, bool) {
-	var key input.ID
-	end, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
-	word, _, _ := strings.Cut(rest, " ")
-	n, err := strconv.ParseInt(end, 10, 64)
-	b, err2 := hex.DecodeString(word)
-	if err != nil || err2 != nil || len(b) != len(key) || n < 0 {
-		return 0, key, false
-	}
-	return n, input.ID(b), true
-}
-
-// Has says whether a picture, as it is now, is in the file already.
-func (o *Journal) Has(in input.Input) bool {
-	if len(o.Done) == 0 {
+// Has says whether an image, as it is now, is in the file already. Each image is asked for once.
+func (j *Journal) Has(in input.Input) bool {
+	if len(j.done) == 0 && len(j.ids) == 0 {
 		return false
 	}
 	stamp := in.Stamp
@@ -163,57 +156,105 @@ func (o *Journal) Has(in input.Input) bool {
 		}
 		stamp = input.StampOf(info)
 	}
-	_, ok := o.Done[input.IDOf(in.Path, stamp)]
-	return ok
-}
-
-// Write gathers; nothing reaches the file before commit.
-func (o *Journal) Write(b []byte) (int, error) { return o.buf.Write(b) }
-
-// Note marks what was written since the last note as the result of one picture.
-func (o *Journal) Note(r *Result) {
-	fmt.Fprintf(&o.notes, "%d %x %s\n", o.Size+int64(o.buf.Len()), input.IDOf(r.Path, r.Stamp), console.Escape(r.Path))
-}
-
-// Commit writes what was gathered: first the results, then the journal that vouches for them.
-func (o *Journal) Commit() error {
-	n, err := o.part.Write(o.buf.Bytes())
-	o.Size += int64(n)
-	if err == nil && o.notes.Len() > 0 {
-		fmt.Fprintf(&o.notes, "%d %x\n", o.Size, input.ID{})
-		_, err = o.journal.Write(o.notes.Bytes())
+	place := j.places.Of(in)
+	if _, ok := j.done[input.IDOf(place, stamp)]; ok {
+		return true
 	}
-	o.buf.Reset()
-	o.notes.Reset()
+	if _, ok := j.done[input.IDOf(place, input.Stamp{})]; ok { // in the file, and in no journal
+		return true
+	}
+	if id := fmt.Sprint(imageID(in.Path)); j.ids[id] > 0 {
+		j.ids[id]--
+		return true
+	}
+	return false
+}
+
+// Write gathers; nothing reaches the file before Commit.
+func (j *Journal) Write(b []byte) (int, error) { return j.buf.Write(b) }
+
+// Note marks what was written since the last note as the result of one image.
+func (j *Journal) Note(r *Result) {
+	j.note(j.size+int64(j.buf.Len()), input.IDOf(j.places.Of(r.Input), r.Stamp), r.Path)
+}
+
+func (j *Journal) note(end int64, id input.ID, path string) {
+	fmt.Fprintf(&j.notes, "%d %x %s\n", end, id, console.Escape(path))
+}
+
+// Commit writes what was gathered: first the journal says what comes, then it comes, then the journal vouches for it.
+// What is of no image, such as the end of a format, no journal speaks of.
+func (j *Journal) Commit() error {
+	if j.buf.Len() == 0 {
+		return nil
+	}
+	b, noted := j.buf.Bytes(), j.notes.Len() > 0
+	var err error
+	if noted {
+		err = j.announce(b)
+	}
+	if err == nil {
+		var n int
+		n, err = j.part.Write(b)
+		j.size += int64(n)
+		j.sum = crc64.Update(j.sum, crcTable, b[:n])
+	}
+	if err == nil && noted {
+		err = j.vouch()
+	}
+	j.buf.Reset()
+	j.notes.Reset()
 	if err != nil {
-		return fmt.Errorf("write %q: %w", o.path, console.WithHint(console.Reason(err), "what was written before stays in %q: run again with --resume to go on", o.path+".part"))
+		return j.fail(console.WithHint(weights.Reason(err),
+			"what was written before stays in %q: run again with --resume to go on", j.path+".part"))
 	}
 	return nil
 }
 
-// Finish puts the whole file in its place.
-func (o *Journal) Finish() error {
-	err := o.Commit()
-	if err == nil {
-		err = o.part.Sync()
+// Finish puts the whole file in its place, unless somebody has changed what stands there meanwhile.
+func (j *Journal) Finish() error {
+	defer j.Close()
+	if err := j.Commit(); err != nil {
+		return err
 	}
-	if err == nil {
-		err = os.Rename(o.part.Name(), o.path)
+	if changed(j.target, j.finished) {
+		return j.fail(console.WithHint(errors.New("it has changed since the run began"),
+			"all captions are in %q: look at both, and keep what you want", j.path+".part"))
 	}
-	if err == nil && !o.keep {
-		err = os.Remove(o.journal.Name())
+	if err := atomicfile.Replace(j.part, j.target); err != nil {
+		return err
 	}
-	o.Close()
-	if err != nil {
-		return fmt.Errorf("write %q: %w", o.path, console.Reason(err))
+	if j.keep {
+		return nil
+	}
+	if err := os.Remove(j.journal.Name()); err != nil {
+		return j.fail(err)
 	}
 	return nil
 }
 
-func (o *Journal) Close() {
-	for _, f := range []*os.File{o.part, o.journal} {
+// changed says whether another file stands at a path than stood there before; nil is of none.
+func changed(path string, before os.FileInfo) bool {
+	now, err := os.Stat(path)
+	if err != nil {
+		return false
+	}
+	return before == nil || !os.SameFile(now, before) || input.StampOf(now) != input.StampOf(before)
+}
+
+// Close lets go of the files; what is in them stays.
+func (j *Journal) Close() {
+	for _, f := range []*os.File{j.part, j.journal} {
 		if f != nil {
 			f.Close()
 		}
 	}
+}
+
+func (j *Journal) fail(err error) error {
+	var target *atomicfile.TargetError
+	if errors.As(err, &target) {
+		return err
+	}
+	return fmt.Errorf("write %q: %w", j.path, weights.Reason(err))
 }

@@ -171,18 +171,12 @@ func cocoReader(b *bufio.Reader) (func() (unit, error), error) {
 			return unit{}, io.EOF
 		}
 		var raw json.RawMessage
-		var l struct {
-			ID json.RawMessage `json:"image_id"`
-		}
 		if err := d.Decode(&raw); err != nil {
 			return unit{}, err
 		}
-		if err := json.Unmarshal(raw, &l); err != nil || l.ID == nil {
-			return unit{}, errors.New("an object without image_id")
-		}
-		id := string(l.ID)
-		if s := ""; json.Unmarshal(l.ID, &s) == nil {
-			id = s
+		id, err := resultID(raw)
+		if err != nil {
+			return unit{}, err
 		}
 		return unit{id, raw}, nil
 	}, nil
