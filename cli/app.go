@@ -9,7 +9,7 @@ import (
 	"captioner/cli/console"
 	"captioner/cli/flags"
 	"captioner/cli/paths"
-	"captioner/torch/dist"
+	"captioner/torch/dist/launch"
 )
 
 func (p *program) newApp() *cli.App {
@@ -87,7 +87,7 @@ func configure() {
 // checkPaths refuses to write over what is read. Of several processes of one command, the first looks: others may find
 // what it has begun to write.
 func checkPaths(command string, c *cli.Context, stdin io.Reader) error {
-	if place, err := dist.Find(os.Getenv); err == nil && place != nil && place.Rank != 0 {
+	if place, err := launch.Find(os.Getenv); err == nil && place != nil && place.Rank != 0 {
 		return nil
 	}
 	return paths.Check(command, c, stdin)
