@@ -45,6 +45,8 @@ func (e *Error) Hint() string {
 		return inspect + " says what it is"
 	case errors.As(e.Err, &key):
 		return inspect + " lists what the file holds"
+	case errors.Is(e.Err, ErrNotCaptioner):
+		return inspect + " says what it is; \"captioner weights convert\" with --to tensors converts any file of tensors"
 	}
 	return "the file is damaged or not a captioner's: fetch or copy it again; " + inspect + " says what it is"
 }
