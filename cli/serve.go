@@ -47,7 +47,8 @@ func newServe(con *console.Console) *cli.Command {
   curl --data-binary @photo.jpg -H 'Content-Type: image/jpeg' http://127.0.0.1:8080/v1/captions
 The page is at http://127.0.0.1:8080/, the description of the API at /openapi.json, figures for Prometheus at /metrics.
 SIGTERM answers what was accepted and ends with exit code 0. SIGHUP reads the model, the tokens and the certificate
-again; a model file that changes is read again by itself. No request fails by it.`,
+again; a model file that changes is read again by itself. No request fails by it. When the terminal goes that it was
+started on, it ends as by SIGTERM. With -v each request is a line on standard error.`,
 		Flags: o.flags(),
 		Action: func(c *cli.Context) error {
 			if err := flags.NoArguments(c); err != nil {
@@ -146,12 +147,17 @@ type service struct {
 	o    *ServeOptions
 	http *server.Server
 	cert *server.Certificate // nil for plain HTTP
+
+	watched bool   // it was started on a terminal
+	end     func() // stops the service as SIGTERM does
 }
 
 func runServe(ctx context.Context, con *console.Console, o ServeOptions) (err error) {
 	o.Server.Version, o.Server.Release, o.Server.LiveTensors = thisVersion(), Version, torch.Live
 	o.Server.Fetch = (&input.Fetcher{Limit: o.Server.MaxBody, Timeout: 30 * time.Second}).Get // as predict's defaults
-	s := &service{con: con, o: &o}
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	s := &service{con: con, o: &o, watched: console.IsTerminal(con.Term.W), end: end}
 	tokens, err := s.tokens()
 	if err != nil {
 		return err
@@ -283,6 +289,10 @@ func (s *service) follow(ctx context.Context) (stop func()) {
 			case <-ctx.Done():
 				return
 			case <-asked:
+				if s.watched && !console.IsTerminal(s.con.Term.W) { // the terminal is gone, and with it who started it
+					s.end()
+					return
+				}
 				s.again()
 			case <-changed:
 				s.reload()

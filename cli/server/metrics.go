@@ -104,7 +104,8 @@ func (b *budget) inUse() int64 {
 
 var methods = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodOptions}
 
-func (m *metrics) request(path, method string, status int, took time.Duration) {
+// request counts a request and returns its method, or "other" for one that nobody has.
+func (m *metrics) request(path, method string, status int, took time.Duration) string {
 	if !slices.Contains(methods, method) {
 		method = "other"
 	}
@@ -112,6 +113,7 @@ func (m *metrics) request(path, method string, status int, took time.Duration) {
 	if took > 0 {
 		m.seconds.WithLabelValues(path).Observe(took.Seconds())
 	}
+	return method
 }
 
 func (m *metrics) failure(reason string) { m.failures.WithLabelValues(reason).Inc() }

@@ -17,6 +17,7 @@ import (
 	"unicode/utf8"
 
 	"captioner/cli/server/chat"
+	"captioner/data/image"
 )
 
 // image is one image of a request, as it came.
@@ -97,7 +98,7 @@ func (rd reader) read(w http.ResponseWriter, r *http.Request) (*asked, error) {
 	case slices.Contains(imageTypes, kind):
 		err = rd.raw(a, r.ContentLength)
 	default:
-		err = refuse("unsupported-type", "found the content type %.60q, want an image's", kind)
+		err = rd.sniffed(a, r)
 	}
 	if err == nil {
 		err = rd.check(a)
@@ -115,13 +116,9 @@ func contentType(r *http.Request) (string, map[string]string, error) {
 	if e := r.Header.Get("Content-Encoding"); e != "" && e != "identity" {
 		return "", nil, refuse("unsupported-type", "found the content encoding %.60q, want none", e)
 	}
-	header := r.Header.Get("Content-Type")
-	if header == "" {
-		return "", nil, refuse("unsupported-type", "found no content type")
-	}
-	kind, params, err := mime.ParseMediaType(header)
+	kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil {
-		return "", nil, refuse("unsupported-type", "the content type %.60q cannot be read", header)
+		return "", nil, nil // as good as none: the body tells what it is
 	}
 	return kind, params, nil
 }
@@ -169,6 +166,18 @@ func (rd reader) raw(a *asked, size int64) error {
 		return err
 	}
 	a.uploads = []upload{{bytes: b}}
+	return nil
+}
+
+// sniffed takes the whole body for one image if it is one, whatever the client calls it.
+func (rd reader) sniffed(a *asked, r *http.Request) error {
+	if err := rd.raw(a, r.ContentLength); err != nil {
+		return err
+	}
+	if b := a.uploads[0].bytes; len(b) > 0 && image.Format(b) == "" {
+		kind := r.Header.Get("Content-Type")
+		return refuse("unsupported-type", "found the content type %.60q and a body that is no image", kind)
+	}
 	return nil
 }
 

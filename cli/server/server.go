@@ -119,7 +119,7 @@ func (s *Server) answer(rt route) http.Handler {
 	return http.HandlerFunc(func(hw http.ResponseWriter, r *http.Request) {
 		w := &writer{ResponseWriter: hw}
 		start := time.Now()
-		defer func() { s.metrics.request(rt.path, r.Method, w.status, time.Since(start)) }()
+		defer func() { s.note(rt.path, r.Method, w.status, time.Since(start)) }()
 		defer s.recover(w, r, rt.errors)
 		if !rt.page {
 			w.Header().Set("Cache-Control", "no-store")
@@ -260,7 +260,13 @@ func (s *Server) fromOtherSites(next http.Handler) http.Handler {
 func (s *Server) refuseAtTheDoor(w http.ResponseWriter, r *http.Request, p *problem) {
 	rec := &writer{ResponseWriter: w}
 	s.fail(rec, r, p, nil)
-	s.metrics.request("other", r.Method, rec.status, 0)
+	s.note("other", r.Method, rec.status, 0)
+}
+
+// note counts a request that was answered, and logs it for those who look closely. Nothing of it is the client's text.
+func (s *Server) note(path, method string, status int, took time.Duration) {
+	method = s.metrics.request(path, method, status, took)
+	s.log.Debug("request", "method", method, "path", path, "status", status, "ms", took.Milliseconds())
 }
 
 // contentPolicy allows the page its own files, images that it made itself, and nothing else.

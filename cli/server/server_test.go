@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
@@ -274,15 +275,21 @@ func TestRefusals(t *testing.T) {
 			kind:   "method-not-allowed",
 			says:   "GET",
 		},
-		"no type": {header: "Content-Type: ", status: 415, kind: "unsupported-type", says: "no content type"},
+		"no type": {
+			body: "hello", header: "Content-Type: ", status: 415, kind: "unsupported-type", says: "no image",
+		},
+		"no type, and empty": {empty: true, header: "Content-Type: ", kind: "bad-request", says: "empty"},
 		"curl's own type": {
+			body:   "a=b",
 			header: "Content-Type: application/x-www-form-urlencoded",
 			status: 415,
 			kind:   "unsupported-type",
 			says:   "urlencoded",
 		},
-		"JPEG XL":     {header: "Content-Type: image/jxl", status: 415, kind: "unsupported-type", says: "image/jxl"},
-		"broken type": {header: "Content-Type: ;;", status: 415, kind: "unsupported-type"},
+		"JPEG XL": {
+			body: "\xff\x0a", header: "Content-Type: image/jxl", status: 415, kind: "unsupported-type", says: "image/jxl",
+		},
+		"broken type": {body: "x", header: "Content-Type: ;;", status: 415, kind: "unsupported-type"},
 		"gzip":        {header: "Content-Encoding: gzip", status: 415, kind: "unsupported-type", says: "gzip"},
 		"empty":       {empty: true, kind: "bad-request", says: "empty"},
 		"cut":         {body: pic[:len(pic)-30], status: 422, kind: "undecodable-picture"},
@@ -390,6 +397,38 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("%s explains nothing: %d", p.Type, e.Code)
 			}
 		})
+	}
+}
+
+// A file is what its bytes say, whatever the client calls it.
+func TestAFileWithoutATypeIsSniffed(t *testing.T) {
+	s := start(t, &fake{}, nil)
+	for _, kind := range []string{"", ";;", "application/x-www-form-urlencoded", "image/jxl", "text/plain"} {
+		w := ask(s, "POST", "/v1/captions", bytes.NewReader(imagePNG(4, 0)), "Content-Type: "+kind)
+		if got := decoded[answered](t, w, 200); got.Caption != "fake sees 4 0" {
+			t.Errorf("%q: got %+v", kind, got)
+		}
+	}
+}
+
+// With -v each request is a line, without anything that the client wrote.
+func TestRequestsAreLogged(t *testing.T) {
+	var log bytes.Buffer
+	s, err := New(&fake{name: "fake"}, DefaultOptions(),
+		slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	askPNG(s, "?prompt=secret", 1)
+	ask(s, "BREW", "/v1/captions/secret", nil)
+	for i, want := range []string{
+		"method=POST path=/v1/captions status=200 ms=", "method=other path=other status=404 ms=",
+	} {
+		lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+		if len(lines) != 2 || !strings.Contains(lines[i], want) || strings.Contains(lines[i], "secret") {
+			t.Errorf("got %q, want %q as line %d", lines, want, i)
+		}
 	}
 }
 
