@@ -100,7 +100,8 @@ cli/console         <                       | github.com/schollz/progressbar/v3 
                      # streams, terminal, progress, errors with hints, exit codes
 cli/flags           < cli/console models/decode | github.com/urfave/cli/v2   # flags that several commands share
 cli/ranks           < cli/flags torch/dist  |                               # one command's work in several processes
-cli/input           < cli/console torch/dist/launch data data/image weights/npy weights/safetensors |
+cli/input           < cli/console torch/dist/launch data data/image data/text data/unpack weights/npy
+                      weights/safetensors |
                       github.com/fsnotify/fsnotify github.com/bmatcuk/doublestar/v4
                      # what is captioned
 cli/paths           < cli/input data weights/atomicfile | github.com/urfave/cli/v2
@@ -141,6 +142,7 @@ models/captioner    < torch/torchtest data/metrics |
 models/train        < torch/torchtest       |
 models/clipscore    < torch/torchtest       |
 cli                 <                       | github.com/rogpeppe/go-internal go.uber.org/goleak
+                                              github.com/klauspost/compress
                      # transcripts of the command line
 cli/server          <                       | github.com/chromedp go.uber.org/goleak
                      # the page in a real browser, where there is one

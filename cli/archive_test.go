@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/klauspost/compress/zstd"
+
 	"captioner/cli/console"
 )
 
@@ -56,6 +58,10 @@ func archives(t *testing.T, files ...string) string {
 	t.Helper()
 	dir := t.TempDir()
 	var plain, packed, zipped bytes.Buffer
+	zstandard, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	writeTar(t, &plain, files...)
 	z := gzip.NewWriter(&packed)
 	if _, err := z.Write(plain.Bytes()); err != nil {
@@ -78,7 +84,12 @@ func archives(t *testing.T, files ...string) string {
 	if err := errors.Join(z.Close(), a.Close()); err != nil {
 		t.Fatal(err)
 	}
-	for name, b := range map[string][]byte{"a.tar": plain.Bytes(), "a.tar.gz": packed.Bytes(), "a.zip": zipped.Bytes()} {
+	for name, b := range map[string][]byte{
+		"a.tar":     plain.Bytes(),
+		"a.tar.gz":  packed.Bytes(),
+		"a.tar.zst": zstandard.EncodeAll(plain.Bytes(), nil),
+		"a.zip":     zipped.Bytes(),
+	} {
 		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -89,7 +100,7 @@ func archives(t *testing.T, files ...string) string {
 func TestArchives(t *testing.T) {
 	red, blue := pictureBytes(t, "red"), pictureBytes(t, "blue")
 	dir := archives(t, "./b/1.png", red, "b/1.txt", "text", "a.png", blue, `w\2.PNG`, red, ".hidden.png", blue, "__MACOSX/a.png", blue, "../out.png", red, "junk.jpg", "junk")
-	for _, name := range []string{"a.tar", "a.tar.gz", "a.zip"} {
+	for _, name := range []string{"a.tar", "a.tar.gz", "a.tar.zst", "a.zip"} {
 		file := filepath.Join(dir, name)
 		code, got, stderr := run(t, "", "predict", file)
 		want := file + "/b/1.png\ta red picture\n" + file + "/a.png\ta blue picture\n" + file + "/w/2.PNG\ta red picture\n"
@@ -114,8 +125,61 @@ func TestArchives(t *testing.T) {
 			t.Errorf("%s resumed: %s", name, msg)
 		}
 	}
-	if code, _, msg := run(t, "", "predict", dir); code != console.ExitFailed || !strings.Contains(msg, "the folder has no pictures, but 3 archives") {
+	if code, _, msg := run(t, "", "predict", dir); code != console.ExitFailed || !strings.Contains(msg, "the folder has no pictures, but 4 archives") {
 		t.Errorf("the folder: exit code %d, %s", code, msg)
+	}
+}
+
+// TestLinksInTarFiles looks that links are followed where the archive can be read again, and named where it cannot.
+func TestLinksInTarFiles(t *testing.T) {
+	red := pictureBytes(t, "red")
+	var b bytes.Buffer
+	a := tar.NewWriter(&b)
+	for _, h := range []tar.Header{
+		{Name: "d/a.png", Size: int64(len(red)), Typeflag: tar.TypeReg},
+		{Name: "d/hard.png", Linkname: "d/a.png", Typeflag: tar.TypeLink},
+		{Name: "d/soft.png", Linkname: "a.png", Typeflag: tar.TypeSymlink},
+		{Name: "d/out.png", Linkname: "/etc/passwd", Typeflag: tar.TypeSymlink},
+		{Name: "d/a.png", Size: int64(len(red)), Typeflag: tar.TypeReg},
+	} {
+		h.Mode = 0o644
+		if err := a.WriteHeader(&h); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(a, red[:h.Size]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "a.tar")
+	if err := os.WriteFile(file, b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, got, stderr := run(t, "", "predict", file)
+	want := file + "/d/a.png\ta red picture\n" + file + "/d/hard.png\ta red picture\n" + file + "/d/soft.png\ta red picture\n"
+	if code != console.ExitSome || got != want {
+		t.Errorf("exit code %d, got %s, want %s", code, got, want)
+	}
+	for _, want := range []string{
+		`d/out.png": it is a link to "/etc/passwd", which does not stand before it in the archive`,
+		`d/a.png": the archive has another file of that name before it`,
+	} {
+		if !strings.Contains(stderr, want) {
+			t.Errorf("standard error %s, want %s", stderr, want)
+		}
+	}
+	zstandard, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file+".zst", zstandard.EncodeAll(b.Bytes(), nil), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, _, stderr = run(t, "", "predict", file+".zst")
+	if want := `d/hard.png": it is a link to "d/a.png" in a packed archive (unpack the archive to a .tar first)`; !strings.Contains(stderr, want) {
+		t.Errorf("packed: standard error %s, want %s", stderr, want)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"archive/tar"
 	"archive/zip"
 	"compress/flate"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -18,23 +17,22 @@ import (
 
 	"captioner/cli/console"
 	"captioner/data/image"
+	"captioner/data/unpack"
 )
 
-// maxMember is the size up to which a picture in an archive is read, unpacked. Those of a .tar.gz wait in memory for their turn, all others
-// on the disk.
+// maxMember is the size up to which an image in an archive is read, unpacked. Those of a compressed tar file wait in
+// memory for their turn, all others on the disk.
 const (
 	maxMember = 256 << 20
 	maxWaits  = 64 << 20
 )
 
-// archiveKind is ".tar", ".tar.gz" or ".zip" by a file's name; "" for any other file.
+// archiveKind is ".tar" or ".zip" by a file's name; "" for any other file. A tar file may be compressed.
 func archiveKind(name string) string {
-	switch name = strings.ToLower(name); {
-	case strings.HasSuffix(name, ".tar"):
+	if tar, _ := unpack.IsTar(name); tar {
 		return ".tar"
-	case strings.HasSuffix(name, ".tar.gz"), strings.HasSuffix(name, ".tgz"):
-		return ".tar.gz"
-	case strings.HasSuffix(name, ".zip"):
+	}
+	if strings.HasSuffix(strings.ToLower(name), ".zip") {
 		return ".zip"
 	}
 	return ""
@@ -123,7 +121,7 @@ func (in Inputs) archive(file string, seen *census, yield func(Input) bool) bool
 	if archiveKind(file) == ".zip" {
 		err = a.zip()
 	} else {
-		err = a.tar(archiveKind(file) == ".tar.gz")
+		err = a.tar()
 	}
 	if err != nil && !a.stopped {
 		return yield(failed(file, err))
@@ -140,12 +138,16 @@ type archive struct {
 	counting bool // nobody will open what is listed
 	seen     *census
 	yield    func(Input) bool
-	stopped  bool // yield wants no more
+	stopped  bool                // yield wants no more
+	members  map[string]archived // the images of a tar file that were seen; empty ones of a compressed one
 }
 
-// wants says whether a name in the archive is one to caption, and in what form; Windows writes \ for /.
+// slashed is a name in an archive with "/" between folders, where Windows writes "\".
+func slashed(name string) string { return strings.ReplaceAll(name, `\`, "/") }
+
+// wants says whether a name in the archive is one to caption, and in what form.
 func (a *archive) wants(name string) (string, bool) {
-	name = strings.TrimPrefix(strings.ReplaceAll(name, `\`, "/"), "./")
+	name = strings.TrimPrefix(slashed(name), "./")
 	a.seen.files++
 	parts := strings.Split(name, "/")
 	hidden := func(s string) bool { return strings.HasPrefix(s, ".") && s != ".." && s != "." || s == "__MACOSX" }
@@ -212,22 +214,26 @@ func (a *archive) zip() error {
 	return nil
 }
 
-func (a *archive) tar(zipped bool) error {
+func (a *archive) tar() error {
 	f, err := os.Open(a.file)
 	if err != nil {
 		return console.Reason(err)
 	}
 	defer f.Close()
-	var r io.Reader = f
-	if zipped {
-		z, err := gzip.NewReader(f)
-		if err != nil {
-			return fmt.Errorf("read the archive: %w", err)
-		}
-		defer z.Close()
-		r = z
+	r, err := unpack.NewReader(f)
+	if err != nil {
+		return fmt.Errorf("read the archive: %w", err)
 	}
+	defer r.Close()
+	a.members = map[string]archived{}
+	packed := r.Format != ""
 	t := tar.NewReader(r)
+	if !packed { // archive/tar reads no further than a header: where f stands, the member begins
+		if _, err := f.Seek(0, io.SeekStart); err != nil {
+			return console.Reason(err)
+		}
+		t = tar.NewReader(f)
+	}
 	for {
 		h, err := t.Next()
 		if err == io.EOF {
@@ -239,38 +245,86 @@ func (a *archive) tar(zipped bool) error {
 			}
 			return fmt.Errorf("read the archive: %w", err)
 		}
-		if h.Typeflag != tar.TypeReg && h.Typeflag != tar.TypeGNUSparse {
+		if h.Typeflag == tar.TypeDir {
 			continue
 		}
 		name, ok := a.wants(h.Name)
 		if !ok {
 			continue
 		}
-		if open, err := a.body(h, f, t, zipped); !a.give(name, h.Size, open, err) {
+		if open, err := a.body(h, name, f, t, packed); !a.give(name, h.Size, open, err) {
 			return nil
 		}
 	}
 }
 
-// body finds the bytes of the file that t stands at: where they are, or where they cannot be found again, the bytes themselves.
-func (a *archive) body(h *tar.Header, f *os.File, t *tar.Reader, zipped bool) (func(context.Context) ([]byte, error), error) {
+// body finds the bytes of the file that t stands at: where they are, or where they cannot be found again, the bytes
+// themselves.
+func (a *archive) body(h *tar.Header, name string, f *os.File, t *tar.Reader, packed bool) (func(context.Context) ([]byte, error), error) {
+	if _, twice := a.members[name]; twice {
+		return nil, errors.New("the archive has another file of that name before it")
+	}
+	switch {
+	case h.Typeflag == tar.TypeLink, h.Typeflag == tar.TypeSymlink:
+		return a.linked(h, name, packed)
+	case h.Typeflag != tar.TypeReg && h.Typeflag != tar.TypeGNUSparse:
+		return nil, errors.New("it is no file")
+	}
+	a.members[name] = archived{}
 	switch {
 	case a.counting:
 		return nil, nil
-	case zipped && h.Size > maxWaits:
+	case packed && h.Size > maxWaits:
 		return nil, console.WithHint(fmt.Errorf("%d bytes, limit %d in a packed archive", h.Size, maxWaits), "unpack the archive to a .tar first")
-	case zipped:
-		b := make([]byte, h.Size)
-		if _, err := io.ReadFull(t, b); err != nil {
-			return nil, unpacked(err)
+	case packed:
+		b, err := readImage(t, h.Size)
+		if err != nil {
+			return nil, err
 		}
 		return func(context.Context) ([]byte, error) { return b, nil }, nil
 	case h.Typeflag == tar.TypeGNUSparse || h.PAXRecords["GNU.sparse.major"] != "" || h.PAXRecords["GNU.sparse.size"] != "":
 		return nil, console.WithHint(errors.New("it is stored as a sparse file"), "unpack the archive first")
 	}
-	at, err := f.Seek(0, io.SeekCurrent) // archive/tar reads no further than the header
+	at, err := f.Seek(0, io.SeekCurrent)
 	if err == nil && h.Size > a.size-at {
 		err = errors.New("the archive ends before the picture does")
 	}
-	return archived{archive: a.file, stamp: a.stamp, offset: at, size: h.Size, packed: h.Size}.open, err
+	m := archived{archive: a.file, stamp: a.stamp, offset: at, size: h.Size, packed: h.Size}
+	a.members[name] = m
+	return m.open, err
+}
+
+// readImage reads size bytes, but no more than a beginning that is of no image: a bomb unpacks to anything else.
+func readImage(r io.Reader, size int64) ([]byte, error) {
+	const small = 1 << 20
+	head := make([]byte, min(size, 16))
+	if _, err := io.ReadFull(r, head); err != nil {
+		return nil, unpacked(err)
+	}
+	if size > small && image.Format(head) == "" {
+		return nil, fmt.Errorf("unpack: %d bytes that start with %q are no picture", size, head)
+	}
+	b := make([]byte, size)
+	if _, err := io.ReadFull(r, b[copy(b, head):]); err != nil {
+		return nil, unpacked(err)
+	}
+	return b, nil
+}
+
+// linked finds the file that a link in the archive leads to.
+func (a *archive) linked(h *tar.Header, name string, packed bool) (func(context.Context) ([]byte, error), error) {
+	target := path.Clean(slashed(h.Linkname))
+	if h.Typeflag == tar.TypeSymlink {
+		target = path.Join(path.Dir(name), slashed(h.Linkname))
+	}
+	m, ok := a.members[target]
+	switch {
+	case !ok:
+		return nil, fmt.Errorf("it is a link to %q, which does not stand before it in the archive", h.Linkname)
+	case a.counting:
+		return nil, nil
+	case packed:
+		return nil, console.WithHint(fmt.Errorf("it is a link to %q in a packed archive", h.Linkname), "unpack the archive to a .tar first")
+	}
+	return m.open, nil
 }

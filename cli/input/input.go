@@ -17,9 +17,11 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"unicode/utf8"
 
 	"captioner/cli/console"
 	"captioner/data/image"
+	"captioner/data/text"
 )
 
 // Extensions are the names under which pictures are looked for in folders. A file that is named on the command line is tried whatever it
@@ -224,8 +226,9 @@ func (in Inputs) argument(arg string, yield func(Input) bool) bool {
 }
 
 // list reads paths from standard input, one a line or, if a NUL comes before the first line's end, separated by NUL.
+// Lists in UTF-16 are decoded; other names are bytes, as the file system has them.
 func (in Inputs) list(yield func(Input) bool) bool {
-	r := bufio.NewReaderSize(in.Stdin, 64<<10)
+	r := bufio.NewReaderSize(text.NewListReader(in.Stdin), 64<<10)
 	end := byte('\n')
 	for first := true; ; first = false {
 		var word []byte
@@ -239,13 +242,32 @@ func (in Inputs) list(yield func(Input) bool) bool {
 		if end == '\n' {
 			path = strings.TrimSuffix(path, "\r")
 		}
-		if path != "" && !in.argument(path, yield) {
+		if path = named(strings.TrimPrefix(path, "\ufeff")); path != "" && !in.argument(path, yield) {
 			return false
 		}
 		if err != nil {
 			return err == io.EOF || yield(failed("-", console.Reason(err)))
 		}
 	}
+}
+
+// named is a path of a list as the file system has it: the list may be of a system whose names are Windows-1252.
+func named(path string) string {
+	if utf8.ValidString(path) {
+		return path
+	}
+	if exists(path) {
+		return path
+	}
+	if decoded := text.Decode(path); exists(decoded) {
+		return decoded
+	}
+	return path
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 // firstPath reads to the first NUL or line feed, whichever comes first: it separates the list.

@@ -26,35 +26,44 @@ type Finder struct {
 }
 
 // Find returns the file that has the text of an image: for each extension in turn Path(image, extension), or the whole
-// name of the image with the extension behind it, as it is written; else a name that differs from one of these in case
-// alone. A file that is the sidecar of another image by its exact name is not found by its case.
+// name of the image with the extension behind it; as these are written, or else whatever their case (see Like).
 func (f *Finder) Find(image string, extensions ...string) (path string, ok bool) {
+	var paths []string
 	for _, extension := range extensions {
-		for _, path := range []string{Path(image, extension), image + extension} {
-			if isFile(path) {
-				return path, true
-			}
+		paths = append(paths, Path(image, extension), image+extension)
+	}
+	for _, path := range paths {
+		if isFile(path) {
+			return path, true
 		}
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.list(filepath.Dir(image))
-	bare := Path(filepath.Base(image), "")
-	for _, extension := range extensions {
-		for _, want := range []string{bare + extension, filepath.Base(image) + extension} {
-			name, ok := f.names[strings.ToLower(want)]
-			if !ok || name == want { // what is there under the very name is no file, or was seen above
-				continue
-			}
-			if stem := name[:len(name)-len(extension)]; stem != bare && f.images[stem] {
-				continue
-			}
-			if path := filepath.Join(filepath.Dir(image), name); isFile(path) {
-				return path, true
-			}
+	for _, path := range paths {
+		if like, ok := f.Like(image, path); ok {
+			return like, true
 		}
 	}
 	return "", false
+}
+
+// Like returns the file at path, the sidecar of an image in the same folder, or where there is none a file whose name
+// differs from it in case alone. A file that is the sidecar of another image by its exact name is not found by its case.
+func (f *Finder) Like(image, path string) (like string, ok bool) {
+	if isFile(path) {
+		return path, true
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	folder, want := filepath.Split(path)
+	f.list(filepath.Dir(image))
+	name, ok := f.names[strings.ToLower(want)]
+	if !ok || name == want { // what is there under the very name is no file
+		return "", false
+	}
+	if stem := Path(name, ""); stem != Path(filepath.Base(image), "") && f.images[stem] {
+		return "", false
+	}
+	like = folder + name
+	return like, isFile(like)
 }
 
 // list reads the names in a folder, unless it is the one that was read last.

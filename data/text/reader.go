@@ -44,7 +44,9 @@ type Reader struct {
 // NewReader reads the text in r.
 func NewReader(r io.Reader) *Reader { return &Reader{source: bufio.NewReaderSize(r, headSize)} }
 
-// NewListReader reads a list whose entries may be separated by NULs, as find -print0 writes it.
+// NewListReader reads a list of file names, whose entries may be separated by NULs, as find -print0 writes it. A file
+// name is any bytes: they pass as they are, but for UTF-16, UTF-32 and byte order marks. See Decode for names that are
+// no UTF-8 and are not found.
 func NewListReader(r io.Reader) *Reader {
 	t := NewReader(r)
 	t.nul = true
@@ -60,7 +62,16 @@ func (t *Reader) Encoding() Encoding {
 	return e
 }
 
-// Read gives the text as valid UTF-8.
+// Decode reads a short text by the rules of a Reader for bytes: UTF-8, else Windows-1252.
+func Decode(s string) string {
+	decoded, _, err := transform.String(&narrow{}, s)
+	if err != nil { // it has a NUL
+		return s
+	}
+	return decoded
+}
+
+// Read gives the text as valid UTF-8; of a list, its bytes.
 func (t *Reader) Read(b []byte) (int, error) {
 	if t.decoded == nil && t.err == nil {
 		t.err = t.begin()
@@ -98,7 +109,11 @@ func (t *Reader) begin() error {
 	if err := binary(head, t.nul); err != nil {
 		return err
 	}
-	t.narrow = &narrow{nul: t.nul, utf8: t.found.Mark}
+	if t.nul {
+		t.decoded = t.source
+		return nil
+	}
+	t.narrow = &narrow{utf8: t.found.Mark}
 	t.decoded = transform.NewReader(t.source, t.narrow)
 	return nil
 }
@@ -191,7 +206,6 @@ func (e *BinaryError) Hint() string {
 
 // narrow decodes bytes: UTF-8 and Windows-1252.
 type narrow struct {
-	nul   bool  // NULs are allowed
 	utf8  bool  // UTF-8 beyond ASCII was found
 	old   bool  // Windows-1252 was found first
 	stray int64 // bytes that are no UTF-8 in a text of it
@@ -211,7 +225,7 @@ func (n *narrow) Reset() {}
 func (n *narrow) Transform(dst, src []byte, atEOF bool) (written, read int, err error) {
 	for read < len(src) {
 		c := src[read]
-		if c == 0 && !n.nul {
+		if c == 0 {
 			return written, read, &BinaryError{}
 		}
 		r, size := rune(c), 1

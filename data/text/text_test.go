@@ -123,10 +123,17 @@ func firstExample(t *testing.T) string {
 }
 
 func TestListsHaveNULs(t *testing.T) {
-	const list = "a b.jpg\x00c\nd.jpg\x00"
+	const list = "a b.jpg\x00c\nd.jpg\x00caf\xe9.jpg\x00"
 	r := text.NewListReader(strings.NewReader(list))
 	if got, err := io.ReadAll(r); err != nil || string(got) != list || !r.Encoding().Expected() {
 		t.Errorf("got %q, %v, %v, want the list as it is", got, err, r.Encoding())
+	}
+	if got := text.Decode("caf\xe9.jpg"); got != "café.jpg" {
+		t.Errorf("Decode: got %q, want café.jpg", got)
+	}
+	wideList := "\xff\xfe" + wide("pic.jpg\r\n", "", "\x00")
+	if got, err := io.ReadAll(text.NewListReader(strings.NewReader(wideList))); string(got) != "pic.jpg\r\n" {
+		t.Errorf("UTF-16: got %q, %v, want the name", got, err)
 	}
 }
 
