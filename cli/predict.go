@@ -33,6 +33,7 @@ type PredictOptions struct {
 	URLMaxMB               int
 	URLPrivate             bool
 	NoOrient, AllowPartial bool
+	MaxPixels              int // in megapixels
 	Shard                  string
 
 	Format, Out, Template string
@@ -97,6 +98,8 @@ func (o *PredictOptions) flags() []cli.Flag {
 		&cli.BoolFlag{Name: "url-private", Usage: "fetch from addresses of this machine and of private networks too, and through the proxy of the environment", Category: in, Destination: &o.URLPrivate},
 		&cli.StringFlag{Name: "shard", Usage: "only part `I/N` of the pictures, 1/N to N/N: each picture is in one part, whatever files come or go; auto or auto/N takes I (and N) from Slurm, Kubernetes, MPI or torchrun", Category: in, Destination: &o.Shard},
 		&cli.BoolFlag{Name: "no-orient", Usage: "do not turn pictures as their EXIF data says", Category: in, Destination: &o.NoOrient},
+		&cli.IntFlag{Name: "max-pixels", Value: defaultMegapixels, Usage: "the largest image that is decoded, in `megapixels`",
+			Category: in, Destination: &o.MaxPixels},
 		&cli.BoolFlag{Name: "allow-truncated", Usage: "caption what there is of a picture whose end is missing", Category: in, Destination: &o.AllowPartial},
 		&cli.IntFlag{Name: "batch-size", Value: autoBatch, DefaultText: fmt.Sprintf("%d, on a GPU %d", batchCPU, batchGPU), Usage: "pictures that go through the model together; captions do not depend on it", Category: in, Destination: &o.BatchSize},
 		&cli.IntFlag{Name: "workers", Value: runtime.NumCPU(), DefaultText: "as many as there are cores", Usage: "goroutines that read and decode pictures", Category: in, Destination: &o.Workers},
@@ -152,6 +155,7 @@ func (o *PredictOptions) validate(json bool) error {
 	check(!o.StdinImage || len(o.inputs) == 0, "", "--stdin-image takes the picture from standard input alone, found also %q", o.inputs)
 	check(o.URLTimeout > 0, "", "--url-timeout %v: want more than 0", o.URLTimeout)
 	check(o.URLMaxMB >= 1 && o.URLMaxMB <= image.MaxFileBytes>>20, "", "--url-max-mb %d: want 1 to %d", o.URLMaxMB, image.MaxFileBytes>>20)
+	check(o.MaxPixels >= 1 && o.MaxPixels <= 1e6, "", "--max-pixels %d: want 1 to 1000000 megapixels", o.MaxPixels)
 	check(o.StdinImage || o.Embeddings != "" || len(o.inputs) > 0, "captioner predict photo.jpg, or captioner predict folder/", "nothing to caption: give files, folders, or - for a list on standard input")
 	check(countDash(o.inputs) <= 1, "", `"-" stands for standard input, and can be read once`)
 	check(o.BatchSize == autoBatch || o.BatchSize >= 1 && o.BatchSize <= 4096, "", "--batch-size %d: want 1 to 4096", o.BatchSize)
@@ -179,6 +183,17 @@ func (o *PredictOptions) validate(json bool) error {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
+}
+
+// defaultMegapixels stands for image.DefaultMaxPixels, which is a little less.
+const defaultMegapixels = (image.DefaultMaxPixels + 999_999) / 1_000_000
+
+// maxPixels is the limit that --max-pixels says.
+func maxPixels(megapixels int) int64 {
+	if megapixels == defaultMegapixels {
+		return image.DefaultMaxPixels
+	}
+	return int64(megapixels) * 1_000_000
 }
 
 func countDash(args []string) (n int) {

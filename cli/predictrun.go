@@ -108,7 +108,7 @@ func (r *predictRun) begin() error {
 	if err != nil {
 		return err
 	}
-	r.pipe = pipeline{model: r.model, options: options, image: image.DefaultOptions(), workers: o.Workers, batch: o.BatchSize,
+	r.pipe = pipeline{model: r.model, options: options, workers: o.Workers, batch: o.BatchSize,
 		keep: o.Format == "webdataset", show: o.HTML != ""}
 	if o.Watch || countDash(o.inputs) > 0 || slices.ContainsFunc(o.inputs, input.IsURL) { // these come as they come
 		r.pipe.patient = 50 * time.Millisecond
@@ -119,7 +119,9 @@ func (r *predictRun) begin() error {
 			r.pipe.batch = batchGPU
 		}
 	}
-	r.pipe.image.Orient, r.pipe.image.AllowTruncated = !o.NoOrient, o.AllowPartial
+	r.pipe.image = image.Options{
+		Orient: !o.NoOrient, AllowTruncated: o.AllowPartial, MaxPixels: maxPixels(o.MaxPixels),
+	}
 	r.format = output.NewFormat(o.Format, output.Style{Model: r.model.Name(), Many: options.Captions > 1, Marks: o.MinConfidence > 0, Template: o.template})
 	if o.Sidecar != "" {
 		r.beside = &output.Sidecars{Extension: o.Sidecar, Existing: o.Existing, Render: r.sidecarText}
@@ -343,7 +345,7 @@ func decodeHint(err error) error {
 	case errors.Is(err, image.ErrTruncated):
 		return console.WithHint(err, "--allow-truncated captions what there is")
 	case errors.Is(err, image.ErrTooLarge):
-		return console.WithHint(err, "scale the picture down first")
+		return console.WithHint(err, "raise --max-pixels, or scale the image down first")
 	}
 	return err
 }

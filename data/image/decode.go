@@ -29,7 +29,7 @@ func formats() []format {
 		{"JPEG", prefix("\xff\xd8\xff"), jpegConfig, decodeJPEG, jpegOrientation},
 		{"PNG", prefix(pngMagic), pngConfig, decodePNG, pngOrientation},
 		{"GIF", prefix("GIF87a", "GIF89a"), gifConfig, decodeGIF, nil},
-		{"BMP", prefix("BM"), bmpConfig, decodeBMP, nil},
+		{"BMP", isBMP, bmpConfig, decodeBMP, nil},
 		{"WebP", isWebP, webpConfig, decodeWebP, webpOrientation},
 		{"TIFF", prefix("II*\x00", "MM\x00*", "II+\x00", "MM\x00+"), tiffConfig, decodeTIFF, exifOrientation},
 		{"HEIC", isHEIC, heifConfig, decodeHEIC, nil},

@@ -174,6 +174,21 @@ func TestNameDoesNotMatter(t *testing.T) {
 	}
 }
 
+// TestDIB takes the file header off BMP files.
+func TestDIB(t *testing.T) {
+	for _, name := range []string{"1.bmp", "l.bmp", "p.bmp", "rgb.bmp", "two.bmp"} {
+		b := testFile(t, name)
+		want, err := Decode(b, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := Decode(b[14:], Options{})
+		if err != nil || !bytes.Equal(got.Pix, want.Pix) {
+			t.Errorf("%s: got %v, %v, want the image of the whole file", name, got != nil, err)
+		}
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	names, err := filepath.Glob("testdata/*.*")
 	if err != nil {
