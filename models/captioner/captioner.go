@@ -42,13 +42,6 @@ type Options struct {
 	Architectures *checkpoint.Architectures
 }
 
-func (o Options) architectures() checkpoint.Architectures {
-	if o.Architectures != nil {
-		return *o.Architectures
-	}
-	return checkpoint.Known()
-}
-
 // Captioner is a loaded model. Close releases it.
 type Captioner struct {
 	File *checkpoint.Checkpoint
@@ -78,7 +71,7 @@ func Open(path string, o Options) (*Captioner, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := openFile(path, o.architectures())
+	f, err := openFile(path, o.Architectures.OrKnown())
 	if err != nil {
 		return nil, err
 	}
@@ -169,7 +162,7 @@ func giveEncoder(f *checkpoint.Checkpoint, o Options) error {
 		}
 		return nil
 	}
-	p, err := o.architectures().OpenEncoder(o.Encoder)
+	p, err := o.Architectures.OrKnown().OpenEncoder(o.Encoder)
 	if err != nil {
 		return err
 	}

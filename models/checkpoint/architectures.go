@@ -39,6 +39,14 @@ func Known() Architectures {
 	}
 }
 
+// OrKnown is what a points to, and the table of this program where that is nothing.
+func (a *Architectures) OrKnown() Architectures {
+	if a != nil {
+		return *a
+	}
+	return Known()
+}
+
 // name is the family of a decoder, for people.
 func (a Architectures) name(d family.Decoder) string {
 	for _, f := range a.Captioners {

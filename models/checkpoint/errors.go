@@ -61,4 +61,6 @@ type unfit struct {
 func (e *unfit) Unwrap() error { return e.error }
 
 // Hint says how to find out what the file is.
-func (e *unfit) Hint() string { return fmt.Sprintf("\"captioner weights inspect %s\" says what it is", e.path) }
+func (e *unfit) Hint() string {
+	return fmt.Sprintf("\"captioner weights inspect %s\" says what it is", e.path)
+}

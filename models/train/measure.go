@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 
 	"captioner/data/metrics"
-	"captioner/models/checkpoint"
 	"captioner/models/decode"
 	"captioner/models/encoder"
 	"captioner/models/gpt2"
@@ -206,7 +205,7 @@ func (t *trainer) finish(ctx context.Context) error {
 
 // load puts the model of a file, and its encoder where that learns, in the place of the trainer's.
 func (t *trainer) load(path string) error {
-	f, err := checkpoint.Open(path)
+	f, err := t.Architectures.OrKnown().Open(path)
 	if err != nil {
 		return err
 	}

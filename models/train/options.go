@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"captioner/models/checkpoint"
 	"captioner/models/encoder"
 	"captioner/torch/dist"
 )
@@ -107,6 +108,9 @@ type Options struct {
 	Name    string `json:"name"`
 	Licence string `json:"licence,omitempty"`
 	Command string `json:"command,omitempty"`
+
+	// Architectures are the encoders and captioners that are known; nil is checkpoint.Known.
+	Architectures *checkpoint.Architectures `json:"-"`
 }
 
 // DefaultOptions are the recipe of the embedded model: a small decoder that trains in minutes on two CPU cores.

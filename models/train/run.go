@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 
 	"captioner/data/tokenizer"
-	"captioner/models/checkpoint"
 	"captioner/models/crossgpt2"
 	"captioner/models/encoder"
 	"captioner/models/family"
@@ -241,7 +240,7 @@ func (t *trainer) begin() (err error) {
 	torch.Seed(t.Seed)
 	t.dtype = map[string]torch.DType{"fp32": torch.Float32, "bf16": torch.BFloat16, "fp16": torch.Float16}[t.Precision]
 	if t.Init != "" {
-		f, err := checkpoint.Open(t.Init)
+		f, err := t.Architectures.OrKnown().Open(t.Init)
 		if err != nil {
 			return err
 		}
@@ -283,7 +282,7 @@ func (t *trainer) describe() error {
 
 // readEncoder takes the encoder's weights into memory and describes it.
 func (t *trainer) readEncoder() (encoder.Config, error) {
-	p, err := checkpoint.OpenEncoder(t.Encoder)
+	p, err := t.Architectures.OrKnown().OpenEncoder(t.Encoder)
 	if err != nil {
 		return encoder.Config{}, err
 	}
@@ -300,7 +299,7 @@ func (t *trainer) readEncoder() (encoder.Config, error) {
 
 // describeInit takes words, shape and encoder from a model file.
 func (t *trainer) describeInit() error {
-	f, err := checkpoint.Open(t.Init)
+	f, err := t.Architectures.OrKnown().Open(t.Init)
 	if err != nil {
 		return err
 	}
