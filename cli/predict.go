@@ -38,13 +38,15 @@ type PredictOptions struct {
 
 	Format, Out, Template string
 	Resume, Overwrite     bool
-	Sidecar, Existing     string
+	Sidecar, SidecarName  string
+	Existing              string
 	Failures, HTML        string
 	Watch                 bool
 	MinConfidence         float64
 
 	load     model.Loader
-	guard    paths.Guard // of what cannot be listed before
+	guard    paths.Guard       // of what cannot be listed before
+	named    map[string]string // files that the command line names, with its words for them
 	inputs   []string
 	shard    input.Shard
 	template output.Template
@@ -74,6 +76,7 @@ In lines, a backslash, tab, line end or other control character of a path is wri
 			if err := o.validate(con.Options.JSON); err != nil {
 				return err
 			}
+			o.named = paths.Named("predict", c)
 			if o.Watch || countDash(o.inputs) > 0 {
 				o.guard = paths.NewGuard("predict", c)
 			}
@@ -110,6 +113,7 @@ func (o *PredictOptions) flags() []cli.Flag {
 		&cli.BoolFlag{Name: "resume", Usage: "go on with the --out of a run that was interrupted, or add to a finished one; a picture that changed since is captioned again, below its old caption", Category: out, Destination: &o.Resume},
 		&cli.BoolFlag{Name: "overwrite", Usage: "start over where --out holds captions already, or anything else", Category: out, Destination: &o.Overwrite},
 		&cli.StringFlag{Name: "sidecar", Usage: "also write each caption to a file beside its picture, with this `EXTENSION`, such as .txt", Category: out, Destination: &o.Sidecar},
+		&cli.StringFlag{Name: "sidecar-name", Value: "stem", Usage: "how a sidecar of a.jpg is named: stem is a.txt, full is a.jpg.txt", Category: out, Destination: &o.SidecarName},
 		&cli.StringFlag{Name: "existing", Value: "skip", Usage: "a sidecar that is there already: " + strings.Join(output.Policies, ", "), Category: out, Destination: &o.Existing},
 		&cli.StringFlag{Name: "failures", DefaultText: "with --out, FILE.failed", Usage: "list what failed in `FILE`, one JSON object a line", Category: out, Destination: &o.Failures, TakesFile: true},
 		&cli.StringFlag{Name: "html", Usage: "also write a page `FILE` that shows each picture with its caption, and needs nothing else", Category: out, Destination: &o.HTML, TakesFile: true},
@@ -172,7 +176,8 @@ func (o *PredictOptions) validate(json bool) error {
 	check(o.Embeddings == "" || !o.Watch && o.HTML == "" && o.Format != "webdataset", "", "--embeddings has no pictures for --watch, --html or --format webdataset")
 	check(o.Template == "" || o.Format == "text" || o.Sidecar != "", "", "--template does not apply to --format %s", o.Format)
 	check(o.Sidecar == "" || validExtension(o.Sidecar), "", "--sidecar %q: want an extension such as .txt that no picture has", o.Sidecar)
-	errs = append(errs, console.OneOf("--format", o.Format, output.Formats...), console.OneOf("--existing", o.Existing, output.Policies...), o.Model.Validate(), o.Decode.Validate())
+	errs = append(errs, console.OneOf("--format", o.Format, output.Formats...), console.OneOf("--existing", o.Existing, output.Policies...),
+		console.OneOf("--sidecar-name", o.SidecarName, output.SidecarNames...), o.Model.Validate(), o.Decode.Validate())
 	var err error
 	if o.template, err = output.ParseTemplate(o.Template); err != nil {
 		errs = append(errs, err)

@@ -44,6 +44,9 @@ func runPredict(ctx context.Context, con *console.Console, o PredictOptions) (er
 	if err := o.checkOutputs(); err != nil {
 		return err
 	}
+	if err := r.checkSidecars(); err != nil {
+		return err
+	}
 	m, err := model.Open(ctx, con, o.load, o.Model)
 	if err != nil {
 		return fmt.Errorf("predict: %w", err)
@@ -123,9 +126,6 @@ func (r *predictRun) begin() error {
 		Orient: !o.NoOrient, AllowTruncated: o.AllowPartial, MaxPixels: maxPixels(o.MaxPixels),
 	}
 	r.format = output.NewFormat(o.Format, output.Style{Model: r.model.Name(), Many: options.Captions > 1, Marks: o.MinConfidence > 0, Template: o.template})
-	if o.Sidecar != "" {
-		r.beside = &output.Sidecars{Extension: o.Sidecar, Existing: o.Existing, Render: r.sidecarText}
-	}
 	if o.Out == "" {
 		r.buffer = bufio.NewWriterSize(r.con.Stdout, 64<<10)
 		r.out = r.buffer
@@ -193,6 +193,21 @@ func (o *PredictOptions) checkOutputs() error {
 		return nil
 	}
 	return output.CheckOut(o.Out, o.journal())
+}
+
+// checkSidecars looks at which sidecars there will be, as far as the images can be listed.
+func (r *predictRun) checkSidecars() error {
+	o := r.o
+	if o.Sidecar == "" {
+		return nil
+	}
+	r.beside = &output.Sidecars{Extension: o.Sidecar, Existing: o.Existing, Names: o.SidecarName, Render: r.sidecarText}
+	listed := r.in
+	listed.Args = slices.DeleteFunc(slices.Clone(listed.Args), func(arg string) bool { return arg == "-" })
+	if o.Watch || len(listed.Args) < len(r.in.Args) {
+		r.beside.Follow()
+	}
+	return r.beside.Check(listed.Images(), o.named)
 }
 
 // identity is a short form of everything that decides what a run writes.

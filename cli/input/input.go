@@ -175,6 +175,17 @@ func (in Inputs) Files() iter.Seq[string] {
 	}
 }
 
+// Images lists the files that are images, without those in archives.
+func (in Inputs) Images() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for path := range in.Files() {
+			if archiveKind(path) == "" && !yield(path) {
+				return
+			}
+		}
+	}
+}
+
 // readImage reads the one picture on standard input.
 func (in Inputs) readImage(context.Context) ([]byte, error) {
 	b, err := io.ReadAll(io.LimitReader(in.Stdin, image.MaxFileBytes+1))

@@ -5,34 +5,137 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"captioner/cli/console"
+	"captioner/cli/input"
 	"captioner/data/sidecar"
 	"captioner/data/text"
 	"captioner/weights/atomicfile"
 )
 
-// Sidecars writes an image's caption into a file beside it: photo.jpg -> photo.txt. The image itself is never touched.
+// Sidecars writes the caption of an image into a file beside it: photo.jpg -> photo.txt. The image itself is never
+// touched. No two images of a run have one sidecar.
 type Sidecars struct {
 	Extension string // ".txt"
-	Existing  string // skip, overwrite, append or prepend
+	Existing  string // one of Policies
+	Names     string // one of SidecarNames
 	Render    func(*Result) string
 
-	finder sidecar.Finder
+	finder  sidecar.Finder
+	places  input.Places
+	written map[input.ID]string // image of each sidecar of this run, where they could not be listed before
 }
 
 // Policies are the words of --existing.
 var Policies = []string{"skip", "overwrite", "append", "prepend"}
 
+// SidecarNames are the words of --sidecar-name: stem leaves the image's extension out, full keeps it.
+var SidecarNames = []string{"stem", "full"}
+
 // path is the sidecar of an image: one that is there, whatever the case of its name, or the new one.
 func (s *Sidecars) path(image string) string {
 	path := sidecar.Path(image, s.Extension)
+	if s.Names == "full" {
+		path = image + s.Extension
+	}
 	if like, ok := s.finder.Like(image, path); ok {
 		return like
 	}
 	return path
+}
+
+// place is where a file is: two sidecars that have one place are one file, on some systems or on all.
+func (s *Sidecars) place(path string) string {
+	if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		if target, err := atomicfile.Target(path); err == nil {
+			path = target
+		}
+	}
+	return s.places.Of(input.Input{Path: path})
+}
+
+// key is the same for sidecars that are one file. Without the image's extension, names that differ in case alone count
+// as the same: they are one file on many systems, and the images would be two.
+func (s *Sidecars) key(image string) input.ID {
+	place := s.place(s.path(image))
+	if s.Names != "full" {
+		place = strings.ToLower(place)
+	}
+	return input.IDOf(place, input.Stamp{})
+}
+
+// Check refuses images of which two have one sidecar, and a sidecar that is itself an image, or what else the command
+// reads or writes: others are those files, with what the command line calls them.
+func (s *Sidecars) Check(images iter.Seq[string], others map[string]string) error {
+	keys, all := make(map[input.ID]struct{}), make(map[input.ID]struct{})
+	other := make(map[string]string)
+	for path, label := range others {
+		other[s.place(path)] = label
+	}
+	for image := range images {
+		key := s.key(image)
+		if _, twice := keys[key]; twice {
+			if first := s.first(images, key, image); first != "" {
+				return s.collision(first, image)
+			}
+		}
+		keys[key], all[s.id(image)] = struct{}{}, struct{}{}
+	}
+	for image := range images {
+		beside := s.path(image)
+		place := s.place(beside)
+		if label, taken := other[place]; taken {
+			return console.Usagef("give --sidecar another extension", "the sidecar %q of %q is %s", beside, image, label)
+		}
+		if _, taken := all[input.IDOf(place, input.Stamp{})]; taken {
+			return console.Usagef("give --sidecar another extension", "the sidecar %q of %q is itself an image to caption",
+				beside, image)
+		}
+	}
+	return nil
+}
+
+func (s *Sidecars) id(image string) input.ID { return input.IDOf(s.place(image), input.Stamp{}) }
+
+// first finds the image before another one that has the same sidecar; "" if all of them are that very image.
+func (s *Sidecars) first(images iter.Seq[string], key input.ID, other string) string {
+	for image := range images {
+		if image == other {
+			return ""
+		}
+		if s.key(image) == key && s.id(image) != s.id(other) {
+			return image
+		}
+	}
+	return ""
+}
+
+func (s *Sidecars) collision(a, b string) error {
+	hint := "--sidecar-name full keeps the images' extensions: " + filepath.Base(a) + s.Extension
+	if s.Names == "full" {
+		hint = "give the images other names"
+	}
+	return console.Usagef(hint, "%q and %q would have one sidecar, %q", a, b, s.path(b))
+}
+
+// Follow makes Write refuse a sidecar that an earlier image of the run has: for images that cannot be listed before.
+func (s *Sidecars) Follow() { s.written = make(map[input.ID]string) }
+
+// claim notes whose sidecar it is that is written.
+func (s *Sidecars) claim(image string) error {
+	if s.written == nil {
+		return nil
+	}
+	key := s.key(image)
+	if first, taken := s.written[key]; taken && s.id(first) != s.id(image) {
+		return s.collision(first, image)
+	}
+	s.written[key] = image
+	return nil
 }
 
 // Skips says whether the image needs no caption, because it has a sidecar that shall stay.
@@ -46,6 +149,9 @@ func (s *Sidecars) Skips(image string) bool {
 
 // Write writes the caption of an image. What is appended or prepended is in the encoding of what is there.
 func (s *Sidecars) Write(r *Result) error {
+	if err := s.claim(r.Path); err != nil {
+		return err
+	}
 	path := s.path(r.Path)
 	caption := s.Render(r)
 	content := []byte(caption + "\n")

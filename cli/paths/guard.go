@@ -40,3 +40,18 @@ func (g Guard) Check(path string) error {
 	}
 	return nil
 }
+
+// Named are the files that a command line names, with its words for each, but for what is captioned.
+func Named(command string, c *cli.Context) map[string]string {
+	files := make(map[string]string)
+	k := new(checker)
+	for _, n := range collect(command, c) {
+		switch n.use {
+		case Write:
+			files[k.written(c, n).path] = n.label
+		case Read, DataSet:
+			files[n.path] = n.label
+		}
+	}
+	return files
+}
