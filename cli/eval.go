@@ -92,7 +92,8 @@ func (o *EvalOptions) flags() []cli.Flag {
 		&cli.StringFlag{Name: "clip", Usage: "CLIP for CLIPScore and RefCLIPScore: a checkpoint `FILE` with both towers, or a name of weights list (ViT-B/32 for published numbers), which is fetched", Category: how, Destination: &o.CLIP, TakesFile: true},
 		&cli.StringFlag{Name: "df", Usage: "document frequencies of CIDEr-D: a `FILE` of --save-df; without it, the references' own", Category: how, Destination: &o.DF, TakesFile: true},
 		&cli.StringFlag{Name: "training", Usage: "captions that the model has learnt from: `FILE`, for novelty", Category: how, Destination: &o.Training, TakesFile: true},
-		&cli.StringFlag{Name: "tokenize", Value: "each", Usage: "each caption by itself, or all together as coco-caption's one call does, where a caption's end depends on the next one", Category: how, Destination: &o.Tokenize},
+		&cli.StringFlag{Name: "tokenize", Value: "together", Usage: "all captions together, as coco-caption does, " +
+			"where the end of a caption can depend on the next one; or each by itself", Category: how, Destination: &o.Tokenize},
 		&cli.IntFlag{Name: "bootstrap", Value: metrics.DefaultBootstrapOptions().Resamples, Usage: "resamples for intervals and p-values; 0: none", Category: how, Destination: &o.Resamples},
 		&cli.Uint64Flag{Name: "bootstrap-seed", Usage: "decides the resamples", Category: how, Destination: &o.Seed},
 
