@@ -83,7 +83,10 @@ models/checkpoint   < models/crossgpt2 models/clipdecoder10 models/blip models/e
                      # files of captioners and encoders, and the one table of both
 models/captioner/demo <                     |                               # the built-in model file, as bytes
 models/captioner    < models/captioner/demo models/checkpoint | # the library's front door: images in, captions out
-models/train        < models/captioner torch/optim torch/dist data data/metrics | golang.org/x/sync gonum.org/v1/plot
+models/train/features < models/family torch/dist data weights/safetensors |
+                     # an encoder's features of images, computed once and kept on disk
+models/train        < models/train/features models/captioner torch/optim torch/dist data data/metrics |
+                      golang.org/x/sync gonum.org/v1/plot # the loop
 
 models/clipscore    < models/clip data/tokenizer weights/formats |
                      # captions and pictures to scores
@@ -106,13 +109,15 @@ cli/input           < cli/console torch/dist/launch data data/image data/text da
                      # what is captioned
 cli/paths           < cli/input data weights/atomicfile | github.com/urfave/cli/v2
                      # what commands read and write, and that these are not one file
-cli/output          < cli/input models/train |                              # where captions and features go
-cli/published       < cli/console data/coco models/train weights/pickle weights/safetensors |
+cli/output          < cli/input models/train/features models/captioner | # where captions and features go
+cli/published       < cli/console data/coco models/train/features weights/pickle weights/safetensors |
                       github.com/urfave/cli/v2 # weights and data by name, fetched
-cli/model           < cli/flags cli/input cli/published cli/server |         # the captioner that the flags name
+cli/model           < models/captioner cli/flags cli/input cli/published cli/server |
+                     # the captioner that the flags name
 cli/inspect         < cli/published models/captioner |
                      # what a file of weights is, and whether it is whole
-cli                 < cli/ranks cli/paths cli/output cli/model cli/inspect cli/report models/clipscore data/metrics |
+cli                 < models/train cli/ranks cli/paths cli/output cli/model cli/inspect cli/report models/clipscore
+                      data/metrics |
                       github.com/urfave/cli/v2 golang.org/x/sync            # one thin file a command
 cli/captioner       < cli                   |                               # main: a dozen lines
 scripts/bench/serve <                       | # load for a service, from a process of its own
@@ -201,9 +206,7 @@ var (
 		"Store",
 		"Tokenizer",
 		"evaluation",
-		"learner",
 		"machine",
-		"trainer",
 	}
 	fullRoot = true
 )

@@ -20,7 +20,7 @@ import (
 	"captioner/models/checkpoint"
 	"captioner/models/encoder"
 	"captioner/models/family"
-	"captioner/models/train"
+	"captioner/models/train/features"
 	"captioner/torch"
 	"captioner/torch/dist"
 	"captioner/weights"
@@ -119,7 +119,7 @@ func runEncode(ctx context.Context, con *console.Console, o EncodeOptions, g *di
 		}
 	}()
 	start := time.Now()
-	cache, err := train.CacheDir(o.Cache)
+	cache, err := features.CacheDir(o.Cache)
 	if err != nil {
 		return err
 	}
@@ -135,7 +135,7 @@ func runEncode(ctx context.Context, con *console.Console, o EncodeOptions, g *di
 	told := console.NewProgress(con.Term, "pictures")
 	told.Expect(int64(len(pictures)))
 	begun, ready := time.Now(), 0
-	f, bad, err := train.Encode(ctx, encoder, config, pictures, train.EncodeOptions{Cache: cache, Mirrored: o.Mirrored, Group: g, Done: func(n int) {
+	f, bad, err := features.Encode(ctx, encoder, config, pictures, features.Options{Cache: cache, Mirrored: o.Mirrored, Group: g, Done: func(n int) {
 		told.Add(int64(n-ready), 0)
 		ready = n
 	}})
@@ -153,7 +153,7 @@ func runEncode(ctx context.Context, con *console.Console, o EncodeOptions, g *di
 		con.Term.Fail(b.Err)
 	}
 	r := encodeResult{Images: f.Len(), Computed: f.New, Bad: len(bad) + missing, Places: f.Positions, Width: f.Channels, Encoding: encoding, Out: o.Out}
-	if r.Cache, err = train.FeatureDir(cache, config); err != nil {
+	if r.Cache, err = features.Dir(cache, config); err != nil {
 		return err
 	}
 	if r.Bad > 0 && !o.SkipBad && f.Len() == 0 {
@@ -236,7 +236,7 @@ func (o EncodeOptions) pictures(con *console.Console) (found []data.Example, mis
 	return found, missing, nil
 }
 
-func without(pictures []data.Example, bad []train.Bad) []data.Example {
+func without(pictures []data.Example, bad []features.Bad) []data.Example {
 	for i := len(bad) - 1; i >= 0; i-- {
 		pictures = append(pictures[:bad[i].Index:bad[i].Index], pictures[bad[i].Index+1:]...)
 	}
@@ -281,7 +281,7 @@ func openEncoder(ctx context.Context, con *console.Console, o *EncodeOptions, g 
 		if o.Model.Threads > 0 {
 			torch.SetThreads(o.Model.Threads)
 		}
-		dev, err := train.DeviceOf(o.Model.Device, g)
+		dev, err := g.Device(o.Model.Device)
 		if err != nil {
 			return err
 		}

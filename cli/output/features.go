@@ -11,7 +11,7 @@ import (
 
 	"captioner/cli/console"
 	"captioner/data"
-	"captioner/models/train"
+	"captioner/models/train/features"
 	"captioner/weights"
 	"captioner/weights/atomicfile"
 	"captioner/weights/npy"
@@ -34,7 +34,7 @@ type indexLine struct {
 	Row  int    `json:"row"`
 }
 
-func (w FeatureWriter) Write(f *train.Features, pictures []data.Example) error {
+func (w FeatureWriter) Write(f *features.Set, pictures []data.Example) error {
 	if existing(w.Folder) {
 		return console.WithHint(fmt.Errorf("write features into %q: found some there, want a folder without", w.Folder), "remove them, or give another --out")
 	}
@@ -68,7 +68,7 @@ func (w FeatureWriter) Write(f *train.Features, pictures []data.Example) error {
 }
 
 // file writes the features of some pictures, row by row, and gives the file's SHA-256. A pooled encoder's are [n, C].
-func (w FeatureWriter) file(path string, f *train.Features, from, to int) (sum string, err error) {
+func (w FeatureWriter) file(path string, f *features.Set, from, to int) (sum string, err error) {
 	shape := []int64{int64(to - from), f.Positions, f.Channels}
 	if f.Positions == 1 {
 		shape = []int64{shape[0], shape[2]}

@@ -12,7 +12,7 @@ import (
 
 	"captioner/cli/console"
 	coco2014 "captioner/data/coco"
-	"captioner/models/train"
+	"captioner/models/train/features"
 	"captioner/torch/dist"
 	"captioner/weights/store"
 )
@@ -29,7 +29,7 @@ func FetchCOCO(ctx context.Context, con *console.Console, cacheFolder string, g 
 	if err != nil {
 		return paths, err
 	}
-	cache, err := train.CacheDir(cacheFolder)
+	cache, err := features.CacheDir(cacheFolder)
 	if err != nil {
 		return paths, err
 	}

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// The files that TensorBoard reads are records of protocol buffers (tensorflow/core/util/event.proto and framework/summary.proto at v2.16), of
-// which a training needs a version, and numbers at a step.
+// The files that TensorBoard reads are records of protocol buffers (tensorflow/core/util/event.proto and
+// framework/summary.proto at v2.16), of which a training needs a version, and numbers at a step.
 
 // boardHeader is the record that a file begins with.
 func boardHeader() []byte { return boardRecord(field(boardTime(), 3, []byte("brain.Event:2"))) }
@@ -48,7 +48,8 @@ func field(b []byte, number int, v []byte) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(v))), v...)
 }
 
-// boardRecord frames a message as tensorflow/core/lib/io/record_writer.cc does: length and message, each with a masked CRC-32C behind it.
+// boardRecord frames a message as tensorflow/core/lib/io/record_writer.cc does: length and message, each with a masked
+// CRC-32C behind it.
 func boardRecord(message []byte) []byte {
 	sum := func(b []byte) uint32 {
 		c := crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli))

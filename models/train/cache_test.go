@@ -14,6 +14,7 @@ import (
 	"captioner/models/checkpoint"
 	"captioner/models/encoder"
 	"captioner/models/family"
+	"captioner/models/train/features"
 	"captioner/torch"
 )
 
@@ -44,7 +45,8 @@ func eye(t *testing.T, dir string) (family.Config, *encoder.Runner) {
 	return c, e
 }
 
-// The cache gives each picture its features whatever set it comes in, names all that cannot be decoded, and mends itself.
+// The cache gives each picture its features whatever set it comes in, names all that cannot be decoded, and mends
+// itself.
 func TestFeatureCache(t *testing.T) {
 	dir := t.TempDir()
 	c, e := eye(t, dir)
@@ -63,7 +65,7 @@ func TestFeatureCache(t *testing.T) {
 	}
 	encode := func(pictures []data.Example) (rows [][]byte, fresh int, bad []int) {
 		t.Helper()
-		f, no, err := Encode(context.Background(), e, c, pictures, EncodeOptions{Cache: filepath.Join(dir, "cache"), Done: func(n int) {
+		f, no, err := features.Encode(context.Background(), e, c, pictures, features.Options{Cache: filepath.Join(dir, "cache"), Done: func(n int) {
 			if n < 0 || n > len(pictures) {
 				t.Errorf("told of %d of %d pictures", n, len(pictures))
 			}
@@ -92,7 +94,7 @@ func TestFeatureCache(t *testing.T) {
 	if fresh != 0 || !slices.Equal(bad, []int{3}) || !bytes.Equal(rows[0], want[6]) || !bytes.Equal(rows[1], want[2]) || !bytes.Equal(rows[2], want[6]) {
 		t.Errorf("a part in another order: %d new, bad %v, or other features", fresh, bad)
 	}
-	folder, err := FeatureDir(filepath.Join(dir, "cache"), c)
+	folder, err := features.Dir(filepath.Join(dir, "cache"), c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +115,8 @@ func TestFeatureCache(t *testing.T) {
 	}
 }
 
-// Pictures that cannot be decoded refuse a run before its first step, with a list of them all, and the folder can be taken again; SkipBad goes on.
+// Pictures that cannot be decoded refuse a run before its first step, with a list of them all, and the folder can be
+// taken again; SkipBad goes on.
 func TestBadPictures(t *testing.T) {
 	dir := t.TempDir()
 	o := smallRun(t, dir)
@@ -130,7 +133,7 @@ func TestBadPictures(t *testing.T) {
 	refused := func(what string, names ...string) {
 		t.Helper()
 		err := Run(context.Background(), run, o, func(Event) {})
-		var bad *BadPicturesError
+		var bad *BadImagesError
 		if !errors.As(err, &bad) || !strings.Contains(err.Error(), what) || bad.Hint() == "" {
 			t.Fatalf("got %v, want a refusal with %q", err, what)
 		}

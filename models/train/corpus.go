@@ -8,6 +8,7 @@ import (
 
 	"captioner/data"
 	"captioner/data/tokenizer"
+	"captioner/models/train/features"
 )
 
 // example is a picture with its captions as they will be learnt.
@@ -20,7 +21,29 @@ type example struct {
 // corpus is a split in memory: paths and captions, no pixels.
 type corpus []example
 
-// readCorpus reads a source that was checked. Empty captions are left out; skip also leaves out pictures that are missing or have none.
+func (c corpus) captions() (n int) {
+	for _, e := range c {
+		n += len(e.Captions)
+	}
+	return n
+}
+
+func (c corpus) without(bad []features.Bad) corpus {
+	drop := map[int]bool{}
+	for _, b := range bad {
+		drop[b.Index] = true
+	}
+	var out corpus
+	for i, e := range c {
+		if !drop[i] {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// readCorpus reads a source that was checked. Empty captions are left out; skip also leaves out pictures that are
+// missing or have none.
 func readCorpus(source data.Source, skip bool) (corpus, error) {
 	var out corpus
 	for e, err := range source {
@@ -54,13 +77,15 @@ func sided(captions []string) bool {
 	return false
 }
 
-// normalise is what captions go through before they are learnt: one space between words, and none before a final mark, which is dropped.
+// normalise is what captions go through before they are learnt: one space between words, and none before a final mark,
+// which is dropped.
 func normalise(s string) string {
 	s = strings.Join(strings.Fields(s), " ")
 	return strings.TrimRight(s, " .")
 }
 
-// encode fills in the tokens: at most positions of them with the end token. Verbatim captions are learnt as they are written.
+// encode fills in the tokens: at most positions of them with the end token. Verbatim captions are learnt as they are
+// written.
 func (c corpus) encode(t *tokenizer.Tokenizer, positions int, verbatim bool) {
 	for i := range c {
 		for _, s := range c[i].Captions {
@@ -81,7 +106,8 @@ func encode(t *tokenizer.Tokenizer, s string, positions int) []int32 {
 	return append(row, t.EOS())
 }
 
-// vocabulary makes a small tokenizer for the captions: lower case, GPT-2's tokens that the captions use at least minCount times.
+// vocabulary makes a small tokenizer for the captions: lower case, GPT-2's tokens that the captions use at least
+// minCount times.
 func vocabulary(c corpus, minCount int64) (*tokenizer.Tokenizer, error) {
 	whole := tokenizer.GPT2().With(tokenizer.Options{Lowercase: true, PrefixSpace: true})
 	uses := whole.Count(func(yield func(string) bool) {

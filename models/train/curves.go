@@ -32,9 +32,10 @@ type curve struct {
 	marked bool // each point counts by itself
 }
 
-// drawCurves draws loss.svg and loss.png: above the losses, below what the captions score, over the steps of the whole run.
-func (t *trainer) drawCurves() error {
-	events, err := t.events()
+// drawCurves draws loss.svg and loss.png: above the losses, below what the captions score, over the steps of the whole
+// run.
+func (j *journal) drawCurves() error {
+	events, err := j.events()
 	if err != nil {
 		return err
 	}
@@ -50,7 +51,7 @@ func (t *trainer) drawCurves() error {
 	if err != nil {
 		return err
 	}
-	top.Title.Text, bottom.X.Label.Text = t.Name, "step"
+	top.Title.Text, bottom.X.Label.Text = j.Name, "step"
 	const width, height = 7 * vg.Inch, 6 * vg.Inch
 	svg, png := vgsvg.New(width, height), vgimg.PngCanvas{Canvas: vgimg.New(width, height)}
 	for _, c := range []struct {
@@ -65,7 +66,7 @@ func (t *trainer) drawCurves() error {
 		for i, row := range plot.Align(plots, tiles, draw.New(c.canvas)) {
 			plots[i][0].Draw(row[0])
 		}
-		err := atomicfile.WriteFile(filepath.Join(t.dir, c.file), func(w io.Writer) error { _, err := c.canvas.WriteTo(w); return err })
+		err := atomicfile.WriteFile(filepath.Join(j.dir, c.file), func(w io.Writer) error { _, err := c.canvas.WriteTo(w); return err })
 		if err != nil {
 			return fmt.Errorf("draw curves: %w", err)
 		}
@@ -73,7 +74,8 @@ func (t *trainer) drawCurves() error {
 	return nil
 }
 
-// curves sorts the numbers of a run. The phases follow each other: ends are the steps at which one begins behind another, last is the last.
+// curves sorts the numbers of a run. The phases follow each other: ends are the steps at which one begins behind
+// another, last is the last.
 func curves(events []Event) (losses, scores []curve, ends []float64, last float64) {
 	named := map[string]*curve{}
 	var order []string

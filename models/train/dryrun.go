@@ -14,8 +14,8 @@ import (
 // dryRunSteps is how many steps of each phase a dry run takes.
 const dryRunSteps = 2
 
-// dryRun tells what the run would do and what it would need, and takes two steps of each phase on its first pictures, in a folder that goes
-// away again.
+// dryRun tells what the run would do and what it would need, and takes two steps of each phase on its first pictures,
+// in a folder that goes away again.
 func (t *trainer) dryRun(ctx context.Context) error {
 	t.DryRun = false
 	plan := t.phases()
@@ -31,7 +31,7 @@ func (t *trainer) dryRun(ctx context.Context) error {
 	t.dir, t.cache = dir, dir
 	t.train = t.train[:min(len(t.train), dryRunSteps*max(t.BatchSize*t.Accumulate, t.SCSTBatch))]
 	t.val = t.val[:min(len(t.val), 4)]
-	if err := t.encodePictures(ctx); err != nil {
+	if err := t.encodeImages(ctx); err != nil {
 		return err
 	}
 	took := map[string]time.Duration{} // the last step of a phase: the first also makes kernels
@@ -76,7 +76,7 @@ func (t *trainer) tellSizes(ctx context.Context) error {
 		}
 		if t.tuner != nil {
 			var n int64
-			for _, p := range t.eyeParams() {
+			for _, p := range t.encoderParams() {
 				n += p.Tensor.Numel()
 			}
 			learns += n

@@ -1,18 +1,52 @@
 package train
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
-	"captioner/models/checkpoint"
-	"captioner/models/family"
+	"captioner/models/decode"
 )
 
-// keep writes the model files of a measurement: last.safetensors always, best.safetensors where it is the best, and one of its own name where
-// some are to be kept, of which the oldest go.
+// measure scores the averaged weights, keeps the model if it is the best so far, and says whether to stop early.
+func (l *learner) measure() (stop bool, err error) {
+	if l.ema != nil {
+		l.ema.Swap()
+		defer l.ema.Swap()
+	}
+	scores, captions, err := l.score(1)
+	if errors.Is(err, decode.ErrNaN) {
+		err = fmt.Errorf("train: phase %s, measure after step %d: the log-probabilities are NaN, want %w; the last checkpoint, if there is one, is as it was",
+			l.name, l.state.Step, ErrNotFinite)
+	}
+	if err != nil {
+		return false, err
+	}
+	value := scores[l.Monitor]
+	if l.Monitor == "val_loss" {
+		value = -value
+	}
+	e := Event{Phase: l.name, Step: l.state.Step, Steps: l.steps, Epoch: float64(l.state.Step) / float64(l.perEpoch), Scores: scores}
+	for i := 0; i < len(captions); i += max(1, len(captions)/4) {
+		e.Samples = append(e.Samples, Sample{l.val[i].Name(), captions[i]})
+	}
+	if e.Best = !l.state.Any || value > l.state.Best; e.Best {
+		l.state.Any, l.state.Best, l.state.Worse = true, value, 0
+	} else if l.state.Worse++; l.Schedule == plateau && l.state.Worse%2 == 0 {
+		l.state.Halved++
+	}
+	if err := l.keep(e, scores); err != nil {
+		return false, err
+	}
+	l.tell(e)
+	return l.Patience > 0 && l.state.Worse >= l.Patience, l.record(e)
+}
+
+// keep writes the model files of a measurement: last.safetensors always, best.safetensors where it is the best, and
+// one of its own name where some are to be kept, of which the oldest go.
 func (l *learner) keep(e Event, scores map[string]float64) error {
 	card := l.card
 	card.Metrics, card.Decoding = scores, "greedy"
@@ -41,20 +75,35 @@ func (l *learner) keep(e Event, scores map[string]float64) error {
 	return nil
 }
 
-// write writes the model as it is as a model file. An encoder that learnt has a checksum of its own: that of its weights.
-func (t *trainer) write(path string, card family.Card) error {
-	if !t.Group.IsLead() {
-		return nil
-	}
-	c, encoder := t.config, t.encoder
-	if t.tuner != nil {
-		var err error
-		if encoder, c.Encoder.SHA256, err = t.tuner.Tensors(); err != nil {
+// finish measures the best model with beam search and writes its final card. It runs on the torch thread.
+func (t *trainer) finish(ctx context.Context) error {
+	path := filepath.Join(t.dir, bestFile)
+	if !t.state.Any { // a run without a measurement: what there is is the result
+		if err := t.write(path, t.card); err != nil {
 			return err
 		}
-		if told := fmt.Sprintf(", trained from stage %d on", t.stage()); !strings.Contains(card.Encoder, told) {
-			card.Encoder += told
-		}
 	}
-	return checkpoint.Save(path, c, t.tok, card, t.model, encoder)
+	if err := ctx.Err(); err != nil && t.Group.Size() == 1 {
+		return err
+	}
+	if err := t.Group.Wait(context.WithoutCancel(ctx), "the best model"); err != nil {
+		return err
+	}
+	if err := t.load(path); err != nil {
+		return err
+	}
+	scores, captions, err := t.score(t.Beam)
+	if err != nil {
+		return err
+	}
+	t.card.Metrics, t.card.Decoding = scores, fmt.Sprintf("beam %d, length penalty %g", t.Beam, t.Penalty)
+	e := Event{Phase: "final", Scores: scores}
+	for i := 0; i < len(captions); i += max(1, len(captions)/8) {
+		e.Samples = append(e.Samples, Sample{t.val[i].Name(), captions[i]})
+	}
+	if err := t.write(path, t.card); err != nil {
+		return err
+	}
+	t.tell(e)
+	return t.record(e)
 }

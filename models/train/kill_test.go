@@ -43,7 +43,8 @@ func TestChildRun(t *testing.T) {
 	}
 }
 
-// A run whose process is killed at twenty moments, any of them while it writes, ends with the very files of one that was left alone.
+// A run whose process is killed at twenty moments, any of them while it writes, ends with the very files of one that
+// was left alone.
 func TestKilledRun(t *testing.T) {
 	kills := 20
 	if testing.Short() {
@@ -93,7 +94,8 @@ func TestKilledRun(t *testing.T) {
 	}
 }
 
-// child trains in a process of its own and kills it a little after some of its steps. It says whether the run came to its end before.
+// child trains in a process of its own and kills it a little after some of its steps. It says whether the run came to
+// its end before.
 func child(t *testing.T, run string, r *rand.Rand) (done bool) {
 	cmd := exec.Command(os.Args[0], "-test.run=^TestChildRun$")
 	cmd.Env = append(os.Environ(), runInChild+"="+run)

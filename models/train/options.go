@@ -11,7 +11,8 @@ import (
 	"captioner/torch/dist"
 )
 
-// Options are all settings of a run. Start from DefaultOptions: zero is a real value in several fields. Their JSON is options.json.
+// Options are all settings of a run. Start from DefaultOptions: zero is a real value in several fields. Their JSON is
+// options.json.
 type Options struct {
 	Recipe string `json:"recipe,omitempty"` // whose defaults these are: "", or one that RecipeOptions knows
 
@@ -127,7 +128,8 @@ func DefaultOptions() Options {
 	}
 }
 
-// schedules are how the learning rate goes on after its rise. Under plateau it is halved after each two measurements without a better one.
+// schedules are how the learning rate goes on after its rise. Under plateau it is halved after each two measurements
+// without a better one.
 var schedules = []string{"cosine", "linear", "constant", plateau}
 
 const plateau = "plateau"
@@ -196,6 +198,14 @@ func (o Options) Validate() error {
 // learns says whether there is anything to learn: a run of no rounds and no steps only measures.
 func (o Options) learns() bool {
 	return o.Epochs > 0 || o.TextEpochs > 0 && len(o.Text) > 0 || o.SCSTSteps > 0
+}
+
+// logEvery is how many steps a line of metrics.jsonl sums up.
+func (o Options) logEvery() int {
+	if o.LogEvery > 0 {
+		return o.LogEvery
+	}
+	return 10
 }
 
 // JSON is what options.json holds.

@@ -202,8 +202,8 @@ func TestRanksLearnAsOne(t *testing.T) {
 	}
 }
 
-// A rank that dies or stands still ends the other, which names it; the checkpoint is whole, and one process goes on from it as if nothing had
-// happened.
+// A rank that dies or stands still ends the other, which names it; the checkpoint is whole, and one process goes on
+// from it as if nothing had happened.
 func TestRankFails(t *testing.T) {
 	dir := t.TempDir()
 	o := sharedRun(t, dir)

@@ -21,6 +21,7 @@ import (
 	"captioner/models/encoder"
 	"captioner/models/family"
 	"captioner/models/gpt2"
+	"captioner/models/train/features"
 	"captioner/torch"
 	"captioner/torch/nn"
 	"captioner/torch/optim"
@@ -29,8 +30,8 @@ import (
 	"captioner/weights/safetensors"
 )
 
-// The loop under each recipe follows the losses of clip-text-decoder's own Decoder, collate_fn and optimizer over 200 batches (see
-// scripts/fixtures/recipe.py).
+// The loop under each recipe follows the losses of clip-text-decoder's own Decoder, collate_fn and optimizer over 200
+// batches (see scripts/fixtures/recipe.py).
 func TestRecipeFollowsTheOriginal(t *testing.T) {
 	src := torchtest.Fixture(t, "testdata/recipe.safetensors")
 	for _, c := range []struct {
@@ -65,7 +66,8 @@ func TestRecipeFollowsTheOriginal(t *testing.T) {
 	}
 }
 
-// originalLearner is the loop over the fixture's batches: each of their rows is a picture with one caption, in their order.
+// originalLearner is the loop over the fixture's batches: each of their rows is a picture with one caption, in their
+// order.
 func originalLearner(t *testing.T, src weights.Source, recipe string, accumulate int) *learner {
 	o, err := RecipeOptions(recipe)
 	if err != nil {
@@ -78,10 +80,10 @@ func originalLearner(t *testing.T, src weights.Source, recipe string, accumulate
 	}
 	images, choices := torchtest.Get(t, src, "images"), torch.Slice[int32](torchtest.Get(t, src, "choices"))
 	o.BatchSize = int(images.Dim(1))
-	features := torchtest.Get(t, src, "features").To(torch.Float16) // [I, F]
+	vectors := torchtest.Get(t, src, "features").To(torch.Float16) // [I, F]
 	captions := torchtest.Get(t, src, "captions")
-	width, longest := int(features.Dim(1)), int(captions.Dim(2))
-	bytesOf, ids := features.Bytes(), torch.Slice[int32](captions)
+	width, longest := int(vectors.Dim(1)), int(captions.Dim(2))
+	bytesOf, ids := vectors.Bytes(), torch.Slice[int32](captions)
 	keep := make([]int32, net.VocabSize-1)
 	for i := range keep {
 		keep[i] = int32(i)
@@ -100,7 +102,8 @@ func originalLearner(t *testing.T, src weights.Source, recipe string, accumulate
 	if err != nil {
 		t.Fatal(err)
 	}
-	tr := &trainer{Options: o, tok: tok, device: torch.CPU, dtype: torch.Float32, tell: func(Event) {}}
+	tr := newTrainer("", o, func(Event) {})
+	tr.tok, tr.device, tr.dtype = tok, torch.CPU, torch.Float32
 	tr.config = family.Config{Encoder: eye, Memory: memory, Decoder: crossgpt2.Decoder{Config: net}, Decoding: tr.decodes(net)}
 	if tr.model, err = crossgpt2.New(tr.config); err != nil {
 		t.Fatal(err)
@@ -109,7 +112,7 @@ func originalLearner(t *testing.T, src weights.Source, recipe string, accumulate
 	if err := tr.model.Decoder.Load(src, nn.LoadOptions{Prefix: "model.", Own: true, Ignore: other}); err != nil {
 		t.Fatal(err)
 	}
-	cached := &Features{Positions: 1, Channels: int64(width), data: make([][]byte, 1)}
+	cached := &fakeRows{channels: int64(width)}
 	for i, picture := range torch.Slice[int32](images) {
 		at := (int(picture)*5 + int(choices[i])) * longest
 		row := []int32{end}
@@ -119,10 +122,9 @@ func originalLearner(t *testing.T, src weights.Source, recipe string, accumulate
 			}
 		}
 		tr.train = append(tr.train, example{Example: data.Example{ID: fmt.Sprint(i)}, text: [][]int32{append(row, end)}})
-		cached.places = append(cached.places, rowPlace{0, i})
-		cached.data[0] = append(cached.data[0], bytesOf[int(picture)*width*2:(int(picture)+1)*width*2]...)
+		cached.data = append(cached.data, bytesOf[int(picture)*width*2:(int(picture)+1)*width*2]...)
 	}
-	tr.cached = []*Features{cached}
+	tr.cached = []features.Rows{cached}
 	l, err := tr.newLearner(phase{name: "captions", lr: o.LR, schedule: optim.Schedule{Kind: o.Schedule}, beta2: o.Beta2, decay: o.WeightDecay,
 		steps: len(tr.train), perEpoch: len(tr.train), step: (*learner).captionStep})
 	if err != nil {
@@ -134,6 +136,24 @@ func originalLearner(t *testing.T, src weights.Source, recipe string, accumulate
 	}
 	return l
 }
+
+// fakeRows are features in memory, one vector an image.
+type fakeRows struct {
+	channels int64
+	data     []byte // float16
+}
+
+func (f *fakeRows) Shape() (positions, channels int64) { return 1, f.channels }
+
+func (f *fakeRows) Row(i int) []byte {
+	n := int(f.channels) * 2
+	return f.data[i*n : (i+1)*n]
+}
+
+func (f *fakeRows) Close() error { return nil }
+
+// dataOf is what the features of a learner with fakeRows are read from.
+func dataOf(l *learner) []byte { return l.cached[0].(*fakeRows).data }
 
 // languageFolder writes a small GPT-2 without cross-attention as Hugging Face saves one.
 func languageFolder(t *testing.T, dir string) string {
@@ -176,7 +196,8 @@ func languageFolder(t *testing.T, dir string) string {
 	return folder
 }
 
-// Runs under the original's recipe, from a language model, and in float16 with its loss scale, repeat and resume as others do.
+// Runs under the original's recipe, from a language model, and in float16 with its loss scale, repeat and resume as
+// others do.
 func TestRecipeRunsRepeatAndResume(t *testing.T) {
 	dir := t.TempDir()
 	small := smallRun(t, dir)
@@ -249,8 +270,8 @@ func TestSpoiltBatch(t *testing.T) {
 		defer l.model.Free()
 		l.dir = dir
 		before := l.model.Decoder.Transformer.Positions.Weight.Bytes()
-		for i := range l.cached[0].data[0] {
-			l.cached[0].data[0][i] = 0xff // not a number in float16
+		for i := range dataOf(l) {
+			dataOf(l)[i] = 0xff // not a number in float16
 		}
 		_, _, _, err := l.update(context.Background(), 1e-3)
 		if err == nil || !strings.Contains(err.Error(), "want a finite number") || !strings.Contains(err.Error(), spoiltFile) {
@@ -267,7 +288,8 @@ func TestSpoiltBatch(t *testing.T) {
 	}
 }
 
-// In float16 a step whose loss is no number is left out, counted, and lowers the scale; after many in a row the run ends.
+// In float16 a step whose loss is no number is left out, counted, and lowers the scale; after many in a row the run
+// ends.
 func TestSpoiltBatchInFloat16(t *testing.T) {
 	torchtest.Do(t, func() {
 		src := torchtest.Fixture(t, "testdata/recipe.safetensors")
@@ -275,9 +297,9 @@ func TestSpoiltBatchInFloat16(t *testing.T) {
 		defer l.free()
 		defer l.model.Free()
 		l.dir, l.dtype, l.scaler = t.TempDir(), torch.Float16, optim.NewGradScaler(torch.CPU)
-		good := slices.Clone(l.cached[0].data[0])
-		for i := range l.cached[0].data[0] {
-			l.cached[0].data[0][i] = 0xff // not a number in float16
+		good := slices.Clone(dataOf(l))
+		for i := range dataOf(l) {
+			dataOf(l)[i] = 0xff // not a number in float16
 		}
 		before := l.model.Decoder.Transformer.Positions.Weight.Bytes()
 		if loss, _, _, err := l.update(context.Background(), 1e-3); err != nil || finite(loss) {
@@ -289,12 +311,12 @@ func TestSpoiltBatchInFloat16(t *testing.T) {
 		if v := l.scaler.Value(); v != 32768 || l.state.Skipped != 1 {
 			t.Errorf("got scale %g after %d skipped steps, want 32768 after 1", v, l.state.Skipped)
 		}
-		bad := slices.Clone(l.cached[0].data[0])
-		copy(l.cached[0].data[0], good)
+		bad := slices.Clone(dataOf(l))
+		copy(dataOf(l), good)
 		if loss, _, _, err := l.update(context.Background(), 1e-3); err != nil || !finite(loss) || l.state.InARow != 0 {
 			t.Fatalf("got loss %g, %v, %d in a row, want a step that is taken", loss, err, l.state.InARow)
 		}
-		copy(l.cached[0].data[0], bad)
+		copy(dataOf(l), bad)
 		var err error
 		for range mostSkipped {
 			if err != nil {

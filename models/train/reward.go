@@ -1,9 +1,11 @@
 package train
 
-import "captioner/data/metrics"
+import (
+	"captioner/data/metrics"
+)
 
-// rewarder scores drawn captions by CIDEr-D over words, as evaluation counts them. The end of a caption counts as a word: without it,
-// captions that break off before a noun would score well (the sacreEOS trap, Jia et al. 2020).
+// rewarder scores drawn captions by CIDEr-D over words, as evaluation counts them. The end of a caption counts as a
+// word: without it, captions that break off before a noun would score well (the sacreEOS trap, Jia et al. 2020).
 type rewarder struct {
 	cider *metrics.CIDErD
 	refs  [][][]int32 // of each picture, with their ends

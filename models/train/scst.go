@@ -6,14 +6,14 @@ import (
 	"captioner/torch"
 )
 
-// scstStep is one step of self-critical training: captions are drawn for each picture, and those that score better than the mean of the
-// picture's other draws become more likely. The returned number is the mean reward.
+// scstStep is one step of self-critical training: captions are drawn for each picture, and those that score better
+// than the mean of the picture's other draws become more likely. The returned number is the mean reward.
 //
-// Draws and gradient use the same temperature: label smoothing leaves probability on words that no caption has, and at temperature 1 they
-// would be drawn.
+// Draws and gradient use the same temperature: label smoothing leaves probability on words that no caption has, and at
+// temperature 1 they would be drawn.
 func (l *learner) scstStep(step int) (reward float64, rows int, err error) {
-	whole := l.pictures(step, l.SCSTBatch)
-	l.shown = whole
+	whole := l.pick(step, l.SCSTBatch)
+	l.batch = whole
 	from, to := l.Group.Share(len(whole))
 	index := whole[from:to]
 	features, err := l.features(step, l.SCSTBatch)

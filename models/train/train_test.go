@@ -30,7 +30,8 @@ var colours = []struct {
 	c    color.RGBA
 }{{"red", color.RGBA{220, 30, 30, 255}}, {"green", color.RGBA{30, 200, 40, 255}}, {"blue", color.RGBA{40, 60, 230, 255}}, {"grey", color.RGBA{120, 120, 120, 255}}}
 
-// pictures writes n pictures of one colour each, with two captions that name it, in the COCO form, and returns the annotation file.
+// pictures writes n pictures of one colour each, with two captions that name it, in the COCO form, and returns the
+// annotation file.
 func pictures(t *testing.T, dir, name string, n int) string {
 	t.Helper()
 	type object = map[string]any
@@ -179,7 +180,8 @@ func TestRunsRepeatAndResume(t *testing.T) {
 	}
 }
 
-// So it is where the encoder learns as well, from cached maps or from pictures decoded anew, and where pictures are shown in parts.
+// So it is where the encoder learns as well, from cached maps or from pictures decoded anew, and where pictures are
+// shown in parts.
 func TestEncoderRunsRepeatAndResume(t *testing.T) {
 	dir := t.TempDir()
 	base := smallRun(t, dir)

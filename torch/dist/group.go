@@ -6,6 +6,7 @@ import "C"
 import (
 	"encoding/binary"
 	"net"
+	"strconv"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -93,6 +94,16 @@ func (g *Group) LocalRank() int {
 		return 0
 	}
 	return g.place.LocalRank
+}
+
+// Device is torch.ParseDevice for this process: where s leaves the choice, each of several processes on a machine takes a
+// GPU of its own.
+func (g *Group) Device(s string) (torch.Device, error) {
+	dev, err := torch.ParseDevice(s)
+	if err != nil || g == nil || !dev.IsCUDA() || s != "auto" && s != "cuda" {
+		return dev, err
+	}
+	return torch.ParseDevice("cuda:" + strconv.Itoa(g.place.LocalRank))
 }
 
 // IsLead says whether this is rank 0, which writes and prints for all.

@@ -1,4 +1,4 @@
-package train
+package features
 
 import (
 	"context"
@@ -20,36 +20,37 @@ import (
 	"captioner/weights/safetensors"
 )
 
-// shardSize is how many pictures share a cache file: what is lost at most when encoding is cut off.
+// shardSize is how many images share a cache file: what is lost at most when encoding is cut off.
 const shardSize = 250
 
-// What a cache file holds: the features [n, P, C], the key of each row's picture [n, 16], and as metadata the SHA-256 of the features.
+// What a cache file holds: the features [n, P, C], the key of each row's image [n, 16], and as metadata the SHA-256 of
+// the features.
 const (
 	featuresName = "features"
 	keysName     = "keys"
 	metaSum      = "sha256"
 )
 
-// pictureKey identifies a picture by path, size and time of change, and by how it is shown.
-type pictureKey [16]byte
+// imageKey identifies an image by path, size and time of change, and by how it is shown.
+type imageKey [16]byte
 
-// rowPlace is where a picture's features are.
-type rowPlace struct{ shard, row int }
+// position is where an image's features are.
+type position struct{ shard, row int }
 
-// featureCache is a folder of features by one encoder. Which pictures are in which file does not matter: every data set, split and order finds
-// its own.
-type featureCache struct {
+// cache is a folder of features by one encoder. Which images are in which file does not matter: every data set, split
+// and order finds its own.
+type cache struct {
 	dir    string
 	work   encoding
 	group  *dist.Group
-	index  map[pictureKey]rowPlace
+	index  map[imageKey]position
 	known  map[string]bool // names of files that are open
 	shape  []int64         // [P, C]; nil while there is no file
 	shards []*safetensors.File
 	data   [][]byte
 }
 
-// cacheKey names a folder of features: everything that decides their values but the pictures.
+// cacheKey names a folder of features: everything that decides their values but the images.
 func cacheKey(c family.Config, stage int) (string, error) {
 	key := map[string]any{"encoder": c.Encoder, "form": 3}
 	if stage > 0 {
@@ -66,10 +67,10 @@ func cacheKey(c family.Config, stage int) (string, error) {
 	return hex.EncodeToString(sum[:8]), nil
 }
 
-func pictureKeys(pictures []shown) ([]pictureKey, error) {
-	keys := make([]pictureKey, len(pictures))
+func imageKeys(images []View) ([]imageKey, error) {
+	keys := make([]imageKey, len(images))
 	archives := map[string]fs.FileInfo{}
-	for i, p := range pictures {
+	for i, p := range images {
 		file, info := p.Path, archives[p.Archive]
 		if p.Archive != "" {
 			file = p.Archive
@@ -77,7 +78,7 @@ func pictureKeys(pictures []shown) ([]pictureKey, error) {
 		if info == nil {
 			var err error
 			if info, err = os.Stat(file); err != nil {
-				return nil, fmt.Errorf("encode pictures: %w", err)
+				return nil, fmt.Errorf("encode images: %w", err)
 			}
 			if p.Archive != "" {
 				archives[p.Archive] = info
@@ -88,25 +89,25 @@ func pictureKeys(pictures []shown) ([]pictureKey, error) {
 			return nil, err
 		}
 		sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %d %d %s", abs, p.Path, info.Size(), info.ModTime().UnixNano(), p.mark()))
-		keys[i] = pictureKey(sum[:])
+		keys[i] = imageKey(sum[:])
 	}
 	return keys, nil
 }
 
-// FeatureDir is the folder in which the features of a captioner's encoder are cached; see CacheDir for cache.
-func FeatureDir(cache string, c family.Config) (string, error) {
+// Dir is the folder in which the features of a captioner's encoder are cached; see CacheDir for cache.
+func Dir(cache string, c family.Config) (string, error) {
 	key, err := cacheKey(c, 0)
 	return filepath.Join(cache, "features", key), err
 }
 
-func openFeatureCache(cache string, c family.Config, w encoding, g *dist.Group) (*featureCache, error) {
+func openCache(folder string, c family.Config, w encoding, g *dist.Group) (*cache, error) {
 	key, err := cacheKey(c, w.stage)
 	if err != nil {
 		return nil, err
 	}
-	s := &featureCache{dir: filepath.Join(cache, "features", key), work: w, group: g, index: map[pictureKey]rowPlace{}, known: map[string]bool{}}
+	s := &cache{dir: filepath.Join(folder, "features", key), work: w, group: g, index: map[imageKey]position{}, known: map[string]bool{}}
 	if err := os.MkdirAll(s.dir, 0o777); err != nil {
-		return nil, fmt.Errorf("encode pictures: %w", err)
+		return nil, fmt.Errorf("encode images: %w", err)
 	}
 	if err := s.read(); err != nil {
 		s.close()
@@ -115,8 +116,8 @@ func openFeatureCache(cache string, c family.Config, w encoding, g *dist.Group) 
 	return s, nil
 }
 
-// read opens the files that are new in the folder. One that is damaged is put aside: its pictures are encoded again.
-func (s *featureCache) read() error {
+// read opens the files that are new in the folder. One that is damaged is put aside: its images are encoded again.
+func (s *cache) read() error {
 	entries, err := os.ReadDir(s.dir)
 	if err != nil {
 		return fmt.Errorf("open cached features: %w", err)
@@ -146,7 +147,7 @@ func (s *featureCache) read() error {
 // damagedError says what is wrong with a cache file.
 type damagedError struct{ error }
 
-func (s *featureCache) add(path string) error {
+func (s *cache) add(path string) error {
 	f, err := safetensors.Open(path)
 	if err != nil {
 		var form *safetensors.FormatError
@@ -161,24 +162,24 @@ func (s *featureCache) add(path string) error {
 		f.Close()
 		return &damagedError{err}
 	}
-	const size = len(pictureKey{})
+	const size = len(imageKey{})
 	n := len(keys.Data) / size
 	sum := sha256.Sum256(features.Data)
 	if len(features.Shape) != 3 || features.Shape[0] != int64(n) || features.DType != weights.F16 || f.Metadata()[metaSum] != hex.EncodeToString(sum[:]) ||
 		s.shape != nil && !slices.Equal(s.shape, features.Shape[1:]) {
 		f.Close()
-		return &damagedError{fmt.Errorf("%q: found %v %v, want F16 of %d pictures and their checksum", path, features.DType, features.Shape, n)}
+		return &damagedError{fmt.Errorf("%q: found %v %v, want F16 of %d images and their checksum", path, features.DType, features.Shape, n)}
 	}
 	for row := range n {
-		s.index[pictureKey(keys.Data[row*size:])] = rowPlace{len(s.shards), row}
+		s.index[imageKey(keys.Data[row*size:])] = position{len(s.shards), row}
 	}
 	s.shape = slices.Clone(features.Shape[1:])
 	s.shards, s.data = append(s.shards, f), append(s.data, features.Data)
 	return nil
 }
 
-// write adds a file with the features of these pictures. Two processes that encode the same write the same file.
-func (s *featureCache) write(keys []pictureKey, features []byte, shape []int64) error {
+// write adds a file with the features of these images. Two processes that encode the same write the same file.
+func (s *cache) write(keys []imageKey, features []byte, shape []int64) error {
 	var flat []byte
 	for _, k := range keys {
 		flat = append(flat, k[:]...)
@@ -186,7 +187,7 @@ func (s *featureCache) write(keys []pictureKey, features []byte, shape []int64) 
 	sum, name := sha256.Sum256(features), sha256.Sum256(flat)
 	err := safetensors.WriteFile(filepath.Join(s.dir, hex.EncodeToString(name[:12])+".safetensors"), []weights.NamedTensor{
 		{Name: featuresName, DType: weights.F16, Shape: append([]int64{int64(len(keys))}, shape...), Data: features},
-		{Name: keysName, DType: weights.U8, Shape: []int64{int64(len(keys)), int64(len(pictureKey{}))}, Data: flat},
+		{Name: keysName, DType: weights.U8, Shape: []int64{int64(len(keys)), int64(len(imageKey{}))}, Data: flat},
 	}, map[string]string{metaSum: hex.EncodeToString(sum[:])})
 	if err != nil {
 		return fmt.Errorf("write cached features: %w", err)
@@ -194,16 +195,16 @@ func (s *featureCache) write(keys []pictureKey, features []byte, shape []int64) 
 	return nil
 }
 
-func (s *featureCache) close() {
+func (s *cache) close() {
 	for _, f := range s.shards {
 		f.Close()
 	}
 }
 
-// missing lists the pictures that the cache lacks, each once and but for those that were tried.
-func (s *featureCache) missing(keys []pictureKey, tried map[pictureKey]error) []int {
+// missing lists the images that the cache lacks, each once and but for those that were tried.
+func (s *cache) missing(keys []imageKey, tried map[imageKey]error) []int {
 	var out []int
-	seen := map[pictureKey]bool{}
+	seen := map[imageKey]bool{}
 	for i, k := range keys {
 		_, cached := s.index[k]
 		_, failed := tried[k]
@@ -215,49 +216,50 @@ func (s *featureCache) missing(keys []pictureKey, tried map[pictureKey]error) []
 	return out
 }
 
-// fill encodes what the cache lacks, shared out over the ranks of the group, and gives the pictures that cannot be decoded with the reasons. What
-// other ranks have on disks of their own, or could not decode, this one does in a second round: all end with the same.
-func (s *featureCache) fill(ctx context.Context, keys []pictureKey, pictures []shown, done func(int)) (map[pictureKey]error, error) {
-	failed := map[pictureKey]error{}
+// fill encodes what the cache lacks, shared out over the ranks of the group, and gives the images that cannot be
+// decoded with the reasons. What other ranks have on disks of their own, or could not decode, this one does in a
+// second round: all end with the same.
+func (s *cache) fill(ctx context.Context, keys []imageKey, images []View, done func(int)) (map[imageKey]error, error) {
+	failed := map[imageKey]error{}
 	todo := s.missing(keys, failed)
 	size := s.group.Size()
 	var mine []int
-	each := max(1, min(shardSize, (len(todo)+size-1)/size)) // few pictures are shared out too
+	each := max(1, min(shardSize, (len(todo)+size-1)/size)) // few images are shared out too
 	for k, chunk := range slices.Collect(slices.Chunk(todo, each)) {
 		if k%size == s.group.Rank() {
 			mine = append(mine, chunk...)
 		}
 	}
 	ready := len(keys) - len(todo)
-	err := s.encode(ctx, mine, keys, pictures, failed, func(n int) { done(min(ready+n*size, len(keys))) })
+	err := s.encode(ctx, mine, keys, images, failed, func(n int) { done(min(ready+n*size, len(keys))) })
 	if err != nil {
 		return nil, err
 	}
-	if err := s.group.Wait(ctx, "the features of pictures"); err != nil {
+	if err := s.group.Wait(ctx, "the features of images"); err != nil {
 		return nil, err
 	}
 	if err := s.read(); err != nil {
 		return nil, err
 	}
 	todo = s.missing(keys, failed)
-	err = s.encode(ctx, todo, keys, pictures, failed, func(n int) { done(len(keys) - len(todo) + n) })
+	err = s.encode(ctx, todo, keys, images, failed, func(n int) { done(len(keys) - len(todo) + n) })
 	done(len(keys))
 	return failed, err
 }
 
-// encode adds files with the features of some pictures, and the reasons of those that cannot be decoded to failed.
-func (s *featureCache) encode(ctx context.Context, todo []int, keys []pictureKey, pictures []shown, failed map[pictureKey]error, done func(int)) error {
+// encode adds files with the features of some images, and the reasons of those that cannot be decoded to failed.
+func (s *cache) encode(ctx context.Context, todo []int, keys []imageKey, images []View, failed map[imageKey]error, done func(int)) error {
 	n := 0
 	for chunk := range slices.Chunk(todo, shardSize) {
-		list := make([]shown, len(chunk))
+		list := make([]View, len(chunk))
 		for k, i := range chunk {
-			list[k] = pictures[i]
+			list[k] = images[i]
 		}
 		features, shape, errs, err := s.work.encode(ctx, list)
 		if err != nil {
 			return err
 		}
-		var good []pictureKey
+		var good []imageKey
 		for k, i := range chunk {
 			if errs[k] == nil {
 				good = append(good, keys[i])

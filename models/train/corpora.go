@@ -1,0 +1,184 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"captioner/data"
+	"captioner/models/train/features"
+)
+
+// corpora are the captions and texts of a run.
+type corpora struct {
+	journal
+	train, val corpus
+	text       [][]int32 // lines to learn the language from
+	bad        []string  // lines of badFile
+}
+
+// readData reads the splits and checks what can be checked before any work: that every picture is there and captioned,
+// that ids are not used twice, and that no picture is in both splits.
+func (c *corpora) readData() error {
+	trainSet, err := c.open("data", c.Data, c.Images)
+	if err != nil {
+		return err
+	}
+	var valSet data.Dataset
+	train, val := trainSet.Source, data.Source(nil)
+	if c.Val != "" {
+		if valSet, err = c.open("val", c.Val, c.ValImages); err != nil {
+			return err
+		}
+		val = valSet.Source
+	} else {
+		train, val = data.Split(train, c.ValShare, uint64(c.Seed))
+	}
+	report := data.Check(train, val)
+	for _, note := range slices.Concat(trainSet.Notes.Lines(), valSet.Notes.Lines()) {
+		c.tell(Event{Note: note})
+	}
+	if err := c.check(report); err != nil {
+		return err
+	}
+	if c.train, err = readCorpus(train, c.SkipBad); err != nil {
+		return fmt.Errorf("data %q: %w", c.Data, err)
+	}
+	if c.val, err = readCorpus(val, c.SkipBad); err != nil {
+		return fmt.Errorf("val: %w", err)
+	}
+	if !c.learns() {
+		c.tell(Event{Note: fmt.Sprintf("measuring on %d pictures with %d captions", len(c.val), c.val.captions())})
+		return nil
+	}
+	c.tell(Event{Note: fmt.Sprintf("training on %d pictures with %d captions, measuring on %d with %d", len(c.train), c.train.captions(),
+		len(c.val), c.val.captions())})
+	return nil
+}
+
+func (c *corpora) open(name, path, images string) (data.Dataset, error) {
+	d, err := data.Open(path, images)
+	if err != nil {
+		return d, err
+	}
+	c.tell(Event{Note: fmt.Sprintf("%s: %q is %s", name, path, d.Kind)})
+	return d, nil
+}
+
+// check refuses what would spoil the run; what SkipBad allows is told. Pictures that are missing or have no captions
+// are listed in the run folder.
+func (c *corpora) check(r *data.Report) error {
+	if len(r.EmptyCaptions) > 0 {
+		c.tell(Event{Note: fmt.Sprintf("leaving out the empty captions of %d pictures, the first: %s", len(r.EmptyCaptions), r.EmptyCaptions[0])})
+		r.EmptyCaptions = nil
+	}
+	for _, m := range r.MissingImages {
+		c.bad = append(c.bad, m+"\tmissing or empty")
+	}
+	for _, m := range r.NoCaptions {
+		c.bad = append(c.bad, m+"\tno captions")
+	}
+	missing, bare := len(r.MissingImages), len(r.NoCaptions)
+	r.MissingImages, r.NoCaptions = nil, nil
+	if err := r.Err(); err != nil { // nothing that leaving out pictures would mend
+		return err
+	}
+	if r.Val.Examples == 0 {
+		return fmt.Errorf("check data: found no pictures to measure on, want some in a val set, or a larger val-fraction than %g", c.ValShare)
+	}
+	return c.report(counted(missing, "missing image"), counted(bare, "image without captions"))
+}
+
+// tryImages decodes all images once, for a run that caches no features.
+func (c *corpora) tryImages(ctx context.Context) error {
+	train, err := c.tryPart(ctx, c.train)
+	if err != nil {
+		return err
+	}
+	val, err := c.tryPart(ctx, c.val)
+	if err != nil {
+		return err
+	}
+	return c.leaveOut(train, val)
+}
+
+// tryChunk is how many images are tried before it is told how far that is.
+const tryChunk = 250
+
+// tryPart decodes this rank's part of a split, and gives what any of them could not decode.
+func (c *corpora) tryPart(ctx context.Context, split corpus) ([]features.Bad, error) {
+	views := whole(split)
+	from, to := c.Group.Share(len(views))
+	var own []features.Bad
+	for begin := from; begin < to; begin += tryChunk {
+		chunk := views[begin:min(begin+tryChunk, to)]
+		slots, wait := features.PrepareAll(ctx, c.config.Encoder.Preprocess, chunk)
+		for i := range chunk {
+			select {
+			case p := <-slots[i]:
+				if p.Err != nil {
+					own = append(own, features.Bad{Index: begin + i, Path: chunk[i].Name(), Err: p.Err})
+				}
+			case <-ctx.Done():
+				wait()
+				return nil, ctx.Err()
+			}
+		}
+		wait()
+		c.tell(Event{Phase: "check", Step: begin - from + len(chunk), Steps: to - from})
+	}
+	return c.gatherBad(own)
+}
+
+// whole shows the pictures of a split as they are.
+func whole(c corpus) []features.View {
+	out := make([]features.View, len(c))
+	for i, e := range c {
+		out[i] = features.View{Example: e.Example}
+	}
+	return out
+}
+
+// readText reads the lines to pretrain on, and adds the captions.
+func (c *corpora) readText(positions int) error {
+	for _, path := range c.Text {
+		for line, err := range data.Lines(path) {
+			if err != nil {
+				return err
+			}
+			if row := encode(c.tok, normalise(line), positions); len(row) >= 6 {
+				c.text = append(c.text, row)
+			}
+		}
+	}
+	if len(c.Text) == 0 {
+		return nil
+	}
+	for _, e := range c.train {
+		c.text = append(c.text, e.text...)
+	}
+	c.tell(Event{Note: fmt.Sprintf("learning the language from %d lines first", len(c.text))})
+	return nil
+}
+
+// sizes writes into the card how much there is to learn from and to measure on.
+func (c *corpora) sizes() {
+	c.card.Data = fmt.Sprintf("%d pictures with %d captions", len(c.train), c.train.captions())
+	c.card.Split = fmt.Sprintf("%d pictures apart from training", len(c.val))
+}
+
+// checkRanks refuses batches that are too small to part.
+func (c *corpora) checkRanks() error {
+	check := func(what string, n int) error {
+		if n >= c.Group.Size() {
+			return nil
+		}
+		return fmt.Errorf("train in %d processes: %s: found %d, want one or more for each", c.Group.Size(), what, n)
+	}
+	err := errors.Join(check("batch-size", c.BatchSize), check("pictures to learn from", len(c.train)), check("pictures to measure on", len(c.val)))
+	if c.SCSTSteps > 0 {
+		err = errors.Join(err, check("scst-batch-size", c.SCSTBatch))
+	}
+	return err
+}

@@ -1,0 +1,78 @@
+package train
+
+import (
+	"fmt"
+
+	"captioner/models/crossgpt2"
+	"captioner/models/encoder"
+	"captioner/models/family"
+	"captioner/torch"
+)
+
+// describe settles the words and the shape of the captioner.
+func (t *trainer) describe() error {
+	if t.Init != "" {
+		return t.describeInit()
+	}
+	eye, err := t.readEncoder()
+	if err != nil {
+		return err
+	}
+	memory, err := encoder.NewMemory(eye, t.Memory, t.InputDropout)
+	if err != nil {
+		return err
+	}
+	net, err := t.decoderConfig()
+	if err != nil {
+		return err
+	}
+	if memory.Layers = t.MemoryLayers; memory.Layers > 0 {
+		memory.Heads = net.Heads
+	}
+	t.config = family.Config{Name: t.Name, Encoder: eye, Memory: memory, Decoder: crossgpt2.Decoder{Config: net}, Decoding: t.decodes(net)}
+	t.card.Encoder = fmt.Sprintf("%s, SHA-256 %s", eye.Architecture, eye.SHA256)
+	return t.prepareText()
+}
+
+// describeInit takes words, shape and encoder from a model file.
+func (t *trainer) describeInit() error {
+	f, err := t.Architectures.OrKnown().Open(t.Init)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if t.tok, err = f.BPE(); err != nil {
+		return err
+	}
+	t.config, t.card = f.Config, f.Card
+	if t.encoder, err = f.EncoderTensors(); err != nil {
+		return err
+	}
+	t.config.Name = t.Name
+	if net, ok := crossgpt2.Sizes(t.config); ok { // other captioners are refused where the model is loaded
+		net.ResidualDrop, net.EmbeddingDrop, net.AttentionDrop = t.Dropout, t.InputDropout, t.AttentionDropout
+		t.config.Decoder, t.config.Memory.Dropout = crossgpt2.Decoder{Config: net}, t.InputDropout
+	}
+	return t.prepareText()
+}
+
+// prepareText turns captions into tokens and fills in the card.
+func (t *trainer) prepareText() error {
+	_, longest, _ := t.config.Decoder.Sizes()
+	positions := int(longest) - 1
+	t.train.encode(t.tok, positions, t.Verbatim)
+	t.val.encode(t.tok, positions, t.Verbatim)
+	if t.TextEpochs > 0 {
+		if err := t.readText(positions); err != nil {
+			return err
+		}
+	}
+	t.card.Name, t.card.Licence, t.card.Command, t.card.Seed = t.Name, t.Licence, t.Command, t.Seed
+	told := t.Options
+	told.Cache = "" // where a machine keeps its cache says nothing about the model
+	t.card.Options = told.JSON()
+	t.card.Tokeniser = "Stanford PTB as in coco-caption"
+	t.card.Versions = map[string]string{"libtorch": torch.Version()}
+	t.sizes()
+	return nil
+}

@@ -1,0 +1,24 @@
+package train
+
+// Event is a piece of news from a run.
+type Event struct {
+	Phase   string             `json:"phase"` // "encode", "text", "captions", "scst", "final", or "" for a note
+	Step    int                `json:"step"`
+	Steps   int                `json:"steps"`
+	Epoch   float64            `json:"epoch,omitempty"`
+	Loss    float64            `json:"loss,omitempty"` // of the step, in metrics.jsonl the mean since the last line; the mean reward in "scst"
+	LR      float64            `json:"lr,omitempty"`
+	Norm    float64            `json:"grad_norm,omitempty"`
+	Skipped int                `json:"skipped,omitempty"` // steps left out so far, because float16 overflowed
+	Scores  map[string]float64 `json:"scores,omitempty"`  // of a measurement
+	Samples []Sample           `json:"samples,omitempty"` // a few captions of a measurement
+	Best    bool               `json:"best,omitempty"`    // the measurement is the best so far
+	Note    string             `json:"note,omitempty"`
+	Rows    int                `json:"-"` // captions since the last event
+}
+
+// Sample is a caption that the model gave while it learnt.
+type Sample struct {
+	Path    string `json:"path"`
+	Caption string `json:"caption"`
+}

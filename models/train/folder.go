@@ -1,0 +1,21 @@
+package train
+
+import (
+	"io"
+)
+
+// The files of a run folder.
+const (
+	optionsFile = "options.json"
+	stateFile   = "state.safetensors"
+	bestFile    = "best.safetensors"
+	lastFile    = "last.safetensors" // of the last measurement
+	metricsFile = "metrics.jsonl"
+	samplesFile = "samples.jsonl"
+	eventsFile  = "events.out.tfevents.0.captioner" // TensorBoard knows its files by their names
+	spoiltFile  = "spoilt-batch.json"
+)
+
+func writer(b []byte) func(io.Writer) error {
+	return func(w io.Writer) error { _, err := w.Write(b); return err }
+}

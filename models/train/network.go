@@ -1,0 +1,148 @@
+package train
+
+import (
+	"fmt"
+	"strings"
+
+	"captioner/models/checkpoint"
+	"captioner/models/crossgpt2"
+	"captioner/models/decode"
+	"captioner/models/encoder"
+	"captioner/models/family"
+	"captioner/models/gpt2"
+	"captioner/torch"
+	"captioner/torch/nn"
+	"captioner/weights"
+)
+
+// network is the captioner that learns.
+type network struct {
+	vision
+	model *crossgpt2.Model
+}
+
+// decoderConfig is the shape of the decoder: new, or that of a language model, with its words.
+func (net *network) decoderConfig() (gpt2.Config, error) {
+	if net.LanguageModel == "" {
+		var err error
+		net.tok, err = vocabulary(net.train, net.MinCount)
+		if err != nil {
+			return gpt2.Config{}, err
+		}
+		return gpt2.Config{VocabSize: int64(net.tok.VocabSize()), Positions: net.Positions + 1, Width: net.Width, Layers: net.Layers, Heads: net.Heads,
+			Activation: "gelu_new", Epsilon: 1e-5, ResidualDrop: net.Dropout, EmbeddingDrop: net.InputDropout, AttentionDrop: net.AttentionDropout,
+			InitRange: .02, CrossAttention: true}, nil
+	}
+	l, err := checkpoint.OpenLanguage(net.LanguageModel)
+	if err != nil {
+		return gpt2.Config{}, err
+	}
+	defer l.Close()
+	net.tok = l.Tokenizer
+	c := l.Config
+	c.ResidualDrop, c.EmbeddingDrop, c.AttentionDrop = net.Dropout, net.InputDropout, net.AttentionDropout
+	return c, nil
+}
+
+// decodes is how the captioner is meant to be decoded.
+func (j *job) decodes(net gpt2.Config) family.Decoding {
+	longest := int(min(j.Positions, net.Positions))
+	if j.original() {
+		return family.Decoding{Rule: decode.Python, Beam: j.Beam, MaxLen: longest}
+	}
+	return family.Decoding{Beam: j.Beam, LengthPenalty: j.Penalty, MaxLen: longest, NoRepeatNGram: 3}
+}
+
+// begin makes the model: new weights from the seed, or those of Init.
+func (net *network) begin() (err error) {
+	torch.Seed(net.Seed)
+	net.dtype = map[string]torch.DType{"fp32": torch.Float32, "bf16": torch.BFloat16, "fp16": torch.Float16}[net.Precision]
+	if net.Init != "" {
+		f, err := net.Architectures.OrKnown().Open(net.Init)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		net.model, err = f.LoadModel(net.device, true)
+		return err
+	}
+	if net.model, err = crossgpt2.New(net.config); err != nil {
+		return err
+	}
+	net.model.Init()
+	return net.fill()
+}
+
+// fill starts the decoder from the language model, where there is one.
+func (net *network) fill() error {
+	if net.LanguageModel == "" {
+		return nil
+	}
+	l, err := checkpoint.OpenLanguage(net.LanguageModel)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	return l.Fill(net.model.Decoder)
+}
+
+// weights are copies of all that learns.
+func (net *network) weights() []weights.NamedTensor {
+	out := nn.Save(net.model, "model")
+	for _, p := range net.encoderParams() {
+		out = append(out, p.Tensor.Named("model."+p.Name))
+	}
+	return out
+}
+
+// write writes the model as it is as a model file. An encoder that learnt has a checksum of its own: that of its
+// weights.
+func (net *network) write(path string, card family.Card) error {
+	if !net.Group.IsLead() {
+		return nil
+	}
+	c, encoder := net.config, net.encoder
+	if net.tuner != nil {
+		var err error
+		if encoder, c.Encoder.SHA256, err = net.tuner.Tensors(); err != nil {
+			return err
+		}
+		if told := fmt.Sprintf(", trained from stage %d on", net.stage()); !strings.Contains(card.Encoder, told) {
+			card.Encoder += told
+		}
+	}
+	return checkpoint.Save(path, c, net.tok, card, net.model, encoder)
+}
+
+// load puts the model of a file, and its encoder where that learns, in the place of the trainer's.
+func (net *network) load(path string) error {
+	f, err := net.Architectures.OrKnown().Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	best, err := f.LoadModel(net.device, true)
+	if err != nil {
+		return err
+	}
+	net.model.Free()
+	net.model = best
+	if net.tuner == nil {
+		return nil
+	}
+	tensors, err := f.EncoderTensors()
+	if err != nil {
+		return err
+	}
+	src, err := weights.NewMemory(tensors, nil)
+	if err != nil {
+		return err
+	}
+	eye, err := encoder.NewTuner(f.Config.Encoder, f.Config.Memory, src, net.stage(), net.device)
+	if err != nil {
+		return err
+	}
+	net.tuner.Free()
+	net.tuner = eye
+	return nil
+}

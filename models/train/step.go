@@ -1,0 +1,122 @@
+package train
+
+import (
+	"math/rand/v2"
+
+	"captioner/models/gpt2"
+	"captioner/torch"
+)
+
+// captionStep is one step of cross-entropy over Accumulate batches.
+func (l *learner) captionStep(step int) (float64, int, error) {
+	total, rows := 0.0, 0
+	for a := range l.Accumulate {
+		i := step*l.Accumulate + a
+		index := l.pick(i, l.BatchSize)
+		l.batch = index
+		r := l.random("batch", i)
+		var captions [][]int32
+		from, to := l.Group.Share(len(index))
+		for k, p := range index {
+			chosen := choose(l.train[p].text, l.Captions, r)
+			if rows += len(chosen); from <= k && k < to {
+				captions = append(captions, chosen...)
+			}
+		}
+		var err error
+		torch.Scoped(func() {
+			var b *gpt2.Batch
+			if b, err = l.pack(captions); err != nil {
+				return
+			}
+			var x *torch.Tensor
+			if x, err = l.features(i, l.BatchSize); err != nil {
+				return
+			}
+			var loss float64
+			loss, err = l.crossEntropy(b, x, a == l.Accumulate-1)
+			total += loss
+		})
+		if err != nil {
+			return 0, 0, err
+		}
+	}
+	return total / float64(l.Accumulate), rows, nil
+}
+
+// textStep is one step of cross-entropy on text alone.
+func (l *learner) textStep(step int) (loss float64, rows int, err error) {
+	n := l.BatchSize * l.Captions
+	if e := step / l.perEpoch; e != l.epoch {
+		l.epoch, l.groups = e, l.bucket(l.text, n, l.perEpoch, e)
+	}
+	var lines [][]int32
+	from, to := l.Group.Share(n)
+	for _, i := range l.groups[step%l.perEpoch][from:to] {
+		lines = append(lines, l.text[i])
+	}
+	b, err := gpt2.PackRounded(lines, l.device)
+	if err != nil {
+		return 0, 0, err
+	}
+	loss, err = l.crossEntropy(b, nil, true)
+	return loss, n, err
+}
+
+// pack makes a batch of captions: without padding, or with padding that counts, and is hidden from the attention but
+// for the first place of it, as clip-text-decoder's collate_fn and GPT2LMHeadModel have it.
+func (l *learner) pack(rows [][]int32) (*gpt2.Batch, error) {
+	if !l.Padded {
+		return gpt2.PackRounded(rows, l.device)
+	}
+	end := l.tok.EOS()
+	return gpt2.Pad(rows, gpt2.Padding{Token: end, Target: int64(end), Mask: true, End: true}, l.device)
+}
+
+// crossEntropy adds the gradients of a batch, divided by Accumulate, and returns its loss; of several ranks, each its
+// part of them. Last says that the gradients of the step are then whole. The text phase has no other.
+func (l *learner) crossEntropy(b *gpt2.Batch, features *torch.Tensor, last bool) (float64, error) {
+	var logits *torch.Tensor
+	torch.Autocast(l.device, l.dtype, func() { logits = l.model.Logits(b, features, true) })
+	loss := b.Loss(logits.To(torch.Float32), l.Smoothing)
+	part, err := l.weigh(b.Count)
+	if err != nil {
+		return 0, err
+	}
+	if last {
+		if err := l.lastBackward(); err != nil {
+			return 0, err
+		}
+	}
+	l.backward(loss.MulScalar(part / float64(l.Accumulate)))
+	return loss.Float() * part, nil
+}
+
+// backward adds the gradients of a batch's loss.
+func (l *learner) backward(loss *torch.Tensor) {
+	if l.scaler != nil {
+		loss = l.scaler.Scale(loss)
+	}
+	loss.Backward()
+	for _, f := range l.after {
+		f()
+	}
+	l.after = nil
+}
+
+// choose takes n captions of a picture: all of them where it has n, else n at random, again and again where there are
+// fewer.
+func choose(text [][]int32, n int, r *rand.Rand) [][]int32 {
+	if len(text) == n {
+		return text
+	}
+	var out [][]int32
+	for len(out) < n {
+		for _, i := range r.Perm(len(text)) {
+			if len(out) < n {
+				out = append(out, text[i])
+			}
+		}
+	}
+	return out
+}
