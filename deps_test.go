@@ -121,6 +121,7 @@ cli                 < models/train cli/ranks cli/paths cli/output cli/model cli/
                       github.com/urfave/cli/v2 golang.org/x/sync            # one thin file a command
 cli/captioner       < cli                   |                               # main: a dozen lines
 scripts/bench/serve <                       | # load for a service, from a process of its own
+scripts/screenshots <                       | github.com/chromedp # the images in docs/images
 `
 
 // testEdges says what the tests of a room may import beyond what the room may, in the same form.

@@ -7,7 +7,7 @@ COCO photographs with beam 4, one photograph from its file to its caption in a p
 from the start of the process to the first caption, and peak memory. Shares of the ceiling are of a 2048 x 2048 x 2048 product of the same type,
 measured in the same run (torch/torchtest). --processor measures nothing but the processor time that an image of one batch of 32 costs with one thread, from
 file to caption with beam 4: of the two sides' clocks it is the one that other work on the machine hardly moves. --peer names a Python with torch, transformers, safetensors, Pillow and clip; without one, the
-peer's columns stay empty. --readme writes the table into README.md, between its marks. Standard library only.
+peer's columns stay empty. --readme writes the table into docs/benchmarks.md, between its marks. Standard library only.
 """
 import argparse
 import array
@@ -185,7 +185,7 @@ def main():
     p.add_argument("--times", type=int, default=4, help="how often each photograph stands in the folder")
     p.add_argument("--runs", type=int, default=3, help="of each measurement")
     p.add_argument("--processor", action="store_true", help="processor time alone, for a busy machine")
-    p.add_argument("--readme", action="store_true", help="write the table into README.md")
+    p.add_argument("--readme", action="store_true", help="write the table into docs/benchmarks.md")
     o = p.parse_args()
     o.precisions = o.precisions.split(",")
     os.environ["CAPTIONER_THREADS"] = str(o.threads)
@@ -271,11 +271,11 @@ def report(o, folder, images):
     table = "\n".join(text + [""] + about)
     print(table)
     if o.readme:
-        path = os.path.join(ROOT, "README.md")
+        path = os.path.join(ROOT, "docs", "benchmarks.md")
         with open(path) as f:
             readme = f.read()
         if MARKS[0] not in readme:
-            sys.exit(f"README.md has no {MARKS[0]}")
+            sys.exit(f"docs/benchmarks.md has no {MARKS[0]}")
         before, rest = readme.split(MARKS[0], 1)
         with open(path, "w") as f:
             f.write(before + MARKS[0] + "\n" + table + "\n" + MARKS[1] + rest.split(MARKS[1], 1)[1])

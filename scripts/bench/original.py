@@ -13,7 +13,7 @@ same: distilgpt2's own are not used.
     default     captioner train --flip=false, for as many rounds as --epochs names second (mirrored pictures want features of their own)
 Each has one thread, and the time is the processor's, which other load on the machine hardly moves; the sides run at once. captioner's count from the
 start of the process to its end; choose --epochs such that they take no longer than the original. Validation on 50 dev pictures is in the time of all.
-The original's captions are found by captioner from its checkpoint, by its own rule (token for token the same: see the README). A side whose result
+The original's captions are found by captioner from its checkpoint, by its own rule (token for token the same: see docs/clip-text-decoder.md). A side whose result
 is in --work already does not run again. --original names a Python with clip-text-decoder 1.4.4. For Linux; standard library only.
 """
 import argparse

@@ -9,16 +9,16 @@ import (
 	"testing"
 )
 
-// The README's clients work as they stand there: each is run against a service, in a folder with a photo.jpg.
-func TestClientsOfTheREADME(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+// The clients in docs/serving.md work as they stand there: each is run against a service, in a folder with a photo.jpg.
+func TestClientsOfTheDocs(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "serving.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, section, found := strings.Cut(string(text), "\n## Serve\n")
+	_, section, found := strings.Cut(string(text), "\n## Clients\n")
 	section, _, _ = strings.Cut(section, "\n## ")
 	if !found {
-		t.Fatal("README.md has no section Serve")
+		t.Fatal("docs/serving.md has no section Clients")
 	}
 	r := listen(t, &fake{}, nil)
 	defer r.end()
