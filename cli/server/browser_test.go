@@ -22,6 +22,7 @@ import (
 
 	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
@@ -148,6 +149,18 @@ func (b tab) shot(name string) {
 	}
 }
 
+// view keeps what of the page is in the window.
+func (b tab) view(name string) {
+	b.t.Helper()
+	if folder := os.Getenv("CAPTIONER_SCREENSHOTS"); folder != "" {
+		var png []byte
+		b.run(chromedp.CaptureScreenshot(&png))
+		if err := os.WriteFile(filepath.Join(folder, name+".png"), png, 0o666); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+}
+
 // pictureFiles writes two pictures and a broken one.
 func pictureFiles(t *testing.T) []string {
 	t.Helper()
@@ -240,9 +253,7 @@ func TestBrowserDropEditSave(t *testing.T) {
 	if got := b.text(`document.getElementById('progress').textContent`); got != "3 of 3 done, 1 failed" {
 		t.Errorf("progress %q", got)
 	}
-	if got := b.text(`document.getElementById('live').textContent`); !strings.Contains(got, "fake sees") {
-		t.Errorf("a screen reader is told %q", got)
-	}
+	b.until(`document.getElementById('live').textContent.includes('fake sees')`) // what a screen reader is told
 	b.run(
 		chromedp.Click(`.card.done [data-do=more]`, chromedp.ByQuery),
 		chromedp.WaitVisible(`.card.done .others button`, chromedp.ByQuery),
@@ -321,15 +332,28 @@ func TestBrowserKeyboard(t *testing.T) {
 		seen = append(seen, at)
 	}
 	for i, want := range []string{
-		"A", "choose", "SUMMARY", "jsonl", "csv", "zip", "clear", "TEXTAREA", "text", "alt", "more", "remove",
+		"A", "choose", "choose-folder", "SUMMARY", "jsonl", "csv", "zip", "clear", "TEXTAREA",
 	} {
 		if i >= len(seen) || seen[i] != want {
 			t.Fatalf("focus went %q, want %q at %d", seen, want, i)
 		}
 	}
-	b.eval(`document.querySelector('.card [data-do=more]').focus()`, nil)
+	if len(seen) != 9 { // what comes next is the link at the foot, which is an A again
+		t.Errorf("focus went %q, want one stop for the card", seen)
+	}
+	// Within the card the arrow keys go on, from the end of the caption.
+	b.eval(`{ const box = document.querySelector('.card textarea'); box.focus(); box.setSelectionRange(2, 2) }`, nil)
+	if at := press(kb.ArrowDown); at != "TEXTAREA" {
+		t.Errorf("in the middle of the caption: %q, want the cursor to move", at)
+	}
+	b.eval(`document.querySelector('.card textarea').setSelectionRange(999, 999)`, nil)
+	for _, want := range []string{"text", "alt", "more"} {
+		if at := press(kb.ArrowRight); at != want {
+			t.Fatalf("by the arrow key: %q, want %q", at, want)
+		}
+	}
 	b.run(chromedp.KeyEvent(kb.Enter), chromedp.WaitVisible(`.others button`, chromedp.ByQuery))
-	if at := press(kb.Tab); at != "use" {
+	if at := press(kb.ArrowDown); at != "use" {
 		t.Errorf("behind Details: %q, want the alternatives", at)
 	}
 	press(kb.Enter)
@@ -340,6 +364,13 @@ func TestBrowserKeyboard(t *testing.T) {
 	b.eval(`document.querySelector('.card [data-do=remove]').focus()`, nil)
 	if at := press(kb.Enter); at != "choose" {
 		t.Errorf("after removing the last picture the focus is on %q, want choose", at)
+	}
+	b.eval(`document.getElementById('undo').focus()`, nil)
+	if at := press(kb.Enter); at != "remove" {
+		t.Errorf("after undoing that the focus is on %q, want remove", at)
+	}
+	if got := b.text(`document.querySelector('.card textarea').value`); !strings.Contains(got, "take 2") {
+		t.Errorf("after undoing that the caption is %q", got)
 	}
 }
 
@@ -365,6 +396,129 @@ func TestBrowserPhone(t *testing.T) {
 			t.Errorf("%s: too small for a finger: %s", name, small)
 		}
 		b.shot(name)
+	}
+}
+
+// What a person wrote is never lost: not to a new run, not to "Remove all", not to leaving the page unasked.
+func TestBrowserKeepsWork(t *testing.T) {
+	b := openTab(t, browserService(t)+"/", 1280, 900, false)
+	b.drop(pictureFiles(t))
+	b.until(doneCount + ` === 2 && ` + failedCount + ` === 1`)
+	asks := func() (asked bool) {
+		b.eval(`!dispatchEvent(new Event('beforeunload', {cancelable: true}))`, &asked)
+		return asked
+	}
+	if !asks() {
+		t.Error("with captions that are not saved, leaving is not asked")
+	}
+	b.run(chromedp.Evaluate(`document.querySelector('.card.done textarea').select()`, nil),
+		chromedp.SendKeys(`.card.done textarea`, `mine`, chromedp.ByQuery),
+		chromedp.Click(`[data-save=csv]`, chromedp.ByQuery))
+	b.saved("captions.csv")
+	if asks() {
+		t.Error("after saving, leaving is asked")
+	}
+	b.run(chromedp.Click(`summary`, chromedp.ByQuery), chromedp.Click(`#again`, chromedp.ByQuery))
+	b.until(doneCount + ` === 2 && ` + failedCount + ` === 1`)
+	captions := `[...document.querySelectorAll('.card.done textarea')].map(e => e.value).join('|')`
+	if got := b.text(captions); got != "mine|fake sees 1 3" && !strings.HasPrefix(got, "mine|fake sees") {
+		t.Errorf("after all again: got %q", got)
+	}
+	if got := b.text(`document.querySelector('#note p').textContent`); got != "1 edited caption kept" {
+		t.Errorf("the page says %q", got)
+	}
+	b.shot("kept")
+	b.run(chromedp.Click(`#clear`, chromedp.ByQuery))
+	b.until(`document.querySelectorAll('.card').length === 0`)
+	b.shot("removed")
+	b.run(chromedp.Click(`#undo`, chromedp.ByQuery))
+	b.until(doneCount + ` === 2 && ` + failedCount + ` === 1`)
+	if got := b.text(captions); !strings.HasPrefix(got, "mine|fake sees") {
+		t.Errorf("after undo: got %q", got)
+	}
+	if got := b.text(`[...document.querySelectorAll('button[data-do]')].filter(b => b.checkVisibility() && !b.ariaLabel.
+		includes(b.closest('.card').querySelector('.name').textContent)).map(b => b.textContent).join()`); got != "" {
+		t.Errorf("buttons that do not name their picture: %s", got)
+	}
+}
+
+// A folder is taken with its subfolders, and what is no picture is counted.
+func TestBrowserFolder(t *testing.T) {
+	b := openTab(t, browserService(t)+"/", 1280, 900, false)
+	dir := filepath.Join(t.TempDir(), "holiday")
+	for name, data := range map[string][]byte{
+		"2.png": imagePNG(2, 0), "10.png": imagePNG(10, 0), "sub/a.png": imagePNG(3, 0), "notes.txt": []byte("x"),
+		".hidden.png": imagePNG(4, 0),
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, data, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	data := &input.DragData{Items: []*input.DragDataItem{}, Files: []string{dir}, DragOperationsMask: 1}
+	for _, kind := range []input.DispatchDragEventType{input.DragEnter, input.DragOver, input.Drop} {
+		b.run(input.DispatchDragEvent(kind, 400, 200, data))
+	}
+	b.until(doneCount + ` === 3`)
+	names := `[...document.querySelectorAll('.card .name')].map(e => e.textContent).join()`
+	if got := b.text(names); got != "holiday/2.png,holiday/10.png,holiday/sub/a.png" {
+		t.Errorf("dropped: got %s", got)
+	}
+	if got := b.text(`document.querySelector('#note p').textContent`); !strings.HasPrefix(got, "2 files left out") {
+		t.Errorf("the page says %q", got)
+	}
+	b.run(chromedp.Click(`[data-save=zip]`, chromedp.ByQuery))
+	archive := b.saved("captions.zip")
+	z, err := zip.NewReader(bytes.NewReader(archive), int64(len(archive)))
+	if err != nil || len(z.File) != 3 || z.File[2].Name != "holiday/sub/a.txt" {
+		t.Errorf("zip: %v, %+v", err, z)
+	}
+	b.run(chromedp.Click(`#clear`, chromedp.ByQuery),
+		chromedp.SetUploadFiles(`#folder`, []string{dir}, chromedp.ByQuery))
+	b.until(doneCount + ` === 3`)
+	if got := b.text(names); !strings.Contains(got, "holiday/sub/a.png") {
+		t.Errorf("chosen: got %s", got)
+	}
+}
+
+// With 200 pictures progress and Save stay in sight, and a screen reader hears a few sentences.
+func TestBrowserTwoHundred(t *testing.T) {
+	url := browserService(t) + "/"
+	for _, width := range []int64{360, 768, 1280} {
+		b := openTab(t, url, width, 800, width == 768)
+		dir := t.TempDir()
+		var paths []string
+		for i := range 200 {
+			path := filepath.Join(dir, fmt.Sprintf("%d.png", i))
+			if err := os.WriteFile(path, imagePNG(byte(i), 7), 0o666); err != nil {
+				t.Fatal(err)
+			}
+			paths = append(paths, path)
+		}
+		b.eval(`window.heard = [];
+			new MutationObserver(all => all.forEach(m => m.addedNodes.forEach(n => heard.push(n.textContent))))
+			.observe(document.getElementById('live'), {childList: true})`, nil)
+		b.drop(paths)
+		b.until(doneCount + ` === 200`)
+		b.until(`document.getElementById('live').textContent.includes('200 of 200 done')`)
+		var heard int
+		if b.eval(`heard.length`, &heard); heard > 20 {
+			t.Errorf("%d wide: a screen reader hears %d sentences, want at most 20", width, heard)
+		}
+		b.eval(`scrollTo(0, document.documentElement.scrollHeight / 2)`, nil)
+		b.until(`scrollY > 1000`)
+		for _, id := range []string{`#progress`, `[data-save=jsonl]`} {
+			var seen bool
+			b.eval(`(r => r.top >= 0 && r.bottom <= innerHeight && r.left >= 0 && r.right <= innerWidth)(
+				document.querySelector('`+id+`').getBoundingClientRect())`, &seen)
+			if !seen {
+				t.Errorf("%d wide: %s is out of sight half-way down", width, id)
+			}
+		}
+		b.view(fmt.Sprintf("two-hundred-%d", width))
 	}
 }
 

@@ -18,6 +18,8 @@ var pageFiles = []pageFile{
 	{"/page.css", "page/page.css", "text/css; charset=utf-8"},
 	{"/page.js", "page/page.js", "text/javascript; charset=utf-8"},
 	{"/zip.js", "page/zip.js", "text/javascript; charset=utf-8"},
+	{"/folder.js", "page/folder.js", "text/javascript; charset=utf-8"},
+	{"/keys.js", "page/keys.js", "text/javascript; charset=utf-8"},
 	{"/icon.svg", "page/icon.svg", "image/svg+xml"},
 }
 

@@ -26,34 +26,72 @@ function headers(more) {
 }
 
 // say tells a screen reader what happened, one thing after the other.
-let said = 0;
 function say(text) {
   const p = document.createElement('p');
   p.textContent = text;
   $('live').append(p);
-  if (++said > 3) $('live').firstElementChild.remove();
+  if ($('live').childElementCount > 3) $('live').firstElementChild.remove();
 }
 
-function add(files) {
-  const pictures = [...files];
-  for (const file of pictures) {
+// report says what became of a picture. Who drops 200 pictures hears how many are done now and then, not 200 captions.
+const reportEvery = 2000; // milliseconds
+let reports = [];
+function report(text) {
+  reports.push(text);
+  if (reports.length > 1) return;
+  setTimeout(() => {
+    if (reports.length <= 3) reports.forEach(say);
+    else say($('progress').textContent);
+    reports = [];
+  }, reportEvery);
+}
+
+// note shows a message with a way back, until it is dismissed or the next one comes. forget is called when there is no
+// way back any more.
+let forgotten = () => {};
+function note(text, undo, forget = () => {}) {
+  forgotten();
+  forgotten = forget;
+  $('note').hidden = !text;
+  $('note').firstElementChild.textContent = text;
+  $('undo').hidden = !undo;
+  $('undo').onclick = () => { forgotten = () => {}; note(''); undo(); };
+  if (text) say(text);
+}
+
+const many = (n, what) => n === 1 ? `1 ${what}` : `${n} ${what}s`;
+
+// add takes pictures, each a file with its name; others is how many files were left out.
+function add({ pictures, others }) {
+  for (const { file, name } of pictures) {
     const node = $('card').content.firstElementChild.cloneNode(true);
-    const item = { file, name: file.name || 'pasted picture', node, state: '', url: URL.createObjectURL(file) };
+    const item = { file, name, node, state: '', saved: true, url: URL.createObjectURL(file) };
     const img = node.querySelector('img');
     img.onerror = () => { img.removeAttribute('src'); img.hidden = true; };
     img.src = item.url;
     node.querySelector('.name').textContent = item.name;
     node.querySelector('.name').title = item.name;
     node.querySelector('textarea').setAttribute('aria-label', 'Caption of ' + item.name);
-    node.querySelector('[data-do=remove]').setAttribute('aria-label', 'Remove ' + item.name);
+    for (const b of node.querySelectorAll('[data-do]')) b.ariaLabel = `${b.ariaLabel ?? b.textContent}, ${item.name}`;
     node.addEventListener('click', e => act(item, e.target.closest('[data-do]')));
-    node.querySelector('textarea').addEventListener('input', e => { item.caption = e.target.value; item.edited = true; });
+    node.querySelector('textarea').addEventListener('input', e => edit(item, e.target.value));
     items.push(item);
     $('list').append(node);
     start(item);
   }
+  const left = others ? `${many(others, 'file')} left out: not a picture by name` : '';
+  if (others) note(left);
   if (pictures.length) say(pictures.length === 1 ? `${items.at(-1).name} added` : `${pictures.length} pictures added`);
   $('results').hidden = items.length === 0;
+}
+
+// loose are files that were chosen or pasted one by one.
+const loose = files => ({ pictures: [...files].map(file => ({ file, name: file.name || 'pasted picture' })), others: 0 });
+
+function edit(item, caption) {
+  item.caption = caption;
+  item.edited = caption !== item.answer.caption;
+  item.saved = false;
 }
 
 function start(item) {
@@ -147,7 +185,7 @@ function words(status, p) {
 
 function finish(item, cancel, answer) {
   if (cancel.signal.aborted) return;
-  Object.assign(item, { answer, caption: answer.caption, edited: false });
+  Object.assign(item, { answer, caption: answer.caption, edited: false, saved: false });
   const node = item.node;
   node.querySelector('textarea').value = answer.caption;
   const sure = Math.round(answer.confidence * 100);
@@ -160,11 +198,12 @@ function finish(item, cancel, answer) {
     b.dataset.do = 'use';
     b.textContent = a.caption;
     b.title = `Use this caption (confidence ${Math.round(a.confidence * 100)} %)`;
+    b.ariaLabel = `${a.caption}, use it for ${item.name}`;
     li.append(b);
     return li;
   }));
   show(item, 'done', '');
-  say(`${item.name}: ${answer.caption}`);
+  report(`${item.name}: ${answer.caption}`);
 }
 
 function fail(item, cancel, why) {
@@ -172,7 +211,7 @@ function fail(item, cancel, why) {
   item.node.querySelector('.why').textContent = why;
   item.error = why;
   show(item, 'wrong', '');
-  say(`${item.name}: ${why}`);
+  report(`${item.name}: ${why}`);
 }
 
 function show(item, state, text) {
@@ -184,6 +223,7 @@ function show(item, state, text) {
   part('.state').hidden = text === '';
   part('.done').hidden = state !== 'done';
   part('.failed').hidden = state !== 'wrong';
+  settle(item.node);
   tell();
 }
 
@@ -203,8 +243,8 @@ function tell() {
 
 function act(item, button) {
   switch (button?.dataset.do) {
-    case 'text': return copy(item.caption, button);
-    case 'alt': return copy(`alt="${escapeHTML(item.caption)}"`, button);
+    case 'text': return copy(item, item.caption, button);
+    case 'alt': return copy(item, `alt="${escapeHTML(item.caption)}"`, button);
     case 'more': {
       const more = item.node.querySelector('.more');
       more.hidden = !more.hidden;
@@ -213,35 +253,52 @@ function act(item, button) {
     case 'use': {
       const box = item.node.querySelector('textarea');
       const before = box.value;
-      box.value = item.caption = button.textContent;
-      item.edited = item.caption !== item.answer.caption;
+      box.value = button.textContent;
+      edit(item, box.value);
       button.textContent = before;
+      button.ariaLabel = `${before}, use it for ${item.name}`;
       return say(`Caption of ${item.name}: ${item.caption}`);
     }
     case 'retry': return start(item), item.node.querySelector('.remove').focus();
-    case 'remove': return remove(item);
+    case 'remove': return remove([item]);
   }
 }
 
-function drop(item) {
-  item.cancel?.abort();
-  waiting = waiting.filter(i => i !== item);
-  items.splice(items.indexOf(item), 1);
-  item.node.remove();
-  URL.revokeObjectURL(item.url);
+// remove takes pictures off the list. They come back with their captions where it is undone.
+function remove(gone) {
+  const first = items.indexOf(gone[0]), before = [...items];
+  for (const item of gone) {
+    item.cancel?.abort();
+    item.node.remove();
+  }
+  waiting = waiting.filter(i => !gone.includes(i));
+  items.splice(0, Infinity, ...items.filter(i => !gone.includes(i)));
+  tell();
+  note(`${gone.length === 1 ? gone[0].name : many(gone.length, 'picture')} removed`, () => putBack(gone, before),
+    () => gone.forEach(i => URL.revokeObjectURL(i.url)));
+  (items[Math.min(first, items.length - 1)]?.node.querySelector('.remove') ?? $('choose')).focus();
 }
 
-function remove(item) {
-  const at = items.indexOf(item);
-  drop(item);
-  say(`${item.name} removed`);
+// putBack undoes remove: what was added since stands behind.
+function putBack(gone, before) {
+  items.splice(0, Infinity, ...before.filter(i => items.includes(i) || gone.includes(i)), ...items.filter(i => !before.includes(i)));
+  $('list').replaceChildren(...items.map(i => i.node));
+  for (const item of gone) if (item.state === 'waiting' || item.state === 'working') start(item);
   tell();
-  (items[Math.min(at, items.length - 1)]?.node.querySelector('.remove') ?? $('choose')).focus();
+  say(`${many(gone.length, 'picture')} put back`);
+  gone[0].node.querySelector('.remove').focus();
+}
+
+// captionAgain does all again but what a person wrote.
+function captionAgain() {
+  const kept = items.filter(i => i.edited).length;
+  items.filter(i => !i.edited).forEach(start);
+  if (kept) note(`${many(kept, 'edited caption')} kept`);
 }
 
 const escapeHTML = s => s.replace(/\s+/g, ' ').trim().replace(/[&<>"]/g, c => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c]);
 
-async function copy(text, button) {
+async function copy(item, text, button) {
   let ok = true;
   try {
     await navigator.clipboard.writeText(text);
@@ -256,6 +313,7 @@ async function copy(text, button) {
   }
   const label = button.dataset.label ??= button.textContent;
   button.textContent = ok ? 'Copied' : 'Not allowed';
+  item.saved ||= ok;
   say(ok ? 'Copied' : 'The browser does not allow copying');
   setTimeout(() => { button.textContent = label; }, 1500);
 }
@@ -276,6 +334,7 @@ function save(form) {
   a.download = 'captions.' + form;
   a.click();
   setTimeout(() => URL.revokeObjectURL(a.href), 10000);
+  for (const i of good) i.saved = true;
   say(`captions.${form} saved`);
 }
 
@@ -283,7 +342,8 @@ function save(form) {
 function sidecars(good) {
   const taken = new Set();
   return good.map(i => {
-    const stem = i.name.replace(/[\\/:*?"<>|\u0000-\u001f]/g, '_').replace(/\.[^.]*$/, '') || 'picture';
+    const parts = i.name.split('/').map(p => p.replace(/[\\:*?"<>|\u0000-\u001f]/g, '_')).filter(p => p && p !== '.' && p !== '..');
+    const stem = parts.join('/').replace(/\.[^./]*$/, '') || 'picture';
     let name = stem + '.txt';
     for (let n = 2; taken.has(name.toLowerCase()); n++) name = `${stem} ${n}.txt`;
     taken.add(name.toLowerCase());
@@ -317,9 +377,13 @@ async function about() {
 for (const id of ['beam', 'length', 'others']) $(id).addEventListener('input', e => { e.target.dataset.set = '1'; });
 $('choose').onclick = () => $('files').click();
 $('shoot').onclick = () => $('camera').click();
-for (const id of ['files', 'camera']) $(id).onchange = e => { add(e.target.files); e.target.value = ''; };
-$('again').onclick = () => items.forEach(start);
-$('clear').onclick = () => { [...items].forEach(drop); say('All pictures removed'); tell(); $('choose').focus(); };
+$('choose-folder').onclick = () => $('folder').click();
+for (const id of ['files', 'camera']) $(id).onchange = e => { add(loose(e.target.files)); e.target.value = ''; };
+$('folder').onchange = e => { add(chosenFolder(e.target.files)); e.target.value = ''; };
+$('again').onclick = captionAgain;
+$('clear').onclick = () => remove([...items]);
+$('dismiss').onclick = () => { note(''); ($('results').hidden ? $('choose') : $('clear')).focus(); };
+keysWithin($('list'));
 $('token').onchange = about;
 for (const b of document.querySelectorAll('[data-save]')) b.onclick = () => save(b.dataset.save);
 
@@ -329,10 +393,19 @@ const over = on => $('drop').classList.toggle('over', on);
 addEventListener('dragenter', e => { e.preventDefault(); depth++; over(true); });
 addEventListener('dragleave', () => { if (--depth <= 0) { depth = 0; over(false); } });
 addEventListener('dragover', e => e.preventDefault());
-addEventListener('drop', e => { e.preventDefault(); depth = 0; over(false); if (e.dataTransfer) add(e.dataTransfer.files); });
+addEventListener('drop', async e => {
+  e.preventDefault();
+  depth = 0;
+  over(false);
+  if (e.dataTransfer) add(await dropped(e.dataTransfer));
+});
 addEventListener('paste', e => {
   const files = [...(e.clipboardData?.files ?? [])];
-  if (files.length) { e.preventDefault(); add(files); }
+  if (files.length) { e.preventDefault(); add(loose(files)); }
+});
+// Who leaves is asked while there are captions that were neither saved nor copied, or pictures under way.
+addEventListener('beforeunload', e => {
+  if (items.some(i => i.state === 'waiting' || i.state === 'working' || i.state === 'done' && !i.saved)) e.preventDefault();
 });
 about();
 tell();
