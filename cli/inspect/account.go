@@ -11,7 +11,6 @@ import (
 	"captioner/models/checkpoint"
 	"captioner/models/clipdecoder10"
 	"captioner/models/crossgpt2"
-	"captioner/models/gpt2"
 	"captioner/weights"
 	"captioner/weights/pickle"
 	"captioner/weights/store"
@@ -82,7 +81,7 @@ func (a *account) captioner(f *checkpoint.Checkpoint) {
 func decoder(f *checkpoint.Checkpoint) string {
 	if net, ok := crossgpt2.Sizes(f.Config); ok {
 		text := fmt.Sprintf("GPT-2 of %d layers, width %d, %d tokens, with cross-attention", net.Layers, net.Width, net.VocabSize)
-		if name := decoderName(net); name != "" {
+		if name := net.PublishedName(); name != "" {
 			return name + ": " + text
 		}
 		return text
@@ -106,19 +105,6 @@ func tokenizerKind(t tokenizer.Codec) string {
 		return fmt.Sprintf("byte-level BPE of %d tokens, lower case", t.VocabSize())
 	}
 	return fmt.Sprintf("byte-level BPE of %d tokens", t.VocabSize())
-}
-
-// decoderName is the published model of a decoder's size.
-func decoderName(d gpt2.Config) string {
-	for _, known := range []struct {
-		name string
-		c    gpt2.Config
-	}{{"distilgpt2", gpt2.DistilGPT2()}, {"gpt2", gpt2.GPT2()}, {"gpt2-medium", gpt2.GPT2Medium()}, {"gpt2-large", gpt2.GPT2Large()}, {"gpt2-xl", gpt2.GPT2XL()}} {
-		if d.Layers == known.c.Layers && d.Width == known.c.Width && d.VocabSize == known.c.VocabSize {
-			return known.name
-		}
-	}
-	return ""
 }
 
 // container says what kind of file it is.

@@ -64,7 +64,8 @@ func distance(got, want *torch.Tensor) float64 {
 	return norm(got.Sub(want)) / norm(want)
 }
 
-// closeIn compares by the table in float32. In bfloat16 it looks at the whole map: in nets of few channels single elements are far off.
+// closeIn compares by the table in float32. In bfloat16 it looks at the whole map: in nets of few channels single
+// elements are far off.
 func closeIn(t *testing.T, d torch.DType, name string, got, want *torch.Tensor) {
 	t.Helper()
 	if d == torch.Float32 {
@@ -113,7 +114,13 @@ func TestPreprocessMatchesLAVIS(t *testing.T) {
 		x := torch.FromNamed(want, false).To(torch.Float32).Permute(2, 0, 1)
 		y := torch.FromNamed(normalised, false)
 		for i := range 3 {
-			torchtest.CloseTo(t, "normalised", x.Select(0, int64(i)).AddScalar(-Mean[i]).MulScalar(1/Std[i]), y.Select(0, int64(i)), torchtest.Tolerance{Abs: 1e-5})
+			torchtest.CloseTo(
+				t,
+				"normalised",
+				x.Select(0, int64(i)).AddScalar(-Mean[i]).MulScalar(1/Std[i]),
+				y.Select(0, int64(i)),
+				torchtest.Tolerance{Abs: 1e-5},
+			)
 		}
 	})
 }
@@ -143,7 +150,15 @@ func TestRefusals(t *testing.T) {
 		if c, err := vit.ConfigOf(view); err != nil || c.ImageSize != 16 || c.Layers != 1 || c.MLP != 16 {
 			t.Errorf("sizes: got %+v, %v", c, err)
 		}
-		extra := append(slices.Clone(saved), weights.NamedTensor{Name: "visual_encoder.head.weight", DType: weights.F32, Shape: []int64{1}, Data: make([]byte, 4)})
+		extra := append(
+			slices.Clone(saved),
+			weights.NamedTensor{
+				Name:  "visual_encoder.head.weight",
+				DType: weights.F32,
+				Shape: []int64{1},
+				Data:  make([]byte, 4),
+			},
+		)
 		if view, err = Keys(memory(t, extra)); err != nil {
 			t.Fatal(err)
 		}

@@ -6,8 +6,9 @@
 //	captions, err := c.Caption(ctx, []*image.RGB{c.Prepare(img)}, c.Defaults())
 //	fmt.Println(captions[0].Text)
 //
-// A [Captioner] is an encoder, a memory, a decoder and a tokenizer, read from one model file. Its methods may be called from any goroutine:
-// the work on tensors queues for the one torch thread. A caption does not depend on the pictures that it shares a batch with.
+// A [Captioner] is an encoder, a memory, a decoder and a tokenizer, read from one model file. Its methods may be called
+// from any goroutine: the work on tensors queues for the one torch thread. A caption does not depend on the pictures
+// that it shares a batch with.
 package captioner
 
 import (
@@ -26,8 +27,8 @@ import (
 	"captioner/torch"
 )
 
-// Options say where and how a captioner works. The zero value is the best device that is there, in float32, with libtorch's own choice of
-// threads.
+// Options say where and how a captioner works. The zero value is the best device that is there, in float32, with
+// libtorch's own choice of threads.
 type Options struct {
 	// Encoder is the file of the encoder's weights, for a model file that leaves them out; "" where it holds them.
 	Encoder string
@@ -53,8 +54,8 @@ type Captioner struct {
 	encoding, generating atomic.Int64 // nanoseconds
 }
 
-// Times are how long the two halves of Caption have taken so far, of all calls together. On a GPU, work that is only queued counts where it is
-// waited for.
+// Times are how long the two halves of Caption have taken so far, of all calls together. On a GPU, work that is only
+// queued counts where it is waited for.
 type Times struct{ Encode, Generate time.Duration }
 
 // Times may be called at any time, from any goroutine.
@@ -206,7 +207,8 @@ func (c *Captioner) Device() string { return c.device.String() }
 // Tokenizer is the model's.
 func (c *Captioner) Tokenizer() tokenizer.Codec { return c.File.Tokenizer }
 
-// Prepare makes of a picture what Caption takes: the model's size and crop. It needs no tensors and may run on many goroutines.
+// Prepare makes of a picture what Caption takes: the model's size and crop. It needs no tensors and may run on many
+// goroutines.
 func (c *Captioner) Prepare(img *image.RGB) *image.RGB {
 	return c.File.Config.Encoder.Preprocess.Apply(img)
 }
@@ -214,7 +216,8 @@ func (c *Captioner) Prepare(img *image.RGB) *image.RGB {
 // Defaults are the decoding options that the model file asks for, with its own begin and end tokens.
 func (c *Captioner) Defaults() decode.Options { return c.File.Defaults() }
 
-// Caption captions prepared pictures, in their order. The whole batch goes through the model at once: the caller bounds its size.
+// Caption captions prepared pictures, in their order. The whole batch goes through the model at once: the caller bounds
+// its size.
 func (c *Captioner) Caption(ctx context.Context, imgs []*image.RGB, o decode.Options) ([]Caption, error) {
 	if len(imgs) == 0 {
 		return nil, ctx.Err()

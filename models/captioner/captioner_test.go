@@ -29,17 +29,37 @@ import (
 func modelFile(t testing.TB) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "model.safetensors")
-	tok, _, err := tokenizer.GPT2().With(tokenizer.Options{Lowercase: true, PrefixSpace: true}).Trim([]int32{262, 257, 3290})
+	tok, _, err := tokenizer.GPT2().With(
+		tokenizer.Options{Lowercase: true, PrefixSpace: true},
+	).Trim(
+		[]int32{262, 257, 3290},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
 	net := efficientnet.Lite0().WithoutHead()
 	c := family.Config{
 		Name: "test", Encoder: encoder.Config{Architecture: "efficientnet-lite0", Encoder: net,
-			Preprocess: image.Preprocess{Size: 64, Fit: "squash", Mean: [3]float64{127, 127, 127}, Std: [3]float64{128, 128, 128}}},
+			Preprocess: image.Preprocess{
+				Size: 64,
+				Fit:  "squash",
+				Mean: [3]float64{127, 127, 127},
+				Std:  [3]float64{128, 128, 128},
+			}},
 		Memory: encoder.Memory{Kind: encoder.Grid, In: net.GridChannels(), Side: net.GridSide(64)},
-		Decoder: crossgpt2.Decoder{Config: gpt2.Config{VocabSize: int64(tok.VocabSize()), Positions: 16, Width: 16, Layers: 2, Heads: 2, Activation: "gelu_new", Epsilon: 1e-5,
-			InitRange: .4, CrossAttention: true}},
+		Decoder: crossgpt2.Decoder{
+			Config: gpt2.Config{
+				VocabSize:      int64(tok.VocabSize()),
+				Positions:      16,
+				Width:          16,
+				Layers:         2,
+				Heads:          2,
+				Activation:     "gelu_new",
+				Epsilon:        1e-5,
+				InitRange:      .4,
+				CrossAttention: true,
+			},
+		},
 		Decoding: family.Decoding{Beam: 3, LengthPenalty: .7, MaxLen: 8, NoRepeatNGram: 3},
 	}
 	torchtest.Do(t, func() {
@@ -107,7 +127,16 @@ func TestCaptionsDoNotDependOnTheBatch(t *testing.T) {
 				for k, g := range got {
 					w := want[from+k]
 					if g.Text != w.Text || math.Abs(g.LogProb-w.LogProb) > 1e-4 {
-						t.Errorf("beam %d, batch of %d, picture %d: got %q %.6f, want %q %.6f", beam, size, from+k, g.Text, g.LogProb, w.Text, w.LogProb)
+						t.Errorf(
+							"beam %d, batch of %d, picture %d: got %q %.6f, want %q %.6f",
+							beam,
+							size,
+							from+k,
+							g.Text,
+							g.LogProb,
+							w.Text,
+							w.LogProb,
+						)
 					}
 				}
 			}
@@ -148,8 +177,17 @@ func TestCaptionsAreTheSameBits(t *testing.T) {
 					want = got
 				}
 				for i, w := range want {
-					if g := got[i]; g.Text != w.Text || g.LogProb != w.LogProb && !(precision == "bf16" && !torch.HasPanels(torch.BFloat16)) {
-						t.Errorf("batch of %d, picture %d: got %q %.9f, want %q %.9f", size, i, g.Text, g.LogProb, w.Text, w.LogProb)
+					if g := got[i]; g.Text != w.Text ||
+						g.LogProb != w.LogProb && !(precision == "bf16" && !torch.HasPanels(torch.BFloat16)) {
+						t.Errorf(
+							"batch of %d, picture %d: got %q %.9f, want %q %.9f",
+							size,
+							i,
+							g.Text,
+							g.LogProb,
+							w.Text,
+							w.LogProb,
+						)
 					}
 				}
 			}
@@ -173,7 +211,13 @@ func TestLogProbIsTheModels(t *testing.T) {
 		d := m.Decoder.Decoder(torch.Float32)
 		defer d.Free()
 		torch.Seed(4)
-		features := torch.Randn(torch.Float32, torch.CPU, 1, f.Config.Memory.Side*f.Config.Memory.Side, f.Config.Memory.In)
+		features := torch.Randn(
+			torch.Float32,
+			torch.CPU,
+			1,
+			f.Config.Memory.Side*f.Config.Memory.Side,
+			f.Config.Memory.In,
+		)
 		o := f.Defaults()
 		o.Beam, o.MaxLen = 1, 5
 		hyps, err := m.Decode(d, features, 1, o)

@@ -92,13 +92,28 @@ func captionerOn(t testing.TB, path, kind string, without bool) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tok, _, err := tokenizer.GPT2().With(tokenizer.Options{Lowercase: true, PrefixSpace: true}).Trim([]int32{262, 257, 3290})
+	tok, _, err := tokenizer.GPT2().With(
+		tokenizer.Options{Lowercase: true, PrefixSpace: true},
+	).Trim(
+		[]int32{262, 257, 3290},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := family.Config{Name: "test", Encoder: p.Config, Memory: m,
-		Decoder: crossgpt2.Decoder{Config: gpt2.Config{VocabSize: int64(tok.VocabSize()), Positions: 16, Width: 16, Layers: 2, Heads: 2, Activation: "gelu_new", Epsilon: 1e-5,
-			InitRange: .4, CrossAttention: true}},
+		Decoder: crossgpt2.Decoder{
+			Config: gpt2.Config{
+				VocabSize:      int64(tok.VocabSize()),
+				Positions:      16,
+				Width:          16,
+				Layers:         2,
+				Heads:          2,
+				Activation:     "gelu_new",
+				Epsilon:        1e-5,
+				InitRange:      .4,
+				CrossAttention: true,
+			},
+		},
 		Decoding: family.Decoding{Beam: 2, LengthPenalty: .7, MaxLen: 8, NoRepeatNGram: 3}}
 	out := filepath.Join(t.TempDir(), "model.safetensors")
 	torchtest.Do(t, func() {
@@ -147,7 +162,8 @@ func captionsOf(t *testing.T, c *Captioner, alone bool) []Caption {
 // pictures1 is one picture that c can take.
 func pictures1(c *Captioner) []*image.RGB { return []*image.RGB{c.Prepare(pictures(1)[0])} }
 
-// Every eye with every memory: the file is written and read, features have the shape that is told, and no picture depends on another.
+// Every eye with every memory: the file is written and read, features have the shape that is told, and no picture
+// depends on another.
 func TestEyesAndMemories(t *testing.T) {
 	for name, path := range map[string]string{"ViT": clipFile(t, tinyViT), "ResNet": clipFile(t, tinyResNet), "BLIP": blipFile(t)} {
 		for _, kind := range append([]string{""}, encoder.MemoryKinds...) {
@@ -189,10 +205,12 @@ func TestEncoderLeftOut(t *testing.T) {
 	if !errors.As(err, &missing) || missing.SHA256 == "" || !strings.Contains(missing.Architecture, "ViT") {
 		t.Errorf("no encoder: got %v, want an checkpoint.EncoderMissingError that names it", err)
 	}
-	if _, err := Open(path, Options{Device: "cpu", Threads: 1, Encoder: other}); err == nil || !strings.Contains(err.Error(), "SHA-256") {
+	if _, err := Open(path, Options{Device: "cpu", Threads: 1, Encoder: other}); err == nil ||
+		!strings.Contains(err.Error(), "SHA-256") {
 		t.Errorf("another encoder: got %v, want one with SHA-256", err)
 	}
-	if _, err := Open(captionerOn(t, own, encoder.Grid, false), Options{Device: "cpu", Threads: 1, Encoder: other}); err == nil || !strings.Contains(err.Error(), "does not fit") {
+	if _, err := Open(captionerOn(t, own, encoder.Grid, false), Options{Device: "cpu", Threads: 1, Encoder: other}); err == nil ||
+		!strings.Contains(err.Error(), "does not fit") {
 		t.Errorf("an encoder of another shape: got %v, want does not fit", err)
 	}
 	c, err := Open(path, Options{Device: "cpu", Threads: 1, Encoder: own})
@@ -235,7 +253,8 @@ func TestOpenEncoderRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{plain: "no encoder that this version knows", text: "neither", filepath.Join(dir, "nothing"): "no such file"} {
-		if _, err := checkpoint.OpenEncoder(path); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+		if _, err := checkpoint.OpenEncoder(path); err == nil || !strings.Contains(err.Error(), want) ||
+			strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: got %v, want one line with %q", filepath.Base(path), err, want)
 		}
 	}

@@ -8,8 +8,9 @@ import (
 	"captioner/models/captioner"
 )
 
-// What ImageCaptionInferenceModel.load(path)(picture) is in Python. The path may name a captioner's model file, model.zip of clip-text-decoder
-// (with Options.Encoder for the CLIP that it leaves out), a checkpoint of Lightning, or a folder of Hugging Face as here.
+// What ImageCaptionInferenceModel.load(path)(picture) is in Python. The path may name a captioner's model file,
+// model.zip of clip-text-decoder (with Options.Encoder for the CLIP that it leaves out), a checkpoint of Lightning, or
+// a folder of Hugging Face as here.
 func ExampleOpen() {
 	c, err := captioner.Open("testdata/python/encoder-decoder", captioner.Options{Device: "cpu"})
 	if err != nil {
@@ -22,7 +23,8 @@ func ExampleOpen() {
 	// Output: 1 <nil>
 }
 
-// What DecoderInferenceModel.load(path)(embedding, beam_size=3) is in Python: captions of what an encoder gave elsewhere.
+// What DecoderInferenceModel.load(path)(embedding, beam_size=3) is in Python: captions of what an encoder gave
+// elsewhere.
 func ExampleCaptioner_CaptionFeatures() {
 	c, err := captioner.Open("testdata/python/gpt2", captioner.Options{Device: "cpu", NoEncoder: true})
 	if err != nil {

@@ -12,16 +12,16 @@ import (
 	"captioner/torch"
 )
 
-// FeatureShape says how much the encoder knows of a picture: vectors of width numbers, one a place. Of a grid they come row by row from the
-// top left; a pooled embedding is one place.
+// FeatureShape says how much the encoder knows of a picture: vectors of width numbers, one a place. Of a grid they come
+// row by row from the top left; a pooled embedding is one place.
 func (c *Captioner) FeatureShape() (places, width int) {
 	p, w := c.File.Config.Memory.Shape()
 	return int(p), int(w)
 }
 
-// Features gives the encoder's features of prepared pictures, places·width numbers each: all that the captioner will ever see of them. The
-// mean over the places is a picture's embedding; it is good for finding pictures alike, and has lost where things are. The whole batch goes
-// through the encoder at once: the caller bounds its size.
+// Features gives the encoder's features of prepared pictures, places·width numbers each: all that the captioner will
+// ever see of them. The mean over the places is a picture's embedding; it is good for finding pictures alike, and has
+// lost where things are. The whole batch goes through the encoder at once: the caller bounds its size.
 func (c *Captioner) Features(ctx context.Context, imgs []*image.RGB) ([][]float32, error) {
 	pixels, err := c.pack(imgs)
 	if err != nil {
@@ -47,21 +47,28 @@ func (c *Captioner) Features(ctx context.Context, imgs []*image.RGB) ([][]float3
 	return out, nil
 }
 
-// Pads says whether CaptionFeatures takes fewer numbers than FeatureShape's width and puts zeros behind them, as clip-text-decoder does: where the
-// memory is that package's and the file does not name the encoder.
+// Pads says whether CaptionFeatures takes fewer numbers than FeatureShape's width and puts zeros behind them, as
+// clip-text-decoder does: where the memory is that package's and the file does not name the encoder.
 func (c *Captioner) Pads() bool {
 	_, ok := crossgpt2.Sizes(c.File.Config)
 	return ok && c.File.Config.Memory.Kind == encoder.PooledPadded && c.File.Config.Encoder.Architecture == ""
 }
 
-// CaptionFeatures captions pictures of which only the features are left, as Features gives them: the captions are the ones that Caption gives.
-// A vector of width numbers alone, repeated for every place, is taken too; what it says then is vague. Numbers that are not finite are refused.
+// CaptionFeatures captions pictures of which only the features are left, as Features gives them: the captions are the
+// ones that Caption gives. A vector of width numbers alone, repeated for every place, is taken too; what it says then
+// is vague. Numbers that are not finite are refused.
 func (c *Captioner) CaptionFeatures(ctx context.Context, features [][]float32, o decode.Options) ([]Caption, error) {
 	places, width := c.FeatureShape()
 	flat := make([]float32, 0, len(features)*places*width)
 	for i, f := range features {
 		if len(f) != places*width && !(c.Pads() && 0 < len(f) && len(f) < width) {
-			return nil, fmt.Errorf("caption features: picture %d has %d numbers, want %d places of %d", i, len(f), places, width)
+			return nil, fmt.Errorf(
+				"caption features: picture %d has %d numbers, want %d places of %d",
+				i,
+				len(f),
+				places,
+				width,
+			)
 		}
 		for k, x := range f {
 			if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
@@ -76,7 +83,14 @@ func (c *Captioner) CaptionFeatures(ctx context.Context, features [][]float32, o
 	var out []Caption
 	err := torch.Do(ctx, func() (err error) {
 		torch.Inference(func() {
-			x := torch.FromSlice(flat, int64(len(features)), int64(places), int64(width)).ToDevice(c.device) // [n, P, In]
+			x := torch.FromSlice(
+				flat,
+				int64(len(features)),
+				int64(places),
+				int64(width),
+			).ToDevice(
+				c.device,
+			) // [n, P, In]
 			out, err = c.write(x, len(features), o)
 		})
 		return err
@@ -93,7 +107,14 @@ func (c *Captioner) pack(imgs []*image.RGB) ([]byte, error) {
 	pixels := make([]byte, 0, len(imgs)*size*size*3)
 	for i, img := range imgs {
 		if img.W != size || img.H != size {
-			return nil, fmt.Errorf("encode pictures: picture %d is %dx%d, want %dx%d as Prepare gives", i, img.W, img.H, size, size)
+			return nil, fmt.Errorf(
+				"encode pictures: picture %d is %dx%d, want %dx%d as Prepare gives",
+				i,
+				img.W,
+				img.H,
+				size,
+				size,
+			)
 		}
 		pixels = append(pixels, img.Pix...)
 	}

@@ -40,7 +40,14 @@ func TestFeaturesAreWhatCaptionsComeFrom(t *testing.T) {
 			t.Fatalf("picture %d: got %d numbers, want %d places of %d", i, len(features[i]), places, width)
 		}
 		if got[i].Text != want[i].Text || math.Abs(got[i].LogProb-want[i].LogProb) > 1e-4 {
-			t.Errorf("picture %d: got %q %.6f, want %q %.6f", i, got[i].Text, got[i].LogProb, want[i].Text, want[i].LogProb)
+			t.Errorf(
+				"picture %d: got %q %.6f, want %q %.6f",
+				i,
+				got[i].Text,
+				got[i].LogProb,
+				want[i].Text,
+				want[i].LogProb,
+			)
 		}
 		alone, err := c.Features(ctx, []*image.RGB{imgs[i]})
 		if err != nil {
@@ -68,7 +75,8 @@ func TestFeaturesRefuse(t *testing.T) {
 	bad := make([]float32, places*width)
 	bad[5] = float32(math.NaN())
 	for name, f := range map[string][]float32{"numbers, want": make([]float32, width+1), "finite": bad} {
-		if _, err := c.CaptionFeatures(context.Background(), [][]float32{f}, c.Defaults()); err == nil || !strings.Contains(err.Error(), name) {
+		if _, err := c.CaptionFeatures(context.Background(), [][]float32{f}, c.Defaults()); err == nil ||
+			!strings.Contains(err.Error(), name) {
 			t.Errorf("got %v, want an error with %q", err, name)
 		}
 	}

@@ -28,8 +28,8 @@ func write(t testing.TB, dir, name, text string) {
 	}
 }
 
-// withFiles copies a checkpoint to a folder of its own, beside the number of heads and the tokenizer that its weights do
-// not hold. Where a checkpoint holds its own, they are not read.
+// withFiles copies a checkpoint to a folder of its own, beside the number of heads and the tokenizer that its weights
+// do not hold. Where a checkpoint holds its own, they are not read.
 func withFiles(t testing.TB, path string, heads int64, words tokenizer.Codec) string {
 	t.Helper()
 	dir := t.TempDir()

@@ -96,7 +96,16 @@ func TestFirstCaptions(t *testing.T) {
 			}
 			for i, g := range got {
 				if !slices.Equal(g.Tokens, want.Tokens[length][i]) || g.Text != captions[i] {
-					t.Errorf("%s, max_len %s, embedding %d: got %q %v, want %q %v", path, length, i, g.Text, g.Tokens, captions[i], want.Tokens[length][i])
+					t.Errorf(
+						"%s, max_len %s, embedding %d: got %q %v, want %q %v",
+						path,
+						length,
+						i,
+						g.Text,
+						g.Tokens,
+						captions[i],
+						want.Tokens[length][i],
+					)
 				}
 			}
 		}
@@ -143,7 +152,8 @@ func TestFirstLogits(t *testing.T) {
 	}
 }
 
-// Written in captioner's own form, with and without an encoder, it gives the same captions; the forms of Python have no place for it.
+// Written in captioner's own form, with and without an encoder, it gives the same captions; the forms of Python have no
+// place for it.
 func TestFirstOwnForm(t *testing.T) {
 	eye := tinyViT
 	eye.EmbedDim = 16
@@ -159,8 +169,15 @@ func TestFirstOwnForm(t *testing.T) {
 			t.Fatal(err)
 		}
 		c, want := openFirstFile(t, path)
-		if c.File.Family != version10 || !c.File.HasEncoder() || c.File.Card.Origin != o.Origin || c.File.Tokenizer.VocabSize() != 82 {
-			t.Errorf("%s: got %+v, %d words, encoder %v", name, c.File.Card, c.File.Tokenizer.VocabSize(), c.File.HasEncoder())
+		if c.File.Family != version10 || !c.File.HasEncoder() || c.File.Card.Origin != o.Origin ||
+			c.File.Tokenizer.VocabSize() != 82 {
+			t.Errorf(
+				"%s: got %+v, %d words, encoder %v",
+				name,
+				c.File.Card,
+				c.File.Tokenizer.VocabSize(),
+				c.File.HasEncoder(),
+			)
 		}
 		got, err := c.CaptionFeatures(t.Context(), want.Embeddings, c.Defaults())
 		if err != nil {
@@ -185,7 +202,12 @@ func TestFirstOwnForm(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer bare.Close()
-	oneLineWith(t, "no encoder", bare.Export(t.Context(), filepath.Join(t.TempDir(), "x"), checkpoint.FormCaptioner, checkpoint.ExportOptions{}), "cannot be its own: the decoder does not fit its encoder")
+	oneLineWith(
+		t,
+		"no encoder",
+		bare.Export(t.Context(), filepath.Join(t.TempDir(), "x"), checkpoint.FormCaptioner, checkpoint.ExportOptions{}),
+		"cannot be its own: the decoder does not fit its encoder",
+	)
 }
 
 // A description that does not belong to such a decoder is refused.
@@ -237,11 +259,24 @@ func TestFirstOnlyCaptions(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	oneLineWith(t, "export", f.Export(context.Background(), filepath.Join(t.TempDir(), "x.pt"), checkpoint.FormStateDict, checkpoint.ExportOptions{}), "can only caption")
+	oneLineWith(
+		t,
+		"export",
+		f.Export(
+			context.Background(),
+			filepath.Join(t.TempDir(), "x.pt"),
+			checkpoint.FormStateDict,
+			checkpoint.ExportOptions{},
+		),
+		"can only caption",
+	)
 	_, err = f.LoadModel(torch.CPU, true)
 	oneLineWith(t, "load", err, "can only caption")
 	_, err = Open(filepath.Join(firstDir, "model_1.0.zip"), Options{Device: "cpu"})
 	oneLineWith(t, "no encoder", err, "does not fit its encoder")
-	_, err = Open(filepath.Join(firstDir, "model_1.0.zip"), Options{Device: "cpu", Encoder: filepath.Join(trainedDir, "clip.pt")})
+	_, err = Open(
+		filepath.Join(firstDir, "model_1.0.zip"),
+		Options{Device: "cpu", Encoder: filepath.Join(trainedDir, "clip.pt")},
+	)
 	oneLineWith(t, "another encoder", err, "want at most the decoder's width 16")
 }

@@ -92,8 +92,8 @@ func readFull(t *testing.T, dir string) fullWant {
 	return all
 }
 
-// TestFullSizeCaptions compares whole models of random weights with the Python original over photographs: pixels, embeddings, tokens. It writes
-// parity.json beside what it reads, or parity-blip.json where the eye there is BLIP's.
+// TestFullSizeCaptions compares whole models of random weights with the Python original over photographs: pixels,
+// embeddings, tokens. It writes parity.json beside what it reads, or parity-blip.json where the eye there is BLIP's.
 func TestFullSizeCaptions(t *testing.T) {
 	dir := os.Getenv("CAPTIONER_FULL")
 	want := readFull(t, dir)
@@ -109,8 +109,14 @@ func TestFullSizeCaptions(t *testing.T) {
 		return c
 	}
 	c := open("model.pt")
-	out := parity{Seed: want.Seed, Versions: want.Versions, Photographs: len(want.Images), Equal: map[string]int{}, Other: []difference{},
-		Commands: []string{command, "CAPTIONER_FULL=FOLDER go test ./models/captioner -run FullSize -timeout 3h"}}
+	out := parity{
+		Seed:        want.Seed,
+		Versions:    want.Versions,
+		Photographs: len(want.Images),
+		Equal:       map[string]int{},
+		Other:       []difference{},
+		Commands:    []string{command, "CAPTIONER_FULL=FOLDER go test ./models/captioner -run FullSize -timeout 3h"},
+	}
 	furthest, different := 0.0, map[string]bool{}
 	const batch = 10
 	for from := 0; from < len(want.Images); from += batch {
@@ -131,11 +137,23 @@ func TestFullSizeCaptions(t *testing.T) {
 	c.Close()
 	out.Embeddings, out.Captions = fmt.Sprintf("%.1e", furthest), len(different)
 	if out.Pixels != out.Photographs || !(furthest < 1e-4) {
-		t.Errorf("got %d of %d pictures with Python's pixels, and an embedding that is %g off, want all and less than 1e-4", out.Pixels, out.Photographs, furthest)
+		t.Errorf(
+			"got %d of %d pictures with Python's pixels, and an embedding that is %g off, want all and less than 1e-4",
+			out.Pixels,
+			out.Photographs,
+			furthest,
+		)
 	}
 	for _, d := range out.Other {
 		if d.Gap > fullTie {
-			t.Errorf("%s, %s: got %v, want %v; the closest scores of Python are %g apart", d.Path, d.Rule, d.Got, d.Want, d.Gap)
+			t.Errorf(
+				"%s, %s: got %v, want %v; the closest scores of Python are %g apart",
+				d.Path,
+				d.Rule,
+				d.Got,
+				d.Want,
+				d.Gap,
+			)
 		}
 	}
 	b, err := json.MarshalIndent(out, "", "  ")
@@ -155,7 +173,13 @@ func TestFullSizeCaptions(t *testing.T) {
 		compareTokens(t, c, some, features, 3, &again)
 		c.Close()
 		if again.Equal["1.4.4, beam 3"] != out.beam3(some) {
-			t.Errorf("%s: got %d of %d captions as Python, want %d as of model.pt", name, again.Equal["1.4.4, beam 3"], len(some), out.beam3(some))
+			t.Errorf(
+				"%s: got %d of %d captions as Python, want %d as of model.pt",
+				name,
+				again.Equal["1.4.4, beam 3"],
+				len(some),
+				out.beam3(some),
+			)
 		}
 	}
 }
@@ -190,7 +214,12 @@ func prepareFull(t *testing.T, c *Captioner, some []fullImage, out *parity) []*i
 }
 
 // compareEmbeddings gives our features, and their largest distance to Python's relative to the length of those.
-func compareEmbeddings(t *testing.T, c *Captioner, some []fullImage, pictures []*image.RGB) (got [][]float32, worst float64) {
+func compareEmbeddings(
+	t *testing.T,
+	c *Captioner,
+	some []fullImage,
+	pictures []*image.RGB,
+) (got [][]float32, worst float64) {
 	t.Helper()
 	got, err := c.Features(context.Background(), pictures)
 	if err != nil {

@@ -44,7 +44,8 @@ type wantOriginal struct {
 	}
 }
 
-// tinyFile is a fixture with what its weights do not hold beside it: no checkpoint of the real package has so few words.
+// tinyFile is a fixture with what its weights do not hold beside it: no checkpoint of the real package has so few
+// words.
 func tinyFile(t testing.TB, name string) string {
 	t.Helper()
 	words := wordsOf(t, filepath.Join(pythonDir, "model-1.4.4.pt"))
@@ -112,13 +113,21 @@ func TestOriginalsDraws(t *testing.T) {
 		}
 		for i, g := range got {
 			if g.Text != s.Captions[i] {
-				t.Errorf("temperature %g, top %d, embedding %d: got %q, want %q", s.Temperature, s.TopK, i, g.Text, s.Captions[i])
+				t.Errorf(
+					"temperature %g, top %d, embedding %d: got %q, want %q",
+					s.Temperature,
+					s.TopK,
+					i,
+					g.Text,
+					s.Captions[i],
+				)
 			}
 		}
 	}
 }
 
-// What a checkpoint says about its encoder is found, and without another it is refused where it does not fit the decoder.
+// What a checkpoint says about its encoder is found, and without another it is refused where it does not fit the
+// decoder.
 func TestOriginalsEncoder(t *testing.T) {
 	for name, want := range map[string]string{"model-1.4.4.pt": "clip:ViT-B/32", "model-1.2.0.zip": "ViT-B/32", "lightning-1.ckpt": "clip:ViT-B/32",
 		"lightning-2.ckpt": "clip:ViT-B/32", "state-dict.pt": "", "nested-bf16-legacy.pt": ""} {
@@ -140,7 +149,8 @@ func TestOriginalsEncoder(t *testing.T) {
 	}
 }
 
-// Whose transform a picture goes through, the names in the encoder's file tell, or the checkpoint that clip-text-decoder wrote.
+// Whose transform a picture goes through, the names in the encoder's file tell, or the checkpoint that
+// clip-text-decoder wrote.
 func TestScaleFirst(t *testing.T) {
 	for path, want := range map[string]bool{clipFile(t, tinyViT): true, trainedDir + "/clip.pt": true, filepath.Join(pythonDir, "clip"): false} {
 		p, err := checkpoint.OpenEncoder(path)
@@ -178,7 +188,8 @@ func TestAnyEncoder(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.Close()
-	if err := openTiny(t, "state-dict.pt").File.UseEncoder(p); err == nil || !strings.Contains(err.Error(), "does not fit") {
+	if err := openTiny(t, "state-dict.pt").File.UseEncoder(p); err == nil ||
+		!strings.Contains(err.Error(), "does not fit") {
 		t.Errorf("an encoder of 40 numbers for a decoder of 32: got %v", err)
 	}
 }
@@ -195,7 +206,8 @@ type wantFace struct {
 	EncoderDecoder struct{ Tokens []int32 } `json:"encoder-decoder"`
 }
 
-// Folders of Hugging Face: .bin and .safetensors, shards with an index, both forms of the tokenizer, settings that only config.json tells.
+// Folders of Hugging Face: .bin and .safetensors, shards with an index, both forms of the tokenizer, settings that only
+// config.json tells.
 func TestFolders(t *testing.T) {
 	var want wantFace
 	readFixture(t, "want-face.json", &want)
@@ -229,7 +241,13 @@ func TestFolders(t *testing.T) {
 		t.Errorf("clip: got %+v, want GELU and 3 heads as config.json says", c)
 	}
 	err = torch.Do(ctx, func() error {
-		e, err := encoder.NewRunner(p.Config, encoder.Memory{Kind: encoder.PooledPadded, In: 12}, p.Source(), torch.CPU, torch.Float32)
+		e, err := encoder.NewRunner(
+			p.Config,
+			encoder.Memory{Kind: encoder.PooledPadded, In: 12},
+			p.Source(),
+			torch.CPU,
+			torch.Float32,
+		)
 		if err != nil {
 			return err
 		}

@@ -22,7 +22,12 @@ func (c *Captioner) write(features *torch.Tensor, n int, o decode.Options) ([]Ca
 	out := make([]Caption, n)
 	for i, hs := range hyps {
 		for j, h := range hs {
-			c := Caption{Text: caption(t, h.Tokens, o.Rule), LogProb: h.LogProb, Confidence: h.Confidence(), Tokens: h.Tokens}
+			c := Caption{
+				Text:       caption(t, h.Tokens, o.Rule),
+				LogProb:    h.LogProb,
+				Confidence: h.Confidence(),
+				Tokens:     h.Tokens,
+			}
 			if j == 0 {
 				out[i] = c
 			} else {
@@ -33,8 +38,8 @@ func (c *Captioner) write(features *torch.Tensor, n int, o decode.Options) ([]Ca
 	return out, nil
 }
 
-// caption spells tokens. By the rules of Python it is what Hugging Face's tokenizer gave at the time of clip-text-decoder, which by default took
-// the spaces before marks and clipped words away and left those at the ends.
+// caption spells tokens. By the rules of Python it is what Hugging Face's tokenizer gave at the time of
+// clip-text-decoder, which by default took the spaces before marks and clipped words away and left those at the ends.
 func caption(t tokenizer.Codec, tokens []int32, rule decode.Rule) string {
 	if w, ok := t.(*tokenizer.Tokenizer); ok && w.Words() {
 		return t.Decode(tokens)
@@ -42,10 +47,5 @@ func caption(t tokenizer.Codec, tokens []int32, rule decode.Rule) string {
 	if rule == decode.Search {
 		return strings.TrimSpace(t.Decode(tokens))
 	}
-	s := t.Decode(tokens)
-	for _, r := range [][2]string{{" .", "."}, {" ?", "?"}, {" !", "!"}, {" ,", ","}, {" ' ", "'"}, {" n't", "n't"}, {" 'm", "'m"}, {" 's", "'s"},
-		{" 've", "'ve"}, {" 're", "'re"}} {
-		s = strings.ReplaceAll(s, r[0], r[1])
-	}
-	return s
+	return tokenizer.CleanUpSpaces(t.Decode(tokens))
 }

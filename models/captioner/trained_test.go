@@ -73,8 +73,18 @@ func TestTrainedCaptions(t *testing.T) {
 					t.Fatal(err)
 				}
 				for i, g := range got {
-					if !slices.Equal(inner(g.Tokens, o, false), inner(want.Tokens[i], o, true)) || g.Text != want.Captions[i] {
-						t.Errorf("rule %s, beam %d, embedding %d: got %q %v, want %q %v", o.Rule, o.Beam, i, g.Text, g.Tokens, want.Captions[i], want.Tokens[i])
+					if !slices.Equal(inner(g.Tokens, o, false), inner(want.Tokens[i], o, true)) ||
+						g.Text != want.Captions[i] {
+						t.Errorf(
+							"rule %s, beam %d, embedding %d: got %q %v, want %q %v",
+							o.Rule,
+							o.Beam,
+							i,
+							g.Text,
+							g.Tokens,
+							want.Captions[i],
+							want.Tokens[i],
+						)
 					}
 				}
 			}
@@ -99,8 +109,8 @@ func TestTrainedCaptionsOfPhotographs(t *testing.T) {
 	}
 }
 
-// Pictures with a palette, alpha, inks or 16 bits are scaled before they are made RGB, as the original does: converted first, as a checkpoint of
-// Hugging Face wants it, the eye sees something else.
+// Pictures with a palette, alpha, inks or 16 bits are scaled before they are made RGB, as the original does: converted
+// first, as a checkpoint of Hugging Face wants it, the eye sees something else.
 func TestTrainedCaptionsOfModes(t *testing.T) {
 	c, _ := openTrained(t, trainedDir, "model_1.4.pt")
 	var want map[string]struct {

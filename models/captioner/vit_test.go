@@ -56,7 +56,8 @@ func vitOptions(t *testing.T, own decode.Options, s settings) decode.Options {
 	return own
 }
 
-// compareVit captions the photographs of a folder's want.json by all its settings and says how many token sequences are generate's.
+// compareVit captions the photographs of a folder's want.json by all its settings and says how many token sequences are
+// generate's.
 func compareVit(t *testing.T, dir string) (equal, all int, different map[string]bool) {
 	t.Helper()
 	var want vitWant
@@ -68,7 +69,9 @@ func compareVit(t *testing.T, dir string) (equal, all int, different map[string]
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if o := c.Defaults(); o.Beam != 4 || o.MaxLen != 15 || o.EarlyStopping != decode.StopFalse || o.LengthPenalty != 1 || o.NoRepeatNGram != 0 {
+	if o := c.Defaults(); o.Beam != 4 || o.MaxLen != 15 || o.EarlyStopping != decode.StopFalse ||
+		o.LengthPenalty != 1 ||
+		o.NoRepeatNGram != 0 {
 		t.Errorf("defaults: got %+v, want those of generation_config.json", o)
 	}
 	different = map[string]bool{}

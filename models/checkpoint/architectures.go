@@ -16,14 +16,15 @@ import (
 	"captioner/weights/formats"
 )
 
-// Architectures is what files of captioners may hold: one row for each vision encoder, and one for each whole captioner.
+// Architectures is what files of captioners may hold: one row for each vision encoder, and one for each whole
+// captioner.
 type Architectures struct {
 	Encoders   encoder.Table
 	Captioners []family.Family
 }
 
-// Known is the table of this program: to add an encoder or a captioner, add a row. Rows are asked from the top whether a
-// checkpoint is theirs.
+// Known is the table of this program: to add an encoder or a captioner, add a row. Rows are asked from the top whether
+// a checkpoint is theirs.
 func Known() Architectures {
 	return Architectures{
 		Encoders: encoder.Table{
@@ -111,7 +112,9 @@ func readConfig(f *family.Files) error {
 	}
 	err := encoder.ReadJSON(f.Beside, "config.json", &c)
 	if errors.Is(err, fs.ErrNotExist) {
-		return errors.New("found a folder without config.json, want it beside the weights, as save_pretrained writes it")
+		return errors.New(
+			"found a folder without config.json, want it beside the weights, as save_pretrained writes it",
+		)
 	}
 	f.ModelType, f.Architectures = c.ModelType, c.Architectures
 	return err

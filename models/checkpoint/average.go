@@ -14,8 +14,9 @@ import (
 	"captioner/weights/safetensors"
 )
 
-// Average writes the mean of the weights of several captioners of one shape and one vocabulary as a model file at out: checkpoints of one run,
-// or runs that began with the same weights (Wortsman et al. 2022). The card is that of the first, without its scores, which are no longer true.
+// Average writes the mean of the weights of several captioners of one shape and one vocabulary as a model file at out:
+// checkpoints of one run, or runs that began with the same weights (Wortsman et al. 2022). The card is that of the
+// first, without its scores, which are no longer true.
 func Average(paths []string, out, command string) error {
 	if len(paths) < 2 {
 		return errors.New("average models: found fewer than two, want two or more")

@@ -1,6 +1,6 @@
-// Package checkpoint recognizes, opens and writes files of captioners and of vision encoders: captioner's own model file,
-// folders of Hugging Face, and what clip-text-decoder and Lightning save, with the tokenizers inside or beside them. The
-// table of all vision encoders and all captioners stands here, see [Known].
+// Package checkpoint recognizes, opens and writes files of captioners and of vision encoders: captioner's own model
+// file, folders of Hugging Face, and what clip-text-decoder and Lightning save, with the tokenizers inside or beside
+// them. The table of all vision encoders and all captioners stands here, see [Known].
 //
 // Nothing that a file says is executed. A description is compared with the weights before memory is taken for it.
 package checkpoint
@@ -260,6 +260,15 @@ func take(src weights.Source, prefix string) ([]weights.NamedTensor, error) {
 		}
 	}
 	return out, nil
+}
+
+// takeAs is take with another prefix in the place of the tensors' own.
+func takeAs(src weights.Source, prefix, as string) ([]weights.NamedTensor, error) {
+	tensors, err := take(src, prefix)
+	for i := range tensors {
+		tensors[i].Name = as + strings.TrimPrefix(tensors[i].Name, prefix)
+	}
+	return tensors, err
 }
 
 // oneLine joins what errors.Join put on lines.

@@ -15,8 +15,8 @@ import (
 	"captioner/weights/pickle"
 )
 
-// clipDecoder is what a file of the Python package clip-text-decoder, or a checkpoint of a model of its kind, says beside
-// its tensors. A field is zero where it does not say.
+// clipDecoder is what a file of the Python package clip-text-decoder, or a checkpoint of a model of its kind, says
+// beside its tensors. A field is zero where it does not say.
 type clipDecoder struct {
 	encoder   string // as the package names it: "clip:ViT-B/32", "blip:base"
 	config    *gpt2.Config

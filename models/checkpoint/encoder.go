@@ -8,8 +8,8 @@ import (
 	"captioner/weights/formats"
 )
 
-// Pretrained is an encoder's checkpoint: its description, and its tensors in a memory map, named as in a model file. Close it after what was
-// loaded from it is freed.
+// Pretrained is an encoder's checkpoint: its description, and its tensors in a memory map, named as in a model file.
+// Close it after what was loaded from it is freed.
 type Pretrained struct {
 	Path   string
 	Config encoder.Config // SHA256 is set by Checksum alone

@@ -25,7 +25,9 @@ func openEncoderDecoder(f family.Files) (*family.Captioner, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read config.json: decoder: %w", err)
 	}
-	c := &family.Captioner{Config: family.Config{Name: filepath.Base(filepath.Clean(f.Path)), Decoder: crossgpt2.Decoder{Config: net}}}
+	c := &family.Captioner{
+		Config: family.Config{Name: filepath.Base(filepath.Clean(f.Path)), Decoder: crossgpt2.Decoder{Config: net}},
+	}
 	if err := takeGPT2(c, f); err != nil {
 		return nil, err
 	}

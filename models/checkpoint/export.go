@@ -52,10 +52,11 @@ func FormOf(path string) (Form, error) {
 // ExportOptions say how a captioner is written. The zero value keeps each tensor's type.
 type ExportOptions struct {
 	DType *weights.DType // of all tensors; nil keeps the type of each
-	// Masks adds the constant masks of attention to the forms of clip-text-decoder. transformers before 4.27, which LAVIS pins, wants them in a
-	// state dict; later versions refuse them.
+	// Masks adds the constant masks of attention to the forms of clip-text-decoder. transformers before 4.27, which LAVIS
+	// pins, wants them in a state dict; later versions refuse them.
 	Masks bool
-	// Origin is where the captioner comes from, for the card of captioner's own form: "converted from model.pt, SHA-256 …".
+	// Origin is where the captioner comes from, for the card of captioner's own form: "converted from model.pt, SHA-256
+	// …".
 	Origin string
 }
 
@@ -103,7 +104,10 @@ func (e exporter) wantOwnEncoder(remedy string) error {
 	if e.mismatch == nil || e.given != nil {
 		return nil
 	}
-	return &FormError{fmt.Errorf("the checkpoint names an encoder that cannot be its own: %w", oneLine(e.mismatch)), remedy}
+	return &FormError{
+		fmt.Errorf("the checkpoint names an encoder that cannot be its own: %w", oneLine(e.mismatch)),
+		remedy,
+	}
 }
 
 // exportCaptioner writes captioner's own form. The encoder is in it if the file has one, or was given one.
@@ -112,7 +116,10 @@ func (e exporter) exportCaptioner(path string) error {
 		return err
 	}
 	if e.Config.Encoder.Architecture == "" {
-		return &FormError{errors.New("found no name of the encoder in the checkpoint, want one"), "--encoder FILE gives the encoder that it was trained with"}
+		return &FormError{
+			errors.New("found no name of the encoder in the checkpoint, want one"),
+			"--encoder FILE gives the encoder that it was trained with",
+		}
 	}
 	if err := e.Config.Validate(); err != nil {
 		return oneLine(err)
@@ -129,11 +136,7 @@ func (e exporter) exportCaptioner(path string) error {
 	if eye, err = e.o.convert(eye); err != nil {
 		return err
 	}
-	card := e.Card
-	if e.o.Origin != "" {
-		card.Origin = e.o.Origin
-	}
-	meta, err := metadata(e.Config, e.Tokenizer, card)
+	meta, err := metadata(e.Config, e.Tokenizer, e.card())
 	if err != nil {
 		return err
 	}

@@ -45,8 +45,15 @@ func (e exporter) exportLightning(path string) error {
 		key   string
 		value any
 	}{
-		{"epoch", 0}, {"global_step", 0}, {"pytorch-lightning_version", lightningVersion}, {"state_dict", state}, {"loops", new(pickle.Dict)},
-		{"callbacks", new(pickle.Dict)}, {"optimizer_states", []any{}}, {"lr_schedulers", []any{}}, {"hparams_name", "kwargs"},
+		{"epoch", 0},
+		{"global_step", 0},
+		{"pytorch-lightning_version", lightningVersion},
+		{"state_dict", state},
+		{"loops", new(pickle.Dict)},
+		{"callbacks", new(pickle.Dict)},
+		{"optimizer_states", []any{}},
+		{"lr_schedulers", []any{}},
+		{"hparams_name", "kwargs"},
 		{"hyper_parameters", dict("vision_backbone", eye, "language_model", lm, "device", nil)},
 	} {
 		root.Set(e.key, e.value)
@@ -63,36 +70,51 @@ func dict(pairs ...any) *pickle.Dict {
 }
 
 // orDecoderAlone is the remedy where Lightning's form wants an encoder.
-const orDecoderAlone = "--encoder FILE gives the encoder that it was trained with; --to state-dict writes the decoder alone"
+const orDecoderAlone = "--encoder FILE gives the encoder that it was trained with; " +
+	"--to state-dict writes the decoder alone"
 
 // pythonEye is the name of an encoder in clip-text-decoder 1.4.
 func pythonEncoder(e encoder.Config) (string, error) {
-	known := []string{"clip:RN50", "clip:RN101", "clip:ViT-B/32", "clip:ViT-B/16", "clip:ViT-L/14", "clip:ViT-L/14@336px", "blip:base"}
+	known := []string{
+		"clip:RN50",
+		"clip:RN101",
+		"clip:ViT-B/32",
+		"clip:ViT-B/16",
+		"clip:ViT-L/14",
+		"clip:ViT-L/14@336px",
+		"blip:base",
+	}
 	for _, name := range known {
 		if e.Architecture == strings.TrimPrefix(name, "clip:") {
 			return name, nil
 		}
 	}
 	if e.Architecture == "" {
-		return "", &FormError{errors.New("found no name of the encoder in the checkpoint, want one: Lightning's form holds it"), orDecoderAlone}
+		return "", &FormError{
+			errors.New("found no name of the encoder in the checkpoint, want one: Lightning's form holds it"),
+			orDecoderAlone,
+		}
 	}
-	return "", &FormError{fmt.Errorf("found the encoder %s, want one that clip-text-decoder knows: %s", e.Architecture, strings.Join(known, ", ")),
-		"--to state-dict writes the decoder alone"}
+	return "", &FormError{
+		fmt.Errorf(
+			"found the encoder %s, want one that clip-text-decoder knows: %s",
+			e.Architecture,
+			strings.Join(known, ", "),
+		),
+		"--to state-dict writes the decoder alone",
+	}
 }
 
 // pythonLanguageModel is the name of a decoder in clip-text-decoder 1.4, which makes the network by it.
 func pythonLanguageModel(c gpt2.Config) (string, error) {
-	for _, known := range []struct {
-		name string
-		c    gpt2.Config
-	}{{"distilgpt2", gpt2.DistilGPT2()}, {"gpt2", gpt2.GPT2()}, {"gpt2-medium", gpt2.GPT2Medium()}} {
-		k := known.c
-		if c.Layers == k.Layers && c.Width == k.Width && c.Heads == k.Heads && c.VocabSize == k.VocabSize && c.Positions == k.Positions {
-			return known.name, nil
-		}
+	switch name := c.PublishedName(); name {
+	case "distilgpt2", "gpt2", "gpt2-medium":
+		return name, nil
 	}
-	return "", &FormError{fmt.Errorf("found a decoder of %d layers, width %d and %d tokens, want that of distilgpt2, gpt2 or gpt2-medium: clip-text-decoder knows no other",
-		c.Layers, c.Width, c.VocabSize), "--to huggingface writes a decoder of any size"}
+	const found = "found a decoder of %d layers, width %d and %d tokens, "
+	const want = "want that of distilgpt2, gpt2 or gpt2-medium: clip-text-decoder knows no other"
+	return "", &FormError{fmt.Errorf(found+want, c.Layers, c.Width, c.VocabSize),
+		"--to huggingface writes a decoder of any size"}
 }
 
 // A FormError says that a captioner cannot be written in a form.
@@ -109,13 +131,20 @@ func (e *FormError) Hint() string { return e.hint }
 
 func (e exporter) wantPadded() error {
 	if k := e.Config.Memory.Kind; k != encoder.PooledPadded {
-		return &FormError{fmt.Errorf("found a memory of the kind %q, want %q: clip-text-decoder knows no other", k, encoder.PooledPadded),
-			"--to huggingface writes decoder and memory as files of their own"}
+		return &FormError{
+			fmt.Errorf(
+				"found a memory of the kind %q, want %q: clip-text-decoder knows no other",
+				k,
+				encoder.PooledPadded,
+			),
+			"--to huggingface writes decoder and memory as files of their own",
+		}
 	}
 	return nil
 }
 
-// pythonDecoder is the state dict of clip-text-decoder's Decoder: that of GPT2LMHeadModel, with the tied head, in Python's order.
+// pythonDecoder is the state dict of clip-text-decoder's Decoder: that of GPT2LMHeadModel, with the tied head, in
+// Python's order.
 func (e exporter) pythonDecoder() (*pickle.Dict, error) {
 	if err := e.wantPadded(); err != nil {
 		return nil, err
@@ -145,7 +174,8 @@ func (e exporter) pythonDecoder() (*pickle.Dict, error) {
 	return d, nil
 }
 
-// masks are the buffers of GPT2Attention in transformers before 4.27: a lower triangle of ones, and the number that stands for minus infinity.
+// masks are the buffers of GPT2Attention in transformers before 4.27: a lower triangle of ones, and the number that
+// stands for minus infinity.
 type masks struct{ causal, masked weights.NamedTensor }
 
 func newMasks(n int64) masks {
@@ -156,5 +186,8 @@ func newMasks(n int64) masks {
 		}
 	}
 	low := binary.LittleEndian.AppendUint32(nil, math.Float32bits(-1e4))
-	return masks{weights.NamedTensor{DType: weights.U8, Shape: []int64{1, 1, n, n}, Data: triangle}, weights.NamedTensor{DType: weights.F32, Data: low}}
+	return masks{
+		weights.NamedTensor{DType: weights.U8, Shape: []int64{1, 1, n, n}, Data: triangle},
+		weights.NamedTensor{DType: weights.F32, Data: low},
+	}
 }

@@ -10,12 +10,14 @@ import (
 
 	"captioner/data/tokenizer"
 	"captioner/models/encoder"
+	"captioner/models/family"
 	"captioner/weights"
 )
 
-// exportHuggingFace writes a folder that transformers reads: a VisionEncoderDecoderModel where the captioner is one, else the decoder as
-// GPT2LMHeadModel with cross-attention; and the tokenizer. What the library has no class for then lies beside: a memory with weights as
-// memory.safetensors, an encoder as encoder.safetensors, and captioner.json says how they belong together.
+// exportHuggingFace writes a folder that transformers reads: a VisionEncoderDecoderModel where the captioner is one,
+// else the decoder as GPT2LMHeadModel with cross-attention; and the tokenizer. What the library has no class for then
+// lies beside: a memory with weights as memory.safetensors, an encoder as encoder.safetensors, and captioner.json says
+// how they belong together.
 func (e exporter) exportHuggingFace(path string) error {
 	path = filepath.Clean(path)
 	if err := newFolder(path); err != nil {
@@ -68,16 +70,32 @@ func (e exporter) fillFolder(dir string) error {
 	}
 	eos := int64(e.Tokenizer.EOS())
 	d := e.Config.Decoding
-	generation := map[string]any{"bos_token_id": eos, "eos_token_id": eos, "pad_token_id": eos, "decoder_start_token_id": eos,
-		"max_length": d.MaxLen + 1} // with the begin token
+	generation := map[string]any{
+		"bos_token_id":           eos,
+		"eos_token_id":           eos,
+		"pad_token_id":           eos,
+		"decoder_start_token_id": eos,
+		"max_length":             d.MaxLen + 1, // with the begin token
+	}
 	if d.Beam > 1 {
-		generation["num_beams"], generation["length_penalty"], generation["no_repeat_ngram_size"] = d.Beam, d.LengthPenalty, d.NoRepeatNGram
+		generation["num_beams"] = d.Beam
+		generation["length_penalty"] = d.LengthPenalty
+		generation["no_repeat_ngram_size"] = d.NoRepeatNGram
 	}
 	t, err := e.BPE()
 	if err != nil {
 		return err
 	}
-	return errors.Join(writeJSON(filepath.Join(dir, "generation_config.json"), generation), writeTokenizer(dir, t, e.net.Positions))
+	return errors.Join(
+		writeJSON(filepath.Join(dir, "generation_config.json"), generation),
+		writeTokenizer(dir, t, e.net.Positions),
+	)
+}
+
+// writeModel writes the tensors that transformers loads.
+func (e exporter) writeModel(dir string, tensors []weights.NamedTensor) error {
+	path := filepath.Join(dir, "model.safetensors")
+	return writeSafetensors(e.ctx, path, tensors, map[string]string{"format": "pt"})
 }
 
 // fillDecoder writes a GPT2LMHeadModel.
@@ -86,7 +104,7 @@ func (e exporter) fillDecoder(dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := writeSafetensors(e.ctx, filepath.Join(dir, "model.safetensors"), decoder, map[string]string{"format": "pt"}); err != nil {
+	if err := e.writeModel(dir, decoder); err != nil {
 		return err
 	}
 	config := e.gpt2Config()
@@ -99,11 +117,26 @@ func (e exporter) gpt2Config() map[string]any {
 	eos := int64(e.Tokenizer.EOS())
 	c := e.net
 	config := map[string]any{
-		"model_type": "gpt2", "architectures": []string{"GPT2LMHeadModel"}, "add_cross_attention": true, "is_decoder": true,
-		"vocab_size": c.VocabSize, "n_positions": c.Positions, "n_embd": c.Width, "n_layer": c.Layers, "n_head": c.Heads, "n_inner": nil,
-		"activation_function": c.Activation, "layer_norm_epsilon": c.Epsilon, "resid_pdrop": c.ResidualDrop, "embd_pdrop": c.EmbeddingDrop,
-		"attn_pdrop": c.AttentionDrop, "initializer_range": c.InitRange, "bos_token_id": eos, "eos_token_id": eos,
-		"tie_word_embeddings": true, "use_cache": true,
+		"model_type":          "gpt2",
+		"architectures":       []string{"GPT2LMHeadModel"},
+		"add_cross_attention": true,
+		"is_decoder":          true,
+		"vocab_size":          c.VocabSize,
+		"n_positions":         c.Positions,
+		"n_embd":              c.Width,
+		"n_layer":             c.Layers,
+		"n_head":              c.Heads,
+		"n_inner":             nil,
+		"activation_function": c.Activation,
+		"layer_norm_epsilon":  c.Epsilon,
+		"resid_pdrop":         c.ResidualDrop,
+		"embd_pdrop":          c.EmbeddingDrop,
+		"attn_pdrop":          c.AttentionDrop,
+		"initializer_range":   c.InitRange,
+		"bos_token_id":        eos,
+		"eos_token_id":        eos,
+		"tie_word_embeddings": true,
+		"use_cache":           true,
 	}
 	if c.Inner > 0 {
 		config["n_inner"] = c.Inner
@@ -113,12 +146,14 @@ func (e exporter) gpt2Config() map[string]any {
 
 // besides writes what transformers has no class for.
 func (e exporter) besides(dir string) error {
-	own := e.encoderSource()
 	for _, part := range []struct {
 		prefix string
 		src    weights.Source
-	}{{"memory.", e.src}, {encoder.Prefix, own}} {
-		tensors, err := take(part.src, part.prefix)
+	}{
+		{family.MemoryPrefix, e.src},
+		{encoder.Prefix, e.encoderSource()},
+	} {
+		tensors, err := takeAs(part.src, part.prefix, "")
 		if err != nil {
 			return err
 		}
@@ -128,32 +163,38 @@ func (e exporter) besides(dir string) error {
 		if tensors, err = e.o.convert(tensors); err != nil {
 			return err
 		}
-		for i := range tensors {
-			tensors[i].Name = strings.TrimPrefix(tensors[i].Name, part.prefix)
-		}
 		name := filepath.Join(dir, strings.TrimSuffix(part.prefix, ".")+".safetensors")
 		if err := writeSafetensors(e.ctx, name, tensors, map[string]string{"format": "pt"}); err != nil {
 			return err
 		}
 	}
+	description := map[string]any{weights.MetaConfig: e.Config, weights.MetaCard: e.card()}
+	return writeJSON(filepath.Join(dir, describedFile), description)
+}
+
+// card is the captioner's card, with the origin that the options say.
+func (e exporter) card() family.Card {
 	card := e.Card
 	if e.o.Origin != "" {
 		card.Origin = e.o.Origin
 	}
-	return writeJSON(filepath.Join(dir, "captioner.json"), map[string]any{weights.MetaConfig: e.Config, weights.MetaCard: card})
+	return card
 }
 
-// torchDType is the one type of all tensors in PyTorch's words; tensors of several types are float32 once they are loaded.
+// torchDType is the one type of all tensors in PyTorch's words; tensors of several types are float32 once they are
+// loaded.
 func torchDType(tensors []weights.NamedTensor) string {
 	names := map[weights.DType]string{weights.F32: "float32", weights.F16: "float16", weights.BF16: "bfloat16"}
-	if len(tensors) == 0 || slices.ContainsFunc(tensors, func(t weights.NamedTensor) bool { return t.DType != tensors[0].DType }) || names[tensors[0].DType] == "" {
+	if len(tensors) == 0 ||
+		slices.ContainsFunc(tensors, func(t weights.NamedTensor) bool { return t.DType != tensors[0].DType }) ||
+		names[tensors[0].DType] == "" {
 		return "float32"
 	}
 	return names[tensors[0].DType]
 }
 
-// writeTokenizer writes all three forms of a tokenizer. vocab.json and merges.txt have no place for the lowering of letters: then only the
-// fast tokenizer's class is named, which reads tokenizer.json.
+// writeTokenizer writes all three forms of a tokenizer. vocab.json and merges.txt have no place for the lowering of
+// letters: then only the fast tokenizer's class is named, which reads tokenizer.json.
 func writeTokenizer(dir string, t *tokenizer.Tokenizer, positions int64) error {
 	text, err := t.JSON()
 	if err != nil {
@@ -167,12 +208,29 @@ func writeTokenizer(dir string, t *tokenizer.Tokenizer, positions int64) error {
 	if t.Options().Lowercase {
 		class = "PreTrainedTokenizerFast"
 	}
-	special := map[string]any{"bos_token": tokenizer.EndOfText, "eos_token": tokenizer.EndOfText, "unk_token": tokenizer.EndOfText, "pad_token": tokenizer.EndOfText}
-	config := map[string]any{"tokenizer_class": class, "model_max_length": positions, "add_prefix_space": t.Options().PrefixSpace, "clean_up_tokenization_spaces": false}
+	special := map[string]any{
+		"bos_token": tokenizer.EndOfText,
+		"eos_token": tokenizer.EndOfText,
+		"unk_token": tokenizer.EndOfText,
+		"pad_token": tokenizer.EndOfText,
+	}
+	config := map[string]any{
+		"tokenizer_class":              class,
+		"model_max_length":             positions,
+		"add_prefix_space":             t.Options().PrefixSpace,
+		"clean_up_tokenization_spaces": false,
+	}
 	for k, v := range special {
 		config[k] = v
 	}
-	return errors.Join(writeBytes(filepath.Join(dir, "tokenizer.json"), text), writeBytes(filepath.Join(dir, "vocab.json"), vocab),
-		writeBytes(filepath.Join(dir, "merges.txt"), merges), writeJSON(filepath.Join(dir, "tokenizer_config.json"), config),
-		writeJSON(filepath.Join(dir, "special_tokens_map.json"), special))
+	return errors.Join(
+		writeBytes(filepath.Join(dir, "tokenizer.json"), text),
+		writeBytes(filepath.Join(dir, "vocab.json"), vocab),
+		writeBytes(
+			filepath.Join(dir, "merges.txt"),
+			merges,
+		),
+		writeJSON(filepath.Join(dir, "tokenizer_config.json"), config),
+		writeJSON(filepath.Join(dir, "special_tokens_map.json"), special),
+	)
 }

@@ -38,8 +38,15 @@ func distil(t *testing.T) *Checkpoint {
 	t.Helper()
 	d := gpt2.DistilGPT2()
 	d.CrossAttention = true
-	f := &Checkpoint{Path: "distil", Tokenizer: tokenizer.GPT2(), Config: family.Config{Encoder: clip.Describe(clip.ViTB32()), Decoder: crossgpt2.Decoder{Config: d},
-		Memory: encoder.Memory{Kind: encoder.PooledPadded, In: 512}, Decoding: family.Decoding{Beam: 1, MaxLen: 64}}}
+	f := &Checkpoint{
+		Path:      "distil",
+		Tokenizer: tokenizer.GPT2(),
+		Config: family.Config{Encoder: clip.Describe(clip.ViTB32()), Decoder: crossgpt2.Decoder{Config: d},
+			Memory: encoder.Memory{
+				Kind: encoder.PooledPadded,
+				In:   512,
+			}, Decoding: family.Decoding{Beam: 1, MaxLen: 64}},
+	}
 	var tensors []weights.NamedTensor
 	for i, name := range []string{"transformer.wte.weight", "transformer.h.0.attn.c_attn.weight", "transformer.h.0.crossattention.c_attn.weight", "transformer.ln_f.bias"} {
 		x, err := weights.FromFloat32s("decoder."+name, weights.F16, []int64{2, 2}, []float32{float32(i), -1, 0.5, 3})
@@ -105,7 +112,15 @@ func sameTensors(t *testing.T, want, got weights.Source, rename func(string) str
 		a, err1 := w.Float32s()
 		b, err2 := g.Float32s()
 		if err := errors.Join(err1, err2); err != nil || !slices.Equal(a, b) || !slices.Equal(w.Shape, g.Shape) {
-			t.Errorf("%s: %d values of shape %v, want %d of shape %v, the same (%v)", as, len(b), g.Shape, len(a), w.Shape, err)
+			t.Errorf(
+				"%s: %d values of shape %v, want %d of shape %v, the same (%v)",
+				as,
+				len(b),
+				g.Shape,
+				len(a),
+				w.Shape,
+				err,
+			)
 		}
 	}
 }
@@ -125,7 +140,18 @@ func TestExportLightning(t *testing.T) {
 	for k := range root.All() {
 		keys = append(keys, k)
 	}
-	want := []any{"epoch", "global_step", "pytorch-lightning_version", "state_dict", "loops", "callbacks", "optimizer_states", "lr_schedulers", "hparams_name", "hyper_parameters"}
+	want := []any{
+		"epoch",
+		"global_step",
+		"pytorch-lightning_version",
+		"state_dict",
+		"loops",
+		"callbacks",
+		"optimizer_states",
+		"lr_schedulers",
+		"hparams_name",
+		"hyper_parameters",
+	}
 	if !slices.Equal(keys, want) {
 		t.Errorf("got the keys %q, want %q", keys, want)
 	}
@@ -161,7 +187,10 @@ func TestExportStateDict(t *testing.T) {
 			want = "lm_head.weight, transformer.h.0.attn.bias, transformer.h.0.attn.c_attn.weight, transformer.h.0.attn.masked_bias, transformer.h.0.crossattention.bias, " +
 				"transformer.h.0.crossattention.c_attn.weight, transformer.h.0.crossattention.masked_bias, transformer.ln_f.bias, transformer.wte.weight"
 			mask, err := p.Tensor("language_model.transformer.h.0.attn.bias")
-			if err != nil || !slices.Equal(mask.Shape, []int64{1, 1, 1024, 1024}) || mask.Data[1024] != 1 || mask.Data[1025] != 1 || mask.Data[1026] != 0 || mask.Data[1] != 0 {
+			if err != nil || !slices.Equal(mask.Shape, []int64{1, 1, 1024, 1024}) || mask.Data[1024] != 1 ||
+				mask.Data[1025] != 1 ||
+				mask.Data[1026] != 0 ||
+				mask.Data[1] != 0 {
 				t.Errorf("mask: got %v of shape %v, %v, want a lower triangle", mask.DType, mask.Shape, err)
 			}
 		}
@@ -188,7 +217,8 @@ func TestExportHuggingFace(t *testing.T) {
 		}
 		return b
 	}
-	if c, err := gpt2.ParseConfig(read("config.json")); err != nil || f.Config.Decoder != (crossgpt2.Decoder{Config: c}) {
+	if c, err := gpt2.ParseConfig(read("config.json")); err != nil ||
+		f.Config.Decoder != (crossgpt2.Decoder{Config: c}) {
 		t.Errorf("config.json: got %+v, %v, want %+v", c, err, f.Config.Decoder)
 	}
 	text := "two dogs running on a beach"
@@ -227,12 +257,14 @@ func TestExportHuggingFace(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := f.Export(t.Context(), dir, FormHuggingFace, ExportOptions{}); err == nil || !strings.Contains(err.Error(), "found a folder with") {
+	if err := f.Export(t.Context(), dir, FormHuggingFace, ExportOptions{}); err == nil ||
+		!strings.Contains(err.Error(), "found a folder with") {
 		t.Errorf("onto a folder that is not empty: got %v", err)
 	}
 }
 
-// TestExportEncoderDecoder opens a VisionEncoderDecoderModel that Python wrote, and writes it again: the same names, the same bits.
+// TestExportEncoderDecoder opens a VisionEncoderDecoderModel that Python wrote, and writes it again: the same names,
+// the same bits.
 func TestExportEncoderDecoder(t *testing.T) {
 	const python = pythonDir + "/encoder-decoder"
 	f, err := Open(python)
@@ -265,7 +297,14 @@ func TestExportEncoderDecoder(t *testing.T) {
 	if err := errors.Join(err1, err2); err != nil {
 		t.Fatal(err)
 	}
-	if again.Config.Name = f.Config.Name; strings.Replace(string(b), `"name":"hf"`, `"name":"encoder-decoder"`, 1) != string(a) {
+	if again.Config.Name = f.Config.Name; strings.Replace(
+		string(b),
+		`"name":"hf"`,
+		`"name":"encoder-decoder"`,
+		1,
+	) != string(
+		a,
+	) {
 		t.Errorf("got the config %s, want %s", b, a)
 	}
 }
@@ -296,7 +335,8 @@ func TestExportRefuses(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "out")
 		err := c.f.Export(t.Context(), path, c.form, ExportOptions{})
 		var h interface{ Hint() string }
-		if err == nil || !strings.Contains(err.Error(), c.text) || c.hint != "" && (!errors.As(err, &h) || !strings.Contains(h.Hint(), c.hint)) {
+		if err == nil || !strings.Contains(err.Error(), c.text) ||
+			c.hint != "" && (!errors.As(err, &h) || !strings.Contains(h.Hint(), c.hint)) {
 			t.Errorf("%s as %s: got %v, want %q and a hint of %q", c.name, c.form, err, c.text, c.hint)
 		}
 	}
@@ -329,7 +369,9 @@ func TestExportLeavesNothing(t *testing.T) {
 		}
 		t.Cleanup(func() { unmount(small) })
 		err = f.Export(t.Context(), filepath.Join(small, "out"), form, ExportOptions{Masks: true})
-		if err == nil || !strings.HasPrefix(err.Error(), `write "`+filepath.Join(small, "out")+`": `) || !strings.HasSuffix(err.Error(), ": no space left on device") || strings.Contains(err.Error(), ".tmp") {
+		if err == nil || !strings.HasPrefix(err.Error(), `write "`+filepath.Join(small, "out")+`": `) ||
+			!strings.HasSuffix(err.Error(), ": no space left on device") ||
+			strings.Contains(err.Error(), ".tmp") {
 			t.Errorf("%s, onto a full disk: got %v", form, err)
 		}
 		if got, _ := os.ReadDir(small); len(got) != 0 {
@@ -338,8 +380,8 @@ func TestExportLeavesNothing(t *testing.T) {
 	}
 }
 
-// TestWrittenAsPythonReadIt writes the files again that scripts/fixtures/written.py had Python read, and compares their bytes. The report of the
-// conversions of a whole decoder, which is not here, must be complete.
+// TestWrittenAsPythonReadIt writes the files again that scripts/fixtures/written.py had Python read, and compares their
+// bytes. The report of the conversions of a whole decoder, which is not here, must be complete.
 func TestWrittenAsPythonReadIt(t *testing.T) {
 	b, err := os.ReadFile("../captioner/testdata/written.json")
 	if err != nil {
@@ -358,7 +400,14 @@ func TestWrittenAsPythonReadIt(t *testing.T) {
 	seen := map[string]bool{}
 	for _, r := range g.Read {
 		if r.Tensors < 80 || r.Different != 0 {
-			t.Errorf("%s to %s: %s read %d tensors, %d of them different", r.From, r.To, r.Reader, r.Tensors, r.Different)
+			t.Errorf(
+				"%s to %s: %s read %d tensors, %d of them different",
+				r.From,
+				r.To,
+				r.Reader,
+				r.Tensors,
+				r.Different,
+			)
 		}
 		seen[r.Reader] = true
 	}

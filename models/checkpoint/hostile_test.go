@@ -230,7 +230,8 @@ func TestHostileFolders(t *testing.T) {
 	}
 }
 
-// Sizes of an encoder that its config.json and its weights tell differently, whose folder transformers would not read either.
+// Sizes of an encoder that its config.json and its weights tell differently, whose folder transformers would not read
+// either.
 func TestFoldersThatDisagree(t *testing.T) {
 	for folder, cases := range map[string]map[string]any{
 		"vit-gpt2": {"hidden_size": 99, "num_hidden_layers": 5, "intermediate_size": 81, "image_size": 64, "patch_size": 8, "model_type": "swin", "hidden_act": "relu",
@@ -401,7 +402,8 @@ func pickledWords82() []byte {
 	return append(b, "usb."...)
 }
 
-// FuzzVersion10Words opens a checkpoint of 1.0.0 beside whatever tokenizer.pkl there is: one line or a captioner, and nothing panics.
+// FuzzVersion10Words opens a checkpoint of 1.0.0 beside whatever tokenizer.pkl there is: one line or a captioner, and
+// nothing panics.
 func FuzzVersion10Words(f *testing.F) {
 	b, err := os.ReadFile(filepath.Join(firstDir, "decoder.ckpt"))
 	if err != nil {

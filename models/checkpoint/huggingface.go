@@ -14,8 +14,8 @@ import (
 	"captioner/weights"
 )
 
-// gpt2Family is GPT-2 with cross-attention, with its published formats: folders of Hugging Face with GPT-2 alone or with
-// a VisionEncoderDecoderModel, and the files of clip-text-decoder.
+// gpt2Family is GPT-2 with cross-attention, with its published formats: folders of Hugging Face with GPT-2 alone or
+// with a VisionEncoderDecoderModel, and the files of clip-text-decoder.
 func gpt2Family() family.Family {
 	f := crossgpt2.Family()
 	f.Recognize = func(f family.Files) bool {
@@ -91,13 +91,7 @@ func takeGPT2(c *family.Captioner, f family.Files) error {
 // gpt2Tensors shows the tensors of GPT2LMHeadModel as a model file has them, without the constant masks beside the
 // weights.
 func gpt2Tensors(src weights.Source) (weights.Source, error) {
-	masks := []string{".attn.bias", ".attn.masked_bias", ".crossattention.bias", ".crossattention.masked_bias"}
 	return weights.Rename(src, func(n string) (string, bool) {
-		for _, mask := range masks {
-			if strings.HasSuffix(n, mask) {
-				return "", false
-			}
-		}
-		return family.DecoderPrefix + n, strings.HasPrefix(n, "transformer.")
+		return family.DecoderPrefix + n, strings.HasPrefix(n, "transformer.") && !gpt2.IsMask(n)
 	})
 }

@@ -24,8 +24,9 @@ type Language struct {
 	src       weights.Source
 }
 
-// OpenLanguage opens GPT-2's weights: a file of Hugging Face's or with its keys below any prefix, or a folder as Hugging Face saves one, with
-// config.json and the tokenizer's files. A file without them has GPT-2's own words, and heads of 64 channels.
+// OpenLanguage opens GPT-2's weights: a file of Hugging Face's or with its keys below any prefix, or a folder as
+// Hugging Face saves one, with config.json and the tokenizer's files. A file without them has GPT-2's own words, and
+// heads of 64 channels.
 func OpenLanguage(path string) (*Language, error) {
 	l, err := openLanguage(path)
 	if err != nil {
@@ -72,7 +73,8 @@ func (l *Language) readFolder(beside encoder.Folder) error {
 	return err
 }
 
-// Fill copies the weights into a decoder of l's Config. Of cross-attention that the file has none of, it leaves what is there.
+// Fill copies the weights into a decoder of l's Config. Of cross-attention that the file has none of, it leaves what is
+// there.
 func (l *Language) Fill(m *gpt2.Model) error {
 	if err := gpt2.CheckTied(l.src, ""); err != nil {
 		return fmt.Errorf("load language model %q: %w", l.path, err)

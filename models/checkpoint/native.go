@@ -94,7 +94,10 @@ func Save(
 		return fmt.Errorf("save model %q: %w", path, oneLine(err))
 	}
 	if len(eye) == 0 && c.Encoder.SHA256 == "" {
-		return fmt.Errorf("save model %q: found neither the encoder's weights nor their SHA-256, want one of them", path)
+		return fmt.Errorf(
+			"save model %q: found neither the encoder's weights nor their SHA-256, want one of them",
+			path,
+		)
 	}
 	meta, err := metadata(c, t, card)
 	if err != nil {
@@ -114,7 +117,8 @@ func Save(
 // describedFile names a captioner's description in a folder that this program wrote (see Checkpoint.Export).
 const describedFile = "captioner.json"
 
-// described describes a folder that this program wrote: the decoder as Hugging Face has it, memory and encoder beside it.
+// described describes a folder that this program wrote: the decoder as Hugging Face has it, memory and encoder beside
+// it.
 func (a Architectures) described(f family.Files) (*Checkpoint, error) {
 	var d struct {
 		Config json.RawMessage `json:"captioner.config"`

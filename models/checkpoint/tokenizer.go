@@ -155,7 +155,8 @@ func isGPT2(vocabulary, ranks *pickle.Dict) bool {
 	return true
 }
 
-// slowTokenizer makes a tokenizer.json of a GPT2Tokenizer: its vocabulary, its merges in their order, and what was added to them.
+// slowTokenizer makes a tokenizer.json of a GPT2Tokenizer: its vocabulary, its merges in their order, and what was
+// added to them.
 func slowTokenizer(r *pickle.Record, vocabulary, ranks *pickle.Dict) (*tokenizer.Tokenizer, error) {
 	vocab := map[string]int64{}
 	for k, v := range vocabulary.All() {
@@ -194,7 +195,8 @@ func slowTokenizer(r *pickle.Record, vocabulary, ranks *pickle.Dict) (*tokenizer
 		}
 		added = append(added, tokenizer.AddedToken{ID: int32(id), Content: token, Special: true})
 	}
-	if id, ok := vocab[tokenizer.EndOfText]; ok && !slices.ContainsFunc(added, func(a tokenizer.AddedToken) bool { return a.Content == tokenizer.EndOfText }) {
+	if id, ok := vocab[tokenizer.EndOfText]; ok &&
+		!slices.ContainsFunc(added, func(a tokenizer.AddedToken) bool { return a.Content == tokenizer.EndOfText }) {
 		added = append(added, tokenizer.AddedToken{ID: int32(id), Content: tokenizer.EndOfText, Special: true})
 	}
 	slices.SortFunc(added, func(a, b tokenizer.AddedToken) int { return cmp.Compare(a.ID, b.ID) })
@@ -213,8 +215,8 @@ func slowTokenizer(r *pickle.Record, vocabulary, ranks *pickle.Dict) (*tokenizer
 	return tokenizer.Parse(text.Bytes())
 }
 
-// addedTokens are the tokens that were added to a slow tokenizer's vocabulary: transformers before 4.34 keep text and number, later ones number
-// and AddedToken.
+// addedTokens are the tokens that were added to a slow tokenizer's vocabulary: transformers before 4.34 keep text and
+// number, later ones number and AddedToken.
 func addedTokens(r *pickle.Record) map[string]int64 {
 	out := map[string]int64{}
 	if d, ok := pickle.Follow[*pickle.Dict](r, "added_tokens_encoder"); ok {

@@ -21,7 +21,9 @@ func randomise(m *Model) {
 	torch.Seed(1)
 	for _, p := range nn.State(m) {
 		switch {
-		case strings.HasSuffix(p.Name, "running_mean"), strings.HasSuffix(p.Name, "bias"), strings.HasSuffix(p.Name, "embedding"):
+		case strings.HasSuffix(p.Name, "running_mean"),
+			strings.HasSuffix(p.Name, "bias"),
+			strings.HasSuffix(p.Name, "embedding"):
 			nn.Normal(p.Tensor, 0.1)
 		case p.Tensor.Rank() <= 1:
 			nn.Constant(p.Tensor, 1)
@@ -40,7 +42,8 @@ func imageFLOPs(c Config) float64 {
 	return 2 * float64(tokens*int64(v.Layers)*block+(tokens-1)*3*v.PatchSize*v.PatchSize*v.Width)
 }
 
-// BenchmarkEncodeImage measures ViT-B/32 with random weights, by the form of the net, the type and the batch. The ceiling is torchtest's.
+// BenchmarkEncodeImage measures ViT-B/32 with random weights, by the form of the net, the type and the batch. The
+// ceiling is torchtest's.
 func BenchmarkEncodeImage(b *testing.B) {
 	for _, form := range []struct {
 		name  string

@@ -109,8 +109,15 @@ func TestModelMatchesPyTorch(t *testing.T) {
 	}
 }
 
-// checkTokens compares every form of tokens that the fixture and the model have, and their shapes with what the configuration says.
-func checkTokens(t *testing.T, src weights.Source, c Config, tokens func(Form) (*torch.Tensor, error), close func(string, *torch.Tensor, *torch.Tensor)) {
+// checkTokens compares every form of tokens that the fixture and the model have, and their shapes with what the
+// configuration says.
+func checkTokens(
+	t *testing.T,
+	src weights.Source,
+	c Config,
+	tokens func(Form) (*torch.Tensor, error),
+	close func(string, *torch.Tensor, *torch.Tensor),
+) {
 	t.Helper()
 	for _, f := range []Form{Raw, Normed, Projected} {
 		n, width, err := c.Tokens(f)
@@ -168,8 +175,8 @@ func TestEncoderMatchesPyTorch(t *testing.T) {
 	}
 }
 
-// closeIn compares by the table in float32. In bfloat16 it looks at the whole map, not at each element: in nets of few channels single
-// elements are far off.
+// closeIn compares by the table in float32. In bfloat16 it looks at the whole map, not at each element: in nets of few
+// channels single elements are far off.
 func closeIn(t *testing.T, d torch.DType) func(name string, got, want *torch.Tensor) {
 	return func(name string, got, want *torch.Tensor) {
 		t.Helper()
@@ -187,7 +194,8 @@ func distance(got, want *torch.Tensor) float64 {
 	return norm(got.Sub(want)) / norm(want)
 }
 
-// The features of a picture must not depend on the batch that it comes in, not by one bit: captions are compared with ==.
+// The features of a picture must not depend on the batch that it comes in, not by one bit: captions are compared with
+// ==.
 func TestEncoderDoesNotDependOnTheBatch(t *testing.T) {
 	big := ViTB32().WithoutText() // the widths of a published model, for oneDNN chooses its kernels by them
 	big.Vision.Layers, big.Vision.ImageSize = 1, 96
@@ -209,7 +217,13 @@ func TestEncoderDoesNotDependOnTheBatch(t *testing.T) {
 					whole := e.EncodeImage(x)
 					for _, batch := range []int64{1, 3, 4, 17} {
 						for from := int64(0); from+batch <= x.Dim(0); from += batch {
-							torchtest.CloseTo(t, "features", e.EncodeImage(x.Narrow(0, from, batch)), whole.Narrow(0, from, batch), torchtest.Tolerance{})
+							torchtest.CloseTo(
+								t,
+								"features",
+								e.EncodeImage(x.Narrow(0, from, batch)),
+								whole.Narrow(0, from, batch),
+								torchtest.Tolerance{},
+							)
 						}
 					}
 				})

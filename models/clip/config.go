@@ -11,7 +11,7 @@ import (
 // Config is the shape of a model.
 type Config struct {
 	EmbedDim  int64  `json:"embed_dim"`  // of the space that images and texts share; 0: the features are not projected
-	QuickGELU bool   `json:"quick_gelu"` // x sigmoid(1.702 x), as OpenAI's models have it; else GELU, as most of OpenCLIP's
+	QuickGELU bool   `json:"quick_gelu"` // x sigmoid(1.702 x), as in OpenAI's models; else GELU, as in most of OpenCLIP's
 	Vision    Vision `json:"vision_cfg"`
 	Text      *Text  `json:"text_cfg,omitempty"` // nil: no text tower
 }
@@ -68,7 +68,14 @@ func RN50x64() Config { return resnet(1024, 448, []int{3, 15, 36, 10}, 128, 1024
 
 func vit(embed, size int64, layers int, width, patch, text int64) Config {
 	return Config{EmbedDim: embed, QuickGELU: true, Text: openAIText(text),
-		Vision: Vision{ImageSize: size, Width: width, Heads: width / headSize, Layers: layers, PatchSize: patch, MLP: 4 * width}}
+		Vision: Vision{
+			ImageSize: size,
+			Width:     width,
+			Heads:     width / headSize,
+			Layers:    layers,
+			PatchSize: patch,
+			MLP:       4 * width,
+		}}
 }
 
 func resnet(embed, size int64, stages []int, width, text int64) Config {
@@ -82,7 +89,9 @@ func openAIText(width int64) *Text {
 
 const (
 	headSize = 64 // channels of a head in all of OpenAI's models
-	shrink   = 32 // pixels a side of one place of a ResNet's last map; and how many times more channels than the stem that map has
+	// shrink is the pixels a side of one position of a ResNet's last map, and how many times more channels than the stem
+	// that map has.
+	shrink = 32
 )
 
 // IsResNet says whether the image tower is a ModifiedResNet.
@@ -107,9 +116,12 @@ type Form string
 
 // The forms.
 const (
-	Raw       Form = "raw"       // what the last block gives: of a ViT with the class token first, of a ResNet one a place of the map
-	Normed    Form = "normed"    // ViT: after ln_post, which the published model applies to the class token alone
-	Projected Form = "projected" // in the space of EncodeImage, whose value comes first: all tokens through ln_post and proj, or through the pool
+	// Raw is what the last block gives: of a ViT with the class token first, of a ResNet one for each position of the map.
+	Raw    Form = "raw"
+	Normed Form = "normed" // ViT: after ln_post, which the published model applies to the class token alone
+	// Projected is in the space of EncodeImage, whose value comes first: all tokens through ln_post and proj, or through
+	// the pool.
+	Projected Form = "projected"
 )
 
 // Tokens is how many tokens of which width the image tower gives for one picture of ImageSize in form f.
@@ -130,7 +142,12 @@ func (c Config) Tokens(f Form) (tokens, width int64, err error) {
 	case f != Raw && f != Normed && f != Projected:
 		return 0, 0, fmt.Errorf("clip tokens: form %q, want %q, %q or %q", f, Raw, Normed, Projected)
 	case f == Normed && c.IsResNet():
-		return 0, 0, fmt.Errorf("clip tokens: form %q of a ResNet, which has no such norm, want %q or %q", f, Raw, Projected)
+		return 0, 0, fmt.Errorf(
+			"clip tokens: form %q of a ResNet, which has no such norm, want %q or %q",
+			f,
+			Raw,
+			Projected,
+		)
 	case f == Projected && c.EmbedDim == 0:
 		return 0, 0, fmt.Errorf("clip tokens: form %q of a model without projection, want %q or %q", f, Raw, Normed)
 	case f == Projected:
@@ -161,7 +178,14 @@ func (c Config) Validate() error {
 			errs = append(errs, fmt.Errorf("vision: image size: found %d, want a multiple of %d", v.ImageSize, shrink))
 		}
 		if len(v.Stages) != 4 || slices.Min(v.Stages) < 1 || v.Width%2 != 0 {
-			errs = append(errs, fmt.Errorf("vision: stages and width: found %v and %d, want four stages of 1 or more and an even width", v.Stages, v.Width))
+			errs = append(
+				errs,
+				fmt.Errorf(
+					"vision: stages and width: found %v and %d, want four stages of 1 or more and an even width",
+					v.Stages,
+					v.Width,
+				),
+			)
 		}
 		positive("embed dim of a ResNet", c.EmbedDim)
 	default:
@@ -169,7 +193,14 @@ func (c Config) Validate() error {
 		positive("vision: layers", int64(v.Layers))
 		positive("vision: mlp width", v.MLP)
 		if v.PatchSize < 1 || v.ImageSize < v.PatchSize {
-			errs = append(errs, fmt.Errorf("vision: patch size and image size: found %d and %d, want 1 or more and at least a patch", v.PatchSize, v.ImageSize))
+			errs = append(
+				errs,
+				fmt.Errorf(
+					"vision: patch size and image size: found %d and %d, want 1 or more and at least a patch",
+					v.PatchSize,
+					v.ImageSize,
+				),
+			)
 		}
 	}
 	if t := c.Text; t != nil {
@@ -190,9 +221,9 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// ConfigOf reads the sizes from the weights themselves, in OpenAI's keys (see Keys), as clip.load does. Heads are of 64 channels and the
-// activation is QuickGELU, which no weight tells: for models that differ, such as OpenCLIP's ViT-H-14 and those of Hugging Face with a
-// config.json of their own, change the fields.
+// ConfigOf reads the sizes from the weights themselves, in OpenAI's keys (see Keys), as clip.load does. Heads are of 64
+// channels and the activation is QuickGELU, which no weight tells: for models that differ, such as OpenCLIP's ViT-H-14
+// and those of Hugging Face with a config.json of their own, change the fields.
 func ConfigOf(src weights.Source) (Config, error) {
 	shapes := weights.ShapesOf(src)
 	c := Config{QuickGELU: true}

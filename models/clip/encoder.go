@@ -5,8 +5,8 @@ import (
 	"captioner/torch/nn"
 )
 
-// Encoder is the image tower prepared for inference. It holds its own tensors: Free releases them, and the Model that it was made from may
-// go first.
+// Encoder is the image tower prepared for inference. It holds its own tensors: Free releases them, and the Model that
+// it was made from may go first.
 type Encoder struct {
 	Config Config
 	device torch.Device
@@ -23,8 +23,9 @@ type tower interface {
 	free()
 }
 
-// Encoder prepares m's image tower in type d, on the device of its weights: float32, bfloat16 or int8. Below float32 a ViT keeps norms, softmax, the
-// residual stream and the last projection in float32; of a ResNet only the pool's result is float32.
+// Encoder prepares m's image tower in type d, on the device of its weights: float32, bfloat16 or int8. Below float32 a
+// ViT keeps norms, softmax, the residual stream and the last projection in float32; of a ResNet only the pool's result
+// is float32.
 func (m *Model) Encoder(d torch.DType) *Encoder {
 	e := &Encoder{Config: m.Config.WithoutText()}
 	torch.NoGrad(func() {
@@ -39,11 +40,16 @@ func (m *Model) Encoder(d torch.DType) *Encoder {
 	return e
 }
 
-// EncodeImage gives the features of normalised pictures x [B, 3, ImageSize, ImageSize]: [B, Pooled] in float32, not of unit length. A
-// picture's features do not depend on the others of its batch.
+// EncodeImage gives the features of normalised pictures x [B, 3, ImageSize, ImageSize]: [B, Pooled] in float32, not of
+// unit length. A picture's features do not depend on the others of its batch.
 func (e *Encoder) EncodeImage(x *torch.Tensor) *torch.Tensor {
 	checkSize(e.Config, x)
-	return nn.Chunks(x, e.tower.chunk(), e.device, func(x *torch.Tensor) *torch.Tensor { return e.tower.pooled(x, e.see) })
+	return nn.Chunks(
+		x,
+		e.tower.chunk(),
+		e.device,
+		func(x *torch.Tensor) *torch.Tensor { return e.tower.pooled(x, e.see) },
+	)
 }
 
 // Tokens gives the tokens of normalised pictures before they are pooled, as Model.Tokens does, in float32.
@@ -52,7 +58,12 @@ func (e *Encoder) Tokens(x *torch.Tensor, f Form) (*torch.Tensor, error) {
 		return nil, err
 	}
 	checkSize(e.Config, x)
-	return nn.Chunks(x, e.tower.chunk(), e.device, func(x *torch.Tensor) *torch.Tensor { return e.tower.tokens(x, f, e.see) }), nil
+	return nn.Chunks(
+		x,
+		e.tower.chunk(),
+		e.device,
+		func(x *torch.Tensor) *torch.Tensor { return e.tower.tokens(x, f, e.see) },
+	), nil
 }
 
 // Free releases the tensors.

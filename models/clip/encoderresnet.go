@@ -7,8 +7,8 @@ import (
 	"captioner/torch/nn"
 )
 
-// resnetTower is a ModifiedResNet prepared for inference: normalisation folded into the convolutions, ReLU and the sum of a block into the
-// last of them.
+// resnetTower is a ModifiedResNet prepared for inference: normalisation folded into the convolutions, ReLU and the sum
+// of a block into the last of them.
 type resnetTower struct {
 	dtype  torch.DType
 	stem   [3]nn.PackedConv
@@ -31,13 +31,26 @@ func newResNetTower(m *ModifiedResNet, d torch.DType) *resnetTower {
 	t := &resnetTower{dtype: d, heads: p.heads, stem: [3]nn.PackedConv{nn.NewPackedConv(&m.Conv1, &m.Norm1, true, d),
 		nn.NewPackedConv(&m.Conv2, &m.Norm2, true, d), nn.NewPackedConv(&m.Conv3, &m.Norm3, true, d)},
 		positions: p.Positions.Detach().Move(p.Positions.Device(), d, true).Keep(),
-		q:         nn.NewPacked(p.Q.Weight, p.Q.Bias, torch.NoActivation, d), k: nn.NewPacked(p.K.Weight, p.K.Bias, torch.NoActivation, d),
-		v: nn.NewPacked(p.V.Weight, p.V.Bias, torch.NoActivation, d), out: nn.NewPacked(p.Out.Weight, p.Out.Bias, torch.NoActivation, d)}
+		q: nn.NewPacked(
+			p.Q.Weight,
+			p.Q.Bias,
+			torch.NoActivation,
+			d,
+		), k: nn.NewPacked(p.K.Weight, p.K.Bias, torch.NoActivation, d),
+		v: nn.NewPacked(
+			p.V.Weight,
+			p.V.Bias,
+			torch.NoActivation,
+			d,
+		), out: nn.NewPacked(p.Out.Weight, p.Out.Bias, torch.NoActivation, d)}
 	for i, stage := range m.stages() {
 		for j := range *stage {
 			b := &(*stage)[j]
-			packed := packedBottleneck{stride: b.stride, convs: [3]nn.PackedConv{nn.NewPackedConv(&b.Conv1, &b.Norm1, true, d),
-				nn.NewPackedConv(&b.Conv2, &b.Norm2, true, d), nn.NewPackedConv(&b.Conv3, &b.Norm3, true, d)}}
+			packed := packedBottleneck{
+				stride: b.stride,
+				convs: [3]nn.PackedConv{nn.NewPackedConv(&b.Conv1, &b.Norm1, true, d),
+					nn.NewPackedConv(&b.Conv2, &b.Norm2, true, d), nn.NewPackedConv(&b.Conv3, &b.Norm3, true, d)},
+			}
 			if b.Short != nil {
 				short := nn.NewPackedConv(&b.Short.Conv, &b.Short.Norm, false, d)
 				packed.short = &short

@@ -19,20 +19,29 @@ func newViTTower(m *VisionTransformer, v Vision, d torch.DType) *vitTower {
 	t := &vitTower{patches: nn.NewPatches(&m.Patches, m.Class, m.Positions, v.ImageSize/v.PatchSize, d),
 		pre: nn.NewFixed(&m.Pre), post: nn.NewFixed(&m.Post)}
 	if m.Proj != nil {
-		p := nn.NewPacked(m.Proj.Transpose(0, 1), nil, torch.NoActivation, torch.Float32) // small, and the last place for bfloat16 to round
+		p := nn.NewPacked(
+			m.Proj.Transpose(0, 1),
+			nil,
+			torch.NoActivation,
+			torch.Float32,
+		) // small, and the last place for bfloat16 to round
 		t.proj = &p
 	}
 	var blocks []nn.StackBlock
 	for i := range m.Transformer.Blocks {
 		b := &m.Transformer.Blocks[i]
-		blocks = append(blocks, nn.StackBlock{AttnNorm: &b.AttnNorm, QKV: &nn.Linear{Weight: b.Attn.QKVWeight, Bias: b.Attn.QKVBias},
-			Out: &b.Attn.Out, MLPNorm: &b.MLPNorm, Up: &b.MLP.Up, Down: &b.MLP.Down})
+		blocks = append(
+			blocks,
+			nn.StackBlock{AttnNorm: &b.AttnNorm, QKV: &nn.Linear{Weight: b.Attn.QKVWeight, Bias: b.Attn.QKVBias},
+				Out: &b.Attn.Out, MLPNorm: &b.MLPNorm, Up: &b.MLP.Up, Down: &b.MLP.Down},
+		)
 	}
 	t.stack = nn.NewStack(blocks, m.Transformer.heads, m.Transformer.act, d)
 	return t
 }
 
-// chunk was measured with ViT-B/32 on two cores: 8 to 32 are alike, 1 is a fifth slower in float32 and a quarter in bfloat16.
+// chunk was measured with ViT-B/32 on two cores: 8 to 32 are alike, 1 is a fifth slower in float32 and a quarter in
+// bfloat16.
 func (t *vitTower) chunk() int64 { return 16 }
 
 func (t *vitTower) pooled(x *torch.Tensor, see see) *torch.Tensor {
@@ -54,7 +63,10 @@ func (t *vitTower) tokens(x *torch.Tensor, f Form, see see) *torch.Tensor {
 func (t *vitTower) features(x *torch.Tensor, see see) *torch.Tensor {
 	x = t.pre.Forward(t.patches.Forward(x), torch.Float32)
 	see("visual.ln_pre", x)
-	return t.stack.Forward(x, func(i int, x *torch.Tensor) { see(fmt.Sprintf("visual.transformer.resblocks.%d", i), x) })
+	return t.stack.Forward(
+		x,
+		func(i int, x *torch.Tensor) { see(fmt.Sprintf("visual.transformer.resblocks.%d", i), x) },
+	)
 }
 
 // project maps [..., C] into the common space, where there is one.

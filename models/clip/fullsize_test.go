@@ -16,7 +16,11 @@ var published = []struct {
 	config     Config
 	parameters int64
 }{
-	{"RN50", RN50(), 102007137}, {"RN101", RN101(), 119688033}, {"RN50x4", RN50x4(), 178300601}, {"RN50x16", RN50x16(), 290979217},
+	{
+		"RN50",
+		RN50(),
+		102007137,
+	}, {"RN101", RN101(), 119688033}, {"RN50x4", RN50x4(), 178300601}, {"RN50x16", RN50x16(), 290979217},
 	{"RN50x64", RN50x64(), 623258305}, {"ViT-B-32", ViTB32(), 151277313}, {"ViT-B-16", ViTB16(), 149620737},
 	{"ViT-L-14", ViTL14(), 427616513}, {"ViT-L-14-336px", ViTL14x336(), 427944193},
 }
@@ -44,14 +48,18 @@ func TestFullSizeMatchesPyTorch(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			path := filepath.Join(os.Getenv("CAPTIONER_FULL"), tt.name+".safetensors")
 			if _, err := os.Stat(path); err != nil {
-				t.Skipf("no %s: scripts/fixtures/clip.py --full makes it, CAPTIONER_FULL names its folder", filepath.Base(path))
+				t.Skipf(
+					"no %s: scripts/fixtures/clip.py --full makes it, CAPTIONER_FULL names its folder",
+					filepath.Base(path),
+				)
 			}
 			src := torchtest.Fixture(t, path)
 			torchtest.Do(t, func() {
 				m := load(t, src, torch.CPU)
 				defer m.Free()
 				if got, want := m.Config, tt.config; got.Vision.ImageSize != want.Vision.ImageSize || got.Vision.Heads != want.Vision.Heads ||
-					*got.Text != *want.Text || got.EmbedDim != want.EmbedDim {
+					*got.Text != *want.Text ||
+					got.EmbedDim != want.EmbedDim {
 					t.Errorf("sizes read from the weights: got %+v %+v, want %+v %+v", got, *got.Text, want, *want.Text)
 				}
 				x := torchtest.Get(t, src, "image").To(torch.Float32)
@@ -73,7 +81,12 @@ func TestFullSizeMatchesPyTorch(t *testing.T) {
 					got := e.EncodeImage(x)
 					e.Free()
 					cosine := Unit(got).Mul(Unit(want)).SumDim(-1, false)
-					t.Logf("encoder in %v: relative distance %.2g, cosines %v", d, distance(got, want), torch.Slice[float32](cosine))
+					t.Logf(
+						"encoder in %v: relative distance %.2g, cosines %v",
+						d,
+						distance(got, want),
+						torch.Slice[float32](cosine),
+					)
 					if d == torch.Float32 {
 						torchtest.Close(t, "encoder", got, want)
 					} else if off := distance(got, want); !(off < 0.05) {

@@ -8,8 +8,9 @@ import (
 	"captioner/weights"
 )
 
-// HuggingFace returns the tensors of a ViT's image tower, which have OpenAI's names ("visual.…"), under those of Hugging Face's CLIPVisionModel:
-// queries, keys and values apart. That class has no projection, so "visual.proj" is left out. The bytes are those of the given tensors.
+// HuggingFace returns the tensors of a ViT's image tower, which have OpenAI's names ("visual.…"), under those of
+// Hugging Face's CLIPVisionModel: queries, keys and values apart. That class has no projection, so "visual.proj" is
+// left out. The bytes are those of the given tensors.
 func HuggingFace(tensors []weights.NamedTensor) ([]weights.NamedTensor, error) {
 	var pairs []string
 	for _, p := range huggingFacePatterns {
@@ -37,8 +38,15 @@ func HuggingFace(tensors []weights.NamedTensor) ([]weights.NamedTensor, error) {
 		shape := slices.Clone(t.Shape)
 		shape[0] /= 3
 		for i, part := range []string{"q_proj", "k_proj", "v_proj"} {
-			out = append(out, weights.NamedTensor{Name: "vision_model.encoder.layers." + number + ".self_attn." + part + "." + what, DType: t.DType, Shape: shape,
-				Data: t.Data[i*third : (i+1)*third]})
+			out = append(
+				out,
+				weights.NamedTensor{
+					Name:  "vision_model.encoder.layers." + number + ".self_attn." + part + "." + what,
+					DType: t.DType,
+					Shape: shape,
+					Data:  t.Data[i*third : (i+1)*third],
+				},
+			)
 		}
 	}
 	return out, nil

@@ -9,14 +9,17 @@ import (
 
 // Keys shows a checkpoint under OpenAI's names. It knows, by their names, those of
 //   - OpenAI, and OpenCLIP with and without a text tower of its own ("text."): the same names;
-//   - Hugging Face's CLIPModel, CLIPVisionModel and CLIPVisionModelWithProjection: queries, keys and values are joined, projections turned;
+//   - Hugging Face's CLIPModel, CLIPVisionModel and CLIPVisionModelWithProjection: queries, keys and values are joined,
+//     projections turned;
 //
-// each also below a prefix, such as "state_dict." or "module.", outside of which everything is left out. The view owns src.
+// each also below a prefix, such as "state_dict." or "module.", outside of which everything is left out. The view owns
+// src.
 func Keys(src weights.Source) (weights.Source, error) {
 	switch prefix, theirs, ok := layout(src); {
 	case !ok:
-		return nil, fmt.Errorf("read clip's weights: found %d tensors, none of them %q or %q: want a checkpoint of OpenAI, OpenCLIP or Hugging Face",
-			len(src.Names()), openFirst, huggingFaceFirst)
+		const found = "read clip's weights: found %d tensors, none of them %q or %q: "
+		const want = "want a checkpoint of OpenAI, OpenCLIP or Hugging Face"
+		return nil, fmt.Errorf(found+want, len(src.Names()), openFirst, huggingFaceFirst)
 	case theirs:
 		return huggingFaceKeys(src, prefix)
 	default:

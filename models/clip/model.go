@@ -1,12 +1,15 @@
-// Package clip is CLIP (Radford et al. 2021): an image tower and a text tower into one space, in the keys of OpenAI's checkpoints
-// (visual.transformer.resblocks.0.attn.in_proj_weight, …; github.com/openai/CLIP at d05afc4, clip/model.py). [Keys] shows the checkpoints of
-// Hugging Face and OpenCLIP under the same names, and [ConfigOf] reads the sizes from the weights, so that any model of these shapes loads.
+// Package clip is CLIP (Radford et al. 2021): an image tower and a text tower into one space, in the keys of OpenAI's
+// checkpoints (visual.transformer.resblocks.0.attn.in_proj_weight, …; github.com/openai/CLIP at d05afc4,
+// clip/model.py). [Keys] shows the checkpoints of Hugging Face and OpenCLIP under the same names, and [ConfigOf] reads
+// the sizes from the weights, so that any model of these shapes loads.
 //
-// A [Model] is the network as it is stored; its gradients flow. An [Encoder] is the image tower prepared for inference. Both give the pooled
-// features (EncodeImage) and the tokens before pooling (Tokens), as a memory for a decoder to look at.
+// A [Model] is the network as it is stored; its gradients flow. An [Encoder] is the image tower prepared for inference.
+// Both give the pooled features (EncodeImage) and the tokens before pooling (Tokens), as a memory for a decoder to look
+// at.
 //
-// It does not do: pictures of other sizes than ImageSize (no position is interpolated), dropout, updates of batch statistics, and OpenCLIP's
-// variants with other parts (layer scale, attention pooling of a ViT, text towers of Hugging Face). Pixels and words are other rooms' work.
+// It does not do: pictures of other sizes than ImageSize (no position is interpolated), dropout, updates of batch
+// statistics, and OpenCLIP's variants with other parts (layer scale, attention pooling of a ViT, text towers of Hugging
+// Face). Pixels and words are other rooms' work.
 //
 // Letters in shapes: B pictures or texts, T tokens, C width, H heads, D head size, E the common space.
 package clip
@@ -23,8 +26,8 @@ import (
 // normEpsilon is the epsilon of every normalisation, of layers and of batches.
 const normEpsilon = 1e-5
 
-// What every published model wants done to its pictures: the shorter side scaled to ImageSize, the middle cut out, and then
-// x = (pixel - Mean)/Std for pixels of 0 to 255.
+// What every published model wants done to its pictures: the shorter side scaled to ImageSize, the middle cut out, and
+// then x = (pixel - Mean)/Std for pixels of 0 to 255.
 var (
 	Mean = [3]float64{0.48145466 * 255, 0.4578275 * 255, 0.40821073 * 255}
 	Std  = [3]float64{0.26862954 * 255, 0.26130258 * 255, 0.27577711 * 255}
@@ -59,8 +62,9 @@ func New(c Config) (*Model, error) {
 	return m, nil
 }
 
-// Load fills the model from a checkpoint in OpenAI's keys (see Keys), of any floating-point type. What such files hold beside the weights is
-// left unread (input_resolution, context_length, vocab_size, attn_mask, counters of batches), and so is the text tower in a model without.
+// Load fills the model from a checkpoint in OpenAI's keys (see Keys), of any floating-point type. What such files hold
+// beside the weights is left unread (input_resolution, context_length, vocab_size, attn_mask, counters of batches), and
+// so is the text tower in a model without.
 func (m *Model) Load(src weights.Source, o nn.LoadOptions) error {
 	ignore := o.Ignore
 	o.Ignore = func(name string) bool {
@@ -68,7 +72,8 @@ func (m *Model) Load(src weights.Source, o nn.LoadOptions) error {
 		case "input_resolution", "context_length", "vocab_size", "attn_mask":
 			return true
 		default:
-			return strings.HasSuffix(key, ".num_batches_tracked") || m.Text == nil && !strings.HasPrefix(key, "visual.") ||
+			return strings.HasSuffix(key, ".num_batches_tracked") ||
+				m.Text == nil && !strings.HasPrefix(key, "visual.") ||
 				ignore != nil && ignore(name)
 		}
 	}
@@ -78,7 +83,8 @@ func (m *Model) Load(src weights.Source, o nn.LoadOptions) error {
 // Free releases the weights.
 func (m *Model) Free() { nn.Free(m) }
 
-// EncodeImage gives the features of normalised pictures x [B, 3, ImageSize, ImageSize]: [B, Pooled]. They are not of unit length.
+// EncodeImage gives the features of normalised pictures x [B, 3, ImageSize, ImageSize]: [B, Pooled]. They are not of
+// unit length.
 func (m *Model) EncodeImage(x *torch.Tensor) *torch.Tensor {
 	checkSize(m.Config, x)
 	if m.ResNet != nil {
@@ -92,8 +98,8 @@ func (m *Model) pool(x *torch.Tensor) *torch.Tensor {
 	return m.ViT.project(m.ViT.Post.Forward(x.Select(1, 0)))
 }
 
-// Tokens gives the tokens of normalised pictures x [B, 3, ImageSize, ImageSize] before they are pooled: [B, tokens, width] as Config.Tokens
-// has it.
+// Tokens gives the tokens of normalised pictures x [B, 3, ImageSize, ImageSize] before they are pooled: [B, tokens,
+// width] as Config.Tokens has it.
 func (m *Model) Tokens(x *torch.Tensor, f Form) (*torch.Tensor, error) {
 	if _, _, err := m.Config.Tokens(f); err != nil {
 		return nil, err
@@ -127,8 +133,8 @@ func checkSize(c Config, x *torch.Tensor) {
 	}
 }
 
-// EncodeText gives the features of texts as ids: [B, E], not of unit length. Each text begins with the start token, ends with the end token,
-// which has the highest id of all, and has at most Context tokens.
+// EncodeText gives the features of texts as ids: [B, E], not of unit length. Each text begins with the start token,
+// ends with the end token, which has the highest id of all, and has at most Context tokens.
 func (m *Model) EncodeText(texts [][]int32) (*torch.Tensor, error) {
 	if m.Text == nil {
 		return nil, fmt.Errorf("clip: encode text with a model without a text tower")
@@ -140,7 +146,8 @@ func (m *Model) EncodeText(texts [][]int32) (*torch.Tensor, error) {
 	return m.Text.forward(ids, ends, m.see), nil
 }
 
-// Logits compares pictures and texts by their features, [B, E] and [T, E]: the cosines times the inverse temperature, [B, T].
+// Logits compares pictures and texts by their features, [B, E] and [T, E]: the cosines times the inverse temperature,
+// [B, T].
 func (m *Model) Logits(images, texts *torch.Tensor) *torch.Tensor {
 	return Unit(images).Matmul(Unit(texts).Transpose(0, 1)).Mul(m.LogitScale.Exp())
 }

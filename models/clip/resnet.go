@@ -7,8 +7,8 @@ import (
 	"captioner/torch/nn"
 )
 
-// ModifiedResNet is the paper's ResNet (§2.4): three convolutions as the stem, an average pool before every stride (Zhang 2019), and
-// attention in the place of the last pool.
+// ModifiedResNet is the paper's ResNet (§2.4): three convolutions as the stem, an average pool before every stride
+// (Zhang 2019), and attention in the place of the last pool.
 type ModifiedResNet struct {
 	Conv1  nn.Conv2d      `key:"conv1"`
 	Norm1  nn.BatchNorm2d `key:"bn1"`
@@ -23,7 +23,8 @@ type ModifiedResNet struct {
 	Pool   AttentionPool  `key:"attnpool"`
 }
 
-// Bottleneck narrows, convolves and widens. All convolutions have stride 1; where stride is more, averages make the map smaller.
+// Bottleneck narrows, convolves and widens. All convolutions have stride 1; where stride is more, averages make the map
+// smaller.
 type Bottleneck struct {
 	Conv1 nn.Conv2d      `key:"conv1"`
 	Norm1 nn.BatchNorm2d `key:"bn1"`
@@ -71,8 +72,14 @@ func newResNet(c Config) *ModifiedResNet {
 		}
 	}
 	side := c.Vision.ImageSize / shrink
-	m.Pool = AttentionPool{Positions: param(side*side+1, in), Q: nn.NewLinear(in, in, true), K: nn.NewLinear(in, in, true),
-		V: nn.NewLinear(in, in, true), Out: nn.NewLinear(in, c.EmbedDim, true), heads: c.Vision.Heads}
+	m.Pool = AttentionPool{
+		Positions: param(side*side+1, in),
+		Q:         nn.NewLinear(in, in, true),
+		K:         nn.NewLinear(in, in, true),
+		V:         nn.NewLinear(in, in, true),
+		Out:       nn.NewLinear(in, c.EmbedDim, true),
+		heads:     c.Vision.Heads,
+	}
 	return m
 }
 
@@ -82,8 +89,15 @@ func (m *ModifiedResNet) stages() [4]*[]Bottleneck {
 
 func newBottleneck(in, inside, stride int64) Bottleneck {
 	out := widen * inside
-	b := Bottleneck{Conv1: conv(in, inside, 1, 1), Norm1: norm(inside), Conv2: conv(inside, inside, 3, 1), Norm2: norm(inside),
-		Conv3: conv(inside, out, 1, 1), Norm3: norm(out), stride: stride}
+	b := Bottleneck{
+		Conv1:  conv(in, inside, 1, 1),
+		Norm1:  norm(inside),
+		Conv2:  conv(inside, inside, 3, 1),
+		Norm2:  norm(inside),
+		Conv3:  conv(inside, out, 1, 1),
+		Norm3:  norm(out),
+		stride: stride,
+	}
 	if stride > 1 || in != out {
 		b.Short = &Shortcut{conv(in, out, 1, 1), norm(out)}
 	}

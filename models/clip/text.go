@@ -26,8 +26,9 @@ func newText(c Config) *TextTransformer {
 	}
 }
 
-// pad puts texts side by side, zeros behind the shorter ones, and gives the place of each end token in the rows put end to end. The rows are
-// as long as the longest text, not as Context: attention is causal, so what stands behind a text's end changes nothing.
+// pad puts texts side by side, zeros behind the shorter ones, and gives the place of each end token in the rows put end
+// to end. The rows are as long as the longest text, not as Context: attention is causal, so what stands behind a text's
+// end changes nothing.
 func (m *TextTransformer) pad(texts [][]int32, c Text) (ids, ends *torch.Tensor, err error) {
 	longest := 0
 	for i, text := range texts {
@@ -54,7 +55,17 @@ func (m *TextTransformer) pad(texts [][]int32, c Text) (ids, ends *torch.Tensor,
 		last[i] = int64(i*longest + end)
 	}
 	dev := m.Proj.Device()
-	return torch.FromSlice(flat, int64(len(texts)), int64(longest)).ToDevice(dev), torch.FromSlice(last).ToDevice(dev), nil
+	return torch.FromSlice(
+			flat,
+			int64(len(texts)),
+			int64(longest),
+		).ToDevice(
+			dev,
+		), torch.FromSlice(
+			last,
+		).ToDevice(
+			dev,
+		), nil
 }
 
 // forward maps ids [B, T] to [B, E].

@@ -9,7 +9,8 @@ import (
 	"captioner/torch/nn"
 )
 
-// Lower gives the tokens that enter a block behind block 0 of a ViT, from normalised pictures x [B, 3, ImageSize, ImageSize]: [B, T, C] in float32.
+// Lower gives the tokens that enter a block behind block 0 of a ViT, from normalised pictures x [B, 3, ImageSize,
+// ImageSize]: [B, T, C] in float32.
 func (e *Encoder) Lower(x *torch.Tensor, block int) *torch.Tensor {
 	t, ok := e.tower.(*vitTower)
 	if !ok {
@@ -22,8 +23,8 @@ func (e *Encoder) Lower(x *torch.Tensor, block int) *torch.Tensor {
 	})
 }
 
-// UpperImage is EncodeImage of a ViT from what enters a block: tokens [B, T, C] as Lower gives them, or for block 0 normalised pictures. Its
-// gradients flow to what Tunable lists.
+// UpperImage is EncodeImage of a ViT from what enters a block: tokens [B, T, C] as Lower gives them, or for block 0
+// normalised pictures. Its gradients flow to what Tunable lists.
 func (m *Model) UpperImage(x *torch.Tensor, block int) *torch.Tensor {
 	return m.pool(m.upper(x, block))
 }
@@ -39,12 +40,16 @@ func (m *Model) upper(x *torch.Tensor, block int) *torch.Tensor {
 		checkSize(m.Config, x)
 		return m.ViT.features(x, m.see)
 	}
-	rest := Transformer{Blocks: m.ViT.Transformer.Blocks[block:], heads: m.ViT.Transformer.heads, act: m.ViT.Transformer.act}
+	rest := Transformer{
+		Blocks: m.ViT.Transformer.Blocks[block:],
+		heads:  m.ViT.Transformer.heads,
+		act:    m.ViT.Transformer.act,
+	}
 	return rest.forward(x, nil, fmt.Sprintf("visual.transformer.from %d", block), m.see)
 }
 
-// Tunable marks the image tower's parameters from a block of a ViT on as leaves that want gradients, as far as the form f depends on them (the
-// pooled features do so as Projected does), and lists them; all others want none.
+// Tunable marks the image tower's parameters from a block of a ViT on as leaves that want gradients, as far as the form
+// f depends on them (the pooled features do so as Projected does), and lists them; all others want none.
 func (m *Model) Tunable(block int, f Form) ([]nn.Param, error) {
 	if m.ViT == nil {
 		return nil, fmt.Errorf("train the encoder: found a ResNet of CLIP, want a ViT")

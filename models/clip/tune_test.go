@@ -8,7 +8,8 @@ import (
 	"captioner/torch/torchtest"
 )
 
-// From every block on, a ViT gives the features of the whole network and the gradients that they have there, and none below.
+// From every block on, a ViT gives the features of the whole network and the gradients that they have there, and none
+// below.
 func TestUpper(t *testing.T) {
 	torchtest.EachDevice(t, func(t *testing.T, dev torch.Device) {
 		src := torchtest.Fixture(t, "testdata/vit.safetensors")
@@ -46,13 +47,24 @@ func TestUpper(t *testing.T) {
 					t.Fatal(err)
 				}
 				got := m.UpperTokens(in, block, f)
-				torchtest.CloseTo(t, fmt.Sprintf("%s from block %d", f, block), got, want.Detach(), torchtest.Tolerance{Rel: 1e-4, Abs: 1e-4})
+				torchtest.CloseTo(
+					t,
+					fmt.Sprintf("%s from block %d", f, block),
+					got,
+					want.Detach(),
+					torchtest.Tolerance{Rel: 1e-4, Abs: 1e-4},
+				)
 				got.Mul(weigh).Sum().Backward()
 				some := map[string]bool{}
 				for _, p := range params {
 					some[p.Name] = true
-					torchtest.CloseTo(t, fmt.Sprintf("%s from block %d: gradient of %s", f, block, p.Name), p.Tensor.Grad(), grads[p.Name],
-						torchtest.Tolerance{Rel: 1e-3, Abs: 1e-3})
+					torchtest.CloseTo(
+						t,
+						fmt.Sprintf("%s from block %d: gradient of %s", f, block, p.Name),
+						p.Tensor.Grad(),
+						grads[p.Name],
+						torchtest.Tolerance{Rel: 1e-3, Abs: 1e-3},
+					)
 					p.Tensor.ClearGrad()
 				}
 				if n := len(all); block > 0 && len(params) >= n {
@@ -71,7 +83,13 @@ func TestUpper(t *testing.T) {
 		in := x
 		if m.Config.Vision.Layers > 1 {
 			in = e.Lower(x, 1)
-			torchtest.CloseTo(t, "pooled", m.UpperImage(in, 1), m.EncodeImage(x), torchtest.Tolerance{Rel: 1e-4, Abs: 1e-4})
+			torchtest.CloseTo(
+				t,
+				"pooled",
+				m.UpperImage(in, 1),
+				m.EncodeImage(x),
+				torchtest.Tolerance{Rel: 1e-4, Abs: 1e-4},
+			)
 		}
 	})
 }

@@ -7,7 +7,8 @@ import (
 	"captioner/torch/nn"
 )
 
-// VisionTransformer cuts a picture into patches and lets them look at each other (Dosovitskiy et al. 2021), with a norm before the blocks.
+// VisionTransformer cuts a picture into patches and lets them look at each other (Dosovitskiy et al. 2021), with a norm
+// before the blocks.
 type VisionTransformer struct {
 	Patches     nn.Conv2d     `key:"conv1"`                // stride = kernel = patch
 	Class       *torch.Tensor `key:"class_embedding"`      // [C]: the token that becomes the picture's features
@@ -50,8 +51,19 @@ func newViT(c Config) *VisionTransformer {
 	v := c.Vision
 	tokens, _, _ := c.Tokens(Raw)
 	m := &VisionTransformer{
-		Patches: nn.NewConv2d(3, v.Width, v.PatchSize, v.PatchSize, 0, 1, false), Class: param(v.Width), Positions: param(tokens, v.Width),
-		Pre: nn.NewLayerNorm(v.Width, normEpsilon), Transformer: newTransformer(v.Layers, v.Width, v.MLP, v.Heads, c.activation()),
+		Patches: nn.NewConv2d(
+			3,
+			v.Width,
+			v.PatchSize,
+			v.PatchSize,
+			0,
+			1,
+			false,
+		), Class: param(v.Width), Positions: param(tokens, v.Width),
+		Pre: nn.NewLayerNorm(
+			v.Width,
+			normEpsilon,
+		), Transformer: newTransformer(v.Layers, v.Width, v.MLP, v.Heads, c.activation()),
 		Post: nn.NewLayerNorm(v.Width, normEpsilon),
 	}
 	if c.EmbedDim > 0 {

@@ -169,7 +169,12 @@ func compareWithAlone(t *testing.T, d *Decoder, rng *rand.Rand, dev torch.Device
 				t.Fatal(err)
 			}
 			for r, text := range texts {
-				torchtest.Close(t, fmt.Sprintf("step %d, row %d, parents %v", step, r, parents), got.Select(0, int64(r)), alone(t, d, memory.Narrow(0, image[r], 1), text))
+				torchtest.Close(
+					t,
+					fmt.Sprintf("step %d, row %d, parents %v", step, r, parents),
+					got.Select(0, int64(r)),
+					alone(t, d, memory.Narrow(0, image[r], 1), text),
+				)
 			}
 		})
 	}
@@ -208,7 +213,8 @@ func TestSessionRefuses(t *testing.T) {
 			"more than a text":   func() (*Session, error) { return d.Start(memory, 3, 1, 13) },
 			"of a matrix's rank": func() (*Session, error) { return d.Start(memory.Select(1, 0), 3, 1, 4) },
 		} {
-			if s, err := start(); err == nil || !strings.HasPrefix(err.Error(), "start decoding: ") || strings.Contains(err.Error(), "\n") {
+			if s, err := start(); err == nil || !strings.HasPrefix(err.Error(), "start decoding: ") ||
+				strings.Contains(err.Error(), "\n") {
 				t.Errorf("%s: got %v, want one line", name, err)
 				s.Free()
 			}
@@ -220,7 +226,8 @@ func TestSessionRefuses(t *testing.T) {
 		defer s.Free()
 		step := func(parents []int32, tokens ...int32) {
 			t.Helper()
-			if _, _, err := s.Step(parents, tokens, 1, nil); err == nil || !strings.HasPrefix(err.Error(), "decoder step") {
+			if _, _, err := s.Step(parents, tokens, 1, nil); err == nil ||
+				!strings.HasPrefix(err.Error(), "decoder step") {
 				t.Errorf("parents %v, tokens %v: got %v, want an error", parents, tokens, err)
 			}
 		}
@@ -305,7 +312,8 @@ func TestConfigErrors(t *testing.T) {
 	} {
 		c := good
 		change(&c)
-		if _, err := New(c); err == nil || !strings.HasPrefix(err.Error(), "transformer: found ") || strings.Contains(err.Error(), "\n") {
+		if _, err := New(c); err == nil || !strings.HasPrefix(err.Error(), "transformer: found ") ||
+			strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: got %v, want one line", name, err)
 		}
 	}
@@ -371,7 +379,8 @@ func TestLoadErrors(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := nn.Load(m, view, nn.LoadOptions{}); err == nil || !strings.Contains(err.Error(), strings.TrimPrefix(name, "model.")) {
+			if err := nn.Load(m, view, nn.LoadOptions{}); err == nil ||
+				!strings.Contains(err.Error(), strings.TrimPrefix(name, "model.")) {
 				t.Errorf("%s: got %v, want its name", name, err)
 			}
 			m.Free()
@@ -420,7 +429,12 @@ func TestLogitsDoNotDependOnTheBatch(t *testing.T) {
 		for _, part := range [][2]int{{0, 1}, {5, 2}, {20, 17}} {
 			for step, got := range run(part[0], part[1]) {
 				if want := all[step][part[0]*2000 : (part[0]+part[1])*2000]; !slices.Equal(got, want) {
-					t.Errorf("rows %d to %d, step %d: other bits than in a batch of 37", part[0], part[0]+part[1]-1, step)
+					t.Errorf(
+						"rows %d to %d, step %d: other bits than in a batch of 37",
+						part[0],
+						part[0]+part[1]-1,
+						step,
+					)
 				}
 			}
 		}

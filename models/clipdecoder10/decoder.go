@@ -51,7 +51,11 @@ func newDecoderLayer(l *Layer, width int64) decoderLayer {
 	a := &l.Cross
 	return decoderLayer{
 		qkv: packed(l.Self.QKV, l.Self.Bias, none), out: packed(l.Self.Out.Weight, l.Self.Out.Bias, none),
-		value: packed(a.QKV.Narrow(0, 2*width, width), a.Bias.Narrow(0, 2*width, width), none), crossOut: packed(a.Out.Weight, a.Out.Bias, none),
+		value: packed(
+			a.QKV.Narrow(0, 2*width, width),
+			a.Bias.Narrow(0, 2*width, width),
+			none,
+		), crossOut: packed(a.Out.Weight, a.Out.Bias, none),
 		up: packed(l.Up.Weight, l.Up.Bias, torch.ReLU), down: packed(l.Down.Weight, l.Down.Bias, none),
 		norm1: nn.NewFixed(&l.Norm1), norm2: nn.NewFixed(&l.Norm2), norm3: nn.NewFixed(&l.Norm3),
 	}

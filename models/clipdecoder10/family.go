@@ -41,7 +41,9 @@ func (c Config) Sizes() (vocabulary, positions, width int64) {
 // Common is the sizes that the decoder has in common with GPT-2.
 func (c Config) Common() any {
 	return gpt2.Config{
-		Layers: int(c.Layers), Width: c.Width, Heads: c.Heads, Inner: c.Inner, VocabSize: c.VocabSize, Positions: c.Positions,
+		Layers: int(
+			c.Layers,
+		), Width: c.Width, Heads: c.Heads, Inner: c.Inner, VocabSize: c.VocabSize, Positions: c.Positions,
 		Epsilon: 1e-5, Activation: "gelu_new", CrossAttention: true,
 	}
 }
@@ -176,7 +178,10 @@ func readTokenizer(path string, record any) (*tokenizer.Tokenizer, error) {
 		word, ok := k.(string)
 		id, ok2 := v.(int64)
 		if !ok || !ok2 || id < 0 || id >= int64(len(tokens)) || taken[id] {
-			return nil, fmt.Errorf("tokenizer: found an entry that is no word with an id of its own below %d", len(tokens))
+			return nil, fmt.Errorf(
+				"tokenizer: found an entry that is no word with an id of its own below %d",
+				len(tokens),
+			)
 		}
 		tokens[id], taken[id] = strings.Clone(word), true
 	}

@@ -68,11 +68,26 @@ func New(c Config) (*Model, error) {
 		return Attention{empty(3*c.Width, c.Width), empty(3 * c.Width), nn.NewLinear(c.Width, c.Width, true)}
 	}
 	norm := func() nn.LayerNorm { return nn.NewLayerNorm(c.Width, 1e-5) }
-	m := &Model{Norm: nn.NewBatchNorm2d(c.Width, 1e-5), Table: nn.NewEmbedding(c.VocabSize, c.Width), Positions: empty(c.Positions, 1, c.Width),
-		Project: nn.NewLinear(c.Width, c.VocabSize, true), Config: c}
+	m := &Model{
+		Norm:      nn.NewBatchNorm2d(c.Width, 1e-5),
+		Table:     nn.NewEmbedding(c.VocabSize, c.Width),
+		Positions: empty(c.Positions, 1, c.Width),
+		Project:   nn.NewLinear(c.Width, c.VocabSize, true),
+		Config:    c,
+	}
 	for range c.Layers {
-		m.Layers = append(m.Layers, Layer{attention(), attention(), nn.NewLinear(c.Width, c.Inner, true), nn.NewLinear(c.Inner, c.Width, true), norm(),
-			norm(), norm()})
+		m.Layers = append(
+			m.Layers,
+			Layer{
+				attention(),
+				attention(),
+				nn.NewLinear(c.Width, c.Inner, true),
+				nn.NewLinear(c.Inner, c.Width, true),
+				norm(),
+				norm(),
+				norm(),
+			},
+		)
 	}
 	return m, nil
 }
@@ -85,7 +100,12 @@ func (c Config) check() error {
 		}
 	}
 	if c.Layers > 1024 || c.Width%c.Heads != 0 {
-		return fmt.Errorf("transformer: found %d layers and %d heads for width %d, want at most 1024, and heads that divide it", c.Layers, c.Heads, c.Width)
+		return fmt.Errorf(
+			"transformer: found %d layers and %d heads for width %d, want at most 1024, and heads that divide it",
+			c.Layers,
+			c.Heads,
+			c.Width,
+		)
 	}
 	return nil
 }

@@ -19,11 +19,16 @@ type Session struct {
 // Start begins texts of at most maxLen tokens over the memory [G, 1, C]. The softmax over its one position is 1
 // whatever the text asks, so a layer's cross-attention is the projected value.
 func (d *Decoder) Start(memory *torch.Tensor, images, _, maxLen int) (*Session, error) {
-	if memory == nil || memory.Rank() != 3 || memory.Dim(0) != int64(images) || memory.Dim(1) != 1 || memory.Dim(2) != d.Config.Width {
+	if memory == nil || memory.Rank() != 3 || memory.Dim(0) != int64(images) || memory.Dim(1) != 1 ||
+		memory.Dim(2) != d.Config.Width {
 		return nil, fmt.Errorf("start decoding: want a memory of shape [%d, 1, %d]", images, d.Config.Width)
 	}
 	if maxLen < 1 || int64(maxLen) > d.Config.Positions {
-		return nil, fmt.Errorf("start decoding: found texts of %d tokens, want 1 to the %d positions", maxLen, d.Config.Positions)
+		return nil, fmt.Errorf(
+			"start decoding: found texts of %d tokens, want 1 to the %d positions",
+			maxLen,
+			d.Config.Positions,
+		)
 	}
 	s := &Session{d: d, max: int64(maxLen), past: make([]*torch.Tensor, len(d.layers))}
 	torch.NoGrad(func() {
@@ -76,7 +81,12 @@ func (s *Session) Logits(parents, tokens []int32) (*torch.Tensor, error) {
 		}
 	}
 	if want := len(tokens); parents != nil && len(parents) != want || parents == nil && rows != want {
-		return nil, fmt.Errorf("decoder step %d: found %d tokens for %d rows", s.t, len(tokens), max(rows, len(parents)))
+		return nil, fmt.Errorf(
+			"decoder step %d: found %d tokens for %d rows",
+			s.t,
+			len(tokens),
+			max(rows, len(parents)),
+		)
 	}
 	return torch.Tidy1(func() *torch.Tensor {
 		if parents != nil {

@@ -1,14 +1,14 @@
-// Package clipscore measures how well captions fit their pictures: CLIPScore and RefCLIPScore (Hessel et al. 2021, arXiv 2104.08718;
-// github.com/jmhessel/clipscore at 459f821). CLIP makes a vector of each picture, caption and reference, of unit length; a caption's score is
-// its cosine with the picture.
+// Package clipscore measures how well captions fit their pictures: CLIPScore and RefCLIPScore (Hessel et al. 2021,
+// arXiv 2104.08718; github.com/jmhessel/clipscore at 459f821). CLIP makes a vector of each picture, caption and
+// reference, of unit length; a caption's score is its cosine with the picture.
 //
 //	m, err := clipscore.Open("ViT-B-32.pt", clipscore.Options{})
 //	pictures, err := m.Pictures(ctx, []*image.RGB{m.Prepare(img)})
 //	texts, err := m.Texts(ctx, []string{"a dog runs", "the dog is running"})
 //	clipscore.Score(pictures[0], texts[0]), clipscore.RefScore(pictures[0], texts[0], texts[1:])
 //
-// Published numbers are of OpenAI's ViT-B/32 in float32; scores of different CLIPs cannot be compared. Texts that are longer than the text
-// tower takes are cut off, as in the reference. Other vocabularies than OpenAI's are refused.
+// Published numbers are of OpenAI's ViT-B/32 in float32; scores of different CLIPs cannot be compared. Texts that are
+// longer than the text tower takes are cut off, as in the reference. Other vocabularies than OpenAI's are refused.
 package clipscore
 
 import (
@@ -47,7 +47,8 @@ type Options struct {
 	Device string // "cpu", "cuda", "cuda:1"; "" and "auto": the best that is there
 }
 
-// Open loads a checkpoint of CLIP with its text tower, in the keys of OpenAI, OpenCLIP or Hugging Face, from safetensors or a PyTorch file.
+// Open loads a checkpoint of CLIP with its text tower, in the keys of OpenAI, OpenCLIP or Hugging Face, from
+// safetensors or a PyTorch file.
 func Open(path string, o Options) (*Model, error) {
 	m, err := open(path, o)
 	if err != nil {
@@ -138,7 +139,14 @@ func (m *Model) Pictures(ctx context.Context, imgs []*image.RGB) ([][]float32, e
 	side := m.preprocess.Size
 	for i, img := range imgs {
 		if img.W != side || img.H != side {
-			return nil, fmt.Errorf("clipscore: picture %d is %dx%d, want %dx%d as Prepare gives", i, img.W, img.H, side, side)
+			return nil, fmt.Errorf(
+				"clipscore: picture %d is %dx%d, want %dx%d as Prepare gives",
+				i,
+				img.W,
+				img.H,
+				side,
+				side,
+			)
 		}
 	}
 	return m.units(ctx, len(imgs), func(from, to int) (*torch.Tensor, error) {
@@ -158,7 +166,11 @@ func (m *Model) Texts(ctx context.Context, texts []string) ([][]float32, error) 
 		end := slices.Index(row, m.tokenizer.End()) // what stands behind the first end changes nothing
 		ids[i] = row[:end+1]
 	}
-	return m.units(ctx, len(texts), func(from, to int) (*torch.Tensor, error) { return m.texts.EncodeText(ids[from:to]) })
+	return m.units(
+		ctx,
+		len(texts),
+		func(from, to int) (*torch.Tensor, error) { return m.texts.EncodeText(ids[from:to]) },
+	)
 }
 
 // units runs f on the torch thread over 0..n in chunks, and scales the rows [to-from, E] that it gives to unit length.

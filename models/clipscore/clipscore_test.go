@@ -26,7 +26,12 @@ func embedding(vocab, width int) weights.NamedTensor {
 			b = binary.LittleEndian.AppendUint32(b, math.Float32bits(v))
 		}
 	}
-	return weights.NamedTensor{Name: "token_embedding.weight", DType: weights.F32, Shape: []int64{int64(vocab), int64(width)}, Data: b}
+	return weights.NamedTensor{
+		Name:  "token_embedding.weight",
+		DType: weights.F32,
+		Shape: []int64{int64(vocab), int64(width)},
+		Data:  b,
+	}
 }
 
 // checkpoint writes the fixture's model as a file, without the tensors that leave tells.
@@ -135,7 +140,8 @@ func TestOpenRefuses(t *testing.T) {
 		{"no file", "nowhere.pt", "no such file"},
 	} {
 		live := torch.Live()
-		if _, err := Open(tt.path, Options{}); err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), tt.path) {
+		if _, err := Open(tt.path, Options{}); err == nil || !strings.Contains(err.Error(), tt.want) ||
+			!strings.Contains(err.Error(), tt.path) {
 			t.Errorf("%s: got %v, want an error with %q", tt.name, err, tt.want)
 		}
 		if n := torch.Live(); n != live {

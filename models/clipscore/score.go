@@ -3,7 +3,8 @@ package clipscore
 // weight stretches the cosines, which lie between 0 and 0.4 for OpenAI's models (section 3 of the paper).
 const weight = 2.5
 
-// Score is the CLIPScore of a caption, from vectors of unit length: 2.5 times its cosine with the picture, 0 where that is negative.
+// Score is the CLIPScore of a caption, from vectors of unit length: 2.5 times its cosine with the picture, 0 where that
+// is negative.
 func Score(picture, caption []float32) float64 { return weight * max(cosine(picture, caption), 0) }
 
 // RefScore is the RefCLIPScore: the harmonic mean of Score and of the highest cosine of the caption with a reference.

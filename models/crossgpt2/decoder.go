@@ -58,7 +58,12 @@ func (d Decoder) Validate(m encoder.Memory, architecture string) error {
 
 // Load reads memory and decoder for inference in type dtype. The decoder's weights stay in the type and, on a CPU, in
 // the memory of the file, so that no whole copy of them is made on the way to their layout.
-func (d Decoder) Load(src weights.Source, m encoder.Memory, o nn.LoadOptions, dtype torch.DType) (family.Writer, error) {
+func (d Decoder) Load(
+	src weights.Source,
+	m encoder.Memory,
+	o nn.LoadOptions,
+	dtype torch.DType,
+) (family.Writer, error) {
 	if err := d.matches(src); err != nil {
 		return nil, err
 	}
@@ -98,7 +103,12 @@ func (d Decoder) matches(src weights.Source) error {
 		{"channels inside a block", d.InnerWidth(), found.InnerWidth()},
 	} {
 		if size.said != size.found {
-			return fmt.Errorf("found a description of %d %s, want the %d of the weights", size.said, size.name, size.found)
+			return fmt.Errorf(
+				"found a description of %d %s, want the %d of the weights",
+				size.said,
+				size.name,
+				size.found,
+			)
 		}
 	}
 	return nil

@@ -105,8 +105,8 @@ func (m *Memory) forward(x *torch.Tensor, train bool) *torch.Tensor {
 	return m.Last.Forward(x)
 }
 
-// memoryBlock lets the places of a memory look at each other: attention, then two layers on each place by itself, each with a norm before it
-// and its input added after it (Vaswani et al. 2017, with the norms moved as in GPT-2).
+// memoryBlock lets the places of a memory look at each other: attention, then two layers on each place by itself, each
+// with a norm before it and its input added after it (Vaswani et al. 2017, with the norms moved as in GPT-2).
 type memoryBlock struct {
 	AttnNorm nn.LayerNorm `key:"ln_1"`
 	QKV      nn.Linear    `key:"attn.qkv"` // [3C, C]: queries, keys, values
@@ -119,8 +119,18 @@ type memoryBlock struct {
 }
 
 func newMemoryBlock(width, heads int64) memoryBlock {
-	return memoryBlock{AttnNorm: nn.NewLayerNorm(width, 1e-5), QKV: nn.NewLinear(width, 3*width, true), AttnOut: nn.NewLinear(width, width, true),
-		MLPNorm: nn.NewLayerNorm(width, 1e-5), Up: nn.NewLinear(width, 4*width, true), Down: nn.NewLinear(4*width, width, true), heads: heads}
+	return memoryBlock{
+		AttnNorm: nn.NewLayerNorm(width, 1e-5),
+		QKV:      nn.NewLinear(width, 3*width, true),
+		AttnOut:  nn.NewLinear(width, width, true),
+		MLPNorm: nn.NewLayerNorm(
+			width,
+			1e-5,
+		),
+		Up:    nn.NewLinear(width, 4*width, true),
+		Down:  nn.NewLinear(4*width, width, true),
+		heads: heads,
+	}
 }
 
 // init draws new weights, of blocks in all: what is added to the stream is small at first, as in GPT-2.
@@ -134,10 +144,25 @@ func (b *memoryBlock) init(blocks int) {
 	}
 }
 
-// forward maps [B, P, C] to the same shape. The attention is plain products, whose backward is quicker than that of libtorch's fused kernel.
+// forward maps [B, P, C] to the same shape. The attention is plain products, whose backward is quicker than that of
+// libtorch's fused kernel.
 func (b *memoryBlock) forward(x *torch.Tensor, drop func(*torch.Tensor) *torch.Tensor) *torch.Tensor {
 	n, p, c := x.Dim(0), x.Dim(1), x.Dim(2)
-	qkv := b.QKV.Forward(b.AttnNorm.Forward(x)).View(n, p, 3, b.heads, c/b.heads).Permute(2, 0, 3, 1, 4) // [B, P, 3C] -> [3, B, H, P, D]
+	qkv := b.QKV.Forward(
+		b.AttnNorm.Forward(x),
+	).View(
+		n,
+		p,
+		3,
+		b.heads,
+		c/b.heads,
+	).Permute(
+		2,
+		0,
+		3,
+		1,
+		4,
+	) // [B, P, 3C] -> [3, B, H, P, D]
 	q := qkv.Select(0, 0).MulScalar(1 / math.Sqrt(float64(c/b.heads)))
 	y := q.Matmul(qkv.Select(0, 1).Transpose(-1, -2)).Softmax(-1).Matmul(qkv.Select(0, 2)) // [B, H, P, D]
 	x = x.Add(drop(b.AttnOut.Forward(y.Transpose(1, 2).Reshape(n, p, c))))

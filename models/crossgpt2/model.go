@@ -1,6 +1,6 @@
-// Package crossgpt2 is the captioner that this program trains: a memory of an image's features, and a GPT-2 that looks at
-// it by cross-attention. clip-text-decoder from 1.1.0 on and Hugging Face's VisionEncoderDecoderModel with GPT-2 are of
-// this family too.
+// Package crossgpt2 is the captioner that this program trains: a memory of an image's features, and a GPT-2 that looks
+// at it by cross-attention. clip-text-decoder from 1.1.0 on and Hugging Face's VisionEncoderDecoderModel with GPT-2 are
+// of this family too.
 //
 // It does not know files: package checkpoint opens and writes them.
 //
@@ -81,7 +81,12 @@ func (m *Model) Logits(b *gpt2.Batch, features *torch.Tensor, train bool) *torch
 }
 
 // Decode finds the texts of n images from their features [n, P, C]. d is m's decoder, prepared for inference.
-func (m *Model) Decode(d *gpt2.Decoder, features *torch.Tensor, n int, o decode.Options) ([][]decode.Hypothesis, error) {
+func (m *Model) Decode(
+	d *gpt2.Decoder,
+	features *torch.Tensor,
+	n int,
+	o decode.Options,
+) ([][]decode.Hypothesis, error) {
 	return family.Search(&Writer{m.Memory, d}, features, n, false, o)
 }
 

@@ -39,11 +39,17 @@ func Lite3() Config { return lite(1.2, 1.4, 280) }
 // Lite4 is EfficientNet-Lite4: 13.0M parameters, 300x300, grid 10x10x448.
 func Lite4() Config { return lite(1.4, 1.8, 300) }
 
-// lite scales EfficientNet-B0 (Tan and Le 2019, table 1) as the Lite family does: stem and head keep their channels, the first and the last
-// stage their depth.
+// lite scales EfficientNet-B0 (Tan and Le 2019, table 1) as the Lite family does: stem and head keep their channels,
+// the first and the last stage their depth.
 func lite(width, depth float64, resolution int64) Config {
 	c := Config{Resolution: resolution, Stem: 32, Head: 1280, Classes: 1000, Stages: []Stage{
-		{1, 3, 1, 1, 16}, {2, 3, 2, 6, 24}, {2, 5, 2, 6, 40}, {3, 3, 2, 6, 80}, {3, 5, 1, 6, 112}, {4, 5, 2, 6, 192}, {1, 3, 1, 6, 320},
+		{
+			1,
+			3,
+			1,
+			1,
+			16,
+		}, {2, 3, 2, 6, 24}, {2, 5, 2, 6, 40}, {3, 3, 2, 6, 80}, {3, 5, 1, 6, 112}, {4, 5, 2, 6, 192}, {1, 3, 1, 6, 320},
 	}}
 	for i := range c.Stages {
 		s := &c.Stages[i]
@@ -106,7 +112,14 @@ func (c Config) Validate() error {
 		}
 	}
 	if c.Head < 0 || c.Classes < 0 || c.Head == 0 && c.Classes > 0 {
-		errs = append(errs, fmt.Errorf("head and classes: found %d and %d, want 0 or more, and no classes without a head", c.Head, c.Classes))
+		errs = append(
+			errs,
+			fmt.Errorf(
+				"head and classes: found %d and %d, want 0 or more, and no classes without a head",
+				c.Head,
+				c.Classes,
+			),
+		)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("efficientnet config: %w", err)

@@ -33,8 +33,8 @@ func load(t *testing.T, src weights.Source, dev torch.Device) *Model {
 	return m
 }
 
-// compare is a trace that checks maps against the fixture and notes them in seen. In bfloat16 it looks at the whole map, not at each element:
-// behind many layers of few channels single elements are far off.
+// compare is a trace that checks maps against the fixture and notes them in seen. In bfloat16 it looks at the whole
+// map, not at each element: behind many layers of few channels single elements are far off.
 func compare(t *testing.T, src weights.Source, seen map[string]bool, d torch.DType) func(string, *torch.Tensor) {
 	return func(name string, got *torch.Tensor) {
 		seen["map."+name] = true
@@ -69,7 +69,12 @@ func TestModelMatchesPyTorch(t *testing.T) {
 		defer m.Free()
 		seen := map[string]bool{}
 		m.trace = compare(t, src, seen, torch.Float32)
-		torchtest.Close(t, "logits", m.Classify(torchtest.Get(t, src, "image").ToDevice(dev)), torchtest.Get(t, src, "logits"))
+		torchtest.Close(
+			t,
+			"logits",
+			m.Classify(torchtest.Get(t, src, "image").ToDevice(dev)),
+			torchtest.Get(t, src, "logits"),
+		)
 		checkSeen(t, src, seen, "")
 	})
 }
@@ -88,7 +93,16 @@ func TestEncoderMatchesPyTorch(t *testing.T) {
 				got := e.Grid(torchtest.Get(t, src, "image").ToDevice(dev))
 				checkSeen(t, src, seen, "map.head")
 				last := torchtest.Get(t, src, "map.blocks.5")
-				want := last.Permute(0, 2, 3, 1).Reshape(last.Dim(0), last.Dim(2)*last.Dim(3), last.Dim(1)) // [B, h w, C]
+				want := last.Permute(
+					0,
+					2,
+					3,
+					1,
+				).Reshape(
+					last.Dim(0),
+					last.Dim(2)*last.Dim(3),
+					last.Dim(1),
+				) // [B, h w, C]
 				if d == torch.Float32 {
 					torchtest.Close(t, "grid", got, want)
 				} else if off := distance(got, want); !(off < 0.2) {
@@ -99,7 +113,8 @@ func TestEncoderMatchesPyTorch(t *testing.T) {
 	}
 }
 
-// The features of an image must not depend on the batch that it comes in, not by one bit: captions are compared with ==.
+// The features of an image must not depend on the batch that it comes in, not by one bit: captions are compared with
+// ==.
 func TestEncoderDoesNotDependOnTheBatch(t *testing.T) {
 	for _, d := range []torch.DType{torch.Float32, torch.BFloat16} {
 		t.Run(d.String(), func(t *testing.T) {
@@ -118,7 +133,13 @@ func TestEncoderDoesNotDependOnTheBatch(t *testing.T) {
 				whole := e.Grid(x)
 				for _, batch := range []int64{1, 3, 4, 5} {
 					for from := int64(0); from+batch <= x.Dim(0); from += batch {
-						torchtest.CloseTo(t, "grid", e.Grid(x.Narrow(0, from, batch)), whole.Narrow(0, from, batch), torchtest.Tolerance{})
+						torchtest.CloseTo(
+							t,
+							"grid",
+							e.Grid(x.Narrow(0, from, batch)),
+							whole.Narrow(0, from, batch),
+							torchtest.Tolerance{},
+						)
 					}
 				}
 			})
@@ -182,7 +203,12 @@ func TestLiteConfigs(t *testing.T) {
 }
 
 func TestConfigValidate(t *testing.T) {
-	bad := Config{Resolution: 1, Stem: 1, Stages: []Stage{{Repeats: 0, Kernel: 2, Stride: 3, Expand: 1, Out: 1}}, Classes: 4}
+	bad := Config{
+		Resolution: 1,
+		Stem:       1,
+		Stages:     []Stage{{Repeats: 0, Kernel: 2, Stride: 3, Expand: 1, Out: 1}},
+		Classes:    4,
+	}
 	err := bad.Validate()
 	for _, want := range []string{"stage 0: repeats: found 0", "stage 0: kernel: found 2", "stage 0: stride: found 3", "no classes without a head"} {
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -7,7 +7,8 @@ import (
 	"captioner/torch/nn"
 )
 
-// Encoder is a net prepared for inference. It holds its own tensors: Free releases them, and the Model that it was made from may go first.
+// Encoder is a net prepared for inference. It holds its own tensors: Free releases them, and the Model that it was made
+// from may go first.
 type Encoder struct {
 	Config Config
 	dtype  torch.DType
@@ -28,11 +29,12 @@ type layer struct {
 	skip            bool // add the input of the block
 }
 
-// Encoder prepares m for inference in type d (float32 or bfloat16 on CPU; int8 stands for the quickest of the two) on the device of its weights.
+// Encoder prepares m for inference in type d (float32 or bfloat16 on CPU; int8 stands for the quickest of the two) on
+// the device of its weights.
 //
-// The kernels are turned by half a turn, and Grid turns images and maps likewise. SAME padding at stride 2 puts the odd pixel of padding
-// behind the image; seen from the other end it stands before it, where symmetric padding of k/2 has it too. So no map is ever padded by a
-// copy, and the convolutions run in oneDNN's fused kernels.
+// The kernels are turned by half a turn, and Grid turns images and maps likewise. SAME padding at stride 2 puts the odd
+// pixel of padding behind the image; seen from the other end it stands before it, where symmetric padding of k/2 has it
+// too. So no map is ever padded by a copy, and the convolutions run in oneDNN's fused kernels.
 func (m *Model) Encoder(d torch.DType) *Encoder {
 	d = nn.Unquantized(d)
 	e := &Encoder{Config: m.Config, dtype: d, device: m.Stem.Weight.Device()}
@@ -61,7 +63,14 @@ func (e *Encoder) fold(c *nn.Conv2d, n *nn.BatchNorm2d, relu6 bool) layer {
 		weight := c.Weight.Detach().Mul(scale.View(-1, 1, 1, 1)).Flip(2).Flip(3).To(e.dtype) // [out, in/groups, k, k]
 		l.bias = n.Bias.Sub(n.RunningMean.Mul(scale)).Detach().To(e.dtype).Clone().Keep()    // [out]
 		if l.packed {
-			l.weight = torch.PackConv2d(weight.ChannelsLast(), l.stride, l.padding, [2]int64{1, 1}, l.groups, nil).Keep()
+			l.weight = torch.PackConv2d(
+				weight.ChannelsLast(),
+				l.stride,
+				l.padding,
+				[2]int64{1, 1},
+				l.groups,
+				nil,
+			).Keep()
 		} else {
 			l.weight = weight.ChannelsLast().Clone().Keep()
 		}
@@ -80,8 +89,9 @@ func (e *Encoder) Free() {
 	}
 }
 
-// chunk is how many images go through the CPU's net at once: the widest maps of two float32 images (or four bfloat16 ones) are 13 MB. With
-// twice as many the net is a tenth faster and takes 40 MB more at its peak; with more than that it is slower.
+// chunk is how many images go through the CPU's net at once: the widest maps of two float32 images (or four bfloat16
+// ones) are 13 MB. With twice as many the net is a tenth faster and takes 40 MB more at its peak; with more than that
+// it is slower.
 func (e *Encoder) chunk() int64 {
 	if e.dtype == torch.BFloat16 {
 		return 4
@@ -89,10 +99,15 @@ func (e *Encoder) chunk() int64 {
 	return 2
 }
 
-// Grid gives the features of normalised images x [B, 3, H, W] (see encoder.Pixels) as a memory, [B, h w, GridChannels], row by row, in float32.
-// An image's features do not depend on the others of its batch.
+// Grid gives the features of normalised images x [B, 3, H, W] (see encoder.Pixels) as a memory, [B, h w, GridChannels],
+// row by row, in float32. An image's features do not depend on the others of its batch.
 func (e *Encoder) Grid(x *torch.Tensor) *torch.Tensor {
-	return nn.Chunks(x, e.chunk(), e.device, func(x *torch.Tensor) *torch.Tensor { return e.blocksTo(x, len(e.blocks)) })
+	return nn.Chunks(
+		x,
+		e.chunk(),
+		e.device,
+		func(x *torch.Tensor) *torch.Tensor { return e.blocksTo(x, len(e.blocks)) },
+	)
 }
 
 // blocksTo runs the stem and the first n blocks.

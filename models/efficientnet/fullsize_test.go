@@ -18,7 +18,8 @@ import (
 	"captioner/weights/pickle"
 )
 
-// folder is an environment variable's value or a path from the repository's root; the test is skipped where it lacks name.
+// folder is an environment variable's value or a path from the repository's root; the test is skipped where it lacks
+// name.
 func folder(t *testing.T, variable, fallback, name string) string {
 	t.Helper()
 	dir := os.Getenv(variable)
@@ -55,7 +56,11 @@ func TestPublishedWeightsMatchPyTorch(t *testing.T) {
 func photographs(t *testing.T, src weights.Source, size int) []uint8 {
 	t.Helper()
 	names := strings.Fields(src.Metadata()["photos"])
-	dir := filepath.Join(folder(t, "CAPTIONER_SHARED", "../shared/data", "coco-mini/val2017/"+names[0]), "coco-mini", "val2017")
+	dir := filepath.Join(
+		folder(t, "CAPTIONER_SHARED", "../shared/data", "coco-mini/val2017/"+names[0]),
+		"coco-mini",
+		"val2017",
+	)
 	var pixels []uint8
 	for _, name := range names {
 		img, err := image.DecodeFile(filepath.Join(dir, name), image.DefaultOptions())
@@ -88,7 +93,15 @@ func comparePublished(t *testing.T, c efficientnet.Config, checkpoint, want weig
 	if !exact {
 		limit[torch.Float32] = 0.02
 	}
-	mean, std := [3]float64{efficientnet.Mean, efficientnet.Mean, efficientnet.Mean}, [3]float64{efficientnet.Std, efficientnet.Std, efficientnet.Std}
+	mean, std := [3]float64{
+		efficientnet.Mean,
+		efficientnet.Mean,
+		efficientnet.Mean,
+	}, [3]float64{
+		efficientnet.Std,
+		efficientnet.Std,
+		efficientnet.Std,
+	}
 	x := encoder.Pixels(pixels, int(images), image.Preprocess{Size: int(side), Mean: mean, Std: std})
 	check := func(name string, got *torch.Tensor, d torch.DType) {
 		t.Helper()

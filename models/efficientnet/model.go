@@ -1,10 +1,13 @@
-// Package efficientnet is the image encoder EfficientNet-Lite (Tan and Le 2019; the Lite family drops squeeze-and-excitation and uses ReLU6),
-// in the keys of the published PyTorch checkpoints (_conv_stem, _blocks.0._depthwise_conv, …).
+// Package efficientnet is the image encoder EfficientNet-Lite (Tan and Le 2019; the Lite family drops
+// squeeze-and-excitation and uses ReLU6), in the keys of the published PyTorch checkpoints (_conv_stem,
+// _blocks.0._depthwise_conv, …).
 //
-// A [Model] is the net as it is stored, with batch normalisation apart; it reads like the paper and its gradients flow. An [Encoder] is made
-// from it for inference: normalisation folded into the convolutions, weights laid out for the processor, three times as fast.
+// A [Model] is the net as it is stored, with batch normalisation apart; it reads like the paper and its gradients flow.
+// An [Encoder] is made from it for inference: normalisation folded into the convolutions, weights laid out for the
+// processor, three times as fast.
 //
-// Both give the grid: the map before the 1x1 head, as a memory for a decoder to look at. Batch statistics are never updated.
+// Both give the grid: the map before the 1x1 head, as a memory for a decoder to look at. Batch statistics are never
+// updated.
 package efficientnet
 
 import (
@@ -32,7 +35,8 @@ type Model struct {
 	trace func(name string, t *torch.Tensor) // tests look at every map through it
 }
 
-// Block is a mobile inverted bottleneck: widen, convolve each channel by itself, narrow. Widen is nil where the block is not wider inside.
+// Block is a mobile inverted bottleneck: widen, convolve each channel by itself, narrow. Widen is nil where the block
+// is not wider inside.
 type Block struct {
 	Widen      *nn.Conv2d      `key:"_expand_conv"`
 	WidenNorm  *nn.BatchNorm2d `key:"_bn0"`
@@ -73,8 +77,13 @@ func New(c Config) (*Model, error) {
 
 func newBlock(in, out, kernel, stride, expand int64) Block {
 	mid := in * expand
-	b := Block{Depthwise: conv(mid, mid, kernel, stride, mid), DepthNorm: norm(mid), Narrow: conv(mid, out, 1, 1, 1), NarrowNorm: norm(out),
-		Skip: stride == 1 && in == out}
+	b := Block{
+		Depthwise:  conv(mid, mid, kernel, stride, mid),
+		DepthNorm:  norm(mid),
+		Narrow:     conv(mid, out, 1, 1, 1),
+		NarrowNorm: norm(out),
+		Skip:       stride == 1 && in == out,
+	}
 	if expand != 1 {
 		widen, widenNorm := conv(in, mid, 1, 1, 1), norm(mid)
 		b.Widen, b.WidenNorm = &widen, &widenNorm
@@ -89,8 +98,8 @@ func conv(in, out, kernel, stride, groups int64) nn.Conv2d {
 
 func norm(channels int64) nn.BatchNorm2d { return nn.NewBatchNorm2d(channels, bnEpsilon) }
 
-// Load fills the net from a checkpoint in the published keys, below o.Prefix where that is set. Counters of batches are left unread, and so
-// are head and classifier in a net without them.
+// Load fills the net from a checkpoint in the published keys, below o.Prefix where that is set. Counters of batches are
+// left unread, and so are head and classifier in a net without them.
 func (m *Model) Load(src weights.Source, o nn.LoadOptions) error {
 	ignore := o.Ignore
 	o.Ignore = func(name string) bool {
@@ -105,7 +114,8 @@ func (m *Model) Load(src weights.Source, o nn.LoadOptions) error {
 // Free releases the weights.
 func (m *Model) Free() { nn.Free(m) }
 
-// Features gives the map before the head, [B, GridChannels, h, w], of normalised images x [B, 3, H, W] (see encoder.Pixels).
+// Features gives the map before the head, [B, GridChannels, h, w], of normalised images x [B, 3, H, W] (see
+// encoder.Pixels).
 func (m *Model) Features(x *torch.Tensor) *torch.Tensor {
 	x = m.StemNorm.Forward(same(&m.Stem, x)).Relu6()
 	m.see("stem", x)
@@ -148,7 +158,8 @@ func (b *Block) forward(x *torch.Tensor) *torch.Tensor {
 	return y
 }
 
-// same convolves with TensorFlow's SAME padding: the output has ⌈n/stride⌉ positions, and an odd pixel of padding goes right and down.
+// same convolves with TensorFlow's SAME padding: the output has ⌈n/stride⌉ positions, and an odd pixel of padding goes
+// right and down.
 func same(c *nn.Conv2d, x *torch.Tensor) *torch.Tensor {
 	k := c.Weight.Dim(-1)
 	side := func(n int64) (before, after int64) {

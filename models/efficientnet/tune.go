@@ -18,7 +18,8 @@ func (c Config) FirstBlock(stage int) int {
 	return n
 }
 
-// StageInput is what enters a stage behind stage 0 for square images of the given side: the channels of the map and its side.
+// StageInput is what enters a stage behind stage 0 for square images of the given side: the channels of the map and its
+// side.
 func (c Config) StageInput(stage int, side int64) (channels, mapSide int64) {
 	side = (side + 1) / 2
 	for _, s := range c.Stages[:stage] {
@@ -27,17 +28,19 @@ func (c Config) StageInput(stage int, side int64) (channels, mapSide int64) {
 	return c.Stages[stage-1].Out, side
 }
 
-// Lower gives the map that enters a stage behind stage 0 of normalised images x [B, 3, H, W], as rows [B, h w, StageInput], in float32.
+// Lower gives the map that enters a stage behind stage 0 of normalised images x [B, 3, H, W], as rows [B, h w,
+// StageInput], in float32.
 func (e *Encoder) Lower(x *torch.Tensor, stage int) *torch.Tensor {
 	last := e.Config.FirstBlock(stage)
 	return nn.Chunks(x, e.chunk(), e.device, func(x *torch.Tensor) *torch.Tensor { return e.blocksTo(x, last) })
 }
 
-// Upper gives the grid [B, h w, GridChannels] from what enters a stage: rows [B, h w, StageInput] as Lower gives them, or for stage 0
-// normalised images [B, 3, H, W]. Its gradients flow to what Tunable lists.
+// Upper gives the grid [B, h w, GridChannels] from what enters a stage: rows [B, h w, StageInput] as Lower gives them,
+// or for stage 0 normalised images [B, 3, H, W]. Its gradients flow to what Tunable lists.
 //
-// Batch statistics stay as they were learnt: those of a few images are too noisy to learn from, and a fixed normalisation is part of the
-// convolution before it. So each convolution is one op, with the normalisation's scale in its weight and the shift in its bias.
+// Batch statistics stay as they were learnt: those of a few images are too noisy to learn from, and a fixed
+// normalisation is part of the convolution before it. So each convolution is one op, with the normalisation's scale in
+// its weight and the shift in its bias.
 func (m *Model) Upper(x *torch.Tensor, stage int) *torch.Tensor {
 	if stage == 0 {
 		x = folded(&m.Stem, &m.StemNorm, x).Relu6()
@@ -71,8 +74,9 @@ func (b *Block) tuned(x *torch.Tensor) *torch.Tensor {
 	return y
 }
 
-// folded is a convolution with SAME padding and a normalisation by stored statistics. On a CPU the convolutions of single channels stay in
-// float32 under autocast: oneDNN's gradient of them takes five times as long in bfloat16, while the others take half as long.
+// folded is a convolution with SAME padding and a normalisation by stored statistics. On a CPU the convolutions of
+// single channels stay in float32 under autocast: oneDNN's gradient of them takes five times as long in bfloat16, while
+// the others take half as long.
 func folded(c *nn.Conv2d, n *nn.BatchNorm2d, x *torch.Tensor) (y *torch.Tensor) {
 	if dev := x.Device(); c.Groups > 1 && !dev.IsCUDA() {
 		if _, on := torch.AutocastDType(dev); on {
@@ -81,11 +85,17 @@ func folded(c *nn.Conv2d, n *nn.BatchNorm2d, x *torch.Tensor) (y *torch.Tensor) 
 		}
 	}
 	scale := n.Weight.Mul(n.RunningVar.AddScalar(n.Eps).Rsqrt()) // [out]
-	f := nn.Conv2d{Weight: c.Weight.Mul(scale.View(-1, 1, 1, 1)), Bias: n.Bias.Sub(n.RunningMean.Mul(scale)), Stride: c.Stride, Groups: c.Groups}
+	f := nn.Conv2d{
+		Weight: c.Weight.Mul(scale.View(-1, 1, 1, 1)),
+		Bias:   n.Bias.Sub(n.RunningMean.Mul(scale)),
+		Stride: c.Stride,
+		Groups: c.Groups,
+	}
 	return same(&f, x)
 }
 
-// Tunable marks the parameters from a stage on (statistics left out) as leaves that want gradients, and lists them; all others want none.
+// Tunable marks the parameters from a stage on (statistics left out) as leaves that want gradients, and lists them; all
+// others want none.
 func (m *Model) Tunable(stage int) ([]nn.Param, error) {
 	if stage < 0 || stage >= len(m.Config.Stages) {
 		return nil, fmt.Errorf("train the encoder from stage %d: want 0 to %d", stage, len(m.Config.Stages)-1)

@@ -8,8 +8,8 @@ import (
 	"captioner/torch/torchtest"
 )
 
-// What enters a stage, by the encoder for inference, and what the stages make of it, by the net that learns, give the grid; and the gradients
-// are those of the net as it is written down.
+// What enters a stage, by the encoder for inference, and what the stages make of it, by the net that learns, give the
+// grid; and the gradients are those of the net as it is written down.
 func TestUpperContinuesLower(t *testing.T) {
 	torchtest.EachDevice(t, func(t *testing.T, dev torch.Device) {
 		m, err := New(Lite0().WithoutHead())
@@ -26,7 +26,13 @@ func TestUpperContinuesLower(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		weigh := torch.Randn(torch.Float32, dev, 3, m.Config.GridSide(70)*m.Config.GridSide(70), m.Config.GridChannels())
+		weigh := torch.Randn(
+			torch.Float32,
+			dev,
+			3,
+			m.Config.GridSide(70)*m.Config.GridSide(70),
+			m.Config.GridChannels(),
+		)
 		want := m.Grid(x)
 		want.Mul(weigh).Sum().Backward()
 		grads := map[string]*torch.Tensor{}
@@ -48,7 +54,13 @@ func TestUpperContinuesLower(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := m.Upper(in, stage)
-			torchtest.CloseTo(t, fmt.Sprintf("grid from stage %d", stage), got, want.Detach(), torchtest.Tolerance{Rel: 1e-4, Abs: 1e-4})
+			torchtest.CloseTo(
+				t,
+				fmt.Sprintf("grid from stage %d", stage),
+				got,
+				want.Detach(),
+				torchtest.Tolerance{Rel: 1e-4, Abs: 1e-4},
+			)
 			got.Mul(weigh).Sum().Backward()
 			for _, p := range params {
 				g := p.Tensor.Grad()

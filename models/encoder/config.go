@@ -81,7 +81,12 @@ func (c Config) Validate() error {
 		return fmt.Errorf("encoder: %w", err)
 	}
 	if side := c.Encoder.Side(); side != 0 && int64(c.Preprocess.Size) != side {
-		return fmt.Errorf("encoder: found images of %d pixels, want the %d of %s", c.Preprocess.Size, side, c.Architecture)
+		return fmt.Errorf(
+			"encoder: found images of %d pixels, want the %d of %s",
+			c.Preprocess.Size,
+			side,
+			c.Architecture,
+		)
 	}
 	return c.Preprocess.Validate()
 }

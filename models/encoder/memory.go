@@ -92,7 +92,12 @@ func (m Memory) Fits(c Config) error {
 		return fmt.Errorf("memory: found %d channels, want the encoder's %d", m.In, channels)
 	}
 	if have, _ := m.Shape(); have != positions {
-		return fmt.Errorf("memory: found %d positions, want %d for images of %d pixels", have, positions, c.Preprocess.Size)
+		return fmt.Errorf(
+			"memory: found %d positions, want %d for images of %d pixels",
+			have,
+			positions,
+			c.Preprocess.Size,
+		)
 	}
 	return nil
 }

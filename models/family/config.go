@@ -132,7 +132,13 @@ func (c *Config) UnmarshalJSON(b []byte) error {
 			delete(all, key)
 		}
 	}
-	*c = Config{Name: known.Name, Encoder: known.Encoder, Memory: known.Memory, Decoding: known.Decoding, unresolved: all}
+	*c = Config{
+		Name:       known.Name,
+		Encoder:    known.Encoder,
+		Memory:     known.Memory,
+		Decoding:   known.Decoding,
+		unresolved: all,
+	}
 	return nil
 }
 

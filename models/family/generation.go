@@ -70,7 +70,11 @@ func (g generation) decoding(positions int) (Decoding, error) {
 	}
 	d.MaxLen = min(max(d.MaxLen, 1), positions)
 	if d.MinLen >= d.MaxLen {
-		return d, fmt.Errorf("found min_length %d, want less than the %d tokens of the longest caption", g.MinLength, d.MaxLen)
+		return d, fmt.Errorf(
+			"found min_length %d, want less than the %d tokens of the longest caption",
+			g.MinLength,
+			d.MaxLen,
+		)
 	}
 	if g.Start != nil {
 		d.Begin = g.Start

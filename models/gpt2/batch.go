@@ -10,7 +10,8 @@ import (
 // Ignore is the target of a token whose prediction counts for nothing.
 const Ignore = -100
 
-// Batch is captions as tensors, B rows of at most T tokens. The tensors belong to the scope in which the batch was made.
+// Batch is captions as tensors, B rows of at most T tokens. The tensors belong to the scope in which the batch was
+// made.
 type Batch struct {
 	Rows, Len int64         // B, T
 	Tokens    *torch.Tensor // [N] int64, row after row
@@ -24,12 +25,13 @@ type Batch struct {
 // round is what PackRounded makes the number of tokens a multiple of.
 const round = 64
 
-// Pack makes a batch without padding: N is the number of tokens fed. Each row holds at least two ids, the first of which is only fed and the
-// last of which is only predicted (beginning and end of the text).
+// Pack makes a batch without padding: N is the number of tokens fed. Each row holds at least two ids, the first of
+// which is only fed and the last of which is only predicted (beginning and end of the text).
 func Pack(rows [][]int32, dev torch.Device) (*Batch, error) { return pack(rows, 1, dev) }
 
-// PackRounded is Pack with a little padding, for training: as many tokens with the target Ignore follow some rows as make N a multiple of 64,
-// where the places of the batch allow it. CPU kernels are made for each N that they meet, and kept; so there are few to make and to keep.
+// PackRounded is Pack with a little padding, for training: as many tokens with the target Ignore follow some rows as
+// make N a multiple of 64, where the places of the batch allow it. CPU kernels are made for each N that they meet, and
+// kept; so there are few to make and to keep.
 func PackRounded(rows [][]int32, dev torch.Device) (*Batch, error) { return pack(rows, round, dev) }
 
 func pack(rows [][]int32, multiple int, dev torch.Device) (*Batch, error) {
@@ -58,8 +60,14 @@ func pack(rows [][]int32, multiple int, dev torch.Device) (*Batch, error) {
 			positions, places = append(positions, int64(t)), append(places, int64(r*length+t))
 		}
 	}
-	b := &Batch{Rows: int64(len(rows)), Len: int64(length), Tokens: put(tokens, dev), Positions: put(positions, dev), Targets: put(targets, dev),
-		Count: count}
+	b := &Batch{
+		Rows:      int64(len(rows)),
+		Len:       int64(length),
+		Tokens:    put(tokens, dev),
+		Positions: put(positions, dev),
+		Targets:   put(targets, dev),
+		Count:     count,
+	}
 	if len(tokens) < len(rows)*length {
 		b.Places = put(places, dev)
 	}
@@ -83,7 +91,8 @@ type Padding struct {
 	Token  int32 // fed there
 	Target int64 // wanted there: Ignore, or a token whose prediction is to count, as some reference implementations do
 	Mask   bool  // hide them from attention; without it only causality hides them from the row's own tokens
-	End    bool  // with Mask: leave the row's last id in sight, which stands in the first of these places where Token is that id
+	// End, with Mask, leaves the row's last id in sight, which stands in the first of these places where Token is that id.
+	End bool
 }
 
 // Pad makes the plain padded batch, N = B*T, from rows as Pack takes them.
@@ -109,7 +118,14 @@ func Pad(rows [][]int32, p Padding, dev torch.Device) (*Batch, error) {
 			}
 		}
 	}
-	b := &Batch{Rows: int64(len(rows)), Len: int64(length), Tokens: put(tokens, dev), Positions: put(positions, dev), Targets: put(targets, dev), Count: count}
+	b := &Batch{
+		Rows:      int64(len(rows)),
+		Len:       int64(length),
+		Tokens:    put(tokens, dev),
+		Positions: put(positions, dev),
+		Targets:   put(targets, dev),
+		Count:     count,
+	}
 	if p.Mask {
 		b.Mask = torch.FromSlice(seen, b.Rows, b.Len)
 		if dev != torch.CPU {

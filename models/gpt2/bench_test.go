@@ -20,17 +20,33 @@ var sizes = []struct {
 	config Config
 	memory int64 // positions
 }{
-	{"demo", Config{VocabSize: 3200, Positions: 32, Width: 256, Layers: 3, Heads: 4, Activation: "gelu_new", Epsilon: 1e-5, InitRange: 0.02,
-		CrossAttention: true}, 81},
+	{
+		"demo",
+		Config{
+			VocabSize:      3200,
+			Positions:      32,
+			Width:          256,
+			Layers:         3,
+			Heads:          4,
+			Activation:     "gelu_new",
+			Epsilon:        1e-5,
+			InitRange:      0.02,
+			CrossAttention: true,
+		},
+		81,
+	},
 	{"distilgpt2", func() Config { c := DistilGPT2(); c.CrossAttention = true; return c }(), 50},
 }
 
-// BenchmarkStep measures a step of distilgpt2 with random weights and one position of memory, by type and rows: four rows an image, which change
-// places at every step, or one. It is the mean over the second to the twelfth step, with the choice of the next tokens.
+// BenchmarkStep measures a step of distilgpt2 with random weights and one position of memory, by type and rows: four
+// rows an image, which change places at every step, or one. It is the mean over the second to the twelfth step, with
+// the choice of the next tokens.
 func BenchmarkStep(b *testing.B) {
 	const steps = 12
 	c := sizes[1].config
-	weights := 12*c.Width*c.Width*int64(c.Layers) + c.Width*c.VocabSize // that a row meets; the cross-attention of one position costs none
+	weights := 12*c.Width*c.Width*int64(
+		c.Layers,
+	) + c.Width*c.VocabSize // that a row meets; the cross-attention of one position costs none
 	for _, dtype := range []torch.DType{torch.Float32, torch.BFloat16, torch.Int8} {
 		for _, rows := range []int{1, 4, 64, 256} {
 			b.Run(fmt.Sprintf("%v/rows=%d", dtype, rows), func(b *testing.B) {
@@ -72,7 +88,8 @@ func BenchmarkStep(b *testing.B) {
 	}
 }
 
-// write makes texts whose rows change places, and gives the time of all steps but the first, by the clock and of the processor.
+// write makes texts whose rows change places, and gives the time of all steps but the first, by the clock and of the
+// processor.
 func write(d *Decoder, memory *torch.Tensor, images, width, steps int) (took, used time.Duration, err error) {
 	s, err := d.Start(memory, images, width, steps)
 	if err != nil {
@@ -97,7 +114,8 @@ func write(d *Decoder, memory *torch.Tensor, images, width, steps int) (took, us
 	return time.Since(start), torchtest.CPU() - cpu, nil
 }
 
-// BenchmarkDecode measures texts of 12 tokens for 32 images with 3 rows each, in which rows of an image change places at every step.
+// BenchmarkDecode measures texts of 12 tokens for 32 images with 3 rows each, in which rows of an image change places
+// at every step.
 func BenchmarkDecode(b *testing.B) {
 	const images, width, steps, k = 32, 3, 12, 6
 	var parents []int32
@@ -179,7 +197,11 @@ func BenchmarkTrain(b *testing.B) {
 						if batch, err = Pack(rows, torch.CPU); err != nil {
 							return
 						}
-						torch.Autocast(torch.CPU, dtype, func() { batch.Loss(m.Forward(batch, memory, true), 0.1).Backward() })
+						torch.Autocast(
+							torch.CPU,
+							dtype,
+							func() { batch.Loss(m.Forward(batch, memory, true), 0.1).Backward() },
+						)
 						for _, p := range nn.State(m) {
 							p.Tensor.ClearGrad()
 						}

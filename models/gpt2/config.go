@@ -23,10 +23,45 @@ type Config struct {
 	CrossAttention bool    `json:"add_cross_attention"`
 }
 
+// published are OpenAI's models and distilgpt2, by the names of Hugging Face.
+var published = []struct {
+	name   string
+	config func() Config
+}{
+	{"distilgpt2", DistilGPT2},
+	{"gpt2", GPT2},
+	{"gpt2-medium", GPT2Medium},
+	{"gpt2-large", GPT2Large},
+	{"gpt2-xl", GPT2XL},
+}
+
+// PublishedName is the published model that has the sizes of c; "" where there is none.
+func (c Config) PublishedName() string {
+	for _, p := range published {
+		k := p.config()
+		if c.Layers == k.Layers && c.Width == k.Width && c.Heads == k.Heads && c.VocabSize == k.VocabSize &&
+			c.Positions == k.Positions {
+			return p.name
+		}
+	}
+	return ""
+}
+
 // GPT2 is the smallest published GPT-2 (124M parameters), without cross-attention.
 func GPT2() Config {
-	return Config{VocabSize: 50257, Positions: 1024, Width: 768, Layers: 12, Heads: 12, Activation: "gelu_new", Epsilon: 1e-5,
-		ResidualDrop: 0.1, EmbeddingDrop: 0.1, AttentionDrop: 0.1, InitRange: 0.02}
+	return Config{
+		VocabSize:     50257,
+		Positions:     1024,
+		Width:         768,
+		Layers:        12,
+		Heads:         12,
+		Activation:    "gelu_new",
+		Epsilon:       1e-5,
+		ResidualDrop:  0.1,
+		EmbeddingDrop: 0.1,
+		AttentionDrop: 0.1,
+		InitRange:     0.02,
+	}
 }
 
 // DistilGPT2 is distilgpt2 (82M parameters): GPT2 with six layers.
@@ -51,8 +86,8 @@ func sized(layers int, width int64) Config {
 	return c
 }
 
-// ParseConfig reads a config.json. Fields that it leaves out have GPT2's values, as they do in Hugging Face's library; settings that would
-// change the network and that this package does not have are refused.
+// ParseConfig reads a config.json. Fields that it leaves out have GPT2's values, as they do in Hugging Face's library;
+// settings that would change the network and that this package does not have are refused.
 func ParseConfig(b []byte) (Config, error) {
 	c := GPT2()
 	if err := json.Unmarshal(b, &c); err != nil {
@@ -97,7 +132,10 @@ func (c Config) Validate() error {
 		errs = append(errs, fmt.Errorf("n_inner: found %d, want 0 or more", c.Inner))
 	}
 	if c.Activation != "gelu_new" && c.Activation != "gelu" {
-		errs = append(errs, fmt.Errorf("activation_function: found %q, want %q or %q", c.Activation, "gelu_new", "gelu"))
+		errs = append(
+			errs,
+			fmt.Errorf("activation_function: found %q, want %q or %q", c.Activation, "gelu_new", "gelu"),
+		)
 	}
 	if !(c.Epsilon > 0) {
 		errs = append(errs, fmt.Errorf("layer_norm_epsilon: found %g, want more than 0", c.Epsilon))

@@ -40,7 +40,8 @@ func FuzzParseConfig(f *testing.F) {
 	f.Add([]byte(`{"n_embd": 16, "n_head": 2, "n_inner": null}`))
 	f.Add([]byte(`{"layer_norm_epsilon": 1e-400, "resid_pdrop": -0}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if c, err := ParseConfig(b); err == nil && (c.headSize() < 1 || c.headSize()*c.Heads != c.Width || c.InnerWidth() < 1) {
+		if c, err := ParseConfig(b); err == nil &&
+			(c.headSize() < 1 || c.headSize()*c.Heads != c.Width || c.InnerWidth() < 1) {
 			t.Errorf("got %+v without an error", c)
 		}
 	})
@@ -59,7 +60,12 @@ func TestLoadIsStrict(t *testing.T) {
 			all = append(all, x)
 		}
 	}
-	old := weights.NamedTensor{Name: "transformer.h.0.attn.bias", DType: weights.U8, Shape: []int64{1}, Data: []byte{1}} // a mask of old versions
+	old := weights.NamedTensor{
+		Name:  "transformer.h.0.attn.bias",
+		DType: weights.U8,
+		Shape: []int64{1},
+		Data:  []byte{1},
+	} // a mask of old versions
 	other := all[0]
 	other.Name, other.Data = "lm_head.weight", make([]byte, len(all[0].Data))
 	for _, tt := range []struct {
@@ -92,7 +98,8 @@ func TestLoadIsStrict(t *testing.T) {
 				}
 				defer model.Free()
 				err = model.Load(m, nn.LoadOptions{Own: true})
-				if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+				if tt.want == "" && err != nil ||
+					tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 					t.Errorf("got %v, want %q", err, tt.want)
 				}
 			})
@@ -149,7 +156,11 @@ func TestForwardRefuses(t *testing.T) {
 }
 
 func ExampleParseConfig() {
-	c, err := ParseConfig([]byte(`{"vocab_size": 3200, "n_embd": 256, "n_head": 4, "n_layer": 3, "n_positions": 32, "add_cross_attention": true}`))
+	c, err := ParseConfig(
+		[]byte(
+			`{"vocab_size": 3200, "n_embd": 256, "n_head": 4, "n_layer": 3, "n_positions": 32, "add_cross_attention": true}`,
+		),
+	)
 	fmt.Println(c.Width, c.Layers, c.Activation, err)
 	_, err = ParseConfig([]byte(`{"n_embd": 250, "n_head": 4}`))
 	fmt.Println(err)

@@ -5,8 +5,9 @@ import (
 	"captioner/torch/nn"
 )
 
-// Decoder is a model prepared for generation: its weights laid out for few rows at a time. It holds its own tensors, of which the embeddings
-// share the model's memory; later changes of the model do not reach it. Free releases it; the model may be freed before.
+// Decoder is a model prepared for generation: its weights laid out for few rows at a time. It holds its own tensors, of
+// which the embeddings share the model's memory; later changes of the model do not reach it. Free releases it; the
+// model may be freed before.
 type Decoder struct {
 	Config    Config
 	dtype     torch.DType // between the products
@@ -25,7 +26,8 @@ type decoderBlock struct {
 	crossKV, crossQ, crossOut    nn.Packed // unset without
 }
 
-// Decoder prepares m in type d: float32, or bfloat16 or int8 for the products alone (norms, softmax and the residual stream stay in float32).
+// Decoder prepares m in type d: float32, or bfloat16 or int8 for the products alone (norms, softmax and the residual
+// stream stay in float32).
 func (m *Model) Decoder(d torch.DType) *Decoder {
 	t := &m.Transformer
 	dec := &Decoder{Config: m.Config, dtype: nn.Activations(d), device: t.Tokens.Weight.Device()}
@@ -53,11 +55,26 @@ func newDecoderBlock(b *Block, act torch.Activation, d torch.DType) decoderBlock
 		return nn.NewPacked(l.Weight.Transpose(0, 1), l.Bias, act, d) // [in, out] -> [out, in]
 	}
 	const none = torch.NoActivation
-	out := decoderBlock{selfNorm: nn.NewFixed(&b.SelfNorm), mlpNorm: nn.NewFixed(&b.MLPNorm), qkv: conv1D(&b.Self.QKV, none),
-		out: conv1D(&b.Self.Out, none), up: conv1D(&b.MLP.Up, act), down: conv1D(&b.MLP.Down, none)}
+	out := decoderBlock{
+		selfNorm: nn.NewFixed(&b.SelfNorm),
+		mlpNorm:  nn.NewFixed(&b.MLPNorm),
+		qkv:      conv1D(&b.Self.QKV, none),
+		out:      conv1D(&b.Self.Out, none),
+		up:       conv1D(&b.MLP.Up, act),
+		down:     conv1D(&b.MLP.Down, none),
+	}
 	if b.Cross != nil {
 		out.crossNorm = nn.NewFixed(b.CrossNorm)
-		out.crossKV, out.crossQ, out.crossOut = conv1D(&b.Cross.KV, none), conv1D(&b.Cross.Q, none), conv1D(&b.Cross.Out, none)
+		out.crossKV, out.crossQ, out.crossOut = conv1D(
+			&b.Cross.KV,
+			none,
+		), conv1D(
+			&b.Cross.Q,
+			none,
+		), conv1D(
+			&b.Cross.Out,
+			none,
+		)
 	}
 	return out
 }

@@ -7,8 +7,8 @@ import (
 	"captioner/torch"
 )
 
-// Forward gives the logits [N, V] of every token of the batch. memory [G, P, C] is one per image, G dividing b.Rows; nil leaves the
-// cross-attention out, as Hugging Face does. train turns dropout on.
+// Forward gives the logits [N, V] of every token of the batch. memory [G, P, C] is one per image, G dividing b.Rows;
+// nil leaves the cross-attention out, as Hugging Face does. train turns dropout on.
 func (m *Model) Forward(b *Batch, memory *torch.Tensor, train bool) *torch.Tensor {
 	return m.Logits(m.Hidden(b, memory, train))
 }
@@ -53,7 +53,13 @@ func (m *Model) check(b *Batch, memory *torch.Tensor) {
 	}
 	s := memory.Shape()
 	if len(s) != 3 || s[2] != m.Config.Width || s[0] == 0 || b.Rows%s[0] != 0 {
-		torch.Fail("gpt2", "memory of shape %v for %d rows, want [images dividing the rows, positions, %d]", s, b.Rows, m.Config.Width)
+		torch.Fail(
+			"gpt2",
+			"memory of shape %v for %d rows, want [images dividing the rows, positions, %d]",
+			s,
+			b.Rows,
+			m.Config.Width,
+		)
 	}
 }
 
@@ -102,9 +108,23 @@ func (b *Block) forward(p *pass, x, memory *torch.Tensor) *torch.Tensor {
 
 func (a *SelfAttention) forward(p *pass, x *torch.Tensor) *torch.Tensor {
 	rows, length, heads, size := p.batch.Rows, p.batch.Len, p.Config.Heads, p.Config.headSize()
-	qkv := p.spread(a.QKV.Forward(x)).View(rows, length, 3, heads, size).Permute(2, 0, 3, 1, 4) // [B T, 3C] -> [3, B, H, T, D]
-	y := p.attend(qkv.Select(0, 0), qkv.Select(0, 1), qkv.Select(0, 2), p.causal)               // [B, H, T, D]
-	return a.Out.Forward(p.gather(y.Transpose(1, 2).Reshape(rows*length, p.Config.Width)))      // [N, C]
+	qkv := p.spread(
+		a.QKV.Forward(x),
+	).View(
+		rows,
+		length,
+		3,
+		heads,
+		size,
+	).Permute(
+		2,
+		0,
+		3,
+		1,
+		4,
+	) // [B T, 3C] -> [3, B, H, T, D]
+	y := p.attend(qkv.Select(0, 0), qkv.Select(0, 1), qkv.Select(0, 2), p.causal)          // [B, H, T, D]
+	return a.Out.Forward(p.gather(y.Transpose(1, 2).Reshape(rows*length, p.Config.Width))) // [N, C]
 }
 
 func (a *CrossAttention) forward(p *pass, x, memory *torch.Tensor) *torch.Tensor {
@@ -112,12 +132,23 @@ func (a *CrossAttention) forward(p *pass, x, memory *torch.Tensor) *torch.Tensor
 	images, positions := memory.Dim(0), memory.Dim(1)
 	places := p.batch.Rows * p.batch.Len
 	kv := a.KV.Forward(memory).View(images, positions, 2, heads, size).Permute(2, 0, 3, 1, 4) // [2, G, H, P, D]
-	q := p.spread(a.Q.Forward(x)).View(images, places/images, heads, size).Transpose(1, 2)    // [G, H, B/G T, D]: the captions of an image share its keys
-	y := p.attend(q, kv.Select(0, 0), kv.Select(0, 1), nil)                                   // [G, H, B/G T, D]
-	return a.Out.Forward(p.gather(y.Transpose(1, 2).Reshape(places, p.Config.Width)))         // [N, C]
+	q := p.spread(
+		a.Q.Forward(x),
+	).View(
+		images,
+		places/images,
+		heads,
+		size,
+	).Transpose(
+		1,
+		2,
+	) // [G, H, B/G T, D]: the captions of an image share its keys
+	y := p.attend(q, kv.Select(0, 0), kv.Select(0, 1), nil)                           // [G, H, B/G T, D]
+	return a.Out.Forward(p.gather(y.Transpose(1, 2).Reshape(places, p.Config.Width))) // [N, C]
 }
 
-// attend is softmax(q kᵀ/√D + mask) v. Plain products, not the fused kernel: its backward on CPU was a quarter of a training step.
+// attend is softmax(q kᵀ/√D + mask) v. Plain products, not the fused kernel: its backward on CPU was a quarter of a
+// training step.
 func (p *pass) attend(q, k, v *torch.Tensor, mask func(torch.DType) *torch.Tensor) *torch.Tensor {
 	w := q.MulScalar(1 / math.Sqrt(float64(p.Config.headSize()))).Matmul(k.Transpose(-1, -2)) // [B, H, T, S]
 	if mask != nil {
@@ -142,8 +173,8 @@ func (p *pass) gather(x *torch.Tensor) *torch.Tensor {
 	return x.IndexSelect(0, p.batch.Places)
 }
 
-// causal is 0 where a token may look and very negative elsewhere, in type d, made once a pass. The number is finite in every type, so a
-// position that may look nowhere gives no NaN.
+// causal is 0 where a token may look and very negative elsewhere, in type d, made once a pass. The number is finite in
+// every type, so a position that may look nowhere gives no NaN.
 func (p *pass) causal(d torch.DType) *torch.Tensor {
 	if p.mask != nil && p.mask.DType() == d {
 		return p.mask

@@ -66,13 +66,20 @@ var forms = []struct {
 	make func([][]int32, torch.Device) (*Batch, error)
 	pick func(b *Batch, want *torch.Tensor) *torch.Tensor
 }{
-	{"packed", Pack, func(b *Batch, want *torch.Tensor) *torch.Tensor { return want.Flatten(0, 1).IndexSelect(0, b.Places) }},
+	{
+		"packed",
+		Pack,
+		func(b *Batch, want *torch.Tensor) *torch.Tensor { return want.Flatten(0, 1).IndexSelect(0, b.Places) },
+	},
 	{"padded", func(r [][]int32, dev torch.Device) (*Batch, error) { return Pad(r, Padding{Target: Ignore}, dev) },
 		func(b *Batch, want *torch.Tensor) *torch.Tensor { return want.Flatten(0, 1) }},
 }
 
 // eachForm runs f for both layouts on every device, with the fixture's memory as a leaf that wants a gradient.
-func eachForm(t *testing.T, f func(t *testing.T, src weights.Source, m *Model, b *Batch, memory *torch.Tensor, pick func(string) *torch.Tensor)) {
+func eachForm(
+	t *testing.T,
+	f func(t *testing.T, src weights.Source, m *Model, b *Batch, memory *torch.Tensor, pick func(string) *torch.Tensor),
+) {
 	src := torchtest.Fixture(t, fixture)
 	for _, form := range forms {
 		t.Run(form.name, func(t *testing.T) {
@@ -84,70 +91,96 @@ func eachForm(t *testing.T, f func(t *testing.T, src weights.Source, m *Model, b
 					t.Fatal(err)
 				}
 				memory := torchtest.Get(t, src, "memory").ToDevice(dev).RequireGrad(true)
-				f(t, src, m, b, memory, func(name string) *torch.Tensor { return form.pick(b, torchtest.Get(t, src, name).ToDevice(dev)) })
+				f(
+					t,
+					src,
+					m,
+					b,
+					memory,
+					func(name string) *torch.Tensor { return form.pick(b, torchtest.Get(t, src, name).ToDevice(dev)) },
+				)
 			})
 		})
 	}
 }
 
 func TestForwardMatchesPyTorch(t *testing.T) {
-	eachForm(t, func(t *testing.T, src weights.Source, m *Model, b *Batch, memory *torch.Tensor, pick func(string) *torch.Tensor) {
-		seen := map[string]bool{}
-		m.trace = func(name string, got *torch.Tensor) {
-			seen["mid."+name] = true
-			torchtest.Close(t, name, got, pick("mid."+name))
-		}
-		logits := m.Forward(b, memory, false)
-		m.trace = nil
-		for _, name := range src.Names() {
-			if strings.HasPrefix(name, "mid.") && !seen[name] {
-				t.Errorf("%s: not computed", name)
+	eachForm(
+		t,
+		func(t *testing.T, src weights.Source, m *Model, b *Batch, memory *torch.Tensor, pick func(string) *torch.Tensor) {
+			seen := map[string]bool{}
+			m.trace = func(name string, got *torch.Tensor) {
+				seen["mid."+name] = true
+				torchtest.Close(t, name, got, pick("mid."+name))
 			}
-		}
-		torchtest.Close(t, "logits", logits, pick("logits"))
-		torchtest.Close(t, "loss", b.Loss(logits, 0), torchtest.Get(t, src, "loss"))
-		torchtest.Close(t, "smoothed loss", b.Loss(logits, number(t, src, "label_smoothing")), torchtest.Get(t, src, "loss.smoothed"))
-	})
+			logits := m.Forward(b, memory, false)
+			m.trace = nil
+			for _, name := range src.Names() {
+				if strings.HasPrefix(name, "mid.") && !seen[name] {
+					t.Errorf("%s: not computed", name)
+				}
+			}
+			torchtest.Close(t, "logits", logits, pick("logits"))
+			torchtest.Close(t, "loss", b.Loss(logits, 0), torchtest.Get(t, src, "loss"))
+			torchtest.Close(
+				t,
+				"smoothed loss",
+				b.Loss(logits, number(t, src, "label_smoothing")),
+				torchtest.Get(t, src, "loss.smoothed"),
+			)
+		},
+	)
 }
 
 func TestGradientsMatchPyTorch(t *testing.T) {
-	eachForm(t, func(t *testing.T, src weights.Source, m *Model, b *Batch, memory *torch.Tensor, _ func(string) *torch.Tensor) {
-		params := nn.Trainable(m)
-		b.Loss(m.Forward(b, memory, false), number(t, src, "label_smoothing")).Backward()
-		for _, p := range params {
-			torchtest.Close(t, p.Name, p.Tensor.Grad(), torchtest.Get(t, src, "grad."+p.Name))
-			p.Tensor.ClearGrad()
-		}
-		torchtest.Close(t, "memory", memory.Grad(), torchtest.Get(t, src, "grad.memory"))
-		b.Loss(m.Forward(b, memory, false), 0).Backward()
-		torchtest.Close(t, "wte of the plain loss", m.Transformer.Tokens.Weight.Grad(), torchtest.Get(t, src, "grad.plain_loss.wte"))
-	})
+	eachForm(
+		t,
+		func(t *testing.T, src weights.Source, m *Model, b *Batch, memory *torch.Tensor, _ func(string) *torch.Tensor) {
+			params := nn.Trainable(m)
+			b.Loss(m.Forward(b, memory, false), number(t, src, "label_smoothing")).Backward()
+			for _, p := range params {
+				torchtest.Close(t, p.Name, p.Tensor.Grad(), torchtest.Get(t, src, "grad."+p.Name))
+				p.Tensor.ClearGrad()
+			}
+			torchtest.Close(t, "memory", memory.Grad(), torchtest.Get(t, src, "grad.memory"))
+			b.Loss(m.Forward(b, memory, false), 0).Backward()
+			torchtest.Close(
+				t,
+				"wte of the plain loss",
+				m.Transformer.Tokens.Weight.Grad(),
+				torchtest.Get(t, src, "grad.plain_loss.wte"),
+			)
+		},
+	)
 }
 
 func TestWithoutMemoryMatchesPyTorch(t *testing.T) {
-	eachForm(t, func(t *testing.T, src weights.Source, m *Model, b *Batch, _ *torch.Tensor, pick func(string) *torch.Tensor) {
-		params := nn.Trainable(m)
-		logits := m.Forward(b, nil, false)
-		torchtest.Close(t, "logits", logits, pick("logits.no_memory"))
-		loss := b.Loss(logits, number(t, src, "label_smoothing"))
-		torchtest.Close(t, "loss", loss, torchtest.Get(t, src, "loss.no_memory"))
-		loss.Backward()
-		compared := 0
-		for _, p := range params {
-			name := "grad.no_memory." + p.Name
-			if _, err := src.Tensor(name); err == nil {
-				compared++
-				torchtest.Close(t, p.Name, p.Tensor.Grad(), torchtest.Get(t, src, name))
+	eachForm(
+		t,
+		func(t *testing.T, src weights.Source, m *Model, b *Batch, _ *torch.Tensor, pick func(string) *torch.Tensor) {
+			params := nn.Trainable(m)
+			logits := m.Forward(b, nil, false)
+			torchtest.Close(t, "logits", logits, pick("logits.no_memory"))
+			loss := b.Loss(logits, number(t, src, "label_smoothing"))
+			torchtest.Close(t, "loss", loss, torchtest.Get(t, src, "loss.no_memory"))
+			loss.Backward()
+			compared := 0
+			for _, p := range params {
+				name := "grad.no_memory." + p.Name
+				if _, err := src.Tensor(name); err == nil {
+					compared++
+					torchtest.Close(t, p.Name, p.Tensor.Grad(), torchtest.Get(t, src, name))
+				}
+				cross := strings.Contains(p.Name, "cross")
+				if got := p.Tensor.Grad() == nil; got != cross {
+					t.Errorf("%s: got no gradient %v, want %v", p.Name, got, cross)
+				}
 			}
-			cross := strings.Contains(p.Name, "cross")
-			if got := p.Tensor.Grad() == nil; got != cross {
-				t.Errorf("%s: got no gradient %v, want %v", p.Name, got, cross)
+			if compared != 3 {
+				t.Errorf("got %d gradients to compare, want 3", compared)
 			}
-		}
-		if compared != 3 {
-			t.Errorf("got %d gradients to compare, want 3", compared)
-		}
-	})
+		},
+	)
 }
 
 func TestMaskMatchesPyTorch(t *testing.T) {
@@ -165,28 +198,44 @@ func TestMaskMatchesPyTorch(t *testing.T) {
 }
 
 func TestTenStepsMatchPyTorch(t *testing.T) {
-	eachForm(t, func(t *testing.T, src weights.Source, m *Model, b *Batch, memory *torch.Tensor, _ func(string) *torch.Tensor) {
-		want := torch.Slice[float32](torchtest.Get(t, src, "adamw.losses"))
-		params := nn.Trainable(m)
-		opt := optim.NewAdamW(optim.SplitDecay(params, number(t, src, "weight_decay"), nil), number(t, src, "beta1"), number(t, src, "beta2"),
-			number(t, src, "eps"))
-		defer opt.Free()
-		memory = memory.Detach()
-		for i, w := range want {
-			torch.Scoped(func() {
-				loss := b.Loss(m.Forward(b, memory, true), number(t, src, "label_smoothing")) // the fixture's dropouts are 0
-				loss.Backward()
-				opt.Step(number(t, src, "lr"), nil)
-				opt.ClearGrad()
-				if got := loss.Float(); !(math.Abs(got-float64(w)) <= 1e-4*float64(w)) {
-					t.Errorf("step %d: got loss %g, want %g", i, got, w)
-				}
-			})
-		}
-		for _, p := range params {
-			torchtest.CloseTo(t, p.Name, p.Tensor, torchtest.Get(t, src, "adamw."+p.Name), torchtest.Tolerance{Rel: 1e-3, Abs: 1e-4})
-		}
-	})
+	eachForm(
+		t,
+		func(t *testing.T, src weights.Source, m *Model, b *Batch, memory *torch.Tensor, _ func(string) *torch.Tensor) {
+			want := torch.Slice[float32](torchtest.Get(t, src, "adamw.losses"))
+			params := nn.Trainable(m)
+			opt := optim.NewAdamW(
+				optim.SplitDecay(params, number(t, src, "weight_decay"), nil),
+				number(t, src, "beta1"),
+				number(t, src, "beta2"),
+				number(t, src, "eps"),
+			)
+			defer opt.Free()
+			memory = memory.Detach()
+			for i, w := range want {
+				torch.Scoped(func() {
+					loss := b.Loss(
+						m.Forward(b, memory, true),
+						number(t, src, "label_smoothing"),
+					) // the fixture's dropouts are 0
+					loss.Backward()
+					opt.Step(number(t, src, "lr"), nil)
+					opt.ClearGrad()
+					if got := loss.Float(); !(math.Abs(got-float64(w)) <= 1e-4*float64(w)) {
+						t.Errorf("step %d: got loss %g, want %g", i, got, w)
+					}
+				})
+			}
+			for _, p := range params {
+				torchtest.CloseTo(
+					t,
+					p.Name,
+					p.Tensor,
+					torchtest.Get(t, src, "adamw."+p.Name),
+					torchtest.Tolerance{Rel: 1e-3, Abs: 1e-4},
+				)
+			}
+		},
+	)
 }
 
 func TestDropout(t *testing.T) {
@@ -238,7 +287,8 @@ func TestPackRounded(t *testing.T) {
 			t.Fatal(err)
 		}
 		n, filled := exact.Tokens.Numel(), rounded.Tokens.Numel()
-		if exact.Count != int(n) || rounded.Count != int(n) || filled <= n || filled%round != 0 && filled != rounded.Rows*rounded.Len {
+		if exact.Count != int(n) || rounded.Count != int(n) || filled <= n ||
+			filled%round != 0 && filled != rounded.Rows*rounded.Len {
 			t.Errorf("tokens: got %d exact and %d rounded, counts %d and %d", n, filled, exact.Count, rounded.Count)
 		}
 		a, b := exact.Loss(m.Forward(exact, nil, false), .1), rounded.Loss(m.Forward(rounded, nil, false), .1)

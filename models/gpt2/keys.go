@@ -8,10 +8,11 @@ import (
 	"captioner/weights"
 )
 
-// Keys shows a checkpoint under the names of GPT2LMHeadModel (transformer.h.0.attn.c_attn.weight, …). It knows, by their names, those of
-// GPT2LMHeadModel itself, of GPT2Model, which has no "transformer." before its names (as the published gpt2, gpt2-medium, gpt2-large and
-// gpt2-xl are stored), and both below any prefix ("decoder." of a VisionEncoderDecoderModel, "language_model." of clip-text-decoder), outside
-// of which everything is left out. The view owns src.
+// Keys shows a checkpoint under the names of GPT2LMHeadModel (transformer.h.0.attn.c_attn.weight, …). It knows, by
+// their names, those of GPT2LMHeadModel itself, of GPT2Model, which has no "transformer." before its names (as the
+// published gpt2, gpt2-medium, gpt2-large and gpt2-xl are stored), and both below any prefix ("decoder." of a
+// VisionEncoderDecoderModel, "language_model." of clip-text-decoder), outside of which everything is left out. The view
+// owns src.
 func Keys(src weights.Source) (weights.Source, error) {
 	const table = "wte.weight"
 	for _, name := range src.Names() {
@@ -24,15 +25,20 @@ func Keys(src weights.Source) (weights.Source, error) {
 		}
 		return weights.Rename(src, weights.Prefix(prefix, "transformer."))
 	}
-	return nil, fmt.Errorf("read gpt2's weights: found %d tensors, none of them %q or %q: want a checkpoint of Hugging Face",
-		len(src.Names()), "transformer."+table, table)
+	return nil, fmt.Errorf(
+		"read gpt2's weights: found %d tensors, none of them %q or %q: want a checkpoint of Hugging Face",
+		len(src.Names()),
+		"transformer."+table,
+		table,
+	)
 }
 
 // headSize is the channels of a head in every published GPT-2, and in distilgpt2.
 const headSize = 64
 
-// ConfigOf reads the sizes from the weights themselves, in GPT2LMHeadModel's keys (see Keys). Heads are of 64 channels and the activation is
-// gelu_new, which no weight tells: for a model that differs, change the fields, or take its config.json (ParseConfig).
+// ConfigOf reads the sizes from the weights themselves, in GPT2LMHeadModel's keys (see Keys). Heads are of 64 channels
+// and the activation is gelu_new, which no weight tells: for a model that differs, change the fields, or take its
+// config.json (ParseConfig).
 func ConfigOf(src weights.Source) (Config, error) {
 	shapes := weights.ShapesOf(src)
 	c := GPT2()

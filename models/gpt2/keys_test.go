@@ -41,7 +41,8 @@ func TestPublishedSizes(t *testing.T) {
 	}
 }
 
-// layouts say how a name of the fixture's model ("transformer.…", "lm_head.weight") stands in files of that kind; "" for not at all.
+// layouts say how a name of the fixture's model ("transformer.…", "lm_head.weight") stands in files of that kind; ""
+// for not at all.
 var layouts = map[string]func(string) string{
 	"GPT2LMHeadModel": func(name string) string { return name },
 	"GPT2Model": func(name string) string {
@@ -73,7 +74,10 @@ func relaid(t *testing.T, src weights.Source, layout func(string) string, keep f
 	}
 	for _, mask := range []string{"transformer.h.0.attn.bias", "transformer.h.0.attn.masked_bias", "transformer.h.1.crossattention.bias"} {
 		if name := layout(mask); keep(mask) {
-			tensors = append(tensors, weights.NamedTensor{Name: name, DType: weights.Bool, Shape: []int64{1, 1, 1, 1}, Data: []byte{1}})
+			tensors = append(
+				tensors,
+				weights.NamedTensor{Name: name, DType: weights.Bool, Shape: []int64{1, 1, 1, 1}, Data: []byte{1}},
+			)
 		}
 	}
 	m, err := weights.NewMemory(tensors, nil)
@@ -93,7 +97,8 @@ func TestKeysOfEveryLayout(t *testing.T) {
 		for _, cross := range []bool{true, false} {
 			t.Run(name+map[bool]string{true: "/cross", false: "/plain"}[cross], func(t *testing.T) {
 				keep := func(name string) bool {
-					return cross || !strings.Contains(name, "crossattention") && !strings.Contains(name, "ln_cross_attn")
+					return cross ||
+						!strings.Contains(name, "crossattention") && !strings.Contains(name, "ln_cross_attn")
 				}
 				view, err := Keys(relaid(t, src, layout, keep))
 				if err != nil {
@@ -126,7 +131,12 @@ func TestKeysOfEveryLayout(t *testing.T) {
 					if cross {
 						logits, memory = "logits", torchtest.Get(t, src, "memory")
 					}
-					torchtest.Close(t, logits, m.Forward(b, memory, false), torchtest.Get(t, src, logits).Flatten(0, 1).IndexSelect(0, b.Places))
+					torchtest.Close(
+						t,
+						logits,
+						m.Forward(b, memory, false),
+						torchtest.Get(t, src, logits).Flatten(0, 1).IndexSelect(0, b.Places),
+					)
 				})
 			})
 		}
@@ -148,7 +158,8 @@ func TestKeysRefuse(t *testing.T) {
 		}
 		return m
 	}
-	if _, err := Keys(source(one("newte.weight", 2, 2))); err == nil || !strings.Contains(err.Error(), `"transformer.wte.weight"`) {
+	if _, err := Keys(source(one("newte.weight", 2, 2))); err == nil ||
+		!strings.Contains(err.Error(), `"transformer.wte.weight"`) {
 		t.Errorf("another model: got %v", err)
 	}
 	view, err := Keys(source(one("wte.weight", 2, 2), one("wpe.weight", 2), one("h.0.mlp.c_fc.weight", 2, 8)))

@@ -1,19 +1,23 @@
-// Package gpt2 is the decoder: GPT-2 (Radford et al. 2019) with cross-attention to a memory of image features, in the keys and the layout
-// of Hugging Face's GPT2LMHeadModel (transformers v4.57.1, models/gpt2/modeling_gpt2.py).
+// Package gpt2 is the decoder: GPT-2 (Radford et al. 2019) with cross-attention to a memory of image features, in the
+// keys and the layout of Hugging Face's GPT2LMHeadModel (transformers v4.57.1, models/gpt2/modeling_gpt2.py).
 //
-// A [Model] trains: [Model.Forward] maps a [Batch] of captions, packed so that no padding passes through the linear layers, and one memory an
-// image to logits. A [Decoder] is the same network prepared for generation, with a key/value cache in each [Session].
+// A [Model] trains: [Model.Forward] maps a [Batch] of captions, packed so that no padding passes through the linear
+// layers, and one memory an image to logits. A [Decoder] is the same network prepared for generation, with a key/value
+// cache in each [Session].
 //
-// It does not do: an untied output layer, token types, pruned heads, attention scaled by layer; [ParseConfig] refuses them.
+// It does not do: an untied output layer, token types, pruned heads, attention scaled by layer; [ParseConfig] refuses
+// them.
 //
-// Letters in shapes: N tokens of a packed batch, B rows (captions), T positions of a row, G images, P positions of the memory, C width,
-// H heads, D head size, V vocabulary. The rows of one image stand next to each other, and each image has B/G rows.
+// Letters in shapes: N tokens of a packed batch, B rows (captions), T positions of a row, G images, P positions of the
+// memory, C width, H heads, D head size, V vocabulary. The rows of one image stand next to each other, and each image
+// has B/G rows.
 package gpt2
 
 import (
 	"bytes"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"captioner/torch"
@@ -86,14 +90,18 @@ func New(c Config) (*Model, error) {
 		if c.CrossAttention {
 			norm := nn.NewLayerNorm(c.Width, c.Epsilon)
 			b.CrossNorm = &norm
-			b.Cross = &CrossAttention{KV: nn.NewConv1D(c.Width, 2*c.Width), Q: nn.NewConv1D(c.Width, c.Width), Out: nn.NewConv1D(c.Width, c.Width)}
+			b.Cross = &CrossAttention{
+				KV:  nn.NewConv1D(c.Width, 2*c.Width),
+				Q:   nn.NewConv1D(c.Width, c.Width),
+				Out: nn.NewConv1D(c.Width, c.Width),
+			}
 		}
 	}
 	return m, nil
 }
 
-// Init draws new weights with torch's generator: normal with initializer_range, projections into the residual stream narrower by the root
-// of their number (Radford et al. 2019, §2.3), norms 1 and biases 0.
+// Init draws new weights with torch's generator: normal with initializer_range, projections into the residual stream
+// narrower by the root of their number (Radford et al. 2019, §2.3), norms 1 and biases 0.
 func (m *Model) Init() {
 	parts := 2
 	if m.Config.CrossAttention {
@@ -114,14 +122,13 @@ func (m *Model) Init() {
 	}
 }
 
-// Load fills the model from a checkpoint in Hugging Face's keys, below o.Prefix where that is set. What such files hold beside the weights
-// is left unread: the causal masks of old versions (attn.bias, attn.masked_bias), and lm_head.weight, which must equal the token embedding.
+// Load fills the model from a checkpoint in Hugging Face's keys, below o.Prefix where that is set. What such files hold
+// beside the weights is left unread: the causal masks of old versions (attn.bias, attn.masked_bias), and
+// lm_head.weight, which must equal the token embedding.
 func (m *Model) Load(src weights.Source, o nn.LoadOptions) error {
 	ignore := o.Ignore
 	o.Ignore = func(name string) bool {
-		return name == o.Prefix+"lm_head.weight" || strings.HasSuffix(name, "attn.bias") || strings.HasSuffix(name, "attn.masked_bias") ||
-			strings.HasSuffix(name, "crossattention.bias") || strings.HasSuffix(name, "crossattention.masked_bias") ||
-			ignore != nil && ignore(name)
+		return name == o.Prefix+"lm_head.weight" || IsMask(name) || ignore != nil && ignore(name)
 	}
 	if err := CheckTied(src, o.Prefix); err != nil {
 		return err
@@ -129,7 +136,8 @@ func (m *Model) Load(src weights.Source, o nn.LoadOptions) error {
 	return nn.Load(m, src, o)
 }
 
-// CheckTied refuses an output layer of its own, which would be dropped silently. It reads both tensors, unless they are one in the file.
+// CheckTied refuses an output layer of its own, which would be dropped silently. It reads both tensors, unless they are
+// one in the file.
 func CheckTied(src weights.Source, prefix string) error {
 	head, err := src.Tensor(prefix + "lm_head.weight")
 	if err != nil {
@@ -148,3 +156,11 @@ func CheckTied(src weights.Source, prefix string) error {
 
 // Free releases the weights.
 func (m *Model) Free() { nn.Free(m) }
+
+// masks end the names of the constant masks of attention that old versions of transformers save beside the weights.
+var masks = []string{".attn.bias", ".attn.masked_bias", ".crossattention.bias", ".crossattention.masked_bias"}
+
+// IsMask says whether a tensor of a checkpoint is a constant mask of attention, by its name.
+func IsMask(name string) bool {
+	return slices.ContainsFunc(masks, func(mask string) bool { return strings.HasSuffix(name, mask) })
+}

@@ -13,7 +13,8 @@ import (
 	"captioner/weights"
 )
 
-// recipe is how the Python original trained a small decoder (scripts/fixtures/recipe.py): start weights, batches, losses.
+// recipe is how the Python original trained a small decoder (scripts/fixtures/recipe.py): start weights, batches,
+// losses.
 type recipe struct {
 	src             weights.Source
 	features        *torch.Tensor // [I, 1, C], padded with zeros to the decoder's width
@@ -26,11 +27,32 @@ type recipe struct {
 // readRecipe needs the decoder for its width and its last id, which begins and ends a text.
 func readRecipe(t *testing.T, c Config) *recipe {
 	src := torchtest.Fixture(t, "../train/testdata/recipe.safetensors")
-	features, captions, images := torchtest.Get(t, src, "features"), torchtest.Get(t, src, "captions"), torchtest.Get(t, src, "images")
+	features, captions, images := torchtest.Get(
+		t,
+		src,
+		"features",
+	), torchtest.Get(
+		t,
+		src,
+		"captions",
+	), torchtest.Get(
+		t,
+		src,
+		"images",
+	)
 	n, f := features.Dim(0), features.Dim(1)
-	return &recipe{src: src, features: torch.Cat(1, features, torch.Zeros(torch.Float32, torch.CPU, n, c.Width-f)).View(n, 1, c.Width),
-		captions: torch.Slice[int32](captions), images: torch.Slice[int32](images), batch: int(images.Dim(1)), longest: int(captions.Dim(2)),
-		choices: torch.Slice[int32](torchtest.Get(t, src, "choices")), end: int32(c.VocabSize - 1)}
+	return &recipe{
+		src:      src,
+		features: torch.Cat(1, features, torch.Zeros(torch.Float32, torch.CPU, n, c.Width-f)).View(n, 1, c.Width),
+		captions: torch.Slice[int32](
+			captions,
+		),
+		images:  torch.Slice[int32](images),
+		batch:   int(images.Dim(1)),
+		longest: int(captions.Dim(2)),
+		choices: torch.Slice[int32](torchtest.Get(t, src, "choices")),
+		end:     int32(c.VocabSize - 1),
+	}
 }
 
 // rows are the captions of a step between start and end token.
@@ -48,7 +70,8 @@ func (r *recipe) rows(step int) (rows [][]int32, images []int64) {
 	return rows, images
 }
 
-// TestTrainingOfTheOriginal follows the loss of clip-text-decoder's own training over 200 steps: over padding, one token of memory.
+// TestTrainingOfTheOriginal follows the loss of clip-text-decoder's own training over 200 steps: over padding, one
+// token of memory.
 func TestTrainingOfTheOriginal(t *testing.T) {
 	for _, tt := range []struct {
 		losses     string
@@ -72,13 +95,22 @@ func TestTrainingOfTheOriginal(t *testing.T) {
 					t.Fatal(err)
 				}
 				decay, _ := strconv.ParseFloat(src.Metadata()["weight_decay"], 64)
-				opt := optim.NewAdamW([]optim.Group{{Params: nn.Trainable(m), WeightDecay: decay, LRScale: 1}}, 0.9, tt.beta2, 1e-8)
+				opt := optim.NewAdamW(
+					[]optim.Group{{Params: nn.Trainable(m), WeightDecay: decay, LRScale: 1}},
+					0.9,
+					tt.beta2,
+					1e-8,
+				)
 				defer opt.Free()
 				worst := 0.0
 				for step, want := range torch.Slice[float32](torchtest.Get(t, src, tt.losses)) {
 					torch.Scoped(func() {
 						rows, images := r.rows(step)
-						b, err := Pad(rows, Padding{Token: r.end, Target: int64(r.end), Mask: true, End: true}, torch.CPU)
+						b, err := Pad(
+							rows,
+							Padding{Token: r.end, Target: int64(r.end), Mask: true, End: true},
+							torch.CPU,
+						)
 						if err != nil {
 							t.Fatal(err)
 						}
@@ -98,7 +130,13 @@ func TestTrainingOfTheOriginal(t *testing.T) {
 				if after := strings.Replace(tt.losses, "losses", "after", 1); tt.accumulate == 1 {
 					for _, p := range nn.State(m) {
 						if _, err := src.Tensor(after + "." + p.Name); err == nil {
-							torchtest.CloseTo(t, p.Name, p.Tensor, torchtest.Get(t, src, after+"."+p.Name), torchtest.Tolerance{Rel: 1e-3, Abs: 1e-4})
+							torchtest.CloseTo(
+								t,
+								p.Name,
+								p.Tensor,
+								torchtest.Get(t, src, after+"."+p.Name),
+								torchtest.Tolerance{Rel: 1e-3, Abs: 1e-4},
+							)
 						}
 					}
 				}

@@ -47,8 +47,9 @@ func (d *Decoder) Start(memory *torch.Tensor, images, width, maxLen int) (*Sessi
 	return s, nil
 }
 
-// StartAfter begins texts of at most maxLen tokens that follow a prefix [G, P, C] of embeddings, one an image. The first step
-// feeds the last of them, whatever its tokens are, so that it gives the first token of a text. width is as in Start.
+// StartAfter begins texts of at most maxLen tokens that follow a prefix [G, P, C] of embeddings, one an image. The
+// first step feeds the last of them, whatever its tokens are, so that it gives the first token of a text. width is as
+// in Start.
 func (d *Decoder) StartAfter(prefix *torch.Tensor, images, width, maxLen int) (*Session, error) {
 	if prefix == nil || prefix.Rank() != 3 || prefix.Dim(0) != int64(images) || prefix.Dim(2) != d.Config.Width {
 		const message = "start decoding: found a prefix of shape %v, want [%d, positions, %d]"

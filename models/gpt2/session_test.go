@@ -24,7 +24,19 @@ func TestSessionMatchesPyTorch(t *testing.T) {
 				d := m.Decoder(tt.dtype)
 				defer d.Free()
 				m.Free()
-				memory, tokens, logits := torchtest.Get(t, src, "memory"), torchtest.Get(t, src, "decode.tokens"), torchtest.Get(t, src, "decode.logits")
+				memory, tokens, logits := torchtest.Get(
+					t,
+					src,
+					"memory",
+				), torchtest.Get(
+					t,
+					src,
+					"decode.tokens",
+				), torchtest.Get(
+					t,
+					src,
+					"decode.logits",
+				)
 				steps, images := int(tokens.Dim(0)), int(tokens.Dim(1))
 				s, err := d.Start(memory, images, 1, steps)
 				if err != nil {
@@ -145,7 +157,19 @@ func compareWithForward(t *testing.T, m *Model, d *Decoder, rng *rand.Rand, dev 
 			if withMemory {
 				own = all.IndexSelect(0, torch.FromSlice(names).ToDevice(dev))
 			}
-			last := torch.Arange(0, int64(len(rows)), dev).AddScalar(1).MulScalar(float64(step + 1)).AddScalar(-1).To(torch.Int64)
+			last := torch.Arange(
+				0,
+				int64(len(rows)),
+				dev,
+			).AddScalar(
+				1,
+			).MulScalar(
+				float64(step + 1),
+			).AddScalar(
+				-1,
+			).To(
+				torch.Int64,
+			)
 			torchtest.Close(t, fmt.Sprintf("step %d", step), got, m.Forward(b, own, false).IndexSelect(0, last))
 		})
 		if t.Failed() {
@@ -164,7 +188,11 @@ func TestStepGivesTheBest(t *testing.T) {
 		memory := torchtest.Get(t, src, "memory")
 		const k = 4
 		ban := [][]int32{nil, {3, 7}, {0}} // a row short: the last has none
-		steps := []struct{ parents, tokens []int32 }{{nil, []int32{0, 0}}, {[]int32{0, 0, 1, 1}, []int32{5, 6, 7, 8}}, {[]int32{1, 1, 3, 2}, []int32{9, 10, 11, 12}}}
+		steps := []struct{ parents, tokens []int32 }{
+			{nil, []int32{0, 0}},
+			{[]int32{0, 0, 1, 1}, []int32{5, 6, 7, 8}},
+			{[]int32{1, 1, 3, 2}, []int32{9, 10, 11, 12}},
+		}
 		byStep, byLogits := start(t, d, memory), start(t, d, memory)
 		defer byStep.Free()
 		defer byLogits.Free()

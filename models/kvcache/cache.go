@@ -135,7 +135,8 @@ func (c *Cache) index(v []int64) *torch.Tensor { return torch.FromSlice(v).ToDev
 // Done ends the step whose keys and values stand in the cache.
 func (c *Cache) Done() { c.t++ }
 
-// Before ends a position that stands before the first step, of what an image's text follows. Each image has one row then.
+// Before ends a position that stands before the first step, of what an image's text follows. Each image has one row
+// then.
 func (c *Cache) Before() {
 	c.t++
 	c.before++

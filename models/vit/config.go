@@ -50,7 +50,14 @@ func (c Config) Validate() error {
 		errs = append(errs, fmt.Errorf("heads: found %d, want a divisor of %d channels", c.Heads, c.Width))
 	}
 	if c.PatchSize < 1 || c.ImageSize < c.PatchSize {
-		errs = append(errs, fmt.Errorf("patch size and image size: found %d and %d, want 1 or more and at least a patch", c.PatchSize, c.ImageSize))
+		errs = append(
+			errs,
+			fmt.Errorf(
+				"patch size and image size: found %d and %d, want 1 or more and at least a patch",
+				c.PatchSize,
+				c.ImageSize,
+			),
+		)
 	}
 	if !(c.NormEpsilon >= 0 && c.NormEpsilon < 1) {
 		errs = append(errs, fmt.Errorf("norm epsilon: found %g, want 0 to less than 1", c.NormEpsilon))
@@ -61,8 +68,8 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// ConfigOf reads the sizes from the weights themselves, in timm's keys (see Keys). Heads are of 64 channels, which no weight tells: for a
-// model that differs, change the field.
+// ConfigOf reads the sizes from the weights themselves, in timm's keys (see Keys). Heads are of 64 channels, which no
+// weight tells: for a model that differs, change the field.
 func ConfigOf(src weights.Source) (Config, error) {
 	shapes := weights.ShapesOf(src)
 	patch := shapes.Of("patch_embed.proj.weight", 4) // [C, 3, p, p]

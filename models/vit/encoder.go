@@ -7,7 +7,8 @@ import (
 	"captioner/torch/nn"
 )
 
-// Encoder is the network prepared for inference. It holds its own tensors: Free releases them, and the Model that it was made from may go first.
+// Encoder is the network prepared for inference. It holds its own tensors: Free releases them, and the Model that it
+// was made from may go first.
 type Encoder struct {
 	Config  Config
 	device  torch.Device
@@ -32,14 +33,21 @@ func (m *Model) Encoder(d torch.DType) *Encoder {
 	blocks := make([]nn.StackBlock, len(m.Blocks))
 	for i := range m.Blocks {
 		b := &m.Blocks[i]
-		blocks[i] = nn.StackBlock{AttnNorm: &b.AttnNorm, QKV: &b.QKV, Out: &b.Out, MLPNorm: &b.MLPNorm, Up: &b.Up, Down: &b.Down}
+		blocks[i] = nn.StackBlock{
+			AttnNorm: &b.AttnNorm,
+			QKV:      &b.QKV,
+			Out:      &b.Out,
+			MLPNorm:  &b.MLPNorm,
+			Up:       &b.Up,
+			Down:     &b.Down,
+		}
 	}
 	e.stack = nn.NewStack(blocks, m.Config.Heads, nn.GELU, d)
 	return e
 }
 
-// EncodeImage gives the features of normalised pictures x [B, 3, ImageSize, ImageSize], as Model.EncodeImage does: [B, C] in float32. A
-// picture's features do not depend on the others of its batch.
+// EncodeImage gives the features of normalised pictures x [B, 3, ImageSize, ImageSize], as Model.EncodeImage does: [B,
+// C] in float32. A picture's features do not depend on the others of its batch.
 func (e *Encoder) EncodeImage(x *torch.Tensor) *torch.Tensor {
 	checkSize(e.Config, x)
 	return nn.Chunks(x, chunk, e.device, func(x *torch.Tensor) *torch.Tensor {
@@ -50,7 +58,12 @@ func (e *Encoder) EncodeImage(x *torch.Tensor) *torch.Tensor {
 // Tokens gives all tokens behind the last norm, as Model.Tokens does: [B, T, C] in float32.
 func (e *Encoder) Tokens(x *torch.Tensor) *torch.Tensor {
 	checkSize(e.Config, x)
-	return nn.Chunks(x, chunk, e.device, func(x *torch.Tensor) *torch.Tensor { return e.norm.Forward(e.features(x), torch.Float32) })
+	return nn.Chunks(
+		x,
+		chunk,
+		e.device,
+		func(x *torch.Tensor) *torch.Tensor { return e.norm.Forward(e.features(x), torch.Float32) },
+	)
 }
 
 // features gives the tokens behind the last block, [B, T, C] in float32.

@@ -28,23 +28,29 @@ var huggingFacePatterns = []string{
 	"layernorm.*", "norm.*",
 }
 
-// IsHuggingFace says whether src holds a ViTModel of Hugging Face, and below which prefix ("vit." in a ViTForImageClassification).
+// IsHuggingFace says whether src holds a ViTModel of Hugging Face, and below which prefix ("vit." in a
+// ViTForImageClassification).
 func IsHuggingFace(src weights.Source) (prefix string, ok bool) {
 	names := src.Names()
 	for _, name := range names {
-		if prefix, ok := strings.CutSuffix(name, huggingFacePatch); ok && slices.Contains(names, prefix+huggingFaceQuery) {
+		if prefix, ok := strings.CutSuffix(name, huggingFacePatch); ok &&
+			slices.Contains(names, prefix+huggingFaceQuery) {
 			return prefix, true
 		}
 	}
 	return "", false
 }
 
-// Keys shows a checkpoint of Hugging Face's ViTModel under timm's names: queries, keys and values are joined. What is not below the model's prefix,
-// such as a classifier, is left out. The view owns src.
+// Keys shows a checkpoint of Hugging Face's ViTModel under timm's names: queries, keys and values are joined. What is
+// not below the model's prefix, such as a classifier, is left out. The view owns src.
 func Keys(src weights.Source) (weights.Source, error) {
 	prefix, ok := IsHuggingFace(src)
 	if !ok {
-		return nil, fmt.Errorf("read a ViT's weights: found %d tensors, none of them %q, want a ViTModel of Hugging Face", len(src.Names()), huggingFaceQuery)
+		return nil, fmt.Errorf(
+			"read a ViT's weights: found %d tensors, none of them %q, want a ViTModel of Hugging Face",
+			len(src.Names()),
+			huggingFaceQuery,
+		)
 	}
 	rename := weights.Patterns(huggingFacePatterns...)
 	out := weights.NewStacked(src)
@@ -59,14 +65,15 @@ func Keys(src weights.Source) (weights.Source, error) {
 			number := strings.TrimPrefix(head, "encoder.layer.")
 			head = prefix + head + ".attention.attention."
 			out.Add("blocks."+number+".attn.qkv."+what, head+"query."+what, head+"key."+what, head+"value."+what)
-		} else if !strings.HasPrefix(key, "pooler.") && key != "embeddings.mask_token" { // neither takes part in last_hidden_state
+		} else if !strings.HasPrefix(key, "pooler.") && key != "embeddings.mask_token" { // neither makes features
 			out.Add(key, old) // unknown: the strict load names it
 		}
 	}
 	return out, nil
 }
 
-// cutQKV splits the name of a query, key or value: encoder.layer.3.attention.attention.query.weight gives encoder.layer.3 and weight.
+// cutQKV splits the name of a query, key or value: encoder.layer.3.attention.attention.query.weight gives
+// encoder.layer.3 and weight.
 func cutQKV(key string) (head, what string, ok bool) {
 	head, rest, ok := strings.Cut(key, ".attention.attention.")
 	part, what, _ := strings.Cut(rest, ".")

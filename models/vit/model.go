@@ -1,12 +1,12 @@
-// Package vit is the Vision Transformer (Dosovitskiy et al. 2021): patches and a class token that look at each other, with a norm before each
-// part and one behind the last. It is the eye of BLIP (package blip says how that is read) and of Hugging Face's ViTModel. Keys are those of
-// timm (blocks.0.attn.qkv.weight, …; timm 0.4.12, vision_transformer.py), which [Keys] finds in a checkpoint of Hugging Face; [ConfigOf] reads
-// the sizes from the weights.
+// Package vit is the Vision Transformer (Dosovitskiy et al. 2021): patches and a class token that look at each other,
+// with a norm before each part and one behind the last. It is the eye of BLIP (package blip says how that is read) and
+// of Hugging Face's ViTModel. Keys are those of timm (blocks.0.attn.qkv.weight, …; timm 0.4.12, vision_transformer.py),
+// which [Keys] finds in a checkpoint of Hugging Face; [ConfigOf] reads the sizes from the weights.
 //
 // A [Model] is the network as it is stored; its gradients flow. An [Encoder] is the same prepared for inference.
 //
-// It does not do: pictures of other sizes than ImageSize (no position is interpolated), a pooler or a classifier behind the tokens, dropout.
-// Pixels are another room's work.
+// It does not do: pictures of other sizes than ImageSize (no position is interpolated), a pooler or a classifier behind
+// the tokens, dropout. Pixels are another room's work.
 //
 // Letters in shapes: B pictures, T tokens, C width.
 package vit
@@ -19,8 +19,8 @@ import (
 	"captioner/weights"
 )
 
-// What is done to pictures before a ViTModel, where its processor says no other: both sides are scaled to ImageSize, whatever their ratio was
-// (bilinear, nothing is cut off), and then x = (pixel - Mean)/Std for pixels of 0 to 255.
+// What is done to pictures before a ViTModel, where its processor says no other: both sides are scaled to ImageSize,
+// whatever their ratio was (bilinear, nothing is cut off), and then x = (pixel - Mean)/Std for pixels of 0 to 255.
 var (
 	Mean = [3]float64{127.5, 127.5, 127.5}
 	Std  = [3]float64{127.5, 127.5, 127.5}
@@ -55,8 +55,14 @@ func New(c Config) (*Model, error) {
 	}
 	tokens, width := c.Tokens()
 	norm := func() nn.LayerNorm { return nn.NewLayerNorm(width, c.epsilon()) }
-	m := &Model{Config: c, Patches: nn.NewConv2d(3, width, c.PatchSize, c.PatchSize, 0, 1, true), Class: param(1, 1, width),
-		Positions: param(1, tokens, width), Blocks: make([]Block, c.Layers), Norm: norm()}
+	m := &Model{
+		Config:    c,
+		Patches:   nn.NewConv2d(3, width, c.PatchSize, c.PatchSize, 0, 1, true),
+		Class:     param(1, 1, width),
+		Positions: param(1, tokens, width),
+		Blocks:    make([]Block, c.Layers),
+		Norm:      norm(),
+	}
 	for i := range m.Blocks {
 		m.Blocks[i] = Block{AttnNorm: norm(), QKV: nn.NewLinear(width, 3*width, true),
 			Out: nn.NewLinear(width, width, true), MLPNorm: norm(),
@@ -71,14 +77,14 @@ func (m *Model) Load(src weights.Source, o nn.LoadOptions) error { return nn.Loa
 // Free releases the weights.
 func (m *Model) Free() { nn.Free(m) }
 
-// EncodeImage gives the features of normalised pictures x [B, 3, ImageSize, ImageSize]: the class token behind the last norm,
-// [B, C], not of unit length. LAVIS calls it image_embeds[:, 0].
+// EncodeImage gives the features of normalised pictures x [B, 3, ImageSize, ImageSize]: the class token behind the last
+// norm, [B, C], not of unit length. LAVIS calls it image_embeds[:, 0].
 func (m *Model) EncodeImage(x *torch.Tensor) *torch.Tensor {
 	return m.Norm.Forward(m.features(x).Select(1, 0))
 }
 
-// Tokens gives all tokens of normalised pictures x [B, 3, ImageSize, ImageSize] behind the last norm: [B, T, C]; LAVIS's
-// image_embeds, Hugging Face's last_hidden_state.
+// Tokens gives all tokens of normalised pictures x [B, 3, ImageSize, ImageSize] behind the last norm: [B, T, C];
+// LAVIS's image_embeds, Hugging Face's last_hidden_state.
 func (m *Model) Tokens(x *torch.Tensor) *torch.Tensor { return m.Norm.Forward(m.features(x)) }
 
 // features gives the tokens behind the last block, the class first: [B, T, C].

@@ -69,7 +69,8 @@ func distance(got, want *torch.Tensor) float64 {
 	return norm(got.Sub(want)) / norm(want)
 }
 
-// closeIn compares by the table in float32. In bfloat16 it looks at the whole map: in nets of few channels single elements are far off.
+// closeIn compares by the table in float32. In bfloat16 it looks at the whole map: in nets of few channels single
+// elements are far off.
 func closeIn(t *testing.T, d torch.DType, name string, got, want *torch.Tensor) {
 	t.Helper()
 	if d == torch.Float32 {
@@ -103,9 +104,17 @@ func TestEncoderMatchesTransformers(t *testing.T) {
 	}
 }
 
-// The features of a picture must not depend on the batch that it comes in, not by one bit: captions are compared with ==.
+// The features of a picture must not depend on the batch that it comes in, not by one bit: captions are compared with
+// ==.
 func TestEncoderDoesNotDependOnTheBatch(t *testing.T) {
-	c := Config{ImageSize: 64, PatchSize: 16, Width: 768, Heads: 12, Layers: 1, MLP: 3072} // the widths of ViT-B, for oneDNN chooses its kernels by them
+	c := Config{
+		ImageSize: 64,
+		PatchSize: 16,
+		Width:     768,
+		Heads:     12,
+		Layers:    1,
+		MLP:       3072,
+	} // the widths of ViT-B, for oneDNN chooses its kernels by them
 	for _, d := range []torch.DType{torch.Float32, torch.BFloat16} {
 		t.Run(d.String(), func(t *testing.T) {
 			torchtest.Do(t, func() {
@@ -123,7 +132,13 @@ func TestEncoderDoesNotDependOnTheBatch(t *testing.T) {
 				whole := e.EncodeImage(x)
 				for _, batch := range []int64{1, 3, 4, 17} {
 					for from := int64(0); from+batch <= x.Dim(0); from += batch {
-						torchtest.CloseTo(t, "features", e.EncodeImage(x.Narrow(0, from, batch)), whole.Narrow(0, from, batch), torchtest.Tolerance{})
+						torchtest.CloseTo(
+							t,
+							"features",
+							e.EncodeImage(x.Narrow(0, from, batch)),
+							whole.Narrow(0, from, batch),
+							torchtest.Tolerance{},
+						)
 					}
 				}
 			})
@@ -142,7 +157,13 @@ func TestPreprocessMatchesTransformers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := image.Preprocess{Size: int(want.Shape[0]), Fit: image.FitSquash, Filter: image.FilterLinear, Mean: Mean, Std: Std}
+	p := image.Preprocess{
+		Size:   int(want.Shape[0]),
+		Fit:    image.FitSquash,
+		Filter: image.FilterLinear,
+		Mean:   Mean,
+		Std:    Std,
+	}
 	if err := p.Validate(); err != nil {
 		t.Fatal(err)
 	}
