@@ -70,7 +70,7 @@ torch/torchtest     < torch weights/safetensors |                           # fo
 models/encoder      < torch/nn data/image | # the contract of vision encoders: it knows none of them
 models/clip         < models/encoder        | # one published architecture each: they know no files, no text
 models/vit          < models/encoder        | # the plain transformer that several encoders are
-models/bert         < torch/nn models/kvcache | # BERT's layers as a text decoder
+models/bert         < models/family models/kvcache | # BERT's layers as a text decoder, and its tokenizer's files
 models/blip         < models/vit models/bert |
 models/git          < models/bert models/clip |
 models/efficientnet < models/encoder        |
@@ -79,7 +79,8 @@ models/gpt2         < torch/nn models/kvcache |
 models/family       < models/encoder models/decode data/tokenizer | # the contract of captioners: it knows none of them
 models/crossgpt2    < models/family models/gpt2 | # the captioner that is trained here: a memory, and GPT-2 on it
 models/clipdecoder10 < models/family models/gpt2 models/clip weights/pickle | # clip-text-decoder 1.0.0
-models/checkpoint   < models/crossgpt2 models/clipdecoder10 models/blip models/efficientnet weights/formats |
+models/checkpoint   < models/crossgpt2 models/clipdecoder10 models/blip models/git models/efficientnet
+                      weights/formats |
                      # files of captioners and encoders, and the one table of both
 models/captioner/demo <                     |                               # the built-in model file, as bytes
 models/captioner    < models/captioner/demo models/checkpoint | # the library's front door: images in, captions out

@@ -3,8 +3,10 @@ package bert
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"captioner/torch/nn"
+	"captioner/weights"
 )
 
 // Config is the shape of a model, in the names of Hugging Face's config.json.
@@ -57,3 +59,64 @@ var activations = map[string]nn.Activation{"gelu": nn.GELU}
 func (c Config) activation() nn.Activation { return activations[c.Activation] }
 
 func (c Config) headSize() int64 { return c.Width / c.Heads }
+
+// headSize is the channels of a head in every published model.
+const headSize = 64
+
+// ConfigOf reads the sizes from the weights themselves, whose names begin with prefix. Heads are of 64 channels, the
+// activation is GELU and the epsilon 1e-12, which no weight tells.
+func ConfigOf(src weights.Source, prefix string) (Config, error) {
+	c := Config{Activation: "gelu", Epsilon: 1e-12}
+	names := src.Names()
+	for _, s := range []struct {
+		name          string
+		first, second *int64
+		optional      bool
+	}{
+		{"embeddings.word_embeddings.weight", &c.VocabSize, &c.Width, false},
+		{"embeddings.position_embeddings.weight", &c.Positions, new(int64), false},
+		{"encoder.layer.0.intermediate.dense.weight", &c.Inner, new(int64), false},
+		{"encoder.layer.0.crossattention.self.key.weight", new(int64), &c.Memory, true},
+	} {
+		if s.optional && !slices.Contains(names, prefix+s.name) {
+			continue
+		}
+		t, err := src.Tensor(prefix + s.name)
+		if err == nil && len(t.Shape) != 2 {
+			err = fmt.Errorf("tensor %q: shape %v, want 2 dimensions", t.Name, t.Shape)
+		}
+		if err != nil {
+			return Config{}, fmt.Errorf("read the text decoder's sizes: %w", err)
+		}
+		*s.first, *s.second = t.Shape[0], t.Shape[1]
+	}
+	for slices.Contains(names, fmt.Sprintf("%sencoder.layer.%d.output.dense.weight", prefix, c.Layers)) {
+		c.Layers++
+	}
+	c.Heads = max(1, c.Width/headSize)
+	return c, c.Validate()
+}
+
+// Matches reports sizes that are not those of the weights, before memory is taken for them.
+func (c Config) Matches(src weights.Source, prefix string) error {
+	found, err := ConfigOf(src, prefix)
+	if err != nil {
+		return err
+	}
+	for _, s := range []struct {
+		name        string
+		said, found int64
+	}{
+		{"tokens", c.VocabSize, found.VocabSize},
+		{"channels", c.Width, found.Width},
+		{"layers", int64(c.Layers), int64(found.Layers)},
+		{"channels inside a layer", c.Inner, found.Inner},
+		{"positions", c.Positions, found.Positions},
+		{"channels of the memory", c.Memory, found.Memory},
+	} {
+		if s.said != s.found {
+			return fmt.Errorf("found a description of %d %s, want the %d of the weights", s.said, s.name, s.found)
+		}
+	}
+	return nil
+}

@@ -24,7 +24,7 @@ type TextDecoder struct {
 type Head struct {
 	Dense nn.Linear     `key:"transform.dense"` // [C, C], then GELU
 	Norm  nn.LayerNorm  `key:"transform.LayerNorm"`
-	Words *torch.Tensor `key:"decoder.weight"` // [V, C]
+	Words *torch.Tensor `key:"decoder.weight"` // [V, C]; nil: the token embedding
 	Bias  *torch.Tensor `key:"bias"`           // [V]
 }
 
@@ -86,21 +86,16 @@ func TextKeys(src weights.Source) (weights.Source, error) {
 			return rest, ok && !twice
 		})
 	}
-	const message = "read blip's text decoder: found %d tensors, none of them %q: want a captioner of LAVIS or Hugging Face"
+	const message = "read blip's text decoder: found %d tensors, none of them %q, want one of LAVIS or Hugging Face"
 	return nil, fmt.Errorf(message, len(src.Names()), textMark)
 }
 
 // Load fills the decoder from a checkpoint in the keys of TextKeys, below o.Prefix where that is set. Where the
 // output layer has no weight of its own, it is the token embedding.
 func (m *TextDecoder) Load(src weights.Source, o nn.LoadOptions) error {
-	const words = "cls.predictions.decoder.weight"
-	if _, err := src.Tensor(o.Prefix + words); err != nil {
-		o.Rename = func(name string) string {
-			if name == o.Prefix+words {
-				return o.Prefix + "bert.embeddings.word_embeddings.weight"
-			}
-			return name
-		}
+	if _, err := src.Tensor(o.Prefix + "cls.predictions.decoder.weight"); err != nil {
+		m.Head.Words.Free()
+		m.Head.Words = nil
 	}
 	return nn.Load(m, src, o)
 }
@@ -117,7 +112,11 @@ func (m *TextDecoder) Logits(tokens, memory *torch.Tensor) *torch.Tensor {
 func (m *TextDecoder) Decoder(d torch.DType) *bert.Decoder { return m.BERT.Decoder(m.head(), d) }
 
 func (m *TextDecoder) head() bert.Head {
-	return bert.Head{Dense: &m.Head.Dense, Norm: &m.Head.Norm, Words: m.Head.Words, Bias: m.Head.Bias}
+	words := m.Head.Words
+	if words == nil {
+		words = m.BERT.Embeddings.Words.Weight
+	}
+	return bert.Head{Dense: &m.Head.Dense, Norm: &m.Head.Norm, Words: words, Bias: m.Head.Bias}
 }
 
 // Free releases the weights.

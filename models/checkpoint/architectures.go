@@ -11,6 +11,7 @@ import (
 	"captioner/models/efficientnet"
 	"captioner/models/encoder"
 	"captioner/models/family"
+	"captioner/models/git"
 	"captioner/models/vit"
 	"captioner/weights"
 	"captioner/weights/formats"
@@ -35,6 +36,8 @@ func Known() Architectures {
 		},
 		Captioners: []family.Family{
 			clipdecoder10.Family(),
+			blip.Family(),
+			git.Family(),
 			gpt2Family(),
 		},
 	}

@@ -73,6 +73,7 @@ func (c *Checkpoint) Defaults() decode.Options {
 	o.Rule = d.Rule
 	o.Beam, o.LengthPenalty, o.MaxLen, o.NoRepeatNGram = d.Beam, d.LengthPenalty, d.MaxLen, d.NoRepeatNGram
 	o.MinLen, o.EarlyStopping = d.MinLen, d.EarlyStopping
+	o.Ends, o.Ban, o.RepetitionPenalty = slices.Clone(d.Ends), slices.Clone(d.Ban), d.Repetition
 	o.BOS, o.EOS = c.Tokenizer.BOS(), c.Tokenizer.EOS()
 	if d.Begin != nil {
 		o.BOS = *d.Begin

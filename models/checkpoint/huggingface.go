@@ -75,6 +75,10 @@ func takeGPT2(c *family.Captioner, f family.Files) error {
 	if err != nil {
 		return err
 	}
+	if found.VocabSize != net.VocabSize {
+		const message = "read config.json: found a vocabulary of %d tokens, want the %d of the weights"
+		return fmt.Errorf(message, net.VocabSize, found.VocabSize)
+	}
 	if !found.CrossAttention || !net.CrossAttention {
 		return errBlind
 	}

@@ -54,8 +54,8 @@ func (a Architectures) native(path string, src weights.Source) (*Checkpoint, err
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", weights.MetaTokenizer, err)
 	}
-	if vocabulary, _, _ := c.Config.Decoder.Sizes(); int64(t.VocabSize()) != vocabulary {
-		const found = "read %s: found %d tokens, want the decoder's %d"
+	if vocabulary, _, _ := c.Config.Decoder.Sizes(); int64(t.VocabSize()) > vocabulary {
+		const found = "read %s: found %d tokens, want at most the decoder's %d"
 		return nil, fmt.Errorf(found, weights.MetaTokenizer, t.VocabSize(), vocabulary)
 	}
 	c.Tokenizer = t

@@ -81,7 +81,7 @@ func besideTokenizer(beside encoder.Folder, vocabulary int64) (*tokenizer.Tokeni
 }
 
 // folderTokenizer is the tokenizer of a folder of Hugging Face. Without its files, a vocabulary of GPT-2's size is
-// GPT-2's.
+// GPT-2's. A model's vocabulary may be padded above the tokenizer's.
 func folderTokenizer(beside encoder.Folder, vocabulary int64) (*tokenizer.Tokenizer, error) {
 	t, err := readTokenizer(beside)
 	if err != nil {
@@ -90,8 +90,8 @@ func folderTokenizer(beside encoder.Folder, vocabulary int64) (*tokenizer.Tokeni
 	if t == nil {
 		return gpt2Tokenizer(vocabulary)
 	}
-	if n := int64(t.VocabSize()); n != vocabulary {
-		return nil, fmt.Errorf("tokenizer: found %d tokens, want the decoder's %d", n, vocabulary)
+	if n := int64(t.VocabSize()); n > vocabulary {
+		return nil, fmt.Errorf("tokenizer: found %d tokens, want at most the decoder's %d", n, vocabulary)
 	}
 	return t, nil
 }

@@ -6,7 +6,7 @@ import "slices"
 type bans struct {
 	o      *Options
 	always []int32   // banned runs of one token
-	early  []int32   // these and the end token, below MinLen
+	early  []int32   // these and the end tokens, below MinLen
 	longer [][]int32 // banned runs of several tokens
 	rows   [][]int32
 	spare  []int32 // where the rows' own lists lie, one after the other
@@ -21,7 +21,7 @@ func newBans(o *Options) *bans {
 			b.longer = append(b.longer, run)
 		}
 	}
-	b.early = append(slices.Clone(b.always), o.EOS)
+	b.early = append(append(slices.Clone(b.always), o.EOS), o.Ends...)
 	return b
 }
 

@@ -50,7 +50,7 @@ func (b *beam) take() bool {
 	next := b.spare[:0]
 	for i, r := range b.ranks {
 		from := &b.live[r.from]
-		if r.id == b.o.EOS {
+		if b.o.ends(r.id) {
 			if i < b.width {
 				b.finish(from.tokens, r.sum)
 			}

@@ -31,6 +31,7 @@ const (
 const (
 	fieldTokens        Field = "begin and end token"
 	fieldEarlyStopping Field = "early_stopping"
+	fieldPenalty       Field = "repetition_penalty"
 )
 
 // FieldError says what is wrong with one field: its value, or its company.

@@ -96,11 +96,11 @@ func (f *forced) share() {
 	}
 	for _, r := range f.ranks {
 		f.chosen = append(f.chosen[:0], f.live[r.from].tokens...)
-		if r.id != f.o.EOS {
+		if !f.o.ends(r.id) {
 			f.chosen = append(f.chosen, r.id)
 		}
 		have, all := f.missing(f.chosen)
-		if r.id == f.o.EOS && !all {
+		if f.o.ends(r.id) && !all {
 			continue
 		}
 		for len(f.banks) <= have {

@@ -48,7 +48,7 @@ func (g *generate) advance(c view) bool {
 	over := float32(math.Pow(float64(g.steps), g.o.LengthPenalty))
 	var next []generated
 	for i, r := range g.ranks {
-		if r.ended = r.id == g.o.EOS; !r.ended {
+		if r.ended = g.o.ends(r.id); !r.ended {
 			r.tokens = append(slices.Clip(r.tokens), r.id)
 		}
 		if !r.ended && !last {

@@ -24,8 +24,13 @@ type Options struct {
 	EarlyStopping string
 
 	BOS, EOS int32     // the first token fed, and the one that ends a caption. The default is GPT-2's 50256 for both
+	Ends     []int32   // further tokens that end a caption
 	Prompt   []int32   // tokens that every caption starts with
 	Ban      [][]int32 // runs of tokens that never occur, of one token or more; one that a prompt begins is not completed
+
+	// RepetitionPenalty is Hugging Face's: it makes tokens that a caption already has less likely, and 0 and 1 are
+	// off. The Stepper applies it, for it needs whole vocabularies.
+	RepetitionPenalty float64
 
 	// Force holds words that every caption must have, each as the runs of tokens that stand for it (spellings, synonyms):
 	// one of them must occur, in the prompt or behind it. A beam of two or more is needed.
@@ -68,6 +73,9 @@ func DefaultOptions() Options {
 	}
 }
 
+// ends says whether a token ends a caption.
+func (o Options) ends(token int32) bool { return token == o.EOS || slices.Contains(o.Ends, token) }
+
 // Validate reports everything that is wrong with o as FieldErrors; nil if nothing is.
 func (o Options) Validate() error { return o.check().err() }
 
@@ -99,13 +107,14 @@ func (o Options) checkCommon() FieldErrors {
 		"0 to %d, below the longest caption", max(o.MaxLen-1, 0))
 	penalty := o.LengthPenalty
 	c.that(!math.IsNaN(penalty) && math.Abs(penalty) <= 10, FieldLengthPenalty, penalty, "-10 to 10")
+	c.that(o.RepetitionPenalty >= 0 && o.RepetitionPenalty <= 100, fieldPenalty, o.RepetitionPenalty, "0 to 100")
 	c.that(o.NoRepeatNGram >= 0, FieldNoRepeatNGram, o.NoRepeatNGram, "0 (off) or more")
 	c.that(o.Captions >= 1, FieldCaptions, o.Captions, "1 or more")
 	c.that(o.EOS >= 0 && o.BOS >= 0, fieldTokens, fmt.Sprintf("%d and %d", o.BOS, o.EOS), "0 or more")
 	c.that(slices.Contains([]string{"", StopFalse, StopTrue, StopNever}, o.EarlyStopping),
 		fieldEarlyStopping, fmt.Sprintf("%q", o.EarlyStopping), "false, true, never or none")
 	for _, run := range o.Ban {
-		c.that(len(run) > 0 && !slices.Contains(run, o.EOS), FieldBan, run, "runs of tokens without the end token")
+		c.that(len(run) > 0 && !slices.ContainsFunc(run, o.ends), FieldBan, run, "runs of tokens without the end token")
 	}
 	return c.errs
 }
@@ -180,7 +189,7 @@ func (o Options) checkForce() FieldErrors {
 		shortest := len(runs[0])
 		for _, run := range runs {
 			shortest = min(shortest, len(run))
-			c.that(len(run) > 0 && !slices.Contains(run, o.EOS), FieldForce, fmt.Sprintf("%s as %d", word, run),
+			c.that(len(run) > 0 && !slices.ContainsFunc(run, o.ends), FieldForce, fmt.Sprintf("%s as %d", word, run),
 				"tokens without the end token")
 		}
 		if !slices.ContainsFunc(runs, func(run []int32) bool { return !o.bans(run) }) {

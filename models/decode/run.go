@@ -54,9 +54,9 @@ func Run(s Stepper, images int, o Options) ([][]Hypothesis, error) {
 	if images == 0 {
 		return out, nil
 	}
-	// Beam and one more: where an end token is among them, enough is left; and so where a group passes over all that the
-	// others took.
-	r := runner{extra: forcedTokens(o.Force), s: s, o: &o, width: o.Beam, k: o.Beam + 1, bans: newBans(&o)}
+	// Beam and one more for each end token: where they are among them, enough is left; and so where a group passes over
+	// all that the others took.
+	r := runner{extra: forcedTokens(o.Force), s: s, o: &o, width: o.Beam, k: o.Beam + 1 + len(o.Ends), bans: newBans(&o)}
 	switch {
 	case o.Rule == Python, o.Rule == ClipCap:
 		r.k = o.Beam

@@ -50,7 +50,7 @@ func (s *sampler) advance(c view) bool {
 			continue
 		}
 		d.log += float64(logs[i])
-		if ids[i] == s.o.EOS {
+		if s.o.ends(ids[i]) {
 			s.done = append(s.done, Hypothesis{Tokens: d.tokens, LogProb: d.log, Score: score(d.log, s.steps, s.o.LengthPenalty),
 				Length: s.steps, Finished: true})
 			continue

@@ -34,7 +34,10 @@ type Decoding struct {
 	EarlyStopping string      `json:"early_stopping,omitempty"` // see decode.Options
 	Begin         *int32      `json:"begin,omitempty"`          // the first token that is fed; nil is the tokenizer's
 	End           *int32      `json:"end,omitempty"`            // the token that ends a caption; nil is the tokenizer's
-	ReadsPrompt   bool        `json:"reads_prompt,omitempty"`   // a prompt is read beside the image: see Texts.Prompt
+	Ends          []int32     `json:"ends,omitempty"`           // further ones
+	Ban           [][]int32   `json:"ban,omitempty"`            // runs of tokens that never occur
+	Repetition    float64     `json:"repetition_penalty,omitempty"`
+	ReadsPrompt   bool        `json:"reads_prompt,omitempty"` // a prompt is read beside the image: see Texts.Prompt
 }
 
 // Card is where a captioner comes from and what it is worth: what a model file holds under weights.MetaCard, as JSON.

@@ -26,7 +26,11 @@ func Search(w Writer, features *torch.Tensor, n int, readsPrompt bool, o decode.
 				return
 			}
 			defer s.Free()
-			out, err = decode.Run(stepper{s}, n, o)
+			var next decode.Stepper = stepper{s}
+			if p := o.RepetitionPenalty; p != 0 && p != 1 {
+				next = &penalized{session: s, penalty: float32(p), greedy: o.Beam == 1 || o.Sample}
+			}
+			out, err = decode.Run(next, n, o)
 		})
 	})
 	return out, err

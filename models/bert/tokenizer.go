@@ -1,0 +1,49 @@
+package bert
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"captioner/data/tokenizer"
+	"captioner/models/encoder"
+)
+
+// ReadTokenizer reads the tokenizer of a folder of Hugging Face: tokenizer.json, or vocab.txt with what
+// tokenizer_config.json says of it. A model's vocabulary may be padded above the tokenizer's, not the other way
+// round.
+func ReadTokenizer(beside encoder.Folder, vocabulary int64) (tokenizer.Codec, error) {
+	t, err := readTokenizer(beside)
+	if err != nil {
+		return nil, err
+	}
+	if int64(t.VocabSize()) > vocabulary {
+		return nil, fmt.Errorf("tokenizer: found %d tokens, want at most the decoder's %d", t.VocabSize(), vocabulary)
+	}
+	return t, nil
+}
+
+func readTokenizer(beside encoder.Folder) (tokenizer.Codec, error) {
+	switch text, err := beside.Read("tokenizer.json"); {
+	case err == nil:
+		return tokenizer.Read(text)
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	}
+	vocab, err := beside.Read("vocab.txt")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, errors.New("tokenizer: found neither tokenizer.json nor vocab.txt beside the weights, want one of them")
+	}
+	if err != nil {
+		return nil, err
+	}
+	settings := struct {
+		Lower bool `json:"do_lower_case"`
+		Clean bool `json:"clean_up_tokenization_spaces"`
+	}{true, true} // BertTokenizer's
+	if err := encoder.ReadOptional(beside, "tokenizer_config.json", &settings); err != nil {
+		return nil, err
+	}
+	o := tokenizer.WordPieceOptions{Lowercase: settings.Lower, CleanUp: true, CleanUpSpaces: settings.Clean}
+	return tokenizer.NewWordPiece(vocab, nil, o)
+}

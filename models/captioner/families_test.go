@@ -1,0 +1,300 @@
+package captioner
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"captioner/data/image"
+	"captioner/models/checkpoint"
+	"captioner/models/decode"
+	"captioner/models/family"
+	"captioner/torch"
+	"captioner/torch/torchtest"
+)
+
+// familiesDir holds small captioners of each family as their libraries write them (scripts/fixtures/captioners.py).
+const familiesDir = "testdata/families"
+
+// familyWant is what the library gave for photographs.
+type familyWant struct {
+	Seed     int
+	Versions map[string]string
+	Images   []struct {
+		Path, Pixels string
+		Captions     []familyCaption
+	}
+}
+
+type familyCaption struct {
+	Settings generateSettings
+	Tokens   []int32 // without begin, prompt and end
+}
+
+// generateSettings are those of a call of generate. Lengths count begin and prompt.
+type generateSettings struct {
+	Prompt        string          `json:"prompt,omitempty"`
+	Beams         int             `json:"num_beams,omitempty"`
+	MinLength     int             `json:"min_length,omitempty"`
+	MaxLength     int             `json:"max_length,omitempty"`
+	LengthPenalty *float64        `json:"length_penalty,omitempty"`
+	NoRepeat      int             `json:"no_repeat_ngram_size,omitempty"`
+	Stop          json.RawMessage `json:"early_stopping,omitempty"`
+	Penalty       float64         `json:"repetition_penalty,omitempty"`
+}
+
+// options are the settings over the captioner's own.
+func (g generateSettings) options(c *Captioner) decode.Options {
+	o := c.Defaults()
+	if g.Prompt != "" {
+		o.Prompt = c.Tokenizer().Encode(g.Prompt)
+	}
+	if g.MaxLength > 0 {
+		o.MaxLen = g.MaxLength - 1 - len(o.Prompt)
+	}
+	o.MinLen = max(g.MinLength-1-len(o.Prompt), 0)
+	o.Beam, o.NoRepeatNGram = max(g.Beams, 1), g.NoRepeat
+	if g.LengthPenalty != nil {
+		o.LengthPenalty = *g.LengthPenalty
+	}
+	o.RepetitionPenalty = g.Penalty
+	if string(g.Stop) == "true" {
+		o.EarlyStopping = decode.StopTrue
+	}
+	return o
+}
+
+// familyReport is the outcome of a comparison, as models/captioner/testdata/parity-FAMILY.json holds it.
+type familyReport struct {
+	Family      string             `json:"family"`
+	Commands    []string           `json:"commands"`
+	Seed        int                `json:"seed"`
+	Versions    map[string]string  `json:"versions"`
+	Photographs int                `json:"photographs"`
+	Pixels      int                `json:"pixels_equal"`
+	Furthest    map[string]string  `json:"furthest_relative"` // features, and the logits of the first and the last token
+	Captions    int                `json:"captions_different_among_greedy_ones"`
+	Equal       map[string]string  `json:"token_sequences_equal"` // by settings
+	Other       []familyDifference `json:"token_sequences_that_differ"`
+}
+
+type familyDifference struct {
+	Path, Settings string
+	Got, Want      []int32
+}
+
+// compareFamily captions the photographs of a folder's want.json by all its settings.
+func compareFamily(t *testing.T, name, dir, precision string) familyReport {
+	t.Helper()
+	var want familyWant
+	b, err := os.ReadFile(filepath.Join(dir, "want.json"))
+	if err == nil {
+		err = json.Unmarshal(b, &want)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := Open(dir, Options{Device: "cpu", Precision: precision})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	r := familyReport{Family: name, Seed: want.Seed, Versions: want.Versions, Photographs: len(want.Images)}
+	r.Equal = map[string]string{}
+	equal, greedy := make([]int, len(want.Images[0].Captions)), map[string]bool{}
+	var images []*image.RGB
+	for _, img := range want.Images {
+		picture, err := image.DecodeFile(filepath.Join("../..", img.Path), image.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		prepared := c.Prepare(picture)
+		if sum := sha256.Sum256(prepared.Pix); hex.EncodeToString(sum[:]) == img.Pixels {
+			r.Pixels++
+		}
+		images = append(images, prepared)
+		greedy[fmt.Sprint(img.Captions[0].Tokens)] = true
+	}
+	r.Captions = len(greedy)
+	const batch = 10
+	for from := 0; from < len(images); from += batch {
+		part := images[from:min(from+batch, len(images))]
+		for s := range equal {
+			o := want.Images[0].Captions[s].Settings.options(c)
+			got, err := c.Caption(context.Background(), part, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range part {
+				img := want.Images[from+i]
+				tokens := got[i].Tokens[len(o.Prompt):]
+				if slices.Equal(tokens, img.Captions[s].Tokens) {
+					equal[s]++
+					continue
+				}
+				settings, _ := json.Marshal(img.Captions[s].Settings)
+				r.Other = append(r.Other, familyDifference{img.Path, string(settings), tokens, img.Captions[s].Tokens})
+			}
+		}
+	}
+	for s, n := range equal {
+		settings, _ := json.Marshal(want.Images[0].Captions[s].Settings)
+		r.Equal[string(settings)] = fmt.Sprintf("%d of %d", n, len(want.Images))
+	}
+	if precision == "fp32" {
+		r.Furthest = compareFamilyValues(t, c, dir, want, images)
+	}
+	return r
+}
+
+// compareFamilyValues gives how far features and logits are from the reference's, relative to its largest.
+func compareFamilyValues(
+	t *testing.T, c *Captioner, dir string, want familyWant, images []*image.RGB,
+) map[string]string {
+	t.Helper()
+	src := torchtest.Fixture(t, filepath.Join(dir, "want.safetensors"))
+	furthest := map[string]float64{}
+	see := func(name string, got, want *torch.Tensor) {
+		off := got.Sub(want).Abs().MaxAll().Float() / want.Abs().MaxAll().Float()
+		furthest[name] = max(furthest[name], off)
+	}
+	torchtest.Do(t, func() {
+		torch.NoGrad(func() {
+			rows, first, last := torchtest.Get(t, src, "features"), torchtest.Get(t, src, "first"), torchtest.Get(t, src, "last")
+			for i, img := range images {
+				torch.Scoped(func() {
+					n := int64(i)
+					features := c.encoder.Features(img.Pix, 1)
+					step := max(1, features.Dim(1)/8)
+					for row := range rows.Dim(1) {
+						see("features", features.Select(0, 0).Select(0, row*step), rows.Select(0, n).Select(0, row))
+					}
+					tokens := want.Images[i].Captions[0].Tokens
+					logits := lastLogits(t, c, features, tokens)
+					see("first logits", logits[0], first.Select(0, n))
+					see("last logits", logits[len(logits)-1], last.Select(0, n))
+				})
+			}
+		})
+	})
+	out := map[string]string{}
+	for name, off := range furthest {
+		out[name] = fmt.Sprintf("%.1e", off)
+		if !(off < 1e-4) {
+			t.Errorf("%s: %g off, want less than 1e-4", name, off)
+		}
+	}
+	return out
+}
+
+// lastLogits gives the logits behind each token of a text, the begin token first: [V] each.
+func lastLogits(t *testing.T, c *Captioner, features *torch.Tensor, tokens []int32) []*torch.Tensor {
+	t.Helper()
+	s, err := c.writer.Start(features, family.Texts{Images: 1, Rows: 1, Length: len(tokens) + 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Free()
+	var out []*torch.Tensor
+	var parents []int32
+	for _, token := range append([]int32{c.Defaults().BOS}, tokens...) {
+		x, err := s.Logits(parents, []int32{token})
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, parents = append(out, x.Select(0, 0)), []int32{0}
+	}
+	return out
+}
+
+// From the file of a photograph to the tokens that the family's own library gives.
+func TestFamilyCaptions(t *testing.T) {
+	dirs, err := os.ReadDir(familiesDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range dirs {
+		t.Run(d.Name(), func(t *testing.T) {
+			r := compareFamily(t, d.Name(), filepath.Join(familiesDir, d.Name()), "fp32")
+			if r.Pixels != r.Photographs || r.Captions < 5 {
+				t.Errorf("got %d of %d images with the reference's pixels, and %d different captions, want all and 5 or more",
+					r.Pixels, r.Photographs, r.Captions)
+			}
+			for _, o := range r.Other {
+				t.Errorf("%s, %s: got %v, want %v", o.Path, o.Settings, o.Got, o.Want)
+			}
+		})
+	}
+}
+
+// A captioner written as a model file gives the captions of the folder that it was read from.
+func TestFamilyRoundTrip(t *testing.T) {
+	for _, name := range []string{"blip", "git"} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(familiesDir, name)
+			ck, err := checkpoint.Open(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer ck.Close()
+			path := filepath.Join(t.TempDir(), "model.safetensors")
+			if err := ck.Export(context.Background(), path, checkpoint.FormCaptioner, checkpoint.ExportOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			picture, err := image.DecodeFile("../../examples/dog.jpg", image.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var texts []string
+			for _, p := range []string{dir, path} {
+				c, err := Open(p, Options{Device: "cpu"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, err := c.Caption(context.Background(), []*image.RGB{c.Prepare(picture)}, c.Defaults())
+				c.Close()
+				if err != nil {
+					t.Fatal(err)
+				}
+				texts = append(texts, fmt.Sprint(got[0].Text, got[0].Tokens))
+			}
+			if texts[0] != texts[1] {
+				t.Errorf("got %q from the model file, want %q", texts[1], texts[0])
+			}
+		})
+	}
+}
+
+// CAPTIONER_FULL names a folder in which scripts/fixtures/captioners.py made captioners of the published sizes.
+func TestFullSizeFamilies(t *testing.T) {
+	root := os.Getenv("CAPTIONER_FULL")
+	for _, name := range []string{"blip", "git"} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(root, name)
+			if _, err := os.Stat(filepath.Join(dir, "want.json")); root == "" || err != nil {
+				t.Skipf("no want.json in %q: scripts/fixtures/captioners.py makes it, CAPTIONER_FULL names its folder", dir)
+			}
+			r := compareFamily(t, name, dir, "fp32")
+			r.Commands = []string{"python scripts/fixtures/captioners.py " + name + " FOLDER 100",
+				"CAPTIONER_FULL=FOLDER go test ./models/captioner -run FullSizeFamilies -timeout 3h"}
+			b, err := json.MarshalIndent(r, "", "  ")
+			if err == nil {
+				err = os.WriteFile(filepath.Join(dir, "parity.json"), append(b, 0x0a), 0o644)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("%s", b)
+			if r.Pixels != r.Photographs || len(r.Other) > 0 {
+				t.Errorf("got %d of %d images with the reference's pixels, and %d other token sequences, want all and none",
+					r.Pixels, r.Photographs, len(r.Other))
+			}
+		})
+	}
+}
