@@ -57,23 +57,23 @@ func decodeBMP(b []byte, _ Options) (*RGB, error) {
 		return nil, err
 	}
 	out := fromImage(m)
-	out.own = bmpOwn(b, m)
+	out.native = bmpNative(b, m)
 	return out, nil
 }
 
-// bmpOwn is how the file b holds m, by Pillow's rules: a palette that counts up in grey is none, and a fourth byte is
+// bmpNative is how the file b holds m, by Pillow's rules: a palette that counts up in grey is none, and a fourth byte is
 // alpha only where the header has a mask for it.
-func bmpOwn(b []byte, m image.Image) own {
+func bmpNative(b []byte, m image.Image) native {
 	const bitFields = 3
 	switch m := m.(type) {
 	case *image.Paletted:
 		if len(m.Palette) <= 2 || !greyRamp(m.Palette) {
-			return own{mode: modeNearest}
+			return native{mode: modeNearest}
 		}
 	case *image.NRGBA:
 		if binary.LittleEndian.Uint32(b[30:]) == bitFields {
 			return alphaOf(m)
 		}
 	}
-	return own{}
+	return native{}
 }

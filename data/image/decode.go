@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"image"
-	"image/jpeg"
 	"image/png"
 	"io"
 	"strings"
@@ -119,10 +118,9 @@ func explain(format string, err error) error {
 func isUnsupported(err error) bool {
 	var (
 		inPNG  png.UnsupportedError
-		inJPEG jpeg.UnsupportedError
 		inTIFF tiff.UnsupportedError
 	)
-	typed := errors.As(err, &inPNG) || errors.As(err, &inJPEG) || errors.As(err, &inTIFF)
+	typed := errors.As(err, &inPNG) || errors.As(err, &inTIFF)
 	return typed || errors.Is(err, bmp.ErrUnsupported)
 }
 

@@ -19,6 +19,9 @@ func pngHeader(w, h uint32) []byte {
 	return appendChunk([]byte(pngMagic), "IHDR", b)
 }
 
+// changed is b with one place changed.
+func changed(b []byte, old, to string) []byte { return bytes.Replace(b, []byte(old), []byte(to), 1) }
+
 func TestDecodeRefuses(t *testing.T) {
 	jpg, png := testFile(t, "420.jpg"), testFile(t, "rgb.png")
 	broken := bytes.Clone(png)
@@ -38,6 +41,10 @@ func TestDecodeRefuses(t *testing.T) {
 		{"JPEG start", jpg[:3], Options{}, ErrTruncated, "JPEG", "decode JPEG: truncated: data ends before the image does"},
 		{"JPEG half", jpg[:len(jpg)/2], Options{}, ErrTruncated, "JPEG",
 			"decode JPEG: truncated: data ends before the image does"},
+		{"JPEG of 12 bits", changed(jpg, "\xff\xc0\x00\x11\x08", "\xff\xc0\x00\x11\x0c"), Options{},
+			ErrUnsupported, "JPEG", ""},
+		{"JPEG without losses", changed(jpg, "\xff\xc0\x00\x11", "\xff\xc3\x00\x11"), Options{},
+			ErrUnsupported, "JPEG", ""},
 		{"PNG start", png[:20], Options{}, ErrTruncated, "PNG", ""},
 		{"PNG half", png[:len(png)/2], Options{}, ErrTruncated, "PNG", ""},
 		{"PNG broken", broken, Options{AllowTruncated: true}, ErrCorrupt, "PNG",
@@ -219,8 +226,8 @@ func FuzzDecode(f *testing.F) {
 			if small := (Preprocess{Size: 5, Fit: FitSquash, ScaleFirst: true}).Apply(m); len(small.Pix) != 3*5*5 {
 				t.Errorf("scaled to %d x %d pixels in %d bytes", small.W, small.H, len(small.Pix))
 			}
-			if m.own.samples != nil && len(m.own.samples()) != m.own.mode.sample()*m.W*m.H {
-				t.Errorf("got %d bytes of samples for %d x %d pixels of mode %d", len(m.own.samples()), m.W, m.H, m.own.mode)
+			if m.native.samples != nil && len(m.native.samples()) != m.native.mode.sample()*m.W*m.H {
+				t.Errorf("got %d bytes of samples for %d x %d pixels of mode %d", len(m.native.samples()), m.W, m.H, m.native.mode)
 			}
 		}
 	})

@@ -75,5 +75,5 @@ func orient(m *RGB, orientation int) *RGB {
 		}
 		return out
 	}
-	return &RGB{turn(m.Pix, 3), w, h, m.own.moved(turn)}
+	return &RGB{turn(m.Pix, 3), w, h, m.native.moved(turn)}
 }

@@ -50,7 +50,7 @@ func decodeGIF(b []byte, _ Options) (*RGB, error) {
 func fromGIF(m image.Image) *RGB {
 	out := fromImage(m)
 	if p, ok := m.(*image.Paletted); ok && !greyRamp(p.Palette) {
-		out.own.mode = modeNearest
+		out.native.mode = modeNearest
 	}
 	return out
 }

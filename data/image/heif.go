@@ -119,7 +119,7 @@ func fromHEIF(b []byte, m image.Image, o Options) (*RGB, error) {
 	mend(out.Pix, 3)
 	if bytes.Contains(b, []byte("urn:mpeg:mpegB:cicp:systems:auxiliary:alpha")) ||
 		bytes.Contains(b, []byte("urn:mpeg:hevc:2015:auxid:1")) {
-		out.own = alphaOf(m).moved(mend)
+		out.native = alphaOf(m).moved(mend)
 	}
 	return out, nil
 }

@@ -34,9 +34,9 @@ func TestHEIF(t *testing.T) {
 			}
 			// Alpha is the same everywhere, and changes little.
 			p := Preprocess{Size: 32, Fit: FitCrop, ScaleFirst: true}
-			mean, hasAlpha := apart(p.Apply(got), p.Apply(want)), got.own.mode == modeAlpha
+			mean, hasAlpha := apart(p.Apply(got), p.Apply(want)), got.native.mode == modeAlpha
 			if mean > 3 || hasAlpha != strings.Contains(name, "alpha") {
-				t.Errorf("%s, scaled: of mode %d, differs by %.1f in the mean, want at most 3", name, got.own.mode, mean)
+				t.Errorf("%s, scaled: of mode %d, differs by %.1f in the mean, want at most 3", name, got.native.mode, mean)
 			}
 		}
 	}

@@ -23,9 +23,9 @@ package image
 // pixels from the left, red, green, blue, without padding. All functions of
 // this package leave an image that is handed to them unchanged.
 type RGB struct {
-	Pix  []uint8
-	W, H int
-	own  own // how its file holds it, for Preprocess.ScaleFirst
+	Pix    []uint8
+	W, H   int
+	native native // how its file holds it, for Preprocess.ScaleFirst
 }
 
 // New returns a black image of w x h pixels.

@@ -23,7 +23,7 @@ func decodeJPEG(b []byte, o Options) (*RGB, error) {
 		return nil, jpegReason(err)
 	}
 	if inks != nil {
-		m.own = own{modeCMYK, func() []uint8 { return inks }}
+		m.native = native{modeCMYK, func() []uint8 { return inks }}
 	}
 	return m, nil
 }
@@ -31,6 +31,9 @@ func decodeJPEG(b []byte, o Options) (*RGB, error) {
 func jpegReason(err error) error {
 	if errors.Is(err, jpeg.ErrTruncated) {
 		return refuse("JPEG", ErrTruncated, "%v", err)
+	}
+	if unsupported, ok := errors.AsType[*jpeg.UnsupportedError](err); ok {
+		return refuse("JPEG", ErrUnsupported, "%v", unsupported)
 	}
 	return err
 }

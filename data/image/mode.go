@@ -30,25 +30,25 @@ func (m mode) sample() int {
 	return [...]int{modeAlpha: 1, modeCMYK: 4, modeGrey16: 2, modeInt: 4, modeFloat: 4, modeYCbCr: 3}[m]
 }
 
-// own is an image in the mode of its file, beside its RGB.
-type own struct {
+// native is an image in the mode of its file, beside its RGB.
+type native struct {
 	mode mode
 	// samples makes those of all pixels, when a model asks: most never do. It is nil where the mode has none. The result
 	// is not to be changed.
 	samples func() []uint8
 }
 
-// moved is o when pixels change their places by move, which takes samples of n bytes.
-func (o own) moved(move func(samples []uint8, n int) []uint8) own {
-	if o.samples == nil {
-		return o
+// moved is n when pixels change their places by move, which takes samples of n bytes.
+func (n native) moved(move func(samples []uint8, n int) []uint8) native {
+	if n.samples == nil {
+		return n
 	}
-	return own{o.mode, func() []uint8 { return move(o.samples(), o.mode.sample()) }}
+	return native{n.mode, func() []uint8 { return move(n.samples(), n.mode.sample()) }}
 }
 
 // alphaOf is m with its alpha; what the types of the readers do not have is opaque.
-func alphaOf(m image.Image) own {
-	return own{modeAlpha, func() []uint8 {
+func alphaOf(m image.Image) native {
+	return native{modeAlpha, func() []uint8 {
 		w, h := m.Bounds().Dx(), m.Bounds().Dy()
 		switch m := m.(type) {
 		case *image.NRGBA:
@@ -67,8 +67,8 @@ func alphaOf(m image.Image) own {
 }
 
 // grey16Of is m, grey of 16 bits; with a transparent color the readers make colors of it.
-func grey16Of(m image.Image) own {
-	return own{modeGrey16, func() []uint8 {
+func grey16Of(m image.Image) native {
+	return native{modeGrey16, func() []uint8 {
 		w, h := m.Bounds().Dx(), m.Bounds().Dy()
 		if m, ok := m.(*image.NRGBA64); ok {
 			return every(m.Pix, w, h, m.Stride, 8, 2)
@@ -90,48 +90,48 @@ func every(pix []uint8, w, h, stride, step, n int) []uint8 {
 	return out
 }
 
-// resizeOwn scales src in its own mode to w x h pixels, and makes RGB of the part r of them.
-func resizeOwn(src *RGB, w, h int, r resample.Rect, f resample.Filter, rowsFirst bool) *RGB {
+// resizeNative scales src in its own mode to w x h pixels, and makes RGB of the part r of them.
+func resizeNative(src *RGB, w, h int, r resample.Rect, f resample.Filter, rowsFirst bool) *RGB {
 	out := &RGB{W: r.X1 - r.X0, H: r.Y1 - r.Y0}
 	scale := func(pix []uint8) []uint8 { return resample.Scale(pix, src.W, src.H, w, h, r, f, rowsFirst) }
-	switch src.own.mode {
+	switch src.native.mode {
 	case modeNearest:
 		out.Pix = resample.Nearest(src.Pix, src.W, src.H, w, h, r)
 	case modeGrey16:
-		out.Pix = fromGrey16(resample.Scale16(src.own.samples(), src.W, src.H, w, h, r, f, rowsFirst))
+		out.Pix = fromGrey16(resample.Scale16(src.native.samples(), src.W, src.H, w, h, r, f, rowsFirst))
 	case modeInt:
-		ints := words(src.own.samples(), func(v uint32) int32 { return int32(v) })
+		ints := words(src.native.samples(), func(v uint32) int32 { return int32(v) })
 		ints = resample.ScaleInt(ints, src.W, src.H, w, h, r, f, rowsFirst)
 		out.Pix = threefold(cutAll(ints, tiff.CutInt))
 	case modeFloat:
-		floats := words(src.own.samples(), math.Float32frombits)
+		floats := words(src.native.samples(), math.Float32frombits)
 		floats = resample.ScaleFloat(floats, src.W, src.H, w, h, r, f, rowsFirst)
 		out.Pix = threefold(cutAll(floats, tiff.CutFloat))
 	case modeYCbCr:
-		pix := scale(src.own.samples())
+		pix := scale(src.native.samples())
 		tiff.YCbCrToRGB(pix, pix)
 		out.Pix = pix
 	case modeCMYK:
-		out.Pix = scaleCMYK(src.own.samples(), scale)
+		out.Pix = scaleCMYK(src.native.samples(), scale)
 	case modeAlpha:
 		if w == src.W && h == src.H { // Pillow leaves it alone
 			out.Pix = scale(src.Pix)
 			break
 		}
-		out.Pix = scaleAlpha(src.Pix, src.own.samples(), scale)
+		out.Pix = scaleAlpha(src.Pix, src.native.samples(), scale)
 	}
 	return out
 }
 
-// scaleAlpha scales colors multiplied by their alpha, so that a pixel counts as far as it is seen, and divides by the
+// scaleAlpha scales colors multiplied by their alpha, so that a pixel counts as far as it is opaque, and divides by the
 // scaled alpha.
 func scaleAlpha(pix, alpha []uint8, scale func([]uint8) []uint8) []uint8 {
-	seen := make([]uint8, len(pix))
+	multiplied := make([]uint8, len(pix))
 	for i, v := range pix {
 		t := uint32(v)*uint32(alpha[i/3]) + 128
-		seen[i] = uint8((t>>8 + t) >> 8) // /255, rounded
+		multiplied[i] = uint8((t>>8 + t) >> 8) // /255, rounded
 	}
-	out := scale(seen)
+	out := scale(multiplied)
 	unmultiply(out, scale(threefold(alpha)), 3)
 	return out
 }

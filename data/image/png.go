@@ -29,23 +29,23 @@ func decodePNG(b []byte, o Options) (*RGB, error) {
 		return nil, err
 	}
 	out := fromImage(m)
-	out.own = pngOwn(b, m)
+	out.native = pngNative(b, m)
 	return out, nil
 }
 
-// pngOwn is how the file b holds m. Its header tells: a color that is transparent is no alpha to Pillow, but is to the
+// pngNative is how the file b holds m. Its header tells: a color that is transparent is no alpha to Pillow, but is to the
 // standard library.
-func pngOwn(b []byte, m image.Image) own {
+func pngNative(b []byte, m image.Image) native {
 	const grey, palette, greyAlpha, colorAlpha = 0, 3, 4, 6
 	switch depth, kind := b[24], b[25]; {
 	case kind == palette, kind == grey && depth == 1:
-		return own{mode: modeNearest}
+		return native{mode: modeNearest}
 	case kind == grey && depth == 16:
 		return grey16Of(m)
 	case kind == greyAlpha, kind == colorAlpha:
 		return alphaOf(m)
 	}
-	return own{}
+	return native{}
 }
 
 // endsPNG reports whether b has the chunk that ends a PNG file.

@@ -25,7 +25,7 @@ func Crop(src *RGB, x, y, w, h int) *RGB {
 		}
 		return out
 	}
-	return &RGB{crop(src.Pix, 3), w, h, src.own.moved(crop)}
+	return &RGB{crop(src.Pix, 3), w, h, src.native.moved(crop)}
 }
 
 func resize(src *RGB, w, h int, r resample.Rect, f resample.Filter, rowsFirst bool) *RGB {
@@ -111,8 +111,8 @@ func (p Preprocess) Apply(src *RGB) *RGB {
 	}
 	x, y := p.middle(w-p.Size), p.middle(h-p.Size)
 	r := resample.Rect{X0: x, Y0: y, X1: x + p.Size, Y1: y + p.Size}
-	if p.ScaleFirst && src.own.mode != modeRGB {
-		return resizeOwn(src, w, h, r, filter, p.RowsFirst)
+	if p.ScaleFirst && src.native.mode != modeRGB {
+		return resizeNative(src, w, h, r, filter, p.RowsFirst)
 	}
 	return resize(src, w, h, r, filter, p.RowsFirst)
 }

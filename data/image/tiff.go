@@ -25,7 +25,7 @@ func decodeTIFF(b []byte, o Options) (*RGB, error) {
 	if err != nil {
 		return nil, tiffReason(err)
 	}
-	return &RGB{m.Pix, m.W, m.H, tiffOwn(m)}, nil
+	return &RGB{m.Pix, m.W, m.H, tiffNative(m)}, nil
 }
 
 // tiffReason makes an *Error of what package tiff returned.
@@ -44,16 +44,16 @@ func tiffReason(err error) error {
 	return refuse("TIFF", reason, "%s", e.Detail)
 }
 
-// tiffOwn is how the file holds m.
-func tiffOwn(m *tiff.Image) own {
+// tiffNative is how the file holds m.
+func tiffNative(m *tiff.Image) native {
 	kind := map[tiff.Mode]mode{
 		tiff.Nearest: modeNearest, tiff.Alpha: modeAlpha, tiff.CMYK: modeCMYK, tiff.Grey16: modeGrey16,
 		tiff.Int32: modeInt, tiff.Float32: modeFloat, tiff.YCbCr: modeYCbCr,
 	}[m.Mode]
 	if kind.sample() == 0 {
-		return own{mode: kind}
+		return native{mode: kind}
 	}
-	return own{kind, func() []uint8 { return m.Samples }}
+	return native{kind, func() []uint8 { return m.Samples }}
 }
 
 // decodePlainTIFF decodes in builds without libtiff: uncompressed, LZW, deflate, PackBits and CCITT files of few kinds.
@@ -63,19 +63,19 @@ func decodePlainTIFF(b []byte) (*RGB, error) {
 		return nil, err
 	}
 	out := fromImage(m)
-	out.own = plainTIFFOwn(b, m)
+	out.native = plainTIFFNative(b, m)
 	return out, nil
 }
 
-// plainTIFFOwn is how the file b holds m.
-func plainTIFFOwn(b []byte, m image.Image) own {
+// plainTIFFNative is how the file b holds m.
+func plainTIFFNative(b []byte, m image.Image) native {
 	const bitsPerSample, samplesPerPixel = 0x0102, 0x0115
 	switch m.(type) {
 	case *image.Paletted:
-		return own{mode: modeNearest}
+		return native{mode: modeNearest}
 	case *image.Gray:
 		if tiff.Short(b, bitsPerSample, 1) == 1 {
-			return own{mode: modeNearest}
+			return native{mode: modeNearest}
 		}
 	case *image.Gray16:
 		return grey16Of(m)
@@ -84,5 +84,5 @@ func plainTIFFOwn(b []byte, m image.Image) own {
 			return alphaOf(m)
 		}
 	}
-	return own{}
+	return native{}
 }

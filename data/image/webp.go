@@ -49,7 +49,7 @@ func decodeWebP(b []byte, o Options) (*RGB, error) {
 	}
 	out := fromWebP(m)
 	if webpAlpha(b) {
-		out.own = alphaOf(m)
+		out.native = alphaOf(m)
 	}
 	if f.w > 0 && (out.W != f.w || out.H != f.h) {
 		return Crop(out, -f.x, -f.y, f.w, f.h), nil

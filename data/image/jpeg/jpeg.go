@@ -16,6 +16,11 @@ import "errors"
 // ErrTruncated is returned when the data ends before the image does.
 var ErrTruncated = errors.New("data ends before the image does")
 
+// UnsupportedError is returned for files that are whole, of a kind that is not read: 12 bits, lossless, two components.
+type UnsupportedError struct{ What string }
+
+func (e *UnsupportedError) Error() string { return e.What }
+
 // maxScans bounds the work that a small progressive file can cause.
 const maxScans = 1000
 

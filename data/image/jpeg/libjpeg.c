@@ -30,6 +30,12 @@ static void fatal(j_common_ptr c)
 	session *s = (session *)c->err;
 	char text[JMSG_LENGTH_MAX];
 	c->err->format_message(c, text);
+	switch (c->err->msg_code) {
+	case JERR_ARITH_NOTIMPL: case JERR_BAD_PRECISION: case JERR_CCIR601_NOTIMPL: case JERR_COMPONENT_COUNT:
+	case JERR_CONVERSION_NOTIMPL: case JERR_FRACT_SAMPLE_NOTIMPL: case JERR_NOT_COMPILED: case JERR_NOTIMPL:
+	case JERR_SOF_UNSUPPORTED:
+		s->r->unsupported = 1;
+	}
 	refuse(s, text);
 }
 
@@ -68,8 +74,10 @@ static void read_header(session *s, struct jpeg_decompress_struct *d, const unsi
 	s->r->width = d->image_width;
 	s->r->height = d->image_height;
 	s->r->components = d->num_components;
-	if (d->num_components != 1 && d->num_components != 3 && d->num_components != 4)
-		refuse(s, "colour components are neither 1, 3 nor 4");
+	if (d->num_components != 1 && d->num_components != 3 && d->num_components != 4) {
+		s->r->unsupported = 1;
+		refuse(s, "color components are neither 1, 3 nor 4");
+	}
 }
 
 void captioner_jpeg_header(result *r, const unsigned char *data, size_t size)

@@ -79,6 +79,8 @@ func flag(b bool) C.int {
 // the data was reached is a truncation, whatever libjpeg called it.
 func failure(r *C.result, allowTruncated bool) error {
 	switch {
+	case r.failed != 0 && r.unsupported != 0:
+		return &UnsupportedError{C.GoString(&r.message[0])}
 	case r.failed != 0 && r.truncated != 0:
 		return ErrTruncated
 	case r.failed != 0:

@@ -6,6 +6,7 @@
 typedef struct {
 	int width, height, components;
 	int truncated;
+	int unsupported; /* the failure is that libjpeg does not read such files */
 	int failed;
 	char message[224];
 } result;

@@ -95,6 +95,9 @@ func row(dst []byte, m image.Image, y int) {
 // a code: what lacks an end after the last start of a scan is taken for truncated.
 func plain(b []byte, err error) error {
 	scan := b[max(bytes.LastIndex(b, []byte("\xff\xda")), 0):]
+	if unsupported, ok := errors.AsType[jpeg.UnsupportedError](err); ok {
+		return &UnsupportedError{string(unsupported)}
+	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || !bytes.Contains(scan, []byte("\xff\xd9")) {
 		return ErrTruncated
 	}
