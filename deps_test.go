@@ -110,7 +110,8 @@ cli/input           < cli/console torch/dist/launch data data/image data/text da
                      # what is captioned
 cli/paths           < cli/input data weights/atomicfile | github.com/urfave/cli/v2
                      # what commands read and write, and that these are not one file
-cli/output          < cli/input models/train/features models/captioner | # where captions and features go
+cli/output          < cli/input models/train/features models/captioner | github.com/klauspost/compress
+                     # where captions and features go
 cli/published       < cli/console data/coco models/train/features weights/pickle weights/safetensors |
                       github.com/urfave/cli/v2 # weights and data by name, fetched
 cli/model           < models/captioner cli/flags cli/input cli/published cli/server |

@@ -13,6 +13,7 @@ import (
 	"captioner/cli/console"
 	"captioner/cli/flags"
 	"captioner/cli/model"
+	"captioner/cli/output"
 	"captioner/cli/ranks"
 	"captioner/data"
 	"captioner/data/metrics"
@@ -149,7 +150,7 @@ func (o *EvalOptions) validate() error {
 	check(o.Resamples > 0 || o.Against == "", "", "--against needs --bootstrap for its p-values")
 	check(o.ReportPictures >= 0 && o.ReportPictures <= 10_000, "", "--report-pictures %d: want 0 to 10000", o.ReportPictures)
 	check(o.Report != "" || !o.Decode.Set("title") && !o.Decode.Set("report-pictures"), "", "--title and --report-pictures need --report")
-	check(o.Save == "" || formatOf(o.Save) != "text", "", "--save %q: want a name that ends in .json, .jsonl, .csv or .tsv", o.Save)
+	check(o.Save == "" || slices.Contains([]string{"jsonl", "csv", "tsv", "coco"}, output.FormatOf(o.Save)), "", "--save %q: want a name that ends in .json, .jsonl, .csv or .tsv, or in one of these and .gz or .zst", o.Save)
 	for _, m := range o.metrics.Value() {
 		errs = append(errs, console.OneOf("--metric", m, families...))
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -135,21 +134,21 @@ func loadExample(x data.Example, o image.Options) (*image.RGB, error) {
 
 // save writes the captions in the form that the file's name asks for, COCO results with the ids of the data set.
 func (c *captioned) save(path string) error {
-	return atomicfile.WriteFile(path, func(w io.Writer) error {
-		if strings.EqualFold(filepath.Ext(path), ".json") {
+	return atomicfile.WriteFile(path, output.Packed(path, func(w io.Writer) error {
+		if output.FormatOf(path) == "coco" {
 			list := make([]cocoResult, len(c.results))
 			for i, r := range c.results {
 				list[i] = cocoResult{idOf(c.ids[i]), r.Caption.Text}
 			}
 			return console.WriteJSON(w, list)
 		}
-		f := output.NewFormat(formatOf(path), output.Style{Model: c.model})
+		f := output.NewFormat(output.FormatOf(path), output.Style{Model: c.model})
 		err := f.Begin(w)
 		for _, r := range c.results {
 			err = errors.Join(err, f.Write(w, r))
 		}
 		return errors.Join(err, f.End(w))
-	})
+	}))
 }
 
 type cocoResult struct {

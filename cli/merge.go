@@ -41,10 +41,12 @@ func validateMerge(o *output.MergeOptions) error {
 	if o.Format != "" {
 		return console.OneOf("--format", o.Format, output.Formats...)
 	}
-	o.Format = formatOf(o.Parts[0])
+	if o.Format = output.FormatOf(o.Parts[0]); o.Format == "" {
+		return nameError("the part", o.Parts[0])
+	}
 	for _, p := range append(slices.Clone(o.Parts), o.Out) {
-		if p != "" && formatOf(p) != o.Format {
-			return console.Usagef("--format says what all are", "%q is %s by its name, and %q is %s", o.Parts[0], o.Format, p, formatOf(p))
+		if p != "" && p != "-" && output.FormatOf(p) != o.Format {
+			return console.Usagef("--format says what all are", "%q is %s by its name, and %q is %s", o.Parts[0], o.Format, p, output.FormatOf(p))
 		}
 	}
 	return nil

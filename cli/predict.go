@@ -67,11 +67,16 @@ In lines, a backslash, tab, line end or other control character of a path is wri
 		Action: func(c *cli.Context) error {
 			o.inputs = c.Args().Slice()
 			o.Decode.Set = c.IsSet
+			if o.Out == "-" { // standard output, by its usual name
+				o.Out = ""
+			}
 			if con.Options.JSON && !c.IsSet("format") {
 				o.Format = "jsonl"
 			}
 			if o.Out != "" && !c.IsSet("format") && !con.Options.JSON {
-				o.Format = formatOf(o.Out)
+				if o.Format = output.FormatOf(o.Out); o.Format == "" {
+					return nameError("--out", o.Out)
+				}
 			}
 			if err := o.validate(con.Options.JSON); err != nil {
 				return err
@@ -128,23 +133,6 @@ const (
 	batchGPU  = 64
 )
 
-// formatOf is the format that a file's name asks for.
-func formatOf(path string) string {
-	switch {
-	case strings.HasSuffix(path, ".jsonl"), strings.HasSuffix(path, ".ndjson"):
-		return "jsonl"
-	case strings.HasSuffix(path, ".csv"):
-		return "csv"
-	case strings.HasSuffix(path, ".tsv"):
-		return "tsv"
-	case strings.HasSuffix(path, ".json"):
-		return "coco"
-	case strings.HasSuffix(path, ".tar"):
-		return "webdataset"
-	}
-	return "text"
-}
-
 // validate checks all that can be checked before a model is loaded, and reports everything that is wrong.
 func (o *PredictOptions) validate(json bool) error {
 	var errs []error
@@ -199,6 +187,11 @@ func maxPixels(megapixels int) int64 {
 		return image.DefaultMaxPixels
 	}
 	return int64(megapixels) * 1_000_000
+}
+
+// nameError refuses the name of a file that says nothing of its format.
+func nameError(label, path string) error {
+	return console.Usagef("--format says what a file of any name is", "%s %q: want a name that ends in %s", label, path, output.NameHelp)
 }
 
 func countDash(args []string) (n int) {

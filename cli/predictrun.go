@@ -28,7 +28,7 @@ func runPredict(ctx context.Context, con *console.Console, o PredictOptions) (er
 	} else if note := input.Missed(os.Getenv); o.Shard == "" && note != "" {
 		con.Term.Log.Warn(note)
 	}
-	in := input.Inputs{Args: o.inputs, Recursive: !o.NoRecursive, Stdin: con.Stdin, Image: o.StdinImage,
+	in := input.Inputs{Args: o.inputs, Passed: new(input.Passed), Recursive: !o.NoRecursive, Stdin: con.Stdin, Image: o.StdinImage,
 		Web: &input.Fetcher{Limit: int64(o.URLMaxMB) << 20, Timeout: o.URLTimeout, Private: o.URLPrivate}}
 	r := &predictRun{con: con, o: &o, in: in}
 	if o.Watch {
@@ -178,7 +178,7 @@ func (r *predictRun) begin() error {
 
 // journal says how the file of --out begins, but for the model.
 func (o *PredictOptions) journal() output.JournalOptions {
-	return output.JournalOptions{Format: o.Format, Template: o.Template != "", Resume: o.Resume, Overwrite: o.Overwrite}
+	return output.JournalOptions{Format: o.Format, Template: o.Template != "", Resume: o.Resume, Overwrite: o.Overwrite, Live: o.Watch}
 }
 
 // checkOutputs looks at what is there of the outputs before a model is opened.
@@ -389,6 +389,12 @@ func (r *predictRun) end(start time.Time, err error) error {
 		err = r.sheet.Finish(r.summary(took))
 	} else if r.sheet != nil {
 		r.sheet.Abandon()
+	}
+	if kinds := r.in.Passed.Images(); kinds != "" {
+		r.con.Term.Log.Warn("images of kinds that are not read were passed over: " + kinds)
+	}
+	if kinds := r.in.Passed.Others(); kinds != "" {
+		r.con.Term.Log.Debug("the folders hold besides: " + kinds)
 	}
 	if r.done+r.failed+r.skipped > 1 && !errors.Is(err, syscall.EPIPE) {
 		r.con.Term.Log.Info(r.summary(took))

@@ -27,7 +27,7 @@ func TestWatch(t *testing.T) {
 		want := console.Escape(filepath.Join(dir, name)) + "\t" + caption + "\n"
 		end := time.Now().Add(60 * time.Second)
 		for {
-			b, _ := os.ReadFile(out + ".part")
+			b, _ := os.ReadFile(out)
 			if strings.Contains(string(b), want) {
 				return
 			}
@@ -92,6 +92,22 @@ func TestWatch(t *testing.T) {
 	file("new.png", "blue")
 	captioned("new.png", "a blue picture")
 
+	// Captions stand in the file as they come. Somebody who edits it meanwhile, in place or by putting another in its
+	// place, keeps what was written, and so do the captions that come then.
+	appendTo(t, out, "mine\tmy words\n")
+	file("later.png", "red")
+	captioned("later.png", "a red picture")
+	other := filepath.Join(filepath.Dir(out), "other")
+	write(t, other, strings.Replace(read(t, out), "a white picture", "a white sheet of paper", 1))
+	if err := os.Rename(other, out); err != nil {
+		t.Fatal(err)
+	}
+	file("last.png", "green")
+	captioned("last.png", "a green picture")
+	if text := read(t, out); !strings.Contains(text, "mine\tmy words\n") || !strings.Contains(text, "sheet of paper") {
+		t.Errorf("an edit is lost:\n%s", text)
+	}
+
 	cmd.Process.Signal(syscall.SIGTERM)
 	if code := exitStatus(cmd.Wait()); code != console.ExitDone {
 		t.Errorf("exit code %d, want %d: %s", code, console.ExitDone, stderr)
@@ -100,8 +116,8 @@ func TestWatch(t *testing.T) {
 		t.Errorf("standard error %s", stderr)
 	}
 	got := read(t, out)
-	if n := strings.Count(got, "\n"); n != 8 {
-		t.Errorf("%d captions, want 8:\n%s", n, got)
+	if n := strings.Count(got, "\n"); n != 11 {
+		t.Errorf("%d lines, want 11:\n%s", n, got)
 	}
 	if read(t, filepath.Join(dir, "sub/deep/a.txt")) != "a blue picture\n" {
 		t.Error("no sidecar")

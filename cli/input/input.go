@@ -53,6 +53,7 @@ type Inputs struct {
 	Web       *Fetcher // gets what URLs name
 	Counting  bool     // nobody will open what is listed
 	closed    bool     // archives are listed and not opened
+	Passed    *Passed  // counts what is passed over; nil for nobody
 
 	enter func(folder string) // is told each folder that is looked into, before; nil for nobody
 }
@@ -373,6 +374,9 @@ func (w *walker) entry(e fs.DirEntry, path, key string) bool {
 		}
 	}
 	if !w.place.names() && !slices.Contains(Extensions, strings.ToLower(filepath.Ext(path))) {
+		if !w.in.Counting {
+			w.in.Passed.add(path)
+		}
 		return true
 	}
 	w.seen.images++

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc64"
 	"io"
+	"io/fs"
 	"os"
 	"syscall"
 
@@ -16,7 +17,8 @@ import (
 )
 
 // Journal is the file of --out. While the run lasts, results go to FILE.part, and FILE.journal notes which images are in
-// it and up to which byte. At the end FILE.part takes FILE's place.
+// it and up to which byte. At the end FILE.part takes FILE's place. A run that has no end of its own writes lines into
+// FILE itself, whole ones only.
 //
 // Before a batch is written, the journal says what it will be; behind it, which images it holds and the checksum of all
 // that stands in the file up to there. So a run that goes on tells what a run that was killed has left half written,
@@ -29,6 +31,7 @@ type Journal struct {
 	part     *os.File
 	journal  *os.File
 	fresh    []*os.File // those of them that held nothing before
+	live     bool       // the part is the target itself
 	size     int64      // of the part
 	end      int64      // of the journal
 	sum      uint64
@@ -37,7 +40,7 @@ type Journal struct {
 	ids      map[string]int // of a format that knows numbers alone: how many captions there are of each
 	Foreign  int            // lines that are no captions, and that stay
 	buf      bytes.Buffer
-	notes    bytes.Buffer
+	notes    []noted // of what is in buf; their ends are counted from its begin
 	places   input.Places
 }
 
@@ -48,6 +51,7 @@ type JournalOptions struct {
 	Template  bool   // lines are of a --template, which need not name their images
 	Resume    bool   // go on with what is there
 	Overwrite bool   // start over, whatever is there
+	Live      bool   // write into the file as captions come, where the format is lines
 }
 
 var crcTable = crc64.MakeTable(crc64.ECMA)
@@ -61,7 +65,7 @@ func OpenJournal(path string, o JournalOptions) (_ *Journal, err error) {
 			j.abandon()
 		}
 	}()
-	if err := j.open(); err != nil {
+	if err := j.open(o.Live && lines(o.Format) && packing(path) == ""); err != nil {
 		return nil, err
 	}
 	head := journalHead + o.Identity + "\n"
@@ -86,8 +90,8 @@ func OpenJournal(path string, o JournalOptions) (_ *Journal, err error) {
 	if j.end == 0 {
 		err = j.log([]byte(head))
 	}
-	if err == nil && j.notes.Len() > 0 { // of what was there and in no journal
-		err = j.vouch()
+	if err == nil && len(j.notes) > 0 { // of what was there and in no journal
+		err = j.vouch(j.size)
 	}
 	if err != nil {
 		return nil, j.fail(err)
@@ -96,7 +100,7 @@ func OpenJournal(path string, o JournalOptions) (_ *Journal, err error) {
 }
 
 // open opens and locks the part and the journal.
-func (j *Journal) open() (err error) {
+func (j *Journal) open(live bool) (err error) {
 	if j.target, err = atomicfile.Target(j.path); err != nil {
 		return err
 	}
@@ -109,11 +113,15 @@ func (j *Journal) open() (err error) {
 	if err := syscall.Flock(int(j.journal.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return j.fail(console.WithHint(errors.New("another run is writing it"), "wait for it, or give another --out"))
 	}
-	if j.part, err = openPlain(j.target + ".part"); err != nil {
+	part := j.target + ".part"
+	if _, err := os.Stat(part); live && errors.Is(err, fs.ErrNotExist) {
+		part, j.live = j.target, true
+	}
+	if j.part, err = openPlain(part); err != nil {
 		return j.fail(err)
 	}
 	for _, f := range []*os.File{j.journal, j.part} {
-		if info, err := f.Stat(); err == nil && info.Size() == 0 {
+		if info, err := f.Stat(); err == nil && info.Size() == 0 && !(j.live && f == j.part && j.finished != nil) {
 			j.fresh = append(j.fresh, f)
 		}
 	}
@@ -127,6 +135,9 @@ func (j *Journal) abandon() {
 	}
 	j.Close()
 }
+
+// lines says whether a format is lines that need nothing behind the last one.
+func lines(format string) bool { return format != "coco" && format != "webdataset" }
 
 // openPlain opens a file for reading and writing. A pipe or a device of that name is not opened.
 func openPlain(path string) (*os.File, error) {
@@ -175,11 +186,7 @@ func (j *Journal) Write(b []byte) (int, error) { return j.buf.Write(b) }
 
 // Note marks what was written since the last note as the result of one image.
 func (j *Journal) Note(r *Result) {
-	j.note(j.size+int64(j.buf.Len()), input.IDOf(j.places.Of(r.Input), r.Stamp), r.Path)
-}
-
-func (j *Journal) note(end int64, id input.ID, path string) {
-	fmt.Fprintf(&j.notes, "%d %x %s\n", end, id, console.Escape(path))
+	j.notes = append(j.notes, noted{int64(j.buf.Len()), input.IDOf(j.places.Of(r.Input), r.Stamp), r.Path})
 }
 
 // Commit writes what was gathered: first the journal says what comes, then it comes, then the journal vouches for it.
@@ -188,11 +195,15 @@ func (j *Journal) Commit() error {
 	if j.buf.Len() == 0 {
 		return nil
 	}
-	b, noted := j.buf.Bytes(), j.notes.Len() > 0
+	b, noted := j.buf.Bytes(), len(j.notes) > 0
 	var err error
-	if noted {
+	if j.live {
+		err = j.follow()
+	}
+	if err == nil && noted {
 		err = j.announce(b)
 	}
+	base := j.size
 	if err == nil {
 		var n int
 		n, err = j.part.Write(b)
@@ -200,15 +211,51 @@ func (j *Journal) Commit() error {
 		j.sum = crc64.Update(j.sum, crcTable, b[:n])
 	}
 	if err == nil && noted {
-		err = j.vouch()
+		err = j.vouch(base)
 	}
 	j.buf.Reset()
-	j.notes.Reset()
+	j.notes = nil
 	if err != nil {
 		return j.fail(console.WithHint(weights.Reason(err),
 			"what was written before stays in %q: run again with --resume to go on", j.path+".part"))
 	}
 	return nil
+}
+
+// follow goes on at the end of the file that has the name now, if somebody has changed it: with an editor that puts a new
+// file in its place, or by a line that is appended.
+func (j *Journal) follow() error {
+	named, err := os.Stat(j.target)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	held, err := j.part.Stat()
+	if err != nil || named != nil && os.SameFile(named, held) && held.Size() == j.size {
+		return err
+	}
+	f, err := openPlain(j.target)
+	if err != nil {
+		return err
+	}
+	j.part.Close()
+	j.part = f
+	if j.size, err = f.Seek(0, io.SeekEnd); err != nil {
+		return err
+	}
+	var last [1]byte
+	if j.size > 0 {
+		if _, err := f.ReadAt(last[:], j.size-1); err != nil {
+			return err
+		}
+		if last[0] != '\n' {
+			if _, err := f.WriteString("\n"); err != nil {
+				return err
+			}
+			j.size++
+		}
+	}
+	j.sum, err = sumOf(f, j.size)
+	return err
 }
 
 // Finish puts the whole file in its place, unless somebody has changed what stands there meanwhile.
@@ -217,11 +264,11 @@ func (j *Journal) Finish() error {
 	if err := j.Commit(); err != nil {
 		return err
 	}
-	if changed(j.target, j.finished) {
+	if !j.live && changed(j.target, j.finished) {
 		return j.fail(console.WithHint(errors.New("it has changed since the run began"),
 			"all captions are in %q: look at both, and keep what you want", j.path+".part"))
 	}
-	if err := atomicfile.Replace(j.part, j.target); err != nil {
+	if err := j.place(); err != nil {
 		return err
 	}
 	if j.keep {
@@ -231,6 +278,24 @@ func (j *Journal) Finish() error {
 		return j.fail(err)
 	}
 	return nil
+}
+
+// place puts the part in the target's place, compressed if its name says so.
+func (j *Journal) place() error {
+	if j.live {
+		return j.part.Sync()
+	}
+	if packing(j.target) == "" {
+		return atomicfile.Replace(j.part, j.target)
+	}
+	if _, err := j.part.Seek(0, io.SeekStart); err != nil {
+		return j.fail(err)
+	}
+	write := Packed(j.target, func(w io.Writer) error { _, err := io.Copy(w, j.part); return err })
+	if err := atomicfile.WriteFile(j.target, write); err != nil {
+		return err
+	}
+	return os.Remove(j.part.Name())
 }
 
 // changed says whether another file stands at a path than stood there before; nil is of none.

@@ -153,8 +153,8 @@ func (m *merger) survey(path string) error {
 
 // write writes all parts to a file, whole or not at all, or to standard output.
 func (m *merger) write(path string, stdout io.Writer) error {
-	if path != "" {
-		return atomicfile.WriteFile(path, m.join)
+	if path != "" && path != "-" {
+		return atomicfile.WriteFile(path, Packed(path, m.join))
 	}
 	w := bufio.NewWriterSize(stdout, 64<<10)
 	if err := m.join(w); err != nil {

@@ -12,15 +12,17 @@ import (
 	"strings"
 
 	"captioner/cli/console"
+	"captioner/data/unpack"
 )
 
 // partReader reads back what predict wrote, picture by picture.
 type partReader struct {
-	path  string
-	file  *os.File
-	read  func() (unit, error) // one line, row or object
-	alone bool                 // each is a picture's all
-	ahead *unit                // read, but of the next picture
+	path     string
+	file     *os.File
+	unpacked io.Closer
+	read     func() (unit, error) // one line, row or object
+	alone    bool                 // each is a picture's all
+	ahead    *unit                // read, but of the next picture
 }
 
 func openPart(path, format string) (*partReader, error) {
@@ -29,7 +31,13 @@ func openPart(path, format string) (*partReader, error) {
 		return nil, console.Reason(err)
 	}
 	r := &partReader{path: path, file: f}
-	b := bufio.NewReaderSize(f, 64<<10)
+	z, err := unpack.NewReader(f)
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	r.unpacked = z
+	b := bufio.NewReaderSize(z, 64<<10)
 	switch format {
 	case "jsonl":
 		r.read = lineReader(b, jsonPath)
@@ -48,7 +56,7 @@ func openPart(path, format string) (*partReader, error) {
 		r.read = lineReader(b, tabPath)
 	}
 	if err != nil {
-		f.Close()
+		r.close()
 		if err == io.EOF {
 			err = errors.New("the file is empty, want at least its first line")
 		}
@@ -57,7 +65,10 @@ func openPart(path, format string) (*partReader, error) {
 	return r, nil
 }
 
-func (r *partReader) close() { r.file.Close() }
+func (r *partReader) close() {
+	r.unpacked.Close()
+	r.file.Close()
+}
 
 // next is all that one picture has; io.EOF at the end.
 func (r *partReader) next() (unit, error) {
@@ -182,6 +193,21 @@ func cocoReader(b *bufio.Reader) (func() (unit, error), error) {
 	}, nil
 }
 
+// firstLine is the first line of a file, unpacked.
+func firstLine(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, console.Reason(err)
+	}
+	defer f.Close()
+	z, err := unpack.NewReader(f)
+	if err != nil {
+		return nil, err
+	}
+	defer z.Close()
+	return readLine(bufio.NewReader(z))
+}
+
 // joined writes units in one form.
 type joined struct {
 	w      io.Writer
@@ -195,12 +221,7 @@ func (j *joined) begin(parts []string) error {
 	case "csv", "tsv":
 		head := ""
 		for _, p := range parts {
-			f, err := os.Open(p)
-			if err != nil {
-				return console.Reason(err)
-			}
-			line, err := readLine(bufio.NewReader(f))
-			f.Close()
+			line, err := firstLine(p)
 			if err != nil {
 				return err
 			}

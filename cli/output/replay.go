@@ -41,12 +41,15 @@ func (j *Journal) announce(b []byte) error {
 	return err
 }
 
-// vouch writes the notes of what has been written, in the place of what announced it.
-func (j *Journal) vouch() error {
-	fmt.Fprintf(&j.notes, "%d %x %x\n", j.size, input.ID{}, j.sum)
-	err := j.log(j.notes.Bytes())
-	j.notes.Reset()
-	if err != nil {
+// vouch writes the notes of what has been written from base on, in the place of what announced it.
+func (j *Journal) vouch(base int64) error {
+	var b bytes.Buffer
+	for _, n := range j.notes {
+		fmt.Fprintf(&b, "%d %x %s\n", base+n.end, n.id, console.Escape(n.path))
+	}
+	fmt.Fprintf(&b, "%d %x %x\n", j.size, input.ID{}, j.sum)
+	j.notes = nil
+	if err := j.log(b.Bytes()); err != nil {
 		return err
 	}
 	return j.journal.Truncate(j.end)
@@ -192,7 +195,10 @@ func source(part *os.File, target string) (int64, error) {
 		return 0, err
 	}
 	defer f.Close()
-	return io.Copy(part, f)
+	if packing(target) == "" {
+		return io.Copy(part, f)
+	}
+	return unpackTo(part, f)
 }
 
 // verify counts the batches up to the last one before which all bytes are as they were written, and gives its end and
@@ -314,20 +320,20 @@ func (j *Journal) known(rec record, paths []string) {
 		}
 		return
 	}
-	noted := make(map[string][]input.ID)
+	before := make(map[string][]input.ID)
 	for _, b := range rec.batches {
 		for _, n := range b.notes {
-			noted[n.path] = append(noted[n.path], n.id)
+			before[n.path] = append(before[n.path], n.id)
 		}
 	}
 	for _, path := range paths {
-		ids := noted[path]
+		ids := before[path]
 		if ids == nil {
 			ids = []input.ID{input.IDOf(j.places.Of(input.Input{Path: path}), input.Stamp{})}
 		}
 		for _, id := range ids {
 			j.done[id] = struct{}{}
-			j.note(j.size, id, path)
+			j.notes = append(j.notes, noted{0, id, path})
 		}
 	}
 }

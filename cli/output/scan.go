@@ -229,6 +229,12 @@ func CheckOut(path string, o JournalOptions) error {
 		if suffix != "" {
 			what = "has a run that did not end: " + fmt.Sprintf("%q", path+suffix) + " is there"
 		}
+		if suffix == "" && packing(target) != "" {
+			if f, err = unpackedCopy(f); err != nil {
+				return fmt.Errorf("read %q: %w", path, err)
+			}
+			defer f.Close()
+		}
 		s, err := scanCaptions(f, o.Format, suffix != "")
 		if err != nil {
 			return console.Usagef("--overwrite replaces it; or give another --out", "--out %q %s, and is no file of captions in the format %s",

@@ -102,6 +102,9 @@ func (k *checker) check(w written, before []written) error {
 	if w.path == "" || w.use == Socket && w.real == "" {
 		return nil
 	}
+	if w.path == "-" {
+		return console.Usagef("./- is a file of that name", "%s \"-\": want the name of a file, for standard output is no place for it", w.label)
+	}
 	for _, other := range before {
 		if w.use == Write && other.use == Write && strings.EqualFold(w.real, other.real) {
 			return console.Usagef("give one of them another name", "%s %q and %s %q are one file",

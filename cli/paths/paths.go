@@ -99,7 +99,7 @@ func collect(command string, c *cli.Context) (all []named) {
 			values = c.StringSlice(name)
 		}
 		for _, v := range values {
-			if v == "" {
+			if v == "" || v == "-" && name == "out" && use == Write { // standard output
 				continue
 			}
 			all = append(all, named{"--" + name, v, use})

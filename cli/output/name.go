@@ -1,0 +1,86 @@
+package output
+
+import (
+	"compress/gzip"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/klauspost/compress/zstd"
+
+	"captioner/data/unpack"
+)
+
+// extensionFormats are the formats that a file's name asks for.
+var extensionFormats = map[string]string{
+	".txt": "text", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "tsv", ".json": "coco",
+	".tar": "webdataset", "": "text",
+}
+
+// NameHelp says which names ask for a format.
+const NameHelp = ".txt, .jsonl, .ndjson, .csv, .tsv, .json or .tar, or in one of these and .gz or .zst"
+
+// FormatOf is the format that a file's name asks for, in any case; "" where its extension is none that is known. A name
+// without an extension asks for text.
+func FormatOf(path string) string {
+	name := strings.ToLower(filepath.Base(path))
+	return extensionFormats[filepath.Ext(strings.TrimSuffix(name, packing(name)))]
+}
+
+// packing is the extension of a file that is compressed, in lower case; "" for others.
+func packing(path string) string {
+	switch ext := strings.ToLower(filepath.Ext(path)); ext {
+	case ".gz", ".zst":
+		return ext
+	}
+	return ""
+}
+
+// Packed is write, whose text is compressed if the name of the file says so: for atomicfile.WriteFile.
+func Packed(path string, write func(io.Writer) error) func(io.Writer) error {
+	return func(w io.Writer) error {
+		var z io.WriteCloser
+		switch packing(path) {
+		case ".gz":
+			z = gzip.NewWriter(w)
+		case ".zst":
+			var err error
+			if z, err = zstd.NewWriter(w, zstd.WithEncoderConcurrency(1)); err != nil {
+				return err
+			}
+		default:
+			return write(w)
+		}
+		if err := write(z); err != nil {
+			z.Close()
+			return err
+		}
+		return z.Close()
+	}
+}
+
+// unpackTo writes the bytes of a file, unpacked if they are packed.
+func unpackTo(w io.Writer, f *os.File) (int64, error) {
+	r, err := unpack.NewReader(f)
+	if err != nil {
+		return 0, err
+	}
+	defer r.Close()
+	return io.Copy(w, r)
+}
+
+// unpackedCopy is a file with the bytes of another one, unpacked, that has no name and is gone when it is closed.
+func unpackedCopy(f *os.File) (*os.File, error) {
+	out, err := os.CreateTemp("", "captioner-*")
+	if err != nil {
+		return nil, fmt.Errorf("unpack: %w", err)
+	}
+	os.Remove(out.Name())
+	if _, err := unpackTo(out, f); err != nil {
+		out.Close()
+		return nil, err
+	}
+	return out, nil
+}
