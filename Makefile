@@ -69,8 +69,9 @@ fixtures: ## make the reference values of the networks again (PYTHON: one with P
 	@for f in $(FIXTURES); do echo "scripts/fixtures/$$f.py" >&2; $(PYTHON) "scripts/fixtures/$$f.py"; done
 	git status --short -- '*/testdata'
 
-fmt: ## format the Go files
+fmt: ## format the Go files, and the C++ files where clang-format is there
 	gofmt -w .
+	@! command -v clang-format >/dev/null || clang-format -i torch/*.c torch/*.cpp torch/*.h
 
 lint: setup ## gofmt, vet, the shell scripts' syntax, and the rules in deps_test.go
 	@files=$$(gofmt -l .); [ -z "$$files" ] || { echo "not formatted (make fmt formats them):" $$files >&2; exit 1; }

@@ -1,6 +1,6 @@
 package torch
 
-// #cgo CXXFLAGS: -std=c++17 -O3 -fopenmp
+// #cgo CXXFLAGS: -DCAPTIONER_OWN_CXX -std=c++17 -O3 -fopenmp
 // #cgo LDFLAGS: -ltorch_cpu -lc10 -ldl -fopenmp
 // #cgo LDFLAGS: -Wl,-rpath,${SRCDIR}/../.libtorch/torch/lib -Wl,-rpath,$ORIGIN/../.libtorch/torch/lib
 // #include <stdlib.h>
@@ -16,9 +16,9 @@ import (
 // handle is a torch::Tensor*, in the type that libtch's functions take.
 type handle = lib.Ctensor
 
-// slots is where ops write the handles that they return. It lives in C memory, so passing its address costs no allocation and no pointer
-// check. Only the torch thread uses it.
-var slots = (*[4]handle)(C.calloc(4, C.size_t(unsafe.Sizeof(handle(nil)))))
+// slots is where ops write the handle that they return. It lives in C memory, so that passing its address costs no
+// allocation and no pointer check. Only the torch thread uses it.
+var slots = (*[1]handle)(C.calloc(1, C.size_t(unsafe.Sizeof(handle(nil)))))
 
 // takeError takes over a malloc'ed message; "" where there is none.
 func takeError(p unsafe.Pointer) string {
@@ -48,9 +48,11 @@ func dims(s []int64) *C.int64_t { return (*C.int64_t)(unsafe.SliceData(s)) }
 func handles(ts []*Tensor) []unsafe.Pointer {
 	out := make([]unsafe.Pointer, len(ts))
 	for i, t := range ts {
-		out[i] = unsafe.Pointer(t.must())
+		out[i] = unsafe.Pointer(t.alive())
 	}
 	return out
 }
 
-func list(hs []unsafe.Pointer) *C.tt { return (*C.tt)(unsafe.Pointer(unsafe.SliceData(hs))) }
+func list(hs []unsafe.Pointer) *C.ct_tensor {
+	return (*C.ct_tensor)(unsafe.Pointer(unsafe.SliceData(hs)))
+}

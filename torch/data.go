@@ -43,18 +43,25 @@ func FromSlice[E Number](v []E, shape ...int64) *Tensor {
 		shape = []int64{int64(len(v))}
 	}
 	d := dtypeOf[E]()
-	return took("from slice", C.ct_from_bytes(slot(), unsafe.Pointer(unsafe.SliceData(v)), C.size_t(len(v)*d.Size()), dims(shape),
-		C.int(len(shape)), C.int(d)))
+	return fromBridge(
+		"from slice",
+		C.ct_from_bytes(slot(), unsafe.Pointer(unsafe.SliceData(v)), C.size_t(len(v)*d.Size()), dims(shape),
+			C.int(len(shape)), C.int(d)),
+	)
 }
 
 // FromBytes copies b, the little-endian elements of type d, into a new CPU tensor.
 func FromBytes(b []byte, d DType, shape ...int64) *Tensor {
-	return took("from bytes", C.ct_from_bytes(slot(), unsafe.Pointer(unsafe.SliceData(b)), C.size_t(len(b)), dims(shape), C.int(len(shape)),
-		C.int(d)))
+	return fromBridge(
+		"from bytes",
+		C.ct_from_bytes(slot(), unsafe.Pointer(unsafe.SliceData(b)), C.size_t(len(b)), dims(shape), C.int(len(shape)),
+			C.int(d)),
+	)
 }
 
-// FromNamed makes a CPU tensor of a stored one. Where share is true the tensor reads n.Data in place if its Source holds it (see
-// weights.NamedTensor): the Source must outlive the tensor and all its views, and nothing may write to either. Other data are copied.
+// FromNamed makes a CPU tensor of a stored one. Where share is true the tensor reads n.Data in place if its Source
+// holds it (see weights.NamedTensor): the Source must outlive the tensor and all its views, and nothing may write to
+// either. Other data are copied.
 func FromNamed(n weights.NamedTensor, share bool) *Tensor {
 	d, ok := fromWeights[n.DType]
 	if !ok {
@@ -64,18 +71,22 @@ func FromNamed(n weights.NamedTensor, share bool) *Tensor {
 	if !share || !n.Held || uintptr(p)%uintptr(d.Size()) != 0 {
 		return FromBytes(n.Data, d, n.Shape...)
 	}
-	return took("from named", C.ct_from_blob(slot(), p, C.size_t(len(n.Data)), dims(n.Shape), C.int(len(n.Shape)), C.int(d)))
+	return fromBridge(
+		"from named",
+		C.ct_from_blob(slot(), p, C.size_t(len(n.Data)), dims(n.Shape), C.int(len(n.Shape)), C.int(d)),
+	)
 }
 
-// Forget tells the system that t is not needed for now, where it lies in a memory map of a file (weights.Mapping): its pages leave this
-// process, and come back from the file when they are touched. Elsewhere it does nothing. What was written to the map is lost.
+// Forget tells the system that t is not needed for now, where it lies in a memory map of a file (weights.Mapping): its
+// pages leave this process, and come back from the file when they are touched. Elsewhere it does nothing. What was
+// written to the map is lost.
 func (t *Tensor) Forget() {
 	if t.Device() != CPU {
 		return
 	}
 	var p unsafe.Pointer
 	var n C.size_t
-	checked("forget", C.ct_storage(t.tt(), &p, &n), t)
+	checkBridge("forget", C.ct_storage(t.cHandle(), &p, &n), t)
 	weights.Forget(unsafe.Slice((*byte)(p), int(n)))
 }
 
@@ -91,7 +102,7 @@ func (t *Tensor) Named(name string) weights.NamedTensor {
 // Bytes copies the elements, row by row, little-endian.
 func (t *Tensor) Bytes() []byte {
 	b := make([]byte, t.Numel()*int64(t.DType().Size()))
-	checked("bytes", C.ct_to_bytes(t.tt(), unsafe.Pointer(unsafe.SliceData(b)), C.size_t(len(b))), t)
+	checkBridge("bytes", C.ct_to_bytes(t.cHandle(), unsafe.Pointer(unsafe.SliceData(b)), C.size_t(len(b))), t)
 	return b
 }
 
@@ -108,7 +119,7 @@ func CopyTo[E Number](t *Tensor, dst []E) {
 	if t.DType() != d {
 		fail("slice", fmt.Sprintf("tensor is %v, want %v", t.DType(), d), []*Tensor{t})
 	}
-	checked("slice", C.ct_to_bytes(t.tt(), unsafe.Pointer(unsafe.SliceData(dst)), C.size_t(len(dst)*d.Size())), t)
+	checkBridge("slice", C.ct_to_bytes(t.cHandle(), unsafe.Pointer(unsafe.SliceData(dst)), C.size_t(len(dst)*d.Size())), t)
 }
 
 // Float is the one element of t, converted.
@@ -120,12 +131,12 @@ func (t *Tensor) Float() float64 {
 
 // Empty is a tensor of unset elements.
 func Empty(d DType, dev Device, shape ...int64) *Tensor {
-	return took("empty", C.ct_empty(slot(), dims(shape), C.int(len(shape)), C.int(d), C.int(dev.index())))
+	return fromBridge("empty", C.ct_empty(slot(), dims(shape), C.int(len(shape)), C.int(d), C.int(dev.index())))
 }
 
 // Full is a tensor with every element v.
 func Full(v float64, d DType, dev Device, shape ...int64) *Tensor {
-	return took("full", C.ct_full(slot(), dims(shape), C.int(len(shape)), C.double(v), C.int(d), C.int(dev.index())))
+	return fromBridge("full", C.ct_full(slot(), dims(shape), C.int(len(shape)), C.double(v), C.int(d), C.int(dev.index())))
 }
 
 // Zeros is Full with 0.

@@ -24,8 +24,9 @@ var (
 	threadID  atomic.Int64 // the kernel's id of the torch thread
 )
 
-// Do runs f on the torch thread, in a scope of its own, and waits for it. Calls queue; a context that ends while waiting gives up the place
-// in the queue (f itself is never interrupted: long work looks at ctx). Inside f, a nested Do runs at once, in a nested scope.
+// Do runs f on the torch thread, in a scope of its own, and waits for it. Calls queue; a context that ends while
+// waiting gives up the place in the queue (f itself is never interrupted: long work looks at ctx). Inside f, a nested
+// Do runs at once, in a nested scope.
 //
 // Do returns f's error, or the *OpError of the op that failed. Any other panic is raised again in the caller.
 func Do(ctx context.Context, f func() error) error {
@@ -52,7 +53,8 @@ func Do(ctx context.Context, f func() error) error {
 	return j.err
 }
 
-// onThread says whether the calling goroutine is the one on the torch thread: that thread is locked, so no other goroutine runs there.
+// onThread says whether the calling goroutine is the one on the torch thread: that thread is locked, so no other
+// goroutine runs there.
 func onThread() bool { return threadID.Load() == int64(syscall.Gettid()) }
 
 // serve is the torch thread. It never unlocks: grad mode, autocast and OpenMP's worker pool belong to this thread.

@@ -30,7 +30,11 @@ var dtypes = map[DType]struct {
 	size int
 	w    weights.DType
 }{
-	Uint8: {"uint8", 1, weights.U8}, Int8: {"int8", 1, weights.I8}, Int16: {"int16", 2, weights.I16}, Int32: {"int32", 4, weights.I32},
+	Uint8: {
+		"uint8",
+		1,
+		weights.U8,
+	}, Int8: {"int8", 1, weights.I8}, Int16: {"int16", 2, weights.I16}, Int32: {"int32", 4, weights.I32},
 	Int64: {"int64", 8, weights.I64}, Float16: {"float16", 2, weights.F16}, Float32: {"float32", 4, weights.F32},
 	Float64: {"float64", 8, weights.F64}, Bool: {"bool", 1, weights.Bool}, BFloat16: {"bfloat16", 2, weights.BF16},
 }
@@ -78,8 +82,8 @@ func (d Device) String() string {
 	return fmt.Sprintf("cuda:%d", d.index())
 }
 
-// ParseDevice reads "auto", "cpu", "cuda" or "cuda:N" and checks that the device is there. auto is the first GPU, else the CPU.
-// It may load the CUDA libraries, and so must run before anything else asks about them.
+// ParseDevice reads "auto", "cpu", "cuda" or "cuda:N" and checks that the device is there. auto is the first GPU, else
+// the CPU. It may load the CUDA libraries, and so must run before anything else asks about them.
 func ParseDevice(s string) (Device, error) {
 	switch {
 	case s == "cpu":

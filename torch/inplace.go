@@ -8,27 +8,29 @@ import "unsafe"
 // This file: ops that write into a tensor, gradients, and ops on many tensors at once. They return no new handle.
 
 // Copy writes src, converted and broadcast, into t.
-func (t *Tensor) Copy(src *Tensor) { checked("copy", C.ct_copy_(t.tt(), src.tt()), t, src) }
+func (t *Tensor) Copy(src *Tensor) {
+	checkBridge("copy", C.ct_copy(t.cHandle(), src.cHandle()), t, src)
+}
 
 // IndexCopyRows writes the rows of src into rows index (int64) of t.
 func (t *Tensor) IndexCopyRows(index, src *Tensor) {
-	checked("index copy rows", C.ct_index_copy_rows_(t.tt(), index.tt(), src.tt()), t, index, src)
+	checkBridge("index copy rows", C.ct_index_copy_rows(t.cHandle(), index.cHandle(), src.cHandle()), t, index, src)
 }
 
 // ---- gradients
 
 // RequireGrad marks t as a leaf whose gradient Backward computes, or not. It returns t.
 func (t *Tensor) RequireGrad(on bool) *Tensor {
-	checked("require grad", C.ct_requires_grad(t.tt(), cint(on)), t)
+	checkBridge("require grad", C.ct_requires_grad(t.cHandle(), cint(on)), t)
 	return t
 }
 
 // Backward adds the gradient of the scalar t to every leaf that asked for one, and drops the graph.
-func (t *Tensor) Backward() { checked("backward", C.ct_backward(t.tt()), t) }
+func (t *Tensor) Backward() { checkBridge("backward", C.ct_backward(t.cHandle()), t) }
 
 // Grad is t's gradient, sharing its memory; nil where there is none.
 func (t *Tensor) Grad() *Tensor {
-	checked("grad", C.ct_grad(slot(), t.tt()), t)
+	checkBridge("grad", C.ct_grad(slot(), t.cHandle()), t)
 	c := slots[0]
 	slots[0] = nil
 	if c == nil {
@@ -38,64 +40,91 @@ func (t *Tensor) Grad() *Tensor {
 }
 
 // ClearGrad drops t's gradient.
-func (t *Tensor) ClearGrad() { checked("clear grad", C.ct_clear_grad(t.tt()), t) }
+func (t *Tensor) ClearGrad() { checkBridge("clear grad", C.ct_clear_grad(t.cHandle()), t) }
 
 // ---- many tensors at once
 
-// AdamW is one fused step of Loshchilov and Hutter's AdamW on params: grads, m and v have their shapes, steps are scalars (float32) counted
-// up by the call. gradScale and foundInf (scalars, or nil) come from a gradient scaler.
+// AdamW is one fused step of Loshchilov and Hutter's AdamW on params: grads, m and v have their shapes, steps are
+// scalars (float32) counted up by the call. gradScale and foundInf (scalars, or nil) come from a gradient scaler.
 func AdamW(params, grads, m, v, steps []*Tensor, lr, beta1, beta2, decay, eps float64, gradScale, foundInf *Tensor) {
 	if len(params) == 0 {
 		return
 	}
-	checked("adamw", C.ct_fused_adamw(list(handles(params)), list(handles(grads)), list(handles(m)), list(handles(v)), list(handles(steps)),
-		C.int(len(params)), C.double(lr), C.double(beta1), C.double(beta2), C.double(decay), C.double(eps), optTT(gradScale), optTT(foundInf)),
+	checkBridge(
+		"adamw",
+		C.ct_fused_adamw(
+			list(handles(params)),
+			list(handles(grads)),
+			list(handles(m)),
+			list(handles(v)),
+			list(handles(steps)),
+			C.int(
+				len(params),
+			),
+			C.double(lr),
+			C.double(beta1),
+			C.double(beta2),
+			C.double(decay),
+			C.double(eps),
+			optionalC(gradScale),
+			optionalC(foundInf),
+		),
 		params...)
 }
 
 // GlobalNorm is the 2-norm of all ts together, a scalar.
 func GlobalNorm(ts []*Tensor) *Tensor {
-	return took("global norm", C.ct_foreach_norm(slot(), list(handles(ts)), C.int(len(ts))), ts...)
+	return fromBridge("global norm", C.ct_foreach_norm(slot(), list(handles(ts)), C.int(len(ts))), ts...)
 }
 
 // ScaleAll multiplies every tensor by s in place.
 func ScaleAll(ts []*Tensor, s float64) {
-	checked("scale all", C.ct_foreach_mul_scalar(list(handles(ts)), C.int(len(ts)), C.double(s)), ts...)
+	checkBridge("scale all", C.ct_foreach_mul_scalar(list(handles(ts)), C.int(len(ts)), C.double(s)), ts...)
 }
 
 // LerpAll moves every ts[i] towards to[i] by the share w, in place.
 func LerpAll(ts, to []*Tensor, w float64) {
-	checked("lerp all", C.ct_foreach_lerp(list(handles(ts)), list(handles(to)), C.int(len(ts)), C.double(w)), ts...)
+	checkBridge("lerp all", C.ct_foreach_lerp(list(handles(ts)), list(handles(to)), C.int(len(ts)), C.double(w)), ts...)
 }
 
-// CopyAll writes every src[i] into dst[i].
-func CopyAll(dst, src []*Tensor) {
-	checked("copy all", C.ct_foreach_copy(list(handles(dst)), list(handles(src)), C.int(len(dst))), dst...)
-}
-
-// UnscaleAll multiplies grads by invScale and sets foundInf to 1 where one of them is not finite (both scalars, float32).
+// UnscaleAll multiplies grads by invScale and sets foundInf to 1 where one of them is not finite (both scalars,
+// float32).
 func UnscaleAll(grads []*Tensor, foundInf, invScale *Tensor) {
-	checked("unscale", C.ct_amp_unscale(list(handles(grads)), C.int(len(grads)), foundInf.tt(), invScale.tt()), grads...)
+	checkBridge(
+		"unscale",
+		C.ct_amp_unscale(list(handles(grads)), C.int(len(grads)), foundInf.cHandle(), invScale.cHandle()),
+		grads...)
 }
 
 // UpdateScale grows or backs off a loss scale in place (scale float32, tracker int32, foundInf float32: scalars).
 func UpdateScale(scale, tracker, foundInf *Tensor, growth, backoff float64, interval int64) {
-	checked("update scale", C.ct_amp_update_scale(scale.tt(), tracker.tt(), foundInf.tt(), C.double(growth), C.double(backoff),
-		C.int64_t(interval)), scale)
+	checkBridge(
+		"update scale",
+		C.ct_amp_update_scale(scale.cHandle(), tracker.cHandle(), foundInf.cHandle(), C.double(growth), C.double(backoff),
+			C.int64_t(interval)),
+		scale,
+	)
 }
 
 // ---- decoding
 
-// StepAttention is softmax(q kᵀ scale) v for generating texts on the CPU, without gradients: q [R, H, D] (float32 or bfloat16), k and v
-// [G, H, S, D] (float32), G dividing R; row r looks at group r/(R/G). It gives [R, H*D] in q's type. The last dimensions must have no gaps;
-// the others may have any. A row's result does not depend on the other rows.
+// StepAttention is softmax(q kᵀ scale) v for generating texts on the CPU, without gradients: q [R, H, D] (float32 or
+// bfloat16), k and v [G, H, S, D] (float32), G dividing R; row r looks at group r/(R/G). It gives [R, H*D] in q's type.
+// The last dimensions must have no gaps; the others may have any. A row's result does not depend on the other rows.
 func StepAttention(q, k, v *Tensor, scale float64) *Tensor {
-	return took("step attention", C.ct_step_attention(slot(), q.tt(), k.tt(), v.tt(), C.double(scale)), q, k, v)
+	return fromBridge(
+		"step attention",
+		C.ct_step_attention(slot(), q.cHandle(), k.cHandle(), v.cHandle(), C.double(scale)),
+		q,
+		k,
+		v,
+	)
 }
 
-// TopKLogProbs gives for each row of logits [R, V] its k best columns, best first, with their log-probabilities under the softmax of the
-// whole row times invTemperature; equal values: the lower column first. ban lists columns that a row must not return; they still count in
-// the softmax. A row with fewer than k columns left ends in ids of -1 and log-probabilities of -Inf. The results are [R*k], on the host.
+// TopKLogProbs gives for each row of logits [R, V] its k best columns, best first, with their log-probabilities under
+// the softmax of the whole row times invTemperature; equal values: the lower column first. ban lists columns that a row
+// must not return; they still count in the softmax. A row with fewer than k columns left ends in ids of -1 and
+// log-probabilities of -Inf. The results are [R*k], on the host.
 func TopKLogProbs(logits *Tensor, k int, invTemperature float64, ban [][]int32) (ids []int32, logProbs []float32) {
 	rows := int(logits.Dim(0))
 	ids, logProbs = make([]int32, rows*k), make([]float32, rows*k)
@@ -103,8 +132,19 @@ func TopKLogProbs(logits *Tensor, k int, invTemperature float64, ban [][]int32) 
 		return ids, logProbs
 	}
 	flat, ends := flatten(ban, rows)
-	checked("topk", C.ct_topk_logprobs(logits.tt(), C.double(invTemperature), C.int(k), (*C.int32_t)(unsafe.SliceData(flat)), dims(ends),
-		(*C.int32_t)(unsafe.SliceData(ids)), (*C.float)(unsafe.SliceData(logProbs))), logits)
+	checkBridge(
+		"topk",
+		C.ct_topk_logprobs(
+			logits.cHandle(),
+			C.double(invTemperature),
+			C.int(k),
+			(*C.int32_t)(unsafe.SliceData(flat)),
+			dims(ends),
+			(*C.int32_t)(unsafe.SliceData(ids)),
+			(*C.float)(unsafe.SliceData(logProbs)),
+		),
+		logits,
+	)
 	return ids, logProbs
 }
 

@@ -18,7 +18,8 @@ func Version() string { return C.GoString(C.ct_version()) }
 // CPUCapability is the widest instruction set that libtorch's own kernels use here: "AVX512", "AVX2" or "DEFAULT".
 func CPUCapability() string { return C.GoString(C.ct_cpu_capability()) }
 
-// CPUFeatures are those of AVX2, AVX512, AVX512-BF16, AVX512-VNNI, AMX-BF16 and AMX-INT8 that the processor has, by the kernel's word.
+// CPUFeatures are those of AVX2, AVX512, AVX512-BF16, AVX512-VNNI, AMX-BF16 and AMX-INT8 that the processor has, by the
+// kernel's word.
 func CPUFeatures() []string {
 	b, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {
@@ -31,8 +32,14 @@ func CPUFeatures() []string {
 		have[f] = true
 	}
 	var out []string
-	for _, f := range [][2]string{{"avx2", "AVX2"}, {"avx512f", "AVX512"}, {"avx512_bf16", "AVX512-BF16"}, {"avx512_vnni", "AVX512-VNNI"},
-		{"amx_bf16", "AMX-BF16"}, {"amx_int8", "AMX-INT8"}} {
+	for _, f := range [][2]string{
+		{"avx2", "AVX2"},
+		{"avx512f", "AVX512"},
+		{"avx512_bf16", "AVX512-BF16"},
+		{"avx512_vnni", "AVX512-VNNI"},
+		{"amx_bf16", "AMX-BF16"},
+		{"amx_int8", "AMX-INT8"},
+	} {
 		if have[f[0]] {
 			out = append(out, f[1])
 		}
@@ -69,13 +76,14 @@ func SetThreads(n int) {
 	if n < 1 {
 		Fail("set threads", "found %d, want 1 or more", n)
 	}
-	checked("set threads", C.ct_set_threads(C.int(n)))
+	checkBridge("set threads", C.ct_set_threads(C.int(n)))
 }
 
 // Threads is how many threads an op may use.
 func Threads() int { return int(C.ct_threads()) }
 
-// ParallelThreads is how many threads this package's own kernels are really spread over: Threads, unless the build left OpenMP out.
+// ParallelThreads is how many threads this package's own kernels are really spread over: Threads, unless the build left
+// OpenMP out.
 func ParallelThreads() int { return int(C.ct_parallel_threads()) }
 
 var (
@@ -84,8 +92,8 @@ var (
 	cudaErr  error
 )
 
-// CUDADevices is the number of GPUs that libtorch can use. It loads the CUDA libraries at its first call; the error says why they are not
-// there. Nothing else in this package asks libtorch about CUDA before.
+// CUDADevices is the number of GPUs that libtorch can use. It loads the CUDA libraries at its first call; the error
+// says why they are not there. Nothing else in this package asks libtorch about CUDA before.
 func CUDADevices() (int, error) {
 	cudaOnce.Do(func() {
 		if e := C.ct_open_cuda(); e != nil {

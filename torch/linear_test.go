@@ -28,8 +28,11 @@ func TestLinearLearns(t *testing.T) {
 					}
 					return out
 				}
-				start := []*torch.Tensor{torch.Randn(torch.Float32, torch.CPU, 3, 31, tt.in), torch.Randn(torch.Float32, torch.CPU, shape...),
-					torch.Randn(torch.Float32, torch.CPU, tt.out)}
+				start := []*torch.Tensor{
+					torch.Randn(torch.Float32, torch.CPU, 3, 31, tt.in),
+					torch.Randn(torch.Float32, torch.CPU, shape...),
+					torch.Randn(torch.Float32, torch.CPU, tt.out),
+				}
 				weigh := torch.Randn(torch.Float32, torch.CPU, 3, 31, tt.out)
 				run := func(d torch.DType) []*torch.Tensor {
 					l := leaves(d, start)
@@ -50,8 +53,13 @@ func TestLinearLearns(t *testing.T) {
 				}
 				want := run(torch.Float64)
 				for i, got := range run(torch.Float32) {
-					torchtest.CloseTo(t, []string{"y", "x's gradient", "weight's gradient", "bias's gradient"}[i], got, want[i].To(torch.Float32),
-						torchtest.Tolerance{Rel: 2e-6})
+					torchtest.CloseTo(
+						t,
+						[]string{"y", "x's gradient", "weight's gradient", "bias's gradient"}[i],
+						got,
+						want[i].To(torch.Float32),
+						torchtest.Tolerance{Rel: 2e-6},
+					)
 				}
 			})
 		})

@@ -9,7 +9,8 @@ type modes struct {
 	autocasts int
 }
 
-// autocasts is how many autocast regions are open; each region closes itself, so this only matters after a panic.
+// open are the functions that close the autocast regions that are open, outermost first. Each region closes itself:
+// this only matters after a panic.
 var open []func()
 
 func currentModes() modes { return modes{C.ct_grad_enabled() != 0, len(open)} }
@@ -25,27 +26,23 @@ func (m modes) restore() {
 func GradEnabled() bool { return C.ct_grad_enabled() != 0 }
 
 // NoGrad runs f without recording for Backward. It nests, and restores what was before, also after a panic.
-func NoGrad(f func()) { withGrad(false, f) }
-
-// WithGrad runs f with recording, inside a NoGrad or not.
-func WithGrad(f func()) { withGrad(true, f) }
-
-func withGrad(on bool, f func()) {
+func NoGrad(f func()) {
 	before := C.ct_grad_enabled()
-	C.ct_set_grad_enabled(cint(on))
+	C.ct_set_grad_enabled(0)
 	defer func() { C.ct_set_grad_enabled(before) }()
 	f()
 }
 
-// Inference runs f in libtorch's inference mode: faster than NoGrad, and what it makes can never take part in Backward. It nests.
+// Inference runs f in libtorch's inference mode: faster than NoGrad, and what it makes can never take part in Backward.
+// It nests.
 func Inference(f func()) {
 	g := C.ct_inference_begin()
 	defer C.ct_inference_end(g)
 	f()
 }
 
-// Autocast runs f with the ops that gain from it done in type d (BFloat16 or Float16) on device dev's kind; Float32 turns autocast off
-// inside f. It nests, and clears the cache of cast weights when the outermost region ends.
+// Autocast runs f with the ops that gain from it done in type d (BFloat16 or Float16) on device dev's kind; Float32
+// turns autocast off inside f. It nests, and clears the cache of cast weights when the outermost region ends.
 func Autocast(dev Device, d DType, f func()) {
 	cuda := cint(dev.IsCUDA())
 	before := C.ct_autocast_dtype(cuda)
@@ -53,7 +50,7 @@ func Autocast(dev Device, d DType, f func()) {
 	if d == Float32 {
 		to = -1
 	}
-	checked("autocast", C.ct_autocast_begin(cuda, to))
+	checkBridge("autocast", C.ct_autocast_begin(cuda, to))
 	n := len(open)
 	closed := false
 	open = append(open, func() {

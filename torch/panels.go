@@ -5,25 +5,28 @@ import "C"
 
 import "unsafe"
 
-// Panels is a weight laid out for the products of this package's own kernels: float32, bfloat16, or int8 with a scale for each output. Its
-// products are act(norm(x) Wᵀ + bias) + residual in one go, with every row's result the same bits whatever rows stand beside it.
+// Panels is a weight laid out for the products of this package's own kernels: float32, bfloat16, or int8 with a scale
+// for each output. Its products are act(norm(x) Wᵀ + bias) + residual in one go, with every row's result the same bits
+// whatever rows stand beside it.
 //
-// With int8 a row of x is quantized when it comes, with a scale and a zero of its own: to 8 bits without sign, over its range.
-// Panels are for inference on the CPU. They belong to whoever made them; Free releases them.
+// With int8 a row of x is quantized when it comes, with a scale and a zero of its own: to 8 bits without sign, over its
+// range. Panels are for inference on the CPU. They belong to whoever made them; Free releases them.
 type Panels struct {
 	c       unsafe.Pointer
 	In, Out int64
 	kind    DType
 }
 
-// HasPanels says whether this processor has fast kernels for weights of type d: AVX-512, for bfloat16 with AVX512-BF16 (and without AMX, which
-// libtorch puts to better use), for int8 with AVX512-VNNI. Without them int8 works too, by plain loops; the other types do not.
+// HasPanels says whether this processor has fast kernels for weights of type d: AVX-512, for bfloat16 with AVX512-BF16
+// (and without AMX, which libtorch puts to better use), for int8 with AVX512-VNNI. Without them int8 works too, by
+// plain loops; the other types do not.
 func HasPanels(d DType) bool { return C.ct_panels_fast(C.int(d)) != 0 }
 
-// NewPanels lays out weight [out, in], of any floating-point type and any strides, in type d: Float32, BFloat16 or Int8.
+// NewPanels lays out weight [out, in], of any floating-point type and any strides, in type d: Float32, BFloat16 or
+// Int8.
 func NewPanels(weight *Tensor, d DType) *Panels {
 	var c unsafe.Pointer
-	checked("pack panels", C.ct_panels_pack(&c, weight.tt(), C.int(d)), weight)
+	checkBridge("pack panels", C.ct_panels_pack(&c, weight.cHandle(), C.int(d)), weight)
 	live.Add(1)
 	return &Panels{c: c, In: weight.Dim(1), Out: weight.Dim(0), kind: d}
 }
@@ -60,12 +63,29 @@ func (p *Panels) Product(x *Tensor, f Fused) *Tensor {
 	if f.BFloat16 {
 		d = BFloat16
 	}
-	return took("panels", C.ct_panels_product(slot(), p.c, x.tt(), optTT(f.NormWeight), optTT(f.NormBias), C.double(f.Epsilon), optTT(f.Bias),
-		C.int(f.Act), optTT(f.Residual), C.int(d)), x, f.NormWeight, f.Bias, f.Residual)
+	return fromBridge(
+		"panels",
+		C.ct_panels_product(
+			slot(),
+			p.c,
+			x.cHandle(),
+			optionalC(f.NormWeight),
+			optionalC(f.NormBias),
+			C.double(f.Epsilon),
+			optionalC(f.Bias),
+			C.int(f.Act),
+			optionalC(f.Residual),
+			C.int(d),
+		),
+		x,
+		f.NormWeight,
+		f.Bias,
+		f.Residual,
+	)
 }
 
-// TopKLogProbs is package torch's TopKLogProbs of the product of x [rows, in] with f's norm, at temperature 1, without ever holding the
-// product: the panels' outputs are ranked as they come. Of f, only the norm may be set.
+// TopKLogProbs is package torch's TopKLogProbs of the product of x [rows, in] with f's norm, at temperature 1, without
+// ever holding the product: the panels' outputs are ranked as they come. Of f, only the norm may be set.
 func (p *Panels) TopKLogProbs(x *Tensor, f Fused, k int, ban [][]int32) (ids []int32, logProbs []float32) {
 	if !HasPanels(p.kind) {
 		return TopKLogProbs(p.Product(x, f), k, 1, ban)
@@ -79,15 +99,32 @@ func (p *Panels) TopKLogProbs(x *Tensor, f Fused, k int, ban [][]int32) (ids []i
 		return ids, logProbs
 	}
 	flat, ends := flatten(ban, rows)
-	checked("panels topk", C.ct_panels_topk(p.c, x.tt(), optTT(f.NormWeight), optTT(f.NormBias), C.double(f.Epsilon), C.int(k),
-		(*C.int32_t)(unsafe.SliceData(flat)), dims(ends), (*C.int32_t)(unsafe.SliceData(ids)), (*C.float)(unsafe.SliceData(logProbs))), x)
+	checkBridge(
+		"panels topk",
+		C.ct_panels_topk(
+			p.c,
+			x.cHandle(),
+			optionalC(f.NormWeight),
+			optionalC(f.NormBias),
+			C.double(f.Epsilon),
+			C.int(k),
+			(*C.int32_t)(
+				unsafe.SliceData(flat),
+			),
+			dims(ends),
+			(*C.int32_t)(unsafe.SliceData(ids)),
+			(*C.float)(unsafe.SliceData(logProbs)),
+		),
+		x,
+	)
 	return ids, logProbs
 }
 
-// HeadAttention lets the tokens of each picture look at each other without a mask: qkv [B, T, 3C] (float32 or bfloat16), queries, keys and
-// values of heads heads next to each other, to [B, T, C] in the same type. Only where HasPanels(Float32); for inference.
+// HeadAttention lets the tokens of each picture look at each other without a mask: qkv [B, T, 3C] (float32 or
+// bfloat16), queries, keys and values of heads heads next to each other, to [B, T, C] in the same type. Only where
+// HasPanels(Float32); for inference.
 func HeadAttention(qkv *Tensor, heads int64) *Tensor {
-	return took("attention", C.ct_panels_attention(slot(), qkv.tt(), C.int64_t(heads)), qkv)
+	return fromBridge("attention", C.ct_panels_attention(slot(), qkv.cHandle(), C.int64_t(heads)), qkv)
 }
 
 // plainPanels takes the fast kernels away, or gives them back: for tests.

@@ -9,7 +9,8 @@ import (
 	"captioner/torch/torchtest"
 )
 
-// kinds are the types of panels that this processor has, each with what rounding may do to a result, as a share of its largest value.
+// kinds are the types of panels that this processor has, each with what rounding may do to a result, as a share of its
+// largest value.
 func kinds() map[torch.DType]float64 {
 	out := map[torch.DType]float64{torch.Int8: 2e-2}
 	for d, tol := range map[torch.DType]float64{torch.Float32: 2e-6, torch.BFloat16: 1e-2} {
@@ -36,17 +37,34 @@ func activate(x *torch.Tensor, act torch.Activation) *torch.Tensor {
 
 func TestPanels(t *testing.T) {
 	for kind, tol := range kinds() {
-		for _, s := range []struct{ rows, in, out int64 }{{1, 1, 1}, {3, 7, 33}, {12, 64, 32}, {13, 66, 95}, {50, 768, 70}, {200, 130, 257}} {
+		for _, s := range []struct{ rows, in, out int64 }{
+			{1, 1, 1}, {3, 7, 33}, {12, 64, 32}, {13, 66, 95}, {50, 768, 70}, {200, 130, 257},
+		} {
 			for act := torch.NoActivation; act <= torch.SiLU; act++ {
 				t.Run(fmt.Sprintf("%v/%+v/%d", kind, s, act), func(t *testing.T) {
 					torchtest.Do(t, func() {
 						torch.Seed(3)
 						randn := func(shape ...int64) *torch.Tensor { return torch.Randn(torch.Float32, torch.CPU, shape...) }
-						x, w, bias, residual := randn(s.rows, s.in), randn(s.in, s.out).Transpose(0, 1), randn(s.out), randn(s.rows, s.out)
+						x, w, bias, residual := randn(
+							s.rows,
+							s.in,
+						), randn(
+							s.in,
+							s.out,
+						).Transpose(0, 1),
+							randn(
+								s.out,
+							), randn(
+								s.rows,
+								s.out,
+							)
 						nw, nb := randn(s.in), randn(s.in)
 						p := torch.NewPanels(w, kind)
 						defer p.Free()
-						got := p.Product(x, torch.Fused{NormWeight: nw, NormBias: nb, Epsilon: 1e-5, Bias: bias, Act: act, Residual: residual})
+						got := p.Product(
+							x,
+							torch.Fused{NormWeight: nw, NormBias: nb, Epsilon: 1e-5, Bias: bias, Act: act, Residual: residual},
+						)
 						want := activate(torch.Linear(torch.LayerNorm(x, []int64{s.in}, nw, nb, 1e-5), w, bias), act).Add(residual)
 						torchtest.CloseTo(t, "all", got, want, torchtest.Tolerance{Rel: tol})
 						half := p.Product(x.To(torch.BFloat16), torch.Fused{BFloat16: true})
@@ -99,12 +117,22 @@ func TestPanelsPlain(t *testing.T) {
 			x, w := torch.Randn(torch.Float32, torch.CPU, s.rows, s.in), torch.Randn(torch.Float32, torch.CPU, s.out, s.in)
 			p := torch.NewPanels(w, torch.Int8)
 			for act := torch.NoActivation; act <= torch.SiLU; act++ {
-				f := torch.Fused{NormWeight: torch.Full(1, torch.Float32, torch.CPU, s.in), NormBias: torch.Zeros(torch.Float32, torch.CPU, s.in),
-					Epsilon: 1e-5, Act: act}
+				f := torch.Fused{
+					NormWeight: torch.Full(1, torch.Float32, torch.CPU, s.in),
+					NormBias:   torch.Zeros(torch.Float32, torch.CPU, s.in),
+					Epsilon:    1e-5,
+					Act:        act,
+				}
 				torch.PlainPanels(false)
 				want := p.Product(x, f)
 				torch.PlainPanels(true)
-				torchtest.CloseTo(t, fmt.Sprint(s, act), p.Product(x, f), want, torchtest.Tolerance{Rel: 5e-3}) // a number at a rounding edge may fall to either side
+				torchtest.CloseTo(
+					t,
+					fmt.Sprint(s, act),
+					p.Product(x, f),
+					want,
+					torchtest.Tolerance{Rel: 5e-3},
+				) // a number at a rounding edge may fall to either side
 			}
 			p.Free()
 		}
@@ -117,9 +145,19 @@ func TestPanelsTopK(t *testing.T) {
 			t.Run(fmt.Sprintf("%v/%+v", kind, s), func(t *testing.T) {
 				torchtest.Do(t, func() {
 					torch.Seed(7)
-					x, w := torch.Randn(torch.Float32, torch.CPU, s.rows, s.in), torch.Randn(torch.Float32, torch.CPU, s.out, s.in).MulScalar(.3)
+					x, w := torch.Randn(
+						torch.Float32,
+						torch.CPU,
+						s.rows,
+						s.in,
+					), torch.Randn(torch.Float32, torch.CPU, s.out, s.in).
+						MulScalar(.3)
 					w.Narrow(0, 3, 1).Copy(w.Narrow(0, 1, 1)) // a tie
-					f := torch.Fused{NormWeight: torch.Full(1, torch.Float32, torch.CPU, s.in), NormBias: torch.Full(.1, torch.Float32, torch.CPU, s.in), Epsilon: 1e-5}
+					f := torch.Fused{
+						NormWeight: torch.Full(1, torch.Float32, torch.CPU, s.in),
+						NormBias:   torch.Full(.1, torch.Float32, torch.CPU, s.in),
+						Epsilon:    1e-5,
+					}
 					p := torch.NewPanels(w, kind)
 					defer p.Free()
 					for _, ban := range [][][]int32{nil, {{0, 1, 2}, {4}}, {nil, nil, {int32(s.out) - 1}}} {
@@ -129,7 +167,15 @@ func TestPanelsTopK(t *testing.T) {
 						for i := range wantIDs {
 							same := wantIDs[i] < 0 && math.IsInf(float64(logs[i]), -1) || math.Abs(float64(logs[i]-wantLogs[i])) < 1e-5
 							if ids[i] != wantIDs[i] || !same {
-								t.Fatalf("ban %v, number %d: got token %d at %g, want %d at %g", ban, i, ids[i], logs[i], wantIDs[i], wantLogs[i])
+								t.Fatalf(
+									"ban %v, number %d: got token %d at %g, want %d at %g",
+									ban,
+									i,
+									ids[i],
+									logs[i],
+									wantIDs[i],
+									wantLogs[i],
+								)
 							}
 						}
 					}
@@ -143,15 +189,25 @@ func TestHeadAttention(t *testing.T) {
 	if !torch.HasPanels(torch.Float32) {
 		t.Skip("this processor has no AVX-512")
 	}
-	for _, s := range []struct{ batch, tokens, heads, size int64 }{{1, 1, 1, 1}, {2, 50, 3, 64}, {1, 33, 2, 80}, {3, 5, 4, 24}, {1, 197, 2, 64}} {
+	for _, s := range []struct{ batch, tokens, heads, size int64 }{
+		{1, 1, 1, 1}, {2, 50, 3, 64}, {1, 33, 2, 80}, {3, 5, 4, 24}, {1, 197, 2, 64},
+	} {
 		t.Run(fmt.Sprintf("%+v", s), func(t *testing.T) {
 			torchtest.Do(t, func() {
 				torch.Seed(6)
 				qkv := torch.Randn(torch.Float32, torch.CPU, s.batch, s.tokens, 3*s.heads*s.size)
 				x := qkv.View(s.batch, s.tokens, 3, s.heads, s.size).Permute(2, 0, 3, 1, 4)
-				want := torch.Attention(x.Select(0, 0), x.Select(0, 1), x.Select(0, 2), nil, 0, false, 0).Transpose(1, 2).Reshape(s.batch, s.tokens, -1)
+				want := torch.Attention(x.Select(0, 0), x.Select(0, 1), x.Select(0, 2), nil, 0, false, 0).
+					Transpose(1, 2).
+					Reshape(s.batch, s.tokens, -1)
 				torchtest.CloseTo(t, "float32", torch.HeadAttention(qkv, s.heads), want, torchtest.Tolerance{Rel: 2e-6})
-				torchtest.CloseTo(t, "bfloat16", torch.HeadAttention(qkv.To(torch.BFloat16), s.heads).To(torch.Float32), want, torchtest.Tolerance{Rel: 2e-2})
+				torchtest.CloseTo(
+					t,
+					"bfloat16",
+					torch.HeadAttention(qkv.To(torch.BFloat16), s.heads).To(torch.Float32),
+					want,
+					torchtest.Tolerance{Rel: 2e-2},
+				)
 			})
 		})
 	}

@@ -70,7 +70,8 @@ func Scoped(f func()) {
 	f()
 }
 
-// Tidy runs f in a nested scope and hands the tensors that it returns to the enclosing one; all others made in f are freed.
+// Tidy runs f in a nested scope and hands the tensors that it returns to the enclosing one; all others made in f are
+// freed.
 func Tidy(f func() []*Tensor) []*Tensor {
 	s := enter()
 	defer s.leave()

@@ -19,11 +19,20 @@ func TestStepAttention(t *testing.T) {
 			t.Run(fmt.Sprintf("%+v %v", tt, d), func(t *testing.T) {
 				torchtest.Do(t, func() {
 					torch.Seed(1)
-					q := torch.Randn(torch.Float32, torch.CPU, tt.rows, 3, tt.heads, tt.size).To(d).Select(1, 1) // a part of something wider
-					kv := torch.Randn(torch.Float32, torch.CPU, 2, tt.groups, tt.heads, tt.positions+3, tt.size).Narrow(3, 0, tt.positions)
+					q := torch.Randn(torch.Float32, torch.CPU, tt.rows, 3, tt.heads, tt.size).
+						To(d).
+						Select(1, 1)
+						// a part of something wider
+					kv := torch.Randn(torch.Float32, torch.CPU, 2, tt.groups, tt.heads, tt.positions+3, tt.size).
+						Narrow(3, 0, tt.positions)
 					k, v, scale := kv.Select(0, 0), kv.Select(0, 1), 1/math.Sqrt(float64(tt.size))
 					x := q.To(torch.Float32).Reshape(tt.groups, tt.rows/tt.groups, tt.heads, tt.size).Transpose(1, 2) // [G, H, R/G, D]
-					want := x.Matmul(k.Transpose(-1, -2)).MulScalar(scale).Softmax(-1).Matmul(v).Transpose(1, 2).Reshape(tt.rows, tt.heads*tt.size)
+					want := x.Matmul(k.Transpose(-1, -2)).
+						MulScalar(scale).
+						Softmax(-1).
+						Matmul(v).
+						Transpose(1, 2).
+						Reshape(tt.rows, tt.heads*tt.size)
 					tol := torchtest.Tolerance{Rel: 2e-6}
 					if d == torch.BFloat16 {
 						tol.Rel = 8e-3 // the result is rounded once

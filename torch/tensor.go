@@ -10,7 +10,8 @@ import (
 	lib "github.com/sugarme/gotch/libtch"
 )
 
-// Tensor is one handle on a libtorch tensor. It belongs to the scope in which it was made, or, after Keep, to whoever kept it.
+// Tensor is one handle on a libtorch tensor. It belongs to the scope in which it was made, or, after Keep, to whoever
+// kept it.
 type Tensor struct {
 	c     handle
 	scope *scope
@@ -18,8 +19,8 @@ type Tensor struct {
 	birth *birth
 }
 
-// must gives the handle, or ends Do where t is nil, was freed, or Do is not running.
-func (t *Tensor) must() handle {
+// alive gives the handle, or ends Do where t is nil, was freed, or Do is not running.
+func (t *Tensor) alive() handle {
 	if t == nil {
 		Fail("tensor", "nil tensor where one is wanted")
 	}
@@ -30,12 +31,12 @@ func (t *Tensor) must() handle {
 	return t.c
 }
 
-// optional is must for an argument that may be absent.
+// optional is alive for an argument that may be absent.
 func optional(t *Tensor) handle {
 	if t == nil {
 		return nil
 	}
-	return t.must()
+	return t.alive()
 }
 
 func wrap(c handle) *Tensor {
@@ -50,8 +51,8 @@ func wrap(c handle) *Tensor {
 	return t
 }
 
-// take wraps slot 0 after a call of libtch, or fails with the error that libtch left behind.
-func take(op string, args ...*Tensor) *Tensor {
+// fromLibtch wraps slot 0 after a call of libtch, or fails with the error that libtch left behind.
+func fromLibtch(op string, args ...*Tensor) *Tensor {
 	if p := unsafe.Pointer(lib.GetAndResetLastErr()); p != nil {
 		slots[0] = nil
 		fail(op, takeError(p), args)
@@ -61,44 +62,37 @@ func take(op string, args ...*Tensor) *Tensor {
 	return wrap(c)
 }
 
-// check fails with the error that libtch left behind, if any.
-func check(op string, args ...*Tensor) {
-	if p := unsafe.Pointer(lib.GetAndResetLastErr()); p != nil {
-		fail(op, takeError(p), args)
-	}
-}
-
 // slot is slot 0 as the bridge wants it.
-func slot() *C.tt { return (*C.tt)(unsafe.Pointer(&slots[0])) }
+func slot() *C.ct_tensor { return (*C.ct_tensor)(unsafe.Pointer(&slots[0])) }
 
-// took wraps slot 0 after a call of the bridge, or fails with the message that the call returned.
-func took(op string, e *C.char, args ...*Tensor) *Tensor {
-	checked(op, e, args...)
+// fromBridge wraps slot 0 after a call of the bridge, or fails with the message that the call returned.
+func fromBridge(op string, e *C.char, args ...*Tensor) *Tensor {
+	checkBridge(op, e, args...)
 	c := slots[0]
 	slots[0] = nil
 	return wrap(c)
 }
 
-// checked fails with the bridge's message, if any.
-func checked(op string, e *C.char, args ...*Tensor) {
+// checkBridge fails with the bridge's message, if any.
+func checkBridge(op string, e *C.char, args ...*Tensor) {
 	if e != nil {
 		slots[0] = nil
 		fail(op, takeError(unsafe.Pointer(e)), args)
 	}
 }
 
-func (t *Tensor) tt() C.tt { return C.tt(unsafe.Pointer(t.must())) }
+func (t *Tensor) cHandle() C.ct_tensor { return C.ct_tensor(unsafe.Pointer(t.alive())) }
 
-func optTT(t *Tensor) C.tt {
+func optionalC(t *Tensor) C.ct_tensor {
 	if t == nil {
 		return nil
 	}
-	return t.tt()
+	return t.cHandle()
 }
 
 // Keep takes t out of its scope: it lives until Free. Keeping twice is harmless. It returns t.
 func (t *Tensor) Keep() *Tensor {
-	t.must()
+	t.alive()
 	if t.scope != nil {
 		t.scope.owned[t.index] = nil
 		t.scope = nil
@@ -132,11 +126,11 @@ func (t *Tensor) release() {
 func (t *Tensor) Freed() bool { return t == nil || t.c == nil }
 
 // Rank is the number of dimensions.
-func (t *Tensor) Rank() int { return int(lib.AtDim(t.must())) }
+func (t *Tensor) Rank() int { return int(lib.AtDim(t.alive())) }
 
 // Shape is a copy of the extents; an empty slice for a scalar.
 func (t *Tensor) Shape() []int64 {
-	s := make([]int64, lib.AtDim(t.must()))
+	s := make([]int64, lib.AtDim(t.alive()))
 	if len(s) > 0 {
 		lib.AtShape(t.c, unsafe.Pointer(&s[0]))
 	}
@@ -146,7 +140,7 @@ func (t *Tensor) Shape() []int64 {
 // Dim is the extent of dimension d; negative d counts from the end.
 func (t *Tensor) Dim(d int) int64 {
 	var buf [8]int64
-	n := int(lib.AtDim(t.must()))
+	n := int(lib.AtDim(t.alive()))
 	if d < 0 {
 		d += n
 	}
@@ -167,10 +161,7 @@ func (t *Tensor) Numel() int64 {
 }
 
 // DType is the element type.
-func (t *Tensor) DType() DType { return DType(lib.AtScalarType(t.must())) }
+func (t *Tensor) DType() DType { return DType(lib.AtScalarType(t.alive())) }
 
 // Device is where the elements are.
-func (t *Tensor) Device() Device { return Device(lib.AtDevice(t.must()) + 1) }
-
-// IsContiguous says whether the elements lie row by row without gaps.
-func (t *Tensor) IsContiguous() bool { return lib.AtIsContiguous(t.must()) }
+func (t *Tensor) Device() Device { return Device(lib.AtDevice(t.alive()) + 1) }

@@ -1,6 +1,7 @@
 package torch_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,9 +51,6 @@ func TestOps(t *testing.T) {
 				t.Errorf("%s: got %v, want %v", c.name, got, c.want)
 			}
 		}
-		if got := torch.Slice[int64](a.Argmax(1)); !slices.Equal(got, []int64{2, 2}) {
-			t.Errorf("argmax: got %v, want [2 2]", got)
-		}
 	})
 }
 
@@ -89,10 +87,10 @@ func TestUseAfterFreeIsRefused(t *testing.T) {
 		"scope closed": func() {
 			var a *torch.Tensor
 			torch.Scoped(func() { a = torch.Zeros(torch.Float32, torch.CPU, 2) })
-			a.Neg()
+			a.Relu()
 		},
-		"nil":         func() { var a *torch.Tensor; a.Neg() },
-		"as argument": func() { a := torch.Zeros(torch.Float32, torch.CPU, 2); b := a.Neg(); b.Free(); torch.Cat(0, a, b) },
+		"nil":         func() { var a *torch.Tensor; a.Relu() },
+		"as argument": func() { a := torch.Zeros(torch.Float32, torch.CPU, 2); b := a.Relu(); b.Free(); torch.Cat(0, a, b) },
 	} {
 		err := torch.Do(context.Background(), func() error { f(); return nil })
 		var op *torch.OpError
@@ -187,8 +185,6 @@ func TestModesNest(t *testing.T) {
 		torch.NoGrad(func() {
 			want(false)
 			torch.NoGrad(func() { want(false) })
-			want(false)
-			torch.WithGrad(func() { want(true) })
 			want(false)
 			torch.Inference(func() { want(false) })
 			want(false)
@@ -362,15 +358,35 @@ func TestBackward(t *testing.T) {
 	})
 }
 
+// bestColumns are the numbers of the k largest values, largest first.
+func bestColumns(values []float32, k int) []int64 {
+	columns := make([]int64, len(values))
+	for i := range columns {
+		columns[i] = int64(i)
+	}
+	slices.SortStableFunc(columns, func(a, b int64) int { return cmp.Compare(values[b], values[a]) })
+	return columns[:k]
+}
+
+// largest is the largest magnitude of x's elements.
+func largest(x *torch.Tensor) (top float64) {
+	for _, v := range torch.Slice[float32](x) {
+		top = max(top, math.Abs(float64(v)))
+	}
+	return top
+}
+
 func TestTopKLogProbs(t *testing.T) {
 	do(t, func() {
 		rows, v := int64(3), int64(5003)
 		torch.Seed(1)
 		x := torch.Randn(torch.Float32, torch.CPU, rows, v).MulScalar(3)
-		ids, lp := torch.TopKLogProbs(x, 4, 1, [][]int32{nil, {int32(torch.Slice[int64](x.Select(0, 1).Argmax(0))[0])}})
 		ref := torch.Slice[float32](x.LogSoftmax(-1))
-		_, top := x.TopK(5, 1)
-		want := torch.Slice[int64](top)
+		var want []int64
+		for r := range rows {
+			want = append(want, bestColumns(ref[r*v:(r+1)*v], 5)...)
+		}
+		ids, lp := torch.TopKLogProbs(x, 4, 1, [][]int32{nil, {int32(want[5])}})
 		for r := range 3 {
 			skip := 0
 			if r == 1 {
@@ -380,7 +396,9 @@ func TestTopKLogProbs(t *testing.T) {
 				if got := int64(ids[r*4+j]); got != want[r*5+j+skip] {
 					t.Errorf("row %d place %d: got %d, want %d", r, j, got, want[r*5+j+skip])
 				}
-				if d := math.Abs(float64(lp[r*4+j] - ref[int64(r)*v+int64(ids[r*4+j])])); d > 2e-6*math.Abs(float64(lp[r*4+j]))+1e-6 {
+				if d := math.Abs(float64(lp[r*4+j] - ref[int64(r)*v+int64(ids[r*4+j])])); d > 2e-6*math.Abs(
+					float64(lp[r*4+j]),
+				)+1e-6 {
 					t.Errorf("row %d place %d: log-probability off by %g", r, j, d)
 				}
 			}
@@ -409,7 +427,7 @@ func TestPackedLinearEqualsLinear(t *testing.T) {
 				{"gelu tanh", torch.PackedLinear(x, p, b, torch.GELUTanh), plain.GELU(true)},
 				{"relu", torch.PackedLinear(x, p, b, torch.ReLU), plain.Relu()},
 			} {
-				if d := c.got.Sub(c.want).Abs().MaxAll().Float(); d > 2e-5 {
+				if d := largest(c.got.Sub(c.want)); d > 2e-5 {
 					t.Errorf("%s: off by %g", c.name, d)
 				}
 			}
@@ -425,14 +443,14 @@ func TestPackedConvEqualsConv(t *testing.T) {
 			w, b := torch.Randn(torch.Float32, torch.CPU, 8, 1, 3, 3), torch.Randn(torch.Float32, torch.CPU, 8)
 			p := torch.PackConv2d(w, two, one, one, 8, x.Shape())
 			want := torch.Conv2d(x, w, b, two, one, one, 8)
-			if d := torch.PackedConv2d(x, p, b, two, one, one, 8, torch.ReLU6, nil).Sub(want.Relu6()).Abs().MaxAll().Float(); d > 1e-5 {
+			if d := largest(torch.PackedConv2d(x, p, b, two, one, one, 8, torch.ReLU6, nil).Sub(want.Relu6())); d > 1e-5 {
 				t.Errorf("relu6: off by %g", d)
 			}
 			r := torch.Randn(torch.Float32, torch.CPU, want.Shape()...).ChannelsLast()
-			if d := torch.PackedConv2d(x, p, b, two, one, one, 8, torch.NoActivation, r).Sub(want.Add(r)).Abs().MaxAll().Float(); d > 1e-5 {
+			if d := largest(torch.PackedConv2d(x, p, b, two, one, one, 8, torch.NoActivation, r).Sub(want.Add(r))); d > 1e-5 {
 				t.Errorf("residual: off by %g", d)
 			}
-			if d := torch.PackedConv2d(x, p, b, two, one, one, 8, torch.ReLU, r).Sub(want.Add(r).Relu()).Abs().MaxAll().Float(); d > 1e-5 {
+			if d := largest(torch.PackedConv2d(x, p, b, two, one, one, 8, torch.ReLU, r).Sub(want.Add(r).Relu())); d > 1e-5 {
 				t.Errorf("residual and relu: off by %g", d)
 			}
 		})

@@ -157,20 +157,12 @@ func compareWithForward(t *testing.T, m *Model, d *Decoder, rng *rand.Rand, dev 
 			if withMemory {
 				own = all.IndexSelect(0, torch.FromSlice(names).ToDevice(dev))
 			}
-			last := torch.Arange(
-				0,
-				int64(len(rows)),
-				dev,
-			).AddScalar(
-				1,
-			).MulScalar(
-				float64(step + 1),
-			).AddScalar(
-				-1,
-			).To(
-				torch.Int64,
-			)
-			torchtest.Close(t, fmt.Sprintf("step %d", step), got, m.Forward(b, own, false).IndexSelect(0, last))
+			var last []int64 // the row of each text's last token
+			for i := range rows {
+				last = append(last, int64((i+1)*(step+1)-1))
+			}
+			want := m.Forward(b, own, false).IndexSelect(0, torch.FromSlice(last).ToDevice(dev))
+			torchtest.Close(t, fmt.Sprintf("step %d", step), got, want)
 		})
 		if t.Failed() {
 			t.Fatalf("parents %v, width %d", parents, width)

@@ -6,15 +6,16 @@ import (
 	"captioner/torch"
 )
 
-// SelfAttention lets tokens look at each other: qkv [B, T, 3C] are queries, keys and values end to end, and what comes out is [B, T, C] with
-// the heads next to each other. mask [T, T] is added to the logits, or nil.
+// SelfAttention lets tokens look at each other: qkv [B, T, 3C] are queries, keys and values end to end, and what comes
+// out is [B, T, C] with the heads next to each other. mask [T, T] is added to the logits, or nil.
 func SelfAttention(qkv *torch.Tensor, heads int64, mask *torch.Tensor) *torch.Tensor {
 	b, t, c := qkv.Dim(0), qkv.Dim(1), qkv.Dim(2)/3
 	x := qkv.View(b, t, 3, heads, c/heads).Permute(2, 0, 3, 1, 4) // [B, T, 3C] -> [3, B, H, T, D]
 	return JoinHeads(Attend(x.Select(0, 0), x.Select(0, 1), x.Select(0, 2), mask))
 }
 
-// Attend is softmax(q kᵀ/√D + mask) v: [B, H, T, D] by plain products, whose backward is quicker than that of libtorch's fused kernel.
+// Attend is softmax(q kᵀ/√D + mask) v: [B, H, T, D] by plain products, whose backward is quicker than that of
+// libtorch's fused kernel.
 func Attend(q, k, v, mask *torch.Tensor) *torch.Tensor {
 	w := q.MulScalar(1 / math.Sqrt(float64(q.Dim(-1)))).Matmul(k.Transpose(-1, -2)) // [B, H, T, T]
 	if mask != nil {

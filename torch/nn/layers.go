@@ -87,7 +87,15 @@ func NewConv2d(in, out, k, stride, padding, groups int64, bias bool) Conv2d {
 
 // Forward maps [B, in, h, w] to [B, out, h', w'].
 func (l *Conv2d) Forward(x *torch.Tensor) *torch.Tensor {
-	return torch.Conv2d(x, l.Weight, l.Bias, [2]int64{l.Stride, l.Stride}, [2]int64{l.Padding, l.Padding}, [2]int64{1, 1}, l.Groups)
+	return torch.Conv2d(
+		x,
+		l.Weight,
+		l.Bias,
+		[2]int64{l.Stride, l.Stride},
+		[2]int64{l.Padding, l.Padding},
+		[2]int64{1, 1},
+		l.Groups,
+	)
 }
 
 // BatchNorm2d is batch normalisation with stored statistics.
@@ -101,7 +109,13 @@ type BatchNorm2d struct {
 
 // NewBatchNorm2d makes a layer for C channels.
 func NewBatchNorm2d(channels int64, eps float64) BatchNorm2d {
-	return BatchNorm2d{Weight: param(channels), Bias: param(channels), RunningMean: param(channels), RunningVar: param(channels), Eps: eps}
+	return BatchNorm2d{
+		Weight:      param(channels),
+		Bias:        param(channels),
+		RunningMean: param(channels),
+		RunningVar:  param(channels),
+		Eps:         eps,
+	}
 }
 
 // Forward maps [B, C, h, w] to the same shape.

@@ -48,9 +48,21 @@ func TestStateFollowsTheTags(t *testing.T) {
 	torchtest.Do(t, func() {
 		m := newModel()
 		defer nn.Free(m)
-		want := []string{"h.0.c_fc.weight", "h.0.c_fc.bias", "h.0.norm.weight", "h.0.norm.bias", "h.0.norm.running_mean (buffer)",
-			"h.0.norm.running_var (buffer)", "h.1.c_fc.weight", "h.1.c_fc.bias", "h.1.norm.weight", "h.1.norm.bias",
-			"h.1.norm.running_mean (buffer)", "h.1.norm.running_var (buffer)", "table"}
+		want := []string{
+			"h.0.c_fc.weight",
+			"h.0.c_fc.bias",
+			"h.0.norm.weight",
+			"h.0.norm.bias",
+			"h.0.norm.running_mean (buffer)",
+			"h.0.norm.running_var (buffer)",
+			"h.1.c_fc.weight",
+			"h.1.c_fc.bias",
+			"h.1.norm.weight",
+			"h.1.norm.bias",
+			"h.1.norm.running_mean (buffer)",
+			"h.1.norm.running_var (buffer)",
+			"table",
+		}
 		if got := names(m); !slices.Equal(got, want) {
 			t.Errorf("got  %v\nwant %v", got, want)
 		}
@@ -103,7 +115,8 @@ func TestLoadReportsEverythingAndChangesNothing(t *testing.T) {
 		if !errors.As(err, &key) {
 			t.Fatalf("got %v, want a KeyError", err)
 		}
-		if fmt.Sprint(key.Missing, key.Unexpected, len(key.Misshaped)) != "[h.0.c_fc.bias] [h.0.c_fc.unknown] 1" || strings.Contains(err.Error(), "\n") {
+		if fmt.Sprint(key.Missing, key.Unexpected, len(key.Misshaped)) != "[h.0.c_fc.bias] [h.0.c_fc.unknown] 1" ||
+			strings.Contains(err.Error(), "\n") {
 			t.Errorf("got %v", err)
 		}
 		if m.Blocks[1].In.Weight != before || before.Freed() {

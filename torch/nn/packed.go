@@ -2,8 +2,8 @@ package nn
 
 import "captioner/torch"
 
-// Packed is a linear layer prepared for inference: its weight in panels where this processor has kernels for its type, otherwise laid out as
-// oneDNN wants it, on a GPU as it is. It holds its own tensors.
+// Packed is a linear layer prepared for inference: its weight in panels where this processor has kernels for its type,
+// otherwise laid out as oneDNN wants it, on a GPU as it is. It holds its own tensors.
 type Packed struct {
 	panels       *torch.Panels
 	weight, bias *torch.Tensor // weight: without panels
@@ -20,8 +20,8 @@ func Activations(d torch.DType) torch.DType {
 	return d
 }
 
-// Unquantized is the type that layers take which int8 would spoil or has no kernel for: d itself, or where that is int8 the quickest of those
-// that change little.
+// Unquantized is the type that layers take which int8 would spoil or has no kernel for: d itself, or where that is int8
+// the quickest of those that change little.
 func Unquantized(d torch.DType) torch.DType {
 	switch {
 	case d != torch.Int8:
@@ -32,8 +32,9 @@ func Unquantized(d torch.DType) torch.DType {
 	return torch.Float32
 }
 
-// NewPacked prepares act(x weightᵀ + bias) in type d: weight [out, in], bias [out] or nil. Int8 is for the CPU. A weight in a memory map is
-// forgotten when it is laid out, so that a file's pages and what is made of them are not in memory together.
+// NewPacked prepares act(x weightᵀ + bias) in type d: weight [out, in], bias [out] or nil. Int8 is for the CPU. A
+// weight in a memory map is forgotten when it is laid out, so that a file's pages and what is made of them are not in
+// memory together.
 func NewPacked(weight, bias *torch.Tensor, act torch.Activation, d torch.DType) Packed {
 	l := Packed{dtype: Activations(d), act: act}
 	cpu := weight.Device() == torch.CPU
@@ -71,8 +72,8 @@ func (l *Packed) Wide(x *torch.Tensor, norm *Fixed, residual *torch.Tensor) *tor
 	return l.forward(x, norm, residual, torch.Float32)
 }
 
-// TopKLogProbs gives for each row of x [rows, in] the k best outputs with their log-probabilities, as torch.TopKLogProbs does.
-// norm, if not nil, goes before it. The layer has no activation.
+// TopKLogProbs gives for each row of x [rows, in] the k best outputs with their log-probabilities, as
+// torch.TopKLogProbs does. norm, if not nil, goes before it. The layer has no activation.
 func (l *Packed) TopKLogProbs(x *torch.Tensor, norm *Fixed, k int, ban [][]int32) (ids []int32, logProbs []float32) {
 	if l.panels != nil && l.bias == nil {
 		var f torch.Fused

@@ -2,8 +2,8 @@ package nn
 
 import "captioner/torch"
 
-// PackedConv is a convolution without bias and the normalisation behind it, folded into one for inference. On the CPU its weight is laid out
-// as oneDNN wants it. It holds its own tensors.
+// PackedConv is a convolution without bias and the normalisation behind it, folded into one for inference. On the CPU
+// its weight is laid out as oneDNN wants it. It holds its own tensors.
 type PackedConv struct {
 	weight, bias    *torch.Tensor
 	stride, padding [2]int64
@@ -12,7 +12,8 @@ type PackedConv struct {
 	act             torch.Activation
 }
 
-// NewPackedConv folds n into c in type d (packed in float32 and bfloat16; there is no int8); relu says whether ReLU follows.
+// NewPackedConv folds n into c in type d (packed in float32 and bfloat16; there is no int8); relu says whether ReLU
+// follows.
 func NewPackedConv(c *Conv2d, n *BatchNorm2d, relu bool, d torch.DType) PackedConv {
 	l := PackedConv{stride: [2]int64{c.Stride, c.Stride}, padding: [2]int64{c.Padding, c.Padding}, groups: c.Groups,
 		packed: c.Weight.Device() == torch.CPU && (d == torch.Float32 || d == torch.BFloat16)}
@@ -34,7 +35,8 @@ func NewPackedConv(c *Conv2d, n *BatchNorm2d, relu bool, d torch.DType) PackedCo
 	return l
 }
 
-// Forward maps x [B, in, h, w], channels last, in the layer's type, to [B, out, h', w']. residual, if not nil, is added before ReLU.
+// Forward maps x [B, in, h, w], channels last, in the layer's type, to [B, out, h', w']. residual, if not nil, is added
+// before ReLU.
 func (l *PackedConv) Forward(x, residual *torch.Tensor) *torch.Tensor {
 	if l.packed {
 		return torch.PackedConv2d(x, l.weight, l.bias, l.stride, l.padding, [2]int64{1, 1}, l.groups, l.act, residual)

@@ -2,8 +2,8 @@ package nn
 
 import "captioner/torch"
 
-// Patches is the entry of a ViT prepared for inference: the picture cut into squares, each projected to a token, the class token put before
-// them, positions added. It holds its own tensors.
+// Patches is the entry of a ViT prepared for inference: the picture cut into squares, each projected to a token, the
+// class token put before them, positions added. It holds its own tensors.
 type Patches struct {
 	dtype       torch.DType
 	side, patch int64
@@ -13,8 +13,8 @@ type Patches struct {
 	positions *torch.Tensor // [T-1, C]
 }
 
-// NewPatches prepares, in type d, the convolution whose stride is its kernel's side, the class token (C elements) and the positions [T, C]
-// of side x side patches and the class, which comes first. Pixels are not quantized.
+// NewPatches prepares, in type d, the convolution whose stride is its kernel's side, the class token (C elements) and
+// the positions [T, C] of side x side patches and the class, which comes first. Pixels are not quantized.
 func NewPatches(conv *Conv2d, class, positions *torch.Tensor, side int64, d torch.DType) Patches {
 	d = Unquantized(d)
 	p := Patches{dtype: d, side: side, patch: conv.Weight.Dim(-1)}
@@ -32,8 +32,11 @@ func NewPatches(conv *Conv2d, class, positions *torch.Tensor, side int64, d torc
 func (p *Patches) Forward(x *torch.Tensor) *torch.Tensor {
 	b, side, k := x.Dim(0), p.side, p.patch
 	x = x.Narrow(2, 0, side*k).Narrow(3, 0, side*k).To(p.dtype)
-	x = x.Reshape(b, 3, side, k, side, k).Permute(0, 2, 4, 1, 3, 5).Reshape(b, side*side, 3*k*k) // [B, 3, h, w] -> [B, T-1, 3 p p]
-	x = p.project.Wide(x, nil, nil).Add(p.positions)                                             // [B, T-1, C]
+	x = x.Reshape(b, 3, side, k, side, k).
+		Permute(0, 2, 4, 1, 3, 5).
+		Reshape(b, side*side, 3*k*k)
+		// [B, 3, h, w] -> [B, T-1, 3 p p]
+	x = p.project.Wide(x, nil, nil).Add(p.positions) // [B, T-1, C]
 	return torch.Cat(1, p.class.Expand(b, 1, -1), x)
 }
 

@@ -9,8 +9,8 @@ type StackBlock struct {
 	QKV, Out, Up, Down *Linear // QKV [3C, C]: queries, keys, values
 }
 
-// Stack is a run of such blocks without a mask, prepared for inference: weights in one type, packed on CPU, activations fused. It holds its
-// own tensors; the blocks that it was made of may go first. Free releases it.
+// Stack is a run of such blocks without a mask, prepared for inference: weights in one type, packed on CPU, activations
+// fused. It holds its own tensors; the blocks that it was made of may go first. Free releases it.
 type Stack struct {
 	heads  int64
 	fused  bool // attention by our own kernel
@@ -22,16 +22,22 @@ type stackBlock struct {
 	qkv, out, up, down Packed
 }
 
-// NewStack prepares blocks in type d: float32, or bfloat16 or int8 for the products alone (norms, softmax and the residual stream stay in
-// float32).
+// NewStack prepares blocks in type d: float32, or bfloat16 or int8 for the products alone (norms, softmax and the
+// residual stream stay in float32).
 //
-// QuickGELU has no fused kernel, but x sigmoid(x) has one, and QuickGELU(x) is SiLU(1.702 x)/1.702: the factors go into the weights.
+// QuickGELU has no fused kernel, but x sigmoid(x) has one, and QuickGELU(x) is SiLU(1.702 x)/1.702: the factors go into
+// the weights.
 func NewStack(blocks []StackBlock, heads int64, act Activation, d torch.DType) *Stack {
 	s := &Stack{heads: heads}
 	for _, b := range blocks {
 		s.fused = b.QKV.Weight.Device() == torch.CPU && torch.HasPanels(torch.Float32)
 		out := stackBlock{attnNorm: NewFixed(b.AttnNorm), mlpNorm: NewFixed(b.MLPNorm),
-			qkv: NewPacked(b.QKV.Weight, b.QKV.Bias, torch.NoActivation, d), out: NewPacked(b.Out.Weight, b.Out.Bias, torch.NoActivation, d)}
+			qkv: NewPacked(
+				b.QKV.Weight,
+				b.QKV.Bias,
+				torch.NoActivation,
+				d,
+			), out: NewPacked(b.Out.Weight, b.Out.Bias, torch.NoActivation, d)}
 		torch.Scoped(func() {
 			if act == QuickGELU {
 				out.up = NewPacked(scaled(b.Up.Weight, quick), scaled(b.Up.Bias, quick), torch.SiLU, d)

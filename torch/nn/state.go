@@ -19,8 +19,8 @@ type Param struct {
 	slot   reflect.Value
 }
 
-// State lists the tensors of the model that m points to, in the order of its fields. It panics where m is not a pointer to a struct, which
-// is a mistake in the program.
+// State lists the tensors of the model that m points to, in the order of its fields. It panics where m is not a pointer
+// to a struct, which is a mistake in the program.
 func State(m any) []Param {
 	v := reflect.ValueOf(m)
 	if v.Kind() != reflect.Pointer || v.Elem().Kind() != reflect.Struct {
@@ -66,8 +66,8 @@ func join(path, name string) string {
 	return path + "." + name
 }
 
-// LoadOptions say how Load takes tensors out of a source. The zero value loads every tensor of the model by its own name, converted to
-// float32, on CPU, sharing the source's memory where the type is right.
+// LoadOptions say how Load takes tensors out of a source. The zero value loads every tensor of the model by its own
+// name, converted to float32, on CPU, sharing the source's memory where the type is right.
 type LoadOptions struct {
 	Prefix string                                                 // put before every name of the model
 	Rename func(name string) string                               // from the model's name (with Prefix) to the source's; nil for none
@@ -79,8 +79,9 @@ type LoadOptions struct {
 	Map    func(weights.NamedTensor) (weights.NamedTensor, error) // changes a stored tensor before its shape is checked, such as by a transpose; nil for none
 }
 
-// Load fills the model that m points to from src, strictly: all missing, unexpected and misshaped names are reported in one
-// *weights.KeyError, and the model is left as it was. Shared memory must outlive the model: close src after freeing it.
+// Load fills the model that m points to from src, strictly: all missing, unexpected and misshaped names are reported in
+// one *weights.KeyError, and the model is left as it was. Shared memory must outlive the model: close src after freeing
+// it.
 func Load(m any, src weights.Source, o LoadOptions) error {
 	if o.DType == 0 {
 		o.DType = torch.Float32
@@ -131,7 +132,8 @@ func Load(m any, src weights.Source, o LoadOptions) error {
 	return nil
 }
 
-// place makes the tensor that the model gets: type and device as asked, memory shared only where nothing had to change and Own is false.
+// place makes the tensor that the model gets: type and device as asked, memory shared only where nothing had to change
+// and Own is false.
 func place(n weights.NamedTensor, o LoadOptions) *torch.Tensor {
 	t := torch.FromNamed(n, !o.Own)
 	d := t.DType()

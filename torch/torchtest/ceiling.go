@@ -10,9 +10,9 @@ import (
 
 var ceilings sync.Map // torch.DType -> float64
 
-// Ceiling is the rate of a large square product in type d on this machine, in GFLOP/s: the best of several, by libtorch's matmul or by Panels,
-// whichever is quicker, with as many threads as libtorch has. Benchmarks state their rates as a share of it. It runs inside torch.Do, once a
-// type and process.
+// Ceiling is the rate of a large square product in type d on this machine, in GFLOP/s: the best of several, by
+// libtorch's matmul or by Panels, whichever is quicker, with as many threads as libtorch has. Benchmarks state their
+// rates as a share of it. It runs inside torch.Do, once a type and process.
 func Ceiling(d torch.DType) float64 {
 	if v, ok := ceilings.Load(d); ok {
 		return v.(float64)
@@ -45,7 +45,8 @@ func Ceiling(d torch.DType) float64 {
 	return rate
 }
 
-// CPU is the processor time that the process has used, by all its threads: on a busy machine, with one thread, it says more than the clock.
+// CPU is the processor time that the process has used, by all its threads: on a busy machine, with one thread, it says
+// more than the clock.
 func CPU() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {

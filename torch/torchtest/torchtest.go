@@ -1,5 +1,5 @@
-// Package torchtest helps to test code over package torch: running on every device, catching leaks, loading reference values made by
-// PyTorch, and comparing with the one table of tolerances. It is for tests only.
+// Package torchtest helps to test code over package torch: running on every device, catching leaks, loading reference
+// values made by PyTorch, and comparing with the one table of tolerances. It is for tests only.
 package torchtest
 
 import (
@@ -14,7 +14,8 @@ import (
 	"captioner/weights/safetensors"
 )
 
-// OneThread is a TestMain whose tests compute on one thread: small nets gain nothing from more, and lose much where other processes want the cores.
+// OneThread is a TestMain whose tests compute on one thread: small nets gain nothing from more, and lose much where
+// other processes want the cores.
 func OneThread(m *testing.M) {
 	if err := torch.Do(context.Background(), func() error { torch.SetThreads(1); return nil }); err != nil {
 		panic(err)
@@ -77,7 +78,8 @@ func Get(t testing.TB, src weights.Source, name string) *torch.Tensor {
 	return torch.FromNamed(n, false)
 }
 
-// Close compares got with the reference by the table, under got's type, and reports the worst element and the first pairs.
+// Close compares got with the reference by the table, under got's type, and reports the worst element and the first
+// pairs.
 func Close(t testing.TB, name string, got, want *torch.Tensor) {
 	t.Helper()
 	CloseTo(t, name, got, want, Tolerances[got.DType()])
@@ -112,6 +114,16 @@ func CloseTo(t testing.TB, name string, got, want *torch.Tensor, tol Tolerance) 
 	for i := range min(5, len(g)) {
 		fmt.Fprintf(&pairs, " %.6g/%.6g", g[i], w[i])
 	}
-	t.Errorf("%s %v: max difference %.3g (relative %.3g) at %d: got %.8g, want %.8g; allowed %.3g; first pairs%s", name, got.Shape(), worst,
-		worst/scale, at, g[at], w[at], tol.Abs+tol.Rel*scale, pairs.String())
+	t.Errorf(
+		"%s %v: max difference %.3g (relative %.3g) at %d: got %.8g, want %.8g; allowed %.3g; first pairs%s",
+		name,
+		got.Shape(),
+		worst,
+		worst/scale,
+		at,
+		g[at],
+		w[at],
+		tol.Abs+tol.Rel*scale,
+		pairs.String(),
+	)
 }

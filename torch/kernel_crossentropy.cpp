@@ -1,9 +1,14 @@
-// Cross-entropy over a vocabulary: of the softmax nothing is kept but a number a row. libtorch's own keeps the logits in float32, their
-// logarithms and both gradients, each as large as the logits.
+// Cross-entropy over a vocabulary: of the softmax nothing is kept but a number a row. libtorch's own keeps the logits
+// in float32, their logarithms and both gradients, each as large as the logits.
 #include "bridge.h"
-#include "parts.h"
+#include "door.h"
+#include "kernel_math.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/core/Reduction.h>
+#include <ATen/ops/cross_entropy_loss.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <vector>
@@ -13,50 +18,59 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-#define CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
+constexpr int lanes = 16;  // of sums, so that the order of additions is one and the same for every width of vectors
 
-// What a row's loss needs: the logarithm of the sum of e^x, and the sum of x. In 16 lanes, so that the order of additions is one and the same.
+// What a row's loss needs: the logarithm of the sum of e^x, and the sum of x.
 struct Sums {
   float log_sum_exp, sum;
 };
-CLONES Sums sums(const float *x, int64_t V) {
-  float top[16], e[16] = {0}, s[16] = {0};
-  for (int j = 0; j < 16; j++) top[j] = x[0];
+
+FOR_EACH_WIDTH Sums sums(const float *x, int64_t V) {
+  float top[lanes], e[lanes] = {0}, s[lanes] = {0};
+  for (int j = 0; j < lanes; j++) top[j] = x[0];
   int64_t i = 0;
-  for (; i + 16 <= V; i += 16)
-    for (int j = 0; j < 16; j++) top[j] = x[i + j] > top[j] ? x[i + j] : top[j];
+  for (; i + lanes <= V; i += lanes)
+    for (int j = 0; j < lanes; j++) top[j] = x[i + j] > top[j] ? x[i + j] : top[j];
   for (; i < V; i++) top[0] = x[i] > top[0] ? x[i] : top[0];
   float m = top[0];
-  for (int j = 1; j < 16; j++) m = top[j] > m ? top[j] : m;
-  for (i = 0; i + 16 <= V; i += 16)
-    for (int j = 0; j < 16; j++) e[j] += exp_neg(x[i + j] - m), s[j] += x[i + j];
+  for (int j = 1; j < lanes; j++) m = top[j] > m ? top[j] : m;
+  for (i = 0; i + lanes <= V; i += lanes)
+    for (int j = 0; j < lanes; j++) e[j] += exp_neg(x[i + j] - m), s[j] += x[i + j];
   for (; i < V; i++) e[0] += exp_neg(x[i] - m), s[0] += x[i];
   double es = 0, ss = 0;
-  for (int j = 0; j < 16; j++) es += e[j], ss += s[j];
+  for (int j = 0; j < lanes; j++) es += e[j], ss += s[j];
   return {m + (float)std::log(es), (float)ss};
 }
 
-// d (softmax(x) - even), over x.
-CLONES void slope(float *x, int64_t V, float log_sum_exp, float even, float d) {
+// slope writes d (softmax(x) - even) over x.
+FOR_EACH_WIDTH void slope(float *x, int64_t V, float log_sum_exp, float even, float d) {
   for (int64_t i = 0; i < V; i++) x[i] = d * (exp_neg(x[i] - log_sum_exp) - even);
 }
 
 void widen(const at::BFloat16 *x, int64_t V, float *y) {
   for (int64_t i = 0; i < V; i++) y[i] = x[i];
 }
+
 void narrow(const float *y, int64_t V, at::BFloat16 *x) {
   for (int64_t i = 0; i < V; i++) x[i] = y[i];
 }
 
+void check_targets(const int64_t *t, int64_t N, int64_t V, int64_t ignore) {
+  for (int64_t i = 0; i < N; i++)
+    TORCH_CHECK(t[i] == ignore || (t[i] >= 0 && t[i] < V), "target ", t[i], " of row ", i, ", want 0 to ", V - 1);
+}
+
+// Loss takes logits [N, V] contiguous in float32 or bfloat16 and target [N] int64; it gives a loss a row, [N] in
+// float32.
 struct Loss : torch::autograd::Function<Loss> {
-  // logits [N, V] contiguous in float32 or bfloat16, target [N] int64; each [N] in float32, a loss a row
-  static Tensor forward(AutogradContext *ctx, const Tensor &logits, const Tensor &target, int64_t ignore, double smoothing) {
+  static Tensor forward(AutogradContext *ctx, const Tensor &logits, const Tensor &target, int64_t ignore,
+                        double smoothing) {
     const int64_t N = logits.size(0), V = logits.size(1);
     Tensor each = at::empty({N}, at::kFloat), kept = at::empty({N}, at::kFloat);
     float *loss = each.data_ptr<float>(), *log_sum_exp = kept.data_ptr<float>();
     const int64_t *t = target.const_data_ptr<int64_t>();
     const bool wide = logits.scalar_type() == at::kFloat;
-    for (int64_t i = 0; i < N; i++) TORCH_CHECK(t[i] == ignore || t[i] >= 0 && t[i] < V, "target ", t[i], " of row ", i, ", want 0 to ", V - 1);
+    check_targets(t, N, V, ignore);
     at::parallel_for(0, N, 1, [&](int64_t from, int64_t to) {
       std::vector<float> row(wide ? 0 : V);
       for (int64_t i = from; i < to; i++) {
@@ -89,8 +103,9 @@ struct Loss : torch::autograd::Function<Loss> {
       std::vector<float> row(wide ? 0 : V);
       for (int64_t i = from; i < to; i++) {
         float *x = wide ? out.data_ptr<float>() + i * V : row.data();
-        if (t[i] == ignore) std::fill(x, x + V, 0.0f);
-        else {
+        if (t[i] == ignore) {
+          std::fill(x, x + V, 0.0f);
+        } else {
           if (wide) memcpy(x, logits.const_data_ptr<float>() + i * V, V * sizeof(float));
           else widen(logits.const_data_ptr<at::BFloat16>() + i * V, V, x);
           slope(x, V, log_sum_exp[i], (float)(smoothing / (double)V), by[i]);
@@ -103,17 +118,25 @@ struct Loss : torch::autograd::Function<Loss> {
   }
 };
 
+bool has_kernel(const Tensor &logits, const Tensor &target) {
+  const auto d = logits.scalar_type();
+  return logits.device().is_cpu() && (d == at::kFloat || d == at::kBFloat16) && logits.dim() == 2 &&
+         target.dim() == 1 && target.scalar_type() == at::kLong && target.size(0) == logits.size(0) && logits.numel();
+}
+
+Tensor cross_entropy(const Tensor &logits, const Tensor &target, int reduction, int64_t ignore, double smoothing) {
+  if (!has_kernel(logits, target)) return at::cross_entropy_loss(logits, target, {}, reduction, ignore, smoothing);
+  const Tensor each = Loss::apply(logits.contiguous(), target.contiguous(), ignore, smoothing);  // [N]
+  switch (reduction) {
+    case at::Reduction::Sum: return each.sum();
+    case at::Reduction::Mean: return each.sum().div(target.ne(ignore).sum());
+  }
+  return each;
+}
+
 }  // namespace
 
-char *ct_cross_entropy(tt *o, tt logits, tt target, int reduction, int64_t ignore, double smoothing) {
-  TRY(const Tensor &x = T(logits), &t = T(target); const auto d = x.scalar_type();
-      if (!x.device().is_cpu() || d != at::kFloat && d != at::kBFloat16 || x.dim() != 2 || t.dim() != 1 || t.scalar_type() != at::kLong ||
-          t.size(0) != x.size(0) || !x.numel()) {
-        *o = new Tensor(at::cross_entropy_loss(x, t, {}, reduction, ignore, smoothing));
-        return nullptr;
-      }
-      Tensor y = Loss::apply(x.contiguous(), t.contiguous(), ignore, smoothing);
-      if (reduction == at::Reduction::Sum) y = y.sum();
-      else if (reduction == at::Reduction::Mean) y = y.sum().div(t.ne(ignore).sum());
-      *o = new Tensor(std::move(y)))
+char *ct_cross_entropy(ct_tensor *out, ct_tensor logits, ct_tensor target, int reduction, int64_t ignore,
+                       double smoothing) {
+  return returning(out, [&] { return cross_entropy(tensor(logits), tensor(target), reduction, ignore, smoothing); });
 }

@@ -1,0 +1,91 @@
+// Linear layers that learn, in float32 on processors of other makers than Intel: there the BLAS in libtorch keeps to
+// AVX2, and oneDNN, which libtorch carries too, takes AVX-512 and half the time. Everything else goes to libtorch's own
+// linear.
+#include "bridge.h"
+#include "door.h"
+
+#include <ATen/Context.h>
+#include <ATen/autocast_mode.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/linear.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <algorithm>
+#include <vector>
+
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+// x wᵀ + bias by oneDNN: x [N, in] contiguous, w [out, in] of any strides.
+Tensor product(const Tensor &x, const Tensor &w, const std::optional<Tensor> &bias) {
+  static const auto op = c10::Dispatcher::singleton().findSchemaOrThrow("mkldnn::_linear_pointwise", "");
+  torch::jit::Stack stack{x,
+                          w,
+                          bias ? c10::IValue(*bias) : c10::IValue(),
+                          std::string("none"),
+                          c10::List<std::optional<at::Scalar>>(),
+                          std::string("")};
+  op.callBoxed(stack);
+  return stack[0].toTensor();
+}
+
+// The weight's gradient is made for so many outputs at a time, so that gradients of logits are not laid out anew as a
+// whole.
+constexpr int64_t outputs = 2048;
+
+// dyᵀ x in the weight's own order: [out, in].
+Tensor weight_grad(const Tensor &x, const Tensor &w, const Tensor &dy) {
+  if (w.stride(0) < w.stride(1)) return product(x.t().contiguous(), dy.t(), std::nullopt).t();
+  if (w.size(0) <= outputs) return product(dy.t().contiguous(), x.t(), std::nullopt);
+  Tensor dw = at::empty(w.sizes(), w.options().requires_grad(false));
+  for (int64_t i = 0; i < w.size(0); i += outputs) {
+    const int64_t n = std::min(outputs, w.size(0) - i);
+    dw.narrow(0, i, n).copy_(product(dy.narrow(1, i, n).t().contiguous(), x.t(), std::nullopt));
+  }
+  return dw;
+}
+
+struct Learning : torch::autograd::Function<Learning> {
+  static Tensor forward(AutogradContext *ctx, const Tensor &x, const Tensor &w, const std::optional<Tensor> &bias) {
+    ctx->save_for_backward({x, w});
+    ctx->saved_data["bias"] = bias.has_value();
+    return product(x, w, bias);
+  }
+
+  static variable_list backward(AutogradContext *ctx, variable_list grads) {
+    const auto saved = ctx->get_saved_variables();
+    const Tensor &x = saved[0], &w = saved[1], dy = grads[0].contiguous();
+    Tensor dx, dw, db;
+    if (ctx->needs_input_grad(0)) dx = product(dy, w.t(), std::nullopt);  // [N, in]
+    if (ctx->needs_input_grad(1)) dw = weight_grad(x, w, dy);             // [out, in]
+    if (ctx->saved_data["bias"].toBool() && ctx->needs_input_grad(2)) db = dy.sum(0);
+    return {dx, dw, db};
+  }
+};
+
+// Below this many multiplications the way to oneDNN costs more than it saves.
+constexpr int64_t worth = 1 << 22;
+
+bool quicker(const Tensor &x, const Tensor &w, const std::optional<Tensor> &bias) {
+  static const bool here =
+      __builtin_cpu_supports("avx512f") && !__builtin_cpu_is("intel") && at::globalContext().hasMKLDNN();
+  return here && x.device().is_cpu() && x.scalar_type() == at::kFloat && w.scalar_type() == at::kFloat &&
+         w.dim() == 2 && x.dim() > 0 && (!bias || (bias->scalar_type() == at::kFloat && bias->dim() == 1)) &&
+         !at::autocast::is_autocast_enabled(at::kCPU) && x.size(-1) == w.size(1) && x.numel() * w.size(0) >= worth;
+}
+
+Tensor affine(const Tensor &x, const Tensor &w, const std::optional<Tensor> &bias) {
+  if (!quicker(x, w, bias)) return at::linear(x, w, bias);
+  std::vector<int64_t> shape = x.sizes().vec();  // [..., in] -> [..., out]
+  shape.back() = w.size(0);
+  return Learning::apply(x.reshape({-1, x.size(-1)}).contiguous(), w, bias).reshape(shape);
+}
+
+}  // namespace
+
+char *ct_linear(ct_tensor *out, ct_tensor x, ct_tensor weight, ct_tensor bias) {
+  return returning(out, [&] { return affine(tensor(x), tensor(weight), optional_tensor(bias)); });
+}

@@ -1,0 +1,381 @@
+// Packing of weights and the sharing of products among threads: see kernel_panels.h.
+#include "kernel_panels.h"
+
+#include "bridge.h"
+#include "door.h"
+#include "kernel_math.h"
+
+#include <ATen/Dispatch.h>
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
+#include <cpuid.h>
+#include <sys/mman.h>
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
+namespace panels {
+
+void Best::offer(float v, int32_t column, size_t k, const int32_t *ban, const int32_t *ban_end) {
+  if (std::find(ban, ban_end, column) != ban_end) return;
+  if (heap.size() == k) {
+    if (!(Entry{v, column} < heap.front())) return;
+    std::pop_heap(heap.begin(), heap.end());
+    heap.pop_back();
+  }
+  heap.push_back({v, column});
+  std::push_heap(heap.begin(), heap.end());
+  if (heap.size() == k) least = heap.front().value;
+}
+
+namespace {
+
+// ---- what this processor has
+
+std::atomic<bool> plain_only{false};
+
+bool has_amx() {
+  unsigned a, b, c, d;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & (1u << 22));
+}
+
+bool fast(Kind kind) {
+  static const bool base = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  static const bool i8 = base && __builtin_cpu_supports("avx512vnni");
+  static const bool b16 = base && __builtin_cpu_supports("avx512bf16") && !has_amx();  // libtorch uses AMX
+  if (plain_only) return false;
+  return kind == F32 ? base : kind == BF16 ? b16 : i8;
+}
+
+void check_fast(Kind kind) { TORCH_CHECK(fast(kind), "this processor has no kernels for the type"); }
+
+Kind kind_of(int dtype) {
+  switch ((at::ScalarType)dtype) {
+    case at::kFloat: return F32;
+    case at::kBFloat16: return BF16;
+    case at::kChar: return I8;
+    default: TORCH_CHECK(false, "want float32, bfloat16 or int8");
+  }
+}
+
+// ---- packing
+
+// Packed is a weight in panels. It owns its memory.
+struct Packed {
+  Weights w;
+  Tensor data, scale, sum;
+};
+
+int64_t numbers_of_word(Kind kind) { return kind == F32 ? 1 : kind == BF16 ? 2 : 4; }
+
+// gather reads panel p, [k][columns]: column n is row n of the weight, whose elements lie step and inner apart. Columns
+// behind the last are zeros.
+template <class E>
+void gather(const E *from, int64_t step, int64_t inner, const Weights &w, int64_t panel, float *tile) {
+  const int64_t n0 = panel * columns, n = std::min(columns, w.n - n0);
+  if (n < columns) std::fill(tile, tile + w.k * columns, 0.0f);
+  if (step == 1) {
+    for (int64_t i = 0; i < w.k; i++)
+      for (int64_t j = 0; j < n; j++) tile[i * columns + j] = (float)from[n0 + j + i * inner];
+    return;
+  }
+  for (int64_t j = 0; j < n; j++)
+    for (int64_t i = 0; i < w.k; i++) tile[i * columns + j] = (float)from[(n0 + j) * step + i * inner];
+}
+
+// halve writes a panel in bfloat16.
+FOR_EACH_WIDTH void halve(const float *tile, int64_t k, uint16_t *out) {
+  for (int64_t i = 0; i < k; i++)
+    for (int64_t j = 0; j < columns; j++) {
+      uint32_t x;
+      memcpy(&x, tile + i * columns + j, 4);
+      out[(i / 2 * columns + j) * 2 + i % 2] = (uint16_t)((x + 0x7fff + (x >> 16 & 1)) >> 16);
+    }
+}
+
+// quantize writes a panel in 8-bit numbers from -127 to 127, with a scale for each column and the sum of its weights.
+FOR_EACH_WIDTH void quantize(const float *tile, int64_t k, int8_t *out, float *scale, int32_t *sum) {
+  float top[columns] = {0}, to_q[columns];
+  int32_t all[columns] = {0};
+  for (int64_t i = 0; i < k; i++)
+    for (int64_t j = 0; j < columns; j++) top[j] = std::max(top[j], std::abs(tile[i * columns + j]));
+  for (int64_t j = 0; j < columns; j++) scale[j] = std::max(top[j] / 127, 1e-30f), to_q[j] = 1 / scale[j];
+  for (int64_t i = 0; i < k; i++)
+    for (int64_t j = 0; j < columns; j++) {
+      const int32_t q = (int32_t)std::floor(tile[i * columns + j] * to_q[j] + 0.5f);
+      out[(i / 4 * columns + j) * 4 + i % 4] = (int8_t)q;
+      all[j] += q;
+    }
+  memcpy(sum, all, sizeof all);
+}
+
+// pack_panel fills one panel of p; tile has room for it in floats.
+template <class E>
+void pack_panel(const Packed &p, const E *from, int64_t step, int64_t inner, int64_t panel, float *tile) {
+  const Weights &w = p.w;
+  uint32_t *data = (uint32_t *)p.data.data_ptr<int32_t>() + panel * w.words * columns;
+  if (w.kind == F32) return gather(from, step, inner, w, panel, (float *)data);
+  gather(from, step, inner, w, panel, tile);
+  if (w.k % numbers_of_word(w.kind)) memset(data + (w.words - 1) * columns, 0, columns * 4);
+  if (w.kind == BF16) return halve(tile, w.k, (uint16_t *)data);
+  float *scale = p.scale.data_ptr<float>() + panel * columns;
+  quantize(tile, w.k, (int8_t *)data, scale, p.sum.data_ptr<int32_t>() + panel * columns);
+}
+
+std::unique_ptr<Packed> pack(const Tensor &weight, Kind kind) {
+  TORCH_CHECK(weight.dim() == 2 && weight.device().is_cpu(), "want a weight [out, in] on the CPU");
+  if (kind != I8) check_fast(kind);
+  auto p = std::make_unique<Packed>();
+  Weights &w = p->w;
+  w.kind = kind;
+  w.n = weight.size(0), w.k = weight.size(1);
+  const int64_t per = numbers_of_word(kind), count = panels_of(w.n);
+  w.words = (w.k + per - 1) / per;
+  p->data = at::empty({count * w.words * columns}, at::kInt);
+  TORCH_CHECK((uintptr_t)p->data.data_ptr() % 64 == 0, "want memory in whole cache lines");
+  madvise(p->data.data_ptr(), p->data.nbytes(), MADV_HUGEPAGE);  // fewer misses on the way to memory
+  w.data = (const uint32_t *)p->data.data_ptr<int32_t>();
+  w.scale = nullptr, w.sum = nullptr;
+  if (kind == I8) {
+    p->scale = at::empty({count * columns}, at::kFloat), p->sum = at::empty({count * columns}, at::kInt);
+    w.scale = p->scale.data_ptr<float>(), w.sum = p->sum.data_ptr<int32_t>();
+  }
+  AT_DISPATCH_FLOATING_TYPES_AND2(at::kHalf, at::kBFloat16, weight.scalar_type(), "pack panels", [&] {
+    const scalar_t *from = weight.const_data_ptr<scalar_t>();
+    at::parallel_for(0, count, 1, [&](int64_t a, int64_t b) {
+      std::vector<float> tile(kind == F32 ? 0 : w.k * columns);
+      for (int64_t i = a; i < b; i++) pack_panel(*p, from, weight.stride(0), weight.stride(1), i, tile.data());
+    });
+  });
+  return p;
+}
+
+// ---- inputs
+
+const float *vector_of(ct_tensor t, int64_t n, const char *what) {
+  if (!t) return nullptr;
+  const Tensor &v = tensor(t);
+  TORCH_CHECK(v.scalar_type() == at::kFloat && v.is_contiguous() && v.numel() == n && v.device().is_cpu(), what,
+              ": want ", n, " numbers in float32");
+  return v.const_data_ptr<float>();
+}
+
+std::optional<Norm> norm_of(ct_tensor weight, ct_tensor bias, double eps, int64_t k) {
+  if (!weight) return std::nullopt;
+  return Norm{vector_of(weight, k, "norm's weight"), vector_of(bias, k, "norm's bias"), (float)eps};
+}
+
+void check_float(const Tensor &x) {
+  TORCH_CHECK(x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16, "want float32 or bfloat16");
+}
+
+// Scratch is the memory of prepared rows.
+struct Scratch {
+  Tensor data, scale, zero;
+};
+
+template <class E>
+void prepare_all(const Weights &w, const E *x, int64_t r, const Norm *norm, const Scratch &s) {
+  uint32_t *data = (uint32_t *)s.data.data_ptr<int32_t>();
+  const bool quick = fast(w.kind);
+  at::parallel_for(0, r, std::max<int64_t>(1, 16384 / w.k), [&](int64_t from, int64_t to) {
+    std::vector<float> values(w.k);
+    for (int64_t i = from; i < to; i++) {
+      const Row row{w.k,
+                    w.words,
+                    values.data(),
+                    data + i * w.words,
+                    s.scale.data_ptr<float>() + i,
+                    s.zero.data_ptr<int32_t>() + i};
+      if (quick) avx512::prepare(x + i * w.k, norm, w.kind, row);
+      else plain::prepare(x + i * w.k, norm, row);
+    }
+  });
+}
+
+// prepared gives the rows of x [r, k] as the kernels want them: x itself, where it is that already.
+Rows prepared(const Weights &w, const Tensor &x, int64_t r, const std::optional<Norm> &norm, Scratch &s) {
+  const bool floats = x.scalar_type() == at::kFloat;
+  if (!norm && ((w.kind == F32 && floats) || (w.kind == BF16 && !floats && w.k % 2 == 0)))
+    return {(const uint32_t *)x.const_data_ptr(), w.words, nullptr, nullptr};
+  s.data = at::empty({r, w.words}, at::kInt);
+  s.scale = at::empty({r}, at::kFloat), s.zero = at::empty({r}, at::kInt);
+  const Norm *n = norm ? &*norm : nullptr;
+  if (floats) prepare_all(w, x.const_data_ptr<float>(), r, n, s);
+  else prepare_all(w, (const uint16_t *)x.const_data_ptr<at::BFloat16>(), r, n, s);
+  return {(const uint32_t *)s.data.data_ptr<int32_t>(), w.words, s.scale.data_ptr<float>(), s.zero.data_ptr<int32_t>()};
+}
+
+// ---- products
+
+// multiply shares the panels of all rows among the threads, a block of rows after the other: a block stays in the
+// processor's second cache while the panels pass.
+void multiply(const Weights &w, const Rows &x, const Finish &f, int64_t r) {
+  const int64_t fit = std::max<int64_t>(1, (256 << 10) / (w.words * 4 * tallest)) * tallest;
+  const int64_t count = panels_of(w.n), blocks = (r + fit - 1) / fit;
+  const int64_t rows = std::min(r, ((r + blocks - 1) / blocks + tallest - 1) / tallest * tallest);
+  const auto run = fast(w.kind) ? avx512::multiply : plain::multiply;
+  at::parallel_for(0, blocks * count, std::max<int64_t>(1, 65536 / (rows * w.words)), [&](int64_t from, int64_t to) {
+    while (from < to) {
+      const int64_t block = from / count, p = from % count, end = std::min(count, p + to - from);
+      run(w, x, f, {block * rows, std::min(r, (block + 1) * rows), p, end});
+      from += end - p;
+    }
+  });
+}
+
+// Beside is what a product does beside multiplying; handles may be null.
+struct Beside {
+  ct_tensor norm_weight, norm_bias;
+  double eps;
+  ct_tensor bias;
+  int act;
+  ct_tensor residual;
+};
+
+Tensor product(const Weights &w, const Tensor &x, const Beside &b, at::ScalarType dtype) {
+  at::NoGradGuard no_grad;
+  const Tensor a = x.contiguous();  // [..., in]
+  TORCH_CHECK(a.dim() > 0 && a.size(-1) == w.k && a.device().is_cpu(), "want an input [..., ", w.k, "] on the CPU");
+  check_float(a);
+  TORCH_CHECK(dtype == at::kFloat || dtype == at::kBFloat16, "want a result in float32 or bfloat16");
+  std::vector<int64_t> shape = a.sizes().vec();
+  shape.back() = w.n;
+  const int64_t r = a.numel() / w.k;
+  Tensor y = at::empty(shape, at::TensorOptions().dtype(dtype));  // [..., out]
+  Finish f{vector_of(b.bias, w.n, "bias"), vector_of(b.residual, r * w.n, "residual"), b.act, w.n, nullptr, nullptr};
+  if (dtype == at::kFloat) f.y = y.data_ptr<float>();
+  else f.y16 = (uint16_t *)y.data_ptr<at::BFloat16>();
+  const auto norm = norm_of(b.norm_weight, b.norm_bias, b.eps, w.k);
+  Scratch s;
+  if (r > 0) multiply(w, prepared(w, a, r, norm, s), f, r);
+  return y;
+}
+
+// ---- the best columns
+
+// A part of the softmax is of so many panels, so that sums do not depend on how threads share the work.
+constexpr int64_t part = 32;
+
+// Answer is where the best columns and their log-probabilities go: [rows][k].
+struct Answer {
+  int32_t *ids;
+  float *logprobs;
+};
+
+// merge brings the parts of a row and what the threads found into its k best columns.
+void merge(const Part *parts, int64_t count, const std::vector<std::vector<Best>> &best, int64_t row, int64_t k,
+           Answer to) {
+  float top = -INFINITY;
+  double sum = 0;
+  for (int64_t j = 0; j < count; j++) top = parts[j].top <= top ? top : parts[j].top;
+  for (int64_t j = 0; j < count; j++) sum += parts[j].sum * std::exp((double)parts[j].top - top);
+  std::vector<Best::Entry> all;
+  for (auto &of_thread : best)
+    if (!of_thread.empty()) all.insert(all.end(), of_thread[row].heap.begin(), of_thread[row].heap.end());
+  std::sort(all.begin(), all.end());
+  const float norm = (float)std::log(sum);
+  for (int64_t j = 0; j < k; j++) {
+    const bool have = j < (int64_t)all.size();
+    to.ids[row * k + j] = have ? all[j].column : -1;
+    to.logprobs[row * k + j] = have ? all[j].value - top - norm : -INFINITY;
+  }
+}
+
+void topk(const Weights &w, const Tensor &x, const std::optional<Norm> &norm, int k, const int32_t *ban,
+          const int64_t *ban_end, Answer to) {
+  at::NoGradGuard no_grad;
+  const Tensor a = x.contiguous();  // [rows, in]
+  TORCH_CHECK(a.dim() == 2 && a.size(1) == w.k && a.device().is_cpu(), "want an input [rows, ", w.k, "] on the CPU");
+  check_float(a);
+  check_fast(w.kind);
+  TORCH_CHECK(k > 0 && k <= w.n, "k is ", k, ", want 1 to ", w.n);
+  const int64_t r = a.size(0), panels = panels_of(w.n), count = (panels + part - 1) / part;
+  Scratch s;
+  const Rows rows = prepared(w, a, r, norm, s);
+  std::vector<Part> parts(r * count);
+  std::vector<std::vector<Best>> best(at::get_num_threads());
+  at::parallel_for(0, count, 1, [&](int64_t from, int64_t to) {
+    auto &mine = best[at::get_thread_num()];
+    mine.resize(r);
+    for (int64_t i = from; i < to; i++) {
+      const Ranking ranking{(size_t)k, ban, ban_end, parts.data() + i, count, mine.data()};
+      avx512::rank(w, rows, r, i * part, std::min(panels, (i + 1) * part), ranking);
+    }
+  });
+  for (int64_t i = 0; i < r; i++) merge(parts.data() + i * count, count, best, i, k, to);
+}
+
+// ---- attention
+
+// attention takes queries, keys and values of heads heads end to end, [B, T, 3C], to [B, T, C].
+Tensor attention(const Tensor &qkv, int64_t heads) {
+  at::NoGradGuard no_grad;
+  const Tensor a = qkv.contiguous();
+  TORCH_CHECK(a.dim() == 3 && heads > 0 && a.size(2) % (3 * heads) == 0 && a.device().is_cpu(),
+              "want [B, T, 3C] on the CPU, C in ", heads, " heads");
+  check_float(a);
+  check_fast(F32);
+  const int64_t B = a.size(0), len = a.size(1), C = a.size(2) / 3, size = C / heads;
+  const bool wide = a.scalar_type() == at::kFloat;
+  const float scale = 1 / std::sqrt((float)size);
+  Tensor y = at::empty({B, len, C}, a.options().requires_grad(false));
+  at::parallel_for(0, B * heads, 1, [&](int64_t from, int64_t to) {
+    avx512::Head head(len, size);
+    for (int64_t i = from; i < to; i++) {
+      const int64_t token = i / heads * len, column = i % heads * size;
+      Finish f{nullptr, nullptr, None, C, nullptr, nullptr};
+      if (wide) {
+        f.y = y.data_ptr<float>() + token * C + column;
+        head.run(a.const_data_ptr<float>() + token * 3 * C + column, 3 * C, C, scale, f);
+      } else {
+        f.y16 = (uint16_t *)y.data_ptr<at::BFloat16>() + token * C + column;
+        head.run((const uint16_t *)a.const_data_ptr<at::BFloat16>() + token * 3 * C + column, 3 * C, C, scale, f);
+      }
+    }
+  });
+  return y;
+}
+
+const Weights &weights_of(void *panels) { return static_cast<Packed *>(panels)->w; }
+
+}  // namespace
+
+}  // namespace panels
+
+using namespace panels;
+
+int ct_panels_fast(int dtype) {
+  try {
+    return fast(kind_of(dtype));
+  } catch (...) {
+    return 0;
+  }
+}
+void ct_panels_plain(int on) { plain_only = on; }
+
+char *ct_panels_pack(void **out, ct_tensor weight, int dtype) {
+  return guarded([&] { *out = pack(tensor(weight), kind_of(dtype)).release(); });
+}
+void ct_panels_free(void *panels) { delete static_cast<Packed *>(panels); }
+
+char *ct_panels_product(ct_tensor *out, void *panels, ct_tensor x, ct_tensor norm_weight, ct_tensor norm_bias,
+                        double eps, ct_tensor bias, int act, ct_tensor residual, int dtype) {
+  return returning(out, [&] {
+    const Beside b{norm_weight, norm_bias, eps, bias, act, residual};
+    return product(weights_of(panels), tensor(x), b, (at::ScalarType)dtype);
+  });
+}
+char *ct_panels_topk(void *panels, ct_tensor x, ct_tensor norm_weight, ct_tensor norm_bias, double eps, int k,
+                     const int32_t *ban, const int64_t *ban_end, int32_t *ids, float *logprobs) {
+  return guarded([&] {
+    const Weights &w = weights_of(panels);
+    topk(w, tensor(x), norm_of(norm_weight, norm_bias, eps, w.k), k, ban, ban_end, {ids, logprobs});
+  });
+}
+char *ct_panels_attention(ct_tensor *out, ct_tensor qkv, int64_t heads) {
+  return returning(out, [&] { return attention(tensor(qkv), heads); });
+}

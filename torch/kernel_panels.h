@@ -1,0 +1,145 @@
+// Products with weights laid out in panels: y = act(norm(x) Wᵀ + bias) + residual.
+//
+// A weight is cut into panels of 32 output columns (Goto and van de Geijn 2008); a panel holds, word by word along the
+// input, 32 words of 4 bytes: one float, two bfloat16 or four int8. The rows of x are prepared first: normalized,
+// converted, quantized. Then a tile of up to 12 rows meets a panel in registers, one instruction a word and 16 columns.
+// The sum of a result runs over the input in order, whatever the tile: a row gives the same bits in every batch and on
+// any number of threads.
+//
+// kernel_panels.cpp packs weights and shares work among threads; kernel_panels_avx512.cpp and kernel_panels_plain.cpp
+// compute, on one thread.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace panels {
+
+enum Kind { F32, BF16, I8 };
+enum Act { None, GeluErf, GeluTanh, Relu, Silu };
+
+constexpr int64_t columns = 32, tallest = 12;  // of a panel; rows of a tile
+
+inline int64_t panels_of(int64_t n) { return (n + columns - 1) / columns; }
+
+// Weights are columns: n of k inputs each, padded to whole panels and words with zeros.
+struct Weights {
+  Kind kind;
+  int64_t n, k, words;
+  const uint32_t *data;
+  const float *scale;  // of each column; for I8
+  const int32_t *sum;  // of each column's weights; for I8
+};
+
+// Rows are prepared inputs. With I8 a row is unsigned and asymmetric: x = scale (q - zero).
+struct Rows {
+  const uint32_t *data;
+  int64_t step;  // words from row to row
+  const float *scale;
+  const int32_t *zero;
+};
+
+struct Norm {
+  const float *weight, *bias;
+  float eps;
+};
+
+// Row is where a row of k inputs goes when it is prepared; values has room for k floats.
+struct Row {
+  int64_t k, words;
+  float *values;
+  uint32_t *out;
+  float *scale;
+  int32_t *zero;
+};
+
+// Finish is what is done with the sums: y = act(sums + bias) + residual.
+struct Finish {
+  const float *bias;      // [n], or null
+  const float *residual;  // or null
+  int act;
+  int64_t step;   // from row to row of the residual and of y
+  float *y;       // one of the two
+  uint16_t *y16;  // in bfloat16
+};
+
+// Block is what one call multiplies: rows from r0 to r1 with panels from p0 to p1.
+struct Block {
+  int64_t r0, r1, p0, p1;
+};
+
+// Best holds the best columns of a row so far, the worst of them on top. Equal values: the lower column is better.
+struct Best {
+  struct Entry {
+    float value;
+    int32_t column;
+    bool operator<(const Entry &o) const { return value > o.value || (value == o.value && column < o.column); }
+  };
+  std::vector<Entry> heap;
+  float least = -INFINITY;  // what a value must exceed to get in
+
+  void offer(float v, int32_t column, size_t k, const int32_t *ban, const int32_t *ban_end);
+};
+
+// Part is the softmax's denominator over some columns: sum e^(x - top).
+struct Part {
+  float top, sum;
+};
+
+// Ranking is what rank fills: for each row its part and its k best columns. ban lists columns that are not to be among
+// the best: those of all rows end to end, ban_end where each row's end; both may be null.
+struct Ranking {
+  size_t k;
+  const int32_t *ban;
+  const int64_t *ban_end;
+  Part *parts;
+  int64_t parts_step;
+  Best *best;
+};
+
+namespace avx512 {
+
+// prepare writes a row, normalized where norm is not null, as words of a kind.
+void prepare(const float *x, const Norm *norm, Kind kind, const Row &row);
+void prepare(const uint16_t *x, const Norm *norm, Kind kind, const Row &row);  // from bfloat16
+
+void multiply(const Weights &w, const Rows &x, const Finish &f, const Block &b);
+
+// rank brings the columns of the panels p0 to p1 into the ranking of r rows.
+void rank(const Weights &w, const Rows &x, int64_t r, int64_t p0, int64_t p1, const Ranking &to);
+
+// Head is one head of one image at a time: softmax(q kᵀ scale) v for len tokens of size numbers.
+class Head {
+ public:
+  Head(int64_t len, int64_t size);
+  ~Head();
+  Head(const Head &) = delete;
+  Head &operator=(const Head &) = delete;
+
+  // qkv is the head's first query; its key and value follow after width numbers each, the next token after step.
+  void run(const float *qkv, int64_t step, int64_t width, float scale, const Finish &out);
+  void run(const uint16_t *qkv, int64_t step, int64_t width, float scale, const Finish &out);  // from bfloat16
+
+ private:
+  template <class E>
+  void attend(const E *qkv, int64_t step, int64_t width, float scale, const Finish &out);
+  void soften(float *x);
+
+  int64_t len, size;
+  float *q, *k, *v, *w;  // keys and values lie as the products want their weights
+};
+
+}  // namespace avx512
+
+// The same by plain loops, for I8 alone: for the other types libtorch has better ones.
+namespace plain {
+
+void prepare(const float *x, const Norm *norm, const Row &row);
+void prepare(const uint16_t *x, const Norm *norm, const Row &row);  // from bfloat16
+void multiply(const Weights &w, const Rows &x, const Finish &f, const Block &b);
+
+}  // namespace plain
+
+}  // namespace panels
