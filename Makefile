@@ -22,7 +22,7 @@ ENV = . scripts/env.sh;
 # The rooms that know no tensors: they build and pass their tests without cgo, libtorch or a C compiler.
 PURE = ./data/... ./weights/... ./models/decode/...
 
-.PHONY: help setup build demo test test-pure fuzz bench soak fixtures fmt lint doctor train-demo clean
+.PHONY: help setup build demo test test-pure fuzz sanitize bench soak fixtures fmt lint doctor train-demo clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -41,10 +41,9 @@ build: setup ## build bin/captioner
 demo: build ## caption the photographs in examples/
 	bin/captioner predict examples/
 
-# Go tests several rooms at once, each with a thread a core: threads that wait must sleep, not spin (a third of the time on two cores).
 test: setup ## vet and test everything
 	$(ENV) go vet ./...
-	$(ENV) OMP_WAIT_POLICY=passive go test ./...
+	$(ENV) go test ./...
 
 test-pure: ## vet and test the rooms without tensors, with CGO_ENABLED=0
 	CGO_ENABLED=0 go vet $(PURE)
@@ -53,8 +52,12 @@ test-pure: ## vet and test the rooms without tensors, with CGO_ENABLED=0
 fuzz: setup ## run every fuzz target for FUZZTIME (30s)
 	@$(ENV) scripts/fuzz $(FUZZTIME)
 
+sanitize: setup ## run torch's tests with its C++ under AddressSanitizer and UndefinedBehaviorSanitizer
+	@$(ENV) scripts/sanitize
+
 bench: build ## measure the command line, the full size (beside PEER, a Python with transformers and clip) and the packages
 	@$(PYTHON) scripts/bench/predict.py --shared $(SHARED)
+	@$(PYTHON) scripts/bench/busy.py --shared $(SHARED)
 	@$(ENV) $(PYTHON) scripts/bench/fullsize.py --shared $(SHARED) --peer "$(PEER)" --readme
 	$(ENV) go test -run '^$$' -bench . -benchtime $(BENCHTIME) ./...
 
@@ -75,7 +78,7 @@ fmt: ## format the Go files, and the C++ files where clang-format is there
 
 lint: setup ## gofmt, vet, the shell scripts' syntax, and the rules in deps_test.go
 	@files=$$(gofmt -l .); [ -z "$$files" ] || { echo "not formatted (make fmt formats them):" $$files >&2; exit 1; }
-	@for f in scripts/setup-* scripts/fetch-* scripts/axe scripts/cxx20 scripts/fuzz; do sh -n $$f; done
+	@for f in scripts/setup-* scripts/fetch-* scripts/axe scripts/cxx20 scripts/fuzz scripts/sanitize; do sh -n $$f; done
 	$(ENV) go vet ./...
 	$(ENV) go test -count=1 .
 

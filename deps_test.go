@@ -195,7 +195,7 @@ var (
 		"data",
 		"models",
 		"scripts",
-		"torch",
+		"torch/dist",
 		"weights",
 	}
 	largeRooms = []string{
@@ -530,6 +530,16 @@ func TestHouse(t *testing.T) {
 		seen[first] = true
 		if info, err := os.Stat(name); err == nil && info.Size() > limit {
 			t.Errorf("%s has %d bytes, want at most %d", name, info.Size(), limit)
+		}
+	}
+}
+
+// TestTorchIsBuiltOnce holds that torch has no test in its own package: such a test makes another variant of the
+// package, for which vet and test compile all its C++ again.
+func TestTorchIsBuiltOnce(t *testing.T) {
+	for _, f := range sources(t) {
+		if f.test && f.room == "torch" && !strings.HasSuffix(f.ast.Name.Name, "_test") {
+			t.Errorf("%s: package %s, want %[2]s_test", f.path, f.ast.Name.Name)
 		}
 	}
 }

@@ -65,6 +65,15 @@ const char *ct_cpu_capability(void);
 char *ct_open_cuda(void); /* dlopen of the CUDA library; must come before any other question about CUDA */
 int ct_cuda_devices(void);
 
+/* memory of large tensors: allocator.cpp */
+struct ct_memory {
+  int64_t used, peak, kept,
+      mapped; /* bytes in tensors, their peak, bytes kept for later ones, bytes of address space */
+};
+void ct_memory_install(void);
+void ct_memory_release(void);
+struct ct_memory ct_memory_now(void);
+
 /* kernels: kernel_*.cpp */
 char *ct_dropout_mask(ct_tensor *out, ct_tensor like, double p, uint64_t key);
 char *ct_linear(ct_tensor *out, ct_tensor x, ct_tensor weight, ct_tensor bias);

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 )
 
 // job is one function on its way to the torch thread.
@@ -61,8 +62,17 @@ func onThread() bool { return threadID.Load() == int64(syscall.Gettid()) }
 func serve() {
 	runtime.LockOSThread()
 	threadID.Store(int64(syscall.Gettid()))
-	for j := range jobs {
-		run(j)
+	keepMemory()
+	spread()
+	idle := time.NewTimer(idleTime)
+	for {
+		select {
+		case j := <-jobs:
+			run(j)
+			idle.Reset(idleTime)
+		case <-idle.C:
+			ReleaseMemory()
+		}
 	}
 }
 

@@ -71,12 +71,24 @@ func LibraryPath() string {
 	return ""
 }
 
-// SetThreads sets how many threads an op may use. Call it inside Do, before the first op.
+// SetThreads sets how many threads an op may use; without it they are Cores, or what OMP_NUM_THREADS says. Call it
+// inside Do, before the first op.
 func SetThreads(n int) {
 	if n < 1 {
 		Fail("set threads", "found %d, want 1 or more", n)
 	}
 	checkBridge("set threads", C.ct_set_threads(C.int(n)))
+}
+
+// spread gives the torch thread as many threads as there are cores for it, unless the environment says how many:
+// libtorch itself takes every processor that the machine has.
+func spread() {
+	for _, name := range []string{"OMP_NUM_THREADS", "MKL_NUM_THREADS"} {
+		if os.Getenv(name) != "" {
+			return
+		}
+	}
+	C.ct_set_threads(C.int(Cores())) // cannot fail for a positive number
 }
 
 // Threads is how many threads an op may use.

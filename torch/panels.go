@@ -127,5 +127,5 @@ func HeadAttention(qkv *Tensor, heads int64) *Tensor {
 	return fromBridge("attention", C.ct_panels_attention(slot(), qkv.cHandle(), C.int64_t(heads)), qkv)
 }
 
-// plainPanels takes the fast kernels away, or gives them back: for tests.
-func plainPanels(on bool) { C.ct_panels_plain(cint(on)) }
+// PlainPanels takes the fast kernels away, or gives them back: for tests of the loops that other processors use.
+func PlainPanels(on bool) { C.ct_panels_plain(cint(on)) }

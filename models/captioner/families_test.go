@@ -161,8 +161,7 @@ func compareFamilyValues(
 	src := torchtest.Fixture(t, filepath.Join(dir, "want.safetensors"))
 	furthest := map[string]float64{}
 	see := func(name string, got, want *torch.Tensor) {
-		off := got.Sub(want).Abs().MaxAll().Float() / want.Abs().MaxAll().Float()
-		furthest[name] = max(furthest[name], off)
+		furthest[name] = max(furthest[name], torchtest.Distance(got, want))
 	}
 	torchtest.Do(t, func() {
 		torch.NoGrad(func() {

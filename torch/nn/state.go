@@ -69,14 +69,22 @@ func join(path, name string) string {
 // LoadOptions say how Load takes tensors out of a source. The zero value loads every tensor of the model by its own
 // name, converted to float32, on CPU, sharing the source's memory where the type is right.
 type LoadOptions struct {
-	Prefix string                                                 // put before every name of the model
-	Rename func(name string) string                               // from the model's name (with Prefix) to the source's; nil for none
-	Ignore func(name string) bool                                 // names of the source that the model may leave unread; nil: none but those outside Prefix
-	DType  torch.DType                                            // wanted floating-point type; the zero value means float32
-	Stored func(name string) bool                                 // names of the source that keep the floating-point type they have, whatever DType says; nil: none
-	Device torch.Device                                           // wanted device; the zero value means CPU
-	Own    bool                                                   // copy even where the source's memory could be shared: for weights that training changes
-	Map    func(weights.NamedTensor) (weights.NamedTensor, error) // changes a stored tensor before its shape is checked, such as by a transpose; nil for none
+	// Prefix is put before every name of the model.
+	Prefix string
+	// Rename turns the model's name (with Prefix) into the source's; nil for none.
+	Rename func(name string) string
+	// Ignore says which names of the source the model may leave unread; nil: none but those outside Prefix.
+	Ignore func(name string) bool
+	// DType is the wanted floating-point type; the zero value means float32.
+	DType torch.DType
+	// Stored says which names of the source keep the floating-point type that they have, whatever DType says; nil: none.
+	Stored func(name string) bool
+	// Device is the wanted device; the zero value means CPU.
+	Device torch.Device
+	// Own copies even where the source's memory could be shared: for weights that training changes.
+	Own bool
+	// Map changes a stored tensor before its shape is checked, such as by a transpose; nil for none.
+	Map func(weights.NamedTensor) (weights.NamedTensor, error)
 }
 
 // Load fills the model that m points to from src, strictly: all missing, unexpected and misshaped names are reported in

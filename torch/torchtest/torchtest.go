@@ -127,3 +127,14 @@ func CloseTo(t testing.TB, name string, got, want *torch.Tensor, tol Tolerance) 
 		pairs.String(),
 	)
 }
+
+// Distance is the largest difference between got and want, as a share of want's largest magnitude. Both are float32.
+func Distance(got, want *torch.Tensor) float64 {
+	g, w := torch.Slice[float32](got), torch.Slice[float32](want)
+	var off, top float64
+	for i := range w {
+		off = max(off, math.Abs(float64(g[i])-float64(w[i])))
+		top = max(top, math.Abs(float64(w[i])))
+	}
+	return off / top
+}

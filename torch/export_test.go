@@ -1,3 +1,0 @@
-package torch
-
-var PlainPanels = plainPanels
