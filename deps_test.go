@@ -192,11 +192,9 @@ const (
 var (
 	wideRooms = []string{ // with all rooms below them
 		"cli",
-		"data",
 		"models",
 		"scripts",
 		"torch/dist",
-		"weights",
 	}
 	largeRooms = []string{
 		"cli",

@@ -63,8 +63,10 @@ func shared(t testing.TB, name string) string {
 	return path
 }
 
-const twoImages = `{"info": {"year": 2017}, "images": [{"id": 7, "file_name": "b.jpg", "width": 3}, {"id": "x", "file_name": "a.jpg"}, {"id": 9, "file_name": "c.jpg"}],
- "licenses": [1, {"a": [2]}], "annotations": [{"image_id": "x", "id": 1, "caption": "One."}, {"image_id": 7, "id": 2, "caption": " Two.\n"}, {"image_id": "x", "id": 3, "caption": ""}]}`
+const twoImages = `{"info": {"year": 2017}, "images": [
+ {"id": 7, "file_name": "b.jpg", "width": 3}, {"id": "x", "file_name": "a.jpg"}, {"id": 9, "file_name": "c.jpg"}],
+ "licenses": [1, {"a": [2]}], "annotations": [{"image_id": "x", "id": 1, "caption": "One."},
+ {"image_id": 7, "id": 2, "caption": " Two.\n"}, {"image_id": "x", "id": 3, "caption": ""}]}`
 
 func TestCOCO(t *testing.T) {
 	path := write(t, "captions_train2017.json", twoImages)
@@ -72,7 +74,8 @@ func TestCOCO(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []Example{{ID: "7", Path: "b.jpg", Captions: []string{"Two."}}, {ID: "x", Path: "a.jpg", Captions: []string{"One.", ""}}, {ID: "9", Path: "c.jpg"}}
+	want := []Example{{ID: "7", Path: "b.jpg", Captions: []string{"Two."}}, {ID: "x", Path: "a.jpg",
+		Captions: []string{"One.", ""}}, {ID: "9", Path: "c.jpg"}}
 	same(t, collect(t, s, "pictures"), want)
 	same(t, collect(t, s, "pictures"), want) // a second round
 }
@@ -117,7 +120,10 @@ func TestCOCOErrors(t *testing.T) {
 		{`{"images": [{"id": 1, "file_name": "a"}, {"id": 2}], "annotations": []}`, "image 2: no file_name"},
 		{`{"images": [{"file_name": "a"}], "annotations": []}`, "image 1: no id"},
 		{`{"images": [{"id": [1], "file_name": "a"}], "annotations": []}`, "image 1: id [1], want a number or a string"},
-		{`{"images": [], "annotations": [{"image_id": 3, "caption": "x"}, {"image_id": 4, "caption": "x"}]}`, "annotation 1: image_id 3 is not among the images, and 1 more are not"},
+		{
+			`{"images": [], "annotations": [{"image_id": 3, "caption": "x"}, {"image_id": 4, "caption": "x"}]}`,
+			"annotation 1: image_id 3 is not among the images, and 1 more are not",
+		},
 		{`{"images": [], "annotations": [{"image_id": 3, "bbox": []}]}`, "annotation 1: no caption"},
 		{`{"images": [], "annotations": [{"caption": "x"}]}`, "annotation 1: no image_id"},
 		{`{"images": [], "annotations": [{"image_id": 3, "cap`, "annotation 1: the file ends here"},

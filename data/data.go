@@ -20,7 +20,8 @@ import (
 
 // An Example is one picture and what people wrote about it.
 type Example struct {
-	// ID is the example's name within its data set: the image id of COCO, else the picture's path as the data set writes it.
+	// ID is the example's name within its data set: the image id of COCO, else the picture's path as the data set writes
+	// it.
 	ID string
 	// Path is the picture's file. Within an archive it is the name of the member.
 	Path string

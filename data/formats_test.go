@@ -62,13 +62,16 @@ func shard(t testing.TB, format tar.Format, members ...string) string {
 }
 
 const karpathy = `{"images": [
- {"filepath": "val2014", "sentids": [1, 2], "filename": "COCO_val2014_000000000042.jpg", "imgid": 0, "split": "restval", "sentences": [{"tokens": ["a", "dog"], "raw": "A dog.", "imgid": 0, "sentid": 1}, {"tokens": ["two", "dogs"], "imgid": 0}], "cocoid": 42},
+ {"filepath": "val2014", "sentids": [1, 2], "filename": "COCO_val2014_000000000042.jpg", "imgid": 0, "split": "restval",
+  "sentences": [{"tokens": ["a", "dog"], "raw": "A dog.", "imgid": 0, "sentid": 1},
+  {"tokens": ["two", "dogs"], "imgid": 0}], "cocoid": 42},
  {"filename": "b.jpg", "imgid": 1, "split": "test", "sentences": [{"raw": " B "}]},
  {"filename": "c.jpg", "imgid": 2, "split": "train", "sentences": []}], "dataset": "coco"}`
 
 // TestOpen opens one data set of each form, all of them found out by content.
 func TestOpen(t *testing.T) {
-	ab := []Example{{ID: "a.jpg", Path: "a.jpg", Captions: []string{"A dog, running.", "Another"}}, {ID: "sub/b.png", Path: "sub/b.png", Captions: []string{`The "B"`}}}
+	ab := []Example{{ID: "a.jpg", Path: "a.jpg", Captions: []string{"A dog, running.", "Another"}},
+		{ID: "sub/b.png", Path: "sub/b.png", Captions: []string{`The "B"`}}}
 	for _, c := range []struct {
 		name  string
 		files map[string]string
@@ -77,30 +80,110 @@ func TestOpen(t *testing.T) {
 		want  []Example
 	}{
 		{"COCO", map[string]string{"x.json": twoImages, "a.jpg": "1"}, "x.json", KindCOCO,
-			[]Example{{ID: "7", Path: "b.jpg", Captions: []string{"Two."}}, {ID: "x", Path: "a.jpg", Captions: []string{"One.", ""}}, {ID: "9", Path: "c.jpg"}}},
-		{"COCO, gzip", map[string]string{"x.json.gz": zipped(`{"annotations": [{"image_id": 1, "caption": "A"}], "images": [{"id": 1, "file_name": "a.jpg"}]}`)}, "x.json.gz", KindCOCO,
+			[]Example{{ID: "7", Path: "b.jpg", Captions: []string{"Two."}}, {ID: "x", Path: "a.jpg",
+				Captions: []string{"One.", ""}}, {ID: "9", Path: "c.jpg"}}},
+		{"COCO, gzip", map[string]string{"x.json.gz": zipped(`{"annotations": [{"image_id": 1, "caption": "A"}], ` +
+			`"images": [{"id": 1, "file_name": "a.jpg"}]}`)}, "x.json.gz", KindCOCO,
 			[]Example{{ID: "1", Path: "a.jpg", Captions: []string{"A"}}}},
 		{"Karpathy, train", map[string]string{"dataset_coco.json": karpathy}, "dataset_coco.json", KindKarpathy,
-			[]Example{{ID: "42", Path: "val2014/COCO_val2014_000000000042.jpg", Captions: []string{"A dog.", "two dogs"}}, {ID: "2", Path: "c.jpg"}}},
+			[]Example{{ID: "42", Path: "val2014/COCO_val2014_000000000042.jpg", Captions: []string{"A dog.", "two dogs"}},
+				{ID: "2", Path: "c.jpg"}}},
 		{"Karpathy, test", map[string]string{"dataset_coco.json": karpathy}, "dataset_coco.json#test", KindKarpathy,
 			[]Example{{ID: "1", Path: "b.jpg", Captions: []string{"B"}}}},
-		{"token file", map[string]string{"Flickr8k.token.txt": "a.jpg#0\tA dog, running.\r\nsub/b.png#0\tThe \"B\"\r\n\r\na.jpg#1\tAnother .\n"}, "Flickr8k.token.txt", KindTokenFile,
+		{"token file", map[string]string{"Flickr8k.token.txt": "a.jpg#0\tA dog, running.\r\nsub/b.png#0\tThe \"B\"\r\n" +
+			"\r\na.jpg#1\tAnother .\n"}, "Flickr8k.token.txt", KindTokenFile,
 			[]Example{{ID: "a.jpg", Path: "a.jpg", Captions: []string{"A dog, running.", "Another ."}}, ab[1]}},
-		{"token file with a list", map[string]string{"t.txt": "a.jpg#0\tA\nb.jpg#0\tB\n", "Flickr_8k.devImages.txt": "b.jpg\n"}, "t.txt#Flickr_8k.devImages.txt", KindTokenFile,
+		{"token file with a list", map[string]string{"t.txt": "a.jpg#0\tA\nb.jpg#0\tB\n",
+			"Flickr_8k.devImages.txt": "b.jpg\n"}, "t.txt#Flickr_8k.devImages.txt", KindTokenFile,
 			[]Example{{ID: "b.jpg", Path: "b.jpg", Captions: []string{"B"}}}},
-		{"CSV", map[string]string{"c.csv": "\ufeffimage,caption\na.jpg,\"A dog, running.\"\nsub/b.png,\"The \"\"B\"\"\"\na.jpg,Another\n"}, "c.csv", KindTable, ab},
-		{"CSV, semicolons", map[string]string{"c.csv": "id;caption;file_name\n1;A dog, running.;a.jpg\n2;\"The \"\"B\"\"\";sub/b.png\n3;Another;a.jpg\n"}, "c.csv", KindTable, ab},
-		{"CSV, several captions", map[string]string{"c.csv": "caption_1,caption_2,title,filename\n\"A dog, running.\",Another,no,a.jpg\n\"The \"\"B\"\"\",,no,sub/b.png\n"}, "c.csv", KindTable, ab},
-		{"CSV, no header", map[string]string{"c.csv": "a.jpg,\"A dog, running.\",Another\nsub/b.png,\"The \"\"B\"\"\",\n"}, "c.csv", KindTable, ab},
-		{"CSV, split", map[string]string{"c.csv": "image,caption,split\na.jpg,A,train\nb.jpg,B,val\n"}, "c.csv#val", KindTable, []Example{{ID: "b.jpg", Path: "b.jpg", Captions: []string{"B"}}}},
-		{"TSV", map[string]string{"c.tsv": "caption\tpath\nA dog, running.\ta.jpg\nThe \"B\"\tsub/b.png\nAnother\ta.jpg\n"}, "c.tsv", KindTable, ab},
-		{"bars", map[string]string{"results.csv": "image_name| comment_number| comment\na.jpg| 0| A dog, running.\nsub/b.png| 0| The \"B\"\na.jpg| 1| Another\n"}, "results.csv", KindTable, ab},
-		{"JSON lines", map[string]string{"c.jsonl": `{"image": "a.jpg", "caption": "A dog, running."}` + "\n\n" + `{"text": "The \"B\"", "file_name": "sub/b.png", "caption": null}` + "\n" + `{"image": "a.jpg", "captions": ["Another"]}`}, "c.jsonl", KindRecords, ab},
-		{"JSON array", map[string]string{"c.json": `[{"image": "a.jpg", "caption": ["A dog, running.", "Another"], "image_id": "coco_1"}, {"image": "sub/b.png", "caption": "The \"B\""}]`}, "c.json", KindRecords, ab},
-		{"JSON lines, split", map[string]string{"c.jsonl.gz": zipped(`{"image":"a","caption":"A","split":"val"}` + "\n" + `{"image":"b","caption":"B","split":"train"}`)}, "c.jsonl.gz#val", KindRecords, []Example{{ID: "a", Path: "a", Captions: []string{"A"}}}},
-		{"folder with metadata", map[string]string{"d/metadata.jsonl": `{"file_name": "a.jpg", "text": "A"}`, "d/a.jpg": "1"}, "d", KindRecords, []Example{{ID: "a.jpg", Path: "d/a.jpg", Captions: []string{"A"}}}},
-		{"folder", map[string]string{"d/img10.jpg": "1", "d/img2.JPG": "1", "d/img10.txt": " ten \n\n10\n", "d/img2.JPG.caption": "two", "d/sub/x.webp": "1", "d/.hidden/x.jpg": "1", "d/readme.md": "no"}, "d", KindFolder,
-			[]Example{{ID: "img2.JPG", Path: "d/img2.JPG", Captions: []string{"two"}}, {ID: "img10.jpg", Path: "d/img10.jpg", Captions: []string{"ten", "10"}}, {ID: "sub/x.webp", Path: "d/sub/x.webp"}}},
+		{
+			"CSV",
+			map[string]string{"c.csv": "\ufeffimage,caption\na.jpg,\"A dog, running.\"\nsub/b.png,\"The \"\"B\"\"\"\n" +
+				"a.jpg,Another\n"},
+			"c.csv",
+			KindTable,
+			ab,
+		},
+		{
+			"CSV, semicolons",
+			map[string]string{"c.csv": "id;caption;file_name\n1;A dog, running.;a.jpg\n2;\"The \"\"B\"\"\";sub/b.png\n" +
+				"3;Another;a.jpg\n"},
+			"c.csv",
+			KindTable,
+			ab,
+		},
+		{
+			"CSV, several captions",
+			map[string]string{"c.csv": "caption_1,caption_2,title,filename\n\"A dog, running.\",Another,no,a.jpg\n\"The " +
+				"\"\"B\"\"\",,no,sub/b.png\n"},
+			"c.csv",
+			KindTable,
+			ab,
+		},
+		{
+			"CSV, no header",
+			map[string]string{"c.csv": "a.jpg,\"A dog, running.\",Another\nsub/b.png,\"The \"\"B\"\"\",\n"},
+			"c.csv",
+			KindTable,
+			ab,
+		},
+		{
+			"CSV, split",
+			map[string]string{"c.csv": "image,caption,split\na.jpg,A,train\nb.jpg,B,val\n"},
+			"c.csv#val",
+			KindTable,
+			[]Example{{ID: "b.jpg", Path: "b.jpg", Captions: []string{"B"}}},
+		},
+		{
+			"TSV",
+			map[string]string{"c.tsv": "caption\tpath\nA dog, running.\ta.jpg\nThe \"B\"\tsub/b.png\nAnother\ta.jpg\n"},
+			"c.tsv",
+			KindTable,
+			ab,
+		},
+		{
+			"bars",
+			map[string]string{"results.csv": "image_name| comment_number| comment\na.jpg| 0| A dog, running.\nsub/b.png| 0| " +
+				"The \"B\"\na.jpg| 1| Another\n"},
+			"results.csv",
+			KindTable,
+			ab,
+		},
+		{
+			"JSON lines",
+			map[string]string{"c.jsonl": `{"image": "a.jpg", "caption": "A dog, running."}` + "\n\n" + `{"text": "The ` +
+				`\"B\"", "file_name": "sub/b.png", "caption": null}` + "\n" + `{"image": "a.jpg", "captions": ["Another"]}`},
+			"c.jsonl",
+			KindRecords,
+			ab,
+		},
+		{
+			"JSON array",
+			map[string]string{"c.json": `[{"image": "a.jpg", "caption": ["A dog, running.", "Another"], "image_id": ` +
+				`"coco_1"}, {"image": "sub/b.png", "caption": "The \"B\""}]`},
+			"c.json",
+			KindRecords,
+			ab,
+		},
+		{
+			"JSON lines, split",
+			map[string]string{"c.jsonl.gz": zipped(`{"image":"a","caption":"A","split":"val"}` + "\n" +
+				`{"image":"b","caption":"B","split":"train"}`)},
+			"c.jsonl.gz#val",
+			KindRecords,
+			[]Example{{ID: "a", Path: "a", Captions: []string{"A"}}},
+		},
+		{
+			"folder with metadata",
+			map[string]string{"d/metadata.jsonl": `{"file_name": "a.jpg", "text": "A"}`, "d/a.jpg": "1"},
+			"d",
+			KindRecords,
+			[]Example{{ID: "a.jpg", Path: "d/a.jpg", Captions: []string{"A"}}},
+		},
+		{"folder", map[string]string{"d/img10.jpg": "1", "d/img2.JPG": "1", "d/img10.txt": " ten \n\n10\n",
+			"d/img2.JPG.caption": "two", "d/sub/x.webp": "1", "d/.hidden/x.jpg": "1", "d/readme.md": "no"}, "d", KindFolder,
+			[]Example{{ID: "img2.JPG", Path: "d/img2.JPG", Captions: []string{"two"}}, {ID: "img10.jpg", Path: "d/img10.jpg",
+				Captions: []string{"ten", "10"}}, {ID: "sub/x.webp", Path: "d/sub/x.webp"}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			root := tree(t, c.files)
@@ -123,7 +206,8 @@ func TestOpen(t *testing.T) {
 func TestWebDataset(t *testing.T) {
 	long := strings.Repeat("long/", 60) + "name"
 	for _, format := range []tar.Format{tar.FormatUSTAR, tar.FormatPAX, tar.FormatGNU} {
-		second := []string{"d/", "", "d/9.json", `{"caption": " from json "}`, "d/9.jpg", "nine", "d/10.jpg", "ten", "d/10.txt", "x\n\ny\n", "d/10.json", `{"caption": "not used"}`, "d/11.cls", "5"}
+		second := []string{"d/", "", "d/9.json", `{"caption": " from json "}`, "d/9.jpg", "nine", "d/10.jpg", "ten",
+			"d/10.txt", "x\n\ny\n", "d/10.json", `{"caption": "not used"}`, "d/11.cls", "5"}
 		if format != tar.FormatUSTAR {
 			second = append(second, long+".png", "far", long+".caption", "far away")
 		}
@@ -132,7 +216,8 @@ func TestWebDataset(t *testing.T) {
 			"s-9.tar":  shard(t, format, "a.jpg", "picture a", "a.txt", "A", "._b.jpg", "no", "b.seg.png", "picture b"),
 		})
 		want := []Example{{ID: "a", Path: "a.jpg", Archive: "s-9.tar", Captions: []string{"A"}},
-			{ID: "d/9", Path: "d/9.jpg", Archive: "s-10.tar", Captions: []string{"from json"}}, {ID: "d/10", Path: "d/10.jpg", Archive: "s-10.tar", Captions: []string{"x", "y"}}}
+			{ID: "d/9", Path: "d/9.jpg", Archive: "s-10.tar", Captions: []string{"from json"}}, {ID: "d/10", Path: "d/10.jpg",
+				Archive: "s-10.tar", Captions: []string{"x", "y"}}}
 		if format != tar.FormatUSTAR {
 			want = append(want, Example{ID: long, Path: long + ".png", Archive: "s-10.tar", Captions: []string{"far away"}})
 		}
@@ -173,10 +258,20 @@ func TestWebDatasetErrors(t *testing.T) {
 	}{
 		{"cut off within a picture", whole[:1000], `member "a.jpg": found 488 bytes to the end of the archive, want 2000`, 0},
 		{"cut off within a header", whole[:2600], "unexpected EOF", 1},
-		{"two pictures", shard(t, tar.FormatUSTAR, "a.jpg", "1", "a.png", "2"), `member "a.png": found a second image of "a"`, 1},
+		{
+			"two pictures",
+			shard(t, tar.FormatUSTAR, "a.jpg", "1", "a.png", "2"),
+			`member "a.png": found a second image of "a"`,
+			1,
+		},
 		{"gzip that is cut off", zipped(whole)[:60], "unpack gzip: the file ends too early", 0},
 		{"JSON", shard(t, tar.FormatUSTAR, "a.jpg", "1", "a.json", "{"), `member "a.json": unexpected end`, 1},
-		{"long text", shard(t, tar.FormatUSTAR, "a.jpg", "1", "a.txt", strings.Repeat("x", maxCaptionFile+1)), "want captions of 1048576 at most", 1},
+		{
+			"long text",
+			shard(t, tar.FormatUSTAR, "a.jpg", "1", "a.txt", strings.Repeat("x", maxCaptionFile+1)),
+			"want captions of 1048576 at most",
+			1,
+		},
 	} {
 		s, err := WebDataset(write(t, "s.tar", c.text))
 		if err != nil {
@@ -196,7 +291,8 @@ func TestWebDatasetErrors(t *testing.T) {
 			t.Errorf("%s: got %d examples and %v, want %d and %q", c.name, n, first, c.examples, c.want)
 		}
 	}
-	for pattern, want := range map[string]string{"none-*.tar": "not exist", "x{5..3}.tar": "want it ascending", "x{0..999999999}.tar": "below"} {
+	for pattern, want := range map[string]string{"none-*.tar": "not exist", "x{5..3}.tar": "want it ascending",
+		"x{0..999999999}.tar": "below"} {
 		if _, err := WebDataset(pattern); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", pattern, err, want)
 		}
@@ -213,14 +309,34 @@ func TestOpenErrors(t *testing.T) {
 		{"quote", "image,caption\na.jpg,A \"dog\"\n", "f", `line 2: bare "`},
 		{"open quote", "image,caption\na.jpg,A\nb.jpg,\"x\n\n\n", "f", "line 3: extraneous or missing"},
 		{"no path", "image,caption\n,A\n", "f", "line 2: no path of a picture"},
-		{"web", "caption\timage\nA\thttps://example.org/a.jpg\n", "f", "line 2: the picture is \"https://example.org/a.jpg\" on the web"},
+		{
+			"web",
+			"caption\timage\nA\thttps://example.org/a.jpg\n",
+			"f",
+			"line 2: the picture is \"https://example.org/a.jpg\" on the web",
+		},
 		{"no split column", "image,caption\na.jpg,A\n", "f#val", "line 1: no column split"},
 		{"no such split", "image,caption,split\na.jpg,A,train\n", "f#val", `no row of the split "val"`},
 		{"JSON line", `{"image": "a", "caption": "A"}` + "\n{\n", "f", "line 2: unexpected end"},
-		{"record without path", `{"caption": "A"}`, "f", "line 1: no path of a picture, want a string named one of path, image"},
-		{"record without caption", `[{"image": "a", "caption": "A"}, {"image": "b", "caption": 3}]`, "f", "record 2: no caption, want a string or an array"},
+		{
+			"record without path",
+			`{"caption": "A"}`,
+			"f",
+			"line 1: no path of a picture, want a string named one of path, image",
+		},
+		{
+			"record without caption",
+			`[{"image": "a", "caption": "A"}, {"image": "b", "caption": 3}]`,
+			"f",
+			"record 2: no caption, want a string or an array",
+		},
 		{"array cut off", `[{"image": "a", "caption": "A"},`, "f", "record 2: the file ends here"},
-		{"Karpathy", `{"images": [{"sentences": [{}], "imgid": 1, "filename": "a"}]}`, "f", "image 1: sentence 1 has no raw text and no tokens"},
+		{
+			"Karpathy",
+			`{"images": [{"sentences": [{}], "imgid": 1, "filename": "a"}]}`,
+			"f",
+			"image 1: sentence 1 has no raw text and no tokens",
+		},
 		{"Karpathy split", karpathy, "f#dev", `no split "dev", found train, test`},
 		{"COCO has no splits", twoImages, "f#val", "which has no splits"},
 		{"broken gzip", zipped("image,caption\na.jpg,A\n")[:20], "f", "unpack gzip: the file ends too early"},
@@ -274,7 +390,8 @@ func TestSharedLines(t *testing.T) {
 }
 
 func TestNaturalOrder(t *testing.T) {
-	want := []string{"", "1", "2", "02", "10", "10a", "a", "a1", "a1b2", "a1b10", "a01b11", "a2", "a10", "a99999999999999999999", "a100000000000000000000", "b"}
+	want := []string{"", "1", "2", "02", "10", "10a", "a", "a1", "a1b2", "a1b10", "a01b11", "a2", "a10",
+		"a99999999999999999999", "a100000000000000000000", "b"}
 	got := slices.Clone(want)
 	slices.Reverse(got)
 	slices.SortFunc(got, naturalCompare)
@@ -319,7 +436,8 @@ func TestSplit(t *testing.T) {
 }
 
 func TestCheck(t *testing.T) {
-	root := tree(t, map[string]string{"train/a.jpg": "A", "train/b.jpg": "B", "train/empty.jpg": "", "val/a.jpg": "A", "val/b.jpg": "other", "s.tar": shard(t, tar.FormatUSTAR, "b.jpg", "B", "b.txt", "B")})
+	root := tree(t, map[string]string{"train/a.jpg": "A", "train/b.jpg": "B", "train/empty.jpg": "", "val/a.jpg": "A",
+		"val/b.jpg": "other", "s.tar": shard(t, tar.FormatUSTAR, "b.jpg", "B", "b.txt", "B")})
 	in := func(name string) string { return filepath.Join(root, filepath.FromSlash(name)) }
 	train := []Example{
 		{ID: "1", Path: in("train/a.jpg"), Captions: []string{"A"}},
@@ -355,7 +473,12 @@ func TestCheck(t *testing.T) {
 		{"no captions", r.NoCaptions, []string{"train 4"}},
 		{"empty captions", r.EmptyCaptions, []string{"train 2"}},
 		{"duplicates", r.DuplicateIDs, []string{"train 1"}},
-		{"overlap", r.Overlap, []string{"val 1: " + in("val/a.jpg") + " is " + in("train/a.jpg"), "val 3: " + in("train/b.jpg"), "val b: " + in("s.tar") + ":b.jpg is " + in("train/b.jpg")}},
+		{
+			"overlap",
+			r.Overlap,
+			[]string{"val 1: " + in("val/a.jpg") + " is " + in("train/a.jpg"), "val 3: " + in("train/b.jpg"),
+				"val b: " + in("s.tar") + ":b.jpg is " + in("train/b.jpg")},
+		},
 	} {
 		for i := range c.got {
 			c.got[i] = strings.ReplaceAll(c.got[i], in("val/../train"), in("train"))
@@ -367,7 +490,8 @@ func TestCheck(t *testing.T) {
 	if len(r.Unread) != 1 || r.Train != (Counts{4, 4}) || r.Val != (Counts{4, 4}) {
 		t.Errorf("got %d errors, %+v, %+v", len(r.Unread), r.Train, r.Val)
 	}
-	if err := r.Err(); err == nil || !strings.Contains(err.Error(), "2 missing images (first: ") || !strings.Contains(err.Error(), "3 images both in train and val") {
+	if err := r.Err(); err == nil || !strings.Contains(err.Error(), "2 missing images (first: ") ||
+		!strings.Contains(err.Error(), "3 images both in train and val") {
 		t.Errorf("Err: got %v", err)
 	}
 	if err := Check(examples(train[:1]), nil).Err(); err != nil {

@@ -59,7 +59,12 @@ func read(t *testing.T, b []byte, open func(path string) (Source, error)) []Exam
 
 func FuzzCOCO(f *testing.F) {
 	f.Add([]byte(twoImages))
-	f.Add([]byte(`{"images":[{"id":1.5e3,"file_name":"../a"},{"id":"1.5e3","file_name":"a"}],"annotations":[{"image_id":1.5e3,"caption":"\ud800"}],"x":null}`))
+	f.Add(
+		[]byte(
+			`{"images":[{"id":1.5e3,"file_name":"../a"},{"id":"1.5e3","file_name":"a"}],` +
+				`"annotations":[{"image_id":1.5e3,"caption":"\ud800"}],"x":null}`,
+		),
+	)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		open := func(path string) (Source, error) { return COCO(path, "images") }
 		list := read(t, b, open)
@@ -124,7 +129,9 @@ func FuzzTokenFile(f *testing.F) {
 }
 
 func FuzzTable(f *testing.F) {
-	for _, s := range []string{"image,caption\na.jpg,\"A \"\"dog\"\"\"\n", "a.jpg,A\nb.jpg,B\n", "image;caption;split\na;\"A\nB\";val\n", "path\ttext\na\t\"A\"\n", "image_name| comment\na| b\n", "caption1,caption 2,file\nA,,c\n"} {
+	for _, s := range []string{"image,caption\na.jpg,\"A \"\"dog\"\"\"\n", "a.jpg,A\nb.jpg,B\n",
+		"image;caption;split\na;\"A\nB\";val\n", "path\ttext\na\t\"A\"\n", "image_name| comment\na| b\n",
+		"caption1,caption 2,file\nA,,c\n"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -150,7 +157,8 @@ func FuzzTable(f *testing.F) {
 }
 
 func FuzzRecords(f *testing.F) {
-	for _, s := range []string{`{"image":"a","caption":"A"}` + "\n" + `{"path":"b","captions":["B","C"],"split":"val"}`, `[{"file_name":"a","text":"A"}]`, `[]`, "\n\n{}", `null`} {
+	for _, s := range []string{`{"image":"a","caption":"A"}` + "\n" + `{"path":"b","captions":["B","C"],"split":"val"}`,
+		`[{"file_name":"a","text":"A"}]`, `[]`, "\n\n{}", `null`} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -186,7 +194,8 @@ func FuzzTar(f *testing.F) {
 }
 
 func FuzzOpen(f *testing.F) {
-	for _, s := range []string{twoImages, karpathy, "a.jpg#0\tA\n", "image,caption\na,A\n", `{"image":"a","caption":"A"}`, `[{"image":"a","caption":"A"}]`, zipped("a,b"), "\ufeff"} {
+	for _, s := range []string{twoImages, karpathy, "a.jpg#0\tA\n", "image,caption\na,A\n",
+		`{"image":"a","caption":"A"}`, `[{"image":"a","caption":"A"}]`, zipped("a,b"), "\ufeff"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -11,8 +11,8 @@ import (
 const probes = 20
 
 // imageFolder returns the folder that the relative paths of an annotation file start from: given if it is not "", else
-// the first folder of those where data sets keep their pictures that has one of the first few pictures of the list, else
-// the folder of the annotation file.
+// the first folder of those where data sets keep their pictures that has one of the first few pictures of the list,
+// else the folder of the annotation file.
 func imageFolder(annotations, given string, list []Example) string {
 	if given != "" {
 		return given
@@ -38,7 +38,8 @@ func folders(annotations string) []string {
 	}
 	var all []string
 	for _, base := range []string{here, filepath.Join(here, "..")} {
-		for _, sub := range []string{"", "images", "Images", "Flicker8k_Dataset", "Flickr8k_Dataset", "flickr30k_images", "flickr30k-images"} {
+		for _, sub := range []string{"", "images", "Images", "Flicker8k_Dataset", "Flickr8k_Dataset", "flickr30k_images",
+			"flickr30k-images"} {
 			all = append(all, filepath.Join(base, sub, split), filepath.Join(base, sub))
 		}
 	}

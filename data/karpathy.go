@@ -33,7 +33,8 @@ func openKarpathy(annotations, images, split string, notes *Notes) (Source, erro
 		return nil, err
 	}
 	if len(list) == 0 && split != "" {
-		return nil, &RecordError{File: annotations, Err: fmt.Errorf("no split %q, found %s", split, strings.Join(found, ", "))}
+		return nil, &RecordError{File: annotations, Err: fmt.Errorf("no split %q, found %s", split,
+			strings.Join(found, ", "))}
 	}
 	place(list, imageFolder(annotations, images, list))
 	return examples(list), nil

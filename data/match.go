@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// A Match puts predictions to the examples that they are of. What does not fit is listed, by the names of the examples or the ids of the
-// predictions in the order of their files: nothing is left out without a word.
+// A Match puts predictions to the examples that they are of. What does not fit is listed, by the names of the examples
+// or the ids of the predictions in the order of their files: nothing is left out without a word.
 type Match struct {
 	Pairs []Pair // examples that have references and a prediction, in the order of the examples
 
@@ -31,14 +31,16 @@ type Pair struct {
 	Caption string
 }
 
-// NoMatchError says that predictions and references have nothing in common: they are of different splits, or name pictures in different ways.
+// NoMatchError says that predictions and references have nothing in common: they are of different splits, or name
+// pictures in different ways.
 type NoMatchError struct {
 	Predictions, References int
 	Prediction, Reference   string // the first id of each
 }
 
 func (e *NoMatchError) Error() string {
-	return fmt.Sprintf("none of the %d predictions (the first is of %q) is of one of the %d images that have references (the first is %q)",
+	return fmt.Sprintf("none of the %d predictions (the first is of %q) is of one of the %d images that have "+
+		"references (the first is %q)",
 		e.Predictions, e.Prediction, e.References, e.Reference)
 }
 
@@ -47,15 +49,17 @@ func (e *NoMatchError) Hint() string {
 	return "predictions and references must be of the same split, and name images by the same id, path or file name"
 }
 
-// MatchPredictions puts predictions to examples: by id, or else by path, by file name, by file name without extension, or by the number that is
-// all of a file's name or stands at the end of a name of COCO's. A name that several examples have puts nothing together. Lines go with lines, one by one.
+// MatchPredictions puts predictions to examples: by id, or else by path, by file name, by file name without extension,
+// or by the number that is all of a file's name or stands at the end of a name of COCO's. A name that several examples
+// have puts nothing together. Lines go with lines, one by one.
 func MatchPredictions(p *Predictions, kind Kind, list []Example) (*Match, error) {
 	if (p.Kind == KindLines) != (kind == KindLines) {
 		with, without := "predictions", "references"
 		if p.Kind == KindLines {
 			with, without = without, with
 		}
-		return nil, fmt.Errorf("the %s are %s and the %s name their images, want both of the same sort", without, KindLines, with)
+		return nil, fmt.Errorf("the %s are %s and the %s name their images, want both of the same sort", without,
+			KindLines, with)
 	}
 	if kind == KindLines && len(p.List) != len(list) {
 		return nil, fmt.Errorf("%q has %d lines and the references have %d, want as many", p.File, len(p.List), len(list))
@@ -91,8 +95,8 @@ func MatchPredictions(p *Predictions, kind Kind, list []Example) (*Match, error)
 	return m, nil
 }
 
-// examples leaves out what cannot be scored and what stands twice. Examples without references stay in the list, without captions, so that their
-// predictions find them; index are the places in the list that was given.
+// examples leaves out what cannot be scored and what stands twice. Examples without references stay in the list,
+// without captions, so that their predictions find them; index are the places in the list that was given.
 func (m *Match) examples(all []Example) (list []Example, index []int) {
 	seen := map[string]bool{}
 	referenced := 0

@@ -42,9 +42,10 @@ type Dataset struct {
 //   - a tar file, or a pattern of several: [WebDataset];
 //   - a folder: the tar files in it, or its metadata.jsonl or metadata.csv, or its images with captions beside them.
 //
-// Text files may be compressed. After the path may stand "#" and the name of a split, for Karpathy's files (where "train" is
-// taken without it), tables and records, or of a list of pictures beside a token file ("Flickr8k.token.txt#Flickr_8k.devImages.txt").
-// Images is the folder that relative paths start from; if it is "" the folder is looked for beside the file.
+// Text files may be compressed. After the path may stand "#" and the name of a split, for Karpathy's files (where
+// "train" is taken without it), tables and records, or of a list of pictures beside a token file
+// ("Flickr8k.token.txt#Flickr_8k.devImages.txt"). Images is the folder that relative paths start from; if it is "" the
+// folder is looked for beside the file.
 func Open(path, images string) (Dataset, error) {
 	name, split := path, ""
 	info, err := os.Stat(path)
@@ -84,7 +85,8 @@ func opened(kind Kind, path, split string, s Source, notes *Notes, err error) (D
 
 func openFolder(folder, images, split string) (Dataset, error) {
 	if images != "" {
-		return Dataset{}, fmt.Errorf("open data set %q: found a folder and %q for its images, want a file of captions with it", folder, images)
+		return Dataset{}, fmt.Errorf("open data set %q: found a folder and %q for its images, want a file of captions "+
+			"with it", folder, images)
 	}
 	for _, name := range []string{"metadata.jsonl", "metadata.csv"} {
 		path := filepath.Join(folder, name)

@@ -22,10 +22,13 @@ const (
 
 // A Prediction is what a captioner said of one picture.
 type Prediction struct {
-	ID      string // the image id as the file writes it, or the path where there is none; the line's number, from 1, in a text of captions alone
+	// the image id as the file writes it, or the path where there is none; the line's number, from 1, in a text of
+	// captions alone
+	ID      string
 	Path    string // of the picture, "" if the file has none
 	Caption string
-	Failed  string // why there is no caption, as captioner's own JSON lines say of a picture that could not be read; "" if there is one
+	// why there is no caption, as captioner's own JSON lines say of a picture that could not be read; "" if there is one
+	Failed string
 }
 
 // Predictions are the captions of one file, in its order. An id may come twice.
@@ -37,7 +40,8 @@ type Predictions struct {
 	Notes *Notes // by which rules the file was read
 }
 
-// idNames are the names under which records have the image's id. "id" alone counts only where there is no path: it may be the caption's.
+// idNames are the names under which records have the image's id. "id" alone counts only where there is no path: it may
+// be the caption's.
 var idNames = []string{"image_id", "imageid", "image id", "imgid", "img_id", "cocoid"}
 
 // failureNames are the names under which records say why they have no caption.
@@ -51,8 +55,8 @@ var referenceNames = append([]string{"references", "refs"}, captionNames...)
 //   - the results form of COCO, an array of objects with image_id and caption, or the same as JSON lines;
 //   - captioner's own JSON lines, with path and caption, or with path and error;
 //   - an object of captions by image: {"image1": "a dog"};
-//   - a table with columns for id or path and for the caption, separated by commas, semicolons, tabs or bars; rows of a picture's file name and
-//     a caption need no names of columns;
+//   - a table with columns for id or path and for the caption, separated by commas, semicolons, tabs or bars; rows of
+//     an image's file name and a caption need no names of columns;
 //   - else text, a caption a line; an empty line is an empty caption.
 //
 // The file may be compressed. It is read whole, and once, so it can be a pipe.
@@ -157,7 +161,8 @@ func parseArray(path string, b []byte) ([]record, error) {
 // atEnd makes an error of what stands behind the last value.
 func atEnd(d *json.Decoder, path string) error {
 	if t, err := d.Token(); err != io.EOF {
-		return &RecordError{path, fmt.Sprintf("byte %d", d.InputOffset()), fmt.Errorf("found %.40q behind the end, want nothing more", fmt.Sprint(t))}
+		return &RecordError{path, fmt.Sprintf("byte %d", d.InputOffset()),
+			fmt.Errorf("found %.40q behind the end, want nothing more", fmt.Sprint(t))}
 	}
 	return nil
 }
@@ -251,7 +256,8 @@ func recordOf(members map[string]json.RawMessage) (r record, err error) {
 		r.id = string(name)
 	}
 	if r.id == "" && r.path == "" {
-		return r, fmt.Errorf("no image, want its id or path named one of %s, %s", strings.Join(idNames[:1], ", "), strings.Join(pathNames, ", "))
+		return r, fmt.Errorf("no image, want its id or path named one of %s, %s", strings.Join(idNames[:1], ", "),
+			strings.Join(pathNames, ", "))
 	}
 	if r.captions, err = recordCaptions(member(members, referenceNames)); err != nil {
 		if json.Unmarshal(member(members, failureNames), &r.failed) != nil || r.failed == "" {
@@ -279,7 +285,8 @@ func predictionTable(path string, b []byte) *predictionColumns {
 			names[i] = strings.ToLower(trim(name))
 			bare[i] = numbered.ReplaceAllString(names[i], "") // caption2 is a caption
 		}
-		c := &predictionColumns{id: first(names, idNames), path: first(names, pathNames), caption: first(bare, referenceNames), width: len(names), header: true}
+		c := &predictionColumns{id: first(names, idNames), path: first(names, pathNames),
+			caption: first(bare, referenceNames), width: len(names), header: true}
 		if c.path < 0 && c.id < 0 {
 			c.id = first(names, []string{"id"})
 		}

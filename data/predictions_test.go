@@ -15,27 +15,64 @@ import (
 // TestReadPredictions reads one file of each form, all of them found out by content.
 func TestReadPredictions(t *testing.T) {
 	byID := []Prediction{{ID: "7", Caption: "A dog."}, {ID: "x", Caption: ""}}
-	byPath := []Prediction{{ID: "d/a.jpg", Path: "d/a.jpg", Caption: "A dog."}, {ID: "b.jpg", Path: "b.jpg", Caption: "two, or more"}}
+	byPath := []Prediction{{ID: "d/a.jpg", Path: "d/a.jpg", Caption: "A dog."}, {ID: "b.jpg", Path: "b.jpg",
+		Caption: "two, or more"}}
 	for _, c := range []struct {
 		name, text string
 		kind       Kind
 		want       []Prediction
 	}{
 		{"results", `[{"image_id": 7, "caption": " A dog. "}, {"caption": "", "image_id": "x"}]`, KindResults, byID},
-		{"results as lines", `{"image_id": 7, "caption": "A dog."}` + "\r\n\n" + `{"image_id": "x", "caption": [""]}`, KindRecords, byID},
-		{"own lines", `{"path":"d/a.jpg","caption":"A dog.","logprob":-1,"model":"m","captions":[{"caption":"A dog."}]}` + "\n" +
+		{
+			"results as lines",
+			`{"image_id": 7, "caption": "A dog."}` + "\r\n\n" + `{"image_id": "x", "caption": [""]}`,
+			KindRecords,
+			byID,
+		},
+		{"own lines", `{"path":"d/a.jpg","caption":"A dog.","logprob":-1,"model":"m","captions":[{"caption":"A dog."}]}` +
+			"\n" +
 			`{"path":"b.jpg","error":"the file ends early","hint":"copy it"}` + "\n", KindRecords,
 			[]Prediction{byPath[0], {ID: "b.jpg", Path: "b.jpg", Failed: "the file ends early"}}},
-		{"bytes of a path", `{"path":"?.jpg","path_bytes":"/y5qcGc=","caption":"A dog."}`, KindRecords, []Prediction{{ID: "\xff.jpg", Path: "\xff.jpg", Caption: "A dog."}}},
-		{"id and path", `{"id": 99, "image_id": 7, "path": "a.jpg", "caption": "A dog."}`, KindRecords, []Prediction{{ID: "7", Path: "a.jpg", Caption: "A dog."}}},
+		{
+			"bytes of a path",
+			`{"path":"?.jpg","path_bytes":"/y5qcGc=","caption":"A dog."}`,
+			KindRecords,
+			[]Prediction{{ID: "\xff.jpg", Path: "\xff.jpg", Caption: "A dog."}},
+		},
+		{
+			"id and path",
+			`{"id": 99, "image_id": 7, "path": "a.jpg", "caption": "A dog."}`,
+			KindRecords,
+			[]Prediction{{ID: "7", Path: "a.jpg", Caption: "A dog."}},
+		},
 		{"id alone", `[{"id": 7, "caption": "A dog."}]`, KindResults, byID[:1]},
 		{"by image", `{"7": "A dog.", "x": [""]}`, KindObject, byID},
-		{"by image, twice", `{"7": "A dog.", "7": "Another"}`, KindObject, []Prediction{byID[0], {ID: "7", Caption: "Another"}}},
-		{"own CSV", "path,caption,logprob,confidence\nd/a.jpg,A dog.,-1,0.5\nb.jpg,\"two, or more\",-1,0.5\n", KindTable, byPath},
-		{"own TSV", "path\tcaption\tlogprob\tconfidence\nd/a.jpg\tA dog.\t-1\t0.5\nb.jpg\ttwo, or more\t-1\t0.5\n", KindTable, byPath},
+		{
+			"by image, twice",
+			`{"7": "A dog.", "7": "Another"}`,
+			KindObject,
+			[]Prediction{byID[0], {ID: "7", Caption: "Another"}},
+		},
+		{
+			"own CSV",
+			"path,caption,logprob,confidence\nd/a.jpg,A dog.,-1,0.5\nb.jpg,\"two, or more\",-1,0.5\n",
+			KindTable,
+			byPath,
+		},
+		{
+			"own TSV",
+			"path\tcaption\tlogprob\tconfidence\nd/a.jpg\tA dog.\t-1\t0.5\nb.jpg\ttwo, or more\t-1\t0.5\n",
+			KindTable,
+			byPath,
+		},
 		{"own text", "d/a.jpg\tA dog.\nb.jpg\ttwo, or more\n", KindTable, byPath},
 		{"CSV of ids", "image_id,caption\n7,A dog.\nx,\n", KindTable, byID},
-		{"lines", "\ufeffa dog, two dogs\r\n\r\n[unk] a \"dog\"\n", KindLines, []Prediction{{ID: "1", Caption: "a dog, two dogs"}, {ID: "2"}, {ID: "3", Caption: `[unk] a "dog"`}}},
+		{
+			"lines",
+			"\ufeffa dog, two dogs\r\n\r\n[unk] a \"dog\"\n",
+			KindLines,
+			[]Prediction{{ID: "1", Caption: "a dog, two dogs"}, {ID: "2"}, {ID: "3", Caption: `[unk] a "dog"`}},
+		},
 		{"lines that look like JSON", "[a dog]\n", KindLines, []Prediction{{ID: "1", Caption: "[a dog]"}}},
 		{"gzip", zipped("a dog"), KindLines, []Prediction{{ID: "1", Caption: "a dog"}}},
 		{"nothing", "[]", KindResults, nil},
@@ -87,8 +124,10 @@ func TestReadReferences(t *testing.T) {
 	root := tree(t, map[string]string{
 		"a.txt": "a dog\na cat\n", "b.txt": "the dog\n\n", "c.txt": "one line",
 		"refs.json": `{"image1": ["a", "b"], "image2": ["c"]}`, "ids.csv": "image_id,caption\n7,a\n8,c\n7,b\n",
-		"ids.jsonl": `{"image_id": 7, "path": "p/7.jpg", "references": ["a", "b"]}` + "\n" + `{"image_id": 8, "path": "p/8.jpg", "references": ["c"]}`,
-		"p/7.jpg":   "1", "coco.json": twoImages, "paths.csv": "path,caption\np/7.jpg,a\n", "tokens.txt": "7.jpg#0\ta\n7.jpg#1\tb\n",
+		"ids.jsonl": `{"image_id": 7, "path": "p/7.jpg", "references": ["a", "b"]}` + "\n" +
+			`{"image_id": 8, "path": "p/8.jpg", "references": ["c"]}`,
+		"p/7.jpg": "1", "coco.json": twoImages, "paths.csv": "path,caption\np/7.jpg,a\n",
+		"tokens.txt":   "7.jpg#0\ta\n7.jpg#1\tb\n",
 		"failed.jsonl": `{"image_id": 7, "error": "no"}`,
 	})
 	for _, c := range []struct {
@@ -158,7 +197,8 @@ func TestMatchPredictions(t *testing.T) {
 		{ID: "bad.jpg", Path: "/d/bad.jpg", Captions: []string{"f"}},
 	}
 	p := &Predictions{Kind: KindRecords, List: []Prediction{
-		{ID: "x.jpg", Caption: ""}, {ID: "42", Caption: "A"}, {ID: "y.jpg", Caption: "which?"}, {ID: "sub/y.jpg", Caption: "C"}, {ID: "42", Caption: "again"},
+		{ID: "x.jpg", Caption: ""}, {ID: "42", Caption: "A"}, {ID: "y.jpg", Caption: "which?"},
+		{ID: "sub/y.jpg", Caption: "C"}, {ID: "42", Caption: "again"},
 		{ID: "none.jpg", Caption: "n"}, {ID: "bad.jpg", Failed: "no"},
 	}}
 	got, err := MatchPredictions(p, KindCOCO, refs)
@@ -166,9 +206,12 @@ func TestMatchPredictions(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &Match{
-		Pairs:   []Pair{{refs[0], 0, "A"}, {refs[1], 1, ""}, {refs[2], 2, "C"}},
-		Missing: []string{"other/y.jpg"}, Failed: []string{"bad.jpg"}, Extra: []string{"y.jpg"}, Repeated: []string{"42"}, Empty: []string{"x.jpg"},
-		Unreferenced: []string{"none.jpg", "blank.jpg"}, EmptyReferences: []string{"x.jpg"}, RepeatedExamples: []string{"x.jpg"},
+		Pairs: []Pair{{refs[0], 0, "A"}, {refs[1], 1, ""}, {refs[2], 2, "C"}},
+		Missing: []string{
+			"other/y.jpg",
+		}, Failed: []string{"bad.jpg"}, Extra: []string{"y.jpg"}, Repeated: []string{"42"}, Empty: []string{"x.jpg"},
+		Unreferenced: []string{"none.jpg",
+			"blank.jpg"}, EmptyReferences: []string{"x.jpg"}, RepeatedExamples: []string{"x.jpg"},
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(Example{})); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -183,7 +226,8 @@ func TestMatchNames(t *testing.T) {
 		{ID: "3", Path: "/d/577c_70.jpg", Captions: []string{"c"}},
 	}
 	for id, want := range map[string]int{
-		"391895": 0, "/d/COCO_val2014_000000391895.jpg": 0, "elsewhere/COCO_val2014_000000391895.jpg": 0, "000000391895.png": 0, "391895.jpg": 0,
+		"391895": 0, "/d/COCO_val2014_000000391895.jpg": 0, "elsewhere/COCO_val2014_000000391895.jpg": 0,
+		"000000391895.png": 0, "391895.jpg": 0,
 		"s/b c.jpg": 1, "b c.jpg": 1, "b c": 1, `s\x2fb\x20c.jpg`: 1, "./s/b c.jpg": 1, "b d": -1,
 		"3": 2, "577c_70": 2, "70": -1, "577c_70.webp": 2, "x/3.jpg": 2, "": -1, `\`: -1,
 	} {
@@ -208,11 +252,26 @@ func TestMatchRefuses(t *testing.T) {
 		want string
 	}{
 		{lines, KindLines, refs, `"hyp.txt" has 1 lines and the references have 2, want as many`},
-		{lines, KindCOCO, refs, "the predictions are text, a caption a line and the references name their images, want both of the same sort"},
-		{&Predictions{Kind: KindTable}, KindLines, refs, "the references are text, a caption a line and the predictions name their images, want both of the same sort"},
+		{
+			lines,
+			KindCOCO,
+			refs,
+			"the predictions are text, a caption a line and the references name their images, want both of the same sort",
+		},
+		{
+			&Predictions{Kind: KindTable},
+			KindLines,
+			refs,
+			"the references are text, a caption a line and the predictions name their images, want both of the same sort",
+		},
 		{&Predictions{List: []Prediction{{ID: "9"}, {ID: "2"}}}, KindCOCO, refs,
 			`none of the 2 predictions (the first is of "9") is of one of the 1 images that have references (the first is "1")`},
-		{&Predictions{List: []Prediction{{ID: "2"}}}, KindCOCO, refs[1:], "no image has a reference, want some to score against"},
+		{
+			&Predictions{List: []Prediction{{ID: "2"}}},
+			KindCOCO,
+			refs[1:],
+			"no image has a reference, want some to score against",
+		},
 	} {
 		if _, err := MatchPredictions(c.p, c.kind, c.refs); err == nil || err.Error() != c.want {
 			t.Errorf("got %v, want %s", err, c.want)
@@ -220,11 +279,20 @@ func TestMatchRefuses(t *testing.T) {
 	}
 }
 
-// FuzzPredictions checks what holds for any bytes: errors are RecordErrors, captions are no longer than the bytes, and the results form of what
-// was read is read as the same.
+// FuzzPredictions checks what holds for any bytes: errors are RecordErrors, captions are no longer than the bytes, and
+// the results form of what was read is read as the same.
 func FuzzPredictions(f *testing.F) {
-	for _, s := range []string{`[{"image_id": 7, "caption": "a"}]`, `{"path":"a.jpg","caption":"x"}` + "\n" + `{"path":"b","error":"e"}`, `{"1": "a", "2": ["b"]}`,
-		"path\tcaption\na.jpg\tx\n", "image_id;caption\n1;\"a\nb\"\n", "a dog\n\n", "a.jpg,x\n", `{"path_bytes":"/w==","caption":"x"}`, `[{"id":1e400,"caption":"\ud800"}]`} {
+	for _, s := range []string{
+		`[{"image_id": 7, "caption": "a"}]`,
+		`{"path":"a.jpg","caption":"x"}` + "\n" + `{"path":"b","error":"e"}`,
+		`{"1": "a", "2": ["b"]}`,
+		"path\tcaption\na.jpg\tx\n",
+		"image_id;caption\n1;\"a\nb\"\n",
+		"a dog\n\n",
+		"a.jpg,x\n",
+		`{"path_bytes":"/w==","caption":"x"}`,
+		`[{"id":1e400,"caption":"\ud800"}]`,
+	} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {

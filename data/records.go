@@ -120,5 +120,6 @@ func recordCaptions(v json.RawMessage) ([]string, error) {
 	if json.Unmarshal(v, &many) == nil {
 		return many, nil
 	}
-	return nil, errors.New("no caption, want a string or an array of strings named one of " + strings.Join(captionNames, ", "))
+	return nil, errors.New("no caption, want a string or an array of strings named one of " + strings.Join(captionNames,
+		", "))
 }

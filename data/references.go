@@ -8,10 +8,10 @@ import (
 	"os"
 )
 
-// ReadReferences reads what people wrote about pictures, to score predictions against. One path can be anything that [Open] knows, and also the
-// forms of [ReadPredictions] with one or several captions an image: records and tables of image ids, an object of captions by image, or text
-// with a caption a line. Several paths are texts whose lines belong together: line n of each is a reference of example n. Images is the folder
-// of the pictures, as for Open.
+// ReadReferences reads what people wrote about pictures, to score predictions against. One path can be anything that
+// [Open] knows, and also the forms of [ReadPredictions] with one or several captions an image: records and tables of
+// image ids, an object of captions by image, or text with a caption a line. Several paths are texts whose lines belong
+// together: line n of each is a reference of example n. Images is the folder of the pictures, as for Open.
 func ReadReferences(images string, paths ...string) (Dataset, error) {
 	if len(paths) == 0 {
 		return Dataset{}, errors.New("read references: no files")
@@ -34,14 +34,16 @@ func ReadReferences(images string, paths ...string) (Dataset, error) {
 			return Dataset{Kind: kind, Path: path, Source: examples(list), Notes: notes}, nil
 		}
 		if kind != KindLines {
-			return Dataset{}, fmt.Errorf("read references: %q is no text with a caption a line, want only such where there are %d files", path, len(paths))
+			return Dataset{}, fmt.Errorf("read references: %q is no text with a caption a line, want only such where there "+
+				"are %d files", path, len(paths))
 		}
 		if i == 0 {
 			whole = list
 			continue
 		}
 		if len(list) != len(whole) {
-			return Dataset{}, fmt.Errorf("read references: %q has %d lines and %q has %d, want as many", path, len(list), paths[0], len(whole))
+			return Dataset{}, fmt.Errorf("read references: %q has %d lines and %q has %d, want as many", path, len(list),
+				paths[0], len(whole))
 		}
 		for k := range list {
 			whole[k].Captions = append(whole[k].Captions, list[k].Captions...)
@@ -77,7 +79,8 @@ func referencesOf(path string, notes *Notes) (Kind, []Example, error) {
 		case r.id == "":
 			return "", nil, nil // Open knows records of paths
 		case r.failed != "":
-			return "", nil, &RecordError{File: path, Err: fmt.Errorf("the record of %q says %q in the place of references", r.id, r.failed)}
+			return "", nil, &RecordError{File: path, Err: fmt.Errorf("the record of %q says %q in the place of references",
+				r.id, r.failed)}
 		}
 		g.add(r.id, r.path, r.captions...)
 	}

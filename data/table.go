@@ -17,9 +17,11 @@ import (
 // The names under which tables and JSON records have the picture, the captions and the split; the first that is there
 // counts.
 var (
-	pathNames    = []string{"path", "image", "image_path", "img_path", "file_name", "filename", "filepath", "file", "img", "image_name", "image_file"}
-	captionNames = []string{"caption", "captions", "text", "texts", "sentence", "sentences", "comment", "description", "title", "raw"}
-	splitNames   = []string{"split"}
+	pathNames = []string{"path", "image", "image_path", "img_path", "file_name", "filename", "filepath", "file",
+		"img", "image_name", "image_file"}
+	captionNames = []string{"caption", "captions", "text", "texts", "sentence", "sentences", "comment", "description",
+		"title", "raw"}
+	splitNames = []string{"split"}
 )
 
 var numbered = regexp.MustCompile(`[ _-]?[0-9]+$`)
@@ -110,7 +112,8 @@ func columnsOf(row []string) (c *columns, header bool, err error) {
 		}
 		return c, false, nil
 	}
-	return nil, false, fmt.Errorf("found the columns %.200q, want one of %s and one of %s", row, strings.Join(pathNames, ", "), strings.Join(captionNames, ", "))
+	return nil, false, fmt.Errorf("found the columns %.200q, want one of %s and one of %s", row, strings.Join(pathNames,
+		", "), strings.Join(captionNames, ", "))
 }
 
 // first returns the index of the first wanted name that there is, or -1.
@@ -186,7 +189,8 @@ func separatorOf(r *bufio.Reader) rune {
 	head, _ := r.Peek(4096)
 	line, _, _ := strings.Cut(string(head), "\n")
 	for _, separator := range "\t|;" {
-		if strings.ContainsRune(line, separator) && !(separator != '\t' && strings.ContainsRune(line, ',') && strings.IndexByte(line, ',') < strings.IndexRune(line, separator)) {
+		if strings.ContainsRune(line, separator) && !(separator != '\t' && strings.ContainsRune(line, ',') &&
+			strings.IndexByte(line, ',') < strings.IndexRune(line, separator)) {
 			return separator
 		}
 	}

@@ -15,9 +15,9 @@ import (
 
 // WebDataset reads tar files in which the members of one example stand together under one name: 000001.jpg and
 // 000001.txt or 000001.caption (a caption a line) or 000001.json (with "caption" or "captions"). Shards is a path, a
-// pattern such as train-*.tar, or has a range as in train-{000..127}.tar. The ids are the names without what follows the
-// first dot, as in WebDataset itself. Where an image and its captions agree in a longer name (a.v1.jpg and a.v1.txt),
-// that is the id.
+// pattern such as train-*.tar, or has a range as in train-{000..127}.tar. The ids are the names without what follows
+// the first dot, as in WebDataset itself. Where an image and its captions agree in a longer name (a.v1.jpg and
+// a.v1.txt), that is the id.
 //
 // The images stay in the archives; [Example.Bytes] reads them from there. An archive that is compressed with gzip,
 // bzip2, xz or Zstandard is unpacked into a file in the folder for temporary files, which goes when the program ends.

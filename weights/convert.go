@@ -36,7 +36,8 @@ func (t NamedTensor) Float32s() ([]float32, error) {
 	return out, nil
 }
 
-// FromFloat32s returns a tensor of the floating-point type d with the given values, rounded to nearest even. It owns its bytes.
+// FromFloat32s returns a tensor of the floating-point type d with the given values, rounded to nearest even. It owns
+// its bytes.
 func FromFloat32s(name string, d DType, shape []int64, values []float32) (NamedTensor, error) {
 	n, err := Elements(shape)
 	if err != nil {
@@ -96,7 +97,8 @@ func FromFloat16(h uint16) float32 {
 	return math.Float32frombits(sign | (exp+127-15)<<23 | frac<<13)
 }
 
-// ToFloat16 narrows to an IEEE 754 half, rounding to nearest even; what is too large becomes infinite, a NaN stays a NaN.
+// ToFloat16 narrows to an IEEE 754 half, rounding to nearest even; what is too large becomes infinite, a NaN stays a
+// NaN.
 func ToFloat16(f float32) uint16 {
 	b := math.Float32bits(f)
 	sign, abs := uint16(b>>16&0x8000), b&0x7fffffff

@@ -12,8 +12,8 @@ type Joined struct {
 	owner   map[string]Source
 }
 
-// Join shows sources as one, in their order. A name that two of them hold is an error. The view owns them: closing it closes all. Its metadata
-// are those of the first.
+// Join shows sources as one, in their order. A name that two of them hold is an error. The view owns them: closing it
+// closes all. Its metadata are those of the first.
 func Join(sources ...Source) (*Joined, error) {
 	j := &Joined{sources: sources, owner: map[string]Source{}}
 	for _, s := range sources {

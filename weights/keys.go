@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// KeyError says how the tensors of a file differ from those that a model wants: everything at once, so that one look is enough.
+// KeyError says how the tensors of a file differ from those that a model wants: everything at once, so that one look is
+// enough.
 type KeyError struct {
 	Path       string          // the file, or what else names the source; may be empty
 	Missing    []string        // wanted, not in the file

@@ -7,9 +7,9 @@ import (
 	"unsafe"
 )
 
-// Mapping is a whole file as bytes: a private memory map where the system has one, else a copy in memory. Pages are read
-// when they are touched, and are shared with every other process that maps the file. Writing to the bytes is allowed and
-// changes neither the file nor other mappings.
+// Mapping is a whole file as bytes: a private memory map where the system has one, else a copy in memory. Pages are
+// read when they are touched, and are shared with every other process that maps the file. Writing to the bytes is
+// allowed and changes neither the file nor other mappings.
 //
 // A file that another program shortens while it is mapped makes reads beyond its new end fault. Package atomicfile
 // never shortens a file in place.
@@ -56,8 +56,9 @@ func Map(path string) (*Mapping, error) {
 // mapped holds the mappings that are open.
 var mapped sync.Map // *Mapping -> struct{}
 
-// Forget tells the system that b, where it lies in an open Mapping, is not needed for now: the pages that are wholly inside leave this
-// process's memory, and come back from the file when they are touched. What was written to them is lost. Bytes that lie elsewhere stay.
+// Forget tells the system that b, where it lies in an open Mapping, is not needed for now: the pages that are wholly
+// inside leave this process's memory, and come back from the file when they are touched. What was written to them is
+// lost. Bytes that lie elsewhere stay.
 func Forget(b []byte) {
 	if len(b) == 0 {
 		return
@@ -94,8 +95,8 @@ func (m *Mapping) Close() error {
 	return m.err
 }
 
-// Aligned returns b itself, and true, if its first byte lies at a multiple of size, else a copy that does, and false. Files may place a tensor
-// anywhere; code that reads elements where they lie needs them aligned.
+// Aligned returns b itself, and true, if its first byte lies at a multiple of size, else a copy that does, and false.
+// Files may place a tensor anywhere; code that reads elements where they lie needs them aligned.
 func Aligned(b []byte, size int) (aligned []byte, same bool) {
 	if size <= 1 || uintptr(unsafe.Pointer(unsafe.SliceData(b)))%uintptr(size) == 0 {
 		return b, true

@@ -17,4 +17,5 @@ func mapFile(f *os.File, size int) ([]byte, func() error, error) {
 	return b, func() error { return syscall.Munmap(b) }, nil
 }
 
-func forget(b []byte) { _ = syscall.Madvise(b, syscall.MADV_DONTNEED) } // advice: where it is not taken, nothing is lost
+// advice: where it is not taken, nothing is lost
+func forget(b []byte) { _ = syscall.Madvise(b, syscall.MADV_DONTNEED) }

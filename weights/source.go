@@ -13,8 +13,8 @@ type Memory struct {
 	meta    map[string]string
 }
 
-// NewMemory returns a Source over the given tensors, in their order; it shares their bytes. Each tensor must be valid and
-// each name must occur once. The metadata may be nil.
+// NewMemory returns a Source over the given tensors, in their order; it shares their bytes. Each tensor must be valid
+// and each name must occur once. The metadata may be nil.
 func NewMemory(tensors []NamedTensor, metadata map[string]string) (*Memory, error) {
 	m := &Memory{tensors: slices.Clone(tensors), index: make(map[string]int, len(tensors)), meta: map[string]string{}}
 	maps.Copy(m.meta, metadata)
@@ -63,8 +63,8 @@ type Renamed struct {
 	under map[string]string // new name -> name in Source
 }
 
-// Rename returns a view of src in which each tensor has the name that rename gives it; rename returns false for a tensor
-// to leave out. Two tensors that would get the same name are an error. The view owns src: closing it closes src.
+// Rename returns a view of src in which each tensor has the name that rename gives it; rename returns false for a
+// tensor to leave out. Two tensors that would get the same name are an error. The view owns src: closing it closes src.
 func Rename(src Source, rename func(name string) (string, bool)) (*Renamed, error) {
 	r := &Renamed{Source: src, under: map[string]string{}}
 	for _, old := range src.Names() {

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// Stacked shows tensors of a source under other names, some of them made of several: a checkpoint that keeps queries, keys and values apart has
-// them in one. The view owns its source.
+// Stacked shows tensors of a source under other names, some of them made of several: a checkpoint that keeps queries,
+// keys and values apart has them in one. The view owns its source.
 type Stacked struct {
 	Source
 	names []string
@@ -16,8 +16,8 @@ type Stacked struct {
 // NewStacked shows nothing of src yet.
 func NewStacked(src Source) *Stacked { return &Stacked{Source: src, parts: map[string][]string{}} }
 
-// Add shows a tensor under a name: the tensors of the source that parts name, one below the other along the first dimension. A name that was
-// added keeps its place.
+// Add shows a tensor under a name: the tensors of the source that parts name, one below the other along the first
+// dimension. A name that was added keeps its place.
 func (s *Stacked) Add(name string, parts ...string) {
 	if s.parts[name] == nil {
 		s.names = append(s.names, name)
@@ -54,7 +54,8 @@ func (s *Stacked) Tensor(name string) (NamedTensor, error) {
 // stack puts b below a.
 func stack(a, b NamedTensor) (NamedTensor, error) {
 	if a.DType != b.DType || len(a.Shape) == 0 || len(a.Shape) != len(b.Shape) || !slices.Equal(a.Shape[1:], b.Shape[1:]) {
-		return a, fmt.Errorf("join tensor %q to %q: found %v %v and %v %v, want the same type and width", b.Name, a.Name, b.DType, b.Shape, a.DType, a.Shape)
+		return a, fmt.Errorf("join tensor %q to %q: found %v %v and %v %v, want the same type and width", b.Name, a.Name,
+			b.DType, b.Shape, a.DType, a.Shape)
 	}
 	a.Shape = slices.Clone(a.Shape)
 	a.Shape[0] += b.Shape[0]

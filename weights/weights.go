@@ -1,8 +1,8 @@
 // Package weights holds what every reader and writer of model weights shares: a named tensor as raw bytes, the Source
 // that hands such tensors out, the error for keys that do not fit a model, and safe writing and mapping of files.
 //
-// It knows no file format (see weights/safetensors and weights/pickle) and no tensor library: a tensor here is a name, a
-// dtype, a shape and little-endian bytes in row-major order. It does no arithmetic beyond converting between
+// It knows no file format (see weights/safetensors and weights/pickle) and no tensor library: a tensor here is a name,
+// a dtype, a shape and little-endian bytes in row-major order. It does no arithmetic beyond converting between
 // floating-point widths.
 package weights
 
@@ -27,15 +27,18 @@ type NamedTensor struct {
 	Name  string
 	DType DType
 	Shape []int64 // empty for a single value
-	// Data holds the elements, row-major and little-endian. It may alias a memory map that its Source owns: then it is valid
-	// until the Source is closed. Writing to it never changes the file. A Source aligns it to the size of an element.
+	// Data holds the elements, row-major and little-endian. It may alias a memory map that its Source owns: then it is
+	// valid until the Source is closed. Writing to it never changes the file. A Source aligns it to the size of an
+	// element.
 	Data []byte
-	// Held says that the Source holds Data until it is closed: Data lies in its map, or in the bytes that it was given. Data that is not held is
-	// a copy made for the caller, and gone when nothing in Go refers to it any more: memory outside Go must not alias it.
+	// Held says that the Source holds Data until it is closed: Data lies in its map, or in the bytes that it was given.
+	// Data that is not held is a copy made for the caller, and gone when nothing in Go refers to it any more: memory
+	// outside Go must not alias it.
 	Held bool
 }
 
-// Source gives out the tensors of one file. Implementations are safe for concurrent reads; Close must come after all of them.
+// Source gives out the tensors of one file. Implementations are safe for concurrent reads; Close must come after all of
+// them.
 type Source interface {
 	Names() []string                         // in the file's own order; the caller may change the slice
 	Tensor(name string) (NamedTensor, error) // wraps ErrNotFound for a name that Names does not list
@@ -43,8 +46,8 @@ type Source interface {
 	Close() error                            // ends the validity of every Data handed out; a second Close does nothing
 }
 
-// Elements returns the number of elements of a shape, 1 for an empty one. It refuses negative sizes and products that do
-// not fit in an int64, so the result may be trusted where the shape comes from a file.
+// Elements returns the number of elements of a shape, 1 for an empty one. It refuses negative sizes and products that
+// do not fit in an int64, so the result may be trusted where the shape comes from a file.
 func Elements(shape []int64) (int64, error) {
 	n, overflow := uint64(1), false
 	empty := false
@@ -71,7 +74,8 @@ func Elements(shape []int64) (int64, error) {
 	return int64(n), nil
 }
 
-// ByteSize returns the number of bytes of a tensor, refusing what Elements refuses and sizes that do not fit in an int64.
+// ByteSize returns the number of bytes of a tensor, refusing what Elements refuses and sizes that do not fit in an
+// int64.
 func ByteSize(d DType, shape []int64) (int64, error) {
 	if d.Size() == 0 {
 		return 0, fmt.Errorf("dtype %v: unknown", d)

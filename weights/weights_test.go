@@ -133,7 +133,10 @@ func TestByteSize(t *testing.T) {
 		want  int64 // -1 for an error
 	}{
 		{nil, 4}, {[]int64{2, 3}, 24}, {[]int64{0, 1 << 62, 1 << 62}, 0}, {[]int64{1 << 60}, 1 << 62},
-		{[]int64{1 << 61}, -1}, {[]int64{1 << 32, 1 << 32}, -1}, {[]int64{1 << 62, 2}, -1}, {[]int64{-1}, -1}, {[]int64{0, -1}, -1},
+		{
+			[]int64{1 << 61},
+			-1,
+		}, {[]int64{1 << 32, 1 << 32}, -1}, {[]int64{1 << 62, 2}, -1}, {[]int64{-1}, -1}, {[]int64{0, -1}, -1},
 	}
 	for _, tt := range tests {
 		got, err := ByteSize(F32, tt.shape)
@@ -155,7 +158,8 @@ func TestKeyError(t *testing.T) {
 		Path: "gpt2.safetensors", Missing: []string{"wte.weight", "wpe.weight"}, Unexpected: []string{"odd"},
 		Misshaped: []ShapeMismatch{{"h.0.ln_1.weight", []int64{512}, []int64{768}}},
 	}).Err()
-	want := `load "gpt2.safetensors": 2 missing: "wte.weight", "wpe.weight"; 1 unexpected: "odd"; 1 misshaped: "h.0.ln_1.weight": shape [512], want [768]`
+	want := `load "gpt2.safetensors": 2 missing: "wte.weight", "wpe.weight"; 1 unexpected: "odd"; 1 misshaped: ` +
+		`"h.0.ln_1.weight": shape [512], want [768]`
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
@@ -199,7 +203,8 @@ func TestRename(t *testing.T) {
 	if _, err := Rename(src, Patterns("model.h.*.ln_1.weight", "one")); err == nil {
 		t.Error("two tensors of one name: got nil, want an error")
 	}
-	if _, err := NewMemory([]NamedTensor{{Name: "a", DType: U8, Data: []byte{1}}, {Name: "a", DType: U8, Data: []byte{1}}}, nil); err == nil {
+	if _, err := NewMemory([]NamedTensor{{Name: "a", DType: U8, Data: []byte{1}}, {Name: "a", DType: U8,
+		Data: []byte{1}}}, nil); err == nil {
 		t.Error("NewMemory with a name twice: got nil, want an error")
 	}
 }

@@ -82,7 +82,8 @@ func members(b []byte, count, begin int64) ([]member, error) {
 			packed: int64(le.Uint32(b[20:])), size: int64(le.Uint32(b[24:])), offset: int64(le.Uint32(b[42:]))}
 		m.widen(b[directorySize+name : directorySize+name+extra])
 		if m.offset < 0 || m.packed < 0 || m.size < 0 || m.offset > begin-headerSize || m.packed > begin-headerSize-m.offset {
-			return nil, fmt.Errorf("%w: member %q: found %d bytes at %d, want them before the directory at %d", errZip, m.name, m.packed, m.offset, begin)
+			return nil, fmt.Errorf("%w: member %q: found %d bytes at %d, want them before the directory at %d", errZip,
+				m.name, m.packed, m.offset, begin)
 		}
 		if n := len(all); n > 0 {
 			if all[n-1].end = m.offset; all[n-1].offset >= m.offset {

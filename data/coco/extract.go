@@ -21,7 +21,8 @@ type stretch struct{ members []member }
 // stretchSize is how many bytes a connection is asked for at once.
 const stretchSize = 32 << 20
 
-// stretches parts what is to be fetched; bytes of members that are here already are not fetched, unless there are few between two others.
+// stretches parts what is to be fetched; bytes of members that are here already are not fetched, unless there are few
+// between two others.
 func stretches(missing []member, size int64) []stretch {
 	const gap = 1 << 18
 	var out []stretch
@@ -44,15 +45,21 @@ type damage struct {
 	err    error
 }
 
-// fetch reads a stretch and writes its members as they pass; done is told of each that is whole. An error is one of the network or the disk:
-// what came before it stays.
-func (s stretch) fetch(ctx context.Context, r *store.Remote, write writer, done func(member)) (bad []damage, err error) {
+// fetch reads a stretch and writes its members as they pass; done is told of each that is whole. An error is one of the
+// network or the disk: what came before it stays.
+func (s stretch) fetch(
+	ctx context.Context, r *store.Remote, write writer, done func(member),
+) (bad []damage, err error) {
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
 	pr, pw := io.Pipe()
 	read := make(chan error, 1)
 	go func() {
-		err := r.Read(inner, s.members[0].offset, s.members[len(s.members)-1].end, func(b []byte) error { _, err := pw.Write(b); return err })
+		err := r.Read(inner, s.members[0].offset, s.members[len(s.members)-1].end, func(b []byte) error {
+			_,
+				err := pw.Write(b)
+			return err
+		})
 		pw.CloseWithError(err)
 		read <- err
 	}()

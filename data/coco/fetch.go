@@ -61,7 +61,8 @@ type Lost struct {
 }
 
 func (l *Lost) Error() string {
-	return fmt.Sprintf("fetch COCO 2014: %d files could not be had whole after several tries: %s (first: %v)", len(l.Names), strings.Join(l.Names, ", "), l.Reason)
+	return fmt.Sprintf("fetch COCO 2014: %d files could not be had whole after several tries: %s (first: %v)",
+		len(l.Names), strings.Join(l.Names, ", "), l.Reason)
 }
 
 // Hint says what to do about it.
@@ -75,9 +76,9 @@ func paths(folder string) Paths {
 		filepath.Join(folder, "annotations", "captions_val2014.json"), filepath.Join(folder, "val2014")}
 }
 
-// Fetch brings COCO 2014 into a folder: captions and photographs of train2014 and val2014. It says how much there is to fetch and whether the
-// disk can hold it, goes on with what an earlier fetch left, and checks every file by size and CRC. Files that stay damaged are named in a
-// *Lost, after all others have come.
+// Fetch brings COCO 2014 into a folder: captions and photographs of train2014 and val2014. It says how much there is to
+// fetch and whether the disk can hold it, goes on with what an earlier fetch left, and checks every file by size and
+// CRC. Files that stay damaged are named in a *Lost, after all others have come.
 func Fetch(ctx context.Context, s *store.Store, o Options) (Paths, error) {
 	p := paths(o.Folder)
 	done := filepath.Join(o.Folder, doneFile)
@@ -95,7 +96,8 @@ func Fetch(ctx context.Context, s *store.Store, o Options) (Paths, error) {
 	if _, err := os.Stat(done); err == nil { // who had the lock
 		return p, nil
 	}
-	o.Notice(fmt.Sprintf("COCO 2014, about %s of photographs and captions, comes from %s into %q", gigabytes(published), host, o.Folder))
+	o.Notice(fmt.Sprintf("COCO 2014, about %s of photographs and captions, comes from %s into %q", gigabytes(published),
+		host, o.Folder))
 	f := &fetch{store: s, o: o}
 	if err := f.plan(ctx); err != nil {
 		return p, err
@@ -186,9 +188,11 @@ func (f *fetch) plan(ctx context.Context) error {
 	}
 	here += f.total
 	f.done.Store(here)
-	f.o.Notice(fmt.Sprintf("COCO 2014 goes to %q: %d files of %s to fetch, %d are here", f.o.Folder, f.files.Load(), gigabytes(f.total-here), files))
+	f.o.Notice(fmt.Sprintf("COCO 2014 goes to %q: %d files of %s to fetch, %d are here", f.o.Folder, f.files.Load(),
+		gigabytes(f.total-here), files))
 	if free, ok := f.store.Free(f.o.Folder); ok && need > free {
-		return &noRoom{fmt.Sprintf("fetch COCO 2014: %s are free in %q, want %s", gigabytes(free), f.o.Folder, gigabytes(need))}
+		return &noRoom{fmt.Sprintf("fetch COCO 2014: %s are free in %q, want %s", gigabytes(free), f.o.Folder,
+			gigabytes(need))}
 	}
 	return nil
 }
@@ -206,7 +210,8 @@ func (e *unreached) Hint() string {
 		way = "unset HF_HUB_OFFLINE"
 	}
 	return fmt.Sprintf("%s; with --data, train takes other captions; "+
-		"the folders annotations, train2014 and val2014 of another machine may be copied into %q, with an empty file %q beside them", way, e.folder, doneFile)
+		"the folders annotations, train2014 and val2014 of another machine may be copied into %q, with an empty file %q "+
+		"beside them", way, e.folder, doneFile)
 }
 
 type noRoom struct{ msg string }

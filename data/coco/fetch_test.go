@@ -83,7 +83,8 @@ func newServer(t *testing.T) *server {
 func (s *server) add(t *testing.T, url string, files map[string][]byte, method uint16) {
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
-	if _, err := z.CreateHeader(&zip.FileHeader{Name: strings.Split(slices.Min(slices.Collect(maps.Keys(files))), "/")[0] + "/"}); err != nil {
+	if _, err := z.CreateHeader(&zip.FileHeader{Name: strings.Split(slices.Min(slices.Collect(maps.Keys(files))),
+		"/")[0] + "/"}); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
@@ -148,7 +149,8 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request) {
 // fetch runs Fetch against the server, with the notices that it gave.
 func (s *server) fetch(t *testing.T, folder string) (Paths, []string, error) {
 	t.Helper()
-	st, err := store.New(store.Options{Cache: t.TempDir(), HubCache: t.TempDir(), HubURL: store.DefaultHubURL, Mirror: s.URL, Attempts: 4,
+	st, err := store.New(store.Options{Cache: t.TempDir(), HubCache: t.TempDir(), HubURL: store.DefaultHubURL,
+		Mirror: s.URL, Attempts: 4,
 		Backoff: time.Millisecond, Stall: 200 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
@@ -237,7 +239,8 @@ func TestResume(t *testing.T) {
 		t.Logf("first fetch: %v", err)
 	}
 	victim := filepath.Join(folder, "val2014", "COCO_val2014_000000000003.jpg")
-	if err := os.WriteFile(victim, make([]byte, len(s.content["val2014/COCO_val2014_000000000003.jpg"])), 0o666); err != nil {
+	if err := os.WriteFile(victim, make([]byte, len(s.content["val2014/COCO_val2014_000000000003.jpg"])),
+		0o666); err != nil {
 		t.Fatal(err)
 	}
 	os.Remove(filepath.Join(folder, doneFile))
@@ -256,7 +259,8 @@ func TestResume(t *testing.T) {
 	}
 }
 
-// TestDamage spoils a picture's bytes once, and another's always: the first comes on a second try, the second is named after all others came.
+// TestDamage spoils a picture's bytes once, and another's always: the first comes on a second try, the second is named
+// after all others came.
 func TestDamage(t *testing.T) {
 	s, folder := newServer(t), t.TempDir()
 	const once, always = "train2014/COCO_train2014_000000000007.jpg", "train2014/COCO_train2014_000000000031.jpg"
@@ -296,11 +300,13 @@ func TestCancel(t *testing.T) {
 	s.spoil = func(_ int, _ string, body []byte, _ int64) ([]byte, action) { return body, stall }
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	st, err := store.New(store.Options{Cache: t.TempDir(), HubCache: t.TempDir(), HubURL: store.DefaultHubURL, Mirror: s.URL, Attempts: 4, Stall: time.Minute})
+	st, err := store.New(store.Options{Cache: t.TempDir(), HubCache: t.TempDir(), HubURL: store.DefaultHubURL,
+		Mirror: s.URL, Attempts: 4, Stall: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = Fetch(ctx, st, Options{Folder: t.TempDir(), Connections: 2, Notice: func(string) {}, Progress: func(int64, int64) {}})
+	o := Options{Folder: t.TempDir(), Connections: 2, Notice: func(string) {}, Progress: func(int64, int64) {}}
+	_, err = Fetch(ctx, st, o)
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v, want the context's error", err)
 	}

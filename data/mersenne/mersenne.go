@@ -1,5 +1,5 @@
-// Package mersenne is the generator MT19937 (Matsumoto and Nishimura 1998), which PyTorch has on a CPU: with its numbers, draws that Python made
-// there are made again here.
+// Package mersenne is the generator MT19937 (Matsumoto and Nishimura 1998), which PyTorch has on a CPU: with its
+// numbers, draws that Python made there are made again here.
 package mersenne
 
 // A Twister gives the numbers that follow torch.manual_seed. It is for one goroutine.

@@ -69,7 +69,10 @@ func (a *aligner) find(hyp, ref *meteorLine) {
 		return
 	}
 	a.pairs(hyp, ref, kindStem, func(h, r *meteorWord) bool { return h.stemHash == r.stemHash && h.hash != r.hash })
-	a.pairs(hyp, ref, kindSynonym, func(h, r *meteorWord) bool { return h.hash != r.hash && sharesOne(h.synsets, r.synsets) })
+	a.pairs(hyp, ref, kindSynonym, func(h, r *meteorWord) bool {
+		return h.hash != r.hash &&
+			sharesOne(h.synsets, r.synsets)
+	})
 	a.phrases(ref, hyp, func(from, to span) match {
 		return match{from.start, from.length, to.start, to.length, kindParaphrase}
 	})
@@ -243,7 +246,8 @@ func (a *aligner) path(hyps, refs int) *path {
 
 func (a *aligner) copy(p *path) *path {
 	q := a.blank()
-	chosen, hyp, ref := append(q.chosen[:0], p.chosen...), append(q.hypUsed[:0], p.hypUsed...), append(q.refUsed[:0], p.refUsed...)
+	chosen, hyp, ref := append(q.chosen[:0], p.chosen...), append(q.hypUsed[:0], p.hypUsed...), append(q.refUsed[:0],
+		p.refUsed...)
 	*q = *p
 	q.chosen, q.hypUsed, q.refUsed = chosen, hyp, ref
 	return q

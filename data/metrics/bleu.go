@@ -81,7 +81,9 @@ func shortest(_ int, refs [][]int32) int {
 }
 
 // bleuStats counts one caption. hypGrams and refGrams hold the numbers of all n-grams, order their n-1.
-func (w *worker) bleuStats(hyp []int32, refs [][]int32, hypGrams []int32, refGrams [][]int32, length refLength) BLEUStats {
+func (w *worker) bleuStats(
+	hyp []int32, refs [][]int32, hypGrams []int32, refGrams [][]int32, length refLength,
+) BLEUStats {
 	s := BLEUStats{Length: len(hyp), RefLength: length(len(hyp), refs)}
 	for n := range s.Guess {
 		s.Guess[n] = max(0, len(hyp)-n)

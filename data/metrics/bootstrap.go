@@ -7,15 +7,16 @@ import (
 	"slices"
 )
 
-// A Named is one measure of a corpus. Names are those of the machine-readable results: BLEU-1 to BLEU-4, ROUGE-L, CIDEr,
-// CIDEr-D, CIDEr-plain and METEOR.
+// A Named is one measure of a corpus. Names are those of the machine-readable results: BLEU-1 to BLEU-4, ROUGE-L,
+// CIDEr, CIDEr-D, CIDEr-plain and METEOR.
 type Named struct {
 	Name  string
 	Value float64
 }
 
 // measureNames in the order of Scores.Values.
-var measureNames = []string{"BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr", "CIDEr-D", "CIDEr-plain", "METEOR"}
+var measureNames = []string{"BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr", "CIDEr-D", "CIDEr-plain",
+	"METEOR"}
 
 // values returns all measures in the order of their names; METEOR may be NaN.
 func (s Scores) values() []float64 {

@@ -9,8 +9,8 @@ import (
 	"sync/atomic"
 )
 
-// A Corpus is a set of tokenised captions with their references, ready to be scored. It does not change after NewCorpus,
-// so its methods are safe for concurrent use.
+// A Corpus is a set of tokenised captions with their references, ready to be scored. It does not change after
+// NewCorpus, so its methods are safe for concurrent use.
 type Corpus struct {
 	hyps, refs [][]string // tokens; refs of image i are refs[first[i]:first[i+1]]
 	first      []int
@@ -52,8 +52,8 @@ func NewCorpus(hyps []string, refs [][]string) (*Corpus, error) {
 	return newCorpus(tokens[:len(hyps)], tokens[len(hyps):], first), nil
 }
 
-// NewCocoCorpus is NewCorpus with one call of coco-caption's tokenizer for all hypotheses and one for all references, as a
-// run of coco-caption makes them: see TokenizeTogether.
+// NewCocoCorpus is NewCorpus with one call of coco-caption's tokenizer for all hypotheses and one for all references,
+// as a run of coco-caption makes them: see TokenizeTogether.
 func NewCocoCorpus(hyps []string, refs [][]string) (*Corpus, error) {
 	var flat []string
 	for _, r := range refs {

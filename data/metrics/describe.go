@@ -19,10 +19,11 @@ type Description struct {
 }
 
 // danglers are words that seldom end a finished caption.
-var danglers = setOf(`a an the this that these those his her its their my your our some any each every no
-	of in on at to from with without by for into onto over under near behind beside between against across along around through
-	during toward towards like as than and or but nor while who which whose where when because if
-	is are was were be being am has have had can could will would may might must should very more most next front`)
+var danglers = setOf(`
+			a an the this that these those his her its their my your our some any each every no of in on at to from with
+			without by for into onto over under near behind beside between against across along around through during toward
+			towards like as than and or but nor while who which whose where when because if is are was were be being am has
+			have had can could will would may might must should very more most next front`)
 
 func setOf(words string) map[string]bool {
 	out := map[string]bool{}

@@ -37,7 +37,8 @@ func ReadDocumentFrequencies(r io.Reader) (*DocumentFrequencies, error) {
 		return nil, fmt.Errorf("read document frequencies: %w", err)
 	}
 	if !(d.Images >= 1) || len(d.Counts) == 0 {
-		return nil, fmt.Errorf("read document frequencies: %v images, %d n-grams, want at least one of each", d.Images, len(d.Counts))
+		return nil, fmt.Errorf("read document frequencies: %v images, %d n-grams, want at least one of each", d.Images,
+			len(d.Counts))
 	}
 	for gram, n := range d.Counts {
 		if n < 0 || n > d.Images {

@@ -54,8 +54,8 @@ func finalSigma(before, after string) bool {
 	return found
 }
 
-// sameWord reports whether r belongs to the word of its neighbours: letters and digits do, dashes, apostrophes, quotation
-// marks and full stops between two letters, or some of them between two digits.
+// sameWord reports whether r belongs to the word of its neighbours: letters and digits do, dashes, apostrophes,
+// quotation marks and full stops between two letters, or some of them between two digits.
 func sameWord(left, r, right rune) bool {
 	switch {
 	case unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana):

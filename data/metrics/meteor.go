@@ -7,9 +7,9 @@ import (
 	"sync"
 )
 
-// METEOR is the measure of Denkowski and Lavie (2014) in version 1.5, for English, with the parameters that coco-caption
-// uses. It aligns a caption with each reference by equal words, equal stems, WordNet synonyms and paraphrases.
-// OpenMETEOR reads its data. Safe for concurrent use.
+// METEOR is the measure of Denkowski and Lavie (2014) in version 1.5, for English, with the parameters that
+// coco-caption uses. It aligns a caption with each reference by equal words, equal stems, WordNet synonyms and
+// paraphrases. OpenMETEOR reads its data. Safe for concurrent use.
 type METEOR struct {
 	function map[string]bool
 	prefixes map[string]int
@@ -130,7 +130,8 @@ func (l *lexicon) word(s string) *meteorWord {
 	w, ok := l.words[s]
 	if !ok {
 		s = strings.Clone(s)
-		w = &meteorWord{hash: javaHash(s), stemHash: javaHash(stem(s)), synsets: l.m.synsetsOf(s), para: l.m.para.words.find(s), function: l.m.function[s]}
+		w = &meteorWord{hash: javaHash(s), stemHash: javaHash(stem(s)), synsets: l.m.synsetsOf(s),
+			para: l.m.para.words.find(s), function: l.m.function[s]}
 		l.words[s] = w
 	}
 	return w

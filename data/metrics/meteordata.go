@@ -32,11 +32,12 @@ const (
 // maxMeteorPart bounds each uncompressed part of the jar; the largest has 3.7 MB.
 const maxMeteorPart = 64 << 20
 
-// OpenMETEOR reads METEOR's English data from a folder that holds meteor-1.5.jar and data/paraphrase-en.gz, as the folder
-// meteor of the Python package pycocoevalcap does. It takes seconds and some 150 MB of memory; the result is safe
-// for concurrent use and can score any number of corpora.
+// OpenMETEOR reads METEOR's English data from a folder that holds meteor-1.5.jar and data/paraphrase-en.gz, as the
+// folder meteor of the Python package pycocoevalcap does. It takes seconds and some 150 MB of memory; the result is
+// safe for concurrent use and can score any number of corpora.
 func OpenMETEOR(dir string) (*METEOR, error) {
-	m := &METEOR{function: map[string]bool{}, prefixes: map[string]int{}, bases: map[string][]string{}, synsets: map[string][]int32{}}
+	m := &METEOR{function: map[string]bool{}, prefixes: map[string]int{}, bases: map[string][]string{},
+		synsets: map[string][]int32{}}
 	// The small files are read while the large one is unpacked.
 	done := make(chan error, 1)
 	go func() { done <- m.readJar(filepath.Join(dir, meteorJar)) }()
@@ -164,7 +165,8 @@ func (m *METEOR) synsetsOf(word string) []int32 {
 }
 
 // wordNetEndings are WordNet's endings of nouns, verbs and adjectives with those of their base forms.
-var wordNetEndings = []change{{"s", ""}, {"ses", "s"}, {"xes", "x"}, {"zes", "z"}, {"ches", "ch"}, {"shes", "sh"}, {"men", "man"},
+var wordNetEndings = []change{{"s", ""}, {"ses", "s"}, {"xes", "x"}, {"zes", "z"}, {"ches", "ch"}, {"shes", "sh"},
+	{"men", "man"},
 	{"ies", "y"}, {"s", ""}, {"ies", "y"}, {"es", "e"}, {"es", ""}, {"ed", "e"}, {"ed", ""}, {"ing", "e"}, {"ing", ""},
 	{"er", ""}, {"est", ""}, {"er", "e"}, {"est", "e"}}
 
@@ -197,8 +199,8 @@ type paraphrases struct {
 	start  []uint32
 }
 
-// readParaphrases reads triples of lines: a probability, which METEOR does not use, a phrase, and another way to say it.
-// size is how long the file is; a wrong one costs time alone.
+// readParaphrases reads triples of lines: a probability, which METEOR does not use, a phrase, and another way to say
+// it. size is how long the file is; a wrong one costs time alone.
 func readParaphrases(r io.Reader, size int64) (*paraphrases, error) {
 	z, err := gzip.NewReader(bufio.NewReaderSize(r, 1<<20))
 	if err != nil {
@@ -208,7 +210,8 @@ func readParaphrases(r io.Reader, size int64) (*paraphrases, error) {
 	// nothing where it is not used, and copying what has grown took a third of the time.
 	size = min(size, 1<<28)
 	pairs := int(size / 11)
-	p := &paraphrases{words: newWordTable(), tree: newNgramTable(), start: make([]uint32, 1, pairs+1), text: make([]int32, 0, size/4)}
+	p := &paraphrases{words: newWordTable(), tree: newNgramTable(), start: make([]uint32, 1, pairs+1),
+		text: make([]int32, 0, size/4)}
 	nodes := make([]int32, 0, pairs) // the node of each pair
 	var phrase []int32
 	var last []byte

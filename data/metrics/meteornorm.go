@@ -17,13 +17,19 @@ var (
 	normOther    = regexp.MustCompile("([^" + meteorAlnum + "\\t\\n\\x0b\\f\\r .'`,\\-‘’])")
 	normDots     = regexp.MustCompile(`\.(\.+)`)
 	normDotsNext = regexp.MustCompile(`DOTMULTI\.([^.])`)
-	normCommas   = []*regexp.Regexp{regexp.MustCompile(`([^0-9]),([^0-9])`), regexp.MustCompile(`([0-9]),([^0-9])`), regexp.MustCompile(`([^0-9]),([0-9])`)}
-	normSingle   = strings.NewReplacer("`", "'", "‘", "'", "’", "'")
-	normDouble   = strings.NewReplacer("“", ` " `, "”", ` " `, "''", ` " `)
-	normDash     = regexp.MustCompile(`([` + meteorAlnum + `.])-([` + meteorAlnum + `])`)
-	normApart    = []*regexp.Regexp{regexp.MustCompile(`([^` + meteorAlpha + `])'([^` + meteorAlpha + `])`),
-		regexp.MustCompile(`([^` + meteorAlpha + `0-9])'([` + meteorAlpha + `])`), regexp.MustCompile(`([` + meteorAlpha + `])'([^` + meteorAlpha + `])`)}
-	normRight  = []*regexp.Regexp{regexp.MustCompile(`([` + meteorAlpha + `])'([` + meteorAlpha + `])`), regexp.MustCompile(`([0-9])'(s)`)}
+	normCommas   = []*regexp.Regexp{
+		regexp.MustCompile(`([^0-9]),([^0-9])`),
+		regexp.MustCompile(`([0-9]),([^0-9])`),
+		regexp.MustCompile(`([^0-9]),([0-9])`),
+	}
+	normSingle = strings.NewReplacer("`", "'", "‘", "'", "’", "'")
+	normDouble = strings.NewReplacer("“", ` " `, "”", ` " `, "''", ` " `)
+	normDash   = regexp.MustCompile(`([` + meteorAlnum + `.])-([` + meteorAlnum + `])`)
+	normApart  = []*regexp.Regexp{regexp.MustCompile(`([^` + meteorAlpha + `])'([^` + meteorAlpha + `])`),
+		regexp.MustCompile(`([^` + meteorAlpha + `0-9])'([` + meteorAlpha + `])`), regexp.MustCompile(`([` + meteorAlpha +
+			`])'([^` + meteorAlpha + `])`)}
+	normRight = []*regexp.Regexp{regexp.MustCompile(`([` + meteorAlpha + `])'([` + meteorAlpha + `])`),
+		regexp.MustCompile(`([0-9])'(s)`)}
 	normLetter = regexp.MustCompile(`[` + meteorAlpha + `]`)
 	normBlanks = regexp.MustCompile(`[ \x{2000}-\x{200a}\x{202f}\x{205f}\x{3000}\x{a0}]+`)
 )

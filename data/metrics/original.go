@@ -9,8 +9,8 @@ import (
 	"captioner/data/mersenne"
 )
 
-// TokenBLEU is BLEU-4 over token ids as clip-text-decoder 1.2.0 measures it, over GPT-2 tokens: corpus level, case kept,
-// no smoothing, lengths against the shortest reference. Zero when any precision is zero.
+// TokenBLEU is BLEU-4 over token ids as clip-text-decoder 1.2.0 measures it, over GPT-2 tokens: corpus level, case
+// kept, no smoothing, lengths against the shortest reference. Zero when any precision is zero.
 func TokenBLEU(hyps [][]int32, refs [][][]int32) (float64, error) {
 	if len(hyps) != len(refs) {
 		return 0, fmt.Errorf("score token ids: %d hypotheses, %d sets of references", len(hyps), len(refs))
@@ -39,8 +39,8 @@ func TokenBLEU(hyps [][]int32, refs [][][]int32) (float64, error) {
 	return total.HFBLEU(), nil
 }
 
-// HFBLEU is BLEU-4 as clip-text-decoder 1.4.4 measures it, by Hugging Face's package evaluate: words by Tokenize13a, case
-// kept, corpus level, no smoothing, lengths against the shortest reference.
+// HFBLEU is BLEU-4 as clip-text-decoder 1.4.4 measures it, by Hugging Face's package evaluate: words by Tokenize13a,
+// case kept, corpus level, no smoothing, lengths against the shortest reference.
 func HFBLEU(hyps []string, refs [][]string) (float64, error) {
 	ids := map[string]int32{}
 	number := func(s string) []int32 {

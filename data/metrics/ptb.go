@@ -20,8 +20,9 @@ func Tokenize(s string) []string {
 }
 
 // TokenizeTogether splits captions as one call of coco-caption's PTBTokenizer for all of them does. It differs from
-// Tokenize where the lexer looks across the end of a caption (a last word like "S." keeps its full stop or not by the first
-// word of the next caption), and every line end inside a caption shifts the words of all captions after it by one.
+// Tokenize where the lexer looks across the end of a caption (a last word like "S." keeps its full stop or not by the
+// first word of the next caption), and every line end inside a caption shifts the words of all captions after it by
+// one.
 func TokenizeTogether(captions []string) [][]string {
 	var t ptbScanner
 	for i, c := range captions {

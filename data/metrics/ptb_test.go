@@ -15,7 +15,10 @@ func TestTokenize(t *testing.T) {
 		want    []string
 	}{
 		{"", nil},
-		{"A man can't ride 2 1/2 bikes, don't you think?", []string{"a", "man", "ca", "n't", "ride", "2\u00a01/2", "bikes", "do", "n't", "you", "think"}},
+		{
+			"A man can't ride 2 1/2 bikes, don't you think?",
+			[]string{"a", "man", "ca", "n't", "ride", "2\u00a01/2", "bikes", "do", "n't", "you", "think"},
+		},
 		{"I cannot say (it's big).", []string{"i", "can", "not", "say", "-lrb-", "it", "'s", "big", "-rrb-"}},
 		{"a dog\r\nand a cat", []string{"a", "dog"}},
 		{"a dog\nand a cat", []string{"a", "dog", "and", "a", "cat"}},
@@ -95,7 +98,8 @@ func TestTokenizeConcurrently(t *testing.T) {
 }
 
 func TestLowerFinalSigma(t *testing.T) {
-	for in, want := range map[string]string{"ΑΣ": "ας", "ΣΑΣ": "σας", "Σ": "σ", "mΣ1x": "mσ1x", "A3Σ": "a3ς", "İX": "i̇x", "anti-Σ": "anti-ς"} {
+	for in, want := range map[string]string{"ΑΣ": "ας", "ΣΑΣ": "σας", "Σ": "σ", "mΣ1x": "mσ1x", "A3Σ": "a3ς",
+		"İX": "i̇x", "anti-Σ": "anti-ς"} {
 		if got := lower(in); got != want {
 			t.Errorf("lower(%q): got %q, want %q", in, got, want)
 		}
@@ -103,7 +107,8 @@ func TestLowerFinalSigma(t *testing.T) {
 }
 
 func FuzzTokenize(f *testing.F) {
-	for _, s := range []string{"", "A man can't", "http://x\u00a0", "<a href='b'>", "U.S. The", "a\r\nb", "\xff\xfe", "(-_-) ^_^ =.[^x=<>]", "&amp;&AMP;&", "fi\u00adsh"} {
+	for _, s := range []string{"", "A man can't", "http://x\u00a0", "<a href='b'>", "U.S. The", "a\r\nb", "\xff\xfe",
+		"(-_-) ^_^ =.[^x=<>]", "&amp;&AMP;&", "fi\u00adsh"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

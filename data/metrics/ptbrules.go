@@ -64,9 +64,9 @@ func bracket(more string, tables ...*unicode.RangeTable) string {
 // ptb is the English Treebank lexer of CoreNLP 3.4.1 with its default options, made on first use.
 var ptb = sync.OnceValues(func() (*lexer, error) { return newLexer(ptbRules()) })
 
-// ptbRules describes that lexer. What it treats as a word, a number or an abbreviation, and the order in which its rules
-// win, is fixed by the jar that coco-caption runs; several of its choices are surprising and kept on purpose
-// (a bracket is a token named -lrb- that the punctuation list does not catch, because the list is written in capitals).
+// ptbRules describes that lexer. What it treats as a word, a number or an abbreviation, and the order in which its
+// rules win, is fixed by the jar that coco-caption runs; several of its choices are surprising and kept on purpose (a
+// bracket is a token named -lrb- that the punctuation list does not catch, because the list is written in capitals).
 func ptbRules() []rule {
 	const (
 		space   = `[ \t\x{a0}\x{2000}-\x{200a}\x{3000}]`
@@ -98,7 +98,8 @@ func ptbRules() []rule {
 
 		name    = `[A-Za-z][A-Za-z0-9_:.\-]*`
 		attr    = name + `[ ]*=[ ]*(?:'[^']*'|"[^"]*")`
-		sgml    = group(`<[!?][A-Za-z\-][^>\r\n]*[ ]*>`, `<`+name+`(?:[ ]+`+group(name, attr)+`)*[ ]*/?[ ]*>`, `</`+name+`[ ]*>`)
+		opened  = `<` + name + `(?:[ ]+` + group(name, attr) + `)*[ ]*/?[ ]*>`
+		sgml    = group(`<[!?][A-Za-z\-][^>\r\n]*[ ]*>`, opened, `</`+name+`[ ]*>`)
 		dotted  = letter + letDig + `*(?:[.!?]` + letter + letDig + `*)*` // a word, also one like yahoo!news
 		clitic  = apos + `(?:[msdMSD]|re|ve|ll)`
 		nt      = `n` + aposAny + `t`
@@ -106,7 +107,8 @@ func ptbRules() []rule {
 
 		urlTail = `[^ \t\n\f\r"<>|.!?(){},\-]`
 		url     = `https?://[^ \t\n\f\r"<>|(){}]+` + urlTail
-		site    = group(`www\.(?:[^ \t\n\f\r"<>|.!?(){},]+\.)+[a-zA-Z]{2,4}`, `(?:[^ \t\n\f\r"\x{60}'<>|.!?(){},-_$]+\.)+(?:com|net|org|edu)`) +
+		www     = `www\.(?:[^ \t\n\f\r"<>|.!?(){},]+\.)+[a-zA-Z]{2,4}`
+		site    = group(www, `(?:[^ \t\n\f\r"\x{60}'<>|.!?(){},-_$]+\.)+(?:com|net|org|edu)`) +
 			`(?:/[^ \t\n\f\r"<>|()]+` + urlTail + `)?`
 		mailPart = `[^ \t\n\f\r"<>|(){}.\x{a0}]+`
 		mail     = `(?:&lt;|<)?[a-zA-Z0-9][^ \t\n\f\r"<>|()\x{a0}{}]*@(?:` + mailPart + `\.)*` + mailPart + `(?:&gt;|>)?`
@@ -116,7 +118,8 @@ func ptbRules() []rule {
 		number  = `[\-+]?` + group(digit+`+`, digit+`*(?:[.:,\x{ad}\x{66b}\x{66c}]`+digit+`+)+`)
 		super   = `[\x{207a}\x{207b}\x{208a}\x{208b}]?(?:[\x{2070}\x{b9}\x{b2}\x{b3}\x{2074}-\x{2079}]+|[\x{2080}-\x{2089}]+)`
 		ratio   = `(?:` + digit + `{1,4}[- \x{a0}])?` + digit + `{1,4}(?:\\?/|\x{2044})` + digit + `{1,4}`
-		special = group(`-RRB-`, `-LRB-`, `-RCB-`, `-LCB-`, `-RSB-`, `-LSB-`, `C\.D\.s`, `pro-`, `anti-`, `S(?:&|&amp;)P-500`, `S(?:&|&amp;)Ls`, `Cap`+apos+`n`, `c`+apos+`est`)
+		special = group(`-RRB-`, `-LRB-`, `-RCB-`, `-LCB-`, `-RSB-`, `-LSB-`, `C\.D\.s`, `pro-`, `anti-`,
+			`S(?:&|&amp;)P-500`, `S(?:&|&amp;)Ls`, `Cap`+apos+`n`, `c`+apos+`est`)
 		slashed = `[A-Za-z0-9]+(?:-[A-Za-z]+){0,2}(?:\\?/[A-Za-z0-9]+(?:-[A-Za-z]+){0,2}){1,2}`
 		apoWord = group(apos+`n`+apos+`?`, `[lLdDjJ]`+apos, `Dunkin`+apos, `somethin`+apos, `ol`+apos, apos+`em`,
 			`[A-HJ-XZn]`+aposAny+plain+`{2}`+plain+`*`, apos+`[2-9]0s`, apos+`till?`,
@@ -127,36 +130,44 @@ func ptbRules() []rule {
 		letters  = group(`[A-Za-z](?:\.[A-Za-z])*`, nation)
 		letters2 = group(`[A-Za-z](?:\.[A-Za-z])+`, nation)
 		sentence = blank + group(blank, "["+bracket("", upper62)+"]", sgml)
-		starters = group(strings.Fields(`[A]bout [A]ccording [A]dditionally [A]fter [A]n [A] [A]s [A]t [B]ut [E]arlier [H]e [H]er [H]ere
-			[H]owever [I]f [I]n [I]t [L]ast [M]any [M]ore [M]r\. [M]s\. [N]ow [O]nce [O]ne [O]ther [O]ur [S]he [S]ince [S]o [S]ome [S]uch
+		starters = group(strings.Fields(`
+			[A]bout [A]ccording [A]dditionally [A]fter [A]n [A] [A]s [A]t [B]ut [E]arlier [H]e [H]er [H]ere [H]owever [I]f
+			[I]n [I]t [L]ast [M]any [M]ore [M]r\. [M]s\. [N]ow [O]nce [O]ne [O]ther [O]ur [S]he [S]ince [S]o [S]ome [S]uch
 			[T]hat [T]he [T]heir [T]hen [T]here [T]hese [T]hey [T]his [W]e [W]hen [W]hile [W]hat [Y]et [Y]ou ` + "\x00")...)
 		// Followed by a capital these also end a sentence …
-		closers = group(strings.Fields(`Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec Mon Tue Tues Wed Thu Thurs Fri
-			Ala Ariz [A]z [A]rk Calif Colo Conn Ct Dak [D]el Fla Ga [I]ll Ind Kans? Ky [L]a [M]ass Md Mich Minn [M]iss Mo Mont Neb Nev
-			Okla [O]re [P]a Penn Tenn [T]ex Va Vt [W]ash Wisc? Wyo Inc Cos? Corp Pp?t[ye]s? Ltd Plc Rt Bancorp Bhd Assn Univ Intl Sys
-			tel est ext sq Jr Sr Bros (?:Ed|Ph)\.D Blvd Rd Esq etc al seq Bldg`)...) + `\.`
+		closers = group(strings.Fields(`
+			Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec Mon Tue Tues Wed Thu Thurs Fri Ala Ariz [A]z [A]rk Calif Colo
+			Conn Ct Dak [D]el Fla Ga [I]ll Ind Kans? Ky [L]a [M]ass Md Mich Minn [M]iss Mo Mont Neb Nev Okla [O]re [P]a Penn
+			Tenn [T]ex Va Vt [W]ash Wisc? Wyo Inc Cos? Corp Pp?t[ye]s? Ltd Plc Rt Bancorp Bhd Assn Univ Intl Sys tel est ext
+			sq Jr Sr Bros (?:Ed|Ph)\.D Blvd Rd Esq etc al seq Bldg`)...) + `\.`
 		// … these never do …
-		titles = group(append(strings.Fields(`Mr Mrs Ms [M]iss Drs? Profs? Sens? Reps? Attys? Lt Col Gen Messrs Govs? Adm Rev Maj Sgt Cpl Pvt
-			Capt Ste? Ave Pres Lieut Hon Brig Co?mdr Pfc Spc Supts? Det Mt Ft Adj Adv Asst Assoc Ens Insp Mlle Mme Msgr Sfc vs Alex Wm Jos
-			Cie a\.k\.a cf TREAS Ph Invt Elec Natl M[ft]g Dept`), letters)...)
+		titles = group(append(strings.Fields(`
+			Mr Mrs Ms [M]iss Drs? Profs? Sens? Reps? Attys? Lt Col Gen Messrs Govs? Adm Rev Maj Sgt Cpl Pvt Capt Ste? Ave Pres
+			Lieut Hon Brig Co?mdr Pfc Spc Supts? Det Mt Ft Adj Adv Asst Assoc Ens Insp Mlle Mme Msgr Sfc vs Alex Wm Jos Cie
+			a\.k\.a cf TREAS Ph Invt Elec Natl M[ft]g Dept`), letters)...)
 		// … and these count only before a number.
 		counted = `(?:ca|figs?|prop|nos?|art|bldg|pp|op)\.`
-		file    = letDig + `+(?:\.` + letDig + `+)*\.` + group(strings.Fields(`bat bmp c class cgi cpp dll doc docx exe gif gz h htm html jar
-			java jpeg jpg mov mp3 pdf php pl png ppt ps py sql tar txt wav x xml zip`)...)
+		file    = letDig + `+(?:\.` + letDig + `+)*\.` + group(strings.Fields(`
+			bat bmp c class cgi cpp dll doc docx exe gif gz h htm html jar java jpeg jpg mov mp3 pdf php pl png ppt ps py
+			sql tar txt wav x xml zip`)...)
 
-		phoneNo = group(`(?:\([0-9]{2,3}\)[ \x{a0}]?|(?:\+\+?)?(?:[0-9]{2,4}[\- \x{a0}])?[0-9]{2,4}[\- \x{a0}])[0-9]{3,4}[\- \x{a0}]?[0-9]{3,5}`,
+		phoneNo = group(`(?:\([0-9]{2,3}\)[ \x{a0}]?|(?:\+\+?)?(?:[0-9]{2,4}[\- \x{a0}])?[0-9]{2,4}[\- \x{a0}])`+
+			`[0-9]{3,4}[\- \x{a0}]?[0-9]{3,5}`,
 			`(?:(?:\+\+?)?[0-9]{2,4}\.)?[0-9]{2,4}\.[0-9]{3,4}\.[0-9]{3,5}`)
 		smiley  = `[<>]?[:;=][\-o*']?[()DPdpO\\{@|\[\]]`
-		kaomoji = group(`[\^x=~<>]\.\[\^x=[^<]*<>\]`, `[\-\^x=~<>']_[\-\^x=~<>']`, `\([\-\^x=~<>'][_.]?[\-\^x=~<>']\)`, `\([\^x=~<>']-[\^x=~<>'\x{60}]\)`)
+		kaomoji = group(`[\^x=~<>]\.\[\^x=[^<]*<>\]`, `[\-\^x=~<>']_[\-\^x=~<>']`, `\([\-\^x=~<>'][_.]?[\-\^x=~<>']\)`,
+			`\([\^x=~<>']-[\^x=~<>'\x{60}]\)`)
 
 		hyphened  = `[A-Za-z0-9][A-Za-z0-9.,\x{ad}]*(?:-` + group(`[A-Za-z0-9\x{ad}]+`, letters2+`\.`) + `)+`
 		elided    = `(?:[dDoOlL]` + aposAny + alnum + `)?` + alnum + `+`
 		joined    = elided + `(?:` + hyphen + elided + `)*`
 		ampersand = `[A-Z]+(?:(?:[+&]|&amp;)[A-Z]+)+`
-		symbols   = `[+%&~\^|\\\x{a6}\x{a7}\x{a8}\x{a9}\x{ac}\x{ae}\x{af}\x{b0}-\x{b3}\x{b4}-\x{ba}\x{d7}\x{f7}\x{387}\x{5be}\x{5c0}\x{5c3}\x{5c6}` +
-			`\x{5f3}\x{5f4}\x{600}-\x{603}\x{606}-\x{60a}\x{60c}\x{614}\x{61b}\x{61e}\x{66a}\x{66d}\x{703}-\x{70d}\x{7f6}-\x{7f8}\x{964}\x{965}` +
-			`\x{e4f}\x{1fbd}\x{2016}\x{2017}\x{2020}-\x{2023}\x{2030}-\x{2038}\x{203b}\x{203e}-\x{2042}\x{2044}\x{207a}-\x{207f}\x{208a}-\x{208e}` +
-			`\x{2100}-\x{214f}\x{2190}-\x{2bff}\x{3012}\x{30fb}\x{ff01}-\x{ff0f}\x{ff1a}-\x{ff20}\x{ff3b}-\x{ff40}\x{ff5b}-\x{ff65}]`
+		symbols   = `[+%&~\^|\\` +
+			`\x{a6}\x{a7}\x{a8}\x{a9}\x{ac}\x{ae}\x{af}\x{b0}-\x{b3}\x{b4}-\x{ba}\x{d7}\x{f7}\x{387}\x{5be}` +
+			`\x{5c0}\x{5c3}\x{5c6}\x{5f3}\x{5f4}\x{600}-\x{603}\x{606}-\x{60a}\x{60c}\x{614}\x{61b}\x{61e}\x{66a}` +
+			`\x{66d}\x{703}-\x{70d}\x{7f6}-\x{7f8}\x{964}\x{965}\x{e4f}\x{1fbd}\x{2016}\x{2017}\x{2020}-\x{2023}` +
+			`\x{2030}-\x{2038}\x{203b}\x{203e}-\x{2042}\x{2044}\x{207a}-\x{207f}\x{208a}-\x{208e}\x{2100}-\x{214f}` +
+			`\x{2190}-\x{2bff}\x{3012}\x{30fb}\x{ff01}-\x{ff0f}\x{ff1a}-\x{ff20}\x{ff3b}-\x{ff40}\x{ff5b}-\x{ff65}]`
 	)
 	starters = strings.Replace(starters, "\x00", sgml, 1)
 	return []rule{
@@ -189,7 +200,8 @@ func ptbRules() []rule {
 		{special, ``, amp},
 		{slashed, ``, asIs},
 		{`[A-Z]*\$|#`, ``, asIs},
-		{`[\x{a2}\x{a3}\x{a4}\x{a5}\x{80}\x{20a0}\x{20ac}\x{60b}\x{e3f}\x{20a4}\x{ffe0}\x{ffe1}\x{ffe5}\x{ffe6}]`, ``, currency},
+		{`[\x{a2}\x{a3}\x{a4}\x{a5}\x{80}\x{20a0}\x{20ac}\x{60b}\x{e3f}\x{20a4}` +
+			`\x{ffe0}\x{ffe1}\x{ffe5}\x{ffe6}]`, ``, currency},
 		{letters + `\.`, blank + `+` + starters + blank, acronym},
 		{counted, blank + `?[` + digitIn + `]`, trim},
 		{`(?:pt[eyEY]|co)\.`, space + `(?:ltd|lim)`, asIs},
@@ -232,7 +244,8 @@ func ptbRules() []rule {
 		{`'`, `[A-Za-z][^ \t\n\r\x{a0}]`, opening},
 		{clitic, ``, closing},
 		{nt, ``, closing},
-		{apos + `|''|[\x{60}\x{2018}\x{2019}\x{201a}\x{201b}\x{201c}\x{201d}\x{91}\x{92}\x{93}\x{94}\x{201e}\x{201f}\x{2039}\x{203a}\x{ab}\x{bb}]{1,2}`, ``, closing},
+		{apos + `|''|[\x{60}\x{2018}\x{2019}\x{201a}\x{201b}\x{201c}\x{201d}\x{91}\x{92}\x{93}\x{94}` +
+			`\x{201e}\x{201f}\x{2039}\x{203a}\x{ab}\x{bb}]{1,2}`, ``, closing},
 		{`<<|>>`, ``, asIs},
 		{symbols, ``, asIs},
 		{`[\x{0}\x{200b}\x{200e}\x{200f}\x{feff}]|` + space + `+`, ``, drop},

@@ -20,9 +20,9 @@ type CIDErDOptions struct {
 // DefaultCIDErDOptions are those of coco-caption's CIDEr.
 func DefaultCIDErDOptions() CIDErDOptions { return CIDErDOptions{EOS: -1, Sigma: ciderSigma} }
 
-// CIDErD scores token ids against the references of an image, fast enough to be a reward during training: the references
-// are weighed once, scoring allocates nothing in the steady state. Document frequencies are counted in the references.
-// Safe for concurrent use; NewScorer makes a scorer for one goroutine that needs no pool.
+// CIDErD scores token ids against the references of an image, fast enough to be a reward during training: the
+// references are weighed once, scoring allocates nothing in the steady state. Document frequencies are counted in the
+// references. Safe for concurrent use; NewScorer makes a scorer for one goroutine that needs no pool.
 type CIDErD struct {
 	o     CIDErDOptions
 	table *ngramTable // n-grams of the references; others have the weight unseen
@@ -115,7 +115,8 @@ type CIDErDScorer struct {
 // NewScorer returns a scorer for one goroutine.
 func (c *CIDErD) NewScorer() *CIDErDScorer {
 	n := len(c.table.order)
-	return &CIDErDScorer{c: c, weight: make([]float64, n), counts: tally{count: make([]int32, n)}, other: map[[maxN]int32]int32{}}
+	return &CIDErDScorer{c: c, weight: make([]float64, n), counts: tally{count: make([]int32, n)},
+		other: map[[maxN]int32]int32{}}
 }
 
 // Score is CIDErD.Score.

@@ -38,7 +38,8 @@ type Other struct {
 	Values []float64 // a caption each; NaN where it could not be measured, which the mean leaves out
 }
 
-// total is the mean over the captions with the given indices, all of them for nil; 0 where there is nothing to take the mean of.
+// total is the mean over the captions with the given indices, all of them for nil; 0 where there is nothing to take the
+// mean of.
 func (o Other) total(index []int32) float64 {
 	sum, n := 0.0, 0
 	add := func(v float64) {
@@ -86,7 +87,8 @@ type worker struct {
 
 func newWorker(order []uint8) *worker {
 	n := len(order)
-	return &worker{one: tally{count: make([]int32, n)}, best: tally{count: make([]int32, n)}, order: order, weight: make([]float64, n)}
+	return &worker{one: tally{count: make([]int32, n)}, best: tally{count: make([]int32, n)}, order: order,
+		weight: make([]float64, n)}
 }
 
 // Evaluate scores the corpus on all processors and returns its measures and those of every caption.

@@ -141,7 +141,8 @@ func TestTokensOfCOCO(t *testing.T) {
 		t.Errorf("digest of all tokens: got %s, want %s", got, f.Tokens)
 	}
 	hyps, refs := heldOut(images)
-	if got := digest(append(TokenizeTogether(hyps), TokenizeTogether(slices.Concat(refs...))...)); got != f.TogetherTokens {
+	if got := digest(append(TokenizeTogether(hyps),
+		TokenizeTogether(slices.Concat(refs...))...)); got != f.TogetherTokens {
 		t.Errorf("digest of the tokens of two calls: got %s, want %s", got, f.TogetherTokens)
 	}
 }
@@ -247,7 +248,8 @@ func TestOriginalBLEU(t *testing.T) {
 	}
 }
 
-// Every n-gram of the caption is in a reference, so that the length alone decides: against the shortest, not the closest.
+// Every n-gram of the caption is in a reference, so that the length alone decides: against the shortest, not the
+// closest.
 func TestTokenBLEULength(t *testing.T) {
 	hyp := []int32{1, 2, 3, 4, 5, 6}
 	long, short := []int32{1, 2, 3, 4, 5, 6, 7, 8}, []int32{9, 9, 9}

@@ -16,7 +16,8 @@ func TestDescribe(t *testing.T) {
 	got := Describe(captions, []string{"A DOG RUNS", "a cat"})
 	// Words: 5+3+6+5; unigrams a, dog, runs, on, the; bigrams "a dog", "dog runs", "runs on", "on the", "dog a".
 	want := Description{Captions: 4, Words: 19, Vocabulary: 5, MeanLength: 4.75,
-		Distinct: [4]float64{5.0 / 19, 5.0 / 15, 5.0 / 11, 4.0 / 7}, Unique: 0.75, Repetitive: 0.25, Dangling: 0.5, Novel: 0.75}
+		Distinct: [4]float64{5.0 / 19, 5.0 / 15, 5.0 / 11,
+			4.0 / 7}, Unique: 0.75, Repetitive: 0.25, Dangling: 0.5, Novel: 0.75}
 	if d := cmp.Diff(want, got, cmpopts.EquateApprox(0, 1e-12)); d != "" {
 		t.Errorf("Describe: (-want +got)\n%s", d)
 	}
@@ -153,7 +154,8 @@ func TestDocumentFrequencies(t *testing.T) {
 	if s, _ = c.Evaluate(Options{DF: df}); math.Abs(s.CIDErD-s.CIDEr) < 1e-3 {
 		t.Errorf("CIDEr-D with other frequencies: got %v, want other than %v", s.CIDErD, s.CIDEr)
 	}
-	for _, bad := range []string{"", "{}", `{"images":1,"counts":{"a":2}}`, `{"images":1,"counts":{"a b c d e":1}}`, `{"images":1,"counts":{"a":-1}}`} {
+	for _, bad := range []string{"", "{}", `{"images":1,"counts":{"a":2}}`, `{"images":1,"counts":{"a b c d e":1}}`,
+		`{"images":1,"counts":{"a":-1}}`} {
 		if _, err := ReadDocumentFrequencies(strings.NewReader(bad)); err == nil {
 			t.Errorf("ReadDocumentFrequencies(%q): got no error", bad)
 		}
@@ -162,13 +164,15 @@ func TestDocumentFrequencies(t *testing.T) {
 
 func Example() {
 	captions := []string{"a dog runs on the beach", "two people ride bikes"}
-	references := [][]string{{"a dog running on a beach", "the dog runs on the sand"}, {"two people are riding bikes", "a couple rides bicycles"}}
+	references := [][]string{{"a dog running on a beach", "the dog runs on the sand"}, {"two people are riding bikes",
+		"a couple rides bicycles"}}
 	scores := Score(captions, references)
 	fmt.Printf("BLEU-4 %.4f, ROUGE-L %.4f, CIDEr %.4f\n", scores.BLEU[3], scores.ROUGEL, scores.CIDEr)
 	// Output: BLEU-4 0.4653, ROUGE-L 0.6601, CIDEr 2.5256
 }
 
-// A measure from elsewhere is a mean, with an interval, and is compared; captions that it could not be had of are left out.
+// A measure from elsewhere is a mean, with an interval, and is compared; captions that it could not be had of are left
+// out.
 func TestOtherMeasures(t *testing.T) {
 	var e [2]*Each
 	for i, values := range [][]float64{{0.5, math.NaN(), 1}, {0.25, math.NaN(), 0.5}} {

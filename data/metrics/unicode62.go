@@ -3,7 +3,8 @@ package metrics
 import "unicode"
 
 // The reference lexer was generated with the character properties of Unicode 6.2, basic plane only. Later versions
-// assign more letters, which that lexer still drops, so its three properties are kept here instead of package unicode's.
+// assign more letters, which that lexer still drops, so its three properties are kept here instead of package
+// unicode's.
 
 // letter62 holds the characters with the general category L.
 var letter62 = &unicode.RangeTable{R16: []unicode.Range16{

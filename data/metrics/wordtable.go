@@ -2,8 +2,8 @@ package metrics
 
 import "hash/maphash"
 
-// A wordTable numbers words from 0. It keeps them in one piece of memory and their hashes beside their numbers, which is
-// what makes reading millions of known words fast.
+// A wordTable numbers words from 0. It keeps them in one piece of memory and their hashes beside their numbers, which
+// is what makes reading millions of known words fast.
 type wordTable struct {
 	seed   maphash.Seed
 	places []wordPlace // open addressing; the length is a power of two

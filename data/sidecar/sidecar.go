@@ -46,7 +46,8 @@ func (f *Finder) Find(image string, extensions ...string) (path string, ok bool)
 }
 
 // Like returns the file at path, the sidecar of an image in the same folder, or where there is none a file whose name
-// differs from it in case alone. A file that is the sidecar of another image by its exact name is not found by its case.
+// differs from it in case alone. A file that is the sidecar of another image by its exact name is not found by its
+// case.
 func (f *Finder) Like(image, path string) (like string, ok bool) {
 	if isFile(path) {
 		return path, true

@@ -9,12 +9,12 @@ import (
 )
 
 // bertWords cuts a text into the words that WordPiece takes, as transformers' BasicTokenizer does: control characters
-// are dropped, CJK ideographs stand alone, letters are composed, words end at white space; then, with lower, each
-// word is lowered and loses its accents; every punctuation mark stands alone.
+// are dropped, CJK ideographs stand alone, letters are composed, words end at white space; then, with lower, each word
+// is lowered and loses its accents; every punctuation mark stands alone.
 //
-// Which characters are punctuation is sugarme's knowledge. Its normalizer is not used: it takes only ASCII's white space
-// for white space, keeps private and unassigned characters, composes nothing, and misses the ideographs below U+4E00,
-// whose range stands out of order in its table.
+// Which characters are punctuation is sugarme's knowledge. Its normalizer is not used: it takes only ASCII's white
+// space for white space, keeps private and unassigned characters, composes nothing, and misses the ideographs below
+// U+4E00, whose range stands out of order in its table.
 func bertWords(text string, lower bool, yield func(word string)) {
 	for word := range strings.FieldsFuncSeq(norm.NFC.String(bertClean(text)), bertSpace) {
 		if lower {

@@ -154,7 +154,8 @@ func TestWordPieceCodec(t *testing.T) {
 		t.Fatal(err)
 	}
 	back, ok := again.(*WordPiece)
-	if !ok || !slices.Equal(back.tokens, w.tokens) || !slices.Equal(back.Added(), w.Added()) || back.Options() != w.Options() {
+	if !ok || !slices.Equal(back.tokens, w.tokens) || !slices.Equal(back.Added(), w.Added()) ||
+		back.Options() != w.Options() {
 		t.Errorf("read again: got %T with other tokens, added tokens or options", again)
 	}
 	if got := back.Encode("dogs"); !slices.Equal(got, []int32{5, 6}) {
@@ -221,7 +222,8 @@ func TestBART(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	added := []AddedToken{{ID: 50265, Content: "<loc_0>"}, {ID: 50266, Content: "<loc_1>"}, {ID: 50267, Content: "<od>", Special: true}}
+	added := []AddedToken{{ID: 50265, Content: "<loc_0>"}, {ID: 50266, Content: "<loc_1>"}, {ID: 50267, Content: "<od>",
+		Special: true}}
 	made, err := NewBART(read("bart/vocab.json"), read("gpt2/merges.txt"), added)
 	if err != nil {
 		t.Fatal(err)

@@ -1,8 +1,8 @@
-// Package npy reads and writes NumPy's .npy files: one array of numbers with its type and shape. Reading copies nothing: Data aliases the memory
-// map of Open or the bytes given to Parse.
+// Package npy reads and writes NumPy's .npy files: one array of numbers with its type and shape. Reading copies
+// nothing: Data aliases the memory map of Open or the bytes given to Parse.
 //
-// Refused, each with one clear error: arrays in Fortran's order, big-endian ones, Python objects (which are pickles), and element types that
-// package weights does not know.
+// Refused, each with one clear error: arrays in Fortran's order, big-endian ones, Python objects (which are pickles),
+// and element types that package weights does not know.
 //
 // Format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html, versions 1 to 3.
 package npy
@@ -77,7 +77,8 @@ func parse(b []byte) (weights.NamedTensor, error) {
 		size, rest = uint64(binary.LittleEndian.Uint32(b[8:])), b[12:]
 	}
 	if b[6] < 1 || b[6] > 3 || size > uint64(len(rest)) {
-		return t, fmt.Errorf("version %d with a header of %d bytes, want version 1 to 3 and at most the %d bytes of the file", b[6], size, len(rest))
+		return t, fmt.Errorf("version %d with a header of %d bytes, want version 1 to 3 and at most the %d bytes of the file",
+			b[6], size, len(rest))
 	}
 	var err error
 	if t.DType, t.Shape, err = header(string(rest[:size])); err != nil {
@@ -102,11 +103,13 @@ var (
 	shapePart   = regexp.MustCompile(`'shape':\s*\(([0-9,\s]*)\)`)
 )
 
-var types = map[string]weights.DType{"f8": weights.F64, "f4": weights.F32, "f2": weights.F16, "i8": weights.I64, "i4": weights.I32,
+var types = map[string]weights.DType{"f8": weights.F64, "f4": weights.F32, "f2": weights.F16, "i8": weights.I64,
+	"i4": weights.I32,
 	"i2": weights.I16, "i1": weights.I8, "u1": weights.U8, "b1": weights.Bool}
 
 func header(s string) (d weights.DType, shape []int64, err error) {
-	descr, fortran, sizes := descrPart.FindStringSubmatch(s), fortranPart.FindStringSubmatch(s), shapePart.FindStringSubmatch(s)
+	descr, fortran := descrPart.FindStringSubmatch(s), fortranPart.FindStringSubmatch(s)
+	sizes := shapePart.FindStringSubmatch(s)
 	switch {
 	case descr == nil || fortran == nil || sizes == nil:
 		return 0, nil, errors.New("a header without descr, fortran_order and shape")

@@ -46,7 +46,8 @@ func TestRoundTrip(t *testing.T) {
 }
 
 // numpyFile is what numpy 2.4.6 saves of numpy.array([[1, 2, 3], [4, 5, 6]], numpy.float16).
-var numpyFile = "\x93NUMPY\x01\x00v\x00{'descr': '<f2', 'fortran_order': False, 'shape': (2, 3), }" + strings.Repeat(" ", 58) + "\n" +
+var numpyFile = "\x93NUMPY\x01\x00v\x00{'descr': '<f2', 'fortran_order': False, 'shape': (2, 3), }" +
+	strings.Repeat(" ", 58) + "\n" +
 	"\x00<\x00@\x00B\x00D\x00E\x00F"
 
 func TestReadsNumPys(t *testing.T) {

@@ -16,14 +16,17 @@ var builders = makeBuilders()
 // containers are Python's own, which classes extend and pickles fill.
 var containers = map[string]builder{
 	"collections.OrderedDict": func(m *machine, args Tuple) (any, error) { return m.newDict(args, true) },
-	"collections.defaultdict": func(m *machine, args Tuple) (any, error) { return m.newDict(args[min(1, len(args)):], false) },
-	"collections.Counter":     func(m *machine, args Tuple) (any, error) { return m.newDict(args, false) },
-	"builtins.dict":           func(m *machine, args Tuple) (any, error) { return m.newDict(args, false) },
-	"builtins.list":           newList,
-	"builtins.tuple":          newTuple,
-	"builtins.set":            newSet,
-	"builtins.frozenset":      newSet,
-	"torch.Size":              newTuple,
+	"collections.defaultdict": func(m *machine, args Tuple) (any, error) {
+		return m.newDict(args[min(1, len(args)):],
+			false)
+	},
+	"collections.Counter": func(m *machine, args Tuple) (any, error) { return m.newDict(args, false) },
+	"builtins.dict":       func(m *machine, args Tuple) (any, error) { return m.newDict(args, false) },
+	"builtins.list":       newList,
+	"builtins.tuple":      newTuple,
+	"builtins.set":        newSet,
+	"builtins.frozenset":  newSet,
+	"torch.Size":          newTuple,
 }
 
 func makeBuilders() map[string]builder {
@@ -72,7 +75,8 @@ var plain = set(
 	"logging.getLogger", "logging.Logger", "time.struct_time", "random.Random",
 	"datetime.datetime", "datetime.date", "datetime.time", "datetime.timedelta", "datetime.timezone",
 	"decimal.Decimal", "fractions.Fraction", "uuid.UUID", "_io.BytesIO", "_io.StringIO", "io.BytesIO", "io.StringIO",
-	"pathlib.Path", "pathlib.PosixPath", "pathlib.WindowsPath", "pathlib.PurePath", "pathlib.PurePosixPath", "pathlib.PureWindowsPath",
+	"pathlib.Path", "pathlib.PosixPath", "pathlib.WindowsPath", "pathlib.PurePath", "pathlib.PurePosixPath",
+	"pathlib.PureWindowsPath",
 	"pathlib._local.PosixPath", "pathlib._local.WindowsPath", "pathlib._local.Path",
 	"collections.UserDict", "collections.UserList", "collections.UserString", "collections.ChainMap",
 	"inspect.Signature", "inspect.Parameter", "inspect._ParameterKind",
@@ -113,11 +117,12 @@ func (m *machine) call(g Global, args Tuple) (any, error) {
 	return nil, refuse(name)
 }
 
-// madeAgain says whether a function only makes an object of spaCy again, of which the tokenizer of clip-text-decoder 1.0.0 holds many. Like a class
-// it is not called: the object becomes a record.
+// madeAgain says whether a function only makes an object of spaCy again, of which the tokenizer of clip-text-decoder
+// 1.0.0 holds many. Like a class it is not called: the object becomes a record.
 func madeAgain(g Global) bool {
 	root, _, _ := strings.Cut(g.Module, ".")
-	return (root == "spacy" || root == "thinc" || root == "preshed") && (strings.HasPrefix(g.Name, "unpickle_") || strings.HasPrefix(g.Name, "__pyx_unpickle_"))
+	return (root == "spacy" || root == "thinc" || root == "preshed") && (strings.HasPrefix(g.Name, "unpickle_") ||
+		strings.HasPrefix(g.Name, "__pyx_unpickle_"))
 }
 
 // create answers NEWOBJ, which makes an object without calling its class: any class that the standard library does not

@@ -204,7 +204,8 @@ func (e *encoder) list(items []any, depth int, identity *List) error {
 	return nil
 }
 
-// dict writes an OrderedDict as the call that makes one; its attributes (_metadata) are versions that torch can do without.
+// dict writes an OrderedDict as the call that makes one; its attributes (_metadata) are versions that torch can do
+// without.
 func (e *encoder) dict(d *Dict, depth int) error {
 	if d.Ordered {
 		e.global("collections", "OrderedDict")

@@ -10,8 +10,8 @@ import (
 // maxDepth is more than any checkpoint nests its objects.
 const maxDepth = 256
 
-// flattener walks the object graph and gives each tensor the name of its place: keys, attributes and positions joined by
-// dots.
+// flattener walks the object graph and gives each tensor the name of its place: keys, attributes and positions joined
+// by dots.
 type flattener struct {
 	names   []string
 	tensors map[string]*Tensor

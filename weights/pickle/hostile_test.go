@@ -54,7 +54,8 @@ func numbers(n []int64) string {
 
 // tensor is a pickled tensor over storage 0, which is said to have n elements.
 func tensor(class string, n, offset int64, shape, stride []int64) string {
-	return "ctorch._utils\n_rebuild_tensor_v2\n((" + text("storage") + "ctorch\n" + class + "\n" + text("0") + text("cpu") +
+	return "ctorch._utils\n_rebuild_tensor_v2\n((" + text("storage") + "ctorch\n" + class + "\n" + text("0") +
+		text("cpu") +
 		number(n) + "tQ" + number(offset) + numbers(shape) + numbers(stride) + "\x89}tR"
 }
 
@@ -132,9 +133,21 @@ func TestParseRefuses(t *testing.T) {
 
 		{"zip cut off", good[:len(good)-30], "broken or cut off"},
 		{"zip only a magic", []byte("PK\x03\x04"), "broken or cut off"},
-		{"a pair without a model", archiveOf(t, "model.pt", "y", "tokenizer.pkl", "N."), "model.pt: zip archive is broken or cut off"},
-		{"a pair in a pair", archiveOf(t, "model.pt", string(archiveOf(t, "model.pt", "y", "tokenizer.pkl", "N.")), "tokenizer.pkl", "N."), "inside another"},
-		{"a pair without words", archiveOf(t, "model.pt", string(archiveOf(t, "a/data.pkl", "N.")), "tokenizer.pkl", "z"), "tokenizer.pkl: "},
+		{
+			"a pair without a model",
+			archiveOf(t, "model.pt", "y", "tokenizer.pkl", "N."),
+			"model.pt: zip archive is broken or cut off",
+		},
+		{
+			"a pair in a pair",
+			archiveOf(t, "model.pt", string(archiveOf(t, "model.pt", "y", "tokenizer.pkl", "N.")), "tokenizer.pkl", "N."),
+			"inside another",
+		},
+		{
+			"a pair without words",
+			archiveOf(t, "model.pt", string(archiveOf(t, "a/data.pkl", "N.")), "tokenizer.pkl", "z"),
+			"tokenizer.pkl: ",
+		},
 		{"zip without data.pkl", archiveOf(t, "a/x", "y"), "without data.pkl"},
 		{"zip with two roots", archiveOf(t, "a/data.pkl", "N.", "b/data.pkl", "N."), "two data.pkl"},
 		{"zip with a name twice", archiveOf(t, "a/data.pkl", "N.", "a/data/0", "x", "a/data/0", "y"), "two entries"},
@@ -153,7 +166,11 @@ func TestParseRefuses(t *testing.T) {
 		{"negative size", archiveWith(t, tensor("FloatStorage", 4, 0, dims{-1}, dims{1})), "negative size"},
 		{"negative stride", archiveWith(t, tensor("FloatStorage", 4, 3, dims{4}, dims{-1})), "negative stride"},
 		{"stride overflows", archiveWith(t, tensor("FloatStorage", 4, 0, dims{3}, dims{1 << 62})), "beyond any storage"},
-		{"strides overflow", archiveWith(t, tensor("FloatStorage", 4, 0, dims{2, 2, 2}, dims{1 << 61, 1 << 61, 1 << 61})), "beyond any storage"},
+		{
+			"strides overflow",
+			archiveWith(t, tensor("FloatStorage", 4, 0, dims{2, 2, 2}, dims{1 << 61, 1 << 61, 1 << 61})),
+			"beyond any storage",
+		},
 		{"2^60 elements", archiveWith(t, tensor("FloatStorage", 4, 0, dims{1 << 60}, dims{1})), "needs 1152921504606846976"},
 		{"2^63 elements of stride 0", archiveWith(t, tensor("FloatStorage", 4, 0, dims{1 << 60, 8}, dims{0, 0})), "int64"},
 		{"sizes without strides", archiveWith(t, tensor("FloatStorage", 4, 0, dims{4}, nil)), "1 sizes and 0 strides"},
@@ -185,7 +202,8 @@ func TestParseRefuses(t *testing.T) {
 
 // inner wraps a stream as torch.storage._load_from_bytes finds it.
 func inner(stream string) []byte {
-	return []byte("ctorch.storage\n_load_from_bytes\nB" + string(binary.LittleEndian.AppendUint32(nil, uint32(len(stream)))) + stream + "\x85R.")
+	return []byte("ctorch.storage\n_load_from_bytes\nB" + string(binary.LittleEndian.AppendUint32(nil,
+		uint32(len(stream)))) + stream + "\x85R.")
 }
 
 // TestRepeatedElements reads tensors of stride 0: small ones are copied, ones that would outgrow the file are not.
@@ -210,10 +228,12 @@ func TestRepeatedElements(t *testing.T) {
 func TestLegacyView(t *testing.T) {
 	stream := func(offset, n int64) []byte {
 		view := "(" + text("v") + number(offset) + number(n) + "t"
-		pickled := "\x80\x02ctorch._utils\n_rebuild_tensor\n((" + text("storage") + "ctorch\nFloatStorage\n" + text("0") + text("cpu") +
+		pickled := "\x80\x02ctorch._utils\n_rebuild_tensor\n((" + text("storage") + "ctorch\nFloatStorage\n" + text("0") +
+			text("cpu") +
 			number(4) + view + "tQ" + number(1) + numbers(dims{2}) + numbers(dims{1}) + "tR."
 		data := "\x04\x00\x00\x00\x00\x00\x00\x00" + "\x00\x00\x00\x00\x01\x01\x01\x01\x02\x02\x02\x02\x03\x03\x03\x03"
-		return []byte("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.\x80\x02}." + pickled + "](" + text("0") + "e." + data)
+		return []byte("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.\x80\x02}." + pickled +
+			"](" + text("0") + "e." + data)
 	}
 	f, err := Parse(stream(1, 3))
 	if err != nil {
@@ -241,7 +261,8 @@ func TestOpenNamesTheFile(t *testing.T) {
 	}
 }
 
-// FuzzParse looks for panics, untyped errors, memory beyond the file's size, and tensors whose data is not what they say.
+// FuzzParse looks for panics, untyped errors, memory beyond the file's size, and tensors whose data is not what they
+// say.
 func FuzzParse(f *testing.F) {
 	seeds, err := filepath.Glob("testdata/*.p*")
 	if err != nil || len(seeds) == 0 {
@@ -266,7 +287,8 @@ func FuzzParse(f *testing.F) {
 func FuzzData(f *testing.F) {
 	f.Add([]byte("\x80\x02" + tensor("FloatStorage", 4, 0, dims{2, 2}, dims{1, 2}) + "."))
 	seeds := []string{"module.pt", "views.pt", "optimizer.pt", "scripted.pt", "dict_protocol4.pt", "unsupported.pt"}
-	for _, name := range []string{"model_1.4.pt", "model_1.2.zip", "decoder.ckpt", "state_dict.pt", "clip.pt"} { // as the Python original writes them
+	// as the Python original writes them
+	for _, name := range []string{"model_1.4.pt", "model_1.2.zip", "decoder.ckpt", "state_dict.pt", "clip.pt"} {
 		seeds = append(seeds, filepath.Join("../../../models/captioner/testdata/original", name))
 	}
 	for _, name := range seeds {

@@ -115,8 +115,8 @@ func (m *machine) step(op byte) error {
 	return errors.New("no such opcode")
 }
 
-// charge counts n values or bytes that a call copies. A file can have one list copied by many short calls; as a whole they
-// may copy about as much as the file holds, which is more than any writer asks for.
+// charge counts n values or bytes that a call copies. A file can have one list copied by many short calls; as a whole
+// they may copy about as much as the file holds, which is more than any writer asks for.
 func (m *machine) charge(n int) error {
 	if m.spent += n; m.spent > 1<<16+2*len(m.in) {
 		return errors.New("the file has the same values copied too often")

@@ -25,7 +25,8 @@ func numpyScalar(_ *machine, args Tuple) (any, error) {
 	if state, ok := dtype.State.(Tuple); ok && len(state) > 1 && state[1] == ">" {
 		return raw, nil
 	}
-	sizes := map[string]int{"f8": 8, "f4": 4, "i8": 8, "i4": 4, "i2": 2, "i1": 1, "u8": 8, "u4": 4, "u2": 2, "u1": 1, "b1": 1}
+	sizes := map[string]int{"f8": 8, "f4": 4, "i8": 8, "i4": 4, "i2": 2, "i1": 1, "u8": 8, "u4": 4, "u2": 2, "u1": 1,
+		"b1": 1}
 	size, known := sizes[code]
 	if !known {
 		return raw, nil

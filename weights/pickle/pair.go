@@ -7,7 +7,8 @@ import (
 	"slices"
 )
 
-// What clip-text-decoder 1.0.0 saves is a zip archive of two files, stored as they are: a TorchScript archive and a pickled tokenizer.
+// What clip-text-decoder 1.0.0 saves is a zip archive of two files, stored as they are: a TorchScript archive and a
+// pickled tokenizer.
 const pairModel, pairWords = "model.pt", "tokenizer.pkl"
 
 func isPair(files []*zip.File) bool {
@@ -17,7 +18,8 @@ func isPair(files []*zip.File) bool {
 	return has(pairModel) && has(pairWords)
 }
 
-// loadPair reads both, as a dict of "model" and "tokenizer". It also returns the archive inside, and the size of its pickle.
+// loadPair reads both, as a dict of "model" and "tokenizer". It also returns the archive inside, and the size of its
+// pickle.
 func loadPair(a *archive) (root *Dict, inner *archive, size int, err error) {
 	model, err := a.entry(pairModel)
 	if err != nil {

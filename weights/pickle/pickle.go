@@ -1,10 +1,10 @@
 // Package pickle reads the files that Python's torch.save, torch.jit.save and pickle write, and never runs anything in
-// them: there is no Python here to call, and a file that asks for a call of anything but constructors of tensors and plain
-// objects is refused with a *RefusedError. It also writes files that torch.load(weights_only=True) reads.
+// them: there is no Python here to call, and a file that asks for a call of anything but constructors of tensors and
+// plain objects is refused with a *RefusedError. It also writes files that torch.load(weights_only=True) reads.
 //
 // Read are zip archives (PyTorch 1.6 and later), legacy streams (before), TorchScript archives (their parameters and
-// buffers; their code is not run), the two in one archive that clip-text-decoder 1.0.0 saves, and bare pickles. Objects of unknown classes become plain records.
-// Tensors alias the file as long as they are contiguous in it.
+// buffers; their code is not run), the two in one archive that clip-text-decoder 1.0.0 saves, and bare pickles. Objects
+// of unknown classes become plain records. Tensors alias the file as long as they are contiguous in it.
 //
 // Refused, each with one clear error: big-endian files, compressed archives, the tar format of before 2016. Tensors of
 // complex, quantised, sparse or 8-bit float types can be listed, but not read.
@@ -41,7 +41,8 @@ type File struct {
 
 var _ weights.Source = (*File)(nil)
 
-// Open maps a file and reads its pickle; no tensor is read. The file must be closed, and no tensor of it used after that.
+// Open maps a file and reads its pickle; no tensor is read. The file must be closed, and no tensor of it used after
+// that.
 func Open(path string) (*File, error) {
 	var f *File
 	m, err := weights.MapFile(path, func(b []byte) (err error) {
@@ -118,16 +119,17 @@ func parsePair(b []byte, a *archive) (*File, error) {
 
 func newFile(b []byte, root any, flat *flattener) *File {
 	const least = 1 << 20 // small files may repeat elements, too
-	return &File{Root: root, names: flat.names, tensors: flat.tensors, meta: scalars(root), limit: max(least, int64(len(b)))}
+	return &File{Root: root, names: flat.names, tensors: flat.tensors, meta: scalars(root),
+		limit: max(least, int64(len(b)))}
 }
 
 // Names returns the names of all tensors in the order of the file: keys, attributes and positions joined by dots, as in
-// "state_dict.visual.conv1.weight". A pickled nn.Module gives the names of its state dict. A file that is one bare tensor
-// calls it "tensor".
+// "state_dict.visual.conv1.weight". A pickled nn.Module gives the names of its state dict. A file that is one bare
+// tensor calls it "tensor".
 func (f *File) Names() []string { return slices.Clone(f.names) }
 
-// Tensor returns a tensor by its name. Data aliases the file, except for strided and unaligned tensors, which are copied
-// at each call.
+// Tensor returns a tensor by its name. Data aliases the file, except for strided and unaligned tensors, which are
+// copied at each call.
 func (f *File) Tensor(name string) (weights.NamedTensor, error) {
 	if f.closed.Load() {
 		return weights.NamedTensor{}, fmt.Errorf("tensor %q: %w", name, os.ErrClosed)

@@ -264,9 +264,11 @@ func TestUnsupportedTensors(t *testing.T) {
 	if want := []string{"ok", "complex", "sparse", "float8", "uint16", "quantised"}; !slices.Equal(f.Names(), want) {
 		t.Errorf("names: got %q, want %q", f.Names(), want)
 	}
-	for name, want := range map[string]string{"complex": "ComplexFloatStorage", "sparse": "sparse", "float8": "float8_e4m3fn",
+	for name, want := range map[string]string{"complex": "ComplexFloatStorage", "sparse": "sparse",
+		"float8": "float8_e4m3fn",
 		"uint16": "uint16", "quantised": "quantised"} {
-		if _, err := f.Tensor(name); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), name) {
+		if _, err := f.Tensor(name); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(),
+			name) {
 			t.Errorf("Tensor(%q): got %v, want an error with %q", name, err, want)
 		}
 	}
@@ -318,7 +320,8 @@ func TestDataAliasesTheFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]bool{"whole": true, "row": true, "tail": true, "transposed": false, "block": false} {
+	for name, want := range map[string]bool{"whole": true, "row": true, "tail": true, "transposed": false,
+		"block": false} {
 		x, err := f.Tensor(name)
 		if err != nil {
 			t.Fatal(err)

@@ -101,7 +101,8 @@ func (s *storages) attach(st *Storage) error {
 	}
 	want, err := weights.ByteSize(st.DType, []int64{st.Len})
 	if err != nil || want > int64(len(data)) {
-		return fmt.Errorf("storage %s: %d bytes in the file, too few for %d elements of %v", shorten(st.Key), len(data), st.Len, st.DType)
+		return fmt.Errorf("storage %s: %d bytes in the file, too few for %d elements of %v", shorten(st.Key), len(data),
+			st.Len, st.DType)
 	}
 	st.data = data[:want:want]
 	return nil
@@ -122,12 +123,15 @@ func (s *storages) view(root *Storage, v any) (*Storage, error) {
 		return nil, err
 	}
 	if offset < 0 || n < 0 || offset > root.Len || n > root.Len-offset {
-		return nil, fmt.Errorf("storage %s: a view of %d elements from %d, but it has %d", shorten(root.Key), n, offset, root.Len)
+		return nil, fmt.Errorf("storage %s: a view of %d elements from %d, but it has %d", shorten(root.Key), n, offset,
+			root.Len)
 	}
-	return &Storage{Key: root.Key, DType: root.DType, Len: n, unsupported: root.unsupported, root: root, rootOffset: offset}, nil
+	return &Storage{Key: root.Key, DType: root.DType, Len: n, unsupported: root.unsupported, root: root,
+		rootOffset: offset}, nil
 }
 
-// fill reads the data that follows the pickles of a legacy stream: for each key its number of elements and the elements.
+// fill reads the data that follows the pickles of a legacy stream: for each key its number of elements and the
+// elements.
 func (s *storages) fill(m *machine, keys any) error {
 	list, ok := keys.(*List)
 	if !ok {
@@ -237,8 +241,8 @@ func checkPreamble(m *machine) error {
 // reset forgets the values of the last pickle and stays behind it.
 func (m *machine) reset() { m.stack, m.marks, m.memo, m.far = nil, nil, nil, nil }
 
-// loadFromBytes answers torch.storage._load_from_bytes: a stream inside the pickle, which is how tensors travel in files
-// of Python's own pickle module. It cannot hold another one.
+// loadFromBytes answers torch.storage._load_from_bytes: a stream inside the pickle, which is how tensors travel in
+// files of Python's own pickle module. It cannot hold another one.
 func loadFromBytes(m *machine, args Tuple) (any, error) {
 	b, err := arg[Bytes](args, 0, "bytes")
 	if err != nil {

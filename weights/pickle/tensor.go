@@ -63,7 +63,8 @@ func (t *Tensor) data(limit int64) (b []byte, held bool, err error) {
 		return b, held, nil
 	}
 	if n > limit {
-		return nil, false, fmt.Errorf("shape %v with strides %v repeats a few elements over %d bytes, want at most %d", t.Shape, t.Stride, n, limit)
+		return nil, false, fmt.Errorf("shape %v with strides %v repeats a few elements over %d bytes, want at most %d",
+			t.Shape, t.Stride, n, limit)
 	}
 	out := make([]byte, 0, n)
 	return t.gather(out, all[t.Offset*size:], 0), false, nil
@@ -131,7 +132,8 @@ var storageTypes = map[string]weights.DType{
 var torchTypes = map[string]weights.DType{
 	"float64": weights.F64, "double": weights.F64, "float32": weights.F32, "float": weights.F32, "float16": weights.F16,
 	"half": weights.F16, "bfloat16": weights.BF16, "int64": weights.I64, "long": weights.I64, "int32": weights.I32,
-	"int": weights.I32, "int16": weights.I16, "short": weights.I16, "int8": weights.I8, "uint8": weights.U8, "bool": weights.Bool,
+	"int": weights.I32, "int16": weights.I16, "short": weights.I16, "int8": weights.I8, "uint8": weights.U8,
+	"bool": weights.Bool,
 }
 
 // rebuildTensor answers _rebuild_tensor(storage, offset, size, stride) and _v2, which adds requires_grad and hooks.

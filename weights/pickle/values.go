@@ -3,7 +3,8 @@ package pickle
 import "iter"
 
 // A pickle's values are, in Go: nil, bool, int64, *big.Int (beyond int64), float64, string, Bytes, *List, Tuple, *Dict,
-// *Set, *Tensor, *Storage, Global (a class or function that is named but not called) and *Record (an object of a class).
+// *Set, *Tensor, *Storage, Global (a class or function that is named but not called) and *Record (an object of a
+// class).
 
 // Bytes is a Python bytes or bytearray object. It may alias the file.
 type Bytes []byte
@@ -80,7 +81,8 @@ func (d *Dict) Get(key any) (any, bool) {
 	return nil, false
 }
 
-// Set sets the value of a key, keeping its place if it is there already. Keys that Get does not find are always appended.
+// Set sets the value of a key, keeping its place if it is there already. Keys that Get does not find are always
+// appended.
 func (d *Dict) Set(key, value any) {
 	if i := d.find(key); i >= 0 {
 		d.entries[i].value = value

@@ -17,11 +17,10 @@ const (
 
 // Write writes a zip archive that Python's torch.load(weights_only=True) reads, as it is by default since PyTorch 2.6.
 //
-// root is made of nil, bool, int, int64, *big.Int, float64, string, Tuple, []any, *List, map[string]any (written sorted by
-// key), *Dict (in its order), weights.NamedTensor (its Name is not used: the key of the dict names it) and *Tensor. Other
-// values are refused. Tensors that share their bytes share a storage in the file, so ties
-// survive; so do lists and dicts that occur twice or contain themselves. Equal roots give
-// equal bytes.
+// root is made of nil, bool, int, int64, *big.Int, float64, string, Tuple, []any, *List, map[string]any (written sorted
+// by key), *Dict (in its order), weights.NamedTensor (its Name is not used: the key of the dict names it) and *Tensor.
+// Other values are refused. Tensors that share their bytes share a storage in the file, so ties survive; so do lists
+// and dicts that occur twice or contain themselves. Equal roots give equal bytes.
 func Write(w io.Writer, root any) error {
 	e := &encoder{out: []byte{0x80, 2}, keys: map[dataKey]int{}, memo: map[any]int{}}
 	if err := e.value(root, 0); err != nil {

@@ -46,8 +46,9 @@ func checkpoint(t *testing.T) any {
 		"epoch": 3, "global_step": int64(1) << 40, "lr": 0.001, "name": "tür", "none": nil, "done": true,
 		"big":              new(big.Int).Neg(new(big.Int).Lsh(big.NewInt(1), 70)),
 		"hyper_parameters": map[string]any{"names": []any{"a", "b"}, "pair": Tuple{1, 2.5}, "empty": map[string]any{}},
-		"optimizer":        map[string]any{"state": state, "param_groups": &List{Items: []any{map[string]any{"params": []any{0, 1}}}}},
-		"state_dict":       sd,
+		"optimizer": map[string]any{"state": state,
+			"param_groups": &List{Items: []any{map[string]any{"params": []any{0, 1}}}}},
+		"state_dict": sd,
 	}
 }
 
@@ -74,7 +75,11 @@ func TestWrittenIsWhatTorchAccepted(t *testing.T) {
 	}
 	sum := sha256.Sum256(b.Bytes())
 	if got := hex.EncodeToString(sum[:]); got != accepted.SHA256 {
-		t.Errorf("sha256: got %s, want %s, which PyTorch accepted; after a change run -update and scripts/fixtures/pickle.py check", got, accepted.SHA256)
+		t.Errorf(
+			"sha256: got %s, want %s, which PyTorch accepted; after a change run -update and scripts/fixtures/pickle.py check",
+			got,
+			accepted.SHA256,
+		)
 	}
 }
 
@@ -180,13 +185,15 @@ func TestWriteRefuses(t *testing.T) {
 		root any
 		want string
 	}{
-		"record":       {map[string]any{"a": []any{&Record{Module: "argparse", Name: "Namespace"}}}, `["a"]: [0]: an object of "argparse.Namespace"`},
-		"Go type":      {map[string]any{"a": float32(1)}, "Go type float32"},
-		"key":          {badKey, "a list as a key"},
-		"short tensor": {weights.NamedTensor{DType: weights.F32, Shape: []int64{2}, Data: make([]byte, 4)}, "4 bytes of data, want 8"},
-		"not UTF-8":    {"\xff", "not valid UTF-8"},
-		"deep":         {deep, "nested more than"},
-		"unsupported":  {&Tensor{unsupported: "a tensor sparse"}, "not supported"},
+		"record": {map[string]any{"a": []any{&Record{Module: "argparse", Name: "Namespace"}}},
+			`["a"]: [0]: an object of "argparse.Namespace"`},
+		"Go type": {map[string]any{"a": float32(1)}, "Go type float32"},
+		"key":     {badKey, "a list as a key"},
+		"short tensor": {weights.NamedTensor{DType: weights.F32, Shape: []int64{2}, Data: make([]byte, 4)},
+			"4 bytes of data, want 8"},
+		"not UTF-8":   {"\xff", "not valid UTF-8"},
+		"deep":        {deep, "nested more than"},
+		"unsupported": {&Tensor{unsupported: "a tensor sparse"}, "not supported"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

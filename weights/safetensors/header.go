@@ -39,7 +39,8 @@ func parse(b []byte) (*File, error) {
 		return nil, fmt.Errorf("header of %d bytes, want at most %d", n, maxHeaderSize)
 	}
 	if n > uint64(len(b)-prefixSize) {
-		return nil, fmt.Errorf("header of %d bytes, but the file has only %d after its first %d", n, len(b)-prefixSize, prefixSize)
+		return nil, fmt.Errorf("header of %d bytes, but the file has only %d after its first %d", n, len(b)-prefixSize,
+			prefixSize)
 	}
 	header := b[prefixSize : prefixSize+n]
 	f := &File{index: map[string]int{}, meta: map[string]string{}, data: b[prefixSize+n:]}
@@ -253,9 +254,11 @@ func (f *File) checkLayout() error {
 	for i, e := range f.entries {
 		switch {
 		case e.begin < at:
-			return fmt.Errorf("tensor %q: begins at byte %d, inside %q, which ends at %d", e.name, e.begin, f.entries[i-1].name, at)
+			return fmt.Errorf("tensor %q: begins at byte %d, inside %q, which ends at %d", e.name, e.begin,
+				f.entries[i-1].name, at)
 		case e.begin > at:
-			return fmt.Errorf("tensor %q: begins at byte %d, want %d: the bytes between belong to no tensor", e.name, e.begin, at)
+			return fmt.Errorf("tensor %q: begins at byte %d, want %d: the bytes between belong to no tensor", e.name, e.begin,
+				at)
 		case e.end > int64(len(f.data)):
 			return fmt.Errorf("tensor %q: ends at byte %d, but the data has %d: the file is cut off", e.name, e.end, len(f.data))
 		}

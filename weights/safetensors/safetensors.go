@@ -1,9 +1,11 @@
-// Package safetensors reads and writes safetensors files: a JSON header with names, dtypes, shapes and offsets, then the
-// raw bytes of the tensors. Reading copies no tensor: Data aliases the memory map of Open or the bytes given to Parse.
+// Package safetensors reads and writes safetensors files: a JSON header with names, dtypes, shapes and offsets, then
+// the raw bytes of the tensors. Reading copies no tensor: Data aliases the memory map of Open or the bytes given to
+// Parse.
 //
-// A file is checked completely when it is opened, and one that the format does not allow is refused with a *FormatError:
-// duplicate keys, overlapping tensors, bytes that belong to no tensor, sizes that do not fit their shape. Element types
-// that the project has no use for (complex, 8-bit floats, unsigned integers above 8 bits) are refused by name.
+// A file is checked completely when it is opened, and one that the format does not allow is refused with a
+// *FormatError: duplicate keys, overlapping tensors, bytes that belong to no tensor, sizes that do not fit their shape.
+// Element types that the project has no use for (complex, 8-bit floats, unsigned integers above 8 bits) are refused by
+// name.
 //
 // Format: https://huggingface.co/docs/safetensors (8 bytes little-endian header length, header, data).
 package safetensors
@@ -33,7 +35,8 @@ type File struct {
 
 var _ weights.Source = (*File)(nil)
 
-// Open maps a file and checks its header; no tensor is read. The file must be closed, and no tensor of it used after that.
+// Open maps a file and checks its header; no tensor is read. The file must be closed, and no tensor of it used after
+// that.
 func Open(path string) (*File, error) {
 	var f *File
 	m, err := weights.MapFile(path, func(b []byte) (err error) {

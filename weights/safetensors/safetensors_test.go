@@ -89,7 +89,8 @@ func TestWriteMatchesPython(t *testing.T) {
 
 func TestTensorAliasesTheFile(t *testing.T) {
 	var b bytes.Buffer
-	if err := Write(&b, []weights.NamedTensor{{Name: "a", DType: weights.U8, Shape: []int64{2}, Data: []byte{1, 2}}}, nil); err != nil {
+	if err := Write(&b, []weights.NamedTensor{{Name: "a", DType: weights.U8, Shape: []int64{2}, Data: []byte{1, 2}}},
+		nil); err != nil {
 		t.Fatal(err)
 	}
 	f, err := Parse(b.Bytes())
@@ -118,7 +119,8 @@ func TestTensorAliasesTheFile(t *testing.T) {
 // TestMapIsPrivate writes through a tensor of an open file, which must reach neither the file nor a fault.
 func TestMapIsPrivate(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.safetensors")
-	if err := WriteFile(path, []weights.NamedTensor{{Name: "a", DType: weights.U8, Shape: []int64{2}, Data: []byte{1, 2}}}, nil); err != nil {
+	if err := WriteFile(path, []weights.NamedTensor{{Name: "a", DType: weights.U8, Shape: []int64{2},
+		Data: []byte{1, 2}}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	before, _ := os.ReadFile(path)
@@ -166,8 +168,19 @@ func TestParseRefuses(t *testing.T) {
 		{"cut JSON", file(`{"a":`, 0), "not JSON"},
 		{"text after", file(`{}{}`, 0), "after its closing }"},
 		{"not UTF-8", file("{\"\xff\":0}", 0), "not valid UTF-8"},
-		{"duplicate tensor", file(`{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}`, 0), `"a" occurs twice`},
-		{"duplicate by escape", file(`{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"\u0061":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}`, 0), `"a" occurs twice`},
+		{
+			"duplicate tensor",
+			file(`{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}`, 0),
+			`"a" occurs twice`,
+		},
+		{
+			"duplicate by escape",
+			file(
+				`{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"\u0061":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}`,
+				0,
+			),
+			`"a" occurs twice`,
+		},
 		{"duplicate metadata", file(`{"__metadata__":{},"__metadata__":{}}`, 0), "occurs twice"},
 		{"duplicate metadata key", file(`{"__metadata__":{"k":"a","k":"b"}}`, 0), `"k" occurs twice`},
 		{"metadata not a string", file(`{"__metadata__":{"k":1}}`, 0), `"k" is not a string`},
@@ -190,8 +203,16 @@ func TestParseRefuses(t *testing.T) {
 		{"one offset", file(entry("U8", "[1]", "[0]"), 1), "want two numbers"},
 		{"data cut off", file(entry("U8", "[4]", "[0,4]"), 3), "cut off"},
 		{"data left over", file(entry("U8", "[4]", "[0,4]"), 5), "but the tensors take 4"},
-		{"hole", file(`{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"b":{"dtype":"U8","shape":[1],"data_offsets":[2,3]}}`, 3), "belong to no tensor"},
-		{"overlap", file(`{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}}`, 3), `inside "a"`},
+		{
+			"hole",
+			file(`{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"b":{"dtype":"U8","shape":[1],"data_offsets":[2,3]}}`, 3),
+			"belong to no tensor",
+		},
+		{
+			"overlap",
+			file(`{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}}`, 3),
+			`inside "a"`,
+		},
 		{"deep nesting", file(`{"a":`+strings.Repeat("[", 1<<20), 0), "not a JSON object"},
 	}
 	for _, tt := range tests {
@@ -214,7 +235,8 @@ func TestOpenNamesTheFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := Open(path)
-	if want := fmt.Sprintf("open %q: safetensors: 3 bytes, want at least 8 for the length of the header", path); err == nil || err.Error() != want {
+	if want := fmt.Sprintf("open %q: safetensors: 3 bytes, want at least 8 for the length of the header",
+		path); err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }
@@ -229,9 +251,24 @@ func TestWriteRefuses(t *testing.T) {
 		want    string
 	}{
 		{"name twice", []weights.NamedTensor{ok, ok}, nil, "taken"},
-		{"reserved name", []weights.NamedTensor{with(func(x *weights.NamedTensor) { x.Name = "__metadata__" })}, nil, "taken"},
-		{"name not UTF-8", []weights.NamedTensor{with(func(x *weights.NamedTensor) { x.Name = "\xff" })}, nil, "not valid UTF-8"},
-		{"data too short", []weights.NamedTensor{with(func(x *weights.NamedTensor) { x.Data = nil })}, nil, "0 bytes of data, want 1"},
+		{
+			"reserved name",
+			[]weights.NamedTensor{with(func(x *weights.NamedTensor) { x.Name = "__metadata__" })},
+			nil,
+			"taken",
+		},
+		{
+			"name not UTF-8",
+			[]weights.NamedTensor{with(func(x *weights.NamedTensor) { x.Name = "\xff" })},
+			nil,
+			"not valid UTF-8",
+		},
+		{
+			"data too short",
+			[]weights.NamedTensor{with(func(x *weights.NamedTensor) { x.Data = nil })},
+			nil,
+			"0 bytes of data, want 1",
+		},
 		{"no dtype", []weights.NamedTensor{with(func(x *weights.NamedTensor) { x.DType = 0 })}, nil, "unknown"},
 		{"metadata not UTF-8", nil, map[string]string{"k": "\xff"}, "not valid UTF-8"},
 	}

@@ -15,8 +15,8 @@ import (
 	"captioner/weights/atomicfile"
 )
 
-// typeRank orders the data as the reference writer does: types of wide elements first, so that each tensor is aligned to
-// its element size.
+// typeRank orders the data as the reference writer does: types of wide elements first, so that each tensor is aligned
+// to its element size.
 var typeRank = map[weights.DType]int{
 	weights.I64: 0, weights.F64: 1, weights.F32: 2, weights.I32: 3, weights.BF16: 4,
 	weights.F16: 5, weights.I16: 6, weights.I8: 7, weights.U8: 8, weights.Bool: 9,

@@ -26,7 +26,8 @@ func (s *Store) fetchMembers(ctx context.Context, e Entry) (Result, error) {
 	z, err := zip.OpenReader(p.path + partSuffix)
 	if err != nil {
 		p.remove()
-		return Result{}, j.fail(&Error{Err: ErrFormat, Detail: fmt.Sprintf("found no zip archive: %v", err), hint: "see " + e.Origin})
+		return Result{}, j.fail(&Error{Err: ErrFormat, Detail: fmt.Sprintf("found no zip archive: %v", err), hint: "see " +
+			e.Origin})
 	}
 	defer z.Close()
 	r := Result{Name: e.Name, Path: s.target(e), Fetched: true}
@@ -35,7 +36,8 @@ func (s *Store) fetchMembers(ctx context.Context, e Entry) (Result, error) {
 		if err := unpack(&z.Reader, m, to); err != nil {
 			p.f.Close()
 			if errors.Is(err, ErrChecksum) || errors.Is(err, fs.ErrNotExist) {
-				return Result{}, j.fail(&Error{Err: ErrChecksum, Detail: oneLine(err), hint: "the archive holds another file than when the manifest was written: see " + e.Origin})
+				return Result{}, j.fail(&Error{Err: ErrChecksum, Detail: oneLine(err),
+					hint: "the archive holds another file than when the manifest was written: see " + e.Origin})
 			}
 			return Result{}, s.diskError(j, to, err)
 		}
@@ -60,7 +62,8 @@ func unpack(z *zip.Reader, m Member, to string) error {
 	var wrong error
 	err = atomicfile.WriteFile(to, func(w io.Writer) error {
 		h := sha256.New()
-		n, err := io.Copy(io.MultiWriter(w, h), io.LimitReader(f, m.Size+1)) // no more than it should have, whatever it claims
+		// no more than it should have, whatever it claims
+		n, err := io.Copy(io.MultiWriter(w, h), io.LimitReader(f, m.Size+1))
 		if err != nil {
 			return err
 		}

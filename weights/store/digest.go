@@ -15,8 +15,8 @@ import (
 	"strings"
 )
 
-// digest is a checksum by its kind: "sha256", "git" (the name that git gives a file, which the hub uses for small ones), "md5" or "crc32c".
-// The last two only tell damage, not malice.
+// digest is a checksum by its kind: "sha256", "git" (the name that git gives a file, which the hub uses for small
+// ones), "md5" or "crc32c". The last two only tell damage, not malice.
 type digest struct{ kind, hex string }
 
 func (d digest) none() bool { return d.hex == "" }
@@ -78,8 +78,8 @@ func hubDigest(tag string) digest {
 	return digest{}
 }
 
-// serverDigest is what a storage server says of the whole file, if anything: the better of Google's x-goog-hash, or Content-MD5 where the
-// answer is the whole file.
+// serverDigest is what a storage server says of the whole file, if anything: the better of Google's x-goog-hash, or
+// Content-MD5 where the answer is the whole file.
 func serverDigest(r *http.Response) digest {
 	found := make(map[string]string)
 	for _, v := range r.Header.Values("X-Goog-Hash") {

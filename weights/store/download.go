@@ -55,8 +55,8 @@ type outcome struct {
 	tag     digest // that it has on the hub
 }
 
-// download fetches a file into the part of path and checks it. The part is open; its finish gives it its name. On failure the part stays for
-// the next time, unless its content is wrong.
+// download fetches a file into the part of path and checks it. The part is open; its finish gives it its name. On
+// failure the part stays for the next time, unless its content is wrong.
 func (s *Store) download(ctx context.Context, j *job, path string) (*part, outcome, error) {
 	var out outcome
 	j.address = s.address(j)
@@ -148,7 +148,8 @@ func (s *Store) attempt(parent context.Context, j *job, p *part) error {
 	return s.receive(ctx, j, p, body, total, watch)
 }
 
-// learn takes over what the answer says of the whole file. The hub's word counts more than the manifest's: its files may have changed.
+// learn takes over what the answer says of the whole file. The hub's word counts more than the manifest's: its files
+// may have changed.
 func (j *job) learn(r *http.Response, t told) {
 	if t.commit != "" {
 		j.commit = t.commit
@@ -156,7 +157,8 @@ func (j *job) learn(r *http.Response, t told) {
 	if j.told = t.size; j.entry.Repo != "" && !t.tag.none() {
 		j.want = t.tag
 	}
-	if ok := r.StatusCode == http.StatusOK || r.StatusCode == http.StatusPartialContent; ok && (j.want.none() || j.want.kind == "md5" || j.want.kind == "crc32c") {
+	if ok := r.StatusCode == http.StatusOK || r.StatusCode == http.StatusPartialContent; ok &&
+		(j.want.none() || j.want.kind == "md5" || j.want.kind == "crc32c") {
 		j.want = serverDigest(r)
 	}
 }
@@ -168,15 +170,16 @@ func (d digest) String() string {
 	return d.kind + ":" + d.hex
 }
 
-// begin decides by the status of an answer where its bytes belong, and returns how many the whole file has: -1 if that is unknown, and as many
-// as the part has if there is nothing left to fetch.
+// begin decides by the status of an answer where its bytes belong, and returns how many the whole file has: -1 if that
+// is unknown, and as many as the part has if there is nothing left to fetch.
 func (s *Store) begin(j *job, p *part, r *http.Response) (int64, error) {
 	n := note{URL: j.url, Want: j.want.String(), Validator: validatorOf(r)}
 	restart := func(detail string) (int64, error) {
 		if err := p.reset(note{URL: j.url}); err != nil {
 			return 0, s.diskError(j, p.path, err)
 		}
-		return 0, j.fail(&Error{Err: ErrServer, Detail: detail, again: true, hint: "a proxy or the server mixes up parts of files: " + j.byHand()})
+		return 0, j.fail(&Error{Err: ErrServer, Detail: detail, again: true,
+			hint: "a proxy or the server mixes up parts of files: " + j.byHand()})
 	}
 	switch r.StatusCode {
 	case http.StatusOK: // the whole file, whatever was asked for
@@ -226,7 +229,8 @@ func (s *Store) refusePage(ctx context.Context, j *job, p *part, r *http.Respons
 	head, _ := body.Peek(512) // a connection that breaks here breaks again when it is read
 	sniffed, _, _ := strings.Cut(http.DetectContentType(head), ";")
 	if e := r.Header.Get("Content-Encoding"); e != "" && e != "identity" {
-		return j.fail(&Error{Err: ErrServer, Detail: fmt.Sprintf("server sent it compressed by %q, want it as it is", e), hint: "a proxy changes it on the way: " + j.byHand()})
+		return j.fail(&Error{Err: ErrServer, Detail: fmt.Sprintf("server sent it compressed by %q, want it as it is", e),
+			hint: "a proxy changes it on the way: " + j.byHand()})
 	}
 	if kind != "text/html" && sniffed != "text/html" {
 		return nil
@@ -250,11 +254,13 @@ func (s *Store) refusePage(ctx context.Context, j *job, p *part, r *http.Respons
 // refuseSize refuses, before anything is written, what cannot end well.
 func (s *Store) refuseSize(j *job, p *part, r *http.Response, total int64) error {
 	if j.told > 0 && total >= 0 && j.told != total {
-		return j.fail(&Error{Err: ErrSize, Detail: fmt.Sprintf("server sends %d bytes, want the %d that it announced", total, j.told),
+		return j.fail(&Error{Err: ErrSize, Detail: fmt.Sprintf("server sends %d bytes, want the %d that it announced",
+			total, j.told),
 			hint: "a proxy or a mirror has another file: " + j.byHand()})
 	}
 	if free, ok := s.o.free(filepath.Dir(p.path)); ok && total >= 0 && total-p.size > free {
-		return j.fail(&Error{Err: ErrSpace, Detail: fmt.Sprintf("%s are free in %q, want %s", megabytes(free), filepath.Dir(p.path), megabytes(total-p.size)),
+		return j.fail(&Error{Err: ErrSpace, Detail: fmt.Sprintf("%s are free in %q, want %s", megabytes(free),
+			filepath.Dir(p.path), megabytes(total-p.size)),
 			hint: "make room, or set CAPTIONER_CACHE (HF_HOME for models of the hub) to a folder on another disk"})
 	}
 	return nil
@@ -268,7 +274,8 @@ func (s *Store) receive(ctx context.Context, j *job, p *part, body io.Reader, to
 		if n > 0 {
 			watch.Reset(s.o.Stall)
 			if total >= 0 && p.size+int64(n) > total {
-				return j.fail(&Error{Err: ErrSize, Detail: fmt.Sprintf("server sent more than the %d bytes that it announced", total), again: true,
+				return j.fail(&Error{Err: ErrSize, Detail: fmt.Sprintf("server sent more than the %d bytes that it announced",
+					total), again: true,
 					hint: "a proxy or the server mixes up lengths: " + j.byHand()})
 			}
 			if err := p.write(buf[:n]); err != nil {
@@ -319,14 +326,16 @@ func (s *Store) check(j *job, p *part) (outcome, error) {
 	}
 	if got != j.want {
 		detail := fmt.Sprintf("%s %s of %d bytes, want %s", strings.ToUpper(got.kind), got.hex, p.size, j.want.hex)
-		return out, j.fail(&Error{Err: ErrChecksum, Detail: detail, hint: "the file was changed on the way, or at its publisher: nothing was kept; try another network or mirror"})
+		return out, j.fail(&Error{Err: ErrChecksum, Detail: detail,
+			hint: "the file was changed on the way, or at its publisher: nothing was kept; try another network or mirror"})
 	}
 	return out, nil
 }
 
 // diskError says what is wrong with the cache.
 func (s *Store) diskError(j *job, path string, err error) error {
-	e := &Error{Err: reason(err), Detail: fmt.Sprintf("write %q: %v", path, reason(err)), hint: "set CAPTIONER_CACHE (HF_HOME for models of the hub) to a folder that can be written"}
+	e := &Error{Err: reason(err), Detail: fmt.Sprintf("write %q: %v", path, reason(err)),
+		hint: "set CAPTIONER_CACHE (HF_HOME for models of the hub) to a folder that can be written"}
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		e.Err, e.hint = ErrSpace, "make room and run the same again, it goes on where it was"
 	}

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// driveHost is where Google Drive serves files. Of large ones it first sends a page that asks whether one wants a file that was not searched
-// for viruses, with a form to say yes.
+// driveHost is where Google Drive serves files. Of large ones it first sends a page that asks whether one wants a file
+// that was not searched for viruses, with a form to say yes.
 const driveHost = "drive.usercontent.google.com"
 
 var (
@@ -17,11 +17,13 @@ var (
 	titleTag = regexp.MustCompile(`(?is)<title[^>]*>(.*?)</title>`)
 )
 
-// confirmation returns the address that the form of such a page leads to, if it stays with the host that sent the page, or with Google.
+// confirmation returns the address that the form of such a page leads to, if it stays with the host that sent the page,
+// or with Google.
 func confirmation(at *url.URL, page []byte) (string, bool) {
 	form := formTag.FindString(string(page))
 	to, err := at.Parse(attribute(form, "action"))
-	if form == "" || err != nil || !sameHost(to, at) && (to.Scheme != "https" || !strings.HasSuffix(to.Hostname(), ".google.com")) {
+	if form == "" || err != nil || !sameHost(to, at) && (to.Scheme != "https" || !strings.HasSuffix(to.Hostname(),
+		".google.com")) {
 		return "", false
 	}
 	q := to.Query()

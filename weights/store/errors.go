@@ -80,13 +80,15 @@ func (e *MissingError) Hint() string {
 func byHand(e Entry, target string) string {
 	switch {
 	case e.Repo != "":
-		return fmt.Sprintf("copy the folder %q from the Hugging Face cache of a machine that has it to %q", hubName(e.Repo), target)
+		return fmt.Sprintf("copy the folder %q from the Hugging Face cache of a machine that has it to %q",
+			hubName(e.Repo), target)
 	case len(e.Members) > 0:
 		var names []string
 		for _, m := range e.Members {
 			names = append(names, strconv.Quote(m.To))
 		}
-		return fmt.Sprintf("unpack %s, a zip archive, and put %s of it into %q", e.Files[0].URL, strings.Join(names, " and "), target)
+		return fmt.Sprintf("unpack %s, a zip archive, and put %s of it into %q", e.Files[0].URL,
+			strings.Join(names, " and "), target)
 	}
 	return fmt.Sprintf("download %s elsewhere and put it at %q", e.Files[0].URL, target)
 }
@@ -147,7 +149,8 @@ type damagedError struct {
 }
 
 func (e *damagedError) Error() string {
-	return fmt.Sprintf("%q: %s %s of %d bytes, want %s", e.path, strings.ToUpper(e.got.kind), e.got.hex, e.size, e.want.hex)
+	return fmt.Sprintf("%q: %s %s of %d bytes, want %s", e.path, strings.ToUpper(e.got.kind), e.got.hex, e.size,
+		e.want.hex)
 }
 
 func (e *damagedError) Unwrap() error { return ErrChecksum }

@@ -24,13 +24,15 @@ type Found struct {
 	Path   string `json:"path"`
 	Bytes  int64  `json:"bytes"`
 	SHA256 string `json:"sha256"`
-	// Checked says by what the content was checked: "sha256", "git" (the hub's SHA-1), "md5" or "crc32c" (the server's, which tell damage but
-	// not malice), "record" (the SHA-256 of when it was fetched), or "length" where nobody says more.
+	// Checked says by what the content was checked: "sha256", "git" (the hub's SHA-1), "md5" or "crc32c" (the server's,
+	// which tell damage but not malice), "record" (the SHA-256 of when it was fetched), or "length" where nobody says
+	// more.
 	Checked string `json:"checked"`
 }
 
-// Fetch makes an entry available and returns where it lies. What is here is checked again and not fetched; a fetch that was cut goes on. When
-// another process is fetching the same, it waits for that. A context that ends leaves the part that has come, for the next time.
+// Fetch makes an entry available and returns where it lies. What is here is checked again and not fetched; a fetch that
+// was cut goes on. When another process is fetching the same, it waits for that. A context that ends leaves the part
+// that has come, for the next time.
 //
 // Errors are *Error for what the network or the disk did, *UnknownError for a name, and the context's.
 func (s *Store) Fetch(ctx context.Context, name string) (Result, error) {
@@ -92,7 +94,8 @@ func (s *Store) lock(ctx context.Context, e Entry) (func(), error) {
 	if err != nil {
 		return nil, fail(err)
 	}
-	return func() { l.Close() }, nil // the file stays: who waits for it must not be left with a lock on a name that is gone
+	// the file stays: who waits for it must not be left with a lock on a name that is gone
+	return func() { l.Close() }, nil
 }
 
 // fetchFile fetches an entry of one file.
@@ -137,12 +140,14 @@ func (s *Store) checkFormat(j *job, p *part) error {
 	}
 	if err := s.o.Check(p.path+partSuffix, format); err != nil {
 		p.remove()
-		return j.fail(&Error{Err: ErrFormat, Detail: fmt.Sprintf("found no %s file: %v", format, err), hint: "nothing was kept: the address may lead to something else by now; see " + j.entry.Origin})
+		return j.fail(&Error{Err: ErrFormat, Detail: fmt.Sprintf("found no %s file: %v", format, err),
+			hint: "nothing was kept: the address may lead to something else by now; see " + j.entry.Origin})
 	}
 	return nil
 }
 
-// recheck reads what is here: a file that was damaged since, or put there by hand, must not be taken for what it is not.
+// recheck reads what is here: a file that was damaged since, or put there by hand, must not be taken for what it is
+// not.
 func (s *Store) recheck(e Entry) (Result, error) {
 	path, _ := s.cached(e)
 	r := Result{Name: e.Name, Path: path}

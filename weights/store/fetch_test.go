@@ -15,7 +15,8 @@ import (
 func TestFetchFromBadServers(t *testing.T) {
 	const size = 100_000
 	type answer = func(*server) http.HandlerFunc
-	page := sends("<!DOCTYPE html><html><head><title>Sign in to &quot;Café&quot;</title></head></html>", "text/html; charset=utf-8", -1)
+	page := sends("<!DOCTYPE html><html><head><title>Sign in to &quot;Café&quot;</title></head></html>",
+		"text/html; charset=utf-8", -1)
 	for _, c := range []struct {
 		name    string
 		answers []answer
@@ -28,37 +29,221 @@ func TestFetchFromBadServers(t *testing.T) {
 	}{
 		{name: "good", left: "one.pt 100000", ranges: ""},
 		{name: "good, no checksum known", unknown: true, left: "one.pt 100000, one.pt.sha256 73", ranges: ""},
-		{name: "cut twice", answers: []answer{cut(30_000), cut(50_000)}, left: "one.pt 100000", ranges: ",bytes=30000-,bytes=80000-"},
+		{
+			name:    "cut twice",
+			answers: []answer{cut(30_000), cut(50_000)},
+			left:    "one.pt 100000",
+			ranges:  ",bytes=30000-,bytes=80000-",
+		},
 		{name: "cut before the first byte", answers: []answer{cut(0), cut(0)}, left: "one.pt 100000", ranges: ",,"},
-		{name: "cut for good", answers: times[answer](3, cut(0)), err: ErrCut, text: "connection broke off after 0 of 100000 bytes", hint: "run the same again, it goes on where it was", left: "one.pt.part 0, one.pt.part.json"},
-		{name: "cut for good after some", answers: append([]answer{cut(70_000)}, times[answer](3, cut(0))...), err: ErrCut, text: "after 70000 of 100000 bytes", hint: "goes on", left: "one.pt.part 70000, one.pt.part.json"},
+		{
+			name:    "cut for good",
+			answers: times[answer](3, cut(0)),
+			err:     ErrCut,
+			text:    "connection broke off after 0 of 100000 bytes",
+			hint:    "run the same again, it goes on where it was",
+			left:    "one.pt.part 0, one.pt.part.json",
+		},
+		{
+			name:    "cut for good after some",
+			answers: append([]answer{cut(70_000)}, times[answer](3, cut(0))...),
+			err:     ErrCut,
+			text:    "after 70000 of 100000 bytes",
+			hint:    "goes on",
+			left:    "one.pt.part 70000, one.pt.part.json",
+		},
 		{name: "stalls, then goes on", answers: []answer{stall(40_000)}, left: "one.pt 100000", ranges: ",bytes=40000-"},
-		{name: "stalls for good", answers: append([]answer{stall(40_000)}, times[answer](3, stall(0))...), err: ErrStalled, text: "no byte in 200ms after 40000 of 100000 bytes", hint: "overloaded", left: "one.pt.part 40000, one.pt.part.json"},
-		{name: "announces more than it sends", answers: times[answer](4, sends(string(content(size)), "application/octet-stream", size+50_000)), err: ErrCut, text: "connection broke off after 100000 of 150000 bytes", hint: "run the same again", left: "one.pt.part 100000, one.pt.part.json"},
-		{name: "announces less than it has", answers: []answer{sends(string(content(size)), "application/octet-stream", 5_000)}, err: ErrChecksum, text: "SHA256 " + sum(content(size)[:5000]) + " of 5000 bytes, want " + sum(content(size)), hint: "nothing was kept", left: ""},
-		{name: "sends nothing", answers: []answer{sends("", "application/octet-stream", 0)}, err: ErrSize, text: "server sent 0 bytes, want a file", hint: "elsewhere", left: "one.pt.part 0, one.pt.part.json"},
-		{name: "another file of the same length", answers: []answer{sends(strings.Repeat("\x80", size), "application/octet-stream", size)}, err: ErrChecksum, text: "SHA256 ", hint: "changed on the way, or at its publisher", left: ""},
-		{name: "a page", answers: []answer{page}, err: ErrPage, text: `found the web page "Sign in to \"Café\"", want the file`, hint: "open the address in a browser", left: "one.pt.part 0, one.pt.part.json"},
-		{name: "a page that says it is none", answers: []answer{sends("<html><body>hello", "application/octet-stream", -1)}, err: ErrPage, text: "found a web page, want the file", hint: "browser", left: "one.pt.part 0, one.pt.part.json"},
-		{name: "a page instead of the rest", answers: []answer{cut(30_000), page}, err: ErrPage, text: "web page", hint: "browser", left: "one.pt.part 0, one.pt.part.json"},
-		{name: "compressed", answers: []answer{says(200, "Content-Encoding", "br")}, err: ErrServer, text: `compressed by "br"`, hint: "proxy", left: "one.pt.part 0, one.pt.part.json"},
-		{name: "404", answers: []answer{says(404)}, err: ErrNotFound, text: "server answered 404 Not Found, want 200", hint: "the publisher may have moved it: see https://example.org", left: "one.pt.part 0, one.pt.part.json"},
-		{name: "410", answers: []answer{says(410)}, err: ErrNotFound, text: "410 Gone", hint: "moved", left: "one.pt.part 0, one.pt.part.json"},
-		{name: "401", answers: []answer{says(401)}, err: ErrDenied, text: "401 Unauthorized", hint: "may forbid it", left: "one.pt.part 0, one.pt.part.json"},
-		{name: "403", answers: []answer{says(403)}, err: ErrDenied, text: "403 Forbidden", hint: "may forbid it", left: "one.pt.part 0, one.pt.part.json"},
-		{name: "407", answers: []answer{says(407)}, err: ErrDenied, text: "407 Proxy", hint: "HTTPS_PROXY=http://NAME:PASSWORD@HOST:PORT", left: "one.pt.part 0, one.pt.part.json"},
+		{
+			name:    "stalls for good",
+			answers: append([]answer{stall(40_000)}, times[answer](3, stall(0))...),
+			err:     ErrStalled,
+			text:    "no byte in 200ms after 40000 of 100000 bytes",
+			hint:    "overloaded",
+			left:    "one.pt.part 40000, one.pt.part.json",
+		},
+		{
+			name:    "announces more than it sends",
+			answers: times[answer](4, sends(string(content(size)), "application/octet-stream", size+50_000)),
+			err:     ErrCut,
+			text:    "connection broke off after 100000 of 150000 bytes",
+			hint:    "run the same again",
+			left:    "one.pt.part 100000, one.pt.part.json",
+		},
+		{
+			name:    "announces less than it has",
+			answers: []answer{sends(string(content(size)), "application/octet-stream", 5_000)},
+			err:     ErrChecksum,
+			text:    "SHA256 " + sum(content(size)[:5000]) + " of 5000 bytes, want " + sum(content(size)),
+			hint:    "nothing was kept",
+			left:    "",
+		},
+		{
+			name:    "sends nothing",
+			answers: []answer{sends("", "application/octet-stream", 0)},
+			err:     ErrSize,
+			text:    "server sent 0 bytes, want a file",
+			hint:    "elsewhere",
+			left:    "one.pt.part 0, one.pt.part.json",
+		},
+		{
+			name:    "another file of the same length",
+			answers: []answer{sends(strings.Repeat("\x80", size), "application/octet-stream", size)},
+			err:     ErrChecksum,
+			text:    "SHA256 ",
+			hint:    "changed on the way, or at its publisher",
+			left:    "",
+		},
+		{
+			name:    "a page",
+			answers: []answer{page},
+			err:     ErrPage,
+			text:    `found the web page "Sign in to \"Café\"", want the file`,
+			hint:    "open the address in a browser",
+			left:    "one.pt.part 0, one.pt.part.json",
+		},
+		{
+			name:    "a page that says it is none",
+			answers: []answer{sends("<html><body>hello", "application/octet-stream", -1)},
+			err:     ErrPage,
+			text:    "found a web page, want the file",
+			hint:    "browser",
+			left:    "one.pt.part 0, one.pt.part.json",
+		},
+		{
+			name:    "a page instead of the rest",
+			answers: []answer{cut(30_000), page},
+			err:     ErrPage,
+			text:    "web page",
+			hint:    "browser",
+			left:    "one.pt.part 0, one.pt.part.json",
+		},
+		{
+			name:    "compressed",
+			answers: []answer{says(200, "Content-Encoding", "br")},
+			err:     ErrServer,
+			text:    `compressed by "br"`,
+			hint:    "proxy",
+			left:    "one.pt.part 0, one.pt.part.json",
+		},
+		{
+			name:    "404",
+			answers: []answer{says(404)},
+			err:     ErrNotFound,
+			text:    "server answered 404 Not Found, want 200",
+			hint:    "the publisher may have moved it: see https://example.org",
+			left:    "one.pt.part 0, one.pt.part.json",
+		},
+		{
+			name:    "410",
+			answers: []answer{says(410)},
+			err:     ErrNotFound,
+			text:    "410 Gone",
+			hint:    "moved",
+			left:    "one.pt.part 0, one.pt.part.json",
+		},
+		{
+			name:    "401",
+			answers: []answer{says(401)},
+			err:     ErrDenied,
+			text:    "401 Unauthorized",
+			hint:    "may forbid it",
+			left:    "one.pt.part 0, one.pt.part.json",
+		},
+		{
+			name:    "403",
+			answers: []answer{says(403)},
+			err:     ErrDenied,
+			text:    "403 Forbidden",
+			hint:    "may forbid it",
+			left:    "one.pt.part 0, one.pt.part.json",
+		},
+		{
+			name:    "407",
+			answers: []answer{says(407)},
+			err:     ErrDenied,
+			text:    "407 Proxy",
+			hint:    "HTTPS_PROXY=http://NAME:PASSWORD@HOST:PORT",
+			left:    "one.pt.part 0, one.pt.part.json",
+		},
 		{name: "429 once", answers: []answer{says(429, "Retry-After", "0")}, left: "one.pt 100000"},
-		{name: "429 for good", answers: times[answer](3, says(429)), err: ErrServer, text: "429 Too Many Requests", hint: "run the same again later", left: "one.pt.part 0, one.pt.part.json"},
-		{name: "503 in the middle", answers: []answer{cut(30_000), says(503), says(500)}, left: "one.pt 100000", ranges: ",bytes=30000-,bytes=30000-,bytes=30000-"},
-		{name: "500 for good", answers: times[answer](3, says(500)), err: ErrServer, text: "500 Internal Server Error", hint: "overloaded or broken", left: "one.pt.part 0, one.pt.part.json"},
-		{name: "418", answers: []answer{says(418)}, err: ErrServer, text: "418", hint: "elsewhere", left: "one.pt.part 0, one.pt.part.json"},
-		{name: "the whole file when asked for the rest", answers: []answer{cut(30_000), sends(string(content(size)), "application/octet-stream", -1)}, left: "one.pt 100000"},
-		{name: "another part than was asked for", answers: []answer{cut(30_000), says(206, "Content-Range", "bytes 10-20/100000")}, left: "one.pt 100000", ranges: ",bytes=30000-,"},
-		{name: "a part of nothing asked for", answers: times[answer](3, says(206, "Content-Range", "bytes 0-2/3")), err: ErrServer, text: `server sent the range "bytes 0-2/3", want it from byte 0`, hint: "mixes up", left: "one.pt.part 0, one.pt.part.json"},
-		{name: "a rest that is longer than announced", answers: []answer{cut(30_000), says(206, "Content-Range", "bytes 30000-30001/30002", "Content-Length", "3")}, left: "one.pt 100000"},
-		{name: "redirect to nowhere", answers: []answer{says(302)}, err: ErrServer, text: `redirect to ""`, hint: "elsewhere", left: "one.pt.part 0, one.pt.part.json"},
-		{name: "redirect to a file of the disk", answers: []answer{says(302, "Location", "file:///etc/passwd")}, err: ErrServer, text: `redirect to "file:///etc/passwd", want an address of https`, hint: "elsewhere", left: "one.pt.part 0, one.pt.part.json"},
-		{name: "redirects in a circle", answers: times[answer](10, says(302, "Location", "/models/one.pt")), err: ErrServer, text: "10 redirects", hint: "elsewhere", left: "one.pt.part 0, one.pt.part.json"},
+		{
+			name:    "429 for good",
+			answers: times[answer](3, says(429)),
+			err:     ErrServer,
+			text:    "429 Too Many Requests",
+			hint:    "run the same again later",
+			left:    "one.pt.part 0, one.pt.part.json",
+		},
+		{
+			name:    "503 in the middle",
+			answers: []answer{cut(30_000), says(503), says(500)},
+			left:    "one.pt 100000",
+			ranges:  ",bytes=30000-,bytes=30000-,bytes=30000-",
+		},
+		{
+			name:    "500 for good",
+			answers: times[answer](3, says(500)),
+			err:     ErrServer,
+			text:    "500 Internal Server Error",
+			hint:    "overloaded or broken",
+			left:    "one.pt.part 0, one.pt.part.json",
+		},
+		{
+			name:    "418",
+			answers: []answer{says(418)},
+			err:     ErrServer,
+			text:    "418",
+			hint:    "elsewhere",
+			left:    "one.pt.part 0, one.pt.part.json",
+		},
+		{
+			name:    "the whole file when asked for the rest",
+			answers: []answer{cut(30_000), sends(string(content(size)), "application/octet-stream", -1)},
+			left:    "one.pt 100000",
+		},
+		{
+			name:    "another part than was asked for",
+			answers: []answer{cut(30_000), says(206, "Content-Range", "bytes 10-20/100000")},
+			left:    "one.pt 100000",
+			ranges:  ",bytes=30000-,",
+		},
+		{
+			name:    "a part of nothing asked for",
+			answers: times[answer](3, says(206, "Content-Range", "bytes 0-2/3")),
+			err:     ErrServer,
+			text:    `server sent the range "bytes 0-2/3", want it from byte 0`,
+			hint:    "mixes up",
+			left:    "one.pt.part 0, one.pt.part.json",
+		},
+		{
+			name:    "a rest that is longer than announced",
+			answers: []answer{cut(30_000), says(206, "Content-Range", "bytes 30000-30001/30002", "Content-Length", "3")},
+			left:    "one.pt 100000",
+		},
+		{
+			name:    "redirect to nowhere",
+			answers: []answer{says(302)},
+			err:     ErrServer,
+			text:    `redirect to ""`,
+			hint:    "elsewhere",
+			left:    "one.pt.part 0, one.pt.part.json",
+		},
+		{
+			name:    "redirect to a file of the disk",
+			answers: []answer{says(302, "Location", "file:///etc/passwd")},
+			err:     ErrServer,
+			text:    `redirect to "file:///etc/passwd", want an address of https`,
+			hint:    "elsewhere",
+			left:    "one.pt.part 0, one.pt.part.json",
+		},
+		{
+			name:    "redirects in a circle",
+			answers: times[answer](10, says(302, "Location", "/models/one.pt")),
+			err:     ErrServer,
+			text:    "10 redirects",
+			hint:    "elsewhere",
+			left:    "one.pt.part 0, one.pt.part.json",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			srv := newServer(t, size, c.answers...)
@@ -93,7 +278,8 @@ func wantMessage(t *testing.T, err error, begin, text, hint string) {
 	if !errors.As(err, &h) {
 		t.Fatalf("%v: no hint", err)
 	}
-	if s := err.Error(); !strings.HasPrefix(s, begin) || !strings.Contains(s, text) || strings.ContainsAny(s+h.Hint(), "\r\n") {
+	if s := err.Error(); !strings.HasPrefix(s, begin) || !strings.Contains(s, text) || strings.ContainsAny(s+h.Hint(),
+		"\r\n") {
 		t.Errorf("got %q, want one line that begins with %q and says %q", s, begin, text)
 	}
 	if !strings.Contains(h.Hint(), hint) || h.Hint() == "" {
@@ -108,7 +294,8 @@ func TestFetchTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 	again, err := s.fetch(t.Context(), srv.entry())
-	if err != nil || again.Fetched || again.Path != first.Path || again.Files[0] != first.Files[0] || len(srv.requests()) != 1 {
+	if err != nil || again.Fetched || again.Path != first.Path || again.Files[0] != first.Files[0] ||
+		len(srv.requests()) != 1 {
 		t.Errorf("got %+v, %v after %d requests, want %+v, not fetched again", again, err, len(srv.requests()), first)
 	}
 	if err := os.WriteFile(first.Path, srv.body[:999], 0o666); err != nil {
@@ -134,8 +321,16 @@ func TestGoOnLater(t *testing.T) {
 		{"the note is of another file", func(_ *server, part string) {
 			os.WriteFile(part+".json", []byte(`{"url":"https://example.org/other"}`), 0o666)
 		}, ",bytes=60000-,"},
-		{"all of it had come", func(srv *server, part string) { os.WriteFile(part, srv.body, 0o666) }, ",bytes=60000-,bytes=100000-"},
-		{"more than all of it", func(srv *server, part string) { os.WriteFile(part, append(srv.body, 1), 0o666) }, ",bytes=60000-,bytes=100001-,"},
+		{
+			"all of it had come",
+			func(srv *server, part string) { os.WriteFile(part, srv.body, 0o666) },
+			",bytes=60000-,bytes=100000-",
+		},
+		{
+			"more than all of it",
+			func(srv *server, part string) { os.WriteFile(part, append(srv.body, 1), 0o666) },
+			",bytes=60000-,bytes=100001-,",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			srv := newServer(t, 100_000, cut(60_000), cut(0))
@@ -223,14 +418,16 @@ func TestNoServer(t *testing.T) {
 	if !errors.Is(err, ErrNetwork) {
 		t.Fatalf("got %v, want ErrNetwork", err)
 	}
-	wantMessage(t, err, `fetch "test:one" from "`, "connection refused", "behind a proxy set HTTPS_PROXY; download "+e.Files[0].URL+" elsewhere and put it at \""+s.target(e))
+	wantMessage(t, err, `fetch "test:one" from "`, "connection refused",
+		"behind a proxy set HTTPS_PROXY; download "+e.Files[0].URL+" elsewhere and put it at \""+s.target(e))
 
 	offline := newStore(t, func(o *Options) { o.Offline = true })
 	_, err = offline.fetch(t.Context(), e)
 	if !errors.Is(err, ErrOffline) {
 		t.Fatalf("got %v, want ErrOffline", err)
 	}
-	wantMessage(t, err, "fetch ", "no network may be used (HF_HUB_OFFLINE or --offline)", "unset HF_HUB_OFFLINE and leave out --offline, or download "+e.Files[0].URL)
+	wantMessage(t, err, "fetch ", "no network may be used (HF_HUB_OFFLINE or --offline)",
+		"unset HF_HUB_OFFLINE and leave out --offline, or download "+e.Files[0].URL)
 }
 
 func TestFormatIsChecked(t *testing.T) {
@@ -282,14 +479,16 @@ func TestMirrors(t *testing.T) {
 		t.Error(err)
 	}
 
-	for mirror, text := range map[string]string{"ftp://x": "found no address", filepath.Join(dir, "none"): "no such file", "https://": "found no address"} {
+	for mirror, text := range map[string]string{"ftp://x": "found no address",
+		filepath.Join(dir, "none"): "no such file", "https://": "found no address"} {
 		_, err := New(Options{Cache: dir, HubCache: dir, HubURL: DefaultHubURL, Attempts: 1, Stall: 1, Mirror: mirror})
 		wantMessage(t, err, "mirror ", text, "mirror")
 	}
 }
 
 func TestConfirmationPage(t *testing.T) {
-	const form = `<html><form id="download-form" action="/really" method="get"><input type="hidden" name="id" value="a&amp;b"><input type="hidden" name="confirm" value="t"></form></html>`
+	const form = `<html><form id="download-form" action="/really" method="get"><input type="hidden" name="id" ` +
+		`value="a&amp;b"><input type="hidden" name="confirm" value="t"></form></html>`
 	srv := newServer(t, 1000, sends(form, "text/html", -1))
 	if _, err := newStore(t, nil).fetch(t.Context(), srv.entry()); err != nil {
 		t.Fatal(err)

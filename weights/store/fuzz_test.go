@@ -32,7 +32,9 @@ func FuzzPage(f *testing.F) {
 
 // FuzzHeaders reads what servers say of a file.
 func FuzzHeaders(f *testing.F) {
-	for _, s := range []string{"bytes 0-1/2", "bytes */5", "bytes 5-/*", "bytes -1-2/-3", "bytes 99999999999999999999-1/2", "120", "Wed, 21 Oct 2015 07:28:00 GMT", `W/"0123"`, `"` + strings.Repeat("a", 64) + `"`} {
+	for _, s := range []string{"bytes 0-1/2", "bytes */5", "bytes 5-/*", "bytes -1-2/-3",
+		"bytes 99999999999999999999-1/2", "120", "Wed, 21 Oct 2015 07:28:00 GMT", `W/"0123"`, `"` + strings.Repeat("a",
+			64) + `"`} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -25,7 +25,8 @@ func hubName(repo string) string { return "models--" + strings.ReplaceAll(repo, 
 
 func (s *Store) hubFolder(repo string) string { return filepath.Join(s.o.HubCache, hubName(repo)) }
 
-// hubPart is where a file of the hub lies while it is fetched, less the suffix: its tag is not known before the hub has answered.
+// hubPart is where a file of the hub lies while it is fetched, less the suffix: its tag is not known before the hub has
+// answered.
 func (s *Store) hubPart(e Entry, f File) string {
 	return filepath.Join(s.hubFolder(e.Repo), "blobs", "captioner-"+f.Name)
 }
@@ -35,7 +36,8 @@ func (s *Store) hubSnapshot(e Entry) (string, bool) {
 	for _, repo := range append([]string{e.Repo}, e.repos...) {
 		dir := filepath.Join(s.hubFolder(repo), "snapshots")
 		var names []string
-		if ref, err := os.ReadFile(filepath.Join(s.hubFolder(repo), "refs", "main")); err == nil && isCommit(strings.TrimSpace(string(ref))) {
+		if ref, err := os.ReadFile(filepath.Join(s.hubFolder(repo), "refs", "main")); err == nil &&
+			isCommit(strings.TrimSpace(string(ref))) {
 			names = append(names, strings.TrimSpace(string(ref)))
 		}
 		all, _ := os.ReadDir(dir) // a folder that is not there has no snapshots

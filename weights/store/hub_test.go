@@ -62,7 +62,8 @@ func gitName(b []byte) string {
 }
 
 func hubEntry(files ...string) Entry {
-	e := Entry{Name: "tinygpt", What: "a test", Repo: "tinygpt", Origin: "https://example.org", repos: []string{"owner/tinygpt"}}
+	e := Entry{Name: "tinygpt", What: "a test", Repo: "tinygpt", Origin: "https://example.org",
+		repos: []string{"owner/tinygpt"}}
 	for _, f := range files {
 		e.Files = append(e.Files, File{Name: f})
 	}
@@ -121,7 +122,8 @@ func TestFetchFromTheHub(t *testing.T) {
 
 func TestHubRefuses(t *testing.T) {
 	h := newHub(t)
-	for token, hint := range map[string]string{"": "set HF_TOKEN to a token that may read it", "old": "the token in HF_TOKEN may not read it, or has expired"} {
+	for token, hint := range map[string]string{"": "set HF_TOKEN to a token that may read it",
+		"old": "the token in HF_TOKEN may not read it, or has expired"} {
 		s := newStore(t, func(o *Options) { o.HubURL, o.HubToken = h.URL, token })
 		_, err := s.fetch(t.Context(), hubEntry("gated.json"))
 		if !errors.Is(err, ErrDenied) {

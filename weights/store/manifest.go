@@ -50,8 +50,9 @@ func (e Entry) Size() int64 {
 	return n
 }
 
-// Checksum says who vouches for the content: "published" where the manifest has the SHA-256, "hub" where the hub tells it with the file, and
-// "none" where nobody does; then a fetched file is checked by its length, by what the server says of it, and by its structure.
+// Checksum says who vouches for the content: "published" where the manifest has the SHA-256, "hub" where the hub tells
+// it with the file, and "none" where nobody does; then a fetched file is checked by its length, by what the server says
+// of it, and by its structure.
 func (e Entry) Checksum() string {
 	switch {
 	case e.Repo != "":
@@ -82,7 +83,8 @@ func Manifest() []Entry {
 func Find(name string) (Entry, error) {
 	all := Manifest()
 	for _, e := range all {
-		if strings.EqualFold(e.Name, name) || slices.ContainsFunc(e.Aliases, func(a string) bool { return strings.EqualFold(a, name) }) {
+		if strings.EqualFold(e.Name, name) || slices.ContainsFunc(e.Aliases,
+			func(a string) bool { return strings.EqualFold(a, name) }) {
 			return e, nil
 		}
 	}
@@ -133,15 +135,20 @@ type clip struct {
 func (c clip) entry() Entry {
 	return Entry{
 		Name: "openai:" + c.name, Aliases: []string{c.name, strings.TrimSuffix(c.file, ".pt"), "clip:" + c.name},
-		What: "CLIP " + c.name + ", image and text towers", Licence: "MIT", Origin: "https://github.com/openai/CLIP", Folder: "openai",
-		Files: []File{{Name: c.file, URL: "https://openaipublic.azureedge.net/clip/models/" + c.sha256 + "/" + c.file, SHA256: c.sha256, Size: c.size}},
+		What: "CLIP " + c.name + ", image and text towers", Licence: "MIT",
+		Origin: "https://github.com/openai/CLIP", Folder: "openai",
+		Files: []File{{Name: c.file, URL: "https://openaipublic.azureedge.net/clip/models/" + c.sha256 + "/" + c.file,
+			SHA256: c.sha256, Size: c.size}},
 	}
 }
 
-// hubModels are GPT-2's sizes under the names that transformers downloads them by; the hub has moved them to the account owner since.
+// hubModels are GPT-2's sizes under the names that transformers downloads them by; the hub has moved them to the
+// account owner since.
 var hubModels = []hubModel{
-	{"distilgpt2", "distilbert", "Apache-2.0", "6 layers, 82 million parameters", "e1ff18884359fe8beb795a5f414feb85a6ce3d929ad019c0d958c039d2b94a1b", 352824413},
-	{"gpt2", "openai-community", "MIT", "12 layers, 124 million parameters", "248dfc3911869ec493c76e65bf2fcf7f615828b0254c12b473182f0f81d3a707", 548105171},
+	{"distilgpt2", "distilbert", "Apache-2.0", "6 layers, 82 million parameters",
+		"e1ff18884359fe8beb795a5f414feb85a6ce3d929ad019c0d958c039d2b94a1b", 352824413},
+	{"gpt2", "openai-community", "MIT", "12 layers, 124 million parameters",
+		"248dfc3911869ec493c76e65bf2fcf7f615828b0254c12b473182f0f81d3a707", 548105171},
 	{"gpt2-medium", "openai-community", "MIT", "24 layers, 355 million parameters", "", 0},
 	{"gpt2-large", "openai-community", "MIT", "36 layers, 774 million parameters", "", 0},
 	{"gpt2-xl", "openai-community", "MIT", "48 layers, 1.6 billion parameters", "", 0},
@@ -158,7 +165,8 @@ func (m hubModel) entry() Entry {
 		Origin: DefaultHubURL + "/" + m.name, Repo: m.name, repos: []string{m.owner + "/" + m.name},
 	}
 	// 1042301 and 456318 bytes: the vocabulary is the same for all sizes.
-	for _, f := range []File{{Name: "config.json"}, {Name: "merges.txt", Size: 456318}, {Name: "vocab.json", Size: 1042301}, {Name: "model.safetensors", SHA256: m.sha256, Size: m.size}} {
+	for _, f := range []File{{Name: "config.json"}, {Name: "merges.txt", Size: 456318},
+		{Name: "vocab.json", Size: 1042301}, {Name: "model.safetensors", SHA256: m.sha256, Size: m.size}} {
 		f.URL = hubAddress(DefaultHubURL, m.name, "main", f.Name)
 		e.Files = append(e.Files, f)
 	}
@@ -173,14 +181,15 @@ func hubAddress(base, repo, revision, file string) string {
 func blip() Entry {
 	const file = "model_base_capfilt_large.pth"
 	return Entry{
-		Name: "blip:base", Aliases: []string{"blip", "blip-base", file}, What: "BLIP base with CapFilt-L, LAVIS's blip_feature_extractor", Licence: "BSD-3-Clause",
+		Name: "blip:base", Aliases: []string{"blip", "blip-base",
+			file}, What: "BLIP base with CapFilt-L, LAVIS's blip_feature_extractor", Licence: "BSD-3-Clause",
 		Origin: "https://github.com/salesforce/BLIP", Folder: "blip",
 		Files: []File{{Name: file, URL: "https://storage.googleapis.com/sfr-vision-language-research/BLIP/models/" + file}},
 	}
 }
 
-// decoders are the captioners that download_pretrained of clip-text-decoder fetches: one for 1.0, 1.1, 1.2 to 1.3, and 1.4 each. They lie on
-// Google Drive, without a checksum.
+// decoders are the captioners that download_pretrained of clip-text-decoder fetches: one for 1.0, 1.1, 1.2 to 1.3, and
+// 1.4 each. They lie on Google Drive, without a checksum.
 var decoders = []decoder{
 	{"1.0", "1CdfPg223lP0zYu7a3uPEZ0weCu6HnL73", []string{"1.0.0"}},
 	{"1.1", "1bYAog3ZFLiBZEPRLqBcy8J-gXp7NTPAY", []string{"1.1.0"}},
@@ -206,7 +215,8 @@ func (d decoder) entry() Entry {
 	e := Entry{
 		Name: family + ":" + d.version, What: "the captioner that " + family + " " + d.what() + " downloads",
 		Licence: "MIT", Origin: "https://github.com/fkodom/clip-text-decoder", Folder: family + "/" + d.version,
-		Files: []File{{Name: "model.zip", URL: "https://" + driveHost + "/download?id=" + d.id + "&export=download&confirm=t", mirror: driveHost + "/" + d.id}},
+		Files: []File{{Name: "model.zip", URL: "https://" + driveHost + "/download?id=" + d.id +
+			"&export=download&confirm=t", mirror: driveHost + "/" + d.id}},
 	}
 	for _, v := range d.versions {
 		e.Aliases = append(e.Aliases, family+":"+v)
@@ -217,9 +227,10 @@ func (d decoder) entry() Entry {
 	return e
 }
 
-// meteor is the Java program of METEOR 1.5, of which only the tables of words are read, and its paraphrases, out of the source of the Python
-// package pycocoevalcap 1.2: its jar, which differs from the authors' own, is what coco-caption's scores come from. Nobody vouches for the archive's
-// own bytes; the checksums are those of the two files in the published package.
+// meteor is the Java program of METEOR 1.5, of which only the tables of words are read, and its paraphrases, out of the
+// source of the Python package pycocoevalcap 1.2: its jar, which differs from the authors' own, is what coco-caption's
+// scores come from. Nobody vouches for the archive's own bytes; the checksums are those of the two files in the
+// published package.
 func meteor() Entry {
 	const source = "https://github.com/salaniz/pycocoevalcap"
 	return Entry{
@@ -227,8 +238,10 @@ func meteor() Entry {
 		Origin: source, Folder: "meteor",
 		Files: []File{{Name: "pycocoevalcap-1.2.zip", URL: source + "/archive/refs/tags/v1.2.zip"}},
 		Members: []Member{
-			{"pycocoevalcap-1.2/meteor/meteor-1.5.jar", "meteor-1.5.jar", "1e57b4c72c0830ebe68558f1c799a624e96cbc1b6045c9f6330e26dcff6eafc2", 6318693},
-			{"pycocoevalcap-1.2/meteor/data/paraphrase-en.gz", "data/paraphrase-en.gz", "c147ac7d2c91f2fbb3ad31e4b352235061eb83145e0434daf217ee9ca5975f48", 61813011},
+			{"pycocoevalcap-1.2/meteor/meteor-1.5.jar", "meteor-1.5.jar",
+				"1e57b4c72c0830ebe68558f1c799a624e96cbc1b6045c9f6330e26dcff6eafc2", 6318693},
+			{"pycocoevalcap-1.2/meteor/data/paraphrase-en.gz", "data/paraphrase-en.gz",
+				"c147ac7d2c91f2fbb3ad31e4b352235061eb83145e0434daf217ee9ca5975f48", 61813011},
 		},
 	}
 }

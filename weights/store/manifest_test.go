@@ -42,9 +42,11 @@ func TestManifest(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]string{
-		"openai:ViT-B/32": "openai:ViT-B/32", "ViT-B/32": "openai:ViT-B/32", "clip:ViT-L/14@336px": "openai:ViT-L/14@336px", "rn50x4": "openai:RN50x4",
-		"distilgpt2": "distilgpt2", "openai-community/gpt2": "gpt2", "blip:base": "blip:base", "clip-text-decoder:1.3.0": "clip-text-decoder:1.2",
-		"clip-text-decoder": "clip-text-decoder:1.4", "meteor": "meteor",
+		"openai:ViT-B/32": "openai:ViT-B/32", "ViT-B/32": "openai:ViT-B/32", "clip:ViT-L/14@336px": "openai:ViT-L/14@336px",
+		"rn50x4":     "openai:RN50x4",
+		"distilgpt2": "distilgpt2", "openai-community/gpt2": "gpt2", "blip:base": "blip:base",
+		"clip-text-decoder:1.3.0": "clip-text-decoder:1.2",
+		"clip-text-decoder":       "clip-text-decoder:1.4", "meteor": "meteor",
 	} {
 		if e, err := Find(name); err != nil || e.Name != want {
 			t.Errorf("Find(%q): got %q, %v, want %q", name, e.Name, err, want)
@@ -56,7 +58,8 @@ func TestManifest(t *testing.T) {
 }
 
 func TestUnknownName(t *testing.T) {
-	for name, hint := range map[string]string{"L/14": "did you mean openai:ViT-L/14, openai:ViT-L/14@336px?", "nothing": `run "captioner weights list"`, "": "weights list"} {
+	for name, hint := range map[string]string{"L/14": "did you mean openai:ViT-L/14, openai:ViT-L/14@336px?",
+		"nothing": `run "captioner weights list"`, "": "weights list"} {
 		_, err := Find(name)
 		wantMessage(t, err, "find weights ", "found no such name", hint)
 	}
@@ -65,7 +68,8 @@ func TestUnknownName(t *testing.T) {
 func TestIdentify(t *testing.T) {
 	for sum, want := range map[string]string{
 		"40D365715913C9DA98579312B702A82C18BE219CC2A73407C4526F58EBA950AF": "openai:ViT-B/32 ViT-B-32.pt",
-		"1e57b4c72c0830ebe68558f1c799a624e96cbc1b6045c9f6330e26dcff6eafc2": "meteor meteor-1.5.jar", "": " ", strings.Repeat("0", 64): " ",
+		"1e57b4c72c0830ebe68558f1c799a624e96cbc1b6045c9f6330e26dcff6eafc2": "meteor meteor-1.5.jar", "": " ",
+		strings.Repeat("0", 64): " ",
 	} {
 		if e, file, _ := Identify(sum); e.Name+" "+file != want {
 			t.Errorf("Identify(%q): got %q %q, want %q", sum, e.Name, file, want)
@@ -77,11 +81,17 @@ func TestIdentify(t *testing.T) {
 func TestMissing(t *testing.T) {
 	s := newStore(t, nil)
 	for name, hint := range map[string]string{
-		"ViT-B/32":          `run "captioner weights fetch openai:ViT-B/32" (354 MB), or without a network download https://openaipublic.azureedge.net/clip/models/40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af/ViT-B-32.pt elsewhere and put it at "` + s.o.Cache + `/weights/openai/ViT-B-32.pt"`,
-		"distilgpt2":        `copy the folder "models--distilgpt2" from the Hugging Face cache of a machine that has it to "` + s.o.HubCache + `/models--distilgpt2"`,
-		"blip:base":         "download https://storage.googleapis.com/sfr-vision-language-research/BLIP/models/model_base_capfilt_large.pth elsewhere",
+		"ViT-B/32": `run "captioner weights fetch openai:ViT-B/32" (354 MB), or without a network download ` +
+			`https://openaipublic.azureedge.net/clip/models/` +
+			`40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af/ViT-B-32.pt` +
+			` elsewhere and put it at "` + s.o.Cache + `/weights/openai/ViT-B-32.pt"`,
+		"distilgpt2": `copy the folder "models--distilgpt2" from the Hugging Face cache of a machine that has it to "` +
+			s.o.HubCache + `/models--distilgpt2"`,
+		"blip:base": "download " +
+			"https://storage.googleapis.com/sfr-vision-language-research/BLIP/models/model_base_capfilt_large.pth elsewhere",
 		"clip-text-decoder": "download https://drive.usercontent.google.com/download?id=1bEAyV2279C4V4iYMaJahREiM58vjy6G1",
-		"meteor":            `a zip archive, and put "meteor-1.5.jar" and "data/paraphrase-en.gz" of it into "` + s.o.Cache + `/weights/meteor"`,
+		"meteor": `a zip archive, and put "meteor-1.5.jar" and "data/paraphrase-en.gz" of it into "` +
+			s.o.Cache + `/weights/meteor"`,
 	} {
 		_, err := s.Path(name)
 		if !errors.Is(err, fs.ErrNotExist) {
@@ -100,7 +110,8 @@ func TestListAndPath(t *testing.T) {
 		filepath.Join(other, "ViT-B-32.pt"): 353976522, filepath.Join(other, "ViT-L-14.pt"): 5, // the last is cut off
 		filepath.Join(s.o.Cache, "weights/meteor/meteor-1.5.jar"): 1, // half of an entry
 	} {
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o777), os.WriteFile(path, nil, 0o666), os.Truncate(path, size)); err != nil {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o777), os.WriteFile(path, nil, 0o666),
+			os.Truncate(path, size)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -126,12 +137,15 @@ func TestFromEnvironment(t *testing.T) {
 	env := map[string]string{}
 	get := func(name string) string { return env[name] }
 	o, err := FromEnvironment(get)
-	if err != nil || o.HubCache != "/home/x/.cache/huggingface/hub" || o.HubURL != DefaultHubURL || o.Offline || strings.Join(o.Others, " ") != "/home/x/.cache/clip /home/x/.cache/torch/hub/checkpoints" {
+	if err != nil || o.HubCache != "/home/x/.cache/huggingface/hub" || o.HubURL != DefaultHubURL || o.Offline ||
+		strings.Join(o.Others, " ") != "/home/x/.cache/clip /home/x/.cache/torch/hub/checkpoints" {
 		t.Errorf("got %+v, %v", o, err)
 	}
-	env = map[string]string{"CAPTIONER_CACHE": "/c", "CAPTIONER_MIRROR": "/m", "HF_HOME": "~/hf", "HF_TOKEN": " t\n", "HF_HUB_OFFLINE": "yes", "HF_ENDPOINT": "https://hub.example", "TORCH_HOME": "/t"}
+	env = map[string]string{"CAPTIONER_CACHE": "/c", "CAPTIONER_MIRROR": "/m", "HF_HOME": "~/hf", "HF_TOKEN": " t\n",
+		"HF_HUB_OFFLINE": "yes", "HF_ENDPOINT": "https://hub.example", "TORCH_HOME": "/t"}
 	o, err = FromEnvironment(get)
-	if err != nil || o.Cache != "/c" || o.Mirror != "/m" || o.HubCache != "/home/x/hf/hub" || o.HubToken != "t" || !o.Offline || o.HubURL != "https://hub.example" || o.Others[1] != "/t/hub/checkpoints" {
+	if err != nil || o.Cache != "/c" || o.Mirror != "/m" || o.HubCache != "/home/x/hf/hub" || o.HubToken != "t" ||
+		!o.Offline || o.HubURL != "https://hub.example" || o.Others[1] != "/t/hub/checkpoints" {
 		t.Errorf("got %+v, %v", o, err)
 	}
 	env["HF_HUB_CACHE"] = "/h"

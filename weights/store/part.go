@@ -117,7 +117,8 @@ func syncFolder(dir string) {
 	}
 }
 
-// recordSuffix names the file beside one that nobody vouches for: its SHA-256 when it was fetched, as sha256sum writes it.
+// recordSuffix names the file beside one that nobody vouches for: its SHA-256 when it was fetched, as sha256sum writes
+// it.
 const recordSuffix = ".sha256"
 
 func writeRecord(path, sum string) error {

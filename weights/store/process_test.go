@@ -25,11 +25,13 @@ func TestMain(m *testing.M) {
 	if os.Getenv("STORE_TEST_URL") == "" {
 		os.Exit(m.Run())
 	}
-	o := Options{Cache: os.Getenv("STORE_TEST_CACHE"), HubCache: os.Getenv("STORE_TEST_CACHE"), HubURL: DefaultHubURL, Attempts: 3, Backoff: time.Millisecond, Stall: time.Minute}
+	o := Options{Cache: os.Getenv("STORE_TEST_CACHE"), HubCache: os.Getenv("STORE_TEST_CACHE"), HubURL: DefaultHubURL,
+		Attempts: 3, Backoff: time.Millisecond, Stall: time.Minute}
 	o.Progress = func(p Progress) { fmt.Println(p.Done) }
 	s, err := New(o)
 	if err == nil {
-		_, err = s.fetch(context.Background(), Entry{Name: "test:one", Folder: "test", Files: []File{{Name: "one.pt", URL: os.Getenv("STORE_TEST_URL"), SHA256: os.Getenv("STORE_TEST_SUM")}}})
+		_, err = s.fetch(context.Background(), Entry{Name: "test:one", Folder: "test",
+			Files: []File{{Name: "one.pt", URL: os.Getenv("STORE_TEST_URL"), SHA256: os.Getenv("STORE_TEST_SUM")}}})
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -40,7 +42,8 @@ func TestMain(m *testing.M) {
 func process(t *testing.T, cache string, e Entry, env ...string) (*exec.Cmd, *bytes.Buffer) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(append(os.Environ(), "STORE_TEST_URL="+e.Files[0].URL, "STORE_TEST_SUM="+e.Files[0].SHA256, "STORE_TEST_CACHE="+cache), env...)
+	cmd.Env = append(append(os.Environ(), "STORE_TEST_URL="+e.Files[0].URL, "STORE_TEST_SUM="+e.Files[0].SHA256,
+		"STORE_TEST_CACHE="+cache), env...)
 	out := new(bytes.Buffer)
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
@@ -136,7 +139,8 @@ func TestMembers(t *testing.T) {
 	srv.body = b.Bytes()
 	e := srv.entry()
 	e.Files[0].Name = "package.whl"
-	e.Members = []Member{{"a/one.jar", "one.jar", sum(jar), 3000}, {"a/data/two.gz", "data/two.gz", sum(paraphrases), 2000}}
+	e.Members = []Member{{"a/one.jar", "one.jar", sum(jar), 3000}, {"a/data/two.gz", "data/two.gz", sum(paraphrases),
+		2000}}
 	s := newStore(t, nil)
 	for range 2 {
 		r, err := s.fetch(t.Context(), e)
@@ -144,10 +148,12 @@ func TestMembers(t *testing.T) {
 			t.Fatalf("got %+v, %v", r, err)
 		}
 	}
-	if got := leftover(t, s.o.Cache); got != "weights/test/data/two.gz 2000, weights/test/one.jar 3000" || len(srv.requests()) != 1 {
+	if got := leftover(t, s.o.Cache); got != "weights/test/data/two.gz 2000, weights/test/one.jar 3000" ||
+		len(srv.requests()) != 1 {
 		t.Errorf("in the cache after %d requests: got %q, want the two members alone", len(srv.requests()), got)
 	}
-	text := map[string]string{"wrong checksum": `"a/one.jar": SHA256 `, "longer": " of 11 bytes, want ", "not there": "open b: file does not exist", "no archive": "found no zip archive"}
+	text := map[string]string{"wrong checksum": `"a/one.jar": SHA256 `, "longer": " of 11 bytes, want ",
+		"not there": "open b: file does not exist", "no archive": "found no zip archive"}
 	for name, change := range map[string]func(*Entry){
 		"wrong checksum": func(e *Entry) { e.Members[0].SHA256 = sum(paraphrases) },
 		"longer":         func(e *Entry) { e.Members[0].Size = 10 },
@@ -211,18 +217,21 @@ func TestDigests(t *testing.T) {
 	}
 	h := sha256.New()
 	io.Copy(h, bytes.NewReader(b))
-	for kind, want := range map[string]string{"sha256": hex.EncodeToString(h.Sum(nil)), "git": gitName(b), "md5": "", "crc32c": ""} {
+	for kind, want := range map[string]string{"sha256": hex.EncodeToString(h.Sum(nil)), "git": gitName(b), "md5": "",
+		"crc32c": ""} {
 		s, got, err := digests(path, digest{kind: kind})
 		if err != nil || s != sum(b) || got.kind != kind || want != "" && got.hex != want {
 			t.Errorf("%s: got %q %v, %v, want %q", kind, s, got, err, want)
 		}
 	}
-	for tag, want := range map[string]digest{`"` + sum(b) + `"`: {"sha256", sum(b)}, `W/"` + gitName(b) + `"`: {"git", gitName(b)}, `"abc"`: {}, "zz": {}, "": {}} {
+	for tag, want := range map[string]digest{`"` + sum(b) + `"`: {"sha256", sum(b)}, `W/"` + gitName(b) +
+		`"`: {"git", gitName(b)}, `"abc"`: {}, "zz": {}, "": {}} {
 		if got := hubDigest(tag); got != want {
 			t.Errorf("hubDigest(%s): got %v, want %v", tag, got, want)
 		}
 	}
-	r := &http.Response{StatusCode: 200, Header: http.Header{"X-Goog-Hash": {"crc32c=AAAAAA==", "md5=1B2M2Y8AsgTpgAmY7PhCfg=="}}}
+	r := &http.Response{StatusCode: 200, Header: http.Header{"X-Goog-Hash": {"crc32c=AAAAAA==",
+		"md5=1B2M2Y8AsgTpgAmY7PhCfg=="}}}
 	if got := serverDigest(r); got != (digest{"md5", "d41d8cd98f00b204e9800998ecf8427e"}) {
 		t.Errorf("serverDigest: got %v", got)
 	}

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Remote is a published file that is read in parts and not kept as a whole, such as an archive of which the members are kept. Any number of
-// goroutines may read from it.
+// Remote is a published file that is read in parts and not kept as a whole, such as an archive of which the members are
+// kept. Any number of goroutines may read from it.
 type Remote struct {
 	s    *Store
 	name string
@@ -40,15 +40,16 @@ func (r *Remote) Size(ctx context.Context) (n int64, err error) {
 			_, n, _ = contentRange(resp.Header.Get("Content-Range"))
 		}
 		if n < 0 {
-			return false, j.fail(&Error{Err: ErrServer, Detail: "server does not say how large the file is", hint: "set CAPTIONER_MIRROR to a server that does"})
+			return false, j.fail(&Error{Err: ErrServer, Detail: "server does not say how large the file is",
+				hint: "set CAPTIONER_MIRROR to a server that does"})
 		}
 		return true, nil
 	})
 	return n, err
 }
 
-// Read calls take with the bytes from one offset to another, in order and each once, over as many connections as it needs. What take returns
-// ends it. Errors of the network are *Error.
+// Read calls take with the bytes from one offset to another, in order and each once, over as many connections as it
+// needs. What take returns ends it. Errors of the network are *Error.
 func (r *Remote) Read(ctx context.Context, from, to int64, take func([]byte) error) error {
 	var given error
 	err := r.retry(ctx, func(ctx context.Context, j *job, watch *time.Timer) (bool, error) {
@@ -100,7 +101,8 @@ func skip(body io.Reader, n int64, watch *time.Timer, stall time.Duration) error
 
 func (r *Remote) cut(ctx context.Context, j *job, err error) error {
 	if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) || ctx.Err() == nil {
-		return j.fail(&Error{Err: ErrCut, Detail: "connection broke off", again: true, hint: "run the same again, it goes on where it was"})
+		return j.fail(&Error{Err: ErrCut, Detail: "connection broke off", again: true,
+			hint: "run the same again, it goes on where it was"})
 	}
 	return r.s.netError(ctx, j, err)
 }
@@ -122,7 +124,8 @@ func (r *Remote) ask(ctx context.Context, j *job, from int64) (*http.Response, e
 	case http.StatusOK:
 	case http.StatusPartialContent:
 		if first, _, ok := contentRange(resp.Header.Get("Content-Range")); !ok || first != from {
-			return fail(j.fail(&Error{Err: ErrServer, Detail: fmt.Sprintf("server sent the range %q, want it from byte %d", resp.Header.Get("Content-Range"), from), again: true,
+			return fail(j.fail(&Error{Err: ErrServer, Detail: fmt.Sprintf("server sent the range %q, want it from byte %d",
+				resp.Header.Get("Content-Range"), from), again: true,
 				hint: "a proxy or the server mixes up parts of files"}))
 		}
 	default:
@@ -133,7 +136,8 @@ func (r *Remote) ask(ctx context.Context, j *job, from int64) (*http.Response, e
 	if v := validatorOf(resp); r.validator == "" {
 		r.validator = v
 	} else if v != "" && v != r.validator {
-		return fail(j.fail(&Error{Err: ErrServer, Detail: "the file has changed while it was read", hint: "run the same again"}))
+		return fail(j.fail(&Error{Err: ErrServer, Detail: "the file has changed while it was read",
+			hint: "run the same again"}))
 	}
 	return resp, nil
 }
@@ -145,7 +149,9 @@ func (r *Remote) known() bool {
 }
 
 // retry tries until it is done, or until several tries in a row have brought nothing.
-func (r *Remote) retry(ctx context.Context, try func(context.Context, *job, *time.Timer) (progress bool, err error)) error {
+func (r *Remote) retry(
+	ctx context.Context, try func(context.Context, *job, *time.Timer) (progress bool, err error),
+) error {
 	s := r.s
 	j := &job{entry: Entry{Name: r.name, Files: []File{{Name: r.name, URL: r.url}}}, url: r.url}
 	if j.address = s.address(j); s.o.Offline && (s.mirror == nil || s.mirror.Scheme != "file") {

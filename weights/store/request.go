@@ -23,8 +23,8 @@ type told struct {
 	commit string // of the hub's repository
 }
 
-// get asks for a file from a byte on and follows redirects. Headers about the file are believed of the host that was asked only, and the token
-// goes to the hub only, whatever the redirects are.
+// get asks for a file from a byte on and follows redirects. Headers about the file are believed of the host that was
+// asked only, and the token goes to the hub only, whatever the redirects are.
 func (s *Store) get(ctx context.Context, j *job, from int64, validator string) (*http.Response, told, error) {
 	var t told
 	at, err := url.Parse(j.address)
@@ -81,7 +81,8 @@ func (e *redirectError) Error() string { return e.msg }
 
 func isRedirect(r *http.Response) bool {
 	switch r.StatusCode {
-	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect,
+		http.StatusPermanentRedirect:
 		return true
 	}
 	return false
@@ -117,7 +118,8 @@ func validatorOf(r *http.Response) string {
 	return r.Header.Get("Last-Modified")
 }
 
-// contentRange reads "bytes FIRST-LAST/TOTAL", or "bytes */TOTAL" with first -1. Total is -1 where the server does not know it.
+// contentRange reads "bytes FIRST-LAST/TOTAL", or "bytes */TOTAL" with first -1. Total is -1 where the server does not
+// know it.
 func contentRange(h string) (first, total int64, ok bool) {
 	rest, ok1 := strings.CutPrefix(h, "bytes ")
 	span, all, ok2 := strings.Cut(rest, "/")
@@ -191,7 +193,8 @@ func oneLine(err error) string { return strings.Join(strings.Fields(err.Error())
 
 // statusError says what an answer other than the file means.
 func (s *Store) statusError(j *job, r *http.Response) error {
-	e := &Error{Err: ErrServer, Detail: fmt.Sprintf("server answered %s, want 200", strings.TrimSpace(fmt.Sprint(r.StatusCode, " ", http.StatusText(r.StatusCode))))}
+	e := &Error{Err: ErrServer, Detail: fmt.Sprintf("server answered %s, want 200",
+		strings.TrimSpace(fmt.Sprint(r.StatusCode, " ", http.StatusText(r.StatusCode))))}
 	if host := r.Request.URL.Host; host != "" && host != j.host() {
 		e.Detail += fmt.Sprintf(" (redirected to %q)", host)
 	}

@@ -1,12 +1,14 @@
-// Package store knows the published weights that captioner works with (a manifest of names, addresses, checksums and licences), fetches them
-// once, and finds them again.
+// Package store knows the published weights that captioner works with (a manifest of names, addresses, checksums and
+// licences), fetches them once, and finds them again.
 //
-// A fetched file gets its name only after its checksum was right. Until then it is NAME.part, from which a fetch that was cut, or killed,
-// goes on. A lock makes two processes fetch once. Models of the Hugging Face hub lie in the hub's own cache, in its layout, so that Python
-// finds what captioner fetched and the other way round; everything else lies below captioner's cache folder.
+// A fetched file gets its name only after its checksum was right. Until then it is NAME.part, from which a fetch that
+// was cut, or killed, goes on. A lock makes two processes fetch once. Models of the Hugging Face hub lie in the hub's
+// own cache, in its layout, so that Python finds what captioner fetched and the other way round; everything else lies
+// below captioner's cache folder.
 //
-// What is fetched is data: nothing is unpacked but the members that the manifest names, and nothing is run. A token for the hub is sent to
-// the hub and to nobody else. The package reads no variable and prints nothing: see [FromEnvironment] and the callbacks of [Options].
+// What is fetched is data: nothing is unpacked but the members that the manifest names, and nothing is run. A token for
+// the hub is sent to the hub and to nobody else. The package reads no variable and prints nothing: see
+// [FromEnvironment] and the callbacks of [Options].
 package store
 
 import (
@@ -27,22 +29,25 @@ const DefaultHubURL = "https://huggingface.co"
 
 // Options say where weights lie and how they are fetched.
 type Options struct {
-	Cache    string   // captioner's cache folder; files lie in its folder weights
-	HubCache string   // the hub's cache, as huggingface_hub lays it out
-	Others   []string // folders of other programs, in which a published file may lie under its own name; they are only read
-	HubURL   string   // the hub, or a mirror of it with the same paths
-	HubToken string   // sent to the host of HubURL only; may be empty
-	Offline  bool     // use no network; a Mirror that is a folder is none
-	Mirror   string   // base URL or folder that holds HOST/PATH of each address; empty for none
+	Cache    string // captioner's cache folder; files lie in its folder weights
+	HubCache string // the hub's cache, as huggingface_hub lays it out
+	// folders of other programs, in which a published file may lie under its own name; they are only read
+	Others   []string
+	HubURL   string // the hub, or a mirror of it with the same paths
+	HubToken string // sent to the host of HubURL only; may be empty
+	Offline  bool   // use no network; a Mirror that is a folder is none
+	Mirror   string // base URL or folder that holds HOST/PATH of each address; empty for none
 
 	Attempts int           // tries that bring nothing new before a fetch gives up; 1 or more
 	Backoff  time.Duration // before the second try; doubles up to a minute
 	Stall    time.Duration // without a byte, after which a connection is given up; more than 0
 
-	Transport http.RoundTripper               // nil: HTTP and HTTPS through the proxy that HTTP_PROXY, HTTPS_PROXY and NO_PROXY name
-	Progress  func(p Progress)                // called from the fetching goroutine, often; nil for none
-	Notice    func(text string)               // says in a line why a fetch waits or begins again; nil for none
-	Check     func(path, format string) error // whether a file that nobody vouches for has the structure of its format ("pytorch"); nil for no check
+	// nil: HTTP and HTTPS through the proxy that HTTP_PROXY, HTTPS_PROXY and NO_PROXY name
+	Transport http.RoundTripper
+	Progress  func(p Progress)  // called from the fetching goroutine, often; nil for none
+	Notice    func(text string) // says in a line why a fetch waits or begins again; nil for none
+	// whether a file that nobody vouches for has the structure of its format ("pytorch"); nil for no check
+	Check func(path, format string) error
 
 	free func(folder string) (int64, bool) // bytes, for tests
 }
@@ -53,12 +58,13 @@ type Progress struct {
 	Done, Total int64 // bytes; Total is 0 where it is not known. What a resumed fetch found counts as done
 }
 
-// FromEnvironment returns options for the variables that getenv knows: CAPTIONER_CACHE and CAPTIONER_MIRROR, and those of huggingface_hub,
-// HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE, and TORCH_HOME of PyTorch.
+// FromEnvironment returns options for the variables that getenv knows: CAPTIONER_CACHE and CAPTIONER_MIRROR, and those
+// of huggingface_hub, HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE, and TORCH_HOME of PyTorch.
 func FromEnvironment(getenv func(string) string) (Options, error) {
 	o := Options{
 		Cache: getenv("CAPTIONER_CACHE"), Mirror: getenv("CAPTIONER_MIRROR"),
-		HubURL: getenv("HF_ENDPOINT"), HubToken: strings.TrimSpace(getenv("HF_TOKEN")), Offline: isTrue(getenv("HF_HUB_OFFLINE")),
+		HubURL: getenv("HF_ENDPOINT"), HubToken: strings.TrimSpace(getenv("HF_TOKEN")),
+		Offline:  isTrue(getenv("HF_HUB_OFFLINE")),
 		Attempts: 6, Backoff: time.Second, Stall: 30 * time.Second,
 	}
 	if o.HubURL == "" {
@@ -149,7 +155,8 @@ type Store struct {
 func New(o Options) (*Store, error) {
 	s := &Store{o: o}
 	if o.Cache == "" || o.HubCache == "" || o.Attempts < 1 || o.Stall <= 0 || o.Backoff < 0 {
-		return nil, fmt.Errorf("open weights store: cache %q, hub cache %q, %d attempts, back-off %v, stall %v: want folders, 1 or more, 0 or more, more than 0",
+		return nil, fmt.Errorf("open weights store: cache %q, hub cache %q, %d attempts, back-off %v, stall %v: want "+
+			"folders, 1 or more, 0 or more, more than 0",
 			o.Cache, o.HubCache, o.Attempts, o.Backoff, o.Stall)
 	}
 	var err error
@@ -175,8 +182,10 @@ func New(o Options) (*Store, error) {
 	if s.o.free == nil {
 		s.o.free = freeSpace
 	}
-	// Redirects are followed by hand: the hub says on the way what the file's checksum is, and its token must not go further.
-	s.client = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	// Redirects are followed by hand: the hub says on the way what the file's checksum is, and its token must not go
+	// further.
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	s.client = &http.Client{Transport: transport, CheckRedirect: stay}
 	return s, nil
 }
 
@@ -184,7 +193,8 @@ func New(o Options) (*Store, error) {
 func baseURL(setting, text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
-		return nil, &settingError{fmt.Errorf("%s %q: found no address, want https://HOST/PATH", setting, text), "a mirror that is a folder is given by its path"}
+		return nil, &settingError{fmt.Errorf("%s %q: found no address, want https://HOST/PATH", setting, text),
+			"a mirror that is a folder is given by its path"}
 	}
 	u.Path = strings.TrimSuffix(u.Path, "/")
 	return u, nil
@@ -243,8 +253,8 @@ func (s *Store) List() []Status {
 	return all
 }
 
-// Path returns the file of an entry, or its folder where it has several, without using the network. What is not here is a *MissingError,
-// which says what to fetch, from where, and where to put it.
+// Path returns the file of an entry, or its folder where it has several, without using the network. What is not here is
+// a *MissingError, which says what to fetch, from where, and where to put it.
 func (s *Store) Path(name string) (string, error) {
 	e, err := Find(name)
 	if err != nil {
@@ -256,8 +266,8 @@ func (s *Store) Path(name string) (string, error) {
 	return "", &MissingError{Name: e.Name, URL: e.Files[len(e.Files)-1].URL, Target: s.target(e), entry: e}
 }
 
-// Get returns the file of an entry, or its folder where it has several, and fetches it first if it is not here. Unlike Fetch it takes what is
-// here as it is, which costs nothing.
+// Get returns the file of an entry, or its folder where it has several, and fetches it first if it is not here. Unlike
+// Fetch it takes what is here as it is, which costs nothing.
 func (s *Store) Get(ctx context.Context, name string) (string, error) {
 	path, err := s.Path(name)
 	var missing *MissingError
@@ -268,8 +278,8 @@ func (s *Store) Get(ctx context.Context, name string) (string, error) {
 	return r.Path, err
 }
 
-// target is the path that Path returns once the entry is here. For the hub it is the folder of the model: the one within depends on the
-// revision.
+// target is the path that Path returns once the entry is here. For the hub it is the folder of the model: the one
+// within depends on the revision.
 func (s *Store) target(e Entry) string {
 	if e.Repo != "" {
 		return s.hubFolder(e.Repo)
