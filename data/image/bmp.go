@@ -61,8 +61,8 @@ func decodeBMP(b []byte, _ Options) (*RGB, error) {
 	return out, nil
 }
 
-// bmpNative is how the file b holds m, by Pillow's rules: a palette that counts up in grey is none, and a fourth byte is
-// alpha only where the header has a mask for it.
+// bmpNative is how the file b holds m, by Pillow's rules: a palette that counts up in grey is none, and a fourth byte
+// is alpha only where the header has a mask for it.
 func bmpNative(b []byte, m image.Image) native {
 	const bitFields = 3
 	switch m := m.(type) {

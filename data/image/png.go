@@ -33,8 +33,8 @@ func decodePNG(b []byte, o Options) (*RGB, error) {
 	return out, nil
 }
 
-// pngNative is how the file b holds m. Its header tells: a color that is transparent is no alpha to Pillow, but is to the
-// standard library.
+// pngNative is how the file b holds m. Its header tells: a color that is transparent is no alpha to Pillow, but is to
+// the standard library.
 func pngNative(b []byte, m image.Image) native {
 	const grey, palette, greyAlpha, colorAlpha = 0, 3, 4, 6
 	switch depth, kind := b[24], b[25]; {
