@@ -63,7 +63,13 @@ func (a Architectures) name(d family.Decoder) string {
 
 // Open reads the description of a captioner, by what the file holds and not by its name: captioner's own model file, or
 // a checkpoint of a family, in a file or in a folder of Hugging Face. Weights are read when they are loaded.
+//
+// The folder of a training run stands for the best model in it.
 func (a Architectures) Open(path string) (*Checkpoint, error) {
+	path = modelOf(path)
+	if err := foreignPath(path); err != nil {
+		return nil, &Error{Doing: "open model", Path: path, Err: err}
+	}
 	src, err := formats.Open(path)
 	if err != nil {
 		return nil, &Error{Doing: "open model", Path: path, Err: err, named: true}
@@ -81,15 +87,17 @@ func (a Architectures) describe(path string, src weights.Source) (*Checkpoint, e
 	if src.Metadata()[weights.MetaConfig] != "" {
 		return a.native(path, src)
 	}
-	files := family.Files{Path: path, Source: src, Beside: beside(path), Encoders: a.Encoders}
-	if dir, ok := formats.Folder(path); ok {
-		files.Path, files.Folder = dir, true
+	files := filesOf(path, src)
+	if files.Encoders = a.Encoders; files.Folder {
 		if err := readConfig(&files); err != nil {
 			return nil, err
 		}
 		if _, err := files.Beside.Read(describedFile); err == nil {
 			return a.described(files)
 		}
+	}
+	if err := foreign(files); err != nil {
+		return nil, err
 	}
 	for _, f := range a.Captioners {
 		if f.Open == nil || !f.Recognize(files) {

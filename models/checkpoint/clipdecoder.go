@@ -37,12 +37,13 @@ func openClipDecoder(f family.Files) (*family.Captioner, error) {
 	if err != nil {
 		return nil, err
 	}
+	var headless error
 	if d.config == nil {
 		net, err := gpt2.ConfigOf(named)
 		if err != nil {
 			return nil, err
 		}
-		net = besideConfig(f.Beside, net)
+		net, headless = completeConfig(f.Beside, net)
 		d.config = &net
 	}
 	if !d.config.CrossAttention {
@@ -69,24 +70,29 @@ func openClipDecoder(f family.Files) (*family.Captioner, error) {
 	if c.Source, err = gpt2Tensors(named); err != nil {
 		return nil, err
 	}
-	c.Tokenizer, err = checkpointTokenizer(d.tokenizer, f.Beside, d.config.VocabSize)
-	return c, err
+	if c.Tokenizer, err = checkpointTokenizer(d.tokenizer, f.Beside, d.config.VocabSize); err != nil {
+		return nil, err
+	}
+	return c, headless
 }
 
-// besideConfig is the config.json in the folder of a checkpoint that does not hold its own (the number of heads cannot
-// be seen in the weights); net, which was read off the weights, where there is none of the same sizes.
-func besideConfig(beside encoder.Folder, net gpt2.Config) gpt2.Config {
+// completeConfig adds to sizes that were read off the weights what those do not say: the settings of the config.json
+// beside the checkpoint, where that is one of the same sizes. Without it, heads are of 64 channels, as in every published
+// GPT-2; where the width is none of theirs, nobody can know.
+func completeConfig(beside encoder.Folder, net gpt2.Config) (gpt2.Config, error) {
 	b, err := beside.Read("config.json")
-	if err != nil {
-		return net
+	if err == nil {
+		said, err := gpt2.ParseConfig(b)
+		if err == nil && said.Layers == net.Layers && said.Width == net.Width && said.VocabSize == net.VocabSize &&
+			said.Positions == net.Positions {
+			said.CrossAttention = net.CrossAttention
+			return said, nil
+		}
 	}
-	said, err := gpt2.ParseConfig(b)
-	if err != nil || said.Layers != net.Layers || said.Width != net.Width || said.VocabSize != net.VocabSize ||
-		said.Positions != net.Positions {
-		return net
+	if net.Width%gpt2.HeadSize != 0 {
+		return net, &HeadsUnknownError{net.Width}
 	}
-	said.CrossAttention = net.CrossAttention
-	return said
+	return net, nil
 }
 
 func hasPrefix(src weights.Source, prefixes ...string) bool {

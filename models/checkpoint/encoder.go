@@ -19,6 +19,10 @@ type Pretrained struct {
 // OpenEncoder opens an encoder's checkpoint and finds out by its content what it is: a published checkpoint of an
 // architecture (a file, or a folder with a config.json), or a captioner's model file, whose encoder is taken.
 func (a Architectures) OpenEncoder(path string) (*Pretrained, error) {
+	path = modelOf(path)
+	if err := foreignPath(path); err != nil {
+		return nil, &Error{Doing: "open encoder", Path: path, Encoder: true, Err: err}
+	}
 	src, err := formats.Open(path)
 	if err != nil {
 		return nil, &Error{Doing: "open encoder", Path: path, Encoder: true, Err: err, named: true}
@@ -45,6 +49,9 @@ func (a Architectures) recognize(path string, src weights.Source) (*Pretrained, 
 			return nil, c.MissingEncoder()
 		}
 		return &Pretrained{Path: path, Config: c.Config.Encoder, src: src}, nil
+	}
+	if err := foreign(filesOf(path, src)); err != nil {
+		return nil, err
 	}
 	e, named, err := a.Encoders.Open(src)
 	if err != nil {

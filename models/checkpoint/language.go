@@ -36,8 +36,15 @@ func OpenLanguage(path string) (*Language, error) {
 }
 
 func openLanguage(path string) (*Language, error) {
+	if err := foreignPath(path); err != nil {
+		return nil, err
+	}
 	src, err := formats.Open(path)
 	if err != nil {
+		return nil, err
+	}
+	if err := foreign(filesOf(path, src)); err != nil {
+		src.Close()
 		return nil, err
 	}
 	l := &Language{path: path}
@@ -48,7 +55,7 @@ func openLanguage(path string) (*Language, error) {
 	if l.Config, err = gpt2.ConfigOf(l.src); err == nil {
 		if dir, ok := formats.Folder(path); ok {
 			err = l.readFolder(encoder.Dir(dir))
-		} else {
+		} else if l.Config, err = completeConfig(beside(path), l.Config); err == nil {
 			l.Tokenizer, err = gpt2Tokenizer(l.Config.VocabSize)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"captioner/models/encoder"
+	"captioner/models/family"
 	"captioner/weights"
 	"captioner/weights/formats"
 	"captioner/weights/pickle"
@@ -18,6 +19,15 @@ func beside(path string) encoder.Folder {
 		return encoder.Dir(dir)
 	}
 	return encoder.Dir(filepath.Dir(path))
+}
+
+// filesOf is a checkpoint and what stands beside it.
+func filesOf(path string, src weights.Source) family.Files {
+	f := family.Files{Path: path, Source: src, Beside: beside(path)}
+	if dir, ok := formats.Folder(path); ok {
+		f.Path, f.Folder = dir, true
+	}
+	return f
 }
 
 // isPickle says whether tensors come from a file of PyTorch.

@@ -227,6 +227,9 @@ func configure(e *encoder.Config, beside encoder.Folder) error {
 	var open struct {
 		Model struct {
 			QuickGELU bool `json:"quick_gelu"`
+			Vision    struct {
+				HeadWidth int64 `json:"head_width"`
+			} `json:"vision_cfg"`
 		} `json:"model_cfg"`
 		Images struct {
 			Mean []float64 `json:"mean"`
@@ -235,6 +238,9 @@ func configure(e *encoder.Config, beside encoder.Folder) error {
 	}
 	if encoder.ReadJSON(beside, "open_clip_config.json", &open) == nil {
 		c.QuickGELU = open.Model.QuickGELU
+		if size := open.Model.Vision.HeadWidth; size > 0 {
+			c.Vision.Heads = c.Vision.Width / size
+		}
 		e.Normalize(open.Images.Mean, open.Images.Std)
 	}
 	*e = encoder.Config{Architecture: c.name(), Encoder: c, Preprocess: e.Preprocess}

@@ -241,14 +241,26 @@ func ConfigOf(src weights.Source) (Config, error) {
 	return c, c.Validate()
 }
 
-// heads is OpenAI's number for a width; one where the model is narrower than a head of theirs.
-func heads(width int64) int64 { return max(1, width/headSize) }
+// wide are the image towers of OpenCLIP whose heads are wider than OpenAI's: ViT-H-14, ViT-g-14 and ViT-bigG-14. All have
+// 16 heads.
+var wide = []int64{1280, 1408, 1664}
+
+// vitHeads is the number of heads of a published image tower of a width.
+func vitHeads(width int64) int64 {
+	if slices.Contains(wide, width) {
+		return 16
+	}
+	return headsOf(width)
+}
+
+// headsOf is OpenAI's number for a width; one where the model is narrower than a head of theirs.
+func headsOf(width int64) int64 { return max(1, width/headSize) }
 
 func (c *Config) readViT(shapes *weights.Shapes) {
 	const positions, blocks = "visual.positional_embedding", "visual.transformer.resblocks."
 	patch := shapes.Of("visual.conv1.weight", 4) // [C, 3, p, p]
 	v := Vision{
-		Width: patch[0], Heads: heads(patch[0]), PatchSize: patch[3], Layers: shapes.Blocks(blocks),
+		Width: patch[0], Heads: vitHeads(patch[0]), PatchSize: patch[3], Layers: shapes.Blocks(blocks),
 		MLP: shapes.Of(blocks+"0.mlp.c_fc.weight", 2)[0],
 	}
 	v.ImageSize = v.PatchSize * shapes.GridSide(positions, shapes.Of(positions, 2)[0])
@@ -265,7 +277,7 @@ func (c *Config) readResNet(shapes *weights.Shapes) {
 		v.Stages = append(v.Stages, shapes.Blocks(fmt.Sprintf("visual.layer%d.", i+1)))
 	}
 	v.ImageSize = shrink * shapes.GridSide(positions, shapes.Of(positions, 2)[0])
-	v.Heads = heads(v.Width * shrink)
+	v.Heads = headsOf(v.Width * shrink)
 	c.EmbedDim = shapes.Of("visual.attnpool.c_proj.weight", 2)[0]
 	c.Vision = v
 }
@@ -274,7 +286,7 @@ func (c *Config) readText(shapes *weights.Shapes) {
 	const blocks = "transformer.resblocks."
 	table := shapes.Of("token_embedding.weight", 2) // [V, C]
 	c.Text = &Text{
-		Context: shapes.Of("positional_embedding", 2)[0], VocabSize: table[0], Width: table[1], Heads: heads(table[1]),
+		Context: shapes.Of("positional_embedding", 2)[0], VocabSize: table[0], Width: table[1], Heads: headsOf(table[1]),
 		Layers: shapes.Blocks(blocks), MLP: shapes.Of(blocks+"0.mlp.c_fc.weight", 2)[0],
 	}
 }

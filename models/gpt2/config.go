@@ -82,7 +82,7 @@ func GPT2XL() Config { return sized(48, 1600) }
 
 func sized(layers int, width int64) Config {
 	c := GPT2()
-	c.Layers, c.Width, c.Heads = layers, width, width/headSize
+	c.Layers, c.Width, c.Heads = layers, width, width/HeadSize
 	return c
 }
 

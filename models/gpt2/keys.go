@@ -33,8 +33,8 @@ func Keys(src weights.Source) (weights.Source, error) {
 	)
 }
 
-// headSize is the channels of a head in every published GPT-2, and in distilgpt2.
-const headSize = 64
+// HeadSize is the channels of a head in every published GPT-2, and in distilgpt2.
+const HeadSize = 64
 
 // ConfigOf reads the sizes from the weights themselves, in GPT2LMHeadModel's keys (see Keys). Heads are of 64 channels
 // and the activation is gelu_new, which no weight tells: for a model that differs, change the fields, or take its
@@ -43,7 +43,7 @@ func ConfigOf(src weights.Source) (Config, error) {
 	shapes := weights.ShapesOf(src)
 	c := GPT2()
 	table := shapes.Of("transformer.wte.weight", 2) // [V, C]
-	c.VocabSize, c.Width, c.Heads = table[0], table[1], max(1, table[1]/headSize)
+	c.VocabSize, c.Width, c.Heads = table[0], table[1], max(1, table[1]/HeadSize)
 	c.Positions = shapes.Of("transformer.wpe.weight", 2)[0]     // [n_positions, C]
 	inner := shapes.Of("transformer.h.0.mlp.c_fc.weight", 2)[1] // [C, inner]
 	c.Layers = shapes.Blocks("transformer.h.")

@@ -149,13 +149,27 @@ func CheckTied(src weights.Source, prefix string) error {
 	}
 	same := len(head.Data) > 0 && len(head.Data) == len(table.Data) && &head.Data[0] == &table.Data[0]
 	if head.DType != table.DType || !same && !bytes.Equal(head.Data, table.Data) {
-		return fmt.Errorf("load gpt2: tensor %q differs from %q, want the same values (tied)", head.Name, table.Name)
+		return &UntiedError{Head: head.Name, Table: table.Name}
 	}
 	return nil
 }
 
 // Free releases the weights.
 func (m *Model) Free() { nn.Free(m) }
+
+// An UntiedError says that a checkpoint has an output layer of its own.
+type UntiedError struct{ Head, Table string }
+
+func (e *UntiedError) Error() string {
+	const found = "load gpt2: tensor %q differs from %q, want the same values (tied)"
+	return fmt.Sprintf(found, e.Head, e.Table)
+}
+
+// Hint says what GPT-2 is.
+func (e *UntiedError) Hint() string {
+	return "GPT-2's output layer is its token table; a model that was trained with tie_word_embeddings=False is another one, " +
+		"and would caption wrongly without its own"
+}
 
 // masks end the names of the constant masks of attention that old versions of transformers save beside the weights.
 var masks = []string{".attn.bias", ".attn.masked_bias", ".crossattention.bias", ".crossattention.masked_bias"}

@@ -2,13 +2,15 @@ package train
 
 import (
 	"io"
+
+	"captioner/models/checkpoint"
 )
 
 // The files of a run folder.
 const (
 	optionsFile = "options.json"
 	stateFile   = "state.safetensors"
-	bestFile    = "best.safetensors"
+	bestFile    = checkpoint.BestFile
 	lastFile    = "last.safetensors" // of the last measurement
 	metricsFile = "metrics.jsonl"
 	samplesFile = "samples.jsonl"

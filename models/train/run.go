@@ -33,7 +33,12 @@ func Resume(ctx context.Context, dir string, tell func(Event)) error {
 
 // ResumeGroup is Resume in each of the processes that share the run from now on, as many as before or others. Of now,
 // only Group, Version and, where it is given, Cache count: all else is as the run began.
+//
+// A model file in the folder of a run stands for the run.
 func ResumeGroup(ctx context.Context, dir string, now Options, tell func(Event)) error {
+	if name := filepath.Base(dir); name == bestFile || name == lastFile {
+		dir = filepath.Dir(dir)
+	}
 	b, err := os.ReadFile(filepath.Join(dir, optionsFile))
 	if err != nil {
 		return fmt.Errorf("resume %q: %w", dir, err)
