@@ -95,8 +95,11 @@ models/clipscore    < models/clip data/tokenizer weights/formats |
 cli/server/chat     < models/decode         |                               # what chat APIs have in common
 cli/server/ollama   < cli/server/chat       |                               # Ollama's API, without HTTP
 cli/server/openai   < cli/server/chat       |                               # OpenAI's API, without HTTP
-cli/server          < cli/server/ollama cli/server/openai data/image |
-                      github.com/prometheus/client_golang github.com/rs/cors golang.org/x/time
+cli/server/listen   <                       |                               # addresses, certificates, systemd
+cli/server/access   <                       | golang.org/x/time             # tokens and rates
+cli/server/metrics  <                       | github.com/prometheus/client_golang # for Prometheus
+cli/server          < cli/server/ollama cli/server/openai cli/server/listen cli/server/access cli/server/metrics
+                      data/image            | github.com/rs/cors
                      # captions over HTTP, over a model that it knows as an interface
 cli/report          < data/image            |                               # an evaluation as one page
 cli/console         <                       | github.com/schollz/progressbar/v3 golang.org/x/term
@@ -203,7 +206,6 @@ var (
 		"weights/pickle",
 	}
 	largeTypes = []string{ // a name, wherever it is declared
-		"Server",
 		"Store",
 		"Tokenizer",
 		"evaluation",

@@ -20,6 +20,8 @@ import (
 	"captioner/cli/input"
 	"captioner/cli/model"
 	"captioner/cli/server"
+	"captioner/cli/server/access"
+	"captioner/cli/server/listen"
 	"captioner/torch"
 )
 
@@ -146,7 +148,7 @@ type service struct {
 	con  *console.Console
 	o    *ServeOptions
 	http *server.Server
-	cert *server.Certificate // nil for plain HTTP
+	cert *listen.Certificate // nil for plain HTTP
 
 	watched bool   // it was started on a terminal
 	end     func() // stops the service as SIGTERM does
@@ -164,13 +166,13 @@ func runServe(ctx context.Context, con *console.Console, o ServeOptions) (err er
 	}
 	var config *tls.Config
 	if o.TLSCert != "" {
-		s.cert = &server.Certificate{Cert: o.TLSCert, Key: o.TLSKey}
+		s.cert = &listen.Certificate{Cert: o.TLSCert, Key: o.TLSKey}
 		if err := s.cert.Load(); err != nil {
 			return console.WithHint(err, "both files are PEM; the key is that of the certificate")
 		}
 		config = s.cert.Config()
 	}
-	l, err := server.Listen(o.Listen, os.Getenv)
+	l, err := listen.Open(o.Listen, os.Getenv)
 	if err != nil {
 		return console.WithHint(err, "--listen takes HOST:PORT, unix:PATH or systemd; port 0 is any that is free")
 	}
@@ -220,7 +222,7 @@ func (s *service) tokens() ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read tokens %q: %w", path, console.Reason(err))
 	}
-	tokens, err := server.ParseTokens(b)
+	tokens, err := access.ParseTokens(b)
 	if err != nil {
 		return nil, console.WithHint(fmt.Errorf("%q: %w", path, err), "\"openssl rand -hex 24\" makes a token")
 	}
@@ -238,7 +240,7 @@ func (s *service) announce(l net.Listener, tokens int) {
 		where = scheme + "://" + l.Addr().String()
 	}
 	s.con.Term.Log.Info("listening on " + where)
-	if !server.Public(l) {
+	if !listen.Public(l) {
 		return
 	}
 	var lacks, flags []string
@@ -255,7 +257,7 @@ func (s *service) announce(l net.Listener, tokens int) {
 }
 
 func (s *service) notify(state string) {
-	if err := server.Notify(os.Getenv, state); err != nil {
+	if err := listen.Notify(os.Getenv, state); err != nil {
 		s.con.Term.Log.Warn(console.OneLine(err))
 	}
 }
@@ -271,7 +273,7 @@ func (s *service) follow(ctx context.Context) (stop func()) {
 	signal.Notify(asked, syscall.SIGHUP)
 	if s.o.Model.Path != "" && !s.o.NoReload {
 		go func() {
-			err := server.Watch(ctx, s.o.Model.Path, lookEvery, func() {
+			err := listen.Watch(ctx, s.o.Model.Path, lookEvery, func() {
 				select {
 				case changed <- struct{}{}:
 				default:

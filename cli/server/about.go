@@ -4,8 +4,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus/promhttp"
-
 	"captioner/cli/server/openai"
 	"captioner/models/decode"
 )
@@ -121,8 +119,7 @@ func (b about) ready(w http.ResponseWriter, _ *http.Request) error {
 
 // scrape answers with the metrics.
 func (b about) scrape(w http.ResponseWriter, r *http.Request) error {
-	o := promhttp.HandlerOpts{DisableCompression: true}
-	promhttp.HandlerFor(b.s.metrics.registry, o).ServeHTTP(w, r)
+	b.s.metrics.ServeHTTP(w, r)
 	return nil
 }
 

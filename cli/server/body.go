@@ -27,6 +27,12 @@ func (b *budget) take(n int64) bool {
 	return true
 }
 
+func (b *budget) inUse() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.used
+}
+
 func (b *budget) give(n int64) {
 	b.mu.Lock()
 	b.used -= n

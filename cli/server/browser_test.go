@@ -232,7 +232,7 @@ const (
 
 func browserService(t *testing.T) string {
 	t.Helper()
-	r := listen(t, &fake{}, nil)
+	r := serving(t, &fake{}, nil)
 	t.Cleanup(func() {
 		if err := r.end(); err != nil {
 			t.Error(err)
@@ -524,7 +524,7 @@ func TestBrowserTwoHundred(t *testing.T) {
 
 // A service with tokens is usable after one was entered, and a picture that waits for a full queue comes through.
 func TestBrowserToken(t *testing.T) {
-	r := listen(t, &fake{}, nil)
+	r := serving(t, &fake{}, nil)
 	defer r.end()
 	r.SetTokens([]string{"0123456789abcdef"})
 	b := openTab(t, r.url+"/", 800, 800, false)

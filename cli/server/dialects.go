@@ -26,7 +26,7 @@ type dialect struct {
 
 // dialects are the routes that speak Ollama's and OpenAI's APIs. Keys, rates, limits and the queue are those of
 // /v1/captions.
-func (s *Server) dialects() []route {
+func dialects(s *Server) []route {
 	asOllama := func(p *problem) any { return ollama.Error(p.Detail) }
 	asOpenAI := func(p *problem) any { return openai.Error(p.Status, p.name(), p.Detail, p.param) }
 	post := func(path string, errors func(*problem) any, d dialect) route {
@@ -52,14 +52,14 @@ func (d dialect) serve(w http.ResponseWriter, r *http.Request) error {
 	if err := d.s.engine.room(1, d.s.o.Timeout); err != nil { // nobody's body is read for nothing
 		return err
 	}
-	raw, b, err := d.s.readAll(w, r)
+	raw, b, err := readAll(w, r, &d.s.o, d.s.budget)
 	if err != nil {
 		return err
 	}
 	a := &asked{many: true, body: b, read: time.Since(start)}
 	q, err := d.read(raw)
 	if err == nil {
-		err = d.s.known(q.Model)
+		err = d.s.registry.knows(q.Model)
 	}
 	if err != nil {
 		a.free()
@@ -69,7 +69,7 @@ func (d dialect) serve(w http.ResponseWriter, r *http.Request) error {
 		a.free()
 		return d.send(w, q, chat.Answer{Created: time.Now(), Total: time.Since(start)})
 	}
-	if a.uploads, err = d.s.gather(r.Context(), q.Images, b); err != nil {
+	if a.uploads, err = gather(r.Context(), &d.s.o, q.Images, b); err != nil {
 		a.free()
 		return chatProblem(err)
 	}
@@ -79,7 +79,7 @@ func (d dialect) serve(w http.ResponseWriter, r *http.Request) error {
 // caption takes the images through the queue and the model.
 func (d dialect) caption(w http.ResponseWriter, r *http.Request, q *chat.Request, a *asked, start time.Time) error {
 	var ignored []string
-	a.settings.Request, ignored = q.Decode(d.s.longest())
+	a.settings.Request, ignored = q.Decode(d.s.registry.longest())
 	n, ctx, done, err := d.s.begin(r, a, start)
 	if err != nil {
 		return err
@@ -128,8 +128,8 @@ func (d dialect) send(w http.ResponseWriter, q *chat.Request, a chat.Answer) err
 }
 
 // readAll reads a body within the limits. What it holds of the budget is given back by the body's release.
-func (s *Server) readAll(w http.ResponseWriter, r *http.Request) ([]byte, *body, error) {
-	b, err := openBody(w, r, s.o.MaxBody, s.budget, s.o.BodyTimeout)
+func readAll(w http.ResponseWriter, r *http.Request, o *Options, all *budget) ([]byte, *body, error) {
+	b, err := openBody(w, r, o.MaxBody, all, o.BodyTimeout)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -139,7 +139,7 @@ func (s *Server) readAll(w http.ResponseWriter, r *http.Request) ([]byte, *body,
 	}
 	if err != nil {
 		b.release()
-		return nil, nil, bodyProblem(err, s.o.MaxBody)
+		return nil, nil, bodyProblem(err, o.MaxBody)
 	}
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // else the wait for an answer would end with it
 	return raw, b, nil
@@ -156,41 +156,21 @@ func chatProblem(err error) error {
 	return p
 }
 
-// known refuses the names of models that are not served. The name captioner stands for the one that is.
-func (s *Server) known(name string) error {
-	m := s.registry.take()
-	defer m.release()
-	switch strings.TrimSuffix(name, ollama.Tag) {
-	case m.info.Name, "captioner":
-		return nil
-	}
-	p := refuse("unknown-model", "found the model %.60q, want %q", name, m.info.Name)
-	p.param = "model"
-	return p
-}
-
-// longest is the longest caption that the model gives by itself, in tokens.
-func (s *Server) longest() int {
-	m := s.registry.take()
-	defer m.release()
-	return m.info.Defaults.MaxLen
-}
-
 // gather makes uploads of images, and fetches those that are elsewhere.
-func (s *Server) gather(ctx context.Context, images []chat.Image, b *body) ([]upload, error) {
+func gather(ctx context.Context, o *Options, images []chat.Image, b *body) ([]upload, error) {
 	switch n := len(images); {
 	case n == 0:
-		return nil, refuse("bad-request", "found no image, want 1 to %d", s.o.MaxImages)
-	case n > s.o.MaxImages:
-		return nil, refuse("too-many-pictures", "found %d images, want at most %d in a request", n, s.o.MaxImages)
+		return nil, refuse("bad-request", "found no image, want 1 to %d", o.MaxImages)
+	case n > o.MaxImages:
+		return nil, refuse("too-many-pictures", "found %d images, want at most %d in a request", n, o.MaxImages)
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, s.o.Timeout, errDeadline)
+	ctx, cancel := context.WithTimeoutCause(ctx, o.Timeout, errDeadline)
 	defer cancel()
 	var out []upload
 	for _, img := range images {
 		if img.URL != "" {
 			var err error
-			if img.Bytes, err = s.fetch(ctx, img.URL, b); err != nil {
+			if img.Bytes, err = fetch(ctx, o, img.URL, b); err != nil {
 				return nil, err
 			}
 		}
@@ -200,14 +180,14 @@ func (s *Server) gather(ctx context.Context, images []chat.Image, b *body) ([]up
 }
 
 // fetch gets one image. Its room in memory is taken before, for the largest that it may be.
-func (s *Server) fetch(ctx context.Context, url string, b *body) ([]byte, error) {
-	if s.o.Fetch == nil {
+func fetch(ctx context.Context, o *Options, url string, b *body) ([]byte, error) {
+	if o.Fetch == nil {
 		return nil, refuse("bad-request", "found a URL, want the image itself as a data: URL")
 	}
-	if !b.charge(s.o.MaxBody) {
-		return nil, bodyProblem(errMemory, s.o.MaxBody)
+	if !b.charge(o.MaxBody) {
+		return nil, bodyProblem(errMemory, o.MaxBody)
 	}
-	data, err := s.o.Fetch(ctx, url)
+	data, err := o.Fetch(ctx, url)
 	var network net.Error
 	switch {
 	case ctx.Err() != nil:
@@ -217,7 +197,7 @@ func (s *Server) fetch(ctx context.Context, url string, b *body) ([]byte, error)
 	case err != nil:
 		return nil, refuse("unreachable-image", "fetch %.200q: %s", url, err)
 	}
-	b.uncharge(s.o.MaxBody - int64(len(data)))
+	b.uncharge(o.MaxBody - int64(len(data)))
 	return data, nil
 }
 
@@ -239,14 +219,14 @@ func (o ollamaModels) version(w http.ResponseWriter, _ *http.Request) error {
 }
 
 func (o ollamaModels) show(w http.ResponseWriter, r *http.Request) error {
-	raw, b, err := o.s.readAll(w, r)
+	raw, b, err := readAll(w, r, &o.s.o, o.s.budget)
 	if err != nil {
 		return err
 	}
 	defer b.release()
 	name, err := ollama.ShowRequest(bytes.TrimSpace(raw))
 	if err == nil {
-		err = o.s.known(name)
+		err = o.s.registry.knows(name)
 	}
 	if err != nil {
 		return chatProblem(err)

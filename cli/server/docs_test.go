@@ -20,7 +20,7 @@ func TestClientsOfTheDocs(t *testing.T) {
 	if !found {
 		t.Fatal("docs/serving.md has no section Clients")
 	}
-	r := listen(t, &fake{}, nil)
+	r := serving(t, &fake{}, nil)
 	defer r.end()
 	photo := imagePNG(1, 2)
 	for _, tt := range []struct {

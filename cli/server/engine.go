@@ -75,7 +75,7 @@ type engine struct {
 	patience time.Duration // that a batch waits for more
 	limit    int           // images accepted and not answered
 	log      *slog.Logger
-	seen     func(jobs []*job, took time.Duration) // told of each batch
+	seen     func(images int, took time.Duration) // called after each batch
 
 	mu        sync.Mutex
 	accepted  int    // images that hold a place
@@ -89,7 +89,7 @@ type engine struct {
 	last time.Time     // when the last batch was done; for run alone
 }
 
-func newEngine(max int, patience time.Duration, limit int, log *slog.Logger, seen func([]*job, time.Duration)) *engine {
+func newEngine(max int, patience time.Duration, limit int, log *slog.Logger, seen func(int, time.Duration)) *engine {
 	e := &engine{
 		max:      max,
 		patience: patience,
@@ -296,7 +296,7 @@ func (e *engine) work(jobs []*job) {
 		j.started, j.finished, j.batch = start, end, len(jobs)
 	}
 	e.measure(jobs, end)
-	e.seen(jobs, end.Sub(start))
+	e.seen(len(jobs), end.Sub(start))
 	for _, j := range jobs {
 		close(j.done)
 	}

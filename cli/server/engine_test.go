@@ -21,7 +21,7 @@ type bench struct {
 }
 
 func newBench(f *fake, max int, patience time.Duration) *bench {
-	b := &bench{engine: newEngine(max, patience, 100, quietLog(), func([]*job, time.Duration) {})}
+	b := &bench{engine: newEngine(max, patience, 100, quietLog(), func(int, time.Duration) {})}
 	b.handle = newRegistry(f, func(error) {}).take()
 	return b
 }

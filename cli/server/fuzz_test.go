@@ -43,7 +43,7 @@ func FuzzRequest(f *testing.F) {
 		r.URL.RawQuery = query
 		r.Header.Set("Content-Type", kind)
 		budget := &budget{most: o.MaxMemory}
-		rd := []reader{{words: true}, {forms: true}, {words: true, embeddings: true}}[route%3]
+		rd := []reader{{options: true}, {forms: true}, {options: true, embeddings: true}}[route%3]
 		rd.limits, rd.budget = &o, budget
 		a, err := rd.read(httptest.NewRecorder(), r)
 		if err != nil {

@@ -69,7 +69,7 @@ func (s *Server) begin(r *http.Request, a *asked, start time.Time) (*session, co
 		a.free()
 		return nil, nil, nil, err
 	}
-	settled := s.conns.settle(r.Context())
+	settled := s.conns.Settle(r.Context())
 	ctx, cancel := context.WithDeadlineCause(r.Context(), start.Add(within), errDeadline)
 	return n, ctx, func() {
 		cancel()
@@ -125,7 +125,7 @@ func (n *session) one(ctx context.Context, t task, i int) outcome {
 	o.err = n.s.engine.do(j)
 	if o.err == nil {
 		o.job = j
-		n.s.metrics.image(j, o.decode)
+		n.s.metrics.Image(t != taskFeatures, o.decode, j.started.Sub(j.queued))
 	}
 	return o
 }
@@ -248,38 +248,30 @@ func (n *session) caption(o outcome) captionAnswer {
 	return a
 }
 
-// captions answers POST /v1/captions.
-func (s *Server) captions(w http.ResponseWriter, r *http.Request) error {
-	return s.talk(w, r, reader{words: true}, taskCaption)
-}
-
-// captionEmbeddings answers POST /v1/captions:fromEmbedding.
-func (s *Server) captionEmbeddings(w http.ResponseWriter, r *http.Request) error {
-	return s.talk(w, r, reader{words: true, embeddings: true}, taskCaptionFeatures)
-}
-
 // talk answers with captions, in the form that the client accepts.
-func (s *Server) talk(w http.ResponseWriter, r *http.Request, rd reader, t task) error {
-	form := accepted(r.Header.Get("Accept"))
-	n, ctx, done, err := s.open(w, r, rd)
-	if err != nil {
-		return err
-	}
-	defer done()
-	for i, v := range n.a.embeddings {
-		if n.a.embeddings[i], err = spread(v, n.model.info); err != nil {
-			n.leaveAll()
+func (s *Server) talk(rd reader, t task) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		form := accepted(r.Header.Get("Accept"))
+		n, ctx, done, err := s.open(w, r, rd)
+		if err != nil {
 			return err
 		}
+		defer done()
+		for i, v := range n.a.embeddings {
+			if n.a.embeddings[i], err = spread(v, n.model.info); err != nil {
+				n.leaveAll()
+				return err
+			}
+		}
+		render := func(o outcome) any { return n.caption(o) }
+		switch form {
+		case "text/event-stream":
+			return n.stream(ctx, w, n.each(ctx, t), render)
+		case "text/plain":
+			return n.plain(w, n.each(ctx, t))
+		}
+		return n.answer(w, n.each(ctx, t), render)
 	}
-	render := func(o outcome) any { return n.caption(o) }
-	switch {
-	case form == "text/event-stream":
-		return n.stream(ctx, w, n.each(ctx, t), render)
-	case form == "text/plain":
-		return n.plain(w, n.each(ctx, t))
-	}
-	return n.answer(w, n.each(ctx, t), render)
 }
 
 // leaveAll gives the places back of a request that ends before its work.
@@ -317,7 +309,7 @@ func (n *session) entry(o outcome, render func(outcome) any) any {
 		return render(o)
 	}
 	p := n.s.asProblem(n.r, o.err)
-	n.s.metrics.failure(p.name())
+	n.s.metrics.Failure(p.name())
 	return errorAnswer{o.index, o.upload.name, p}
 }
 

@@ -2,9 +2,11 @@ package server
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
 
+	"captioner/cli/server/ollama"
 	"captioner/data/image"
 	"captioner/models/decode"
 )
@@ -128,4 +130,24 @@ func (s *registry) clear() {
 		l.close()
 	}
 	s.left.Wait()
+}
+
+// knows refuses the names of models that are not served. The name captioner stands for the one that is.
+func (s *registry) knows(name string) error {
+	m := s.take()
+	defer m.release()
+	switch strings.TrimSuffix(name, ollama.Tag) {
+	case m.info.Name, "captioner":
+		return nil
+	}
+	p := refuse("unknown-model", "found the model %.60q, want %q", name, m.info.Name)
+	p.param = "model"
+	return p
+}
+
+// longest is the longest caption that the model gives by itself, in tokens.
+func (s *registry) longest() int {
+	m := s.take()
+	defer m.release()
+	return m.info.Defaults.MaxLen
 }

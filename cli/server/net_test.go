@@ -25,6 +25,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"captioner/cli/server/listen"
 )
 
 // post is how a request with an image begins, and flood one line of a header that has no end.
@@ -43,7 +45,7 @@ type running struct {
 	client *http.Client
 }
 
-func listen(t *testing.T, f *fake, change func(*Options)) *running {
+func serving(t *testing.T, f *fake, change func(*Options)) *running {
 	t.Helper()
 	if f.name == "" {
 		f.name = "fake"
@@ -57,7 +59,7 @@ func listen(t *testing.T, f *fake, change func(*Options)) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := Listen("127.0.0.1:0", os.Getenv)
+	l, err := listen.Open("127.0.0.1:0", os.Getenv)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +95,7 @@ func (r *running) caption(red byte) (int, string, error) {
 // What was accepted is answered; what comes later is refused; then the model is closed.
 func TestDrain(t *testing.T) {
 	f := &fake{hold: make(chan struct{})}
-	r := listen(t, f, nil)
+	r := serving(t, f, nil)
 	type answer struct {
 		code int
 		err  error
@@ -131,7 +133,7 @@ func TestDrain(t *testing.T) {
 
 func TestDrainEnds(t *testing.T) {
 	f := &fake{hold: make(chan struct{})}
-	r := listen(t, f, func(o *Options) { o.Drain = 50 * time.Millisecond })
+	r := serving(t, f, func(o *Options) { o.Drain = 50 * time.Millisecond })
 	go r.caption(1)
 	until(t, func() bool { return r.engine.depth() == 1 })
 	if err := r.end(); !errors.Is(err, ErrDrain) {
@@ -142,7 +144,7 @@ func TestDrainEnds(t *testing.T) {
 // Models come and go under load, and no request fails.
 func TestSwapFailsNoRequest(t *testing.T) {
 	first := &fake{name: "m0"}
-	r := listen(t, first, nil)
+	r := serving(t, first, nil)
 	stop := make(chan struct{})
 	var clients sync.WaitGroup
 	var done atomic.Int64
@@ -185,7 +187,7 @@ func TestSwapFailsNoRequest(t *testing.T) {
 
 // Clients that keep silent lose their place to one that speaks.
 func TestSilentConnectionsDoNotStopAClient(t *testing.T) {
-	r := listen(t, &fake{}, func(o *Options) {
+	r := serving(t, &fake{}, func(o *Options) {
 		o.MaxConnections, o.HeaderTimeout, o.BodyTimeout = 20, time.Minute, time.Minute
 	})
 	var slow []net.Conn
@@ -204,7 +206,7 @@ func TestSilentConnectionsDoNotStopAClient(t *testing.T) {
 			io.WriteString(c, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
 		}
 	}
-	until(t, func() bool { return r.conns.count() <= 20 })
+	until(t, func() bool { return r.conns.Count() <= 20 })
 	if code, text, err := r.caption(3); code != 200 || err != nil {
 		t.Errorf("got %d %s %v, want 200", code, text, err)
 	}
@@ -219,7 +221,7 @@ func TestSilentConnectionsDoNotStopAClient(t *testing.T) {
 // A connection whose request has arrived is never closed for others.
 func TestBusyConnectionsStay(t *testing.T) {
 	f := &fake{hold: make(chan struct{})}
-	r := listen(t, f, func(o *Options) { o.MaxConnections = 10 })
+	r := serving(t, f, func(o *Options) { o.MaxConnections = 10 })
 	answer := make(chan int, 1)
 	go func() {
 		code, _, _ := r.caption(1)
@@ -247,7 +249,7 @@ func TestBusyConnectionsStay(t *testing.T) {
 }
 
 func TestSlowAndFlooding(t *testing.T) {
-	r := listen(t, &fake{}, func(o *Options) {
+	r := serving(t, &fake{}, func(o *Options) {
 		o.HeaderTimeout, o.BodyTimeout = 100*time.Millisecond, 100*time.Millisecond
 	})
 	for name, c := range map[string]struct{ send, want string }{
@@ -278,7 +280,7 @@ func TestSlowAndFlooding(t *testing.T) {
 // A wait for the model that is longer than the time for the body is no reason to hang up.
 func TestTheBodysTimeEndsWithTheBody(t *testing.T) {
 	f := &fake{hold: make(chan struct{})}
-	r := listen(t, f, func(o *Options) { o.BodyTimeout = 50 * time.Millisecond })
+	r := serving(t, f, func(o *Options) { o.BodyTimeout = 50 * time.Millisecond })
 	time.AfterFunc(200*time.Millisecond, func() { close(f.hold) })
 	if code, text, err := r.caption(1); code != 200 {
 		t.Errorf("got %d %s %v, want 200", code, text, err)
@@ -288,69 +290,9 @@ func TestTheBodysTimeEndsWithTheBody(t *testing.T) {
 	}
 }
 
-func TestListen(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "s")
-	l, err := Listen("unix:"+path, os.Getenv)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if Public(l) {
-		t.Error("a unix socket is public")
-	}
-	if info, _ := os.Stat(path); info.Mode().Perm() != 0o660 {
-		t.Errorf("mode %v, want 0660", info.Mode().Perm())
-	}
-	if _, err := Listen("unix:"+path, os.Getenv); err == nil || !strings.Contains(err.Error(), "another process") {
-		t.Errorf("a socket in use: got %v", err)
-	}
-	l.(*net.UnixListener).SetUnlinkOnClose(false)
-	l.Close()
-	l, err = Listen("unix:"+path, os.Getenv)
-	if err != nil {
-		t.Fatalf("a socket that was left over: %v", err)
-	}
-	l.Close()
-	os.WriteFile(path, nil, 0o600)
-	for _, bad := range []string{"unix:" + path, "unix:", "8080", "systemd", "256.0.0.1:1"} {
-		if l, err := Listen(bad, func(string) string { return "" }); err == nil {
-			t.Errorf("%q: no error", bad)
-			l.Close()
-		}
-	}
-	for address, want := range map[string]bool{"127.0.0.1:0": false, "0.0.0.0:0": true} {
-		l, err := Listen(address, os.Getenv)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := Public(l); got != want {
-			t.Errorf("%s is public: got %t, want %t", address, got, want)
-		}
-		l.Close()
-	}
-}
-
-func TestNotify(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "n")
-	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	if err := Notify(func(string) string { return path }, "READY=1"); err != nil {
-		t.Fatal(err)
-	}
-	b := make([]byte, 100)
-	if n, _ := c.Read(b); string(b[:n]) != "READY=1" {
-		t.Errorf("got %q", b[:n])
-	}
-	if err := Notify(func(string) string { return "" }, "READY=1"); err != nil {
-		t.Errorf("without systemd: %v", err)
-	}
-}
-
 func TestTLS(t *testing.T) {
 	dir := t.TempDir()
-	c := &Certificate{Cert: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem")}
+	c := &listen.Certificate{Cert: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem")}
 	if err := c.Load(); err == nil {
 		t.Fatal("files that are not there: no error")
 	}
@@ -362,7 +304,7 @@ func TestTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := Listen("127.0.0.1:0", os.Getenv)
+	l, err := listen.Open("127.0.0.1:0", os.Getenv)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -404,7 +346,7 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-func writeCertificate(t *testing.T, c *Certificate, serial int64) {
+func writeCertificate(t *testing.T, c *listen.Certificate, serial int64) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -430,52 +372,5 @@ func writeCertificate(t *testing.T, c *Certificate, serial int64) {
 		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
 			t.Fatal(err)
 		}
-	}
-}
-
-func TestWatchWaitsUntilAFileIsWhole(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "m")
-	os.WriteFile(path, []byte("one"), 0o600)
-	changed := make(chan struct{}, 10)
-	ctx, stop := context.WithCancel(t.Context())
-	over := make(chan error, 1)
-	go func() { over <- Watch(ctx, path, 20*time.Millisecond, func() { changed <- struct{}{} }) }()
-	time.Sleep(50 * time.Millisecond)
-	os.WriteFile(path+".new", []byte("two!"), 0o600)
-	os.Rename(path+".new", path)
-	select {
-	case <-changed:
-	case <-time.After(10 * time.Second):
-		t.Error("a renamed file was not noticed")
-	}
-	os.Remove(path)
-	time.Sleep(60 * time.Millisecond)
-	if len(changed) > 0 {
-		t.Error("a file that is gone was taken for a change")
-	}
-	stop()
-	if err := <-over; err != nil {
-		t.Error(err)
-	}
-}
-
-func TestWatchNoticesAFileInAFolder(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "model.safetensors")
-	os.WriteFile(path, []byte("one"), 0o600)
-	changed := make(chan struct{}, 10)
-	ctx, stop := context.WithCancel(t.Context())
-	over := make(chan error, 1)
-	go func() { over <- Watch(ctx, dir, 20*time.Millisecond, func() { changed <- struct{}{} }) }()
-	time.Sleep(50 * time.Millisecond)
-	os.WriteFile(path, []byte("three"), 0o600)
-	select {
-	case <-changed:
-	case <-time.After(10 * time.Second):
-		t.Error("a file that was written over in its folder was not noticed")
-	}
-	stop()
-	if err := <-over; err != nil {
-		t.Error(err)
 	}
 }

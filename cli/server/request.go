@@ -69,7 +69,7 @@ var imageTypes = []string{
 type reader struct {
 	limits     *Options
 	budget     *budget
-	words      bool // decoding options
+	options    bool // decoding options
 	forms      bool // form and encoding of embeddings
 	embeddings bool // embeddings instead of images
 }
@@ -151,7 +151,7 @@ func (rd reader) option(a *asked, name, value string) error {
 		a.form = value
 	case rd.forms && name == "encoding":
 		a.encoding = value
-	case rd.words || settingName(name) == "timeout_ms":
+	case rd.options || settingName(name) == "timeout_ms":
 		return a.settings.set(name, value)
 	default:
 		return refuse("bad-option", "found the option %.60q, which this request does not take", name)
@@ -297,7 +297,7 @@ func (rd reader) json(a *asked, size int64) error {
 	switch {
 	case !rd.forms && (d.Form != nil || d.Encoding != nil):
 		return refuse("bad-option", "form and encoding are options of embeddings")
-	case !rd.words && d.settings.forCaptions():
+	case !rd.options && d.settings.forCaptions():
 		return refuse("bad-option", "found options of captions, which this request does not take")
 	}
 	a.form, a.encoding = or(d.Form, a.form), or(d.Encoding, a.encoding)

@@ -8,8 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"strings"
-	"sync"
 )
 
 // ErrDrain says that some requests were cut off because the service had to stop.
@@ -24,7 +22,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, config *tls.Config) 
 	h := &http.Server{
 		Handler: s.handler, TLSConfig: config, MaxHeaderBytes: headerBytes,
 		ReadHeaderTimeout: s.o.HeaderTimeout, IdleTimeout: s.o.IdleTimeout,
-		ConnContext: s.conns.enter, ConnState: s.conns.state,
+		ConnContext: s.conns.Enter, ConnState: s.conns.State,
 		ErrorLog: slog.NewLogLogger(quiet{s.log.Handler()}, slog.LevelDebug),
 		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: max(s.o.MaxImages, 128)},
 	}
@@ -59,37 +57,4 @@ type quiet struct{ slog.Handler }
 
 func (q quiet) Enabled(ctx context.Context, _ slog.Level) bool {
 	return q.Handler.Enabled(ctx, slog.LevelDebug)
-}
-
-// Certificate is a certificate and key in files, which Load reads again.
-type Certificate struct {
-	Cert, Key string
-
-	mu   sync.Mutex
-	pair *tls.Certificate
-}
-
-// Load reads the files. Where they are wrong, what was read before stays.
-func (c *Certificate) Load() error {
-	pair, err := tls.LoadX509KeyPair(c.Cert, c.Key)
-	if err != nil {
-		return fmt.Errorf("read certificate %q with key %q: %s", c.Cert, c.Key, strings.TrimPrefix(err.Error(), "tls: "))
-	}
-	c.mu.Lock()
-	c.pair = &pair
-	c.mu.Unlock()
-	return nil
-}
-
-// Config is for a listener whose certificate may change.
-func (c *Certificate) Config() *tls.Config {
-	return &tls.Config{
-		MinVersion: tls.VersionTLS12,
-		NextProtos: []string{"h2", "http/1.1"},
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			return c.pair, nil
-		},
-	}
 }

@@ -13,6 +13,10 @@ import (
 	"time"
 
 	"github.com/rs/cors"
+
+	"captioner/cli/server/access"
+	"captioner/cli/server/listen"
+	"captioner/cli/server/metrics"
 )
 
 // Server is the service over one model at a time. It is made by New and ends with Serve.
@@ -24,10 +28,10 @@ type Server struct {
 	budget   *budget
 	workers  chan struct{} // a token an image that is being decoded
 	decoded  chan struct{} // a token an image that is decoded and not answered: pixels take more memory than files
-	metrics  *metrics
-	keys     keyring
-	rates    *rates
-	conns    *connections
+	metrics  *metrics.Metrics
+	keys     access.Keyring
+	rates    *access.Rates
+	conns    *listen.Connections
 	handler  http.Handler
 	draining atomic.Bool
 }
@@ -41,13 +45,32 @@ func New(m Model, o Options, log *slog.Logger) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{o: o, log: log, budget: &budget{most: o.MaxMemory}, workers: make(chan struct{}, o.Workers),
-		decoded: make(chan struct{}, decodedBatches*o.MaxBatch+o.Workers), rates: newRates(o.Rate, o.Burst),
-		conns: newConnections(o.MaxConnections)}
+		decoded: make(chan struct{}, decodedBatches*o.MaxBatch+o.Workers), rates: access.NewRates(o.Rate, o.Burst),
+		conns: listen.NewConnections(o.MaxConnections)}
 	s.registry = newRegistry(m, func(err error) { log.Error("a replaced model cannot be closed", "error", err) })
-	s.metrics = newMetrics(s)
-	s.engine = newEngine(o.MaxBatch, o.MaxWait, o.Queue, log, s.metrics.batch)
+	s.metrics = metrics.New(kindNames(), gauges(s))
+	s.engine = newEngine(o.MaxBatch, o.MaxWait, o.Queue, log, s.metrics.Batch)
 	s.handler = s.guard(s.routes())
 	return s, nil
+}
+
+// gauges are the figures that the service has at any moment.
+func gauges(s *Server) []metrics.Gauge {
+	all := []metrics.Gauge{
+		{Name: "captioner_queue_depth", Help: "Images that are accepted and not answered.",
+			Read: func() float64 { return float64(s.engine.depth()) }},
+		{Name: "captioner_queue_limit", Help: "Images that may be accepted and not answered.",
+			Read: func() float64 { return float64(s.o.Queue) }},
+		{Name: "captioner_connections", Help: "Open connections.",
+			Read: func() float64 { return float64(s.conns.Count()) }},
+		{Name: "captioner_body_bytes", Help: "Bytes of request bodies in memory.",
+			Read: func() float64 { return float64(s.budget.inUse()) }},
+	}
+	if s.o.LiveTensors != nil {
+		all = append(all, metrics.Gauge{Name: "captioner_live_tensors", Help: "Tensor handles that exist.",
+			Read: func() float64 { return float64(s.o.LiveTensors()) }})
+	}
+	return all
 }
 
 // Handler answers requests. It is what Serve serves.
@@ -56,6 +79,9 @@ func (s *Server) Handler() http.Handler { return s.handler }
 // Swap makes m the model of all requests to come. Those that are under way get their answers from the model that they
 // began with.
 func (s *Server) Swap(m Model) { s.registry.put(m) }
+
+// SetTokens makes these the only tokens; none opens the API to everybody.
+func (s *Server) SetTokens(tokens []string) { s.keys.Set(tokens) }
 
 // Close answers what was accepted, and closes the model. Nothing may be served during or after it.
 func (s *Server) Close() {
@@ -76,8 +102,9 @@ type route struct {
 func (s *Server) table() []route {
 	about := about{s}
 	routes := []route{
-		{method: "POST", path: "/v1/captions", serve: s.captions},
-		{method: "POST", path: "/v1/captions:fromEmbedding", serve: s.captionEmbeddings},
+		{method: "POST", path: "/v1/captions", serve: s.talk(reader{options: true}, taskCaption)},
+		{method: "POST", path: "/v1/captions:fromEmbedding",
+			serve: s.talk(reader{options: true, embeddings: true}, taskCaptionFeatures)},
 		{method: "POST", path: "/v1/embeddings", serve: s.embeddings},
 		{method: "GET", path: "/v1/models", serve: about.models},
 		{method: "GET", path: "/version", serve: about.version},
@@ -87,7 +114,7 @@ func (s *Server) table() []route {
 		{method: "GET", path: "/openapi.json", open: true, page: true, serve: about.openAPI},
 		{method: "GET", path: problemPath + "{name}", open: true, serve: explain},
 	}
-	routes = append(routes, s.dialects()...)
+	routes = append(routes, dialects(s)...)
 	for _, f := range pageFiles {
 		routes = append(routes, route{method: "GET", path: f.path, open: true, page: true, serve: f.serve})
 	}
@@ -150,11 +177,11 @@ func (s *Server) answer(rt route) http.Handler {
 
 // admit checks the token and the rate of a client.
 func (s *Server) admit(r *http.Request) error {
-	who, err := s.keys.check(r)
+	who, err := s.keys.Check(r)
 	if err != nil {
-		return err
+		return refuse("unauthorized", "%s", err)
 	}
-	if wait := s.rates.wait(who, time.Now()); wait > 0 {
+	if wait := s.rates.Wait(who, time.Now()); wait > 0 {
 		p := refuse("rate-limit", "you may send %g requests a second", s.o.Rate)
 		p.retryAfter = int(wait/time.Second) + 1
 		return p
@@ -165,7 +192,7 @@ func (s *Server) admit(r *http.Request) error {
 // fail answers with a problem, unless an answer has begun.
 func (s *Server) fail(w *writer, r *http.Request, err error, shape func(*problem) any) {
 	p := s.asProblem(r, err)
-	s.metrics.failure(p.name())
+	s.metrics.Failure(p.name())
 	if p.Status >= 500 && p.name() == "internal" {
 		s.log.Error("a request failed", "path", r.URL.Path, "error", err)
 	}
@@ -265,7 +292,7 @@ func (s *Server) refuseAtTheDoor(w http.ResponseWriter, r *http.Request, p *prob
 
 // note counts a request that was answered, and logs it for those who look closely. Nothing of it is the client's text.
 func (s *Server) note(path, method string, status int, took time.Duration) {
-	method = s.metrics.request(path, method, status, took)
+	method = s.metrics.Request(path, method, status, took)
 	s.log.Debug("request", "method", method, "path", path, "status", status, "ms", took.Milliseconds())
 }
 

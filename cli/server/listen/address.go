@@ -1,4 +1,6 @@
-package server
+// Package listen is where a service meets its machine: addresses and sockets, its certificate, how many are connected,
+// files that change, and systemd.
+package listen
 
 import (
 	"errors"
@@ -12,14 +14,14 @@ import (
 	"time"
 )
 
-// Listen opens the address that a service listens on:
+// Open opens the address that a service listens on:
 //
 //	HOST:PORT     TCP; port 0 takes any that is free
 //	unix:PATH     a socket in the file system, for its owner and group
 //	systemd       the socket that systemd passes on (socket activation)
 //
 // getenv is os.Getenv; systemd tells in variables what it passes on.
-func Listen(address string, getenv func(string) string) (net.Listener, error) {
+func Open(address string, getenv func(string) string) (net.Listener, error) {
 	if address == "systemd" {
 		return inherited(getenv)
 	}

@@ -1,10 +1,12 @@
-package server
+// Package access says who may use a service, and how often: tokens, and rates of requests.
+package access
 
 import (
 	"bufio"
 	"bytes"
 	"crypto/sha256"
 	"crypto/subtle"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -14,8 +16,8 @@ import (
 	"unicode/utf8"
 )
 
-// keyring holds the tokens that open the API, as checksums. An unset one opens it to everybody.
-type keyring struct {
+// Keyring holds the tokens that open the API, as checksums. An unset one opens it to everybody.
+type Keyring struct {
 	sums atomic.Pointer[[][sha256.Size]byte]
 }
 
@@ -43,22 +45,28 @@ func ParseTokens(b []byte) ([]string, error) {
 	return tokens, nil
 }
 
-// SetTokens makes these the only tokens; none opens the API to everybody.
-func (s *Server) SetTokens(tokens []string) {
+// Set makes these the only tokens; none opens the API to everybody.
+func (k *Keyring) Set(tokens []string) {
 	if len(tokens) == 0 {
-		s.keys.sums.Store(nil)
+		k.sums.Store(nil)
 		return
 	}
 	sums := make([][sha256.Size]byte, 0, len(tokens))
 	for _, t := range tokens {
 		sums = append(sums, sha256.Sum256([]byte(t)))
 	}
-	s.keys.sums.Store(&sums)
+	k.sums.Store(&sums)
 }
 
-// check says who a client is, for its rate: its token or its address. The time that it takes says nothing about the
-// tokens.
-func (k *keyring) check(r *http.Request) (string, error) {
+// Why a client may not use the API.
+var (
+	ErrNoToken    = errors.New("found no bearer token")
+	ErrWrongToken = errors.New("the token is not valid")
+)
+
+// Check says who a client is, for its rate: its token or its address. The error is ErrNoToken or ErrWrongToken. The
+// time that it takes says nothing about the tokens.
+func (k *Keyring) Check(r *http.Request) (string, error) {
 	sums := k.sums.Load()
 	if sums == nil {
 		return address(r.RemoteAddr), nil
@@ -66,7 +74,7 @@ func (k *keyring) check(r *http.Request) (string, error) {
 	header := r.Header.Get("Authorization")
 	scheme, token, _ := strings.Cut(header, " ")
 	if header == "" || !strings.EqualFold(scheme, "bearer") {
-		return "", refuse("unauthorized", "found no bearer token")
+		return "", ErrNoToken
 	}
 	sum := sha256.Sum256([]byte(strings.TrimSpace(token)))
 	match := 0
@@ -74,7 +82,7 @@ func (k *keyring) check(r *http.Request) (string, error) {
 		match |= subtle.ConstantTimeCompare(sum[:], want[:])
 	}
 	if match == 0 {
-		return "", refuse("unauthorized", "the token is not valid")
+		return "", ErrWrongToken
 	}
 	return string(sum[:]), nil
 }

@@ -1,4 +1,4 @@
-package server
+package access
 
 import (
 	"sync"
@@ -7,8 +7,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// rates limits how many requests a client sends: a bucket a client, filled by a steady flow up to a burst.
-type rates struct {
+// Rates limits how many requests a client sends: a bucket a client, filled by a steady flow up to a burst.
+type Rates struct {
 	limit rate.Limit // requests a second; 0 limits nobody
 	burst int
 
@@ -21,12 +21,13 @@ type rates struct {
 // lose nothing by it.
 const maxBuckets = 10_000
 
-func newRates(limit float64, burst int) *rates {
-	return &rates{limit: rate.Limit(limit), burst: burst, buckets: make(map[string]*rate.Limiter)}
+// NewRates allows so many requests a second, and so many at once; a limit of 0 allows any number.
+func NewRates(limit float64, burst int) *Rates {
+	return &Rates{limit: rate.Limit(limit), burst: burst, buckets: make(map[string]*rate.Limiter)}
 }
 
-// wait counts a request, or says how long the client has to wait before it sends one.
-func (r *rates) wait(who string, now time.Time) time.Duration {
+// Wait counts a request, or says how long the client has to wait before it sends one.
+func (r *Rates) Wait(who string, now time.Time) time.Duration {
 	if r.limit == 0 {
 		return 0
 	}
@@ -47,7 +48,7 @@ func (r *rates) wait(who string, now time.Time) time.Duration {
 }
 
 // sweep forgets full buckets now and then, and, where there are too many all the same, any of them.
-func (r *rates) sweep(now time.Time) {
+func (r *Rates) sweep(now time.Time) {
 	if age := now.Sub(r.swept); age >= time.Minute || age >= time.Second && len(r.buckets) >= maxBuckets {
 		r.swept = now
 		for who, b := range r.buckets {

@@ -1,4 +1,4 @@
-package server
+package listen
 
 import (
 	"container/list"
@@ -8,10 +8,10 @@ import (
 	"sync"
 )
 
-// connections bounds how many clients are connected. Where one more comes, the one is closed that has kept the service
+// Connections bounds how many clients are connected. Where one more comes, the one is closed that has kept the service
 // waiting for the longest: half-open ones, slow ones and idle ones go before any whose request has arrived, which are
 // never closed.
-type connections struct {
+type Connections struct {
 	most int
 
 	mu    sync.Mutex
@@ -25,14 +25,15 @@ type connection struct {
 	place *list.Element // in quiet; nil while busy
 }
 
-func newConnections(most int) *connections {
-	return &connections{most: most, open: make(map[net.Conn]*connection)}
+// NewConnections allows so many.
+func NewConnections(most int) *Connections {
+	return &Connections{most: most, open: make(map[net.Conn]*connection)}
 }
 
 type connectionKey struct{}
 
-// enter notes a new connection, and closes another where there are too many.
-func (c *connections) enter(ctx context.Context, nc net.Conn) context.Context {
+// Enter notes a new connection, and closes another where there are too many.
+func (c *Connections) Enter(ctx context.Context, nc net.Conn) context.Context {
 	c.mu.Lock()
 	k := &connection{Conn: nc}
 	k.place = c.quiet.PushBack(k)
@@ -49,8 +50,8 @@ func (c *connections) enter(ctx context.Context, nc net.Conn) context.Context {
 	return context.WithValue(ctx, connectionKey{}, k)
 }
 
-// state follows what net/http says of a connection.
-func (c *connections) state(nc net.Conn, s http.ConnState) {
+// State follows what net/http says of a connection.
+func (c *Connections) State(nc net.Conn, s http.ConnState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	k := c.open[nc]
@@ -67,7 +68,7 @@ func (c *connections) state(nc net.Conn, s http.ConnState) {
 	}
 }
 
-func (c *connections) forget(k *connection) {
+func (c *Connections) forget(k *connection) {
 	delete(c.open, k.Conn)
 	if k.place != nil {
 		c.quiet.Remove(k.place)
@@ -75,8 +76,8 @@ func (c *connections) forget(k *connection) {
 	}
 }
 
-// settle says that a request of the connection in ctx has arrived; the returned function, that it is answered.
-func (c *connections) settle(ctx context.Context) func() {
+// Settle says that a request of the connection in ctx has arrived; the returned function, that it is answered.
+func (c *Connections) Settle(ctx context.Context) func() {
 	k, ok := ctx.Value(connectionKey{}).(*connection)
 	if !ok { // a test without connections
 		return func() {}
@@ -96,7 +97,8 @@ func (c *connections) settle(ctx context.Context) func() {
 	}
 }
 
-func (c *connections) count() int {
+// Count is how many are connected.
+func (c *Connections) Count() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.open)
