@@ -13,7 +13,6 @@ import (
 
 	"captioner/cli/console"
 	"captioner/cli/flags"
-	"captioner/cli/published"
 	"captioner/cli/ranks"
 	"captioner/models/train"
 	"captioner/torch"
@@ -39,6 +38,7 @@ command takes. The encoder's features are computed once and cached. Ctrl-C saves
 				return err
 			}
 			o.Text = o.text.Value()
+			o.hold(c)
 			switch {
 			case o.Resume != "" && o.Out == "":
 				o.void = voidOf(c, "a run that goes on keeps its options", ofTheRun(c))
@@ -66,11 +66,6 @@ func trainIn(ctx context.Context, con *console.Console, o *TrainOptions, g *dist
 	if o.lowered {
 		con.Term.Log.Info("--precision 16 on a CPU: training in bfloat16, which needs no loss scaling")
 	}
-	for _, path := range []*string{&o.Encoder, &o.Init, &o.LanguageModel} {
-		if err := published.Find(ctx, con, path); err != nil {
-			return err
-		}
-	}
 	r := &trainReport{con: con, start: time.Now()}
 	var err error
 	dir := o.Out
@@ -79,12 +74,8 @@ func trainIn(ctx context.Context, con *console.Console, o *TrainOptions, g *dist
 		dir = o.Resume
 		err = train.ResumeGroup(ctx, dir, train.Options{Group: g, Version: Version, Cache: o.Cache}, r.tell)
 	} else {
-		if o.Data == "" {
-			paths, err := published.FetchCOCO(ctx, con, o.Cache, g)
-			if err != nil {
-				return err
-			}
-			o.Data, o.Images, o.Val, o.ValImages = paths.Captions, paths.Images, paths.ValCaptions, paths.ValImages
+		if err := o.fetch(ctx, con, g); err != nil {
+			return err
 		}
 		err = train.Run(ctx, dir, o.Options, r.tell)
 	}
@@ -111,10 +102,15 @@ func trainIn(ctx context.Context, con *console.Console, o *TrainOptions, g *dist
 
 // resumeCommand is what goes on with a run, as a shell takes it.
 func resumeCommand(dir string) string {
-	if strings.ContainsAny(dir, " \t\n\"'$`\\&;|<>()*?[]{}!#~") {
-		dir = "'" + strings.ReplaceAll(dir, "'", `'\''`) + "'"
+	return "captioner train --resume " + shellQuoted(dir)
+}
+
+// shellQuoted is a path as a shell takes it.
+func shellQuoted(path string) string {
+	if strings.ContainsAny(path, " \t\n\"'$`\\&;|<>()*?[]{}!#~") {
+		return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 	}
-	return "captioner train --resume " + dir
+	return path
 }
 
 // trainHint adds what may help where memory or room on the disk ran out, or the run folder cannot be written.

@@ -113,27 +113,27 @@ func (o *TrainOptions) flags() []cli.Flag {
 		input, result, net, eye, xe, scst, how = "DATA", "RESULT", "NETWORK", "ENCODER AND PICTURES", "CROSS-ENTROPY", "SELF-CRITICAL TRAINING", "HOW"
 	)
 	flags := []cli.Flag{
-		text(input, "data", "captions to learn: `FILE` or folder in any known form; without it, COCO 2014 is fetched into the cache folder", &o.Data),
+		text(input, "data", "captions to learn: `FILE` or folder in any known form; or coco2014, which is fetched into the cache folder (about 20 GB)", &o.Data),
 		text(input, "images", "`FOLDER` of their pictures; without it, looked for beside the captions", &o.Images),
 		text(input, "val", "captions to measure on: `FILE` or folder", &o.Val),
 		text(input, "val-images", "`FOLDER` of their pictures", &o.ValImages),
-		number(input, "val-fraction", "share of --data to measure on where there is no --val", &o.ValShare),
+		number(input, "val-fraction", "share of --data to measure on where there is no --val; where it is not given, at least 10 images of it, or a fifth of few", &o.ValFraction),
 		&cli.StringSliceFlag{Name: "text", Usage: "plain text `FILE` to pretrain the decoder on, a sentence a line; may be given again", Category: input, Destination: &o.text},
 		yes(input, "skip-bad", "go on without pictures that are not there", &o.SkipBad),
 		text(result, "out", "run `FOLDER`, made anew", &o.Out, "o"),
 		text(result, "resume", "go on with the run in `FOLDER`; all its options are kept but --cache", &o.Resume),
 		text(result, "name", "of the captioner", &o.Name),
 		text(result, "licence", "of the result, for its card", &o.Licence),
-		text(net, "encoder", "`FILE` or name of the encoder's weights: EfficientNet-Lite, CLIP or BLIP, in any form (see \"weights list\")", &o.Encoder, "vision-backbone"),
+		text(net, "encoder", "`FILE` or name of the vision encoder's weights, in any form: lite0 or lite2 (EfficientNet-Lite), demo (the built-in model's), or one of \"weights list\"", &o.Encoder, "vision-backbone"),
 		text(net, "encoder-name", "refuse an encoder of another architecture than `NAME`, such as efficientnet-lite2 or ViT-B/32", &o.EncoderName),
 		text(net, "memory", "what the decoder sees of a picture: "+strings.Join(encoder.MemoryKinds, ", ")+"; without it, what suits the encoder", &o.Memory),
-		text(net, "init", "start from the model `FILE`, its words and its encoder", &o.Init, "checkpoint"),
+		text(net, "init", "start from the model `FILE`, its tokenizer and its encoder; demo is the built-in model", &o.Init, "checkpoint"),
 		text(net, "language-model", "start the decoder from GPT-2: distilgpt2, gpt2, gpt2-medium, a `FILE` or a folder; its sizes and words replace those below", &o.LanguageModel),
 		big(net, "width", "of the decoder", &o.Width),
 		count(net, "layers", "of the decoder", &o.Layers),
 		big(net, "heads", "of each attention", &o.Heads),
 		big(net, "positions", "longest caption in tokens", &o.Positions),
-		big(net, "vocab-min-count", "tokens used less often are spelt from smaller ones", &o.MinCount),
+		big(net, "vocab-min-count", "tokens used less often are spelt from smaller ones; where it is not given, fewer are with few captions", &o.VocabMinCount),
 		number(net, "dropout", "of what each part of the decoder adds", &o.Dropout),
 		number(net, "input-dropout", "of embeddings and memory", &o.InputDropout),
 		number(net, "attention-dropout", "of the decoder's attention", &o.AttentionDropout),
@@ -147,14 +147,14 @@ func (o *TrainOptions) flags() []cli.Flag {
 		number(eye, "encoder-after", "rounds before it begins to learn", &o.EncoderAfter),
 		yes(eye, "recompute", "compute the encoder's maps twice instead of keeping them for the gradient: less memory, more time", &o.Recompute),
 		text(xe, "recipe", "`NAME` of other defaults: clip-text-decoder (1.4), clip-text-decoder-1.2 or clip-text-decoder-1.4 train as that package does", &o.Recipe),
-		number(xe, "max-epochs", "rounds through the captions", &o.Epochs),
+		number(xe, "max-epochs", "epochs; where it is not given, there are more on few images, so that there are 300 steps", &o.Epochs),
 		count(xe, "batch-size", "pictures a batch", &o.BatchSize),
 		count(xe, "captions-per-image", "captions of each picture in a batch; 1 draws one each round", &o.Captions),
 		count(xe, "accumulate-grad-batches", "batches a step", &o.Accumulate),
 		number(xe, "lr", "highest learning rate", &o.LR),
-		count(xe, "warmup", "steps of rise", &o.Warmup),
+		count(xe, "warmup", "steps of rise; where it is not given, at most a tenth of the steps", &o.Warmup),
 		text(xe, "schedule", "after the rise: cosine, linear, constant, or plateau (halved after each two measurements without a better one)", &o.Schedule),
-		number(xe, "lr-floor", "share of the learning rate at the end", &o.Floor),
+		number(xe, "lr-floor", "share of the learning rate at the end", &o.LRFloor),
 		number(xe, "weight-decay", "of matrices; norms, biases and places have none", &o.WeightDecay),
 		yes(xe, "decay-all", "let norms, biases and places decay too", &o.DecayAll),
 		yes(xe, "loss-over-padding", "pad captions with end tokens and learn these too, as clip-text-decoder does", &o.Padded),
@@ -162,8 +162,8 @@ func (o *TrainOptions) flags() []cli.Flag {
 		number(xe, "beta1", "of AdamW", &o.Beta1),
 		number(xe, "beta2", "of AdamW", &o.Beta2),
 		number(xe, "clip", "largest norm of all gradients together; 0: any", &o.Clip),
-		number(xe, "label-smoothing", "share of the target spread over all words", &o.Smoothing),
-		number(xe, "ema", "share kept by the moving average of the weights, which is what is measured and stored; 0: none", &o.EMA),
+		number(xe, "label-smoothing", "share of the target spread over all words", &o.LabelSmoothing),
+		number(xe, "ema", "share kept by the moving average of the weights, which is what is measured and stored; 0: none; where it is not given, less on few steps", &o.EMA),
 		number(xe, "text-epochs", "rounds through --text", &o.TextEpochs),
 		text(xe, "monitor", "what the best checkpoint is chosen by: cider, bleu4 or val_loss", &o.Monitor),
 		count(xe, "patience", "measurements without a better one before a phase ends early; 0: never", &o.Patience),
@@ -181,7 +181,7 @@ func (o *TrainOptions) flags() []cli.Flag {
 		count(how, "threads", "of one computation; 0: as many as there are cores", &o.Threads),
 		big(how, "seed", "decides everything that is drawn", &o.Seed),
 		count(how, "beam-size", "of the last measurement, and of the captioner by default", &o.Beam, "beam"),
-		number(how, "length-penalty", "exponent of the length in a beam's score", &o.Penalty),
+		number(how, "length-penalty", "exponent of the length in a beam's score", &o.LengthPenalty),
 		text(how, "cache", "`FOLDER` of cached features; without it, the user's cache folder", &o.Cache),
 		yes(how, "dry-run", "tell the plan and what it needs, take two steps of each phase, and write nothing", &o.DryRun),
 		yes(how, "eval-only", "learn nothing: measure the model of --init on --val", &o.evalOnly),
@@ -230,16 +230,32 @@ func (o *TrainOptions) settle(con *console.Console) error {
 		}
 	}
 	all := o.Options
-	if all.Data == "" { // COCO, which is fetched when all else is in order
+	if all.Data == "" { // COCO 2014, perhaps
 		all.Data = published.CocoName
-		if o.Val != "" || o.Images != "" || o.ValImages != "" {
-			return console.Usagef("", "--val, --images and --val-images need --data: without it, COCO 2014 has its own")
-		}
 	}
 	if err := all.Validate(); err != nil {
 		return console.Usagef("run \"captioner train --help\" for the flags", "%s", console.OneLine(err))
 	}
-	return nil
+	return o.wantsCOCO(con)
+}
+
+// hold keeps what flags say as they say it, however few images there are.
+func (o *TrainOptions) hold(c *cli.Context) {
+	if c.IsSet("warmup") {
+		o.Fit.Warmup = false
+	}
+	if c.IsSet("ema") {
+		o.Fit.EMA = false
+	}
+	if c.IsSet("vocab-min-count") {
+		o.Fit.Vocab = false
+	}
+	if c.IsSet("max-epochs") {
+		o.Fit.MinSteps = 0
+	}
+	if c.IsSet("val-fraction") {
+		o.Fit.MinVal = 0
+	}
 }
 
 // shorten leaves phases out where a flag wants only one thing, and fills in what nobody said.

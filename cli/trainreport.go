@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -25,6 +26,14 @@ type trainReport struct {
 	first int // step that the phase began at here
 	epoch int // that the bar is of; -1 before the first
 	final map[string]float64
+
+	loss struct { // of the steps since the last measurement
+		sum float64
+		n   int
+		lr  float64
+	}
+	table string      // the phase that the table on the terminal is of
+	best  train.Event // the best measurement of this process; no scores where there was none
 }
 
 func (r *trainReport) tell(e train.Event) {
@@ -32,7 +41,11 @@ func (r *trainReport) tell(e train.Event) {
 	defer r.mu.Unlock()
 	now := time.Now()
 	if e.Note != "" {
-		r.con.Term.Log.Info(e.Note)
+		if e.Warning {
+			r.con.Term.Log.Warn(e.Note)
+		} else {
+			r.con.Term.Log.Info(e.Note)
+		}
 		return
 	}
 	if e.Phase != r.phase {
@@ -40,9 +53,17 @@ func (r *trainReport) tell(e train.Event) {
 	}
 	r.rows += e.Rows
 	if e.Scores != nil {
-		r.scores(e)
+		if e.Best {
+			r.best = e
+		}
+		if r.con.Term.Live && e.Phase != "final" {
+			r.row(e, now)
+		} else {
+			r.scores(e)
+		}
 		return
 	}
+	r.loss.sum, r.loss.n, r.loss.lr = r.loss.sum+e.Loss, r.loss.n+1, e.LR
 	if r.con.Term.Live {
 		r.draw(e)
 	} else if now.Sub(r.said) >= 10*time.Second {
@@ -106,6 +127,56 @@ func (r *trainReport) measured(e train.Event) string {
 	return "loss"
 }
 
+// row adds a measurement to the table on the terminal, with two captions.
+func (r *trainReport) row(e train.Event, now time.Time) {
+	if r.table != e.Phase {
+		r.table = e.Phase
+		fmt.Fprintf(r.con.Term, "%-10s %8s %8s %7s %7s %8s %7s\n", e.Phase, r.measured(e), "val loss", "CIDEr", "BLEU-4", "lr", "time")
+	}
+	at := fmt.Sprintf("step %d", e.Step)
+	if e.Phase == "captions" {
+		at = fmt.Sprintf("epoch %.4g", e.Epoch)
+	}
+	gone := now.Sub(r.start).Round(time.Second)
+	mark := ""
+	if e.Best {
+		mark = "  best"
+	}
+	s := e.Scores
+	fmt.Fprintf(r.con.Term, "%-10s %8.3f %8.3f %7.3f %7.3f %8.1e %7s%s\n", at, r.loss.sum/float64(max(1, r.loss.n)), s["val_loss"],
+		s["cider"], s["bleu4"], r.loss.lr, clock(gone), mark)
+	for _, x := range e.Samples[:min(2, len(e.Samples))] {
+		fmt.Fprintf(r.con.Term, "    %s: %s\n", console.Visible(filepath.Base(x.Path)), console.Visible(x.Caption))
+	}
+	r.loss.sum, r.loss.n = 0, 0
+}
+
+// clock is a time as 1:02 or 1:02:03.
+func clock(d time.Duration) string {
+	s := int(d.Seconds())
+	if s < 3600 {
+		return fmt.Sprintf("%d:%02d", s/60, s%60)
+	}
+	return fmt.Sprintf("%d:%02d:%02d", s/3600, s/60%60, s%60)
+}
+
+// last says which model is the best and how to use it.
+func (r *trainReport) last(dir string) {
+	if r.final == nil {
+		return
+	}
+	at := ""
+	switch {
+	case r.best.Scores == nil:
+	case r.best.Phase == "captions":
+		at = fmt.Sprintf("epoch %.4g, ", r.best.Epoch)
+	default:
+		at = fmt.Sprintf("%s step %d, ", r.best.Phase, r.best.Step)
+	}
+	r.con.Term.Log.Info(fmt.Sprintf("Best: %sCIDEr %.2f. Try: captioner predict --model %s photo.jpg", at, r.final["cider"],
+		shellQuoted(filepath.Join(dir, "best.safetensors"))))
+}
+
 // scores reports a measurement with a few captions.
 func (r *trainReport) scores(e train.Event) {
 	s := e.Scores
@@ -129,6 +200,7 @@ func (r *trainReport) scores(e train.Event) {
 
 // result prints where the captioner is and what it scores.
 func (r *trainReport) result(dir string) error {
+	r.last(dir)
 	model := dir + "/best.safetensors"
 	if r.con.Options.JSON {
 		return console.WriteJSON(r.con.Stdout, struct {

@@ -20,6 +20,9 @@ import (
 // CocoName is what stands for --data where there is none.
 const CocoName = "COCO 2014"
 
+// CocoBytes is about how much COCO 2014 is.
+const CocoBytes = 20_200_000_000
+
 // cocoConnections is over how many connections COCO comes: its server gives each a part of what a line can carry.
 const cocoConnections = 8
 

@@ -27,6 +27,13 @@ func Find(ctx context.Context, con *console.Console, path *string) error {
 	if _, err := os.Stat(*path); err == nil {
 		return nil
 	}
+	if lite, ok := findLite(*path); ok {
+		found, err := lite.fetch(ctx, con)
+		if err == nil {
+			*path = found
+		}
+		return err
+	}
 	if _, err := store.Find(*path); err != nil {
 		return nil
 	}
@@ -36,6 +43,31 @@ func Find(ctx context.Context, con *console.Console, path *string) error {
 	}
 	*path = found
 	return nil
+}
+
+// Missing says whether a name is one of published weights that are not here and would be fetched, and how large they
+// are; 0 where that is not known.
+func Missing(con *console.Console, name string) (size int64, missing bool) {
+	if name == "" {
+		return 0, false
+	}
+	if _, err := os.Stat(name); err == nil {
+		return 0, false
+	}
+	if lite, ok := findLite(name); ok {
+		return lite.size, !lite.here()
+	}
+	entry, err := store.Find(name)
+	if err != nil {
+		return 0, false
+	}
+	if _, err := Here(con, name); err == nil {
+		return 0, false
+	}
+	for _, f := range entry.Files {
+		size += f.Size
+	}
+	return size, true
 }
 
 // Options are what the flags of weights list and weights fetch say.

@@ -17,12 +17,15 @@ const badFile = "bad-pictures.txt"
 
 // BadImagesError says that a run was not begun because of its pictures.
 type BadImagesError struct {
-	List   string // the file that names them all
+	List   string // the file that names them all; "" in a dry run, which writes none
 	Counts string // "3 missing images, 1 image that cannot be decoded"
 	First  string
 }
 
 func (e *BadImagesError) Error() string {
+	if e.List == "" {
+		return fmt.Sprintf("check data: %s; the first: %s", e.Counts, e.First)
+	}
 	return fmt.Sprintf("check data: %s, all listed in %q; the first: %s", e.Counts, e.List, e.First)
 }
 
@@ -34,6 +37,13 @@ func (e *BadImagesError) Hint() string { return "--skip-bad goes on without them
 func (c *corpora) report(counts ...string) error {
 	said := strings.Join(slices.DeleteFunc(counts, func(s string) bool { return s == "" }), ", ")
 	if said == "" {
+		return nil
+	}
+	if c.DryRun {
+		if !c.SkipBad {
+			return &BadImagesError{Counts: said, First: strings.ReplaceAll(c.bad[0], "\t", ": ")}
+		}
+		c.tell(Event{Note: "going on without " + said})
 		return nil
 	}
 	list := filepath.Join(c.dir, badFile)
@@ -59,6 +69,14 @@ func counted(n int, what string) string {
 	}
 	noun, rest, _ := strings.Cut(what, "image")
 	return fmt.Sprintf("%d %simages%s", n, noun, rest)
+}
+
+// leaveOutBare lists images of which every caption is empty; readCorpus has left them out.
+func (c *corpora) leaveOutBare(names []string) error {
+	for _, n := range names {
+		c.bad = append(c.bad, n+"\tall captions are empty")
+	}
+	return c.report(counted(len(names), "image whose captions are all empty"))
 }
 
 // leaveOut drops the pictures that cannot be decoded.

@@ -33,7 +33,7 @@ func (c *corpora) readData() error {
 		}
 		val = valSet.Source
 	} else {
-		train, val = data.Split(train, c.ValShare, uint64(c.Seed))
+		train, val = c.split(train)
 	}
 	report := data.Check(train, val)
 	for _, note := range slices.Concat(trainSet.Notes.Lines(), valSet.Notes.Lines()) {
@@ -42,12 +42,17 @@ func (c *corpora) readData() error {
 	if err := c.check(report); err != nil {
 		return err
 	}
-	if c.train, err = readCorpus(train, c.SkipBad); err != nil {
+	var bare, bareVal []string
+	if c.train, bare, err = readCorpus(train, c.SkipBad); err != nil {
 		return fmt.Errorf("data %q: %w", c.Data, err)
 	}
-	if c.val, err = readCorpus(val, c.SkipBad); err != nil {
+	if c.val, bareVal, err = readCorpus(val, c.SkipBad); err != nil {
 		return fmt.Errorf("val: %w", err)
 	}
+	if err := c.leaveOutBare(append(bare, bareVal...)); err != nil {
+		return err
+	}
+	c.doubtMeasure()
 	if !c.learns() {
 		c.tell(Event{Note: fmt.Sprintf("measuring on %d pictures with %d captions", len(c.val), c.val.captions())})
 		return nil
@@ -55,6 +60,37 @@ func (c *corpora) readData() error {
 	c.tell(Event{Note: fmt.Sprintf("training on %d pictures with %d captions, measuring on %d with %d", len(c.train), c.train.captions(),
 		len(c.val), c.val.captions())})
 	return nil
+}
+
+// split keeps a part of the data to measure on. The ids of images decide by lot which are in it, so that of few images
+// the part grows until there are as many as Fit asks for.
+func (c *corpora) split(all data.Source) (train, val data.Source) {
+	n := count(all)
+	fraction := c.valFraction(n)
+	train, val = data.Split(all, fraction, uint64(c.Seed))
+	for want := min(c.Fit.MinVal, n/5); want > 0 && fraction < .5 && count(val) < want; {
+		fraction += .02
+		train, val = data.Split(all, fraction, uint64(c.Seed))
+	}
+	return train, val
+}
+
+// CheckData reads the data of a run and reports what would refuse it before its first step, and writes nothing.
+func CheckData(o Options) error {
+	c := new(corpora)
+	c.Options, c.tell = o, func(Event) {}
+	c.DryRun = true
+	return c.readData()
+}
+
+// count is the number of examples. What cannot be read is reported where the examples are checked.
+func count(s data.Source) (n int) {
+	for _, err := range s {
+		if err == nil {
+			n++
+		}
+	}
+	return n
 }
 
 func (c *corpora) open(name, path, images string) (data.Dataset, error) {
@@ -85,7 +121,7 @@ func (c *corpora) check(r *data.Report) error {
 		return err
 	}
 	if r.Val.Examples == 0 {
-		return fmt.Errorf("check data: found no pictures to measure on, want some in a val set, or a larger val-fraction than %g", c.ValShare)
+		return fmt.Errorf("check data: found no pictures to measure on, want some in a val set, or a larger val-fraction than %g", c.ValFraction)
 	}
 	return c.report(counted(missing, "missing image"), counted(bare, "image without captions"))
 }
@@ -147,7 +183,7 @@ func (c *corpora) readText(positions int) error {
 			if err != nil {
 				return err
 			}
-			if row := encode(c.tok, normalise(line), positions); len(row) >= 6 {
+			if row, _ := encode(c.tok, normalise(line), positions); len(row) >= 6 {
 				c.text = append(c.text, row)
 			}
 		}

@@ -2,7 +2,6 @@ package train
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -42,27 +41,27 @@ func (c corpus) without(bad []features.Bad) corpus {
 	return out
 }
 
-// readCorpus reads a source that was checked. Empty captions are left out; skip also leaves out pictures that are
-// missing or have none.
-func readCorpus(source data.Source, skip bool) (corpus, error) {
-	var out corpus
+// readCorpus reads a source that was checked. Empty captions are left out, and so are images of which all captions are
+// empty, which bare names; skip also leaves out images that are missing or have no captions.
+func readCorpus(source data.Source, skip bool) (out corpus, bare []string, err error) {
 	for e, err := range source {
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
+		given := len(e.Captions)
 		e.Captions = slices.DeleteFunc(slices.Clone(e.Captions), func(s string) bool { return strings.TrimSpace(s) == "" })
-		if skip && (len(e.Captions) == 0 || !e.Exists()) {
-			continue
+		switch {
+		case skip && (given == 0 || !e.Exists()):
+		case len(e.Captions) == 0:
+			bare = append(bare, e.Name())
+		default:
+			out = append(out, example{Example: e, flip: !sided(e.Captions)})
 		}
-		if len(e.Captions) == 0 {
-			return nil, fmt.Errorf("read captions: picture %q has none", e.Name())
-		}
-		out = append(out, example{Example: e, flip: !sided(e.Captions)})
 	}
 	if len(out) == 0 {
-		return nil, errors.New("read captions: found no pictures")
+		return nil, nil, errors.New("read captions: found no images with captions")
 	}
-	return out, nil
+	return out, bare, nil
 }
 
 // sided says whether a caption speaks of left or right, which a mirrored picture would make wrong.
@@ -84,26 +83,39 @@ func normalise(s string) string {
 	return strings.TrimRight(s, " .")
 }
 
+// cut counts captions that are longer than a row, and are cut.
+type cut struct {
+	captions int
+	longest  int // in tokens, with the end
+}
+
 // encode fills in the tokens: at most positions of them with the end token. Verbatim captions are learnt as they are
 // written.
-func (c corpus) encode(t *tokenizer.Tokenizer, positions int, verbatim bool) {
+func (c corpus) encode(t *tokenizer.Tokenizer, positions int, verbatim bool) (long cut) {
 	for i := range c {
 		for _, s := range c[i].Captions {
 			if !verbatim {
 				s = normalise(s)
 			}
-			c[i].text = append(c[i].text, encode(t, s, positions))
+			row, length := encode(t, s, positions)
+			if length > positions {
+				long.captions, long.longest = long.captions+1, max(long.longest, length)
+			}
+			c[i].text = append(c[i].text, row)
 		}
 	}
+	return long
 }
 
-// encode is a caption as a row to learn: begin, at most positions-1 tokens, end.
-func encode(t *tokenizer.Tokenizer, s string, positions int) []int32 {
-	row := t.Append([]int32{t.BOS()}, s)
-	if len(row) > positions {
+// encode is a caption as a row to learn: begin, at most positions-1 tokens, end. length is how many tokens the whole
+// caption has with its end.
+func encode(t *tokenizer.Tokenizer, s string, positions int) (row []int32, length int) {
+	row = t.Append([]int32{t.BOS()}, s)
+	length = len(row)
+	if length > positions {
 		row = row[:positions]
 	}
-	return append(row, t.EOS())
+	return append(row, t.EOS()), length
 }
 
 // vocabulary makes a small tokenizer for the captions: lower case, GPT-2's tokens that the captions use at least

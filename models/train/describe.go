@@ -36,7 +36,7 @@ func (t *trainer) describe() error {
 
 // describeInit takes words, shape and encoder from a model file.
 func (t *trainer) describeInit() error {
-	f, err := t.Architectures.OrKnown().Open(t.Init)
+	f, err := t.openCaptioner(t.Init)
 	if err != nil {
 		return err
 	}
@@ -60,8 +60,12 @@ func (t *trainer) describeInit() error {
 func (t *trainer) prepareText() error {
 	_, longest, _ := t.config.Decoder.Sizes()
 	positions := int(longest) - 1
-	t.train.encode(t.tok, positions, t.Verbatim)
+	long := t.train.encode(t.tok, positions, t.Verbatim)
 	t.val.encode(t.tok, positions, t.Verbatim)
+	if long.captions > 0 && t.learns() {
+		t.warn("%d of %d captions are longer than %d tokens, which is the limit of positions, and are cut; "+
+			"the longest has %d", long.captions, t.train.captions(), positions, long.longest)
+	}
 	if t.TextEpochs > 0 {
 		if err := t.readText(positions); err != nil {
 			return err

@@ -19,6 +19,7 @@ const dryRunSteps = 2
 func (t *trainer) dryRun(ctx context.Context) error {
 	t.DryRun = false
 	plan := t.phases()
+	t.tellPlan()
 	t.DryRun = true
 	if err := t.tellSizes(ctx); err != nil {
 		return err
@@ -48,8 +49,8 @@ func (t *trainer) dryRun(ctx context.Context) error {
 	}
 	for _, p := range plan {
 		all := (took[p.name] * time.Duration(p.steps)).Round(time.Second)
-		t.tell(Event{Note: fmt.Sprintf("%s: %d steps, %d a round, learning rate up to %g: %v a step, %v in all without measurements", p.name, p.steps,
-			p.perEpoch, p.lr, took[p.name].Round(time.Millisecond), all)})
+		t.tell(Event{Note: fmt.Sprintf("%s: %v a step, %v in all without measurements", p.name,
+			took[p.name].Round(time.Millisecond), all)})
 	}
 	if peak := peakMemory(); peak != "" {
 		t.tell(Event{Note: "most memory that this took: " + peak})

@@ -14,6 +14,7 @@ type Event struct {
 	Samples []Sample           `json:"samples,omitempty"` // a few captions of a measurement
 	Best    bool               `json:"best,omitempty"`    // the measurement is the best so far
 	Note    string             `json:"note,omitempty"`
+	Warning bool               `json:"-"` // the note is one that a person should not miss
 	Rows    int                `json:"-"` // captions since the last event
 }
 

@@ -33,8 +33,10 @@ func (l *learner) measure() (stop bool, err error) {
 	for i := 0; i < len(captions); i += max(1, len(captions)/4) {
 		e.Samples = append(e.Samples, Sample{l.val[i].Name(), captions[i]})
 	}
-	if e.Best = !l.state.Any || value > l.state.Best; e.Best {
-		l.state.Any, l.state.Best, l.state.Worse = true, value, 0
+	loss := scores["val_loss"]
+	e.Best = !l.state.Any || value > l.state.Best || value == l.state.Best && loss < l.state.Loss
+	if e.Best {
+		l.state.Any, l.state.Best, l.state.Loss, l.state.Worse = true, value, loss, 0
 	} else if l.state.Worse++; l.Schedule == plateau && l.state.Worse%2 == 0 {
 		l.state.Halved++
 	}
@@ -96,7 +98,7 @@ func (t *trainer) finish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t.card.Metrics, t.card.Decoding = scores, fmt.Sprintf("beam %d, length penalty %g", t.Beam, t.Penalty)
+	t.card.Metrics, t.card.Decoding = scores, fmt.Sprintf("beam %d, length penalty %g", t.Beam, t.LengthPenalty)
 	e := Event{Phase: "final", Scores: scores}
 	for i := 0; i < len(captions); i += max(1, len(captions)/8) {
 		e.Samples = append(e.Samples, Sample{t.val[i].Name(), captions[i]})
@@ -105,5 +107,6 @@ func (t *trainer) finish(ctx context.Context) error {
 		return err
 	}
 	t.tell(e)
+	t.doubtResult(captions)
 	return t.record(e)
 }

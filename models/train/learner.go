@@ -38,7 +38,7 @@ func (t *trainer) newLearner(p phase) (*learner, error) {
 		l.params = append(l.params, params...)
 		groups = append(groups, optim.Group{Params: params, LRScale: t.EncoderLR / t.LR})
 	}
-	l.optimizer = newOptimizer(groups, l.params, t.Beta1, p.beta2, p.emaKeep)
+	l.optimizer = newOptimizer(groups, l.params, t.Beta1, p.beta2, p.average)
 	if t.dtype == torch.Float16 {
 		l.scaler = optim.NewGradScaler(t.device)
 	}

@@ -25,7 +25,7 @@ type network struct {
 func (net *network) decoderConfig() (gpt2.Config, error) {
 	if net.LanguageModel == "" {
 		var err error
-		net.tok, err = vocabulary(net.train, net.MinCount)
+		net.tok, err = vocabulary(net.train, net.vocabMinCount(net.train.captions()))
 		if err != nil {
 			return gpt2.Config{}, err
 		}
@@ -50,7 +50,7 @@ func (j *job) decodes(net gpt2.Config) family.Decoding {
 	if j.original() {
 		return family.Decoding{Rule: decode.Python, Beam: j.Beam, MaxLen: longest}
 	}
-	return family.Decoding{Beam: j.Beam, LengthPenalty: j.Penalty, MaxLen: longest, NoRepeatNGram: 3}
+	return family.Decoding{Beam: j.Beam, LengthPenalty: j.LengthPenalty, MaxLen: longest, NoRepeatNGram: 3}
 }
 
 // begin makes the model: new weights from the seed, or those of Init.
@@ -58,7 +58,7 @@ func (net *network) begin() (err error) {
 	torch.Seed(net.Seed)
 	net.dtype = map[string]torch.DType{"fp32": torch.Float32, "bf16": torch.BFloat16, "fp16": torch.Float16}[net.Precision]
 	if net.Init != "" {
-		f, err := net.Architectures.OrKnown().Open(net.Init)
+		f, err := net.openCaptioner(net.Init)
 		if err != nil {
 			return err
 		}

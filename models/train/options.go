@@ -17,13 +17,13 @@ type Options struct {
 	Recipe string `json:"recipe,omitempty"` // whose defaults these are: "", or one that RecipeOptions knows
 
 	// Data.
-	Data      string   `json:"data"`             // captions to train on, in any form that package data knows
-	Images    string   `json:"images,omitempty"` // folder of its pictures; "" looks beside the captions
-	Val       string   `json:"val"`              // captions to measure on; "" takes ValFraction of Data
-	ValImages string   `json:"val_images,omitempty"`
-	ValShare  float64  `json:"val_fraction"`   // share of Data to measure on where Val is ""
-	Text      []string `json:"text,omitempty"` // files of plain text, a sentence a line, to pretrain the decoder on
-	SkipBad   bool     `json:"skip_bad"`       // go on without pictures that cannot be read
+	Data        string   `json:"data"`             // captions to train on, in any form that package data knows
+	Images      string   `json:"images,omitempty"` // folder of its pictures; "" looks beside the captions
+	Val         string   `json:"val"`              // captions to measure on; "" takes ValFraction of Data
+	ValImages   string   `json:"val_images,omitempty"`
+	ValFraction float64  `json:"val_fraction"`   // share of Data to measure on where Val is ""
+	Text        []string `json:"text,omitempty"` // files of plain text, a sentence a line, to pretrain the decoder on
+	SkipBad     bool     `json:"skip_bad"`       // go on without pictures that cannot be read
 
 	// Where things are.
 	Encoder     string `json:"encoder"`        // checkpoint of the encoder
@@ -37,7 +37,7 @@ type Options struct {
 	Layers           int     `json:"layers"`
 	Heads            int64   `json:"heads"`
 	Positions        int64   `json:"positions"`                // longest caption in tokens, with its end
-	MinCount         int64   `json:"vocab_min_count"`          // a token used less often is spelt from smaller ones
+	VocabMinCount    int64   `json:"vocab_min_count"`          // a token used less often is spelt from smaller ones
 	Dropout          float64 `json:"dropout"`                  // of what each part adds
 	InputDropout     float64 `json:"input_dropout"`            // of embeddings and memory
 	AttentionDropout float64 `json:"attention_dropout"`        // of the decoder's attention
@@ -55,23 +55,25 @@ type Options struct {
 	Recompute    bool    `json:"recompute"`     // compute its maps twice instead of keeping them for the gradient
 
 	// Cross-entropy.
-	Epochs      float64 `json:"max_epochs"`
-	BatchSize   int     `json:"batch_size"`              // pictures
-	Captions    int     `json:"captions_per_image"`      // of each picture in a batch; 1 draws one of them each epoch
-	Accumulate  int     `json:"accumulate_grad_batches"` // batches a step
-	LR          float64 `json:"lr"`
-	Warmup      int     `json:"warmup"` // steps
-	Schedule    string  `json:"schedule"`
-	Floor       float64 `json:"lr_floor"` // share of LR at the end
-	WeightDecay float64 `json:"weight_decay"`
-	Beta1       float64 `json:"beta1"`
-	Beta2       float64 `json:"beta2"`
-	Clip        float64 `json:"clip"`
-	Smoothing   float64 `json:"label_smoothing"`
-	EMA         float64 `json:"ema"`               // 0: none
-	DecayAll    bool    `json:"decay_all"`         // norms, biases and places decay too
-	Padded      bool    `json:"loss_over_padding"` // captions are padded with end tokens, which are learnt as if they were words
-	Verbatim    bool    `json:"verbatim"`          // captions are learnt as they are written; else without the last full stop
+	Epochs         float64 `json:"max_epochs"`
+	BatchSize      int     `json:"batch_size"`              // pictures
+	Captions       int     `json:"captions_per_image"`      // of each picture in a batch; 1 draws one of them each epoch
+	Accumulate     int     `json:"accumulate_grad_batches"` // batches a step
+	LR             float64 `json:"lr"`
+	Warmup         int     `json:"warmup"` // steps
+	Schedule       string  `json:"schedule"`
+	LRFloor        float64 `json:"lr_floor"` // share of LR at the end
+	WeightDecay    float64 `json:"weight_decay"`
+	Beta1          float64 `json:"beta1"`
+	Beta2          float64 `json:"beta2"`
+	Clip           float64 `json:"clip"`
+	LabelSmoothing float64 `json:"label_smoothing"`
+	EMA            float64 `json:"ema"`               // 0: none
+	DecayAll       bool    `json:"decay_all"`         // norms, biases and places decay too
+	Padded         bool    `json:"loss_over_padding"` // captions are padded with end tokens, which are learnt as if they were words
+	Verbatim       bool    `json:"verbatim"`          // captions are learnt as they are written; else without the last full stop
+
+	Fit Fit `json:"fit,omitzero"` // what of all this gives way where there are few images
 
 	// Text before captions.
 	TextEpochs float64 `json:"text_epochs"`
@@ -87,17 +89,17 @@ type Options struct {
 	SCSTBLEU        float64 `json:"scst_bleu"` // weight of BLEU-4 beside CIDEr-D in the reward
 
 	// How.
-	Precision string  `json:"precision"` // "fp32", "bf16", "fp16"
-	Device    string  `json:"device"`
-	Threads   int     `json:"threads"`
-	Seed      int64   `json:"seed"`
-	Beam      int     `json:"beam_size"` // of the last measurement, and of the model by default
-	Penalty   float64 `json:"length_penalty"`
-	Monitor   string  `json:"monitor"`             // what the best checkpoint is chosen by: "cider", "bleu4" or "val_loss"
-	Patience  int     `json:"patience"`            // measurements without a better one before captions end early; 0: never
-	SaveEvery int     `json:"save_every"`          // steps between checkpoints
-	LogEvery  int     `json:"log_every,omitempty"` // steps a line of metrics.jsonl sums up; 0: 10
-	Keep      int     `json:"keep"`                // model files of measurements to keep beside the best and the last
+	Precision     string  `json:"precision"` // "fp32", "bf16", "fp16"
+	Device        string  `json:"device"`
+	Threads       int     `json:"threads"`
+	Seed          int64   `json:"seed"`
+	Beam          int     `json:"beam_size"` // of the last measurement, and of the model by default
+	LengthPenalty float64 `json:"length_penalty"`
+	Monitor       string  `json:"monitor"`             // what the best checkpoint is chosen by: "cider", "bleu4" or "val_loss"
+	Patience      int     `json:"patience"`            // measurements without a better one before captions end early; 0: never
+	SaveEvery     int     `json:"save_every"`          // steps between checkpoints
+	LogEvery      int     `json:"log_every,omitempty"` // steps a line of metrics.jsonl sums up; 0: 10
+	Keep          int     `json:"keep"`                // model files of measurements to keep beside the best and the last
 
 	Version string `json:"-"` // of the program, for environment.json
 
@@ -117,14 +119,15 @@ type Options struct {
 // DefaultOptions are the recipe of the embedded model: a small decoder that trains in minutes on two CPU cores.
 func DefaultOptions() Options {
 	return Options{
-		ValShare: .05,
-		Width:    256, Layers: 3, Heads: 4, Positions: 32, MinCount: 5, Dropout: .2, InputDropout: .1,
-		Epochs: 10, BatchSize: 32, Captions: 5, Accumulate: 1, LR: 1e-3, Warmup: 200, Schedule: "cosine", Floor: .02, WeightDecay: .05,
-		Beta1: .9, Beta2: .98, Clip: 1, Smoothing: .1, EMA: .997,
+		ValFraction: .05,
+		Width:       256, Layers: 3, Heads: 4, Positions: 32, VocabMinCount: 5, Dropout: .2, InputDropout: .1,
+		Epochs: 10, BatchSize: 32, Captions: 5, Accumulate: 1, LR: 1e-3, Warmup: 200, Schedule: "cosine", LRFloor: .02,
+		WeightDecay: .05, Beta1: .9, Beta2: .98, Clip: 1, LabelSmoothing: .1, EMA: .997,
+		Fit:       Fit{Warmup: true, EMA: true, Vocab: true, MinSteps: 300, MinVal: 10},
 		CropShare: .6, Flip: true, EncoderFrom: -1, EncoderLR: 1e-4,
 		TextEpochs: 1,
 		SCSTBatch:  50, SCSTSamples: 5, SCSTLR: 3e-5, SCSTTemperature: .7, SCSTEMA: .98, SCSTEvery: 30,
-		Precision: "bf16", Device: "auto", Beam: 3, Penalty: .7, Monitor: "cider", SaveEvery: 200, Name: "captioner",
+		Precision: "bf16", Device: "auto", Beam: 3, LengthPenalty: .7, Monitor: "cider", SaveEvery: 200, Name: "captioner",
 	}
 }
 
@@ -147,7 +150,7 @@ func (o Options) Validate() error {
 	check(o.Data != "", "data: none given")
 	check(o.Encoder != "" || o.Init != "", "encoder: none given, want its checkpoint")
 	check(o.Memory == "" || slices.Contains(encoder.MemoryKinds, o.Memory), "memory: found %q, want one of %q", o.Memory, encoder.MemoryKinds)
-	check(o.Val != "" || o.ValShare > 0 && o.ValShare < 1, "val-fraction: found %g, want more than 0 and less than 1 where no val is given", o.ValShare)
+	check(o.Val != "" || o.ValFraction > 0 && o.ValFraction < 1, "val-fraction: found %g, want more than 0 and less than 1 where no val is given", o.ValFraction)
 	atLeast("width", int(o.Width), 1)
 	atLeast("layers", o.Layers, 1)
 	check(o.Heads > 0 && o.Width%max(o.Heads, 1) == 0, "heads: found %d, want a divisor of the width %d", o.Heads, o.Width)
@@ -170,12 +173,12 @@ func (o Options) Validate() error {
 	check(o.LR > 0 && o.LR < 10, "lr: found %g, want more than 0 and less than 10", o.LR)
 	atLeast("warmup", o.Warmup, 0)
 	check(slices.Contains(schedules, o.Schedule), "schedule: found %q, want one of %q", o.Schedule, schedules)
-	share("lr-floor", o.Floor)
+	share("lr-floor", o.LRFloor)
 	check(o.WeightDecay >= 0, "weight-decay: found %g, want 0 or more", o.WeightDecay)
 	share("beta1", o.Beta1)
 	share("beta2", o.Beta2)
 	check(o.Clip >= 0, "clip: found %g, want 0 (off) or more", o.Clip)
-	share("label-smoothing", o.Smoothing)
+	share("label-smoothing", o.LabelSmoothing)
 	share("ema", o.EMA)
 	check(o.TextEpochs >= 0, "text-epochs: found %g, want 0 or more", o.TextEpochs)
 	atLeast("scst-steps", o.SCSTSteps, 0)

@@ -1,6 +1,8 @@
 package train
 
 import (
+	"fmt"
+
 	"captioner/torch/optim"
 )
 
@@ -14,8 +16,8 @@ type phase struct {
 	schedule optim.Schedule
 	beta2    float64
 	decay    float64
-	emaKeep  float64
-	every    int // steps between measurements; 0: none
+	average  float64 // share that the moving average of the weights keeps; 0: none
+	every    int     // steps between measurements; 0: none
 	step     func(*learner, int) (loss float64, rows int, err error)
 }
 
@@ -40,14 +42,54 @@ func (t *trainer) phases() []phase {
 	}
 	per := len(t.text) / (t.BatchSize * t.Captions)
 	steps := int(float64(per) * t.TextEpochs)
-	add(phase{name: "text", steps: steps, perEpoch: per, lr: t.LR, schedule: plan(steps, t.Warmup, t.Floor), beta2: t.Beta2,
-		decay: t.WeightDecay, emaKeep: t.EMA, step: (*learner).textStep})
+	add(phase{
+		name: "text", steps: steps, perEpoch: per, lr: t.LR, schedule: plan(steps, t.warmup(steps), t.LRFloor),
+		beta2: t.Beta2, decay: t.WeightDecay, average: t.average(t.EMA, steps), step: (*learner).textStep,
+	})
 	per = max(1, len(t.train)/(t.BatchSize*t.Accumulate))
-	steps = int(float64(per) * t.Epochs)
-	add(phase{name: "captions", steps: steps, perEpoch: per, lr: t.LR, schedule: plan(steps, t.Warmup, t.Floor), beta2: t.Beta2,
-		decay: t.WeightDecay, emaKeep: t.EMA, every: per, step: (*learner).captionStep})
+	epochs, every := t.epochs(per)
+	steps = int(float64(per) * epochs)
+	add(phase{
+		name: "captions", steps: steps, perEpoch: per, lr: t.LR, schedule: plan(steps, t.warmup(steps), t.LRFloor),
+		beta2: t.Beta2, decay: t.WeightDecay, average: t.average(t.EMA, steps), every: per * every,
+		step: (*learner).captionStep,
+	})
 	per = max(1, len(t.train)/max(t.SCSTBatch, 1))
-	add(phase{name: "scst", steps: t.SCSTSteps, perEpoch: per, lr: t.SCSTLR, schedule: plan(t.SCSTSteps, 20, .1), beta2: .99,
-		emaKeep: t.SCSTEMA, every: t.SCSTEvery, step: (*learner).scstStep})
+	steps = t.SCSTSteps
+	rise := 20
+	if t.Fit.Warmup {
+		rise = min(rise, steps/10)
+	}
+	add(phase{
+		name: "scst", steps: steps, perEpoch: per, lr: t.SCSTLR, schedule: plan(steps, rise, .1), beta2: .99,
+		average: t.average(t.SCSTEMA, steps), every: t.SCSTEvery, step: (*learner).scstStep,
+	})
 	return out
+}
+
+// String is the phase for people: "captions: 300 steps, 5 an epoch, learning rate up to 0.001 after 30 steps of warm-up,
+// average 0.983".
+func (p phase) String() string {
+	s := fmt.Sprintf("%s: %d steps, %d an epoch, learning rate up to %g", p.name, p.steps, p.perEpoch, p.lr)
+	if p.schedule.Warmup > 0 {
+		s += fmt.Sprintf(" after %d steps of warm-up", p.schedule.Warmup)
+	}
+	if p.average > 0 {
+		s += fmt.Sprintf(", average %.3g", p.average)
+	}
+	if p.every > 0 {
+		s += fmt.Sprintf(", measured every %d steps", p.every)
+	}
+	return s
+}
+
+// tellPlan tells the phases, and what gave way because there are few images.
+func (t *trainer) tellPlan() {
+	for _, p := range t.phases() {
+		t.tell(Event{Note: p.String()})
+		if epochs, _ := t.epochs(p.perEpoch); p.name == "captions" && epochs > t.Epochs {
+			t.tell(Event{Note: fmt.Sprintf("%d images make %d steps an epoch: there are %g epochs instead of %g, so that "+
+				"there are %d steps (max-epochs chooses another number)", len(t.train), p.perEpoch, epochs, t.Epochs, p.steps)})
+		}
+	}
 }

@@ -31,12 +31,13 @@ func RecipeOptions(recipe string) (Options, error) {
 	default:
 		return o, fmt.Errorf("recipe: found %q, want %s, %s or %s", recipe, RecipeOriginal, RecipeOriginal12, RecipeOriginal14)
 	}
+	o.Fit = Fit{}
 	o.LanguageModel, o.Memory, o.Positions = "distilgpt2", encoder.PooledPadded, 64
 	o.Dropout, o.InputDropout, o.AttentionDropout = .1, .1, .1
 	o.Epochs, o.BatchSize, o.Accumulate, o.Captions, o.Flip, o.TextEpochs = 10, 32, 4, 1, false, 0
-	o.LR, o.Warmup, o.Schedule, o.WeightDecay, o.DecayAll, o.Beta1, o.Clip, o.Smoothing, o.EMA = 1e-4, 0, "constant", .01, true, .9, 0, 0, 0
+	o.LR, o.Warmup, o.Schedule, o.WeightDecay, o.DecayAll, o.Beta1, o.Clip, o.LabelSmoothing, o.EMA = 1e-4, 0, "constant", .01, true, .9, 0, 0, 0
 	o.Padded, o.Verbatim = true, true
-	o.Precision, o.Monitor, o.Beam, o.Penalty = "16", "val_loss", 1, 0
+	o.Precision, o.Monitor, o.Beam, o.LengthPenalty = "16", "val_loss", 1, 0
 	return o, nil
 }
 

@@ -250,7 +250,7 @@ func TestDryRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	told := strings.Join(notes, "\n")
-	for _, want := range []string{"captions: 24 steps, 4 a round", "scst: 4 steps", "million parameters", "optimizer"} {
+	for _, want := range []string{"captions: 24 steps, 4 an epoch", "scst: 4 steps", "million parameters", "optimizer"} {
 		if !strings.Contains(told, want) {
 			t.Errorf("told: got %s\nwant %q in it", told, want)
 		}

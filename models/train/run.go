@@ -162,6 +162,7 @@ func (t *trainer) run(ctx context.Context, resume bool) (err error) {
 	if err := t.checkRanks(); err != nil {
 		return err
 	}
+	t.tellPlan()
 	err = torch.Do(ctx, func() error {
 		if t.Threads > 0 {
 			torch.SetThreads(t.Threads)

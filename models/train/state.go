@@ -16,8 +16,9 @@ import (
 type state struct {
 	Phase   int     `json:"phase"`
 	Step    int     `json:"step"`
-	Best    float64 `json:"best"` // of the monitored value, higher is better
-	Any     bool    `json:"any"`  // there was a measurement
+	Best    float64 `json:"best"`                // of the monitored value, higher is better
+	Any     bool    `json:"any"`                 // there was a measurement
+	Loss    float64 `json:"best_loss,omitempty"` // validation loss of the best, which chooses among equals
 	Worse   int     `json:"worse"`
 	Halved  int     `json:"halved,omitempty"`   // how often plateau has halved the learning rate
 	Skipped int     `json:"skipped,omitempty"`  // steps left out because float16 overflowed

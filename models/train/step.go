@@ -78,7 +78,7 @@ func (l *learner) pack(rows [][]int32) (*gpt2.Batch, error) {
 func (l *learner) crossEntropy(b *gpt2.Batch, features *torch.Tensor, last bool) (float64, error) {
 	var logits *torch.Tensor
 	torch.Autocast(l.device, l.dtype, func() { logits = l.model.Logits(b, features, true) })
-	loss := b.Loss(logits.To(torch.Float32), l.Smoothing)
+	loss := b.Loss(logits.To(torch.Float32), l.LabelSmoothing)
 	part, err := l.weigh(b.Count)
 	if err != nil {
 		return 0, err

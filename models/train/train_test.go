@@ -108,9 +108,10 @@ func encoderFile(t *testing.T, dir string) string {
 // smallRun are options of a run of seconds.
 func smallRun(t *testing.T, dir string) Options {
 	o := DefaultOptions()
+	o.Fit = Fit{} // what the tests say holds
 	o.Data, o.Val = pictures(t, dir, "train", 24), pictures(t, dir, "val", 8)
 	o.Encoder, o.EncoderName, o.Cache = encoderFile(t, dir), "efficientnet-lite0", filepath.Join(dir, "cache")
-	o.Width, o.Layers, o.Heads, o.Positions, o.MinCount = 16, 1, 2, 12, 1
+	o.Width, o.Layers, o.Heads, o.Positions, o.VocabMinCount = 16, 1, 2, 12, 1
 	o.Epochs, o.BatchSize, o.Captions, o.LR, o.Warmup, o.Precision, o.Threads = 6, 6, 2, 1e-2, 2, "fp32", 1
 	o.SCSTSteps, o.SCSTBatch, o.SCSTSamples, o.SCSTEvery, o.SaveEvery = 4, 6, 3, 2, 3
 	lines := filepath.Join(dir, "lines.txt")

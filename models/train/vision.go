@@ -3,8 +3,11 @@ package train
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 
+	"captioner/models/captioner/demo"
+	"captioner/models/checkpoint"
 	"captioner/models/encoder"
 	"captioner/models/family"
 	"captioner/models/train/features"
@@ -26,8 +29,37 @@ type vision struct {
 	tuner       *encoder.Tuner // nil where the encoder is frozen
 }
 
+// Demo is what Init and Encoder call the built-in model by, where there is no file of that name.
+const Demo = "demo"
+
+// isDemo says whether a path means the built-in model.
+func isDemo(path string) bool {
+	if path != Demo {
+		return false
+	}
+	_, err := os.Stat(path)
+	return err != nil
+}
+
+// openCaptioner opens a model file, or the built-in model. Close releases it.
+func (j *job) openCaptioner(path string) (*checkpoint.Checkpoint, error) {
+	if isDemo(path) {
+		return j.Architectures.OrKnown().Parse(demo.Model)
+	}
+	return j.Architectures.OrKnown().Open(path)
+}
+
 // readEncoder takes the encoder's weights into memory and describes it.
 func (v *vision) readEncoder() (encoder.Config, error) {
+	if isDemo(v.Encoder) {
+		f, err := v.openCaptioner(v.Encoder)
+		if err != nil {
+			return encoder.Config{}, err
+		}
+		defer f.Close()
+		v.encoder, err = f.EncoderTensors()
+		return f.Config.Encoder, err
+	}
 	p, err := v.Architectures.OrKnown().OpenEncoder(v.Encoder)
 	if err != nil {
 		return encoder.Config{}, err
