@@ -57,15 +57,15 @@ func runEmbeddings(ctx context.Context, con *console.Console, o PredictOptions) 
 
 // embeddings captions a batch of rows after the other.
 func (r *predictRun) embeddings(ctx context.Context, m featureModel, rows *input.Rows) error {
-	for from := 0; from < rows.N; from += r.pipe.batch {
+	for from := 0; from < rows.N; from += r.pipe.Batch {
 		if ctx.Err() != nil {
 			return console.ErrInterrupted
 		}
 		var results []*output.Result
 		var features [][]float32
 		var good []*output.Result
-		o := r.pipe.options
-		for i := from; i < min(from+r.pipe.batch, rows.N); i++ {
+		o := r.pipe.Options
+		for i := from; i < min(from+r.pipe.Batch, rows.N); i++ {
 			res := &output.Result{Input: input.Input{Path: rows.Name(i), Key: rows.Name(i), Open: rows.NoPicture, Stamp: rows.Stamp}}
 			res.Skip = !r.o.shard.Holds(res.Key) || r.file != nil && r.file.Has(res.Input)
 			results = append(results, res)
@@ -84,7 +84,7 @@ func (r *predictRun) embeddings(ctx context.Context, m featureModel, rows *input
 		}
 		start := time.Now()
 		captions, err := m.CaptionFeatures(ctx, features, o)
-		r.pipe.times.caption.Add(int64(time.Since(start)))
+		r.pipe.Times.Caption.Add(int64(time.Since(start)))
 		if err != nil {
 			return model.SearchHint(err, m)
 		}

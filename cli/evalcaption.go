@@ -46,14 +46,15 @@ func (e *evaluation) caption(ctx context.Context) (*data.Predictions, error) {
 	if c.checksum, err = m.Checksum(); err != nil {
 		return nil, err
 	}
-	pipe := pipeline{model: m, options: options, image: image.DefaultOptions(), workers: e.o.Workers, batch: e.o.BatchSize, patient: time.Second}
+	pipe := imagePipeline{model: m, image: image.DefaultOptions()}
+	pipe.Options, pipe.Workers, pipe.Batch, pipe.Patient = options, e.o.Workers, e.o.BatchSize, time.Second
 	pipe.image.Orient = !e.o.NoOrient
-	pipe.load = func(in input.Input) (*image.RGB, error) { return e.load(in, pipe.image) }
+	load := func(in input.Input) (*image.RGB, error) { return e.load(in, pipe.image) }
 	predictions := &data.Predictions{File: c.model, Kind: data.KindRecords}
 	told := console.NewProgress(e.con.Term, "pictures")
 	from, to := e.group.Share(len(e.examples))
 	told.Expect(int64(to - from))
-	err = pipe.run(ctx, e.pictures, func(results []*output.Result) error {
+	err = pipe.run(ctx, e.pictures, load, func(results []*output.Result) error {
 		for _, r := range results {
 			k, err := strconv.Atoi(r.Key)
 			if err != nil {

@@ -57,7 +57,7 @@ func runPredict(ctx context.Context, con *console.Console, o PredictOptions) (er
 	if err := r.begin(); err != nil {
 		return fmt.Errorf("predict: %w", err)
 	}
-	err = r.pipe.run(ctx, func(yield func(input.Input) bool) { r.source(ctx, yield) }, r.sink)
+	err = r.pipe.run(ctx, func(yield func(input.Input) bool) { r.source(ctx, yield) }, nil, r.sink)
 	if err == nil && r.fatal != nil { // without an error the source has come to its end
 		err = r.fatal
 	}
@@ -74,7 +74,7 @@ type predictRun struct {
 	in    input.Inputs
 	bad   []input.Input // arguments that yield nothing
 	model model.Model
-	pipe  pipeline
+	pipe  imagePipeline
 
 	out    io.Writer // standard output, buffered, or file
 	buffer *bufio.Writer
@@ -111,15 +111,15 @@ func (r *predictRun) begin() error {
 	if err != nil {
 		return err
 	}
-	r.pipe = pipeline{model: r.model, options: options, workers: o.Workers, batch: o.BatchSize,
-		keep: o.Format == "webdataset", show: o.HTML != ""}
+	r.pipe = imagePipeline{model: r.model, keep: o.Format == "webdataset", thumbnail: o.HTML != ""}
+	r.pipe.Options, r.pipe.Workers, r.pipe.Batch = options, o.Workers, o.BatchSize
 	if o.Watch || countDash(o.inputs) > 0 || slices.ContainsFunc(o.inputs, input.IsURL) { // these come as they come
-		r.pipe.patient = 50 * time.Millisecond
+		r.pipe.Patient = 50 * time.Millisecond
 	}
 	if o.BatchSize == autoBatch {
-		r.pipe.batch = batchCPU
+		r.pipe.Batch = batchCPU
 		if strings.HasPrefix(r.model.Device(), "cuda") {
-			r.pipe.batch = batchGPU
+			r.pipe.Batch = batchGPU
 		}
 	}
 	r.pipe.image = image.Options{
@@ -431,9 +431,9 @@ func (r *predictRun) summary(took time.Duration) string {
 	if r.failed > 0 {
 		fmt.Fprintf(&s, ", %d failed%s", r.failed, r.list.Listed())
 	}
-	t, m := &r.pipe.times, r.model.Times()
+	t, m := &r.pipe.Times, r.model.Times()
 	fmt.Fprintf(&s, " in %.2f s, %.1f images/s; time in decode %.2f s over %d workers, encode %.2f s, generate %.2f s, write %.2f s",
-		took.Seconds(), float64(r.done)/took.Seconds(), time.Duration(t.decode.Load()).Seconds(), r.o.Workers, (m.Encode - r.before.Encode).Seconds(),
-		(m.Generate - r.before.Generate).Seconds(), time.Duration(t.write.Load()).Seconds())
+		took.Seconds(), float64(r.done)/took.Seconds(), time.Duration(t.Load.Load()).Seconds(), r.o.Workers, (m.Encode - r.before.Encode).Seconds(),
+		(m.Generate - r.before.Generate).Seconds(), time.Duration(t.Sink.Load()).Seconds())
 	return s.String()
 }
