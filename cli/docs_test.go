@@ -93,6 +93,18 @@ func TestDocsLinks(t *testing.T) {
 	}
 }
 
+// TestDocsFiles looks for the files of the repository that the pages name.
+func TestDocsFiles(t *testing.T) {
+	named := regexp.MustCompile("`([a-z]+/[A-Za-z0-9_./-]+\\.(?:go|c|h|cpp|py|json|md))`")
+	for _, p := range pages(t) {
+		for _, m := range named.FindAllStringSubmatch(p.text, -1) {
+			if _, err := os.Stat(filepath.Join("..", m[1])); err != nil && p.path != "CHANGELOG.md" {
+				t.Errorf("%s: %v", p.path, err)
+			}
+		}
+	}
+}
+
 // anchor is what a heading is called in links.
 func anchor(heading string) string {
 	heading = strings.ToLower(strings.ReplaceAll(strings.TrimSpace(heading), " ", "-"))
