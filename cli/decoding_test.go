@@ -104,7 +104,7 @@ func TestBothDoorsDecideTheSame(t *testing.T) {
 	huggingFace := decode.DefaultOptions()
 	huggingFace.MinLen, huggingFace.EarlyStopping, huggingFace.Beam = 5, decode.StopFalse, 4
 	old := decode.DefaultOptions() // of clip-text-decoder
-	old.Rule, old.Beam, old.MaxLen, old.LengthPenalty, old.NoRepeatNGram = decode.Python, 1, 24, 0, 0
+	old.Rule, old.Beam, old.MaxLen, old.LengthPenalty, old.NoRepeatNGram = decode.ClipDecoder, 1, 24, 0, 0
 	keep := func(*decode.Options) {}
 	search := func(change func(*decode.Options)) func(*decode.Options) {
 		return func(o *decode.Options) {

@@ -236,7 +236,7 @@ func compareTokens(t *testing.T, c *Captioner, some []fullImage, features [][]fl
 	o, rule := c.Defaults(), fmt.Sprintf("1.4.4, beam %d", beam)
 	if o.Beam = beam; beam == 0 {
 		rule, o.Beam = "1.2.0, greedy", 1
-		o.Rule, o.TopK, o.Temperature = decode.PythonSample, 1, 1e-8
+		o.Rule, o.TopK, o.Temperature = decode.ClipDecoderSample, 1, 1e-8
 	}
 	got, err := c.CaptionFeatures(context.Background(), features, o)
 	if err != nil {

@@ -78,7 +78,7 @@ func TestOriginalsCaptions(t *testing.T) {
 	readFixture(t, "want-original.json", &want)
 	for _, name := range []string{"model-1.4.4.pt", "model-1.2.0.zip", "lightning-2.ckpt", "lightning-1.ckpt", "state-dict.pt"} {
 		c := openTiny(t, name)
-		if rule := c.Defaults().Rule; rule != decode.Python {
+		if rule := c.Defaults().Rule; rule != decode.ClipDecoder {
 			t.Errorf("%s: rule %q, want Python's", name, rule)
 		}
 		_, width := c.FeatureShape()
@@ -106,7 +106,7 @@ func TestOriginalsDraws(t *testing.T) {
 	c := openTiny(t, "model-1.2.0.zip")
 	for _, s := range want.Sampled {
 		o := c.Defaults()
-		o.Rule, o.Temperature, o.TopK, o.Seed, o.MaxLen = decode.PythonSample, s.Temperature, s.TopK, s.Seed, 24
+		o.Rule, o.Temperature, o.TopK, o.Seed, o.MaxLen = decode.ClipDecoderSample, s.Temperature, s.TopK, s.Seed, 24
 		got, err := c.CaptionFeatures(context.Background(), padTo(want.Embeddings, 32), o)
 		if err != nil {
 			t.Fatal(err)

@@ -94,7 +94,7 @@ func TestTrainedCaptions(t *testing.T) {
 				compare(o, answers)
 			}
 			o := c.Defaults()
-			o.Rule, o.TopK, o.Temperature = decode.PythonSample, 1, 1e-8
+			o.Rule, o.TopK, o.Temperature = decode.ClipDecoderSample, 1, 1e-8
 			if filepath.Dir(path) == trainedDir { // 1.2.0 knows no BLIP
 				compare(o, want.Old)
 			}

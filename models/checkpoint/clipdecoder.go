@@ -56,7 +56,7 @@ func openClipDecoder(f family.Files) (*family.Captioner, error) {
 	c := &family.Captioner{
 		Config: family.Config{
 			Name: name, Decoder: crossgpt2.Decoder{Config: *d.config},
-			Decoding: family.Decoding{Rule: decode.Python, Beam: 1, MaxLen: min(64, int(d.config.Positions))},
+			Decoding: family.Decoding{Rule: decode.ClipDecoder, Beam: 1, MaxLen: min(64, int(d.config.Positions))},
 		},
 		Card: family.UnknownCard(name, d.encoder),
 	}

@@ -49,7 +49,7 @@ func openGPT2(f family.Files) (*family.Captioner, error) {
 	}
 	c := &family.Captioner{Config: family.Config{
 		Name: filepath.Base(filepath.Clean(f.Path)), Decoder: crossgpt2.Decoder{Config: net},
-		Decoding: family.Decoding{Rule: decode.Python, Beam: 1, MaxLen: min(64, int(net.Positions))},
+		Decoding: family.Decoding{Rule: decode.ClipDecoder, Beam: 1, MaxLen: min(64, int(net.Positions))},
 	}}
 	c.Card = family.UnknownCard(c.Config.Name, "")
 	if err := c.ExpectEncoder(encoder.Config{}, encoder.PooledPadded); err != nil {

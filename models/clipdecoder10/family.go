@@ -124,7 +124,7 @@ func open(f family.Files) (*family.Captioner, error) {
 	name := strings.TrimSuffix(filepath.Base(f.Path), filepath.Ext(f.Path))
 	out := &family.Captioner{
 		Config: family.Config{Name: name, Decoder: c,
-			Decoding: family.Decoding{Rule: decode.Python, Beam: 1, MaxLen: int(min(32, c.Positions))}},
+			Decoding: family.Decoding{Rule: decode.ClipDecoder, Beam: 1, MaxLen: int(min(32, c.Positions))}},
 		Card: family.UnknownCard(name, "ViT-B/32"),
 	}
 	if err := out.ExpectEncoder(clip.Describe(clip.ViTB32()), encoder.PooledPadded); err != nil {

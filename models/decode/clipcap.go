@@ -6,8 +6,9 @@ import (
 )
 
 // clipCap is the search of one image as ClipCap has it (github.com/rmokady/CLIP_prefix_caption at 1ad805a, predict.py,
-// generate_beam; with a beam of one it is generate2). Captions are ranked by the mean of their float32 log-probabilities; one
-// that has ended stays in the race with its mean, and can be pushed out. The end token is the full stop: it belongs to the text.
+// generate_beam; with a beam of one it is generate2). Captions are ranked by the mean of their float32
+// log-probabilities; one that has ended stays in the race with its mean, and can be pushed out. The end token is the
+// full stop: it belongs to the text.
 type clipCap struct {
 	o     *Options
 	beams []clipCapBeam // in the order of the last topk; at first the empty text alone

@@ -47,7 +47,7 @@ func clipCapOriginal(f *fake, o Options) []int32 {
 }
 
 func TestClipCapIsItsOriginal(t *testing.T) {
-	o := pythonOptions()
+	o := clipDecoderOptions()
 	o.Rule = ClipCap
 	images := make([]int, 40)
 	for i := range images {

@@ -8,8 +8,8 @@ import (
 
 // Options say how captions are chosen. Start from DefaultOptions: zero is a real value in several fields.
 type Options struct {
-	// Rule says by whose rules. Those of Python know no settings but Beam, MaxLen and Captions, or TopK, Temperature, Seed
-	// and MaxLen.
+	// Rule says by whose rules. Those of clip-text-decoder know no settings but Beam, MaxLen and Captions, or TopK,
+	// Temperature, Seed and MaxLen.
 	Rule Rule
 
 	Beam          int     // live hypotheses an image; 1 is greedy. The default is 3
@@ -82,7 +82,7 @@ func (o Options) Validate() error { return o.check().err() }
 func (o Options) check() FieldErrors {
 	errs := o.checkCommon()
 	if o.Rule != Search {
-		errs = append(errs, o.checkPython()...)
+		errs = append(errs, o.checkClipDecoder()...)
 	}
 	if o.Sample {
 		return append(errs, o.checkSample()...)
@@ -147,11 +147,11 @@ func (o Options) checkBeam() FieldErrors {
 	return c.errs
 }
 
-// checkPython refuses what the rules of clip-text-decoder do not have: it would be left out silently.
-func (o Options) checkPython() FieldErrors {
+// checkClipDecoder refuses what the rules of clip-text-decoder do not have: it would be left out silently.
+func (o Options) checkClipDecoder() FieldErrors {
 	var c checks
-	if o.Rule != Python && o.Rule != PythonSample && o.Rule != ClipCap {
-		c.that(false, FieldRule, fmt.Sprintf("%q", o.Rule), "%q, %q, %q or none", Python, PythonSample, ClipCap)
+	if o.Rule != ClipDecoder && o.Rule != ClipDecoderSample && o.Rule != ClipCap {
+		c.that(false, FieldRule, fmt.Sprintf("%q", o.Rule), "%q, %q, %q or none", ClipDecoder, ClipDecoderSample, ClipCap)
 		return c.errs
 	}
 	c.that(o.MaxLen >= 2, FieldMaxLen, o.MaxLen, "2 or more under the rule %s: the begin token counts", o.Rule)
@@ -167,7 +167,7 @@ func (o Options) checkPython() FieldErrors {
 			c.errs = append(c.errs, &FieldError{Field: FieldRule, Found: string(o.Rule), Against: f.field})
 		}
 	}
-	if o.Rule == PythonSample {
+	if o.Rule == ClipDecoderSample {
 		c.that(o.Temperature > 0, FieldTemperature, o.Temperature, "more than 0")
 		c.that(o.TopK >= 1 && o.TopK <= MaxTopK, FieldTopK, o.TopK, "1 to %d", MaxTopK)
 		c.that(o.Captions == 1, FieldCaptions, o.Captions, "1 under the rule %s", o.Rule)

@@ -115,8 +115,8 @@ func (r Request) Check() error {
 	return append(errs, r.fill(DefaultOptions()).check()...).err()
 }
 
-// notPython are the fields that the rules of clip-text-decoder do not have.
-var notPython = []Field{
+// notClipDecoder are the fields that the rules of clip-text-decoder do not have.
+var notClipDecoder = []Field{
 	FieldMinLen, FieldLengthPenalty, FieldNoRepeatNGram, FieldGroups, FieldDiversity, FieldPrompt, FieldForce, FieldBan,
 	FieldSample, FieldTopP,
 }
@@ -135,11 +135,11 @@ func (r *Request) checkRule() (errs FieldErrors) {
 		want := strings.Join(RuleNames, ", ")
 		return FieldErrors{{Field: FieldRule, Found: fmt.Sprintf("%.60q", name), Want: want}}
 	}
-	more, python := notIn[name]
-	if !python {
+	more, restricted := notIn[name]
+	if !restricted {
 		return nil
 	}
-	for _, f := range slices.Concat(notPython, more) {
+	for _, f := range slices.Concat(notClipDecoder, more) {
 		if r.Has(f) {
 			errs = append(errs, &FieldError{Field: FieldRule, Found: name, Against: f})
 		}
@@ -213,11 +213,11 @@ func (r *Request) rule(own Rule) Rule {
 	case "search":
 		return Search
 	case "python-greedy", "python-beam":
-		return Python
+		return ClipDecoder
 	case "python-sample":
-		return PythonSample
+		return ClipDecoderSample
 	}
-	if slices.ContainsFunc(notPython, r.Has) {
+	if slices.ContainsFunc(notClipDecoder, r.Has) {
 		return Search
 	}
 	return own
@@ -244,21 +244,24 @@ func (r *Request) fill(own Options) Options {
 	o.Beam = value(r.Beam, r.beam(o.Beam))
 	o.MaxLen = value(r.MaxLen, max(o.MaxLen, value(r.MinLen, 0)+1))
 	o.MinLen = value(r.MinLen, min(o.MinLen, max(o.MaxLen-1, 0)))
-	if o.Rule != Search {
-		r.fillPython(&o, own.Rule)
+	switch o.Rule {
+	case ClipDecoder, ClipDecoderSample:
+		r.fillClipDecoder(&o, own.Rule)
+	case ClipCap: // it has a beam and a longest caption of its own
+		o.NoRepeatNGram, o.MinLen = 0, 0
 	}
 	return o
 }
 
-// fillPython makes o options of a rule of clip-text-decoder. A file of clip-text-decoder has a longest caption of its
-// own.
-func (r *Request) fillPython(o *Options, own Rule) {
+// fillClipDecoder makes o options of a rule of clip-text-decoder. A file of clip-text-decoder has a longest caption of
+// its own.
+func (r *Request) fillClipDecoder(o *Options, own Rule) {
 	o.LengthPenalty, o.NoRepeatNGram, o.MinLen = 0, 0, 0
 	if own == Search {
 		o.MaxLen = value(r.MaxLen, 64)
 	}
 	switch {
-	case o.Rule == PythonSample:
+	case o.Rule == ClipDecoderSample:
 		o.Beam, o.Temperature, o.TopK = 1, value(r.Temperature, 1e-8), value(r.TopK, 1)
 	case value(r.Rule, "auto") == "python-greedy" || r.Beam == nil && o.Captions == 1:
 		o.Beam = 1

@@ -44,28 +44,33 @@ func TestResolveFitsThePositions(t *testing.T) {
 }
 
 // The rules of clip-text-decoder begin with its own settings, whatever model they are asked of.
-func TestResolveByTheRulesOfPython(t *testing.T) {
+func TestResolveByTheRulesOfClipDecoder(t *testing.T) {
 	own := DefaultOptions()
 	own.MinLen, own.EarlyStopping = 5, StopTrue
 	old := DefaultOptions()
-	old.Rule, old.Beam, old.MaxLen, old.LengthPenalty, old.NoRepeatNGram = Python, 1, 24, 0, 0
+	old.Rule, old.Beam, old.MaxLen, old.LengthPenalty, old.NoRepeatNGram = ClipDecoder, 1, 24, 0, 0
+	prefix := DefaultOptions()
+	prefix.Rule, prefix.Beam, prefix.MaxLen, prefix.NoRepeatNGram = ClipCap, 5, 67, 0
 	for name, c := range map[string]struct {
 		own  Options
 		r    Request
 		want func(o *Options) // of the own options
 	}{
 		"greedy": {own, Request{Rule: new("python-greedy")}, func(o *Options) {
-			o.Rule, o.Beam, o.MaxLen, o.MinLen, o.EarlyStopping, o.LengthPenalty, o.NoRepeatNGram = Python, 1, 64, 0, "", 0, 0
+			o.Rule, o.Beam, o.MaxLen, o.MinLen, o.EarlyStopping = ClipDecoder, 1, 64, 0, ""
+			o.LengthPenalty, o.NoRepeatNGram = 0, 0
 		}},
 		"beam": {own, Request{Rule: new("python-beam"), Beam: new(4)}, func(o *Options) {
-			o.Rule, o.Beam, o.MaxLen, o.MinLen, o.EarlyStopping, o.LengthPenalty, o.NoRepeatNGram = Python, 4, 64, 0, "", 0, 0
+			o.Rule, o.Beam, o.MaxLen, o.MinLen, o.EarlyStopping = ClipDecoder, 4, 64, 0, ""
+			o.LengthPenalty, o.NoRepeatNGram = 0, 0
 		}},
 		"sample": {old, Request{Rule: new("python-sample"), Seed: new(uint64(7))}, func(o *Options) {
-			o.Rule, o.TopK, o.Temperature, o.Seed = PythonSample, 1, 1e-8, 7
+			o.Rule, o.TopK, o.Temperature, o.Seed = ClipDecoderSample, 1, 1e-8, 7
 		}},
-		"own":          {old, Request{}, func(*Options) {}},
-		"own, several": {old, Request{Captions: new(3)}, func(o *Options) { o.Captions, o.Beam = 3, 3 }},
-		"search":       {old, Request{Rule: new("search")}, func(o *Options) { *o = DefaultOptions() }},
+		"ClipCap's own": {prefix, Request{}, func(*Options) {}},
+		"own":           {old, Request{}, func(*Options) {}},
+		"own, several":  {old, Request{Captions: new(3)}, func(o *Options) { o.Captions, o.Beam = 3, 3 }},
+		"search":        {old, Request{Rule: new("search")}, func(o *Options) { *o = DefaultOptions() }},
 		"prompt": {old, Request{Prompt: new("a")}, func(o *Options) {
 			*o = DefaultOptions()
 			o.Prompt = []int32{1}

@@ -58,9 +58,9 @@ func Run(s Stepper, images int, o Options) ([][]Hypothesis, error) {
 	// all that the others took.
 	r := runner{extra: forcedTokens(o.Force), s: s, o: &o, width: o.Beam, k: o.Beam + 1 + len(o.Ends), bans: newBans(&o)}
 	switch {
-	case o.Rule == Python, o.Rule == ClipCap:
+	case o.Rule == ClipDecoder, o.Rule == ClipCap:
 		r.k = o.Beam
-	case o.Rule == PythonSample:
+	case o.Rule == ClipDecoderSample:
 		r.width, r.k = 1, o.TopK
 	case o.Sample:
 		r.width, r.k = o.Captions, o.TopK
@@ -78,10 +78,10 @@ func Run(s Stepper, images int, o Options) ([][]Hypothesis, error) {
 
 func newSearcher(o *Options, image int) searcher {
 	switch {
-	case o.Rule == Python:
-		return newPython(o)
-	case o.Rule == PythonSample:
-		return newPythonSampler(o)
+	case o.Rule == ClipDecoder:
+		return newClipDecoder(o)
+	case o.Rule == ClipDecoderSample:
+		return newClipDecoderSampler(o)
 	case o.Rule == ClipCap:
 		return newClipCap(o)
 	case o.Sample:

@@ -48,7 +48,7 @@ func (net *network) decoderConfig() (gpt2.Config, error) {
 func (j *job) decodes(net gpt2.Config) family.Decoding {
 	longest := int(min(j.Positions, net.Positions))
 	if j.original() {
-		return family.Decoding{Rule: decode.Python, Beam: j.Beam, MaxLen: longest}
+		return family.Decoding{Rule: decode.ClipDecoder, Beam: j.Beam, MaxLen: longest}
 	}
 	return family.Decoding{Beam: j.Beam, LengthPenalty: j.LengthPenalty, MaxLen: longest, NoRepeatNGram: 3}
 }

@@ -14,39 +14,39 @@ type Rule string
 const (
 	Search Rule = "" // this package's own: beam search and sampling as its documentation says
 
-	// Python is the beam search of clip-text-decoder 1.3 to 1.4.4 (model.py), token for token: sums of float32
+	// ClipDecoder is the beam search of clip-text-decoder 1.3 to 1.4.4 (model.py), token for token: sums of float32
 	// log-probabilities without any normalisation, in which finished captions stay in the race and can be pushed out by
 	// live ones; ties stand in the order of torch.topk; the begin token counts for MaxLen, and the best live caption is
 	// taken where nothing finished. A beam of one is its greedy search.
-	Python Rule = "python"
+	ClipDecoder Rule = "python"
 
-	// PythonSample is the rule of clip-text-decoder 1.1 and 1.2: of the TopK best tokens, the one whose softmax at
+	// ClipDecoderSample is the rule of clip-text-decoder 1.1 and 1.2: of the TopK best tokens, the one whose softmax at
 	// Temperature times a uniform random number is largest. The numbers are those that torch.manual_seed(Seed) gives,
 	// begun anew for each image.
-	PythonSample Rule = "python-sample"
+	ClipDecoderSample Rule = "python-sample"
 
-	// ClipCap is the rule of ClipCap's own code, token for token: the mean of the float32 log-probabilities ranks captions,
-	// and a caption holds its end token, the full stop. A beam of one is its greedy search.
+	// ClipCap is the rule of ClipCap's own code, token for token: the mean of the float32 log-probabilities ranks
+	// captions, and a caption holds its end token, the full stop. A beam of one is its greedy search.
 	ClipCap Rule = "clipcap"
 )
 
-// python is the search of one image by the rule of that name.
-type python struct {
+// clipDecoder is the search of one image by the rule of that name.
+type clipDecoder struct {
 	o     *Options
-	beams []pythonBeam // in the order of the last topk; at first the begin token alone
-	steps int          // tokens chosen so far
+	beams []clipDecoderBeam // in the order of the last topk; at first the begin token alone
+	steps int               // tokens chosen so far
 }
 
-type pythonBeam struct {
+type clipDecoderBeam struct {
 	tokens []int32 // with the end token
 	log    float32
 	row    int32 // in the coming step; -1 for a finished one
 }
 
-func newPython(o *Options) *python { return &python{o: o, beams: []pythonBeam{{}}} }
+func newClipDecoder(o *Options) *clipDecoder { return &clipDecoder{o: o, beams: []clipDecoderBeam{{}}} }
 
-func (p *python) advance(c view) bool {
-	var all []pythonBeam
+func (p *clipDecoder) advance(c view) bool {
+	var all []clipDecoderBeam
 	var logs []float32
 	for _, b := range p.beams {
 		if b.row < 0 {
@@ -54,7 +54,7 @@ func (p *python) advance(c view) bool {
 			continue
 		}
 		for j := int(b.row) * c.k; j < int(b.row+1)*c.k && c.ids[j] >= 0; j++ {
-			next := pythonBeam{append(slices.Clip(b.tokens), c.ids[j]), c.logs[j] + b.log, b.row}
+			next := clipDecoderBeam{append(slices.Clip(b.tokens), c.ids[j]), c.logs[j] + b.log, b.row}
 			if c.ids[j] == p.o.EOS {
 				next.row = -1
 			}
@@ -71,7 +71,7 @@ func (p *python) advance(c view) bool {
 	return live && p.steps < p.o.MaxLen-1
 }
 
-func (p *python) next(dst []row) []row {
+func (p *clipDecoder) next(dst []row) []row {
 	for i := range p.beams {
 		if b := &p.beams[i]; b.row >= 0 {
 			dst = append(dst, row{parent: b.row, token: b.tokens[len(b.tokens)-1], tokens: b.tokens})
@@ -81,8 +81,8 @@ func (p *python) next(dst []row) []row {
 	return dst
 }
 
-func (p *python) hypotheses() []Hypothesis {
-	slices.SortStableFunc(p.beams, func(a, b pythonBeam) int { // the first of equals is what argmax takes
+func (p *clipDecoder) hypotheses() []Hypothesis {
+	slices.SortStableFunc(p.beams, func(a, b clipDecoderBeam) int { // the first of equals is what argmax takes
 		switch {
 		case a.log > b.log:
 			return -1
@@ -93,13 +93,13 @@ func (p *python) hypotheses() []Hypothesis {
 	})
 	out := make([]Hypothesis, 0, p.o.Captions)
 	for _, b := range p.beams[:min(p.o.Captions, len(p.beams))] {
-		out = append(out, pythonHypothesis(b.tokens, float64(b.log), b.row < 0))
+		out = append(out, clipDecoderHypothesis(b.tokens, float64(b.log), b.row < 0))
 	}
 	return out
 }
 
-// pythonHypothesis takes the end token off finished tokens.
-func pythonHypothesis(tokens []int32, sum float64, finished bool) Hypothesis {
+// clipDecoderHypothesis takes the end token off finished tokens.
+func clipDecoderHypothesis(tokens []int32, sum float64, finished bool) Hypothesis {
 	h := Hypothesis{Tokens: slices.Clone(tokens), LogProb: sum, Score: sum, Length: len(tokens), Finished: finished}
 	if finished {
 		h.Tokens = h.Tokens[:len(tokens)-1]
@@ -107,8 +107,8 @@ func pythonHypothesis(tokens []int32, sum float64, finished bool) Hypothesis {
 	return h
 }
 
-// pythonSampler is the draw of one image by the rule of that name.
-type pythonSampler struct {
+// clipDecoderSampler is the draw of one image by the rule of that name.
+type clipDecoderSampler struct {
 	o      *Options
 	tokens []int32
 	sum    float64
@@ -116,11 +116,11 @@ type pythonSampler struct {
 	random *mersenne.Twister
 }
 
-func newPythonSampler(o *Options) *pythonSampler {
-	return &pythonSampler{o: o, random: mersenne.New(uint32(o.Seed))}
+func newClipDecoderSampler(o *Options) *clipDecoderSampler {
+	return &clipDecoderSampler{o: o, random: mersenne.New(uint32(o.Seed))}
 }
 
-func (s *pythonSampler) advance(c view) bool {
+func (s *clipDecoderSampler) advance(c view) bool {
 	n := 0
 	for n < c.k && c.ids[n] >= 0 {
 		n++
@@ -135,7 +135,7 @@ func (s *pythonSampler) advance(c view) bool {
 }
 
 // pick is argmax(softmax(logits/temperature) * rand) in float32; the scores may differ from the logits by a constant.
-func (s *pythonSampler) pick(logs []float32) int {
+func (s *clipDecoderSampler) pick(logs []float32) int {
 	t := float32(s.o.Temperature)
 	odds := make([]float32, len(logs))
 	var sum float32
@@ -152,10 +152,10 @@ func (s *pythonSampler) pick(logs []float32) int {
 	return at
 }
 
-func (s *pythonSampler) next(dst []row) []row {
+func (s *clipDecoderSampler) next(dst []row) []row {
 	return append(dst, row{token: s.tokens[len(s.tokens)-1], tokens: s.tokens})
 }
 
-func (s *pythonSampler) hypotheses() []Hypothesis {
-	return []Hypothesis{pythonHypothesis(s.tokens, s.sum, s.ended)}
+func (s *clipDecoderSampler) hypotheses() []Hypothesis {
+	return []Hypothesis{clipDecoderHypothesis(s.tokens, s.sum, s.ended)}
 }

@@ -11,7 +11,7 @@ import (
 	"captioner/data/mersenne"
 )
 
-func pythonFixture(t *testing.T) (f struct {
+func clipDecoderFixture(t *testing.T) (f struct {
 	Cases []struct {
 		Values  []float32
 		K       int
@@ -32,7 +32,7 @@ func pythonFixture(t *testing.T) (f struct {
 
 // Equal values stand in torch.topk's order.
 func TestTopKIsTorchs(t *testing.T) {
-	for i, c := range pythonFixture(t).Cases {
+	for i, c := range clipDecoderFixture(t).Cases {
 		if got := topK(c.Values, c.K); !slices.Equal(got, c.Indices) {
 			t.Errorf("case %d, %d of %v: got %v, want %v", i, c.K, c.Values, got, c.Indices)
 		}
@@ -40,7 +40,7 @@ func TestTopKIsTorchs(t *testing.T) {
 }
 
 func TestMersenneIsTorchs(t *testing.T) {
-	for seed, want := range pythonFixture(t).Rand {
+	for seed, want := range clipDecoderFixture(t).Rand {
 		n, _ := strconv.Atoi(seed)
 		m := mersenne.New(uint32(n))
 		for i, w := range want {
@@ -51,9 +51,9 @@ func TestMersenneIsTorchs(t *testing.T) {
 	}
 }
 
-func pythonOptions() Options {
+func clipDecoderOptions() Options {
 	o := small()
-	o.Rule, o.LengthPenalty, o.MaxLen = Python, 0, 9
+	o.Rule, o.LengthPenalty, o.MaxLen = ClipDecoder, 0, 9
 	return o
 }
 
@@ -100,8 +100,8 @@ func original(f *fake, image int, o Options) (tokens []int32, sum float32) {
 }
 
 // The rule gives what the original's loop gives, ties and all, in any batch.
-func TestPythonIsTheOriginal(t *testing.T) {
-	o := pythonOptions()
+func TestClipDecoderIsTheOriginal(t *testing.T) {
+	o := clipDecoderOptions()
 	images := make([]int, 40)
 	for i := range images {
 		images[i] = i
@@ -123,8 +123,8 @@ func TestPythonIsTheOriginal(t *testing.T) {
 	}
 }
 
-func TestPythonAlternatives(t *testing.T) {
-	o := pythonOptions()
+func TestClipDecoderAlternatives(t *testing.T) {
+	o := clipDecoderOptions()
 	o.Beam, o.Captions = 4, 3
 	for i, h := range mustRun(t, newFake(t, 7, 1, 2, 3), o) {
 		if len(h) != 3 || h[0].LogProb < h[1].LogProb || h[1].LogProb < h[2].LogProb {
@@ -134,11 +134,11 @@ func TestPythonAlternatives(t *testing.T) {
 }
 
 // With a tiny temperature the draw is greedy; with a large one it follows the seed and nothing else.
-func TestPythonSample(t *testing.T) {
-	o := pythonOptions()
+func TestClipDecoderSample(t *testing.T) {
+	o := clipDecoderOptions()
 	o.Beam = 1
 	greedy := mustRun(t, newFake(t, 7, 1, 2, 3), o)
-	o.Rule, o.Temperature, o.TopK = PythonSample, 1e-8, 1
+	o.Rule, o.Temperature, o.TopK = ClipDecoderSample, 1e-8, 1
 	for i, h := range mustRun(t, newFake(t, 7, 1, 2, 3), o) {
 		if !slices.Equal(h[0].Tokens, greedy[i][0].Tokens) || math.Abs(h[0].LogProb-greedy[i][0].LogProb) > 1e-5 {
 			t.Errorf("image %d: got %v, want %v", i, h[0].Tokens, greedy[i][0].Tokens)
@@ -152,17 +152,17 @@ func TestPythonSample(t *testing.T) {
 	}
 }
 
-func TestPythonRefuses(t *testing.T) {
+func TestClipDecoderRefuses(t *testing.T) {
 	for name, change := range map[string]func(*Options){
 		"rule":    func(o *Options) { o.Rule = "perl" },
 		"length":  func(o *Options) { o.MaxLen = 1 },
 		"prompt":  func(o *Options) { o.Prompt = []int32{1} },
 		"n-gram":  func(o *Options) { o.NoRepeatNGram = 3 },
 		"sample":  func(o *Options) { o.Sample = true },
-		"top-k":   func(o *Options) { o.Rule, o.TopK = PythonSample, 0 },
-		"several": func(o *Options) { o.Rule, o.Captions, o.Beam = PythonSample, 2, 2 },
+		"top-k":   func(o *Options) { o.Rule, o.TopK = ClipDecoderSample, 0 },
+		"several": func(o *Options) { o.Rule, o.Captions, o.Beam = ClipDecoderSample, 2, 2 },
 	} {
-		o := pythonOptions()
+		o := clipDecoderOptions()
 		if err := o.Validate(); err != nil {
 			t.Fatal(err)
 		}
