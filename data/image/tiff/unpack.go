@@ -125,6 +125,13 @@ func fromGreyAlpha(multiplied bool) func(samples, *Image, int) {
 }
 
 func fromRGB(s samples, m *Image, at int) {
+	if s.bits == 8 && len(s.rows) == 1 { // nearly always
+		to, row := m.Pix[3*at:3*(at+s.n)], s.rows[0]
+		for ; len(to) >= 3; to, row = to[3:], row[s.step:] {
+			copy(to[:3], row)
+		}
+		return
+	}
 	for i := range s.n {
 		m.set(at+i, s.high(i, 0), s.high(i, 1), s.high(i, 2))
 	}
