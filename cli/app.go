@@ -24,7 +24,8 @@ func (p *program) newApp() *cli.App {
 		ErrWriter:       p.con.Term,
 		ExitErrHandler:  func(*cli.Context, error) {}, // the default one ends the process
 		OnUsageError:    flags.OnUsageError,
-		Flags:           []cli.Flag{&cli.BoolFlag{Name: "version", Aliases: []string{"V"}, Usage: "print the version", DisableDefaultText: true}},
+		Flags: []cli.Flag{&cli.BoolFlag{Name: "version", Aliases: []string{"V"}, Usage: "print the version",
+			DisableDefaultText: true}},
 		// Paths and words may hold commas: one flag is one value.
 		DisableSliceFlagSeparator: true,
 		Action: func(c *cli.Context) error {
@@ -34,7 +35,8 @@ func (p *program) newApp() *cli.App {
 			return cli.ShowAppHelp(c)
 		},
 	}
-	for _, c := range []*cli.Command{newPredict(p.con, p.load), newTrain(p.con), newEncode(p.con), newEval(p.con, p.load), newServe(p.con), newMerge(p.con), newDoctor(p.con, p.load),
+	for _, c := range []*cli.Command{newPredict(p.con, p.load), newTrain(p.con), newEncode(p.con), newEval(p.con, p.load),
+		newServe(p.con), newMerge(p.con), newDoctor(p.con, p.load),
 		newWeights(p.con), newCompletion(p.con), newVersion(p.con), newCandidates(p.con)} {
 		p.finish(c.Name, c)
 		app.Commands = append(app.Commands, c)

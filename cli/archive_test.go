@@ -99,7 +99,8 @@ func archives(t *testing.T, files ...string) string {
 
 func TestArchives(t *testing.T) {
 	red, blue := pictureBytes(t, "red"), pictureBytes(t, "blue")
-	dir := archives(t, "./b/1.png", red, "b/1.txt", "text", "a.png", blue, `w\2.PNG`, red, ".hidden.png", blue, "__MACOSX/a.png", blue, "../out.png", red, "junk.jpg", "junk")
+	dir := archives(t, "./b/1.png", red, "b/1.txt", "text", "a.png", blue, `w\2.PNG`, red, ".hidden.png", blue,
+		"__MACOSX/a.png", blue, "../out.png", red, "junk.jpg", "junk")
 	for _, name := range []string{"a.tar", "a.tar.gz", "a.tar.zst", "a.zip"} {
 		file := filepath.Join(dir, name)
 		code, got, stderr := run(t, "", "predict", file)
@@ -107,7 +108,8 @@ func TestArchives(t *testing.T) {
 		if code != console.ExitSome || got != want {
 			t.Errorf("%s: exit code %d, got %s, want %s", name, code, got, want)
 		}
-		if !strings.Contains(stderr, name+`/../out.png": its name leads out of the archive`) || !strings.Contains(stderr, name+`/junk.jpg": decode image: unsupported`) {
+		if !strings.Contains(stderr, name+`/../out.png": its name leads out of the archive`) ||
+			!strings.Contains(stderr, name+`/junk.jpg": decode image: unsupported`) {
 			t.Errorf("%s: standard error %s", name, stderr)
 		}
 		if _, got, _ := run(t, file, "predict", "-q", "--no-recursive", "-"); got != file+"/a.png\ta blue picture\n" {
@@ -116,16 +118,19 @@ func TestArchives(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(dir, "../out.png")); err == nil {
 			t.Error("something was written")
 		}
-		if code, _, msg := run(t, "", "predict", "-q", "--sidecar", ".txt", file); code != console.ExitSome || !strings.Contains(msg, "a sidecar needs a picture that is a file") {
+		if code, _, msg := run(t, "", "predict", "-q", "--sidecar", ".txt", file); code != console.ExitSome ||
+			!strings.Contains(msg, "a sidecar needs an image that is a file") {
 			t.Errorf("%s with sidecars: exit code %d, %s", name, code, msg)
 		}
 		out := filepath.Join(t.TempDir(), "out.txt")
 		run(t, "", "predict", "-q", "--out", out, "--resume", file)
-		if _, _, msg := run(t, "", "predict", "--out", out, "--resume", file); !strings.Contains(msg, "0 captions, 3 done before") || read(t, out) != want {
+		if _, _, msg := run(t, "", "predict", "--out", out, "--resume", file); !strings.Contains(msg,
+			"0 captions, 3 done before") || read(t, out) != want {
 			t.Errorf("%s resumed: %s", name, msg)
 		}
 	}
-	if code, _, msg := run(t, "", "predict", dir); code != console.ExitFailed || !strings.Contains(msg, "the folder has no pictures, but 4 archives") {
+	if code, _, msg := run(t, "", "predict", dir); code != console.ExitFailed ||
+		!strings.Contains(msg, "the folder has no images, but 4 archives") {
 		t.Errorf("the folder: exit code %d, %s", code, msg)
 	}
 }
@@ -158,7 +163,8 @@ func TestLinksInTarFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, got, stderr := run(t, "", "predict", file)
-	want := file + "/d/a.png\ta red picture\n" + file + "/d/hard.png\ta red picture\n" + file + "/d/soft.png\ta red picture\n"
+	want := file + "/d/a.png\ta red picture\n" + file + "/d/hard.png\ta red picture\n" + file +
+		"/d/soft.png\ta red picture\n"
 	if code != console.ExitSome || got != want {
 		t.Errorf("exit code %d, got %s, want %s", code, got, want)
 	}
@@ -178,8 +184,9 @@ func TestLinksInTarFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, _, stderr = run(t, "", "predict", file+".zst")
-	if want := `d/hard.png": it is a link to "d/a.png" in a packed archive (unpack the archive to a .tar first)`; !strings.Contains(stderr, want) {
-		t.Errorf("packed: standard error %s, want %s", stderr, want)
+	const hint = `d/hard.png": it is a link to "d/a.png" in a packed archive (unpack the archive to a .tar first)`
+	if !strings.Contains(stderr, hint) {
+		t.Errorf("packed: standard error %s, hint %s", stderr, hint)
 	}
 }
 
@@ -203,16 +210,24 @@ func TestDamagedArchives(t *testing.T) {
 		code       int
 		want       string
 	}{
-		{"cut in the middle of a picture", "a.tar", func(b []byte) []byte { return b[:540] }, console.ExitSome, "the archive ends before the picture does"},
-		{"cut in a header", "a.tar", func(b []byte) []byte { return b[:1100] }, console.ExitSome, "it ends in the middle of a file"},
-		{"no archive", "a.tar", func([]byte) []byte { return []byte("junk that is longer than nothing") }, console.ExitFailed, "read the archive"},
-		{"empty", "a.tar", func([]byte) []byte { return nil }, console.ExitFailed, "no pictures among its 0 files"},
-		{"no archive", "a.zip", func([]byte) []byte { return []byte("junk") }, console.ExitFailed, "read the archive: zip: not a valid zip file"},
+		{"cut in the middle of an image", "a.tar", func(b []byte) []byte { return b[:540] }, console.ExitSome,
+			"the archive ends before the image does"},
+		{"cut in a header", "a.tar", func(b []byte) []byte { return b[:1100] }, console.ExitSome,
+			"it ends in the middle of a file"},
+		{"no archive", "a.tar", func([]byte) []byte { return []byte("junk that is longer than nothing") },
+			console.ExitFailed, "read the archive"},
+		{"empty", "a.tar", func([]byte) []byte { return nil }, console.ExitFailed, "no images among its 0 files"},
+		{"no archive", "a.zip", func([]byte) []byte { return []byte("junk") }, console.ExitFailed,
+			"read the archive: zip: not a valid zip file"},
 		{"a changed byte", "a.zip", flip(60, 1), console.ExitSome, "the checksum does not match"},
-		{"an encrypted picture", "a.zip", func(b []byte) []byte { return flip(directory(b)+8, 1)(b) }, console.ExitSome, `1.png": it is encrypted (unpack the archive`},
-		{"an unknown method", "a.zip", func(b []byte) []byte { return flip(directory(b)+10, 14)(b) }, console.ExitSome, "it is packed by method 14"},
-		{"a size that is too large", "a.zip", func(b []byte) []byte { return flip(directory(b)+27, 0x7f)(b) }, console.ExitSome, "cannot be the"},
-		{"files over each other", "a.zip", func(b []byte) []byte { return flip(directory(b)+22, 0x7f)(b) }, console.ExitFailed, "lie over each other"},
+		{"an encrypted image", "a.zip", func(b []byte) []byte { return flip(directory(b)+8, 1)(b) }, console.ExitSome,
+			`1.png": it is encrypted (unpack the archive`},
+		{"an unknown method", "a.zip", func(b []byte) []byte { return flip(directory(b)+10, 14)(b) }, console.ExitSome,
+			"it is packed by method 14"},
+		{"a size that is too large", "a.zip", func(b []byte) []byte { return flip(directory(b)+27, 0x7f)(b) },
+			console.ExitSome, "cannot be the"},
+		{"files over each other", "a.zip", func(b []byte) []byte { return flip(directory(b)+22, 0x7f)(b) },
+			console.ExitFailed, "lie over each other"},
 	} {
 		code, _, msg := run(t, "", "predict", "-q", edit(tc.name, tc.edit))
 		if code != tc.code || !strings.Contains(msg, tc.want) {
@@ -221,20 +236,24 @@ func TestDamagedArchives(t *testing.T) {
 	}
 }
 
-// A bomb of zeros is seen to be no picture before it is unpacked; one that unpacks to more than it says is stopped there.
+// A bomb of zeros is seen to be no image before it is unpacked; one that unpacks to more than it says is stopped
+// there.
 func TestZipBombs(t *testing.T) {
 	dir := archives(t, "x", "", "1.png", strings.Repeat("\x00", 4<<20))
-	if _, _, msg := run(t, "", "predict", "-q", filepath.Join(dir, "a.zip")); !strings.Contains(msg, "4194304 bytes that start with") {
+	if _, _, msg := run(t, "", "predict", "-q", filepath.Join(dir, "a.zip")); !strings.Contains(msg,
+		"4194304 bytes that start with") {
 		t.Errorf("zeros: %s", msg)
 	}
-	b := []byte(read(t, filepath.Join(archives(t, "x", "", "1.png", pictureBytes(t, "red")+strings.Repeat("\x00", 1<<20)), "a.zip")))
+	b := []byte(read(t, filepath.Join(archives(t, "x", "", "1.png", pictureBytes(t, "red")+strings.Repeat("\x00", 1<<20)),
+		"a.zip")))
 	at := bytes.LastIndex(b, []byte("PK\x01\x02")) + 24
 	copy(b[at:], []byte{100, 0, 0, 0})
 	file := filepath.Join(dir, "b.zip")
 	if err := os.WriteFile(file, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, msg := run(t, "", "predict", "-q", file); !strings.Contains(msg, "more than the 100 bytes that the archive says") {
+	if _, _, msg := run(t, "", "predict", "-q", file); !strings.Contains(msg,
+		"more than the 100 bytes that the archive says") {
 		t.Errorf("a size that is too small: %s", msg)
 	}
 }

@@ -47,8 +47,8 @@ Put the line into the shell's start-up file.`,
 	return c
 }
 
-// newCandidates is the hidden command behind the scripts: its arguments are the words typed so far, the last one unfinished. It prints what
-// that one can become; nothing means: a file.
+// newCandidates is the hidden command behind the scripts: its arguments are the words typed so far, the last one
+// unfinished. It prints what that one can become; nothing means: a file.
 func newCandidates(con *console.Console) *cli.Command {
 	return &cli.Command{
 		Name:   "__complete",
@@ -66,7 +66,8 @@ func newCandidates(con *console.Console) *cli.Command {
 
 // values are the words that a flag takes, where they are few.
 var values = map[string][]string{
-	"device": {"auto", "cpu", "cuda"}, "precision": {"auto", "fp32", "bf16", "int8"}, "format": output.Formats, "existing": output.Policies, "shard": {"auto"}, "log-format": {"text", "json"},
+	"device": {"auto", "cpu", "cuda"}, "precision": {"auto", "fp32", "bf16",
+		"int8"}, "format": output.Formats, "existing": output.Policies, "shard": {"auto"}, "log-format": {"text", "json"},
 }
 
 func candidates(app *cli.App, words []string) []string {

@@ -36,7 +36,8 @@ func newDoctor(con *console.Console, load model.Loader) *cli.Command {
 
 func runDoctor(ctx context.Context, con *console.Console, load model.Loader) error {
 	broken := false
-	for _, examine := range []func(context.Context, model.Loader) []console.Finding{examineTorch, examineCPU, examineCUDA, examineFolders, examineDemo} {
+	for _, examine := range []func(context.Context, model.Loader) []console.Finding{examineTorch, examineCPU, examineCUDA,
+		examineFolders, examineDemo} {
 		for _, f := range examine(ctx, load) {
 			broken = broken || f.Status == "broken"
 			if err := console.Tell(con, f); err != nil {
@@ -67,7 +68,8 @@ func examineTorch(ctx context.Context, _ model.Loader) []console.Finding {
 	_, err := fmt.Sscanf(version, "%d.%d", &major, &minor)
 	switch {
 	case err != nil || major != 2 || minor < firstTorch || minor > latestTorch:
-		f.Status, f.Remedy = "broken", fmt.Sprintf("want 2.%d to 2.%d: run scripts/setup-libtorch and build again", firstTorch, latestTorch)
+		f.Status, f.Remedy = "broken", fmt.Sprintf("want 2.%d to 2.%d: run scripts/setup-libtorch and build again",
+			firstTorch, latestTorch)
 	case !strings.HasPrefix(version, testedTorch):
 		f.Status, f.Remedy = "note", "captioner is tested with "+testedTorch+"; this one is accepted"
 	}
@@ -79,26 +81,32 @@ func examineTorch(ctx context.Context, _ model.Loader) []console.Finding {
 	})
 	works := finding("arithmetic", "ok", "a matrix product comes out right", "")
 	if want := 64. * 64 * 64 * 4; err != nil || sum != want {
-		works = finding("arithmetic", "broken", fmt.Sprintf("a matrix product sums to %g, want %g (%v)", sum, want, err), "libtorch does not fit this processor: run scripts/setup-libtorch and build again")
+		works = finding("arithmetic", "broken", fmt.Sprintf("a matrix product sums to %g, want %g (%v)", sum, want, err),
+			"libtorch does not fit this processor: run scripts/setup-libtorch and build again")
 	}
 	return []console.Finding{f, works}
 }
 
 func examineCPU(ctx context.Context, _ model.Loader) []console.Finding {
 	features := torch.CPUFeatures()
-	f := finding("processor", "ok", fmt.Sprintf("%s; libtorch uses %s", strings.Join(features, " "), torch.CPUCapability()), "")
+	f := finding("processor", "ok", fmt.Sprintf("%s; libtorch uses %s", strings.Join(features, " "),
+		torch.CPUCapability()), "")
 	if len(features) == 0 {
-		f = finding("processor", "note", "no AVX2; libtorch uses "+torch.CPUCapability(), "it works, several times slower than on a processor with AVX2")
+		f = finding("processor", "note", "no AVX2; libtorch uses "+torch.CPUCapability(),
+			"it works, several times slower than on a processor with AVX2")
 	}
 	threads, ours := 0, 0
-	_ = torch.Do(ctx, func() error { threads, ours = torch.Threads(), torch.ParallelThreads(); return nil }) // an error shows as 0 threads
+	// an error shows as 0 threads
+	_ = torch.Do(ctx, func() error { threads, ours = torch.Threads(), torch.ParallelThreads(); return nil })
 	t := finding("threads", "ok", fmt.Sprintf("%d, on %d cores", threads, runtime.NumCPU()), "")
 	if threads < 1 {
 		t.Status, t.Remedy = "broken", "unset OMP_NUM_THREADS and MKL_NUM_THREADS"
 	} else if threads > runtime.NumCPU() {
-		t.Status, t.Remedy = "note", fmt.Sprintf("more threads than cores are slow: give --threads %d, or unset OMP_NUM_THREADS", runtime.NumCPU())
+		t.Status, t.Remedy = "note", fmt.Sprintf("more threads than cores are slow: give --threads %d, or unset "+
+			"OMP_NUM_THREADS", runtime.NumCPU())
 	} else if ours < threads {
-		t.Status, t.Remedy = "note", fmt.Sprintf("captioner's own kernels run on %d of them: build again with a compiler that has OpenMP", ours)
+		t.Status, t.Remedy = "note", fmt.Sprintf("captioner's own kernels run on %d of them: build again with a compiler "+
+			"that has OpenMP", ours)
 	}
 	bf16 := finding("bfloat16", "ok", "fast here: --precision bf16", "")
 	if !torch.FastBFloat16() {
@@ -165,7 +173,8 @@ func examineDemo(ctx context.Context, load model.Loader) []console.Finding {
 	size := 64
 	captions, err := m.Caption(ctx, []*image.RGB{m.Prepare(image.New(size, size))}, m.Defaults())
 	if err != nil || captions[0].Text == "" {
-		return []console.Finding{f, finding("captioning", "broken", fmt.Sprintf("a black picture gets no caption (%v)", err), "report this with the lines above")}
+		return []console.Finding{f, finding("captioning", "broken", fmt.Sprintf("a black picture gets no caption (%v)", err),
+			"report this with the lines above")}
 	}
 	return []console.Finding{f, finding("captioning", "ok", fmt.Sprintf("a black picture is %q", captions[0].Text), "")}
 }

@@ -14,7 +14,7 @@ import (
 	"captioner/models/decode"
 )
 
-// featureModel is a model that captions what an encoder made of a picture elsewhere.
+// featureModel is a model that captions what an encoder made of an image elsewhere.
 type featureModel interface {
 	model.Model
 	FeatureShape() (places, width int)
@@ -22,7 +22,7 @@ type featureModel interface {
 	CaptionFeatures(context.Context, [][]float32, decode.Options) ([]captioner.Caption, error)
 }
 
-// runEmbeddings captions the rows of --embeddings, which takes no pictures and no encoder.
+// runEmbeddings captions the rows of --embeddings, which takes no images and no encoder.
 func runEmbeddings(ctx context.Context, con *console.Console, o PredictOptions) error {
 	start := time.Now()
 	rows, err := input.OpenRows(o.Embeddings)
@@ -66,7 +66,8 @@ func (r *predictRun) embeddings(ctx context.Context, m featureModel, rows *input
 		var good []*output.Result
 		o := r.pipe.Options
 		for i := from; i < min(from+r.pipe.Batch, rows.N); i++ {
-			res := &output.Result{Input: input.Input{Path: rows.Name(i), Key: rows.Name(i), Open: rows.NoPicture, Stamp: rows.Stamp}}
+			res := &output.Result{Input: input.Input{Path: rows.Name(i), Key: rows.Name(i), Open: rows.NoPicture,
+				Stamp: rows.Stamp}}
 			res.Skip = !r.o.shard.Holds(res.Key) || r.file != nil && r.file.Has(res.Input)
 			results = append(results, res)
 			if res.Skip {
@@ -98,13 +99,14 @@ func (r *predictRun) embeddings(ctx context.Context, m featureModel, rows *input
 	return nil
 }
 
-// embeddingFlags are those of predict that need pictures.
+// embeddingFlags are those of predict that need images.
 var embeddingFlags = []string{"sidecar", "no-recursive", "no-orient", "allow-truncated", "encoder"}
 
-// validateEmbeddings refuses what makes no sense without pictures.
+// validateEmbeddings refuses what makes no sense without images.
 func (o *PredictOptions) validateEmbeddings() (errs []error) {
 	if len(o.inputs) > 0 {
-		errs = append(errs, console.Usagef("leave out one of them", "--embeddings and %s contradict each other", strings.Join(o.inputs, ", ")))
+		errs = append(errs, console.Usagef("leave out one of them", "--embeddings and %s contradict each other",
+			strings.Join(o.inputs, ", ")))
 	}
 	for _, f := range embeddingFlags {
 		if o.Decode.Set(f) {

@@ -47,18 +47,20 @@ func newEncode(con *console.Console) *cli.Command {
 	o := new(EncodeOptions)
 	return &cli.Command{
 		Name:      "encode",
-		Usage:     "compute an encoder's features of pictures ahead, for train and for other programs",
+		Usage:     "compute an encoder's features of images ahead, for train and for other programs",
 		ArgsUsage: "[FILE or FOLDER…]",
-		Description: `Fills the cache from which train takes the features of a frozen encoder: of the pictures of --data, or of files and folders. What is there
-is not computed again; a run that was cut goes on; several processes share the work. With --out, the features are also written for
-others, in float16, with an index and checksums.`,
+		Description: `Fills the cache from which train takes the features of a frozen encoder: of the images of --data, or
+of files and folders. What is there is not computed again; a run that was cut goes on; several processes
+share the work. With --out, the features are also written for others, in float16, with an index and
+checksums.`,
 		Flags: o.flags(),
 		Action: func(c *cli.Context) error {
 			o.inputs = c.Args().Slice()
 			if err := o.validate(); err != nil {
 				return err
 			}
-			return ranks.Share(c.Context, con, o.Ranks, func(ctx context.Context, g *dist.Group) error { return runEncode(ctx, con, *o, g) })
+			return ranks.Share(c.Context, con, o.Ranks,
+				func(ctx context.Context, g *dist.Group) error { return runEncode(ctx, con, *o, g) })
 		},
 	}
 }
@@ -72,16 +74,27 @@ func (o *EncodeOptions) flags() []cli.Flag {
 		}
 	}
 	flags = append(flags,
-		&cli.StringFlag{Name: "data", Usage: "encode the pictures of `CAPTIONS`, in any form that train takes", Category: input, Destination: &o.Data},
-		&cli.StringFlag{Name: "images", Usage: "`FOLDER` of the pictures of --data; without it, looked for beside the captions", Category: input, Destination: &o.Images},
-		&cli.BoolFlag{Name: "no-recursive", Usage: "do not look into subfolders", Category: input, Destination: &o.NoRecursive},
-		&cli.BoolFlag{Name: "skip-bad", Usage: "go on without pictures that are missing or cannot be decoded", Category: input, Destination: &o.SkipBad},
-		&cli.BoolFlag{Name: "mirrored", Usage: "encode them as a mirror shows them, for train --flip", Category: input, Destination: &o.Mirrored},
-		&cli.StringFlag{Name: "memory", Usage: "what train's --memory will be, where it is not what suits the encoder", Category: input, Destination: &o.Memory},
-		&cli.StringFlag{Name: "cache", Usage: "`FOLDER` of cached features; without it, the user's cache folder", Category: output, Destination: &o.Cache, TakesFile: true},
-		&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "also write the features into `FOLDER`", Category: output, Destination: &o.Out, TakesFile: true},
-		&cli.StringFlag{Name: "format", Value: "safetensors", Usage: "of --out: safetensors or npy", Category: output, Destination: &o.Format},
-		&cli.IntFlag{Name: "shard-size", Value: 10000, Usage: "pictures a file of --out", Category: output, Destination: &o.ShardSize})
+		&cli.StringFlag{Name: "data", Usage: "encode the images of `CAPTIONS`, in any form that train takes",
+			Category: input, Destination: &o.Data},
+		&cli.StringFlag{Name: "images",
+			Usage:    "`FOLDER` of the images of --data; without it, looked for beside the captions",
+			Category: input, Destination: &o.Images},
+		&cli.BoolFlag{Name: "no-recursive", Usage: "do not look into subfolders", Category: input,
+			Destination: &o.NoRecursive},
+		&cli.BoolFlag{Name: "skip-bad", Usage: "go on without images that are missing or cannot be decoded",
+			Category: input, Destination: &o.SkipBad},
+		&cli.BoolFlag{Name: "mirrored", Usage: "encode them as a mirror shows them, for train --flip", Category: input,
+			Destination: &o.Mirrored},
+		&cli.StringFlag{Name: "memory", Usage: "what train's --memory will be, where it is not what suits the encoder",
+			Category: input, Destination: &o.Memory},
+		&cli.StringFlag{Name: "cache", Usage: "`FOLDER` of cached features; without it, the user's cache folder",
+			Category: output, Destination: &o.Cache, TakesFile: true},
+		&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "also write the features into `FOLDER`",
+			Category: output, Destination: &o.Out, TakesFile: true},
+		&cli.StringFlag{Name: "format", Value: "safetensors", Usage: "of --out: safetensors or npy", Category: output,
+			Destination: &o.Format},
+		&cli.IntFlag{Name: "shard-size", Value: 10000, Usage: "images a file of --out", Category: output,
+			Destination: &o.ShardSize})
 	return append(flags, o.Ranks.Flags()...)
 }
 
@@ -92,11 +105,13 @@ func (o *EncodeOptions) validate() error {
 			errs = append(errs, console.Usagef(hint, format, args...))
 		}
 	}
-	check(o.Data != "" || len(o.inputs) > 0, "captioner encode folder/, or captioner encode --data captions.json", "nothing to encode: give --data, or files and folders")
+	check(o.Data != "" || len(o.inputs) > 0, "captioner encode folder/, or captioner encode --data captions.json",
+		"nothing to encode: give --data, or files and folders")
 	check(o.Data == "" || len(o.inputs) == 0, "", "--data and files contradict each other: give one of them")
 	check(o.ShardSize >= 1, "", "--shard-size %d: want 1 or more", o.ShardSize)
 	o.Model.Precision = "fp32"
-	return errors.Join(append(errs, console.OneOf("--format", o.Format, "safetensors", "npy"), o.Model.Validate(), o.Ranks.Validate())...)
+	return errors.Join(append(errs, console.OneOf("--format", o.Format, "safetensors", "npy"), o.Model.Validate(),
+		o.Ranks.Validate())...)
 }
 
 // encodeResult is what encode reports.
@@ -132,13 +147,14 @@ func runEncode(ctx context.Context, con *console.Console, o EncodeOptions, g *di
 		return err
 	}
 	defer done()
-	told := console.NewProgress(con.Term, "pictures")
+	told := console.NewProgress(con.Term, "images")
 	told.Expect(int64(len(pictures)))
 	begun, ready := time.Now(), 0
-	f, bad, err := features.Encode(ctx, encoder, config, pictures, features.Options{Cache: cache, Mirrored: o.Mirrored, Group: g, Done: func(n int) {
-		told.Add(int64(n-ready), 0)
-		ready = n
-	}})
+	f, bad, err := features.Encode(ctx, encoder, config, pictures,
+		features.Options{Cache: cache, Mirrored: o.Mirrored, Group: g, Done: func(n int) {
+			told.Add(int64(n-ready), 0)
+			ready = n
+		}})
 	told.Finish()
 	if errors.Is(err, context.Canceled) {
 		con.Term.Log.Warn("stopped: what was encoded is kept; the same command goes on from there")
@@ -152,12 +168,13 @@ func runEncode(ctx context.Context, con *console.Console, o EncodeOptions, g *di
 	for _, b := range bad {
 		con.Term.Fail(b.Err)
 	}
-	r := encodeResult{Images: f.Len(), Computed: f.New, Bad: len(bad) + missing, Places: f.Positions, Width: f.Channels, Encoding: encoding, Out: o.Out}
+	r := encodeResult{Images: f.Len(), Computed: f.New, Bad: len(bad) + missing, Places: f.Positions, Width: f.Channels,
+		Encoding: encoding, Out: o.Out}
 	if r.Cache, err = features.Dir(cache, config); err != nil {
 		return err
 	}
 	if r.Bad > 0 && !o.SkipBad && f.Len() == 0 {
-		return fmt.Errorf("none of %d pictures can be decoded", len(bad))
+		return fmt.Errorf("none of %d images can be decoded", len(bad))
 	}
 	if o.Out != "" && g.IsLead() {
 		w := output.FeatureWriter{Folder: o.Out, Format: o.Format, Size: o.ShardSize, Model: config.Encoder.Architecture}
@@ -178,7 +195,8 @@ func (r encodeResult) print(con *console.Console, o EncodeOptions) error {
 		if r.Out != "" {
 			where = r.Out
 		}
-		err = con.Printf("%s\t%d pictures, %d of them new, %d x %d numbers each\n", where, r.Images, r.Computed, r.Places, r.Width)
+		err = con.Printf("%s\t%d images, %d of them new, %d x %d numbers each\n", where, r.Images, r.Computed, r.Places,
+			r.Width)
 	}
 	if err == nil && r.Bad > 0 && !o.SkipBad {
 		return console.ErrSome
@@ -186,7 +204,7 @@ func (r encodeResult) print(con *console.Console, o EncodeOptions) error {
 	return err
 }
 
-// pictures lists what is to be encoded, and counts what is not there.
+// images lists what is to be encoded, and counts what is not there.
 func (o EncodeOptions) pictures(con *console.Console) (found []data.Example, missing int, err error) {
 	if o.Data != "" {
 		d, err := data.Open(o.Data, o.Images)
@@ -216,7 +234,8 @@ func (o EncodeOptions) pictures(con *console.Console) (found []data.Example, mis
 			case i.Err != nil:
 				err = i.Err
 			case i.Open != nil:
-				err = fmt.Errorf("input %q: want a file, encode opens no archives and no addresses (--data takes tar files)", i.Path)
+				err = fmt.Errorf("input %q: want a file, encode opens no archives and no addresses (--data takes tar files)",
+					i.Path)
 			case err != nil:
 				err = fmt.Errorf("input %q: %w", i.Path, console.Reason(err))
 			case info.Size() == 0:
@@ -231,7 +250,7 @@ func (o EncodeOptions) pictures(con *console.Console) (found []data.Example, mis
 		}
 	}
 	if len(found) == 0 {
-		return nil, missing, errors.New("found no pictures")
+		return nil, missing, errors.New("found no images")
 	}
 	return found, missing, nil
 }
@@ -244,7 +263,8 @@ func without(pictures []data.Example, bad []features.Bad) []data.Example {
 }
 
 // openEncoder loads the encoder of a model, or one by itself, as train would use it.
-func openEncoder(ctx context.Context, con *console.Console, o *EncodeOptions, g *dist.Group) (c family.Config, e *encoder.Runner, done func(), err error) {
+func openEncoder(ctx context.Context, con *console.Console, o *EncodeOptions, g *dist.Group) (c family.Config,
+	e *encoder.Runner, done func(), err error) {
 	if err := model.FindWeights(ctx, con, &o.Model); err != nil {
 		return c, nil, nil, err
 	}

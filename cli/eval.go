@@ -50,13 +50,14 @@ func newEval(con *console.Console, load model.Loader) *cli.Command {
 	return &cli.Command{
 		Name:  "eval",
 		Usage: "score captions against what people wrote",
-		Description: `captioner eval --model FILE --data CAPTIONS           captions the pictures of a data set, and scores
+		Description: `captioner eval --model FILE --data CAPTIONS           captions the images of a data set, and scores
 captioner eval --predictions FILE --references FILE   scores captions that are there already, and loads no model
 
-Predictions are COCO results ([{"image_id": 1, "caption": "…"}]), JSON lines with path or image_id and caption, {"id": "caption"},
-CSV or TSV with a header, or text with a caption a line. References are any data set that train takes, a file of ids and captions, or
-texts whose lines belong together. BLEU, ROUGE-L, CIDEr and METEOR are coco-caption's numbers, as fractions (CIDEr is 0 to 10).
-What is missing, extra, double or empty is counted in warnings; --strict makes it an error.`,
+Predictions are COCO results ([{"image_id": 1, "caption": "…"}]), JSON lines with path or image_id and
+caption, {"id": "caption"}, CSV or TSV with a header, or text with a caption a line. References are any
+data set that train takes, a file of ids and captions, or texts whose lines belong together. BLEU,
+ROUGE-L, CIDEr and METEOR are coco-caption's numbers, as fractions (CIDEr is 0 to 10). What is missing,
+extra, double or empty is counted in warnings; --strict makes it an error.`,
 		Flags: o.flags(),
 		Action: func(c *cli.Context) error {
 			if err := flags.NoArguments(c); err != nil {
@@ -69,7 +70,8 @@ What is missing, extra, double or empty is counted in warnings; --strict makes i
 			if o.Predictions != "" { // nothing to share
 				return runEval(c.Context, con, &o, nil)
 			}
-			return ranks.Share(c.Context, con, o.Ranks, func(ctx context.Context, g *dist.Group) error { return runEval(ctx, con, &o, g) })
+			return ranks.Share(c.Context, con, o.Ranks,
+				func(ctx context.Context, g *dist.Group) error { return runEval(ctx, con, &o, g) })
 		},
 	}
 }
@@ -77,38 +79,72 @@ What is missing, extra, double or empty is counted in warnings; --strict makes i
 func (o *EvalOptions) flags() []cli.Flag {
 	const input, how, output = "INPUT", "MEASURES", "OUTPUT"
 	flags := []cli.Flag{
-		&cli.StringFlag{Name: "data", Usage: "pictures with `CAPTIONS`, in any form that train takes; FILE#test takes a split", Category: input, Destination: &o.Data},
-		&cli.StringFlag{Name: "images", Usage: "`FOLDER` of the pictures; without it, looked for beside the captions", Category: input, Destination: &o.Images},
-		&cli.StringFlag{Name: "predictions", Aliases: []string{"p"}, Usage: "score the captions in `FILE`", Category: input, Destination: &o.Predictions, TakesFile: true},
-		&cli.StringSliceFlag{Name: "references", Aliases: []string{"r"}, Usage: "`FILE` of what people wrote, as --data; may be given again for texts of lines", Category: input, Destination: &o.references, TakesFile: true},
-		&cli.StringFlag{Name: "against", Usage: "compare with the captions in `FILE`, on the pictures that both have", Category: input, Destination: &o.Against, TakesFile: true},
-		&cli.StringFlag{Name: "missing", Value: "skip", Usage: "a picture without a prediction: skip, or count as an empty caption", Category: input, Destination: &o.Missing},
-		&cli.BoolFlag{Name: "strict", Usage: "fail where ids are missing, extra or double, or captions empty", Category: input, Destination: &o.Strict},
-		&cli.BoolFlag{Name: "no-orient", Usage: "do not turn pictures as their EXIF data says", Category: input, Destination: &o.NoOrient},
-		&cli.IntFlag{Name: "batch-size", Value: 16, Usage: "pictures that go through the model together; captions do not depend on it", Category: input, Destination: &o.BatchSize},
-		&cli.IntFlag{Name: "workers", Value: runtime.NumCPU(), DefaultText: "as many as there are cores", Usage: "goroutines that read and decode pictures", Category: input, Destination: &o.Workers},
+		&cli.StringFlag{Name: "data",
+			Usage:    "images with `CAPTIONS`, in any form that train takes; FILE#test takes a split",
+			Category: input, Destination: &o.Data},
+		&cli.StringFlag{Name: "images", Usage: "`FOLDER` of the images; without it, looked for beside the captions",
+			Category: input, Destination: &o.Images},
+		&cli.StringFlag{Name: "predictions", Aliases: []string{"p"}, Usage: "score the captions in `FILE`", Category: input,
+			Destination: &o.Predictions, TakesFile: true},
+		&cli.StringSliceFlag{Name: "references", Aliases: []string{"r"},
+			Usage:    "`FILE` of what people wrote, as --data; may be given again for texts of lines",
+			Category: input, Destination: &o.references, TakesFile: true},
+		&cli.StringFlag{Name: "against", Usage: "compare with the captions in `FILE`, on the images that both have",
+			Category: input, Destination: &o.Against, TakesFile: true},
+		&cli.StringFlag{Name: "missing", Value: "skip",
+			Usage:    "an image without a prediction: skip, or count as an empty caption",
+			Category: input, Destination: &o.Missing},
+		&cli.BoolFlag{Name: "strict", Usage: "fail where ids are missing, extra or double, or captions empty",
+			Category: input, Destination: &o.Strict},
+		&cli.BoolFlag{Name: "no-orient", Usage: "do not turn images as their EXIF data says", Category: input,
+			Destination: &o.NoOrient},
+		&cli.IntFlag{Name: "batch-size", Value: 16,
+			Usage:    "images that go through the model together; captions do not depend on it",
+			Category: input, Destination: &o.BatchSize},
+		&cli.IntFlag{Name: "workers", Value: runtime.NumCPU(), DefaultText: "as many as there are cores",
+			Usage: "goroutines that read and decode images", Category: input, Destination: &o.Workers},
 
-		&cli.StringSliceFlag{Name: "metric", Usage: "only these: " + strings.Join(families, ", ") + "; may be given several times", DefaultText: "all but bleu-gpt2 and bleu-hf", Category: how, Destination: &o.metrics},
-		&cli.StringFlag{Name: "meteor", Usage: "METEOR's data: a `FOLDER` with meteor-1.5.jar and data/paraphrase-en.gz, such as pycocoevalcap's", DefaultText: "what \"captioner weights fetch meteor\" got, if it did", Category: how, Destination: &o.METEOR},
-		&cli.StringFlag{Name: "clip", Usage: "CLIP for CLIPScore and RefCLIPScore: a checkpoint `FILE` with both towers, or a name of weights list (ViT-B/32 for published numbers), which is fetched", Category: how, Destination: &o.CLIP, TakesFile: true},
-		&cli.StringFlag{Name: "df", Usage: "document frequencies of CIDEr-D: a `FILE` of --save-df; without it, the references' own", Category: how, Destination: &o.DF, TakesFile: true},
-		&cli.StringFlag{Name: "training", Usage: "captions that the model has learnt from: `FILE`, for novelty", Category: how, Destination: &o.Training, TakesFile: true},
+		&cli.StringSliceFlag{Name: "metric", Usage: "only these: " + strings.Join(families, ", ") +
+			"; may be given several times", DefaultText: "all but bleu-gpt2 and bleu-hf",
+			Category: how, Destination: &o.metrics},
+		&cli.StringFlag{Name: "meteor",
+			Usage: "METEOR's data: a `FOLDER` with meteor-1.5.jar and data/paraphrase-en.gz, such as " +
+				"pycocoevalcap's", DefaultText: "what \"captioner weights fetch meteor\" got, if it did",
+			Category: how, Destination: &o.METEOR},
+		&cli.StringFlag{Name: "clip",
+			Usage: "CLIP for CLIPScore and RefCLIPScore: a checkpoint `FILE` with both towers, or a name of weights list " +
+				"(ViT-B/32 for published numbers), which is fetched",
+			Category: how, Destination: &o.CLIP, TakesFile: true},
+		&cli.StringFlag{Name: "df",
+			Usage:    "document frequencies of CIDEr-D: a `FILE` of --save-df; without it, the references' own",
+			Category: how, Destination: &o.DF, TakesFile: true},
+		&cli.StringFlag{Name: "training", Usage: "captions that the model has learnt from: `FILE`, for novelty",
+			Category: how, Destination: &o.Training, TakesFile: true},
 		&cli.StringFlag{Name: "tokenize", Value: "together", Usage: "all captions together, as coco-caption does, " +
-			"where the end of a caption can depend on the next one; or each by itself", Category: how, Destination: &o.Tokenize},
-		&cli.IntFlag{Name: "bootstrap", Value: metrics.DefaultBootstrapOptions().Resamples, Usage: "resamples for intervals and p-values; 0: none", Category: how, Destination: &o.Resamples},
+			"where the end of a caption can depend on the next one; or each by itself",
+			Category: how, Destination: &o.Tokenize},
+		&cli.IntFlag{Name: "bootstrap", Value: metrics.DefaultBootstrapOptions().Resamples,
+			Usage: "resamples for intervals and p-values; 0: none", Category: how, Destination: &o.Resamples},
 		&cli.Uint64Flag{Name: "bootstrap-seed", Usage: "decides the resamples", Category: how, Destination: &o.Seed},
 
-		&cli.StringFlag{Name: "report", Usage: "write a page with scores, histograms and photographs to `FILE`.html", Category: output, Destination: &o.Report, TakesFile: true},
-		&cli.IntFlag{Name: "report-pictures", Value: 60, Usage: "captions on that page: the best, the worst and as many between them", Category: output, Destination: &o.ReportPictures},
+		&cli.StringFlag{Name: "report", Usage: "write a page with scores, histograms and photographs to `FILE`.html",
+			Category: output, Destination: &o.Report, TakesFile: true},
+		&cli.IntFlag{Name: "report-pictures", Value: 60,
+			Usage:    "captions on that page: the best, the worst and as many between them",
+			Category: output, Destination: &o.ReportPictures},
 		&cli.StringFlag{Name: "title", Usage: "of that page", Category: output, Destination: &o.Title},
-		&cli.StringFlag{Name: "save", Usage: "write the captions of --model to `FILE`: COCO results for .json, else .jsonl, .csv or .tsv", Category: output, Destination: &o.Save, TakesFile: true},
-		&cli.StringFlag{Name: "save-df", Usage: "write the document frequencies of the references to `FILE`", Category: output, Destination: &o.SaveDF, TakesFile: true},
+		&cli.StringFlag{Name: "save",
+			Usage:    "write the captions of --model to `FILE`: COCO results for .json, else .jsonl, .csv or .tsv",
+			Category: output, Destination: &o.Save, TakesFile: true},
+		&cli.StringFlag{Name: "save-df", Usage: "write the document frequencies of the references to `FILE`",
+			Category: output, Destination: &o.SaveDF, TakesFile: true},
 	}
 	return slices.Concat(o.Model.Flags(), o.Decode.Flags(), flags, o.Ranks.Flags())
 }
 
 // families are the words of --metric.
-var families = []string{"bleu", "meteor", "rouge-l", "cider", "cider-d", "cider-plain", "clipscore", "refclipscore", "distinct", "novelty", "bleu-gpt2", "bleu-hf"}
+var families = []string{"bleu", "meteor", "rouge-l", "cider", "cider-d", "cider-plain", "clipscore", "refclipscore",
+	"distinct", "novelty", "bleu-gpt2", "bleu-hf"}
 
 // familyOf is the word that chooses a measure.
 func familyOf(measure string) string {
@@ -137,28 +173,35 @@ func (o *EvalOptions) validate() error {
 		}
 	}
 	refs := o.references.Value()
-	const example = "captioner eval --predictions captions.json --references captions_val2017.json, or captioner eval --data captions_val2017.json"
+	const example = "captioner eval --predictions captions.json --references captions_val2017.json, or captioner eval " +
+		"--data captions_val2017.json"
 	check(o.Data != "" || len(refs) > 0, example, "nothing to score against: give --references, or --data")
 	check(o.Data == "" || len(refs) == 0, "", "--data and --references are the same thing: give one of them")
 	check(o.Predictions != "" || len(refs) <= 1, "", "to caption and score, give one --data")
-	check(o.Predictions == "" || !o.Decode.Set("model"), "leave out one of them", "--predictions and --model contradict each other")
+	check(o.Predictions == "" || !o.Decode.Set("model"), "leave out one of them",
+		"--predictions and --model contradict each other")
 	check(o.Predictions == "" || o.Save == "", "", "--save needs a model: the predictions are in a file already")
 	check(!o.Decode.Set("num-captions"), "", "--num-captions does not apply to eval: the best caption is scored")
 	check(o.BatchSize >= 1 && o.BatchSize <= 4096, "", "--batch-size %d: want 1 to 4096", o.BatchSize)
 	check(o.Workers >= 1 && o.Workers <= 1024, "", "--workers %d: want 1 to 1024", o.Workers)
 	check(o.Resamples >= 0 && o.Resamples <= 1_000_000, "", "--bootstrap %d: want 0 to 1000000", o.Resamples)
 	check(o.Resamples > 0 || o.Against == "", "", "--against needs --bootstrap for its p-values")
-	check(o.ReportPictures >= 0 && o.ReportPictures <= 10_000, "", "--report-pictures %d: want 0 to 10000", o.ReportPictures)
-	check(o.Report != "" || !o.Decode.Set("title") && !o.Decode.Set("report-pictures"), "", "--title and --report-pictures need --report")
-	check(o.Save == "" || slices.Contains([]string{"jsonl", "csv", "tsv", "coco"}, output.FormatOf(o.Save)), "", "--save %q: want a name that ends in .json, .jsonl, .csv or .tsv, or in one of these and .gz or .zst", o.Save)
+	check(o.ReportPictures >= 0 && o.ReportPictures <= 10_000, "", "--report-pictures %d: want 0 to 10000",
+		o.ReportPictures)
+	check(o.Report != "" || !o.Decode.Set("title") && !o.Decode.Set("report-pictures"), "",
+		"--title and --report-pictures need --report")
+	check(o.Save == "" || slices.Contains([]string{"jsonl", "csv", "tsv", "coco"}, output.FormatOf(o.Save)), "",
+		"--save %q: want a name that ends in .json, .jsonl, .csv or .tsv, or in one of these and .gz or .zst", o.Save)
 	for _, m := range o.metrics.Value() {
 		errs = append(errs, console.OneOf("--metric", m, families...))
 	}
 	if len(o.metrics.Value()) > 0 {
-		check(!o.wants("clipscore") && !o.wants("refclipscore") || o.CLIP != "", "", "--metric clipscore needs a CLIP: give --clip FILE or NAME")
+		check(!o.wants("clipscore") && !o.wants("refclipscore") || o.CLIP != "", "",
+			"--metric clipscore needs a CLIP: give --clip FILE or NAME")
 		check(!o.wants("novelty") || o.Training != "", "", "--metric novelty needs --training FILE")
 	}
-	errs = append(errs, console.OneOf("--missing", o.Missing, "skip", "empty"), console.OneOf("--tokenize", o.Tokenize, "each", "together"))
+	errs = append(errs, console.OneOf("--missing", o.Missing, "skip", "empty"),
+		console.OneOf("--tokenize", o.Tokenize, "each", "together"))
 	if o.Predictions == "" {
 		errs = append(errs, o.Model.Validate(), o.Decode.Validate(), o.Ranks.Validate())
 	}

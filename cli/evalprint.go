@@ -84,7 +84,8 @@ func (e *evaluation) object() object {
 	if c := e.comparison; c != nil {
 		var all object
 		for _, d := range c.differences {
-			all = append(all, member{d.Name, object{{"value", d.B}, {"other", d.A}, {"difference", d.Delta}, {"interval", []float64{d.Low, d.High}}, {"p", d.P}}})
+			all = append(all, member{d.Name, object{{"value", d.B}, {"other", d.A}, {"difference", d.Delta},
+				{"interval", []float64{d.Low, d.High}}, {"p", d.P}}})
 		}
 		o = append(o, member{"against", object{{"path", c.path}, {"images", c.images}, {"differences", all}}})
 	}
@@ -107,7 +108,8 @@ func (e *evaluation) table() string {
 			row[2] = fmt.Sprintf("%.4f to %.4f", m.low, m.high)
 		}
 		if d := e.difference(m.name); d != nil {
-			row = append(row, fmt.Sprintf("%.4f", d.A), fmt.Sprintf("%+.4f", d.Delta), fmt.Sprintf("%+.4f to %+.4f", d.Low, d.High), fmt.Sprintf("%.3f", d.P))
+			row = append(row, fmt.Sprintf("%.4f", d.A), fmt.Sprintf("%+.4f", d.Delta),
+				fmt.Sprintf("%+.4f to %+.4f", d.Low, d.High), fmt.Sprintf("%.3f", d.P))
 		}
 		rows = append(rows, row)
 	}
@@ -175,8 +177,8 @@ func aligned(rows [][]string) string {
 	return s.String()
 }
 
-// signature says what numbers must share to be compared, as sacreBLEU's does: the data and a checksum of the references that were used, how they
-// were split into words, how the captions came about, and the versions.
+// signature says what numbers must share to be compared, as sacreBLEU's does: the data and a checksum of the references
+// that were used, how they were split into words, how the captions came about, and the versions.
 func (e *evaluation) signature() string {
 	split := filepath.Base(e.set.Path)
 	if e.set.Split != "" {
@@ -192,9 +194,11 @@ func (e *evaluation) signature() string {
 	if most > least {
 		refs += fmt.Sprintf("-%d", most)
 	}
-	fields := []string{"split:" + split, fmt.Sprintf("sha256:%.8x", h.Sum(nil)), fmt.Sprintf("images:%d", len(e.pairs)), "refs:" + refs, "case:lower", "tok:ptb-" + e.o.Tokenize}
+	fields := []string{"split:" + split, fmt.Sprintf("sha256:%.8x", h.Sum(nil)), fmt.Sprintf("images:%d", len(e.pairs)),
+		"refs:" + refs, "case:lower", "tok:ptb-" + e.o.Tokenize}
 	if c := e.captioned; c != nil {
-		fields = append(fields, fmt.Sprintf("model:%s@%.8s", filepath.Base(c.model), c.checksum), "decode:"+decoding(c.options))
+		fields = append(fields, fmt.Sprintf("model:%s@%.8s", filepath.Base(c.model), c.checksum),
+			"decode:"+decoding(c.options))
 	} else {
 		fields = append(fields, "decode:given")
 	}
@@ -211,7 +215,8 @@ func (e *evaluation) signature() string {
 		fields = append(fields, "meteor:1.5-en")
 	}
 	if e.clip != nil {
-		fields = append(fields, fmt.Sprintf("clip:%s@%.8s-w2.5-prompt:%s", e.clip.name, e.clip.model.SHA256, strings.TrimSpace(clipscore.Prompt)))
+		fields = append(fields, fmt.Sprintf("clip:%s@%.8s-w2.5-prompt:%s", e.clip.name, e.clip.model.SHA256,
+			strings.TrimSpace(clipscore.Prompt)))
 	}
 	for _, m := range e.measures {
 		switch m.name {
@@ -255,7 +260,8 @@ func (e *evaluation) write() error {
 
 // page is what the report shows.
 func (e *evaluation) page() report.Page {
-	p := report.Page{Title: e.o.Title, Signature: e.signature(), Warnings: e.misfits.lines(), Names: []string{"CIDEr", "ROUGE-L", "BLEU-4"}, Shown: e.o.ReportPictures}
+	p := report.Page{Title: e.o.Title, Signature: e.signature(), Warnings: e.misfits.lines(),
+		Names: []string{"CIDEr", "ROUGE-L", "BLEU-4"}, Shown: e.o.ReportPictures}
 	if p.Title == "" {
 		p.Title = "Captions of " + filepath.Base(e.predictions.File) + " on " + filepath.Base(e.set.Path)
 	}
@@ -280,8 +286,9 @@ func (e *evaluation) page() report.Page {
 	}
 	for i, pair := range e.pairs {
 		x := pair.Example
-		it := report.Item{ID: x.ID, Caption: pair.Caption, References: x.Captions, Words: e.corpus.Tokens(i), Reference: metrics.TokenizeAll(x.Captions),
-			Scores: []float64{e.each.CIDEr[i], e.each.ROUGEL[i], e.each.BLEU[i][3]}}
+		it := report.Item{ID: x.ID, Caption: pair.Caption, References: x.Captions, Words: e.corpus.Tokens(i),
+			Reference: metrics.TokenizeAll(x.Captions),
+			Scores:    []float64{e.each.CIDEr[i], e.each.ROUGEL[i], e.each.BLEU[i][3]}}
 		if e.each.METEOR != nil {
 			it.Scores = append(it.Scores, e.each.METEOR[i].Score())
 		}

@@ -16,13 +16,18 @@ func newMerge(con *console.Console) *cli.Command {
 		Name:      "merge",
 		Usage:     "join what the parts of predict --shard wrote",
 		ArgsUsage: "PART ...",
-		Description: `Writes one file of the files that the parts of a sharded run wrote, in the order in which one run over everything
-would have written it. A picture that is in two parts is refused, and so is a part that is missing, as far as the names say
-which there are: a-1-of-3.jsonl, a-2-of-3.jsonl, … as --out 'a-{part}-of-{parts}.jsonl' makes them.`,
+		Description: `Writes one file of the files that the parts of a sharded run wrote, in the order in which one run over
+everything would have written it. An image that is in two parts is refused, and so is a part that is
+missing, as far as the names say which there are: a-1-of-3.jsonl, a-2-of-3.jsonl, … as --out
+'a-{part}-of-{parts}.jsonl' makes them.`,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "write to `FILE` instead of standard output: whole, or not at all", Category: "OUTPUT", Destination: &o.Out, TakesFile: true},
-			&cli.StringFlag{Name: "format", Usage: "form of the parts and of the output: " + strings.Join(output.Formats, ", ") + "; the parts' extension decides", Category: "OUTPUT", Destination: &o.Format},
-			&cli.BoolFlag{Name: "allow-missing", Usage: "join what parts there are", Category: "INPUT", Destination: &o.AllowMissing},
+			&cli.StringFlag{Name: "out", Aliases: []string{"o"},
+				Usage:    "write to `FILE` instead of standard output: whole, or not at all",
+				Category: "OUTPUT", Destination: &o.Out, TakesFile: true},
+			&cli.StringFlag{Name: "format", Usage: "form of the parts and of the output: " +
+				strings.Join(output.Formats, ", ") + "; the parts' extension decides", Category: "OUTPUT", Destination: &o.Format},
+			&cli.BoolFlag{Name: "allow-missing", Usage: "join what parts there are", Category: "INPUT",
+				Destination: &o.AllowMissing},
 		},
 		Action: func(c *cli.Context) error {
 			o.Parts = c.Args().Slice()
@@ -36,7 +41,8 @@ which there are: a-1-of-3.jsonl, a-2-of-3.jsonl, … as --out 'a-{part}-of-{part
 
 func validateMerge(o *output.MergeOptions) error {
 	if len(o.Parts) == 0 {
-		return console.Usagef("captioner merge --out all.jsonl part-*.jsonl", "nothing to merge: give the files that the parts wrote")
+		return console.Usagef("captioner merge --out all.jsonl part-*.jsonl",
+			"nothing to merge: give the files that the parts wrote")
 	}
 	if o.Format != "" {
 		return console.OneOf("--format", o.Format, output.Formats...)
@@ -46,7 +52,8 @@ func validateMerge(o *output.MergeOptions) error {
 	}
 	for _, p := range append(slices.Clone(o.Parts), o.Out) {
 		if p != "" && p != "-" && output.FormatOf(p) != o.Format {
-			return console.Usagef("--format says what all are", "%q is %s by its name, and %q is %s", o.Parts[0], o.Format, p, output.FormatOf(p))
+			return console.Usagef("--format says what all are", "%q is %s by its name, and %q is %s", o.Parts[0], o.Format, p,
+				output.FormatOf(p))
 		}
 	}
 	return nil

@@ -56,13 +56,15 @@ func newPredict(con *console.Console, load model.Loader) *cli.Command {
 	o := PredictOptions{load: load}
 	return &cli.Command{
 		Name:      "predict",
-		Usage:     "caption pictures",
+		Usage:     "caption images",
 		ArgsUsage: "FILE|FOLDER|GLOB|ARCHIVE|URL|- ...",
-		Description: `Prints a line "path<TAB>caption" for each picture, in natural order. Folders are searched with all their
-subfolders; a quoted pattern may have *, ?, [a-z], {jpg,png}, {000..127} and, across folders, **; the pictures of a .tar, .tar.gz or .zip that is named come in its own order; http and https URLs are fetched;
-"-" reads any of these from standard input, one a line or separated by NUL. A picture that cannot be read costs one line
-on standard error (with --json also an object with path and error), and exit code 3 at the end.
-In lines, a backslash, tab, line end or other control character of a path is written \\, \t, \n, \xNN.`,
+		Description: `Prints a line "path<TAB>caption" for each image, in natural order. Folders are searched with all
+their subfolders; a quoted pattern may have *, ?, [a-z], {jpg,png}, {000..127} and, across folders, **; the
+images of a .tar, .tar.gz or .zip that is named come in its own order; http and https URLs are
+fetched; "-" reads any of these from standard input, one a line or separated by NUL. An image that
+cannot be read costs one line on standard error (with --json also an object with path and error), and
+exit code 3 at the end. In lines, a backslash, tab, line end or other control character of a path is
+written \\, \t, \n, \xNN.`,
 		Flags: o.flags(),
 		Action: func(c *cli.Context) error {
 			o.inputs = c.Args().Slice()
@@ -97,36 +99,79 @@ func (o *PredictOptions) flags() []cli.Flag {
 	const in, out = "INPUT", "OUTPUT"
 	flags := slices.Concat(o.Model.Flags(), o.Decode.Flags())
 	return append(flags,
-		&cli.StringFlag{Name: "embeddings", Usage: "caption the rows of `FILE` (.npy or .safetensors) in place of pictures: what the model's encoder gave for them", Category: in, Destination: &o.Embeddings, TakesFile: true},
+		&cli.StringFlag{Name: "embeddings",
+			Usage: "caption the rows of `FILE` (.npy or .safetensors) in place of images: what the model's encoder gave " +
+				"for them",
+			Category: in, Destination: &o.Embeddings, TakesFile: true},
 		&cli.BoolFlag{Name: "no-recursive", Usage: "do not look into subfolders", Category: in, Destination: &o.NoRecursive},
-		&cli.BoolFlag{Name: "watch", Usage: "go on with pictures that appear in the folders, each when it is whole, until interrupted", Category: in, Destination: &o.Watch},
-		&cli.BoolFlag{Name: "stdin-image", Usage: "caption the one picture whose bytes come on standard input", Category: in, Destination: &o.StdinImage},
-		&cli.DurationFlag{Name: "url-timeout", Value: 30 * time.Second, Usage: "the longest that fetching one URL may take", Category: in, Destination: &o.URLTimeout},
-		&cli.IntFlag{Name: "url-max-mb", Value: 64, Usage: "the largest picture that is fetched, in `MB`", Category: in, Destination: &o.URLMaxMB},
-		&cli.BoolFlag{Name: "url-private", Usage: "fetch from addresses of this machine and of private networks too, and through the proxy of the environment", Category: in, Destination: &o.URLPrivate},
-		&cli.StringFlag{Name: "shard", Usage: "only part `I/N` of the pictures, 1/N to N/N: each picture is in one part, whatever files come or go; auto or auto/N takes I (and N) from Slurm, Kubernetes, MPI or torchrun", Category: in, Destination: &o.Shard},
-		&cli.BoolFlag{Name: "no-orient", Usage: "do not turn pictures as their EXIF data says", Category: in, Destination: &o.NoOrient},
-		&cli.IntFlag{Name: "max-pixels", Value: defaultMegapixels, Usage: "the largest image that is decoded, in `megapixels`",
+		&cli.BoolFlag{Name: "watch",
+			Usage:    "go on with images that appear in the folders, each when it is whole, until interrupted",
+			Category: in, Destination: &o.Watch},
+		&cli.BoolFlag{Name: "stdin-image", Usage: "caption the one image whose bytes come on standard input", Category: in,
+			Destination: &o.StdinImage},
+		&cli.DurationFlag{Name: "url-timeout", Value: 30 * time.Second, Usage: "the longest that fetching one URL may take",
+			Category: in, Destination: &o.URLTimeout},
+		&cli.IntFlag{Name: "url-max-mb", Value: 64, Usage: "the largest image that is fetched, in `MB`", Category: in,
+			Destination: &o.URLMaxMB},
+		&cli.BoolFlag{Name: "url-private",
+			Usage:    "fetch from addresses of this machine and of private networks too, and through the environment's proxy",
+			Category: in, Destination: &o.URLPrivate},
+		&cli.StringFlag{Name: "shard",
+			Usage: "only part `I/N` of the images, 1/N to N/N: each image is in one part, whatever files come or go; " +
+				"auto or auto/N takes I (and N) from Slurm, Kubernetes, MPI or torchrun",
+			Category: in, Destination: &o.Shard},
+		&cli.BoolFlag{Name: "no-orient", Usage: "do not turn images as their EXIF data says", Category: in,
+			Destination: &o.NoOrient},
+		&cli.IntFlag{Name: "max-pixels", Value: defaultMegapixels,
+			Usage:    "the largest image that is decoded, in `megapixels`",
 			Category: in, Destination: &o.MaxPixels},
-		&cli.BoolFlag{Name: "allow-truncated", Usage: "caption what there is of a picture whose end is missing", Category: in, Destination: &o.AllowPartial},
-		&cli.IntFlag{Name: "batch-size", Value: autoBatch, DefaultText: fmt.Sprintf("%d, on a GPU %d", batchCPU, batchGPU), Usage: "pictures that go through the model together; captions do not depend on it", Category: in, Destination: &o.BatchSize},
-		&cli.IntFlag{Name: "workers", Value: runtime.NumCPU(), DefaultText: "as many as there are cores", Usage: "goroutines that read and decode pictures", Category: in, Destination: &o.Workers},
+		&cli.BoolFlag{Name: "allow-truncated", Usage: "caption what there is of an image whose end is missing",
+			Category: in, Destination: &o.AllowPartial},
+		&cli.IntFlag{Name: "batch-size", Value: autoBatch, DefaultText: fmt.Sprintf("%d, on a GPU %d", batchCPU, batchGPU),
+			Usage:    "images that go through the model together; captions do not depend on it",
+			Category: in, Destination: &o.BatchSize},
+		&cli.IntFlag{Name: "workers", Value: runtime.NumCPU(), DefaultText: "as many as there are cores",
+			Usage: "goroutines that read and decode images", Category: in, Destination: &o.Workers},
 
-		&cli.StringFlag{Name: "format", Value: "text", Usage: "form of the output: " + strings.Join(output.Formats, ", ") + "; with --out, its extension decides", Category: out, Destination: &o.Format},
-		&cli.StringFlag{Name: "template", Usage: "a `LINE` of --format text or a sidecar, with {" + strings.Join(output.Fields, "}, {") + "}", Category: out, Destination: &o.Template},
-		&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "write to `FILE` instead of standard output: whole at the end, or not at all; {part} and {parts} stand for --shard's numbers", Category: out, Destination: &o.Out, TakesFile: true},
-		&cli.BoolFlag{Name: "resume", Usage: "go on with the --out of a run that was interrupted, or add to a finished one; a picture that changed since is captioned again, below its old caption", Category: out, Destination: &o.Resume},
-		&cli.BoolFlag{Name: "overwrite", Usage: "start over where --out holds captions already, or anything else", Category: out, Destination: &o.Overwrite},
-		&cli.StringFlag{Name: "sidecar", Usage: "also write each caption to a file beside its picture, with this `EXTENSION`, such as .txt", Category: out, Destination: &o.Sidecar},
-		&cli.StringFlag{Name: "sidecar-name", Value: "stem", Usage: "how a sidecar of a.jpg is named: stem is a.txt, full is a.jpg.txt", Category: out, Destination: &o.SidecarName},
-		&cli.StringFlag{Name: "existing", Value: "skip", Usage: "a sidecar that is there already: " + strings.Join(output.Policies, ", "), Category: out, Destination: &o.Existing},
-		&cli.StringFlag{Name: "failures", DefaultText: "with --out, FILE.failed", Usage: "list what failed in `FILE`, one JSON object a line", Category: out, Destination: &o.Failures, TakesFile: true},
-		&cli.StringFlag{Name: "html", Usage: "also write a page `FILE` that shows each picture with its caption, and needs nothing else", Category: out, Destination: &o.HTML, TakesFile: true},
-		&cli.Float64Flag{Name: "min-confidence", Usage: "mark captions below this mean token probability, 0 to 1, as uncertain", Category: out, Destination: &o.MinConfidence},
+		&cli.StringFlag{Name: "format", Value: "text",
+			Usage: "form of the output: " + strings.Join(output.Formats, ", ") +
+				"; with --out, its extension decides",
+			Category: out, Destination: &o.Format},
+		&cli.StringFlag{Name: "template", Usage: "a `LINE` of --format text or a sidecar, with {" +
+			strings.Join(output.Fields, "}, {") + "}", Category: out, Destination: &o.Template},
+		&cli.StringFlag{Name: "out", Aliases: []string{"o"},
+			Usage: "write to `FILE` instead of standard output: whole at the end, or not at all; {part} and {parts} stand " +
+				"for --shard's numbers",
+			Category: out, Destination: &o.Out, TakesFile: true},
+		&cli.BoolFlag{Name: "resume",
+			Usage: "go on with the --out of a run that was interrupted, or add to a finished one; an image that changed " +
+				"since is captioned again, below its old caption",
+			Category: out, Destination: &o.Resume},
+		&cli.BoolFlag{Name: "overwrite", Usage: "start over where --out holds captions already, or anything else",
+			Category: out, Destination: &o.Overwrite},
+		&cli.StringFlag{Name: "sidecar",
+			Usage:    "also write each caption to a file beside its image, with this `EXTENSION`, such as .txt",
+			Category: out, Destination: &o.Sidecar},
+		&cli.StringFlag{Name: "sidecar-name", Value: "stem",
+			Usage:    "how a sidecar of a.jpg is named: stem is a.txt, full is a.jpg.txt",
+			Category: out, Destination: &o.SidecarName},
+		&cli.StringFlag{Name: "existing", Value: "skip",
+			Usage: "a sidecar that is there already: " +
+				strings.Join(output.Policies, ", "),
+			Category: out, Destination: &o.Existing},
+		&cli.StringFlag{Name: "failures", DefaultText: "with --out, FILE.failed",
+			Usage:    "list what failed in `FILE`, one JSON object a line",
+			Category: out, Destination: &o.Failures, TakesFile: true},
+		&cli.StringFlag{Name: "html",
+			Usage:    "also write a page `FILE` that shows each image with its caption, and needs nothing else",
+			Category: out, Destination: &o.HTML, TakesFile: true},
+		&cli.Float64Flag{Name: "min-confidence",
+			Usage:    "mark captions below this mean token probability, 0 to 1, as uncertain",
+			Category: out, Destination: &o.MinConfidence},
 	)
 }
 
-// The pictures of a batch, where the user does not say: on a processor more of them cost memory and gain little.
+// The images of a batch, where the user does not say: on a processor more of them cost memory and gain little.
 const (
 	autoBatch = -1
 	batchCPU  = 32
@@ -144,27 +189,37 @@ func (o *PredictOptions) validate(json bool) error {
 	if o.Embeddings != "" {
 		errs = append(errs, o.validateEmbeddings()...)
 	}
-	check(!o.StdinImage || len(o.inputs) == 0, "", "--stdin-image takes the picture from standard input alone, found also %q", o.inputs)
+	check(!o.StdinImage || len(o.inputs) == 0, "",
+		"--stdin-image takes the image from standard input alone, found also %q", o.inputs)
 	check(o.URLTimeout > 0, "", "--url-timeout %v: want more than 0", o.URLTimeout)
-	check(o.URLMaxMB >= 1 && o.URLMaxMB <= image.MaxFileBytes>>20, "", "--url-max-mb %d: want 1 to %d", o.URLMaxMB, image.MaxFileBytes>>20)
+	check(o.URLMaxMB >= 1 && o.URLMaxMB <= image.MaxFileBytes>>20, "", "--url-max-mb %d: want 1 to %d", o.URLMaxMB,
+		image.MaxFileBytes>>20)
 	check(o.MaxPixels >= 1 && o.MaxPixels <= 1e6, "", "--max-pixels %d: want 1 to 1000000 megapixels", o.MaxPixels)
-	check(o.StdinImage || o.Embeddings != "" || len(o.inputs) > 0, "captioner predict photo.jpg, or captioner predict folder/", "nothing to caption: give files, folders, or - for a list on standard input")
+	check(o.StdinImage || o.Embeddings != "" || len(o.inputs) > 0,
+		"captioner predict photo.jpg, or captioner predict folder/", "nothing to caption: give files, folders, or - for "+
+			"a list on standard input")
 	check(countDash(o.inputs) <= 1, "", `"-" stands for standard input, and can be read once`)
-	check(o.BatchSize == autoBatch || o.BatchSize >= 1 && o.BatchSize <= 4096, "", "--batch-size %d: want 1 to 4096", o.BatchSize)
+	check(o.BatchSize == autoBatch || o.BatchSize >= 1 && o.BatchSize <= 4096, "", "--batch-size %d: want 1 to 4096",
+		o.BatchSize)
 	check(o.Workers >= 1 && o.Workers <= 1024, "", "--workers %d: want 1 to 1024", o.Workers)
 	check(o.MinConfidence >= 0 && o.MinConfidence <= 1, "", "--min-confidence %g: want 0 to 1", o.MinConfidence)
 	check(!json || o.Format == "jsonl", "leave out one of them", "--json and --format %s contradict each other", o.Format)
 	check(!o.Overwrite || o.Out != "", "for sidecars, it is --existing overwrite", "--overwrite needs --out")
 	check(!o.Resume || !o.Overwrite, "leave out one of them", "--resume and --overwrite contradict each other")
 	check(!o.Resume || o.Out != "", "for sidecars, --existing skip goes on where a run ended", "--resume needs --out")
-	check(o.HTML == "" || !o.Resume, "leave out one of them", "--html shows the pictures of this run alone, and --resume leaves out those of earlier ones")
+	check(o.HTML == "" || !o.Resume, "leave out one of them",
+		"--html shows the images of this run alone, and --resume leaves out those of earlier ones")
 	check(o.HTML == "" || o.HTML != o.Out, "", "--html and --out are one file, %q", o.HTML)
 	check(!o.Watch || !o.StdinImage && countDash(o.inputs) == 0, "", "--watch takes folders, not standard input")
 	check(!o.Watch || o.HTML == "", "", "--watch has no end at which --html could be written")
-	check(o.Embeddings == "" || !o.Watch && o.HTML == "" && o.Format != "webdataset", "", "--embeddings has no pictures for --watch, --html or --format webdataset")
-	check(o.Template == "" || o.Format == "text" || o.Sidecar != "", "", "--template does not apply to --format %s", o.Format)
-	check(o.Sidecar == "" || validExtension(o.Sidecar), "", "--sidecar %q: want an extension such as .txt that no picture has", o.Sidecar)
-	errs = append(errs, console.OneOf("--format", o.Format, output.Formats...), console.OneOf("--existing", o.Existing, output.Policies...),
+	check(o.Embeddings == "" || !o.Watch && o.HTML == "" && o.Format != "webdataset", "",
+		"--embeddings has no images for --watch, --html or --format webdataset")
+	check(o.Template == "" || o.Format == "text" || o.Sidecar != "", "", "--template does not apply to --format %s",
+		o.Format)
+	check(o.Sidecar == "" || validExtension(o.Sidecar), "",
+		"--sidecar %q: want an extension such as .txt that no image has", o.Sidecar)
+	errs = append(errs, console.OneOf("--format", o.Format, output.Formats...),
+		console.OneOf("--existing", o.Existing, output.Policies...),
 		console.OneOf("--sidecar-name", o.SidecarName, output.SidecarNames...), o.Model.Validate(), o.Decode.Validate())
 	var err error
 	if o.template, err = output.ParseTemplate(o.Template); err != nil {
@@ -191,7 +246,8 @@ func maxPixels(megapixels int) int64 {
 
 // nameError refuses the name of a file that says nothing of its format.
 func nameError(label, path string) error {
-	return console.Usagef("--format says what a file of any name is", "%s %q: want a name that ends in %s", label, path, output.NameHelp)
+	return console.Usagef("--format says what a file of any name is", "%s %q: want a name that ends in %s", label, path,
+		output.NameHelp)
 }
 
 func countDash(args []string) (n int) {
@@ -204,5 +260,6 @@ func countDash(args []string) (n int) {
 }
 
 func validExtension(s string) bool {
-	return len(s) > 1 && s[0] == '.' && !strings.ContainsAny(s, "/\\\x00") && !slices.Contains(input.Extensions, strings.ToLower(s))
+	return len(s) > 1 && s[0] == '.' && !strings.ContainsAny(s, "/\\\x00") &&
+		!slices.Contains(input.Extensions, strings.ToLower(s))
 }

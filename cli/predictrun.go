@@ -28,8 +28,9 @@ func runPredict(ctx context.Context, con *console.Console, o PredictOptions) (er
 	} else if note := input.Missed(os.Getenv); o.Shard == "" && note != "" {
 		con.Term.Log.Warn(note)
 	}
-	in := input.Inputs{Args: o.inputs, Passed: new(input.Passed), Recursive: !o.NoRecursive, Stdin: con.Stdin, Image: o.StdinImage,
-		Web: &input.Fetcher{Limit: int64(o.URLMaxMB) << 20, Timeout: o.URLTimeout, Private: o.URLPrivate}}
+	in := input.Inputs{Args: o.inputs, Passed: new(input.Passed), Recursive: !o.NoRecursive, Stdin: con.Stdin,
+		Image: o.StdinImage,
+		Web:   &input.Fetcher{Limit: int64(o.URLMaxMB) << 20, Timeout: o.URLTimeout, Private: o.URLPrivate}}
 	r := &predictRun{con: con, o: &o, in: in}
 	if o.Watch {
 		if err := input.CheckWatched(o.inputs); err != nil {
@@ -125,7 +126,8 @@ func (r *predictRun) begin() error {
 	r.pipe.image = image.Options{
 		Orient: !o.NoOrient, AllowTruncated: o.AllowPartial, MaxPixels: maxPixels(o.MaxPixels),
 	}
-	r.format = output.NewFormat(o.Format, output.Style{Model: r.model.Name(), Many: options.Captions > 1, Marks: o.MinConfidence > 0, Template: o.template})
+	r.format = output.NewFormat(o.Format, output.Style{Model: r.model.Name(), Many: options.Captions > 1,
+		Marks: o.MinConfidence > 0, Template: o.template})
 	if o.Out == "" {
 		r.buffer = bufio.NewWriterSize(r.con.Stdout, 64<<10)
 		r.out = r.buffer
@@ -169,7 +171,7 @@ func (r *predictRun) begin() error {
 	if r.file == nil && console.IsTerminal(r.con.Stdout) {
 		r.con.Term.Live = false // the captions show how far it is, and a bar would stand in their way
 	}
-	r.told = console.NewProgress(r.con.Term, "pictures")
+	r.told = console.NewProgress(r.con.Term, "images")
 	if r.con.Term.Live && countDash(o.inputs) == 0 && !o.StdinImage {
 		go r.count()
 	}
@@ -178,7 +180,8 @@ func (r *predictRun) begin() error {
 
 // journal says how the file of --out begins, but for the model.
 func (o *PredictOptions) journal() output.JournalOptions {
-	return output.JournalOptions{Format: o.Format, Template: o.Template != "", Resume: o.Resume, Overwrite: o.Overwrite, Live: o.Watch}
+	return output.JournalOptions{Format: o.Format, Template: o.Template != "", Resume: o.Resume, Overwrite: o.Overwrite,
+		Live: o.Watch}
 }
 
 // checkOutputs looks at what is there of the outputs before a model is opened.
@@ -224,7 +227,7 @@ func (r *predictRun) sidecarText(res *output.Result) string {
 	return r.o.template.Render(res, r.model.Name(), res.Caption)
 }
 
-// count finds out how many pictures there are, for the bar.
+// count finds out how many images there are, for the bar.
 func (r *predictRun) count() {
 	n := int64(0)
 	all := r.in
@@ -257,7 +260,7 @@ func (r *predictRun) source(ctx context.Context, yield func(input.Input) bool) {
 				return true
 			}
 			if r.beside != nil && in.Open != nil {
-				in.Err, in.Open = fmt.Errorf("input %q: a sidecar needs a picture that is a file", in.Path), nil
+				in.Err, in.Open = fmt.Errorf("input %q: a sidecar needs an image that is a file", in.Path), nil
 			}
 			in.Skip = r.beside != nil && r.beside.Skips(in.Path) || r.file != nil && r.file.Has(in)
 		}
@@ -326,7 +329,7 @@ func (r *predictRun) one(res *output.Result) error {
 	return nil
 }
 
-// fail reports one input, and lets the run go on. A picture costs one line, whatever there is to say about it.
+// fail reports one input, and lets the run go on. An image costs one line, whatever there is to say about it.
 func (r *predictRun) fail(in input.Input) error {
 	err := decodeHint(in.Err)
 	switch hint := console.HintOf(err); {
@@ -337,7 +340,8 @@ func (r *predictRun) fail(in input.Input) error {
 	default:
 		r.con.Term.Log.Error(console.OneLine(err))
 	}
-	line := console.ErrorLine{Path: in.Path, PathBytes: output.RawBytes(in.Path), Error: console.OneLine(err), Hint: console.HintOf(err)}
+	line := console.ErrorLine{Path: in.Path, PathBytes: output.RawBytes(in.Path), Error: console.OneLine(err),
+		Hint: console.HintOf(err)}
 	r.list.Add(line)
 	if r.sheet != nil {
 		if err := r.sheet.Fail(in); err != nil {
@@ -354,7 +358,7 @@ func (r *predictRun) fail(in input.Input) error {
 	return console.WriteJSON(w, line)
 }
 
-// decodeHint adds the remedy to what is wrong with a picture.
+// decodeHint adds the remedy to what is wrong with an image.
 func decodeHint(err error) error {
 	switch {
 	case errors.Is(err, image.ErrTruncated):
@@ -379,10 +383,12 @@ func (r *predictRun) end(start time.Time, err error) error {
 		err = r.complete()
 	} else if r.file != nil {
 		r.file.Close()
-		r.con.Term.Log.Warn(fmt.Sprintf("%d captions are in %q", r.file.Count()+int(r.done), r.o.Out+".part"), "hint", "run again with --resume to go on")
+		r.con.Term.Log.Warn(fmt.Sprintf("%d captions are in %q", r.file.Count()+int(r.done), r.o.Out+".part"), "hint",
+			"run again with --resume to go on")
 	}
 	if err := r.list.Close(); err != nil {
-		r.con.Term.Log.Warn(fmt.Sprintf("the list of what failed is not whole: write %q: %v", r.o.Failures, console.Reason(err)))
+		r.con.Term.Log.Warn(fmt.Sprintf("the list of what failed is not whole: write %q: %v", r.o.Failures,
+			console.Reason(err)))
 	}
 	took := time.Since(start)
 	if r.sheet != nil && err == nil {
@@ -418,7 +424,8 @@ func (r *predictRun) complete() error {
 	return r.buffer.Flush()
 }
 
-// summary is the last line: how many, how fast, and where the time went. The stages work side by side: their times add up to more than it took.
+// summary is the last line: how many, how fast, and where the time went. The stages work side by side: their times add
+// up to more than it took.
 func (r *predictRun) summary(took time.Duration) string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "%d captions", r.done)
@@ -432,8 +439,10 @@ func (r *predictRun) summary(took time.Duration) string {
 		fmt.Fprintf(&s, ", %d failed%s", r.failed, r.list.Listed())
 	}
 	t, m := &r.pipe.Times, r.model.Times()
-	fmt.Fprintf(&s, " in %.2f s, %.1f images/s; time in decode %.2f s over %d workers, encode %.2f s, generate %.2f s, write %.2f s",
-		took.Seconds(), float64(r.done)/took.Seconds(), time.Duration(t.Load.Load()).Seconds(), r.o.Workers, (m.Encode - r.before.Encode).Seconds(),
+	fmt.Fprintf(&s, " in %.2f s, %.1f images/s; time in decode %.2f s over %d workers, encode %.2f s, generate %.2f "+
+		"s, write %.2f s",
+		took.Seconds(), float64(r.done)/took.Seconds(), time.Duration(t.Load.Load()).Seconds(), r.o.Workers,
+		(m.Encode - r.before.Encode).Seconds(),
 		(m.Generate - r.before.Generate).Seconds(), time.Duration(t.Sink.Load()).Seconds())
 	return s.String()
 }

@@ -32,7 +32,7 @@ func process(t *testing.T, delay time.Duration, args ...string) (*exec.Cmd, *byt
 	return cmd, &stderr
 }
 
-// pictures makes a folder of n pictures.
+// images makes a folder of n images.
 func pictures(t *testing.T, n int) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -86,11 +86,13 @@ func TestFirstSignalFinishesWhatIsInHandAndTheSecondQuits(t *testing.T) {
 	if code := exitStatus(cmd.Wait()); code != console.ExitInterrupted {
 		t.Errorf("exit code %d, want %d", code, console.ExitInterrupted)
 	}
-	if !strings.Contains(stderr.String(), "finishing what is in hand") || !strings.Contains(stderr.String(), "run again with --resume") {
+	if !strings.Contains(stderr.String(), "finishing what is in hand") ||
+		!strings.Contains(stderr.String(), "run again with --resume") {
 		t.Errorf("standard error %q", stderr)
 	}
 	if part, journal := lines(out+".part"), lines(out+".journal"); part == 0 || 3*part/2 != journal-1 || part%2 != 0 {
-		t.Errorf("%d captions and %d lines of journal, want whole batches of 2, each with a line at its end, and a first line", part, journal)
+		t.Errorf("%d captions and %d lines of journal, want whole batches of 2, each with a line at its end, and a first "+
+			"line", part, journal)
 	}
 	if _, err := os.Stat(out); err == nil {
 		t.Error("the output is in its place, though it is not whole")
@@ -107,7 +109,8 @@ func TestFirstSignalFinishesWhatIsInHandAndTheSecondQuits(t *testing.T) {
 	for {
 		select {
 		case err := <-ended:
-			if code := exitStatus(err); code != console.ExitInterrupted && code != -1 { // -1: it had not begun to listen for signals
+			// -1: it had not begun to listen for signals
+			if code := exitStatus(err); code != console.ExitInterrupted && code != -1 {
 				t.Errorf("exit code %d, want %d", code, console.ExitInterrupted)
 			}
 			return
@@ -196,7 +199,8 @@ func uninterrupted(t *testing.T, format, dir string) string {
 	out := filepath.Join(t.TempDir(), "want")
 	p := newProgram(strings.NewReader(""), io.Discard, io.Discard)
 	p.load = openFake
-	if code := p.run(t.Context(), []string{"captioner", "predict", "-q", "--format", format, "--out", out, dir}); code != console.ExitDone {
+	if code := p.run(t.Context(), []string{"captioner", "predict", "-q", "--format", format, "--out", out,
+		dir}); code != console.ExitDone {
 		t.Fatalf("exit code %d", code)
 	}
 	return read(t, out)
@@ -248,21 +252,24 @@ func TestResumeOfAFinishedRunAddsWhatIsNew(t *testing.T) {
 	}
 	code, msg := run("--resume")
 	if code != console.ExitDone || !strings.Contains(msg, "1 captions, 3 done before") {
-		t.Errorf("exit code %d, %q; want only the new picture to be captioned", code, msg)
+		t.Errorf("exit code %d, %q; want only the new image to be captioned", code, msg)
 	}
 	if got, want := read(t, out), uninterrupted(t, "coco", dir); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	for _, other := range [][]string{{"--beam-size", "5"}, {"--precision", "bf16"}, {"--encoder", "process_test.go"}, {"--no-orient"}, {"--format", "csv"}} {
+	for _, other := range [][]string{{"--beam-size", "5"}, {"--precision", "bf16"}, {"--encoder", "process_test.go"},
+		{"--no-orient"}, {"--format", "csv"}} {
 		code, msg = run(append([]string{"--resume"}, other...)...)
 		if code != console.ExitFailed || !strings.Contains(msg, "another model or other options") {
 			t.Errorf("%v: exit code %d, %q", other, code, msg)
 		}
 	}
-	if code, msg = run("--resume", "--precision", "fp32", "--batch-size", "2", "--workers", "1", "--threads", "1"); code != console.ExitDone || !strings.Contains(msg, "4 done before") {
+	if code, msg = run("--resume", "--precision", "fp32", "--batch-size", "2", "--workers", "1", "--threads",
+		"1"); code != console.ExitDone || !strings.Contains(msg, "4 done before") {
 		t.Errorf("what changes no caption: exit code %d, %q", code, msg)
 	}
-	if code, msg = run(); code != console.ExitUsage || !strings.Contains(msg, "is there already, with captions of 4 images") {
+	if code, msg = run(); code != console.ExitUsage ||
+		!strings.Contains(msg, "is there already, with captions of 4 images") {
 		t.Errorf("without --resume: exit code %d, %q", code, msg)
 	}
 	if code, msg = run("--overwrite"); code != console.ExitDone {

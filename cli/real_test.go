@@ -53,8 +53,8 @@ func real(t *testing.T, args ...string) (*exec.Cmd, *bytes.Buffer) {
 	return cmd, stderr
 }
 
-// Real photographs, the built-in model, and fifty kills at any moment: the file of a run that was never killed. Only the short form is content
-// with fewer than it asks for, where the machine is busy.
+// Real photographs, the built-in model, and fifty kills at any moment: the file of a run that was never killed. Only
+// the short form is content with fewer than it asks for, where the machine is busy.
 func TestResumeAfterFiftyKills(t *testing.T) {
 	kills := 50
 	if testing.Short() {
@@ -108,7 +108,8 @@ func TestResumeAfterFiftyKills(t *testing.T) {
 	if got, want := read(t, out), read(t, want); got != want {
 		t.Errorf("after %d kills: got\n%s\nwant\n%s", killed, got, want)
 	}
-	t.Logf("%d pictures, %d kills of %d asked for, in %.0f s: the same %d bytes", 6*asked, killed, asked, time.Since(start).Seconds(), size(out))
+	t.Logf("%d images, %d kills of %d asked for, in %.0f s: the same %d bytes", 6*asked, killed, asked,
+		time.Since(start).Seconds(), size(out))
 }
 
 func size(path string) int64 {
@@ -119,7 +120,7 @@ func size(path string) int64 {
 	return info.Size()
 }
 
-// Whatever goes with a picture through the model, its caption is the same.
+// Whatever goes with an image through the model, its caption is the same.
 func TestSameCaptionsWhateverTheCircumstances(t *testing.T) {
 	n := 70
 	if testing.Short() {
@@ -159,7 +160,8 @@ func TestSameCaptionsWhateverTheCircumstances(t *testing.T) {
 			}
 		}
 	}
-	for _, c := range []struct{ batch, workers, threads string }{{"1", "8", "2"}, {"7", "1", "2"}, {"7", "8", "1"}, {"64", "8", "2"}, {"64", "1", "3"}} {
+	for _, c := range []struct{ batch, workers, threads string }{{"1", "8", "2"}, {"7", "1", "2"}, {"7", "8", "1"},
+		{"64", "8", "2"}, {"64", "1", "3"}} {
 		got := caption("--batch-size", c.batch, "--workers", c.workers, "--threads", c.threads, dir)
 		if len(got) != n {
 			t.Errorf("%d captions, want %d", len(got), n)

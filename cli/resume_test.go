@@ -146,12 +146,13 @@ func TestResumeKeepsWhatWasAppendedToAPart(t *testing.T) {
 func TestResumeRefusesForeignFiles(t *testing.T) {
 	dir := pictures(t, 2)
 	for name, tc := range map[string]struct{ format, text, want string }{
-		"a letter":                    {"jsonl", "Dear Anna,\nhow are you?\n", "line 1: it is no JSON object"},
-		"lines of another kind":       {"text", "one\ntwo\n", "line 1: it has no tab after a path"},
-		"a table of something else":   {"csv", "name,age\nAnna,7\n", `its first column is "name", want path`},
-		"an object":                   {"coco", `{"a": 1}`, "it is no JSON array"},
-		"no archive":                  {"webdataset", strings.Repeat("x", 2000), "tar"},
-		"lines of --template, edited": {"template", "a red picture\n", "lines of --template do not say which image they are of"},
+		"a letter":                  {"jsonl", "Dear Anna,\nhow are you?\n", "line 1: it is no JSON object"},
+		"lines of another kind":     {"text", "one\ntwo\n", "line 1: it has no tab after a path"},
+		"a table of something else": {"csv", "name,age\nAnna,7\n", `its first column is "name", want path`},
+		"an object":                 {"coco", `{"a": 1}`, "it is no JSON array"},
+		"no archive":                {"webdataset", strings.Repeat("x", 2000), "tar"},
+		"lines of --template, edited": {"template", "a red picture\n",
+			"lines of --template do not say which image they are of"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "out")
@@ -251,7 +252,8 @@ func TestAFileThatChangesMeanwhileStays(t *testing.T) {
 	}
 	p := newProgram(&editing{t: t, file: list, text: filepath.Join(dir, "0.png") + "\n"}, &bytes.Buffer{}, &bytes.Buffer{})
 	p.load = openFake
-	if code := p.run(t.Context(), []string{"captioner", "predict", "-q", "--resume", "--out", list, "-"}); code != console.ExitFailed {
+	if code := p.run(t.Context(), []string{"captioner", "predict", "-q", "--resume", "--out", list,
+		"-"}); code != console.ExitFailed {
 		t.Errorf("exit code %d", code)
 	}
 	if got := read(t, list); got != "my own words\n" {

@@ -22,8 +22,9 @@ const exitCodeHelp = `Exit codes: 0 all done, 1 failed, 2 wrong usage, 3 some in
 The first Ctrl-C finishes what is in hand and saves it; the second quits at once.
 Every flag can also be set by a variable: --beam-size by CAPTIONER_BEAM_SIZE, and so on.`
 
-// Main runs the command that args name, args[0] being the program, and returns its exit code. It takes over SIGINT, SIGTERM and SIGPIPE
-// while it runs. It may return before the command does, when a second signal asks to quit: then the process should end.
+// Main runs the command that args name, args[0] being the program, and returns its exit code. It takes over SIGINT,
+// SIGTERM and SIGPIPE while it runs. It may return before the command does, when a second signal asks to quit: then the
+// process should end.
 func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return newProgram(stdin, stdout, stderr).main(ctx, args)
 }
@@ -52,8 +53,8 @@ func (p *program) main(ctx context.Context, args []string) int {
 	}
 }
 
-// watchSignals cancels the run at the first signal and closes the returned channel at the second. A closed pipe must not kill the process
-// while it has other files to finish: the write fails instead.
+// watchSignals cancels the run at the first signal and closes the returned channel at the second. A closed pipe must
+// not kill the process while it has other files to finish: the write fails instead.
 func (p *program) watchSignals(stop func()) <-chan struct{} {
 	signals := make(chan os.Signal, 4)
 	quit := make(chan struct{})

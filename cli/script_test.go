@@ -37,8 +37,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// The scripts run captioner within this process, one command at a time: starting one that holds libtorch takes a quarter of a second. The
-// model is a fake, and everything else real.
+// The scripts run captioner within this process, one command at a time: starting one that holds libtorch takes a
+// quarter of a second. The model is a fake, and everything else real.
 func TestScripts(t *testing.T) {
 	dir := testdata(t)
 	testscript.Run(t, testscript.Params{
@@ -63,7 +63,8 @@ func TestScripts(t *testing.T) {
 var inProcessLock sync.Mutex // the working directory and the variables are the process's
 
 // variables are those of the scripts that captioner reads.
-var variables = []string{"CAPTIONER_NUM_CAPTIONS", "HOME", "XDG_CACHE_HOME", "TORCH_HOME", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "CAPTIONER_CACHE", "CAPTIONER_MIRROR"}
+var variables = []string{"CAPTIONER_NUM_CAPTIONS", "HOME", "XDG_CACHE_HOME", "TORCH_HOME", "HF_HOME", "HF_HUB_CACHE",
+	"HF_HUB_OFFLINE", "CAPTIONER_CACHE", "CAPTIONER_MIRROR"}
 
 func inProcess(ts *testscript.TestScript, want int, stdin string, args []string) {
 	inProcessLock.Lock()
@@ -111,7 +112,8 @@ func testdata(t *testing.T) string {
 }
 
 var colours = map[string]color.RGBA{
-	"red": {255, 0, 0, 255}, "green": {0, 255, 0, 255}, "blue": {0, 0, 255, 255}, "white": {255, 255, 255, 255}, "black": {0, 0, 0, 255},
+	"red": {255, 0, 0, 255}, "green": {0, 255, 0, 255}, "blue": {0, 0, 255, 255}, "white": {255, 255, 255,
+		255}, "black": {0, 0, 0, 255},
 }
 
 // picture writes PNG files of one colour. Names may hold escapes such as \n.
@@ -135,7 +137,7 @@ func writePicture(path string, c color.RGBA) error {
 	return errors.Join(png.Encode(f, m), f.Close())
 }
 
-// fake is a model that names the colour of a picture.
+// fake is a model that names the color of an image.
 type fake struct{ delay time.Duration }
 
 func openFake(_ context.Context, o flags.Model) (model.Model, error) {
@@ -187,7 +189,8 @@ func (f *fake) Caption(_ context.Context, images []*image.RGB, o decode.Options)
 			c.Text += fmt.Sprintf(" %d", (o.IDs[i]+o.Seed)%1000)
 		}
 		for n := 1; n < o.Captions; n++ {
-			c.Alternatives = append(c.Alternatives, captioner.Caption{Text: fmt.Sprintf("%s, take %d", c.Text, n+1), LogProb: c.LogProb - float64(n), Confidence: c.Confidence / 2})
+			c.Alternatives = append(c.Alternatives, captioner.Caption{Text: fmt.Sprintf("%s, take %d", c.Text, n+1),
+				LogProb: c.LogProb - float64(n), Confidence: c.Confidence / 2})
 		}
 		out = append(out, c)
 	}

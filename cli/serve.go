@@ -44,8 +44,8 @@ func newServe(con *console.Console) *cli.Command {
 	o := ServeOptions{open: model.Serve}
 	return &cli.Command{
 		Name:  "serve",
-		Usage: "answer with captions over HTTP, and show a page for pictures",
-		Description: `Send a picture, get its caption:
+		Usage: "answer with captions over HTTP, and show a page for images",
+		Description: `Send an image, get its caption:
   curl --data-binary @photo.jpg -H 'Content-Type: image/jpeg' http://127.0.0.1:8080/v1/captions
 The page is at http://127.0.0.1:8080/, the description of the API at /openapi.json, figures for Prometheus at /metrics.
 SIGTERM answers what was accepted and ends with exit code 0. SIGHUP reads the model, the tokens and the certificate
@@ -92,9 +92,9 @@ func (o *ServeOptions) flags() []cli.Flag {
 			Usage: "requests a second that one client may send; 0: any number"},
 		count(reach, "burst", "of --rate: requests that a client may send at once", &s.Burst),
 
-		count(engine, "max-batch", "pictures that go through the model together; captions do not depend on it", &s.MaxBatch),
-		period(engine, "max-wait", "how long a batch waits for pictures that are still being decoded", &s.MaxWait),
-		count(engine, "queue", "pictures that may wait; more are refused with 429, as is what could not be answered "+
+		count(engine, "max-batch", "images that go through the model together; captions do not depend on it", &s.MaxBatch),
+		period(engine, "max-wait", "how long a batch waits for images that are still being decoded", &s.MaxWait),
+		count(engine, "queue", "images that may wait; more are refused with 429, as is what could not be answered "+
 			"in a third of --timeout", &s.Queue),
 		&cli.IntFlag{Name: "workers", Value: s.Workers, DefaultText: "as many as there are cores", Category: engine,
 			Usage: "goroutines that decode images", Destination: &s.Workers},
@@ -103,11 +103,11 @@ func (o *ServeOptions) flags() []cli.Flag {
 
 		count(limits, "max-body", "largest request, in `MB`", &o.maxBody),
 		count(limits, "max-memory", "all requests in memory together, in `MB`", &o.maxMemory),
-		count(limits, "max-pixels", "largest picture, in `megapixels`", &o.maxPixels),
-		count(limits, "max-images", "pictures of one request", &s.MaxImages),
+		count(limits, "max-pixels", "largest image, in `megapixels`", &o.maxPixels),
+		count(limits, "max-images", "images of one request", &s.MaxImages),
 		count(limits, "max-connections", "open connections; above, the one that has been silent the longest is closed",
 			&s.MaxConnections),
-		count(limits, "limit-beam", "largest beam, and most captions of a picture, that a request may ask for", &s.MaxBeam),
+		count(limits, "limit-beam", "largest beam, and most captions of an image, that a request may ask for", &s.MaxBeam),
 		count(limits, "limit-len", "longest caption, in tokens, that a request may ask for", &s.MaxLen),
 		period(limits, "timeout", "for a request, from its header to its answer", &s.Timeout),
 		period(limits, "header-timeout", "for a request's header to arrive", &s.HeaderTimeout),

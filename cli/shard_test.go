@@ -34,16 +34,18 @@ func TestMergeIsTheWholeRun(t *testing.T) {
 		}
 		var parts []string
 		for _, i := range []int{3, 1, 2} {
-			if code, _, msg := run(t, "", "predict", "-q", "--num-captions", "2", "--shard", fmt.Sprintf("%d/3", i), "--out", filepath.Join(out, "p-{part}-of-{parts}"+ext), dir); code != console.ExitDone {
+			if code, _, msg := run(t, "", "predict", "-q", "--num-captions", "2", "--shard", fmt.Sprintf("%d/3", i), "--out",
+				filepath.Join(out, "p-{part}-of-{parts}"+ext), dir); code != console.ExitDone {
 				t.Fatal(msg)
 			}
 			parts = append(parts, filepath.Join(out, fmt.Sprintf("p-%d-of-3%s", i, ext)))
 		}
 		code, _, msg := run(t, "", append([]string{"merge", "--out", got}, parts...)...)
-		if code != console.ExitDone || !strings.Contains(msg, "66 pictures of 3 parts") {
+		if code != console.ExitDone || !strings.Contains(msg, "66 images of 3 parts") {
 			t.Fatalf("%s: exit code %d, %s", ext, code, msg)
 		}
-		if ext != ".json" && read(t, got) != read(t, want) || len(read(t, got)) != len(read(t, want)) { // image_id has no folder to go by
+		// image_id has no folder to go by
+		if ext != ".json" && read(t, got) != read(t, want) || len(read(t, got)) != len(read(t, want)) {
 			t.Errorf("%s: got\n%s\nwant\n%s", ext, read(t, got), read(t, want))
 		}
 	}
@@ -70,10 +72,11 @@ func TestMergeRefuses(t *testing.T) {
 	}{
 		{"nothing to merge", console.ExitUsage, nil},
 		{"of 3 parts 3 is missing", console.ExitFailed, []string{one, two}},
-		{"2 pictures of 2 parts", console.ExitDone, []string{"--allow-missing", one, two}},
+		{"2 images of 2 parts", console.ExitDone, []string{"--allow-missing", one, two}},
 		{"is the same file", console.ExitFailed, []string{one, one}},
 		{"have a number in their names, and 1 have none", console.ExitUsage, []string{one, twice}},
-		{`"a" is in`, console.ExitFailed, []string{twice, file("r.jsonl", `{"path":"a"}`+"\n"), "--out", filepath.Join(dir, "out.jsonl")}},
+		{`"a" is in`, console.ExitFailed, []string{twice, file("r.jsonl", `{"path":"a"}`+"\n"), "--out",
+			filepath.Join(dir, "out.jsonl")}},
 		{"the last line is not whole", console.ExitFailed, []string{half}},
 		{"its run has not ended", console.ExitFailed, []string{going}},
 		{"a file that is read", console.ExitUsage, []string{"--out", twice, twice}},

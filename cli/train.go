@@ -23,7 +23,7 @@ func newTrain(con *console.Console) *cli.Command {
 	o := TrainOptions{Options: train.DefaultOptions()}
 	return &cli.Command{
 		Name:  "train",
-		Usage: "train a captioner on captioned pictures",
+		Usage: "train a captioner on captioned images",
 		Description: `Learns from --data in the run folder --out; the result is best.safetensors there, which --model of every
 command takes. The encoder's features are computed once and cached. Ctrl-C saves a checkpoint, and
 --resume DIR goes on from the last one to the very weights that the run would have reached.
@@ -55,7 +55,10 @@ func runTrain(ctx context.Context, con *console.Console, o *TrainOptions) error 
 	if err := o.settle(con); err != nil {
 		return err
 	}
-	return ranks.Share(ctx, con, o.Ranks, func(ctx context.Context, g *dist.Group) error { return trainIn(ctx, con, o, g) })
+	return ranks.Share(ctx, con, o.Ranks, func(ctx context.Context,
+		g *dist.Group) error {
+		return trainIn(ctx, con, o, g)
+	})
 }
 
 // trainIn trains in this process, which may be one of a group.
@@ -89,7 +92,8 @@ func trainIn(ctx context.Context, con *console.Console, o *TrainOptions, g *dist
 	}
 	var dead *dist.Error
 	if errors.As(err, &dead) {
-		return console.WithHint(err, "%q goes on from the last checkpoint, in as many processes or others", resumeCommand(dir))
+		return console.WithHint(err, "%q goes on from the last checkpoint, in as many processes or others",
+			resumeCommand(dir))
 	}
 	if err != nil {
 		return trainHint(err, dir)
@@ -120,11 +124,14 @@ func trainHint(err error, dir string) error {
 	case errors.Is(err, syscall.ENOSPC):
 		return console.WithHint(err, "make room; %q goes on from the last checkpoint", resumeCommand(dir))
 	case errors.Is(err, syscall.EROFS), errors.Is(err, fs.ErrPermission):
-		return console.WithHint(err, "a run wants a folder that it may write into: --out FOLDER; one that was begun goes on with %q", resumeCommand(dir))
+		return console.WithHint(err,
+			"a run wants a folder that it may write into: --out FOLDER; one that was begun goes on with %q", resumeCommand(dir))
 	case errors.Is(err, train.ErrNotFinite):
-		return console.WithHint(err, "a new run with a lower --lr or with --precision 32 may get past it; with --init it may start from %s if that is there", filepath.Join(dir, "best.safetensors"))
+		return console.WithHint(err, "a new run with a lower --lr or with --precision 32 may get past it; "+
+			"with --init it may start from %s if that is there", filepath.Join(dir, "best.safetensors"))
 	case errors.As(err, &full) && strings.Contains(full.Msg, "memory"):
-		return console.WithHint(err, "half of --batch-size with twice of --accumulate-grad-batches learns the same with less memory")
+		return console.WithHint(err,
+			"half of --batch-size with twice of --accumulate-grad-batches learns the same with less memory")
 	}
 	return err
 }

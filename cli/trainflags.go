@@ -35,7 +35,8 @@ type TrainOptions struct {
 }
 
 // ofTheModel are flags of what a model that training starts from has already.
-var ofTheModel = []string{"encoder", "encoder-name", "language-model", "memory", "memory-layers", "width", "layers", "heads", "positions", "vocab-min-count"}
+var ofTheModel = []string{"encoder", "encoder-name", "language-model", "memory", "memory-layers", "width", "layers",
+	"heads", "positions", "vocab-min-count"}
 
 // ofTheRun are the flags that a run keeps once it has begun.
 func ofTheRun(c *cli.Context) (names []string) {
@@ -48,7 +49,8 @@ func ofTheRun(c *cli.Context) (names []string) {
 }
 
 // ofTheProcess are flags that say nothing about what is learnt.
-var ofTheProcess = map[string]bool{"cache": true, "nproc": true, "dist-timeout": true, "quiet": true, "verbose": true, "json": true, "log-format": true, "help": true}
+var ofTheProcess = map[string]bool{"cache": true, "nproc": true, "dist-timeout": true, "quiet": true, "verbose": true,
+	"json": true, "log-format": true, "help": true}
 
 // voidOf names the flags among some that were given and change nothing; "" for none.
 func voidOf(c *cli.Context, why string, names []string) string {
@@ -110,73 +112,100 @@ func (o *TrainOptions) flags() []cli.Flag {
 		return &cli.BoolFlag{Name: name, Usage: usage, Category: category, Value: *to, Destination: to}
 	}
 	const (
-		input, result, net, eye, xe, scst, how = "DATA", "RESULT", "NETWORK", "ENCODER AND PICTURES", "CROSS-ENTROPY", "SELF-CRITICAL TRAINING", "HOW"
+		input, result, net, eye, xe, scst, how = "DATA", "RESULT", "NETWORK", "ENCODER AND " +
+			"PICTURES", "CROSS-ENTROPY", "SELF-CRITICAL TRAINING", "HOW"
 	)
 	flags := []cli.Flag{
-		text(input, "data", "captions to learn: `FILE` or folder in any known form; or coco2014, which is fetched into the cache folder (about 20 GB)", &o.Data),
-		text(input, "images", "`FOLDER` of their pictures; without it, looked for beside the captions", &o.Images),
+		text(input, "data", "captions to learn: `FILE` or folder in any known form; or coco2014, which is fetched into "+
+			"the cache folder (about 20 GB)", &o.Data),
+		text(input, "images", "`FOLDER` of their images; without it, looked for beside the captions", &o.Images),
 		text(input, "val", "captions to measure on: `FILE` or folder", &o.Val),
-		text(input, "val-images", "`FOLDER` of their pictures", &o.ValImages),
-		number(input, "val-fraction", "share of --data to measure on where there is no --val; where it is not given, at least 10 images of it, or a fifth of few", &o.ValFraction),
-		&cli.StringSliceFlag{Name: "text", Usage: "plain text `FILE` to pretrain the decoder on, a sentence a line; may be given again", Category: input, Destination: &o.text},
-		yes(input, "skip-bad", "go on without pictures that are not there", &o.SkipBad),
+		text(input, "val-images", "`FOLDER` of their images", &o.ValImages),
+		number(input, "val-fraction",
+			"share of --data to measure on where there is no --val; where it is not given, at least 10 images of it, or a "+
+				"fifth of few", &o.ValFraction),
+		&cli.StringSliceFlag{Name: "text",
+			Usage:    "plain text `FILE` to pretrain the decoder on, a sentence a line; may be given again",
+			Category: input, Destination: &o.text},
+		yes(input, "skip-bad", "go on without images that are not there", &o.SkipBad),
 		text(result, "out", "run `FOLDER`, made anew", &o.Out, "o"),
 		text(result, "resume", "go on with the run in `FOLDER`; all its options are kept but --cache", &o.Resume),
 		text(result, "name", "of the captioner", &o.Name),
 		text(result, "licence", "of the result, for its card", &o.Licence),
-		text(net, "encoder", "`FILE` or name of the vision encoder's weights, in any form: lite0 or lite2 (EfficientNet-Lite), demo (the built-in model's), or one of \"weights list\"", &o.Encoder, "vision-backbone"),
-		text(net, "encoder-name", "refuse an encoder of another architecture than `NAME`, such as efficientnet-lite2 or ViT-B/32", &o.EncoderName),
-		text(net, "memory", "what the decoder sees of a picture: "+strings.Join(encoder.MemoryKinds, ", ")+"; without it, what suits the encoder", &o.Memory),
-		text(net, "init", "start from the model `FILE`, its tokenizer and its encoder; demo is the built-in model", &o.Init, "checkpoint"),
-		text(net, "language-model", "start the decoder from GPT-2: distilgpt2, gpt2, gpt2-medium, a `FILE` or a folder; its sizes and words replace those below", &o.LanguageModel),
+		text(net, "encoder", "`FILE` or name of the vision encoder's weights, in any form: lite0 or lite2 "+
+			"(EfficientNet-Lite), demo (the built-in model's), or one of \"weights list\"", &o.Encoder, "vision-backbone"),
+		text(net, "encoder-name",
+			"refuse an encoder of another architecture than `NAME`, such as efficientnet-lite2 or ViT-B/32", &o.EncoderName),
+		text(net, "memory", "what the decoder sees of an image: "+strings.Join(encoder.MemoryKinds,
+			", ")+"; without it, what suits the encoder", &o.Memory),
+		text(net, "init", "start from the model `FILE`, its tokenizer and its encoder; demo is the built-in model", &o.Init,
+			"checkpoint"),
+		text(net, "language-model",
+			"start the decoder from GPT-2: distilgpt2, gpt2, gpt2-medium, a `FILE` or a folder; its sizes and words replace "+
+				"those below", &o.LanguageModel),
 		big(net, "width", "of the decoder", &o.Width),
 		count(net, "layers", "of the decoder", &o.Layers),
 		big(net, "heads", "of each attention", &o.Heads),
 		big(net, "positions", "longest caption in tokens", &o.Positions),
-		big(net, "vocab-min-count", "tokens used less often are spelt from smaller ones; where it is not given, fewer are with few captions", &o.VocabMinCount),
+		big(net, "vocab-min-count",
+			"tokens used less often are spelt from smaller ones; where it is not given, fewer are with few "+
+				"captions", &o.VocabMinCount),
 		number(net, "dropout", "of what each part of the decoder adds", &o.Dropout),
 		number(net, "input-dropout", "of embeddings and memory", &o.InputDropout),
 		number(net, "attention-dropout", "of the decoder's attention", &o.AttentionDropout),
-		count(net, "memory-layers", "of attention between the places of the memory, before the decoder looks at them", &o.MemoryLayers),
-		count(eye, "views", "ways of showing each picture that are cached: whole, mirrored (with --flip), then crops; 0: no crops", &o.Views),
-		number(eye, "crop-share", "share of a picture's area that a crop shows at least", &o.CropShare),
-		yes(eye, "flip", "show half of the pictures mirrored, but those whose captions say left or right", &o.Flip),
-		yes(eye, "train-encoder", "let the encoder learn too, an EfficientNet or a ViT of CLIP; batch statistics stay", &o.TrainEncoder),
-		count(eye, "encoder-from", "stage, or block of a ViT, that it learns from on (what enters it is cached); 0: all of it, with pictures decoded, cropped and mirrored anew each time; -1: the last two", &o.EncoderFrom),
+		count(net, "memory-layers", "of attention between the places of the memory, before the decoder looks at them",
+			&o.MemoryLayers),
+		count(eye, "views", "ways of showing each image that are cached: whole, mirrored (with --flip), then crops; 0: "+
+			"no crops", &o.Views),
+		number(eye, "crop-share", "share of an image's area that a crop shows at least", &o.CropShare),
+		yes(eye, "flip", "show half of the images mirrored, but those whose captions say left or right", &o.Flip),
+		yes(eye, "train-encoder", "let the encoder learn too, an EfficientNet or a ViT of CLIP; batch statistics stay",
+			&o.TrainEncoder),
+		count(eye, "encoder-from",
+			"stage, or block of a ViT, that it learns from on (what enters it is cached); 0: all of it, with images "+
+				"decoded, cropped and mirrored anew each time; -1: the last two", &o.EncoderFrom),
 		number(eye, "encoder-lr", "its learning rate where the rest has --lr, and in the same ratio later", &o.EncoderLR),
 		number(eye, "encoder-after", "rounds before it begins to learn", &o.EncoderAfter),
-		yes(eye, "recompute", "compute the encoder's maps twice instead of keeping them for the gradient: less memory, more time", &o.Recompute),
-		text(xe, "recipe", "`NAME` of other defaults: clip-text-decoder (1.4), clip-text-decoder-1.2 or clip-text-decoder-1.4 train as that package does", &o.Recipe),
-		number(xe, "max-epochs", "epochs; where it is not given, there are more on few images, so that there are 300 steps", &o.Epochs),
-		count(xe, "batch-size", "pictures a batch", &o.BatchSize),
-		count(xe, "captions-per-image", "captions of each picture in a batch; 1 draws one each round", &o.Captions),
+		yes(eye, "recompute", "compute the encoder's maps twice instead of keeping them for the gradient: less memory, "+
+			"more time", &o.Recompute),
+		text(xe, "recipe", "`NAME` of other defaults: clip-text-decoder (1.4), clip-text-decoder-1.2 or "+
+			"clip-text-decoder-1.4 train as that package does", &o.Recipe),
+		number(xe, "max-epochs", "epochs; where it is not given, there are more on few images, so that there are 300 steps",
+			&o.Epochs),
+		count(xe, "batch-size", "images a batch", &o.BatchSize),
+		count(xe, "captions-per-image", "captions of each image in a batch; 1 draws one each round", &o.Captions),
 		count(xe, "accumulate-grad-batches", "batches a step", &o.Accumulate),
 		number(xe, "lr", "highest learning rate", &o.LR),
 		count(xe, "warmup", "steps of rise; where it is not given, at most a tenth of the steps", &o.Warmup),
-		text(xe, "schedule", "after the rise: cosine, linear, constant, or plateau (halved after each two measurements without a better one)", &o.Schedule),
+		text(xe, "schedule", "after the rise: cosine, linear, constant, or plateau (halved after each two measurements "+
+			"without a better one)", &o.Schedule),
 		number(xe, "lr-floor", "share of the learning rate at the end", &o.LRFloor),
 		number(xe, "weight-decay", "of matrices; norms, biases and places have none", &o.WeightDecay),
 		yes(xe, "decay-all", "let norms, biases and places decay too", &o.DecayAll),
-		yes(xe, "loss-over-padding", "pad captions with end tokens and learn these too, as clip-text-decoder does", &o.Padded),
+		yes(xe, "loss-over-padding", "pad captions with end tokens and learn these too, as clip-text-decoder does",
+			&o.Padded),
 		yes(xe, "verbatim", "learn captions as they are written, with their last full stop", &o.Verbatim),
 		number(xe, "beta1", "of AdamW", &o.Beta1),
 		number(xe, "beta2", "of AdamW", &o.Beta2),
 		number(xe, "clip", "largest norm of all gradients together; 0: any", &o.Clip),
 		number(xe, "label-smoothing", "share of the target spread over all words", &o.LabelSmoothing),
-		number(xe, "ema", "share kept by the moving average of the weights, which is what is measured and stored; 0: none; where it is not given, less on few steps", &o.EMA),
+		number(xe, "ema", "share kept by the moving average of the weights, which is what is measured and stored; 0: "+
+			"none; where it is not given, less on few steps", &o.EMA),
 		number(xe, "text-epochs", "rounds through --text", &o.TextEpochs),
 		text(xe, "monitor", "what the best checkpoint is chosen by: cider, bleu4 or val_loss", &o.Monitor),
 		count(xe, "patience", "measurements without a better one before a phase ends early; 0: never", &o.Patience),
 		yes(scst, "scst", "only this, from the model of --init: 120 steps where --scst-steps does not say", &o.scst),
 		number(scst, "scst-bleu", "weight of BLEU-4 beside CIDEr-D in the reward", &o.SCSTBLEU),
 		count(scst, "scst-steps", "steps after the captions, with CIDEr-D as the reward; 0: none", &o.SCSTSteps),
-		count(scst, "scst-batch-size", "pictures a step", &o.SCSTBatch),
-		count(scst, "scst-samples", "captions drawn for each picture", &o.SCSTSamples),
+		count(scst, "scst-batch-size", "images a step", &o.SCSTBatch),
+		count(scst, "scst-samples", "captions drawn for each image", &o.SCSTSamples),
 		number(scst, "scst-lr", "highest learning rate", &o.SCSTLR),
 		number(scst, "scst-temperature", "of draws and gradient", &o.SCSTTemperature),
 		number(scst, "scst-ema", "as --ema", &o.SCSTEMA),
 		count(scst, "scst-eval-every", "steps between measurements", &o.SCSTEvery),
-		text(how, "precision", "16 (float16 with loss scaling; bfloat16 on a CPU), bf16, 32, Lightning's 16-mixed, bf16-mixed and 32-true, or fp16 (float16 also on a CPU: slow)", &o.Precision),
+		text(how, "precision",
+			"16 (float16 with loss scaling; bfloat16 on a CPU), bf16, 32, Lightning's 16-mixed, bf16-mixed and 32-true, or "+
+				"fp16 (float16 also on a CPU: slow)", &o.Precision),
 		text(how, "device", "auto, cpu, cuda or cuda:`N`", &o.Device),
 		count(how, "threads", "of one computation; 0: as many as there are cores", &o.Threads),
 		big(how, "seed", "decides everything that is drawn", &o.Seed),
@@ -187,13 +216,15 @@ func (o *TrainOptions) flags() []cli.Flag {
 		yes(how, "eval-only", "learn nothing: measure the model of --init on --val", &o.evalOnly),
 		count(how, "keep", "model files of measurements to keep beside the best and the last", &o.Keep),
 		count(how, "log-every", "steps that a line of metrics.jsonl sums up; 0: 10", &o.LogEvery),
-		count(how, "save-every", fmt.Sprintf("steps between checkpoints (each phase also ends with one); default %d", d.SaveEvery), &o.SaveEvery),
+		count(how, "save-every", fmt.Sprintf("steps between checkpoints (each phase also ends with one); default %d",
+			d.SaveEvery), &o.SaveEvery),
 	}
 	return append(flags, o.Ranks.Flags()...)
 }
 
 // precisions are the spellings of --precision, Lightning's among them.
-var precisions = map[string]string{"16": "16", "16-mixed": "16", "fp16": "fp16", "bf16": "bf16", "bf16-mixed": "bf16", "32": "fp32",
+var precisions = map[string]string{"16": "16", "16-mixed": "16", "fp16": "fp16", "bf16": "bf16", "bf16-mixed": "bf16",
+	"32":      "fp32",
 	"32-true": "fp32", "fp32": "fp32"}
 
 // settle turns the flags into options that train understands, and tells where a wish had to give way.
@@ -285,7 +316,8 @@ func (o *TrainOptions) shorten() error {
 	return nil
 }
 
-// commandLine is the command as the card tells it: every flag that was set, in the order of the help, without what changes nothing.
+// commandLine is the command as the card tells it: every flag that was set, in the order of the help, without what
+// changes nothing.
 func commandLine(c *cli.Context) string {
 	parts := []string{"captioner train"}
 	for _, f := range c.Command.Flags {

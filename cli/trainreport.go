@@ -191,7 +191,8 @@ func (r *trainReport) scores(e train.Event) {
 	if e.Steps > 0 {
 		at += fmt.Sprintf(" %d/%d", e.Step, e.Steps)
 	}
-	r.con.Term.Log.Info(fmt.Sprintf("%s: CIDEr %.3f, BLEU-4 %.3f, ROUGE-L %.3f, val loss %.3f, %.1f %% of the captions differ%s", at, s["cider"],
+	r.con.Term.Log.Info(fmt.Sprintf("%s: CIDEr %.3f, BLEU-4 %.3f, ROUGE-L %.3f, val loss %.3f, %.1f %% of the "+
+		"captions differ%s", at, s["cider"],
 		s["bleu4"], s["rouge_l"], s["val_loss"], 100*s["distinct_captions"], best))
 	for _, x := range e.Samples[:min(3, len(e.Samples))] {
 		r.con.Term.Log.Info("  " + console.Visible(x.Path) + ": " + x.Caption)

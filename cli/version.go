@@ -38,7 +38,8 @@ type versions struct {
 }
 
 func thisVersion() versions {
-	return versions{Captioner: Version, Commit: commit(), LibTorch: torch.Version(), Go: strings.TrimPrefix(runtime.Version(), "go"),
+	return versions{Captioner: Version, Commit: commit(), LibTorch: torch.Version(),
+		Go:       strings.TrimPrefix(runtime.Version(), "go"),
 		Platform: runtime.GOOS + "/" + runtime.GOARCH}
 }
 

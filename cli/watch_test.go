@@ -85,7 +85,7 @@ func TestWatch(t *testing.T) {
 		captioned(name, "a green picture")
 	}
 
-	// One that goes again before it has settled, one that changes, and what is no picture.
+	// One that goes again before it has settled, one that changes, and what is no image.
 	file("gone.png", "red")
 	os.Remove(filepath.Join(dir, "gone.png"))
 	os.WriteFile(filepath.Join(dir, "notes.txt"), nil, 0o600)
@@ -136,7 +136,8 @@ func TestWatchRefuses(t *testing.T) {
 		{"no such file", console.ExitFailed, []string{filepath.Join(dir, "nothing")}},
 		{"--html could be written", console.ExitUsage, []string{"--html", "x.html", dir}},
 	} {
-		if code, _, msg := run(t, "", append([]string{"predict", "--watch"}, tc.args...)...); code != tc.code || !strings.Contains(msg, tc.want) {
+		if code, _, msg := run(t, "", append([]string{"predict", "--watch"}, tc.args...)...); code != tc.code ||
+			!strings.Contains(msg, tc.want) {
 			t.Errorf("%v: exit code %d, %s, want %d, %s", tc.args, code, msg, tc.code, tc.want)
 		}
 	}

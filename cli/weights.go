@@ -13,9 +13,10 @@ import (
 
 func newWeights(con *console.Console) *cli.Command {
 	return &cli.Command{
-		Name:        "weights",
-		Usage:       "fetch published weights; look into, check and convert model files",
-		Subcommands: []*cli.Command{newList(con), newFetch(con), newConvert(con), newInspect(con), newAverage(con), newVerify(con)},
+		Name:  "weights",
+		Usage: "fetch published weights; look into, check and convert model files",
+		Subcommands: []*cli.Command{newList(con), newFetch(con), newConvert(con), newInspect(con), newAverage(con),
+			newVerify(con)},
 	}
 }
 
@@ -26,8 +27,9 @@ func newInspect(con *console.Console) *cli.Command {
 		Name:      "inspect",
 		Usage:     "say what a file of weights is, and list its metadata, card and tensors",
 		ArgsUsage: "[FILE]",
-		Description: `FILE is a file of safetensors or PyTorch, a folder of Hugging Face, or a name of "captioner weights list" that is here; without it, the
-model that is built in. A PyTorch file is read without running anything that it holds.`,
+		Description: `FILE is a file of safetensors or PyTorch, a folder of Hugging Face, or a name of "captioner weights
+list" that is here; without it, the model that is built in. A PyTorch file is read without running
+anything that it holds.`,
 		Flags: []cli.Flag{&cli.BoolFlag{Name: "no-tensors", Usage: "leave out the list of tensors", Destination: &short}},
 		Action: func(c *cli.Context) error {
 			if c.NArg() > 1 {
@@ -44,8 +46,8 @@ func newVerify(con *console.Console) *cli.Command {
 		Name:      "verify",
 		Usage:     "check a file of weights: structure, checksums, numbers, and whether decoder and encoder fit",
 		ArgsUsage: "FILE",
-		Description: `FILE is any file or folder that --model or --encoder takes, a name of "captioner weights list" that is here, or demo, the built-in model.
-Exit code 1 if something is broken; each such line has its remedy.`,
+		Description: `FILE is any file or folder that --model or --encoder takes, a name of "captioner weights list" that is
+here, or demo, the built-in model. Exit code 1 if something is broken; each such line has its remedy.`,
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {
 				return console.Usagef("", "weights verify takes one file, found %d", c.NArg())
@@ -61,9 +63,10 @@ func newAverage(con *console.Console) *cli.Command {
 		Name:      "average",
 		Usage:     "write the mean of the weights of several captioners as one",
 		ArgsUsage: "FILE FILE...",
-		Description: `For checkpoints of one run (train --keep N), or runs that began with the same weights. They have one shape and
-one vocabulary. The mean has no scores: captioner eval gives them.`,
-		Flags: []cli.Flag{&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "model `FILE` to write", Destination: &out}},
+		Description: `For checkpoints of one run (train --keep N), or runs that began with the same weights. They have one
+shape and one vocabulary. The mean has no scores: captioner eval gives them.`,
+		Flags: []cli.Flag{&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "model `FILE` to write",
+			Destination: &out}},
 		Action: func(c *cli.Context) error {
 			switch {
 			case out == "":
@@ -72,7 +75,8 @@ one vocabulary. The mean has no scores: captioner eval gives them.`,
 				return console.Usagef("", "weights average takes two or more files, found %d", c.NArg())
 			}
 			files := c.Args().Slice()
-			if err := checkpoint.Average(files, out, fmt.Sprintf("captioner weights average %s", strings.Join(files, " "))); err != nil {
+			if err := checkpoint.Average(files, out, fmt.Sprintf("captioner weights average %s",
+				strings.Join(files, " "))); err != nil {
 				return err
 			}
 			return con.Printf("%s\n", out)

@@ -37,18 +37,24 @@ func newConvert(con *console.Console) *cli.Command {
 		Name:      "convert",
 		Usage:     "write a captioner in another form: for Python, or as one file for captioner",
 		ArgsUsage: "IN OUT",
-		Description: `IN is any file or folder that --model takes, a name of "captioner weights list", or demo, the built-in model. OUT's name chooses the form:
+		Description: `IN is any file or folder that --model takes, a name of "captioner weights list", or demo, the built-in
+model. OUT's name chooses the form:
   .safetensors  captioner    one file for captioner, with the encoder in it if IN has one or --encoder gives it
   .ckpt         lightning    for Decoder.load_from_checkpoint of clip-text-decoder 1.4
   .pt .pth      state-dict   for Decoder.load_state_dict of clip-text-decoder 1.4
-  folder        huggingface  for GPT2LMHeadModel.from_pretrained (VisionEncoderDecoderModel where the captioner is one), with its tokenizer
+  folder        huggingface  for GPT2LMHeadModel.from_pretrained, or VisionEncoderDecoderModel, with its tokenizer
   --to tensors               all tensors of any file under their own names, as .safetensors or .pt
 Nothing in IN is run. OUT appears whole or not at all.`,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "to", Usage: "`FORM`: captioner, lightning, state-dict, huggingface or tensors; without it, by OUT's name", Destination: &o.To},
-			&cli.StringFlag{Name: "encoder", Usage: "`FILE` or name of the vision encoder, for a checkpoint that leaves it out", Destination: &o.Encoder, TakesFile: true},
+			&cli.StringFlag{Name: "to",
+				Usage: "`FORM`: captioner, lightning, state-dict, huggingface or tensors; without it, by OUT's " +
+					"name", Destination: &o.To},
+			&cli.StringFlag{Name: "encoder", Usage: "`FILE` or name of the vision encoder, for a checkpoint that leaves it out",
+				Destination: &o.Encoder, TakesFile: true},
 			&cli.StringFlag{Name: "dtype", Value: o.DType, Usage: "keep, fp32, fp16 or bf16", Destination: &o.DType},
-			&cli.BoolFlag{Name: "no-masks", Usage: "leave out the constant masks that transformers before 4.27 wants in lightning and state-dict", Destination: &o.NoMasks},
+			&cli.BoolFlag{Name: "no-masks",
+				Usage: "leave out the constant masks that transformers before 4.27 wants in lightning and " +
+					"state-dict", Destination: &o.NoMasks},
 			&cli.BoolFlag{Name: "force", Usage: "replace OUT if it is there", Destination: &o.Force},
 		},
 		Action: func(c *cli.Context) error {
@@ -100,7 +106,8 @@ func runConvert(ctx context.Context, con *console.Console, o ConvertOptions) err
 	}
 	if err != nil {
 		err = fmt.Errorf("convert %q: %w", o.In, err)
-		if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.EACCES) {
+		if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS) ||
+			errors.Is(err, syscall.EACCES) {
 			return console.WithHint(err, "nothing was left behind: give OUT a place with room that can be written")
 		}
 		return err
@@ -129,10 +136,12 @@ func dtypeNamed(name string) (*weights.DType, error) {
 	return &d, nil
 }
 
-func convertModel(ctx context.Context, con *console.Console, in string, o ConvertOptions, eo checkpoint.ExportOptions) error {
+func convertModel(ctx context.Context, con *console.Console, in string, o ConvertOptions,
+	eo checkpoint.ExportOptions) error {
 	f, err := inspect.OpenDescribed(in)
 	if err != nil {
-		return console.WithHint(err, "\"captioner weights inspect %s\" says what it is; --to tensors converts any file of tensors", o.In)
+		return console.WithHint(err,
+			"\"captioner weights inspect %s\" says what it is; --to tensors converts any file of tensors", o.In)
 	}
 	defer f.Close()
 	if o.Encoder != "" {

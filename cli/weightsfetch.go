@@ -13,9 +13,10 @@ import (
 	"captioner/cli/published"
 )
 
-const fetchHelp = `Files go to captioner's cache folder, models of the Hugging Face hub to the hub's own, where Python finds them too; what clip.load and
-LAVIS have downloaded is found. A file gets its name after its checksum was right; a fetch that was cut goes on; two processes fetch once.
-Variables: HF_HOME, HF_TOKEN, HF_ENDPOINT, HF_HUB_OFFLINE, HTTPS_PROXY, HTTP_PROXY, NO_PROXY, SSL_CERT_FILE.`
+const fetchHelp = `Files go to captioner's cache folder, models of the Hugging Face hub to the hub's own, where Python
+finds them too; what clip.load and LAVIS have downloaded is found. A file gets its name after its
+checksum was right; a fetch that was cut goes on; two processes fetch once. Variables: HF_HOME,
+HF_TOKEN, HF_ENDPOINT, HF_HUB_OFFLINE, HTTPS_PROXY, HTTP_PROXY, NO_PROXY, SSL_CERT_FILE.`
 
 func newList(con *console.Console) *cli.Command {
 	o := new(published.Options)
@@ -43,7 +44,8 @@ func newFetch(con *console.Console) *cli.Command {
 		Flags:       o.Flags(),
 		Action: func(c *cli.Context) error {
 			if o.Names = c.Args().Slice(); len(o.Names) == 0 {
-				return console.Usagef("run \"captioner weights list\" for the names", "weights fetch takes one name or more, found none")
+				return console.Usagef("run \"captioner weights list\" for the names",
+					"weights fetch takes one name or more, found none")
 			}
 			return runFetch(c.Context, con, *o)
 		},
@@ -77,8 +79,9 @@ func runList(con *console.Console, o published.Options) error {
 	}
 	for _, st := range s.List() {
 		if con.Options.JSON {
-			l := weightsLine{Name: st.Name, Aliases: st.Aliases, What: st.What, Licence: st.Licence, Origin: st.Origin, SHA256: st.Files[len(st.Files)-1].SHA256,
-				Bytes: st.Size(), Checksum: st.Checksum(), Path: st.Path, Part: st.Part, Target: st.Target}
+			l := weightsLine{Name: st.Name, Aliases: st.Aliases, What: st.What, Licence: st.Licence, Origin: st.Origin,
+				SHA256: st.Files[len(st.Files)-1].SHA256,
+				Bytes:  st.Size(), Checksum: st.Checksum(), Path: st.Path, Part: st.Part, Target: st.Target}
 			for _, f := range st.Files {
 				l.URLs = append(l.URLs, f.URL)
 			}

@@ -10,8 +10,8 @@ import (
 	"os"
 )
 
-// Console is what a command has of the outside: its streams, and what the common flags say of them. Standard output carries results only;
-// everything else goes to the terminal, which is standard error.
+// Console is what a command has of the outside: its streams, and what the common flags say of them. Standard output
+// carries results only; everything else goes to the terminal, which is standard error.
 type Console struct {
 	Stdin   io.Reader
 	Stdout  io.Writer

@@ -49,13 +49,15 @@ func HintOf(err error) string {
 // Report says why a command failed: one line and its hint, and with --json the same as an object on standard output.
 func (con *Console) Report(err error) {
 	switch {
-	case errors.Is(err, ErrSome), errors.Is(err, ErrReported), errors.Is(err, ErrInterrupted), errors.Is(err, context.Canceled),
+	case errors.Is(err, ErrSome), errors.Is(err, ErrReported), errors.Is(err, ErrInterrupted), errors.Is(err,
+		context.Canceled),
 		errors.Is(err, syscall.EPIPE):
 		return
 	}
 	con.Term.Fail(err)
 	if con.Options.JSON {
-		_ = WriteJSON(con.Stdout, ErrorLine{Error: OneLine(err), Hint: HintOf(err)}) // a failure to say so has nobody left to hear it
+		// a failure to say so has nobody left to hear it
+		_ = WriteJSON(con.Stdout, ErrorLine{Error: OneLine(err), Hint: HintOf(err)})
 	}
 }
 

@@ -9,11 +9,12 @@ import (
 
 // Exit codes of every command. They are decided in exitCode and nowhere else.
 const (
-	ExitDone        = 0   // all done; also when the reader of standard output wanted no more
-	ExitFailed      = 1   // nothing was done, or the work broke off
-	ExitUsage       = 2   // wrong usage: nothing was begun
-	ExitSome        = 3   // done, but some inputs failed; each was named
-	ExitInterrupted = 130 // ended by Ctrl-C or SIGTERM; what was in hand was finished and saved, unless there was a second one
+	ExitDone   = 0 // all done; also when the reader of standard output wanted no more
+	ExitFailed = 1 // nothing was done, or the work broke off
+	ExitUsage  = 2 // wrong usage: nothing was begun
+	ExitSome   = 3 // done, but some inputs failed; each was named
+	// ended by Ctrl-C or SIGTERM; what was in hand was finished and saved, unless there was a second one
+	ExitInterrupted = 130
 )
 
 var (

@@ -12,7 +12,7 @@ import (
 // Progress tells how far a run is: by a bar where a person watches, else by a line every few seconds.
 type Progress struct {
 	t     *Terminal
-	what  string // "pictures"
+	what  string // "images"
 	start time.Time
 	every time.Duration
 
@@ -79,7 +79,7 @@ func (p *Progress) Finish() { p.t.Show(nil) }
 
 // Bar is a progress bar on a terminal. The terminal's lock guards it.
 type Bar struct {
-	Unit  string                   // of its rate; "" is pictures
+	Unit  string                   // of its rate; "" is images
 	About string                   // stands before it
 	Bytes bool                     // it counts bytes
 	inner *progressbar.ProgressBar // nil until the total is known
@@ -95,7 +95,8 @@ func (t *Terminal) Show(b *Bar) {
 	t.bar = b
 }
 
-// Update draws the bar. It appears when the total is known: before that there is nothing to be a part of. More than were expected fill it.
+// Update draws the bar. It appears when the total is known: before that there is nothing to be a part of. More than
+// were expected fill it.
 func (t *Terminal) Update(n, total, failed int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -112,10 +113,12 @@ func (t *Terminal) Update(n, total, failed int64) {
 		if b.Bytes {
 			rate = []progressbar.Option{progressbar.OptionShowBytes(true)}
 		}
-		b.inner = progressbar.NewOptions64(total, append(rate, progressbar.OptionSetWriter(t.W), progressbar.OptionThrottle(100*time.Millisecond),
+		b.inner = progressbar.NewOptions64(total, append(rate, progressbar.OptionSetWriter(t.W),
+			progressbar.OptionThrottle(100*time.Millisecond),
 			progressbar.OptionShowCount(), progressbar.OptionSetPredictTime(true), progressbar.OptionSetElapsedTime(true),
 			progressbar.OptionUseANSICodes(true), progressbar.OptionSetWidth(24),
-			progressbar.OptionSetTheme(progressbar.Theme{Saucer: "━", SaucerHead: "━", SaucerPadding: " ", BarStart: "", BarEnd: ""}))...)
+			progressbar.OptionSetTheme(progressbar.Theme{Saucer: "━", SaucerHead: "━", SaucerPadding: " ", BarStart: "",
+				BarEnd: ""}))...)
 	}
 	if failed > 0 {
 		b.About = fmt.Sprintf("%d failed", failed)

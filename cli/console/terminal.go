@@ -73,7 +73,8 @@ func (t *Terminal) Fail(err error, attrs ...any) {
 	t.Log.Error(OneLine(err), attrs...)
 }
 
-// plainHandler writes records for people: the message, then key=value. Errors, warnings and hints begin with their name.
+// plainHandler writes records for people: the message, then key=value. Errors, warnings and hints begin with their
+// name.
 type plainHandler struct {
 	t     *Terminal
 	level slog.Level

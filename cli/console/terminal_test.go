@@ -16,8 +16,10 @@ func TestExitCodes(t *testing.T) {
 		err  error
 		want int
 	}{
-		{nil, 0}, {errors.New("x"), 1}, {Usagef("", "x"), 2}, {errors.Join(errors.New("x"), Usagef("", "x")), 2}, {ErrSome, 3},
-		{ErrInterrupted, 130}, {fmt.Errorf("x: %w", context.Canceled), 130}, {&os.PathError{Err: syscall.EPIPE}, 0}, {&os.PathError{Err: syscall.ENOSPC}, 1},
+		{nil, 0}, {errors.New("x"), 1}, {Usagef("", "x"), 2}, {errors.Join(errors.New("x"), Usagef("", "x")), 2}, {ErrSome,
+			3},
+		{ErrInterrupted, 130}, {fmt.Errorf("x: %w", context.Canceled), 130}, {&os.PathError{Err: syscall.EPIPE},
+			0}, {&os.PathError{Err: syscall.ENOSPC}, 1},
 	} {
 		if got := ExitCode(tc.err); got != tc.want {
 			t.Errorf("%v: got %d, want %d", tc.err, got, tc.want)
@@ -27,11 +29,11 @@ func TestExitCodes(t *testing.T) {
 
 func TestProgressLines(t *testing.T) {
 	var w bytes.Buffer
-	p := NewProgress(newTerminal(&w, func(string) string { return "" }), "pictures")
+	p := NewProgress(newTerminal(&w, func(string) string { return "" }), "images")
 	p.every = 0
 	p.Expect(10)
 	p.Add(4, 1)
-	if got := w.String(); !strings.HasPrefix(got, "5 of 10 pictures, ") || !strings.HasSuffix(got, ", 1 failed\n") {
+	if got := w.String(); !strings.HasPrefix(got, "5 of 10 images, ") || !strings.HasSuffix(got, ", 1 failed\n") {
 		t.Errorf("got %q", got)
 	}
 }

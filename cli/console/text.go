@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// Escape makes one field of a line of a path: a backslash, tab, line end or other control character is written as in Go or C (\\ \t \n \x1b).
+// Escape makes one field of a line of a path: a backslash, tab, line end or other control character is written as in Go
+// or C (\\ \t \n \x1b).
 func Escape(s string) string {
 	if !strings.ContainsFunc(s, func(r rune) bool { return r == '\\' || r < ' ' || r == 0x7f }) {
 		return s
@@ -16,8 +17,8 @@ func Escape(s string) string {
 	return Visible(strings.ReplaceAll(s, `\`, `\\`))
 }
 
-// Visible replaces control characters by their escapes, so that a name cannot break a line or speak to the terminal. All other bytes stay,
-// also those that are not UTF-8.
+// Visible replaces control characters by their escapes, so that a name cannot break a line or speak to the terminal.
+// All other bytes stay, also those that are not UTF-8.
 func Visible(s string) string {
 	var out strings.Builder
 	for i := range len(s) {

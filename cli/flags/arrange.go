@@ -11,8 +11,9 @@ import (
 	"captioner/cli/console"
 )
 
-// Arrange puts flags before arguments, where urfave/cli wants them: it would take a flag behind an argument for another argument, without a
-// word. Flags may stand before the command too. Unknown commands and flags end here, with a suggestion.
+// Arrange puts flags before arguments, where urfave/cli wants them: it would take a flag behind an argument for another
+// argument, without a word. Flags may stand before the command too. Unknown commands and flags end here, with a
+// suggestion.
 //
 // The result is: program, command, subcommand, flags, "--", arguments.
 func Arrange(app *cli.App, args []string) ([]string, error) {
@@ -52,7 +53,8 @@ func Arrange(app *cli.App, args []string) ([]string, error) {
 		}
 	}
 	if !leaf && len(path) > 0 && !asksHelp(flags) {
-		return nil, console.Usagef("run \"captioner "+strings.Join(path, " ")+" --help\" for the list", "%s: which one of %s?", strings.Join(path, " "), strings.Join(CommandNames(commands), ", "))
+		return nil, console.Usagef("run \"captioner "+strings.Join(path, " ")+" --help\" for the list",
+			"%s: which one of %s?", strings.Join(path, " "), strings.Join(CommandNames(commands), ", "))
 	}
 	if leaf { // a flag that stood before the command may not be one of it
 		all := KnownFlags(nil, own, true)

@@ -22,11 +22,19 @@ type Model struct {
 func (o *Model) Flags() []cli.Flag {
 	const category = "MODEL"
 	return []cli.Flag{
-		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "model: a captioner's `FILE`, one of clip-text-decoder or Lightning, a Hugging Face folder, or a name of \"weights list\"; without it, the small model that is built in", Category: category, Destination: &o.Path, TakesFile: true},
-		&cli.StringFlag{Name: "encoder", Usage: "`FILE` or name (ViT-B/32, blip:base, …) of the vision encoder, for a model that leaves it out", Category: category, Destination: &o.Encoder, TakesFile: true},
-		&cli.StringFlag{Name: "device", Value: "auto", Usage: "auto, cpu, cuda or cuda:`N`", Category: category, Destination: &o.Device},
-		&cli.StringFlag{Name: "precision", Value: "auto", Usage: "auto, fp32, bf16, or int8 (on the CPU alone)", Category: category, Destination: &o.Precision},
-		&cli.IntFlag{Name: "threads", Usage: "threads of one computation; 0: as many as there are cores", Category: category, Destination: &o.Threads},
+		&cli.StringFlag{Name: "model", Aliases: []string{"m"},
+			Usage: "model: a captioner's `FILE`, one of clip-text-decoder or Lightning, a Hugging Face folder, or a name of " +
+				"\"weights list\"; without it, the small model that is built in",
+			Category: category, Destination: &o.Path, TakesFile: true},
+		&cli.StringFlag{Name: "encoder",
+			Usage:    "`FILE` or name (ViT-B/32, blip:base, …) of the vision encoder, for a model that leaves it out",
+			Category: category, Destination: &o.Encoder, TakesFile: true},
+		&cli.StringFlag{Name: "device", Value: "auto", Usage: "auto, cpu, cuda or cuda:`N`", Category: category,
+			Destination: &o.Device},
+		&cli.StringFlag{Name: "precision", Value: "auto", Usage: "auto, fp32, bf16, or int8 (on the CPU alone)",
+			Category: category, Destination: &o.Precision},
+		&cli.IntFlag{Name: "threads", Usage: "threads of one computation; 0: as many as there are cores", Category: category,
+			Destination: &o.Threads},
 	}
 }
 

@@ -17,8 +17,12 @@ type Ranks struct {
 func (o *Ranks) Flags() []cli.Flag {
 	const category = "SEVERAL PROCESSES"
 	return []cli.Flag{
-		&cli.IntFlag{Name: "nproc", Value: 1, Usage: "processes on this machine that share the work; torchrun, srun and PyTorchJob start them themselves", Category: category, Destination: &o.Processes},
-		&cli.DurationFlag{Name: "dist-timeout", Value: 10 * time.Minute, Usage: "without a sign of life of one process, after which the others end and name it", Category: category, Destination: &o.Timeout},
+		&cli.IntFlag{Name: "nproc", Value: 1,
+			Usage:    "processes on this machine that share the work; torchrun, srun and PyTorchJob start them themselves",
+			Category: category, Destination: &o.Processes},
+		&cli.DurationFlag{Name: "dist-timeout", Value: 10 * time.Minute,
+			Usage:    "without a sign of life of one process, after which the others end and name it",
+			Category: category, Destination: &o.Timeout},
 	}
 }
 

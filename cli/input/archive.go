@@ -38,18 +38,19 @@ func archiveKind(name string) string {
 	return ""
 }
 
-// archived is a picture in an archive: where its bytes stand. It keeps nothing open, so that any number of them may wait.
+// archived is an image in an archive: where its bytes stand. It keeps nothing open, so that any number of them may
+// wait.
 type archived struct {
 	archive      string
 	stamp        Stamp // of the archive
-	offset, size int64 // size as it is in the picture
+	offset, size int64 // size as it is in the image
 	packed       int64 // size as it is in the archive
 	deflated     bool
-	sum          uint32 // CRC-32 of the picture; only of a .zip
+	sum          uint32 // CRC-32 of the image; only of a .zip
 	checked      bool
 }
 
-// open reads the picture.
+// open reads the image.
 func (m archived) open(context.Context) (_ []byte, err error) {
 	f, err := os.Open(m.archive)
 	if err != nil {
@@ -67,7 +68,7 @@ func (m archived) open(context.Context) (_ []byte, err error) {
 	if !m.deflated {
 		return m.whole(raw)
 	}
-	// A bomb unpacks to anything but a picture: look at its beginning first.
+	// A bomb unpacks to anything but an image: look at its beginning first.
 	var head [16]byte
 	r := flate.NewReader(raw)
 	n, err := io.ReadFull(r, head[:])
@@ -75,7 +76,7 @@ func (m archived) open(context.Context) (_ []byte, err error) {
 		return nil, unpacked(err)
 	}
 	if m.size > 1<<20 && image.Format(head[:n]) == "" {
-		return nil, fmt.Errorf("unpack: %d bytes that start with %q are no picture", m.size, head[:n])
+		return nil, fmt.Errorf("unpack: %d bytes that start with %q are no image", m.size, head[:n])
 	}
 	return m.whole(io.MultiReader(strings.NewReader(string(head[:n])), r))
 }
@@ -99,12 +100,13 @@ func (m archived) whole(r io.Reader) ([]byte, error) {
 
 func unpacked(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		err = errors.New("the archive ends before the picture does")
+		err = errors.New("the archive ends before the image does")
 	}
 	return fmt.Errorf("unpack: %w", err)
 }
 
-// archive lists the pictures in an archive in its own order. Their paths are the archive's, a slash, and the name in it.
+// archive lists the images in an archive in its own order. Their paths are the archive's, a slash, and the name in
+// it.
 func (in Inputs) archive(file string, seen *census, yield func(Input) bool) bool {
 	if in.closed {
 		seen.images++
@@ -117,7 +119,8 @@ func (in Inputs) archive(file string, seen *census, yield func(Input) bool) bool
 	if err != nil {
 		return yield(failed(file, console.Reason(err)))
 	}
-	a := archive{file: file, stamp: StampOf(info), size: info.Size(), flat: !in.Recursive, counting: in.Counting, seen: seen, yield: yield}
+	a := archive{file: file, stamp: StampOf(info), size: info.Size(), flat: !in.Recursive, counting: in.Counting,
+		seen: seen, yield: yield}
 	if archiveKind(file) == ".zip" {
 		err = a.zip()
 	} else {
@@ -151,16 +154,18 @@ func (a *archive) wants(name string) (string, bool) {
 	a.seen.files++
 	parts := strings.Split(name, "/")
 	hidden := func(s string) bool { return strings.HasPrefix(s, ".") && s != ".." && s != "." || s == "__MACOSX" }
-	if a.flat && len(parts) > 1 || slices.ContainsFunc(parts, hidden) || !slices.Contains(Extensions, strings.ToLower(path.Ext(name))) {
+	if a.flat && len(parts) > 1 || slices.ContainsFunc(parts, hidden) ||
+		!slices.Contains(Extensions, strings.ToLower(path.Ext(name))) {
 		return name, false
 	}
 	a.seen.images++
 	return name, true
 }
 
-// give hands on one picture, or says what is wrong with it.
+// give hands on one image, or says what is wrong with it.
 func (a *archive) give(name string, size int64, open func(context.Context) ([]byte, error), err error) bool {
-	in := Input{Path: a.file + "/" + name, Key: filepath.Base(a.file) + "/" + name, Open: open, Stamp: Stamp{size, a.stamp.time}}
+	in := Input{Path: a.file + "/" + name, Key: filepath.Base(a.file) + "/" + name, Open: open,
+		Stamp: Stamp{size, a.stamp.time}}
 	switch {
 	case err != nil:
 	case !filepath.IsLocal(name):
@@ -195,14 +200,17 @@ func (a *archive) zip() error {
 		if !ok {
 			continue
 		}
-		m := archived{archive: a.file, stamp: a.stamp, size: int64(f.UncompressedSize64), packed: int64(f.CompressedSize64), sum: f.CRC32, checked: true,
+		m := archived{archive: a.file, stamp: a.stamp, size: int64(f.UncompressedSize64), packed: int64(f.CompressedSize64),
+			sum: f.CRC32, checked: true,
 			deflated: f.Method == zip.Deflate}
 		switch {
 		case f.Flags&1 != 0:
 			err = console.WithHint(errors.New("it is encrypted"), "unpack the archive with its password first")
 		case f.Method != zip.Store && f.Method != zip.Deflate:
-			err = console.WithHint(fmt.Errorf("it is packed by method %d, want 0 (stored) or 8 (deflate)", f.Method), "unpack the archive first")
-		case f.Method == zip.Store && m.size != m.packed || m.size > 1100*m.packed+1024: // deflate makes at most 1032 bytes of one
+			err = console.WithHint(fmt.Errorf("it is packed by method %d, want 0 (stored) or 8 (deflate)", f.Method),
+				"unpack the archive first")
+		// deflate makes at most 1032 bytes of one
+		case f.Method == zip.Store && m.size != m.packed || m.size > 1100*m.packed+1024:
 			err = fmt.Errorf("unpack: %d bytes in the archive cannot be the %d that it says", m.packed, m.size)
 		default:
 			m.offset, err = f.DataOffset()
@@ -260,7 +268,8 @@ func (a *archive) tar() error {
 
 // body finds the bytes of the file that t stands at: where they are, or where they cannot be found again, the bytes
 // themselves.
-func (a *archive) body(h *tar.Header, name string, f *os.File, t *tar.Reader, packed bool) (func(context.Context) ([]byte, error), error) {
+func (a *archive) body(h *tar.Header, name string, f *os.File, t *tar.Reader,
+	packed bool) (func(context.Context) ([]byte, error), error) {
 	if _, twice := a.members[name]; twice {
 		return nil, errors.New("the archive has another file of that name before it")
 	}
@@ -275,19 +284,21 @@ func (a *archive) body(h *tar.Header, name string, f *os.File, t *tar.Reader, pa
 	case a.counting:
 		return nil, nil
 	case packed && h.Size > maxWaits:
-		return nil, console.WithHint(fmt.Errorf("%d bytes, limit %d in a packed archive", h.Size, maxWaits), "unpack the archive to a .tar first")
+		return nil, console.WithHint(fmt.Errorf("%d bytes, limit %d in a packed archive", h.Size, maxWaits),
+			"unpack the archive to a .tar first")
 	case packed:
 		b, err := readImage(t, h.Size)
 		if err != nil {
 			return nil, err
 		}
 		return func(context.Context) ([]byte, error) { return b, nil }, nil
-	case h.Typeflag == tar.TypeGNUSparse || h.PAXRecords["GNU.sparse.major"] != "" || h.PAXRecords["GNU.sparse.size"] != "":
+	case h.Typeflag == tar.TypeGNUSparse || h.PAXRecords["GNU.sparse.major"] != "" ||
+		h.PAXRecords["GNU.sparse.size"] != "":
 		return nil, console.WithHint(errors.New("it is stored as a sparse file"), "unpack the archive first")
 	}
 	at, err := f.Seek(0, io.SeekCurrent)
 	if err == nil && h.Size > a.size-at {
-		err = errors.New("the archive ends before the picture does")
+		err = errors.New("the archive ends before the image does")
 	}
 	m := archived{archive: a.file, stamp: a.stamp, offset: at, size: h.Size, packed: h.Size}
 	a.members[name] = m
@@ -302,7 +313,7 @@ func readImage(r io.Reader, size int64) ([]byte, error) {
 		return nil, unpacked(err)
 	}
 	if size > small && image.Format(head) == "" {
-		return nil, fmt.Errorf("unpack: %d bytes that start with %q are no picture", size, head)
+		return nil, fmt.Errorf("unpack: %d bytes that start with %q are no image", size, head)
 	}
 	b := make([]byte, size)
 	if _, err := io.ReadFull(r, b[copy(b, head):]); err != nil {
@@ -324,7 +335,8 @@ func (a *archive) linked(h *tar.Header, name string, packed bool) (func(context.
 	case a.counting:
 		return nil, nil
 	case packed:
-		return nil, console.WithHint(fmt.Errorf("it is a link to %q in a packed archive", h.Linkname), "unpack the archive to a .tar first")
+		return nil, console.WithHint(fmt.Errorf("it is a link to %q in a packed archive", h.Linkname),
+			"unpack the archive to a .tar first")
 	}
 	return m.open, nil
 }

@@ -21,8 +21,8 @@ type place struct {
 	pattern string // of paths below path; it has a **
 }
 
-// expand finds the places that an argument means: itself, what a pattern matches, or the names of a range, {000..127}. What exists under the
-// argument's own name is never a pattern.
+// expand finds the places that an argument means: itself, what a pattern matches, or the names of a range, {000..127}.
+// What exists under the argument's own name is never a pattern.
 func expand(arg string) ([]place, error) {
 	if _, err := os.Lstat(arg); err == nil || !strings.ContainsAny(arg, "*?[{") {
 		return []place{{path: arg}}, nil
@@ -45,9 +45,11 @@ func expand(arg string) ([]place, error) {
 	return all, nil
 }
 
-var errNoMatch = console.WithHint(errors.New("nothing matches the pattern"), "quote the pattern as it is; * does not cross a /, and ** does")
+var errNoMatch = console.WithHint(errors.New("nothing matches the pattern"),
+	"quote the pattern as it is; * does not cross a /, and ** does")
 
-// glob finds what one name means that may be a pattern. One with ** is not looked up here: its folder is walked as it goes.
+// glob finds what one name means that may be a pattern. One with ** is not looked up here: its folder is walked as it
+// goes.
 func glob(name string) ([]place, error) {
 	if _, err := os.Lstat(name); err == nil {
 		return []place{{path: name}}, nil
@@ -81,7 +83,8 @@ func (p place) matches(below string) bool {
 	return p.pattern == "" || doublestar.MatchUnvalidated(p.pattern, below)
 }
 
-// names says whether the pattern says what files are called, and not only where they are: those are tried whatever they are.
+// names says whether the pattern says what files are called, and not only where they are: those are tried whatever they
+// are.
 func (p place) names() bool {
 	return p.pattern != "" && strings.Trim(path.Base(p.pattern), "*") != ""
 }

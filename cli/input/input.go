@@ -1,6 +1,6 @@
-// Package input finds what is captioned: files, folders, patterns, archives, addresses, lists on standard input, folders
-// that are watched, and rows of embeddings. It lists images in natural order, in bounded memory, and reads none before
-// it is asked.
+// Package input finds what is captioned: files, folders, patterns, archives, addresses, lists on standard input,
+// folders that are watched, and rows of embeddings. It lists images in natural order, in bounded memory, and reads none
+// before it is asked.
 package input
 
 import (
@@ -24,18 +24,20 @@ import (
 	"captioner/data/text"
 )
 
-// Extensions are the names under which pictures are looked for in folders. A file that is named on the command line is tried whatever it
-// is called.
-var Extensions = []string{".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif"}
+// Extensions are the names under which images are looked for in folders. A file that is named on the command line is
+// tried whatever it is called.
+var Extensions = []string{".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".heic",
+	".heif", ".avif"}
 
-// Input is one picture to caption, or the reason why there is none.
+// Input is one image to caption, or the reason why there is none.
 type Input struct {
-	Path  string                                // as shown: the argument, and what was found below it
-	Key   string                                // the path below its argument: what a shard is chosen by, wherever the folder is mounted
-	Open  func(context.Context) ([]byte, error) // reads a picture that is not a file of its own; nil for a file at path
-	Stamp Stamp                                 // of a picture with open
+	Path string // as shown: the argument, and what was found below it
+	// the path below its argument: what a shard is chosen by, wherever the folder is mounted
+	Key   string
+	Open  func(context.Context) ([]byte, error) // reads an image that is not a file of its own; nil for a file at path
+	Stamp Stamp                                 // of an image with open
 	Err   error
-	// argument says that this is about a whole argument, and not about one picture of many.
+	// argument says that this is about a whole argument, and not about one image of many.
 	Argument bool
 	Skip     bool // it needs no caption; it travels along so that progress counts it
 }
@@ -44,12 +46,12 @@ func failed(path string, err error) Input {
 	return Input{Path: path, Err: fmt.Errorf("input %q: %w", path, err)}
 }
 
-// Inputs lists pictures: files, folders, globs, archives, URLs, "-" for a list on standard input.
+// Inputs lists images: files, folders, globs, archives, URLs, "-" for a list on standard input.
 type Inputs struct {
 	Args      []string
 	Recursive bool
 	Stdin     io.Reader
-	Image     bool     // standard input is one picture, and the only input
+	Image     bool     // standard input is one image, and the only input
 	Web       *Fetcher // gets what URLs name
 	Counting  bool     // nobody will open what is listed
 	closed    bool     // archives are listed and not opened
@@ -58,7 +60,8 @@ type Inputs struct {
 	enter func(folder string) // is told each folder that is looked into, before; nil for nobody
 }
 
-// Check looks at every argument before any work begins, and returns what is wrong with each; it reads no more of a folder than it must.
+// Check looks at every argument before any work begins, and returns what is wrong with each; it reads no more of a
+// folder than it must.
 func (in Inputs) Check() []Input {
 	var bad []Input
 	for _, arg := range in.Args {
@@ -123,26 +126,31 @@ type census struct {
 	archive                bool // the walk was through an archive
 }
 
-// nothing is the error of a folder or an archive in which no picture was found.
+// nothing is the error of a folder or an archive in which no image was found.
 func (c census) nothing(recursive bool) error {
 	switch {
 	case c.archive:
-		return console.WithHint(fmt.Errorf("the archive has no pictures among its %d files", c.files), "pictures are %s", strings.Join(Extensions, " "))
+		return console.WithHint(fmt.Errorf("the archive has no images among its %d files", c.files), "images are %s",
+			strings.Join(Extensions, " "))
 	case c.archives > 0 && c.images == 0:
-		return console.WithHint(fmt.Errorf("the folder has no pictures, but %d archives", c.archives), "archives are opened when they are named, as in 'folder/*.tar'")
+		return console.WithHint(fmt.Errorf("the folder has no images, but %d archives", c.archives),
+			"archives are opened when they are named, as in 'folder/*.tar'")
 	case c.files == 0 && c.folders == 0:
-		return console.WithHint(errors.New("the folder is empty"), "give a folder with pictures, or the pictures themselves")
+		return console.WithHint(errors.New("the folder is empty"), "give a folder with images, or the images themselves")
 	case c.files == 0 && !recursive:
-		return console.WithHint(fmt.Errorf("the folder has no files, only %d folders", c.folders), "leave out --no-recursive to look into them")
+		return console.WithHint(fmt.Errorf("the folder has no files, only %d folders", c.folders),
+			"leave out --no-recursive to look into them")
 	case c.files == 0:
-		return console.WithHint(errors.New("the folder is empty, and so are those in it"), "give a folder with pictures, or the pictures themselves")
+		return console.WithHint(errors.New("the folder is empty, and so are those in it"),
+			"give a folder with images, or the images themselves")
 	default:
-		return console.WithHint(fmt.Errorf("the folder has no pictures among its %d files", c.files),
-			"pictures are %s; a file of another name can be given by itself", strings.Join(Extensions, " "))
+		return console.WithHint(fmt.Errorf("the folder has no images among its %d files", c.files),
+			"images are %s; a file of another name can be given by itself", strings.Join(Extensions, " "))
 	}
 }
 
-// All lists the pictures in order. It reads folders and standard input as it goes, so its memory is that of one folder's names.
+// All lists the images in order. It reads folders and standard input as it goes, so its memory is that of one
+// folder's names.
 func (in Inputs) All() iter.Seq[Input] {
 	return func(yield func(Input) bool) {
 		if in.Image {
@@ -187,7 +195,7 @@ func (in Inputs) Images() iter.Seq[string] {
 	}
 }
 
-// readImage reads the one picture on standard input.
+// readImage reads the one image on standard input.
 func (in Inputs) readImage(context.Context) ([]byte, error) {
 	b, err := io.ReadAll(io.LimitReader(in.Stdin, image.MaxFileBytes+1))
 	if err == nil && len(b) > image.MaxFileBytes {
@@ -297,11 +305,12 @@ func firstPath(r *bufio.Reader) ([]byte, byte, error) {
 	}
 }
 
-// walk lists the pictures in a folder in natural order: p2 before p10. Names that begin with a dot are left out. A folder that was walked
-// already is not walked again, so links that lead in circles end.
+// walk lists the images in a folder in natural order: p2 before p10. Names that begin with a dot are left out. A
+// folder that was walked already is not walked again, so links that lead in circles end.
 func (in Inputs) walk(root place, seen *census) iter.Seq[Input] {
 	return func(yield func(Input) bool) {
-		w := walker{in: in, place: root, recursive: in.Recursive || root.pattern != "", enter: in.enter, seen: seen, walked: make(map[folderID]bool), yield: yield}
+		w := walker{in: in, place: root, recursive: in.Recursive || root.pattern != "", enter: in.enter, seen: seen,
+			walked: make(map[folderID]bool), yield: yield}
 		w.folder(root.path, "")
 	}
 }
@@ -353,7 +362,7 @@ func (w *walker) entry(e fs.DirEntry, path, key string) bool {
 	folder := e.IsDir()
 	if e.Type()&fs.ModeSymlink != 0 {
 		info, err := os.Stat(path)
-		folder = err == nil && info.IsDir() // a dead link to a picture is tried, and reported as missing
+		folder = err == nil && info.IsDir() // a dead link to an image is tried, and reported as missing
 	}
 	if folder {
 		w.seen.folders++

@@ -6,7 +6,8 @@ import (
 )
 
 func TestNatural(t *testing.T) {
-	want := []string{"", "2", "10", "a", "a1", "a01", "a1b", "a2", "a10", "a10b2", "a10b10", "b", "p9.jpg", "p10.jpg", "p99999999999999999999999", "p100000000000000000000000"}
+	want := []string{"", "2", "10", "a", "a1", "a01", "a1b", "a2", "a10", "a10b2", "a10b10", "b", "p9.jpg", "p10.jpg",
+		"p99999999999999999999999", "p100000000000000000000000"}
 	got := slices.Clone(want)
 	slices.Reverse(got)
 	slices.SortFunc(got, Natural)

@@ -16,7 +16,8 @@ type Passed struct {
 
 // unreadImages are the extensions of images that captioner does not read.
 var unreadImages = []string{
-	".ai", ".arw", ".avifs", ".cr2", ".cr3", ".dng", ".emf", ".eps", ".exr", ".hdr", ".heics", ".icns", ".ico", ".j2c", ".j2k",
+	".ai", ".arw", ".avifs", ".cr2", ".cr3", ".dng", ".emf", ".eps", ".exr", ".hdr", ".heics", ".icns",
+	".ico", ".j2c", ".j2k",
 	".jp2", ".jpx", ".jxl", ".jxr", ".nef", ".orf", ".pbm", ".pcx", ".pgm", ".pnm", ".ppm", ".psb", ".psd", ".raf", ".raw",
 	".rw2", ".svg", ".svgz", ".tga", ".wdp", ".wmf", ".xcf",
 }

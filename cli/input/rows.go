@@ -22,12 +22,12 @@ type Rows struct {
 	Stamp Stamp // of the file
 }
 
-// NoPicture stands where a picture that is not a file of its own is read.
+// NoPicture stands where an image that is not a file of its own is read.
 func (e *Rows) NoPicture(context.Context) ([]byte, error) {
-	return nil, fmt.Errorf("read embeddings %q: found no picture", e.path)
+	return nil, fmt.Errorf("read embeddings %q: found no image", e.path)
 }
 
-// embeddingPart is a tensor with a row a picture.
+// embeddingPart is a tensor with a row an image.
 type embeddingPart struct {
 	weights.NamedTensor
 	named bool // its rows carry its name
@@ -35,7 +35,7 @@ type embeddingPart struct {
 	each  int // numbers a row
 }
 
-// OpenRows opens a .npy file, an array with a row a picture; or a .safetensors file of such arrays, by its content.
+// OpenRows opens a .npy file, an array with a row an image; or a .safetensors file of such arrays, by its content.
 func OpenRows(path string) (*Rows, error) {
 	var begin [8]byte
 	f, err := os.Open(path)
@@ -54,7 +54,7 @@ func OpenRows(path string) (*Rows, error) {
 		e.Src, err = safetensors.Open(path)
 	}
 	if err != nil {
-		return nil, console.WithHint(err, "want numpy.save's .npy, or .safetensors, with a row a picture")
+		return nil, console.WithHint(err, "want numpy.save's .npy, or .safetensors, with a row an image")
 	}
 	for _, name := range e.Src.Names() {
 		t, err := e.Src.Tensor(name)
@@ -65,13 +65,15 @@ func OpenRows(path string) (*Rows, error) {
 			e.Src.Close()
 			return nil, fmt.Errorf("read embeddings %q: %w", path, err)
 		}
-		e.parts = append(e.parts, embeddingPart{NamedTensor: t, named: name != npy.Name && (len(e.Src.Names()) > 1 || name != "embeddings" && name != "features")})
+		e.parts = append(e.parts, embeddingPart{NamedTensor: t, named: name != npy.Name &&
+			(len(e.Src.Names()) > 1 || name != "embeddings" && name != "features")})
 	}
 	return e, nil
 }
 
-// Fit finds the rows: a tensor is one of them where it has no more numbers than a picture, else its first dimension counts them. (N, 1, width), as
-// Python's data sets have it, and (N, places, width) are alike. A model that pads takes rows of fewer numbers.
+// Fit finds the rows: a tensor is one of them where it has no more numbers than an image, else its first dimension
+// counts them. (N, 1, width), as Python's data sets have it, and (N, places, width) are alike. A model that pads takes
+// rows of fewer numbers.
 func (e *Rows) Fit(places, width int, pads bool) error {
 	for i := range e.parts {
 		p := &e.parts[i]
@@ -87,10 +89,12 @@ func (e *Rows) Fit(places, width int, pads bool) error {
 		switch {
 		case p.rows == 0 || p.each == places*width || pads && 0 < p.each && p.each < width:
 		case pads:
-			return console.WithHint(fmt.Errorf("read embeddings %q: tensor %q of shape %v, want rows of at most %d numbers", e.path, p.Name, p.Shape, width),
-				"the decoder is %d wide and sees no more of a picture", width)
+			return console.WithHint(fmt.Errorf("read embeddings %q: tensor %q of shape %v, want rows of at most %d numbers",
+				e.path, p.Name, p.Shape, width),
+				"the decoder is %d wide and sees no more of an image", width)
 		default:
-			return console.WithHint(fmt.Errorf("read embeddings %q: tensor %q of shape %v, want rows of %d places with %d numbers each", e.path, p.Name, p.Shape, places, width),
+			return console.WithHint(fmt.Errorf("read embeddings %q: tensor %q of shape %v, want rows of %d places with %d "+
+				"numbers each", e.path, p.Name, p.Shape, places, width),
 				"the model captions what the encoder that it was trained with gives, and nothing else")
 		}
 		e.N += p.rows
@@ -125,7 +129,8 @@ func (e *Rows) Name(i int) string {
 func (e *Rows) Row(i int) ([]float32, error) {
 	p, at := e.at(i)
 	size := p.each * p.DType.Size()
-	t := weights.NamedTensor{Name: p.Name, DType: p.DType, Shape: []int64{int64(p.each)}, Data: bytes.Clone(p.Data[at*size : (at+1)*size])}
+	t := weights.NamedTensor{Name: p.Name, DType: p.DType, Shape: []int64{int64(p.each)},
+		Data: bytes.Clone(p.Data[at*size : (at+1)*size])}
 	x, err := t.Float32s()
 	if err != nil {
 		return nil, err

@@ -17,7 +17,8 @@ type Shard struct {
 	From      string // where the numbers come from; "" is the flag
 }
 
-// Holds says whether a picture is in this part: by a checksum of its path below the argument, so that others that come or go change nothing.
+// Holds says whether an image is in this part: by a checksum of its path below the argument, so that others that come
+// or go change nothing.
 func (s Shard) Holds(key string) bool {
 	if s.Of == 0 {
 		return true
@@ -73,7 +74,8 @@ func autoShard(flag string, getenv func(string) string) (Shard, error) {
 	return s, nil
 }
 
-// Missed says that a launcher started several processes, and that nobody asked for parts: each would caption everything.
+// Missed says that a launcher started several processes, and that nobody asked for parts: each would caption
+// everything.
 func Missed(getenv func(string) string) string {
 	task, several := launch.Several(getenv)
 	if !several {
@@ -92,5 +94,6 @@ func (s Shard) Name(out string) (string, error) {
 		return out, console.Usagef("", "--out %q: {part} needs --shard", out)
 	}
 	width := len(strconv.FormatUint(s.Of, 10))
-	return strings.NewReplacer("{part}", fmt.Sprintf("%0*d", width, s.Index+1), "{parts}", strconv.FormatUint(s.Of, 10)).Replace(out), nil
+	return strings.NewReplacer("{part}", fmt.Sprintf("%0*d", width, s.Index+1), "{parts}",
+		strconv.FormatUint(s.Of, 10)).Replace(out), nil
 }

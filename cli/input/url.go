@@ -18,10 +18,10 @@ import (
 	"captioner/cli/console"
 )
 
-// Fetcher gets pictures from the web, within limits.
+// Fetcher gets images from the web, within limits.
 type Fetcher struct {
-	Limit   int64         // bytes of a picture
-	Timeout time.Duration // of a picture, all tries and redirects together
+	Limit   int64         // bytes of an image
+	Timeout time.Duration // of an image, all tries and redirects together
 	Private bool          // addresses of this machine and of private networks are allowed
 
 	once   sync.Once
@@ -34,7 +34,7 @@ func IsURL(arg string) bool {
 	return strings.HasPrefix(lower, "http://") || strings.HasPrefix(lower, "https://")
 }
 
-// body returns what reads the picture at a URL.
+// body returns what reads the image at a URL.
 func (f *Fetcher) body(address string) func(context.Context) ([]byte, error) {
 	return func(ctx context.Context) ([]byte, error) { return f.Get(ctx, address) }
 }
@@ -65,13 +65,15 @@ func (f *Fetcher) Get(ctx context.Context, address string) ([]byte, error) {
 	}
 }
 
-// connect sets up the client. What an address is, is looked at when the connection is made: a name that leads elsewhere the second time
-// deceives nobody. A proxy would look names up itself, so the one of the environment is used only where private addresses are allowed.
+// connect sets up the client. What an address is, is looked at when the connection is made: a name that leads elsewhere
+// the second time deceives nobody. A proxy would look names up itself, so the one of the environment is used only where
+// private addresses are allowed.
 func (f *Fetcher) connect() {
 	dialer := &net.Dialer{Timeout: 10 * time.Second}
 	transport := &http.Transport{
-		DialContext: dialer.DialContext, TLSHandshakeTimeout: 10 * time.Second, DisableCompression: true, MaxResponseHeaderBytes: 64 << 10,
-		MaxIdleConnsPerHost: 8, IdleConnTimeout: 30 * time.Second, ForceAttemptHTTP2: true,
+		DialContext: dialer.DialContext, TLSHandshakeTimeout: 10 * time.Second, DisableCompression: true,
+		MaxResponseHeaderBytes: 64 << 10,
+		MaxIdleConnsPerHost:    8, IdleConnTimeout: 30 * time.Second, ForceAttemptHTTP2: true,
 	}
 	if f.Private {
 		transport.Proxy = http.ProxyFromEnvironment
@@ -103,10 +105,12 @@ func (f *Fetcher) try(ctx context.Context, address string) (_ []byte, again bool
 	}
 	defer a.Body.Close()
 	if a.StatusCode != http.StatusOK {
-		return nil, a.StatusCode == http.StatusTooManyRequests || a.StatusCode >= 500, fmt.Errorf("HTTP status %s, want 200", strconv.Quote(a.Status))
+		return nil, a.StatusCode == http.StatusTooManyRequests ||
+			a.StatusCode >= 500, fmt.Errorf("HTTP status %s, want 200", strconv.Quote(a.Status))
 	}
 	if a.ContentLength > f.Limit {
-		return nil, false, console.WithHint(fmt.Errorf("%d bytes, limit %d", a.ContentLength, f.Limit), "--url-max-mb sets the limit")
+		return nil, false, console.WithHint(fmt.Errorf("%d bytes, limit %d", a.ContentLength, f.Limit),
+			"--url-max-mb sets the limit")
 	}
 	b, err := io.ReadAll(io.LimitReader(a.Body, f.Limit+1))
 	if err != nil {
@@ -121,7 +125,8 @@ func (f *Fetcher) try(ctx context.Context, address string) (_ []byte, again bool
 // temporary tells a connection that broke from one that cannot be.
 func temporary(err error) bool {
 	var n net.Error
-	return errors.As(err, &n) && n.Timeout() || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)
+	return errors.As(err, &n) && n.Timeout() || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, syscall.ECONNRESET)
 }
 
 // late says that the time was over, where that is the reason.
@@ -142,7 +147,7 @@ func bareURL(err error) error {
 		return console.WithHint(errPrivate, "--url-private allows them")
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return errors.New("the server closed the connection before the picture was whole")
+		return errors.New("the server closed the connection before the image was whole")
 	}
 	return err
 }
@@ -161,16 +166,27 @@ func publicOnly(_, address string, _ syscall.RawConn) error {
 	return nil
 }
 
-// reserved are the blocks that net/netip does not know to be special: shared and benchmark networks, documentation, the old class E.
+// reserved are the blocks that net/netip does not know to be special: shared and benchmark networks, documentation, the
+// old class E.
 var reserved = []netip.Prefix{
-	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("192.0.0.0/24"),
-	netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("198.18.0.0/15"), netip.MustParsePrefix("198.51.100.0/24"),
-	netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("240.0.0.0/4"), netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("fec0::/10"),
+	netip.MustParsePrefix("0.0.0.0/8"),
+	netip.MustParsePrefix("100.64.0.0/10"),
+	netip.MustParsePrefix("192.0.0.0/24"),
+	netip.MustParsePrefix("192.0.2.0/24"),
+	netip.MustParsePrefix("198.18.0.0/15"),
+	netip.MustParsePrefix("198.51.100.0/24"),
+	netip.MustParsePrefix("203.0.113.0/24"),
+	netip.MustParsePrefix("240.0.0.0/4"),
+	netip.MustParsePrefix("2001:db8::/32"),
+	netip.MustParsePrefix("fec0::/10"),
 }
 
 // translated are the blocks of IPv6 that carry an IPv4 address, and the byte at which it begins.
 var translated = map[netip.Prefix]int{
-	netip.MustParsePrefix("64:ff9b::/96"): 12, netip.MustParsePrefix("64:ff9b:1::/48"): 12, netip.MustParsePrefix("2002::/16"): 2, netip.MustParsePrefix("::/96"): 12,
+	netip.MustParsePrefix("64:ff9b::/96"):   12,
+	netip.MustParsePrefix("64:ff9b:1::/48"): 12,
+	netip.MustParsePrefix("2002::/16"):      2,
+	netip.MustParsePrefix("::/96"):          12,
 }
 
 func public(a netip.Addr) bool {

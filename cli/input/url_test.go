@@ -15,8 +15,10 @@ func TestPublicAddresses(t *testing.T) {
 			t.Errorf("%s is refused", s)
 		}
 	}
-	for _, s := range []string{"127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0", "0.1.2.3", "100.64.0.1", "198.18.0.1", "224.0.0.1",
-		"255.255.255.255", "::", "::1", "fe80::1", "fc00::1", "ff02::1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "::127.0.0.1", "2001:db8::1"} {
+	for _, s := range []string{"127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0",
+		"0.1.2.3", "100.64.0.1", "198.18.0.1", "224.0.0.1",
+		"255.255.255.255", "::", "::1", "fe80::1", "fc00::1",
+		"ff02::1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "::127.0.0.1", "2001:db8::1"} {
 		if public(netip.MustParseAddr(s)) {
 			t.Errorf("%s is allowed", s)
 		}
@@ -29,7 +31,11 @@ func TestPublicAddresses(t *testing.T) {
 func TestInterruptEndsAFetch(t *testing.T) {
 	f := &Fetcher{Limit: 1, Timeout: time.Hour, Private: true}
 	hang := make(chan struct{})
-	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { close(hang); <-r.Context().Done() }))
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter,
+		r *http.Request) {
+		close(hang)
+		<-r.Context().Done()
+	}))
 	defer s.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { <-hang; cancel() }()

@@ -18,14 +18,14 @@ import (
 	"captioner/data/image"
 )
 
-// Times of --watch: a picture is taken when its file has not changed for watchSettle; one that looks cut off is tried again until it has not
-// changed for watchGiveUp.
+// Times of --watch: an image is taken when its file has not changed for watchSettle; one that looks cut off is tried
+// again until it has not changed for watchGiveUp.
 const (
 	WatchSettle = time.Second
 	watchGiveUp = 15 * time.Second
 )
 
-// Watcher lists the pictures in folders, and then those that appear there, until its context ends.
+// Watcher lists the images in folders, and then those that appear there, until its context ends.
 type Watcher struct {
 	in     Inputs
 	term   *console.Terminal
@@ -36,7 +36,7 @@ type Watcher struct {
 	known   map[ID]struct{}
 }
 
-// waiting is a picture that is not taken yet.
+// waiting is an image that is not taken yet.
 type waiting struct {
 	key   string
 	stamp Stamp
@@ -64,7 +64,8 @@ func CheckWatched(args []string) error {
 	return nil
 }
 
-// All lists first what is there. A file that changed a moment ago may not be whole yet, and waits like those that appear.
+// All lists first what is there. A file that changed a moment ago may not be whole yet, and waits like those that
+// appear.
 func (w *Watcher) All(ctx context.Context, yield func(Input) bool) {
 	defer w.events.Close()
 	var lost []Input
@@ -124,7 +125,7 @@ func (w *Watcher) addError(err error) error {
 	return err
 }
 
-// event notes what changed. Pictures are taken later, when they have settled.
+// event notes what changed. Images are taken later, when they have settled.
 func (w *Watcher) event(e fsnotify.Event, yield func(Input) bool) bool {
 	switch {
 	case e.Has(fsnotify.Create), e.Has(fsnotify.Write):
@@ -196,7 +197,7 @@ func (w *Watcher) know(path string, s Stamp) {
 	w.known[IDOf(path, s)] = struct{}{}
 }
 
-// expect notes that a picture came or changed.
+// expect notes that an image came or changed.
 func (w *Watcher) expect(path, key string) {
 	if strings.HasPrefix(filepath.Base(path), ".") || !slices.Contains(Extensions, strings.ToLower(filepath.Ext(path))) {
 		return
@@ -206,7 +207,7 @@ func (w *Watcher) expect(path, key string) {
 	w.pending[path] = waiting{key: key, since: time.Now()}
 }
 
-// ready takes the pictures that have settled, in natural order.
+// ready takes the images that have settled, in natural order.
 func (w *Watcher) ready() (out []Input) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -240,7 +241,7 @@ func (w *Watcher) ready() (out []Input) {
 	return out
 }
 
-// Again says whether a picture that was cut off may become whole, and then expects it once more.
+// Again says whether an image that was cut off may become whole, and then expects it once more.
 func (w *Watcher) Again(r Input) bool {
 	if !errors.Is(r.Err, image.ErrTruncated) && !errors.Is(r.Err, image.ErrEmpty) && !errors.Is(r.Err, image.ErrCorrupt) {
 		return false
@@ -256,8 +257,8 @@ func (w *Watcher) Again(r Input) bool {
 	return true
 }
 
-// beingWritten says whether a process of this machine has the file open for writing, as far as the system tells: nobody gets a read lease on
-// such a file.
+// beingWritten says whether a process of this machine has the file open for writing, as far as the system tells: nobody
+// gets a read lease on such a file.
 func beingWritten(path string) bool {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {

@@ -28,7 +28,8 @@ func TestWatchOverflow(t *testing.T) {
 	w.know(filepath.Join(dir, "1.png"), StampOf(info))
 	w.folder(dir, func(in Input) bool { t.Error(in.Err); return true })
 	var got []string
-	for end := time.Now().Add(10 * time.Second); len(got) < 2 && time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(10 * time.Second); len(got) < 2 &&
+		time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		for _, in := range w.ready() {
 			got = append(got, in.Key)
 		}

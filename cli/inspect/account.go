@@ -29,7 +29,8 @@ type account struct {
 
 // lines are the parts of the account that there are, with their names.
 func (a account) lines() [][2]string {
-	all := [][2]string{{"what", a.What}, {"decoder", a.Decoder}, {"memory", a.Memory}, {"encoder", a.Encoder}, {"tokenizer", a.Tokenizer}, {"types", a.Types}, {"published as", a.Published}}
+	all := [][2]string{{"what", a.What}, {"decoder", a.Decoder}, {"memory", a.Memory}, {"encoder", a.Encoder},
+		{"tokenizer", a.Tokenizer}, {"types", a.Types}, {"published as", a.Published}}
 	return slices.DeleteFunc(all, func(l [2]string) bool { return l[1] == "" })
 }
 
@@ -60,7 +61,7 @@ func (a *account) captioner(f *checkpoint.Checkpoint) {
 	c := f.Config
 	a.Decoder = decoder(f)
 	places, width := c.Memory.Shape()
-	a.Memory = fmt.Sprintf("%s, %d × %d numbers a picture", c.Memory.Kind, places, width)
+	a.Memory = fmt.Sprintf("%s, %d × %d numbers an image", c.Memory.Kind, places, width)
 	switch eye := c.Encoder.Architecture; {
 	case f.HasEncoder():
 		a.Encoder = eye + ", in the file"
@@ -80,7 +81,8 @@ func (a *account) captioner(f *checkpoint.Checkpoint) {
 // decoder says what writes the captions.
 func decoder(f *checkpoint.Checkpoint) string {
 	if net, ok := crossgpt2.Sizes(f.Config); ok {
-		text := fmt.Sprintf("GPT-2 of %d layers, width %d, %d tokens, with cross-attention", net.Layers, net.Width, net.VocabSize)
+		text := fmt.Sprintf("GPT-2 of %d layers, width %d, %d tokens, with cross-attention", net.Layers, net.Width,
+			net.VocabSize)
 		if name := net.PublishedName(); name != "" {
 			return name + ": " + text
 		}
@@ -112,7 +114,8 @@ func container(path string, src weights.Source) string {
 	p, pickled := src.(*pickle.File)
 	switch {
 	case path == "":
-		return fmt.Sprintf("the built-in model, a captioner in captioner's own form (%s)", console.Size(int64(len(demo.Model))))
+		return fmt.Sprintf("the built-in model, a captioner in captioner's own form (%s)",
+			console.Size(int64(len(demo.Model))))
 	case weightsFile(path) != path:
 		return "a folder as Hugging Face has it"
 	case pickled:

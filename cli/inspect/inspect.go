@@ -56,7 +56,8 @@ func Run(con *console.Console, o Options) error {
 		return fmt.Errorf("inspect: %w", err)
 	}
 	defer src.Close()
-	in := inspection{Path: o.Path, Format: format, Bytes: int64(len(demo.Model)), Metadata: make(map[string]json.RawMessage)}
+	in := inspection{Path: o.Path, Format: format, Bytes: int64(len(demo.Model)),
+		Metadata: make(map[string]json.RawMessage)}
 	if path == "" {
 		in.Path = "demo"
 	} else if info, err := os.Stat(weightsFile(path)); err == nil {
@@ -103,7 +104,8 @@ func repeated(src weights.Source) map[string]bool {
 	return again
 }
 
-// OpenWeights opens a file, or a folder of Hugging Face, by what it holds and not by its name; "" is the built-in model.
+// OpenWeights opens a file, or a folder of Hugging Face, by what it holds and not by its name; "" is the built-in
+// model.
 func OpenWeights(path string) (weights.Source, string, error) {
 	if path == "" {
 		f, err := safetensors.Parse(demo.Model)
@@ -111,7 +113,8 @@ func OpenWeights(path string) (weights.Source, string, error) {
 	}
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, "", console.WithHint(fmt.Errorf("open %q: %w", path, console.Reason(err)), "check the spelling; a relative path starts at the current folder")
+		return nil, "", console.WithHint(fmt.Errorf("open %q: %w", path, console.Reason(err)),
+			"check the spelling; a relative path starts at the current folder")
 	}
 	if !info.Mode().IsRegular() && !info.IsDir() {
 		return nil, "", fmt.Errorf("open %q: it is a %s, want a file", path, console.Kind(info.Mode()))
@@ -122,7 +125,8 @@ func OpenWeights(path string) (weights.Source, string, error) {
 	case errors.As(err, &unknown) && strings.EqualFold(filepath.Ext(unknown.Path), ".safetensors"):
 		return nil, "", console.WithHint(unknown.SafeTensors, "the file is damaged: fetch or copy it again")
 	case errors.As(err, &unknown):
-		return nil, "", console.WithHint(fmt.Errorf("open %q: found neither a safetensors nor a PyTorch file: %w", path, errors.Join(unknown.SafeTensors, unknown.Pickle)),
+		return nil, "", console.WithHint(fmt.Errorf("open %q: found neither a safetensors nor a PyTorch file: %w", path,
+			errors.Join(unknown.SafeTensors, unknown.Pickle)),
 			"captioner reads .safetensors, and .pt, .pth, .ckpt and .bin of PyTorch")
 	case err != nil && info.IsDir() && weightsFile(path) == path:
 		return nil, "", console.WithHint(err, "captioner reads a file of weights, or a folder as save_pretrained writes it")
@@ -152,7 +156,8 @@ func described(key, value string) json.RawMessage {
 
 func (in *inspection) print(w io.Writer) error {
 	tab := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(tab, "file\t%s\nformat\t%s\nsize\t%d bytes\ntensors\t%d\nparameters\t%d\n", console.Visible(in.Path), in.Format, in.Bytes, in.Count, in.Parameters)
+	fmt.Fprintf(tab, "file\t%s\nformat\t%s\nsize\t%d bytes\ntensors\t%d\nparameters\t%d\n", console.Visible(in.Path),
+		in.Format, in.Bytes, in.Count, in.Parameters)
 	for _, l := range in.lines() {
 		fmt.Fprintf(tab, "%s\t%s\n", l[0], console.Visible(l[1]))
 	}
@@ -205,7 +210,8 @@ func weightsFile(path string) string {
 	if info, err := os.Stat(path); err != nil || !info.IsDir() {
 		return path
 	}
-	for _, name := range []string{"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json",
+	for _, name := range []string{"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
+		"pytorch_model.bin.index.json",
 		"open_clip_model.safetensors", "open_clip_pytorch_model.bin"} {
 		if file := filepath.Join(path, name); fileThere(file) {
 			return file

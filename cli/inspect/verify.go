@@ -55,7 +55,8 @@ func Verify(ctx context.Context, con *console.Console, name string) error {
 
 func (v *verification) tell(check, status, found, remedy string) {
 	v.broken = v.broken || status == "broken"
-	v.err = errors.Join(v.err, console.Tell(v.con, console.Finding{Check: check, Status: status, Found: found, Remedy: remedy}))
+	v.err = errors.Join(v.err, console.Tell(v.con,
+		console.Finding{Check: check, Status: status, Found: found, Remedy: remedy}))
 }
 
 // structure opens the file, and reads what zip archives keep of the checksums of their entries.
@@ -119,7 +120,8 @@ func (v *verification) manifest() {
 		return
 	}
 	if e, want, ok := namesake(v.path); ok {
-		v.tell("checksum", "broken", fmt.Sprintf("SHA-256 %s, want the %s of %s, whose name it has", sum, want, e.Name), "delete it and run \"captioner weights fetch "+e.Name+"\"; rename it if it is yours")
+		v.tell("checksum", "broken", fmt.Sprintf("SHA-256 %s, want the %s of %s, whose name it has", sum, want, e.Name),
+			"delete it and run \"captioner weights fetch "+e.Name+"\"; rename it if it is yours")
 		return
 	}
 	v.tell("checksum", "ok", fmt.Sprintf("SHA-256 %s: no published file that captioner knows", sum), "")
@@ -162,13 +164,15 @@ func (v *verification) numbers(ctx context.Context, src weights.Source) {
 		bad += n
 	}
 	if bad > 0 {
-		v.tell("numbers", "broken", fmt.Sprintf("%d of %d are infinite or not a number, the first in %q", bad, total, first), "the training broke off or the type is too small: take an earlier checkpoint")
+		v.tell("numbers", "broken", fmt.Sprintf("%d of %d are infinite or not a number, the first in %q", bad, total, first),
+			"the training broke off or the type is too small: take an earlier checkpoint")
 		return
 	}
 	v.tell("numbers", "ok", fmt.Sprintf("all %d are finite", total), "")
 }
 
-// notFinite counts the values of a tensor that have the largest exponent, and all of its values; those of integers are finite.
+// notFinite counts the values of a tensor that have the largest exponent, and all of its values; those of integers are
+// finite.
 func notFinite(t weights.NamedTensor) (bad, all int64) {
 	size := t.DType.Size()
 	if size == 0 {
@@ -202,7 +206,8 @@ func notFinite(t weights.NamedTensor) (bad, all int64) {
 	return bad, all
 }
 
-// meantAsModel says whether a file holds a captioner or what is left of one: a description, GPT-2's tokens, or the places of clip-text-decoder 1.0.0.
+// meantAsModel says whether a file holds a captioner or what is left of one: a description, GPT-2's tokens, or the
+// places of clip-text-decoder 1.0.0.
 func meantAsModel(src weights.Source) bool {
 	return src.Metadata()[weights.MetaConfig] != "" || slices.ContainsFunc(src.Names(), func(n string) bool {
 		return strings.HasSuffix(n, "wte.weight") || strings.HasSuffix(n, "positional_encoding.encodings")
@@ -233,7 +238,8 @@ func (v *verification) model(ctx context.Context, meant bool) {
 	case !blind:
 		v.tell("encoder", "ok", eye+" is in the file and fits", "")
 	case misfit != nil:
-		v.tell("encoder", "broken", "is not in the file, which names one that cannot be its own: "+console.OneLine(misfit), "--encoder FILE gives the one that it was trained with")
+		v.tell("encoder", "broken", "is not in the file, which names one that cannot be its own: "+console.OneLine(misfit),
+			"--encoder FILE gives the one that it was trained with")
 	case eye == "":
 		v.tell("encoder", "note", "is not in the file, which does not name it", "--encoder FILE gives it")
 	default:
@@ -248,8 +254,10 @@ func (v *verification) encoder(notModel error, meant bool) {
 		defer e.Close()
 		v.tell("model", "ok", "the encoder "+e.Config.Architecture+", for --encoder", "")
 	case meant:
-		v.tell("model", "broken", console.OneLine(notModel), "\"captioner weights inspect "+v.name+"\" lists what the file holds")
+		v.tell("model", "broken", console.OneLine(notModel),
+			"\"captioner weights inspect "+v.name+"\" lists what the file holds")
 	default:
-		v.tell("model", "note", "neither a captioner nor an encoder that captioner knows: "+console.OneLine(err), "\"captioner weights convert --to tensors\" converts it")
+		v.tell("model", "note", "neither a captioner nor an encoder that captioner knows: "+console.OneLine(err),
+			"\"captioner weights convert --to tensors\" converts it")
 	}
 }

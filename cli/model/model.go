@@ -29,7 +29,7 @@ type Model interface {
 	Defaults() decode.Options      // as the model file asks for, with its own BOS and EOS
 	Positions() int                // tokens that prompt and caption may have together
 	Encode(text string) []int32    // tokens of a text that captions begin with
-	Prepare(*image.RGB) *image.RGB // the model's input of a picture; any number of goroutines may call it
+	Prepare(*image.RGB) *image.RGB // the model's input of an image; any number of goroutines may call it
 	Caption(context.Context, []*image.RGB, decode.Options) ([]captioner.Caption, error)
 	Times() captioner.Times // how long Caption has taken so far
 	Close() error
@@ -73,7 +73,8 @@ func FindWeights(ctx context.Context, con *console.Console, o *flags.Model) erro
 }
 
 func Load(_ context.Context, o flags.Model) (Model, error) {
-	c, err := captioner.Open(o.Path, captioner.Options{Encoder: o.Encoder, NoEncoder: o.NoEncoder, Device: o.Device, Precision: o.NumberType(), Threads: o.Threads})
+	c, err := captioner.Open(o.Path, captioner.Options{Encoder: o.Encoder, NoEncoder: o.NoEncoder, Device: o.Device,
+		Precision: o.NumberType(), Threads: o.Threads})
 	if err != nil {
 		return nil, ModelHint(err, o)
 	}
@@ -106,13 +107,16 @@ func ModelHint(err error, o flags.Model) error {
 	case strings.Contains(err.Error(), "tokenizer: found none in the file"):
 		return console.WithHint(err, "the tokenizer that it was trained with writes these files by save_pretrained(FOLDER)")
 	case strings.Contains(err.Error(), "want its tokenizer.pkl beside it"):
-		return console.WithHint(err, "Tokenizer.save of clip-text-decoder 1.0.0 writes it: copy it from where the checkpoint was trained")
+		return console.WithHint(err,
+			"Tokenizer.save of clip-text-decoder 1.0.0 writes it: copy it from where the checkpoint was trained")
 	case strings.Contains(err.Error(), "device "):
 		return console.WithHint(err, "--device cpu works everywhere; \"captioner doctor\" says what is there")
 	case errors.As(err, &key):
 		return console.WithHint(err, "\"captioner weights inspect %s\" lists what the file holds", o.Path)
 	case o.Path != "":
-		return console.WithHint(err, "the file is damaged or not a captioner's: fetch or copy it again; \"captioner weights inspect %s\" says what it is", o.Path)
+		return console.WithHint(err,
+			"the file is damaged or not a captioner's: fetch or copy it again; \"captioner weights inspect %s\" says what "+
+				"it is", o.Path)
 	}
 	return console.WithHint(err, "the program itself is damaged: build it again")
 }
@@ -120,7 +124,9 @@ func ModelHint(err error, o flags.Model) error {
 // SearchHint adds the remedy to what stopped a search: of numbers that are none the model is to blame.
 func SearchHint(err error, m interface{ Name() string }) error {
 	if errors.Is(err, decode.ErrNaN) {
-		return console.WithHint(err, "the model or its encoder is damaged: \"captioner weights verify %s\" looks for numbers that are not finite", m.Name())
+		return console.WithHint(err,
+			"the model or its encoder is damaged: \"captioner weights verify %s\" looks for numbers that are not "+
+				"finite", m.Name())
 	}
 	return err
 }
@@ -134,7 +140,8 @@ func there(path string) bool {
 // encoderHint says how to come by an encoder.
 func encoderHint(architecture string) string {
 	if _, err := store.Find(architecture); err == nil {
-		return fmt.Sprintf("--encoder %s fetches it; --encoder FILE takes one that is here, in the form of OpenAI, OpenCLIP, LAVIS or Hugging Face", architecture)
+		return fmt.Sprintf("--encoder %s fetches it; --encoder FILE takes one that is here, in the form of OpenAI, "+
+			"OpenCLIP, LAVIS or Hugging Face", architecture)
 	}
 	return "--encoder FILE or NAME gives it; \"captioner weights list\" has the names"
 }

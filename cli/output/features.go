@@ -18,11 +18,11 @@ import (
 	"captioner/weights/safetensors"
 )
 
-// FeatureWriter writes features for other programs: files of a tensor [n, P, C] in float16, index.jsonl with the file and row of each picture,
-// and SHA256SUMS, which sha256sum -c reads.
+// FeatureWriter writes features for other programs: files of a tensor [n, P, C] in float16, index.jsonl with the file
+// and row of each image, and SHA256SUMS, which sha256sum -c reads.
 type FeatureWriter struct {
 	Folder, Format string
-	Size           int    // pictures a file
+	Size           int    // images a file
 	Model          string // for the metadata
 }
 
@@ -36,7 +36,8 @@ type indexLine struct {
 
 func (w FeatureWriter) Write(f *features.Set, pictures []data.Example) error {
 	if existing(w.Folder) {
-		return console.WithHint(fmt.Errorf("write features into %q: found some there, want a folder without", w.Folder), "remove them, or give another --out")
+		return console.WithHint(fmt.Errorf("write features into %q: found some there, want a folder without", w.Folder),
+			"remove them, or give another --out")
 	}
 	if err := os.MkdirAll(w.Folder, 0o777); err != nil {
 		return fmt.Errorf("write features: %w", err)
@@ -60,14 +61,15 @@ func (w FeatureWriter) Write(f *features.Set, pictures []data.Example) error {
 		}
 	}
 	for name, b := range map[string][]byte{"SHA256SUMS": sums, "index.jsonl": index} {
-		if err := atomicfile.WriteFile(filepath.Join(w.Folder, name), func(out io.Writer) error { _, err := out.Write(b); return err }); err != nil {
+		if err := atomicfile.WriteFile(filepath.Join(w.Folder, name),
+			func(out io.Writer) error { _, err := out.Write(b); return err }); err != nil {
 			return fmt.Errorf("write features: %w", err)
 		}
 	}
 	return nil
 }
 
-// file writes the features of some pictures, row by row, and gives the file's SHA-256. A pooled encoder's are [n, C].
+// file writes the features of some images, row by row, and gives the file's SHA-256. A pooled encoder's are [n, C].
 func (w FeatureWriter) file(path string, f *features.Set, from, to int) (sum string, err error) {
 	shape := []int64{int64(to - from), f.Positions, f.Channels}
 	if f.Positions == 1 {

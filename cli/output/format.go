@@ -28,7 +28,7 @@ var Formats = []string{"text", "jsonl", "csv", "tsv", "coco", "webdataset"}
 // Style is what formats need to know of a run.
 type Style struct {
 	Model    string
-	Many     bool     // more than one caption of each picture
+	Many     bool     // more than one caption of each image
 	Marks    bool     // captions may be uncertain
 	Template Template // nil for none
 }
@@ -50,7 +50,7 @@ func NewFormat(name string, s Style) Format {
 	}
 }
 
-// textLines is "path<TAB>caption", the path escaped; further captions of a picture have lines of their own.
+// textLines is "path<TAB>caption", the path escaped; further captions of an image have lines of their own.
 // A template takes the place of that form.
 type textLines struct{ Style }
 
@@ -72,13 +72,14 @@ func (t textLines) Write(w io.Writer, r *Result) error {
 	return nil
 }
 
-// jsonLines is one object a picture.
+// jsonLines is one object an image.
 type jsonLines struct{ Style }
 
 // CaptionLine is one line of jsonl.
 type CaptionLine struct {
-	Path       string          `json:"path"`
-	PathBytes  []byte          `json:"path_bytes,omitempty"` // base64, where the path is not UTF-8 and Path only looks like it
+	Path string `json:"path"`
+	// base64, where the path is not UTF-8 and Path only looks like it
+	PathBytes  []byte          `json:"path_bytes,omitempty"`
 	Caption    string          `json:"caption"`
 	LogProb    console.Rounded `json:"logprob"`
 	Confidence console.Rounded `json:"confidence"`
@@ -102,11 +103,13 @@ func (f *jsonLines) Write(w io.Writer, r *Result) error { return console.WriteJS
 // line is what is known of a result.
 func (f *jsonLines) line(r *Result) CaptionLine {
 	c := r.Caption
-	line := CaptionLine{Path: r.Path, PathBytes: RawBytes(r.Path), Caption: c.Text, LogProb: console.Rounded(c.LogProb), Confidence: console.Rounded(c.Confidence),
-		Uncertain: r.Uncertain(c), Model: f.Model}
+	line := CaptionLine{Path: r.Path, PathBytes: RawBytes(r.Path), Caption: c.Text, LogProb: console.Rounded(c.LogProb),
+		Confidence: console.Rounded(c.Confidence),
+		Uncertain:  r.Uncertain(c), Model: f.Model}
 	if f.Many {
 		for _, c := range r.captions() {
-			line.Captions = append(line.Captions, alternative{c.Text, console.Rounded(c.LogProb), console.Rounded(c.Confidence), r.Uncertain(c)})
+			line.Captions = append(line.Captions, alternative{c.Text, console.Rounded(c.LogProb), console.Rounded(c.Confidence),
+				r.Uncertain(c)})
 		}
 	}
 	return line
@@ -120,8 +123,8 @@ func RawBytes(path string) []byte {
 	return []byte(path)
 }
 
-// table is csv or tsv with a header; further captions of a picture have rows of their own. Where captions may be uncertain, a column says
-// which are.
+// table is csv or tsv with a header; further captions of an image have rows of their own. Where captions may be
+// uncertain, a column says which are.
 type table struct {
 	comma rune
 	marks bool
@@ -134,7 +137,8 @@ func (t *table) End(io.Writer) error { return nil }
 func (t *table) Resume()             {}
 func (t *table) Write(w io.Writer, r *Result) error {
 	for _, c := range r.captions() {
-		if err := t.row(w, r.Path, c.Text, decimal(c.LogProb), decimal(c.Confidence), strconv.FormatBool(r.Uncertain(c))); err != nil {
+		if err := t.row(w, r.Path, c.Text, decimal(c.LogProb), decimal(c.Confidence),
+			strconv.FormatBool(r.Uncertain(c))); err != nil {
 			return err
 		}
 	}
@@ -166,8 +170,8 @@ func decimal(x float64) string {
 	return string(b)
 }
 
-// coco is the result form of the COCO caption challenge: an array of image_id and caption. The id is the number at the end of the file's name
-// ("COCO_val2014_000000391895.jpg" is 391895); a name without one stands as it is.
+// coco is the result form of the COCO caption challenge: an array of image_id and caption. The id is the number at the
+// end of the file's name ("COCO_val2014_000000391895.jpg" is 391895); a name without one stands as it is.
 type coco struct{ some bool }
 
 func (*coco) Begin(w io.Writer) error { _, err := io.WriteString(w, "["); return err }

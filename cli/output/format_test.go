@@ -12,7 +12,8 @@ import (
 )
 
 func TestImageID(t *testing.T) {
-	for path, want := range map[string]any{"a/COCO_val2014_000000391895.jpg": int64(391895), "000000000139.jpg": int64(139), "x/dog.jpg": "dog", "7": int64(7)} {
+	for path, want := range map[string]any{"a/COCO_val2014_000000391895.jpg": int64(391895),
+		"000000000139.jpg": int64(139), "x/dog.jpg": "dog", "7": int64(7)} {
 		if got := imageID(path); got != want {
 			t.Errorf("%s: got %v, want %v", path, got, want)
 		}
@@ -22,7 +23,7 @@ func TestImageID(t *testing.T) {
 func TestFormatsRoundTripOddNames(t *testing.T) {
 	r := &Result{Input: input.Input{Path: "a,\"b\"\n\t\\c.jpg"}, Caption: captioner.Caption{Text: "x, \"y\""}}
 	var got bytes.Buffer
-	for _, name := range Formats[:5] { // the sixth holds pictures
+	for _, name := range Formats[:5] { // the sixth holds images
 		f := NewFormat(name, Style{Model: "m"})
 		if err := errors.Join(f.Begin(&got), f.Write(&got, r), f.End(&got)); err != nil {
 			t.Fatal(err)

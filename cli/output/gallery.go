@@ -14,18 +14,18 @@ import (
 	"captioner/weights/atomicfile"
 )
 
-// galleryMost is how many pictures a contact sheet shows: a browser gets slow with more.
+// galleryMost is how many images a contact sheet shows: a browser gets slow with more.
 const galleryMost = 5000
 
 //go:embed gallery.html
 var galleryPage string
 
-// Gallery is the page of --html: thumbnails with their captions, in one file that needs nothing else. It is written as the run goes, and put in
-// its place at the end.
+// Gallery is the page of --html: thumbnails with their captions, in one file that needs nothing else. It is written as
+// the run goes, and put in its place at the end.
 type Gallery struct {
 	file  *atomicfile.File
 	shown int
-	left  int // pictures beyond galleryMost
+	left  int // images beyond galleryMost
 	tail  string
 }
 
@@ -49,7 +49,7 @@ func pageText(s string) string {
 	return html.EscapeString(strings.ToValidUTF8(console.Visible(s), "\uFFFD"))
 }
 
-// Add shows one picture.
+// Add shows one image.
 func (g *Gallery) Add(r *Result) error {
 	if g.shown == galleryMost {
 		g.left++
@@ -60,7 +60,9 @@ func (g *Gallery) Add(r *Result) error {
 	if r.Uncertain(r.Caption) {
 		mark = ` class="uncertain"`
 	}
-	fmt.Fprintf(g.file, `<figure%s data-c="%.4f"><img loading="lazy" decoding="async" alt="%s" src="data:image/jpeg;base64,`, mark, r.Caption.Confidence, pageText(r.Caption.Text))
+	const figure = `<figure%s data-c="%.4f"><img loading="lazy" decoding="async" alt="%s" ` +
+		`src="data:image/jpeg;base64,`
+	fmt.Fprintf(g.file, figure, mark, r.Caption.Confidence, pageText(r.Caption.Text))
 	e := base64.NewEncoder(base64.StdEncoding, g.file)
 	e.Write(r.Thumbnail)
 	e.Close()
@@ -72,27 +74,31 @@ func (g *Gallery) Add(r *Result) error {
 		}
 		fmt.Fprintf(g.file, `<p%s>%s</p>`, class, pageText(c.Text))
 	}
-	_, err := fmt.Fprintf(g.file, "<small><span>%s</span><b>%.0f %%</b></small></figcaption></figure>\n", pageText(r.Path), 100*r.Caption.Confidence)
+	_, err := fmt.Fprintf(g.file, "<small><span>%s</span><b>%.0f %%</b></small></figcaption></figure>\n",
+		pageText(r.Path), 100*r.Caption.Confidence)
 	return err
 }
 
-// Fail names a picture that could not be read.
+// Fail names an image that could not be read.
 func (g *Gallery) Fail(in input.Input) error {
 	if g.shown == galleryMost {
 		g.left++
 		return nil
 	}
 	g.shown++
-	_, err := fmt.Fprintf(g.file, `<figure class="failed" data-c="-1"><figcaption><p>%s</p><small><span>%s</span></small></figcaption></figure>`+"\n", pageText(console.OneLine(in.Err)), pageText(in.Path))
+	_, err := fmt.Fprintf(g.file,
+		`<figure class="failed" data-c="-1"><figcaption><p>%s</p><small><span>%s</span></small></figcaption></figure>`+"\n",
+		pageText(console.OneLine(in.Err)), pageText(in.Path))
 	return err
 }
 
 // Finish writes the rest and puts the page in its place.
 func (g *Gallery) Finish(about string) error {
 	if g.left > 0 {
-		about += fmt.Sprintf("; %d more pictures are not shown", g.left)
+		about += fmt.Sprintf("; %d more images are not shown", g.left)
 	}
-	io.WriteString(g.file, strings.NewReplacer("{{about}}", pageText(about), "{{date}}", time.Now().Format("2 January 2006, 15:04")).Replace(g.tail))
+	io.WriteString(g.file, strings.NewReplacer("{{about}}", pageText(about), "{{date}}",
+		time.Now().Format("2 January 2006, 15:04")).Replace(g.tail))
 	return g.file.Commit()
 }
 

@@ -16,9 +16,9 @@ import (
 	"captioner/weights/atomicfile"
 )
 
-// Journal is the file of --out. While the run lasts, results go to FILE.part, and FILE.journal notes which images are in
-// it and up to which byte. At the end FILE.part takes FILE's place. A run that has no end of its own writes lines into
-// FILE itself, whole ones only.
+// Journal is the file of --out. While the run lasts, results go to FILE.part, and FILE.journal notes which images are
+// in it and up to which byte. At the end FILE.part takes FILE's place. A run that has no end of its own writes lines
+// into FILE itself, whole ones only.
 //
 // Before a batch is written, the journal says what it will be; behind it, which images it holds and the checksum of all
 // that stands in the file up to there. So a run that goes on tells what a run that was killed has left half written,
@@ -222,8 +222,8 @@ func (j *Journal) Commit() error {
 	return nil
 }
 
-// follow goes on at the end of the file that has the name now, if somebody has changed it: with an editor that puts a new
-// file in its place, or by a line that is appended.
+// follow goes on at the end of the file that has the name now, if somebody has changed it: with an editor that puts a
+// new file in its place, or by a line that is appended.
 func (j *Journal) follow() error {
 	named, err := os.Stat(j.target)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -16,7 +16,8 @@ func TestOneRunAtATimeWritesAFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer first.Close()
-	if _, err := OpenJournal(out, JournalOptions{Identity: "x"}); err == nil || !strings.Contains(err.Error(), "another run is writing it") {
+	if _, err := OpenJournal(out, JournalOptions{Identity: "x"}); err == nil ||
+		!strings.Contains(err.Error(), "another run is writing it") {
 		t.Errorf("got %v, want a refusal", err)
 	}
 }
@@ -47,7 +48,8 @@ func FuzzJournal(f *testing.F) {
 		}
 		defer j.Close()
 		left := strings.TrimPrefix(text, string(got))
-		if !strings.HasPrefix(text, string(got)) && string(got) != text+"\n" || strings.Contains(left, "\n") && !bytes.Contains(notes, []byte("> ")) {
+		if !strings.HasPrefix(text, string(got)) && string(got) != text+"\n" || strings.Contains(left, "\n") &&
+			!bytes.Contains(notes, []byte("> ")) {
 			t.Fatalf("%q became %q", text, got)
 		}
 		if int64(len(got)) != j.size {

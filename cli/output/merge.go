@@ -25,7 +25,7 @@ type MergeOptions struct {
 	Parts        []string
 }
 
-// unit is what one picture has in a part: its lines, row or object, as they stand there.
+// unit is what one image has in a part: its lines, row or object, as they stand there.
 type unit struct {
 	path string
 	text []byte
@@ -44,7 +44,7 @@ func Merge(con *console.Console, o MergeOptions) error {
 	if err := m.write(o.Out, con.Stdout); err != nil {
 		return err
 	}
-	con.Term.Log.Info(fmt.Sprintf("%d pictures of %d parts", m.pictures, len(o.Parts)))
+	con.Term.Log.Info(fmt.Sprintf("%d images of %d parts", m.pictures, len(o.Parts)))
 	return nil
 }
 
@@ -59,7 +59,8 @@ func (o *MergeOptions) check(t *console.Terminal) error {
 	for _, path := range o.Parts {
 		info, err := os.Stat(path)
 		if _, half := os.Stat(path + ".part"); half == nil {
-			return fmt.Errorf("merge %q: %w", path, console.WithHint(errors.New("its run has not ended"), "run it again with --resume, or wait for it"))
+			return fmt.Errorf("merge %q: %w", path, console.WithHint(errors.New("its run has not ended"),
+				"run it again with --resume, or wait for it"))
 		}
 		if err != nil {
 			return fmt.Errorf("merge %q: %w", path, console.Reason(err))
@@ -74,7 +75,7 @@ func (o *MergeOptions) check(t *console.Terminal) error {
 		}
 		infos = append(infos, info)
 		if _, err := os.Stat(path + ".failed"); err == nil {
-			t.Log.Warn(fmt.Sprintf("pictures failed in %q: they are listed in %q", path, path+".failed"))
+			t.Log.Warn(fmt.Sprintf("images failed in %q: they are listed in %q", path, path+".failed"))
 		}
 		word := numbered.FindStringSubmatch(filepath.Base(path))
 		if word == nil {
@@ -107,9 +108,11 @@ func (o *MergeOptions) check(t *console.Terminal) error {
 	}
 	switch {
 	case nameless > 0:
-		return console.Usagef("", "merge: %d of the parts have a number in their names, and %d have none", len(given), nameless)
+		return console.Usagef("", "merge: %d of the parts have a number in their names, and %d have none", len(given),
+			nameless)
 	case len(missing) > 0 && !o.AllowMissing:
-		return console.WithHint(fmt.Errorf("merge: of %d parts %s is missing", of, strings.Join(missing, ", ")), "--allow-missing joins what there is")
+		return console.WithHint(fmt.Errorf("merge: of %d parts %s is missing", of, strings.Join(missing, ", ")),
+			"--allow-missing joins what there is")
 	case len(missing) > 0:
 		t.Log.Warn(fmt.Sprintf("of %d parts %s is missing", of, strings.Join(missing, ", ")))
 	}
@@ -163,7 +166,7 @@ func (m *merger) write(path string, stdout io.Writer) error {
 	return w.Flush()
 }
 
-// join writes all parts: each time the first of their next pictures.
+// join writes all parts: each time the first of their next images.
 func (m *merger) join(w io.Writer) error {
 	var open []*partReader
 	var heads []unit
@@ -221,9 +224,10 @@ func (m *merger) join(w io.Writer) error {
 	return form.end()
 }
 
-// overlap finds a picture that is there twice: among neighbours, or where the order does not bring them together, among all.
+// overlap finds an image that is there twice: among neighbours, or where the order does not bring them together, among
+// all.
 type overlap struct {
-	last  map[uint64]string // checksum of a picture's path to its part
+	last  map[uint64]string // checksum of an image's path to its part
 	all   bool
 	names bool // the parts know names alone, without folders
 }
@@ -233,9 +237,9 @@ func (o *overlap) add(picture, part string) error {
 	io.WriteString(h, picture)
 	key := h.Sum64()
 	if other, twice := o.last[key]; twice && other != part {
-		hint := "the parts are not of one run: give all of them the same pictures and the same N of --shard I/N"
+		hint := "the parts are not of one run: give all of them the same images and the same N of --shard I/N"
 		if o.names {
-			hint += "; or two folders have a picture of that name, which this format cannot tell apart: --format jsonl can"
+			hint += "; or two folders have an image of that name, which this format cannot tell apart: --format jsonl can"
 		}
 		return console.WithHint(fmt.Errorf("merge: %q is in %q and in %q", picture, other, part), "%s", hint)
 	}

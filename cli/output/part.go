@@ -15,14 +15,14 @@ import (
 	"captioner/data/unpack"
 )
 
-// partReader reads back what predict wrote, picture by picture.
+// partReader reads back what predict wrote, image by image.
 type partReader struct {
 	path     string
 	file     *os.File
 	unpacked io.Closer
 	read     func() (unit, error) // one line, row or object
-	alone    bool                 // each is a picture's all
-	ahead    *unit                // read, but of the next picture
+	alone    bool                 // each is an image's all
+	ahead    *unit                // read, but of the next image
 }
 
 func openPart(path, format string) (*partReader, error) {
@@ -70,7 +70,7 @@ func (r *partReader) close() {
 	r.file.Close()
 }
 
-// next is all that one picture has; io.EOF at the end.
+// next is all that one image has; io.EOF at the end.
 func (r *partReader) next() (unit, error) {
 	u, err := unit{}, error(nil)
 	if r.ahead != nil {
@@ -142,7 +142,8 @@ func jsonPath(line []byte) (string, error) {
 func tabPath(line []byte) (string, error) {
 	path, _, ok := bytes.Cut(line, []byte("\t"))
 	if !ok {
-		return "", console.WithHint(errors.New("it has no tab after a path"), "text that a --template made cannot be merged; --format jsonl can")
+		return "", console.WithHint(errors.New("it has no tab after a path"),
+			"text that a --template made cannot be merged; --format jsonl can")
 	}
 	return console.Unescape(string(path)), nil
 }
@@ -226,7 +227,8 @@ func (j *joined) begin(parts []string) error {
 				return err
 			}
 			if head != "" && string(line) != head {
-				return fmt.Errorf("merge: the columns of %q are %q, those of %q %q", p, strings.TrimSpace(string(line)), parts[0], strings.TrimSpace(head))
+				return fmt.Errorf("merge: the columns of %q are %q, those of %q %q", p, strings.TrimSpace(string(line)), parts[0],
+					strings.TrimSpace(head))
 			}
 			head = string(line)
 		}

@@ -27,8 +27,8 @@ import (
 // The line of what is being written gives way to the notes of the batch once it is there.
 const journalHead = "captioner journal 3 "
 
-// maxAnnounced is the longest batch whose text stands in the journal while it is written. A longer one, of a WebDataset,
-// is known by its length.
+// maxAnnounced is the longest batch whose text stands in the journal while it is written. A longer one, of a
+// WebDataset, is known by its length.
 const maxAnnounced = 1 << 20
 
 // announce says what will be written.
@@ -167,7 +167,8 @@ func (j *Journal) goOn(head string, o JournalOptions) error {
 		return err
 	}
 	whole := good == len(rec.batches)
-	ours := length == 0 || rec.halfWritten(tail, length) || length == int64(len(tail)) && bytes.Equal(tail, endOf(j.format))
+	ours := length == 0 || rec.halfWritten(tail, length) || length == int64(len(tail)) &&
+		bytes.Equal(tail, endOf(j.format))
 	if rec.head != "" && whole && ours {
 		j.trust(rec)
 		return nil
@@ -258,9 +259,9 @@ func (j *Journal) trust(rec record) {
 	}
 }
 
-// cutHalf cuts off what stands in a file behind the last image of which the journal says that it ends there, if the file
-// ends before the next image does: the machine lost the rest. A line that lacks its end alone is whole. Where the lines
-// end elsewhere than the journal says, the last one may still be half of one.
+// cutHalf cuts off what stands in a file behind the last image of which the journal says that it ends there, if the
+// file ends before the next image does: the machine lost the rest. A line that lacks its end alone is whole. Where the
+// lines end elsewhere than the journal says, the last one may still be half of one.
 func cutHalf(f *os.File, rec record, size int64) (half bool, err error) {
 	at := int64(0)
 	for _, b := range rec.batches {
@@ -285,11 +286,12 @@ func cutHalf(f *os.File, rec record, size int64) (half bool, err error) {
 	return rec.announced > 0, nil
 }
 
-// adopt keeps all that is in the part, whoever wrote it, and takes what it says for done. lost says that a batch was not
-// written whole: then the last line may be half of one.
+// adopt keeps all that is in the part, whoever wrote it, and takes what it says for done. lost says that a batch was
+// not written whole: then the last line may be half of one.
 func (j *Journal) adopt(rec record, lost bool, o JournalOptions) error {
 	if o.Template {
-		return console.WithHint(errors.New("it was changed since, and lines of --template do not say which image they are of"),
+		return console.WithHint(errors.New("it was changed since, and lines of --template do not say which image they "+
+			"are of"),
 			"give another --out, or --overwrite to start over")
 	}
 	s, err := scanCaptions(j.part, o.Format, lost)

@@ -9,12 +9,12 @@ import (
 type Result struct {
 	input.Input
 	Caption   captioner.Caption // where err is nil
-	Data      []byte            // of the picture, where the pipeline keeps them
+	Data      []byte            // of the image, where the pipeline keeps them
 	Thumbnail []byte            // a small JPEG of it, where the pipeline makes them
 	Least     float64           // confidence below which a caption is uncertain
 }
 
-// Uncertain says whether one of a picture's captions is a guess.
+// Uncertain says whether one of an image's captions is a guess.
 func (r *Result) Uncertain(c captioner.Caption) bool { return c.Confidence < r.Least }
 
 // Marked is a caption's text with its mark, where it is an uncertain one.

@@ -205,8 +205,8 @@ func endOf(format string) []byte {
 	return b.Bytes()
 }
 
-// CheckOut refuses a file of --out that holds anything, where the command does not say what to do with it: nobody's work
-// is thrown away.
+// CheckOut refuses a file of --out that holds anything, where the command does not say what to do with it: nobody's
+// work is thrown away.
 func CheckOut(path string, o JournalOptions) error {
 	if o.Resume || o.Overwrite {
 		return nil
@@ -237,7 +237,8 @@ func CheckOut(path string, o JournalOptions) error {
 		}
 		s, err := scanCaptions(f, o.Format, suffix != "")
 		if err != nil {
-			return console.Usagef("--overwrite replaces it; or give another --out", "--out %q %s, and is no file of captions in the format %s",
+			return console.Usagef("--overwrite replaces it; or give another --out",
+				"--out %q %s, and is no file of captions in the format %s",
 				path, what, o.Format)
 		}
 		if n := count(s.paths); n > 0 {

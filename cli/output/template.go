@@ -8,9 +8,9 @@ import (
 	"captioner/models/captioner"
 )
 
-// Template is a text with places for what is known of a picture: {caption}, {path}, {name}, {stem}, {dir}, {logprob}, {confidence}, {model}, {uncertain}
-// (that word, or nothing).
-// {{ and }} stand for braces, \n and \t for a line end and a tab.
+// Template is a text with places for what is known of an image: {caption}, {path}, {name}, {stem}, {dir}, {logprob},
+// {confidence}, {model}, {uncertain} (that word, or nothing). {{ and }} stand for braces, \n and \t for a line end and
+// a tab.
 type Template []piece
 
 // piece is a text, or the name of a field.
@@ -42,7 +42,8 @@ func ParseTemplate(s string) (Template, error) {
 		case s[i] == '{':
 			name, _, closed := strings.Cut(s[i+1:], "}")
 			if err := console.OneOf("--template {…}", name, Fields...); err != nil || !closed {
-				return nil, console.Usagef("write {{ for a brace", "--template %q: found {%s at byte %d, want {%s}", s, name, i, strings.Join(Fields, "}, {"))
+				return nil, console.Usagef("write {{ for a brace", "--template %q: found {%s at byte %d, want {%s}", s, name, i,
+					strings.Join(Fields, "}, {"))
 			}
 			flush()
 			t = append(t, piece{name, true})

@@ -15,8 +15,8 @@ import (
 	"captioner/data/image"
 )
 
-// samples is a webdataset: a tar in which each picture stands beside its caption as text and, with all that is known of it, as JSON. The files
-// of a sample share a name up to the first dot.
+// samples is a webdataset: a tar in which each image stands beside its caption as text and, with all that is known of
+// it, as JSON. The files of a sample share a name up to the first dot.
 type samples struct{ lines jsonLines }
 
 func (*samples) Begin(io.Writer) error { return nil }
@@ -39,7 +39,8 @@ func (s *samples) Write(w io.Writer, r *Result) error {
 		return err
 	}
 	key := sampleKey(r.Path)
-	return writeSample(w, []sampleFile{{key + pictureExtension(r), r.Data}, {key + ".txt", []byte(text.String())}, {key + ".json", about}})
+	return writeSample(w, []sampleFile{{key + pictureExtension(r), r.Data}, {key + ".txt", []byte(text.String())},
+		{key + ".json", about}})
 }
 
 // sampleFile is one file of a sample.
@@ -52,7 +53,8 @@ type sampleFile struct {
 func writeSample(w io.Writer, files []sampleFile) error {
 	t := tar.NewWriter(w) // never closed: its end is the format's end
 	for _, f := range files {
-		if err := t.WriteHeader(&tar.Header{Name: f.name, Size: int64(len(f.data)), Mode: 0o644, Typeflag: tar.TypeReg}); err != nil {
+		if err := t.WriteHeader(&tar.Header{Name: f.name, Size: int64(len(f.data)), Mode: 0o644,
+			Typeflag: tar.TypeReg}); err != nil {
 			return fmt.Errorf("write tar: %w", err)
 		}
 		if _, err := t.Write(f.data); err != nil {
@@ -62,7 +64,7 @@ func writeSample(w io.Writer, files []sampleFile) error {
 	return t.Flush()
 }
 
-// pictureExtension is the picture's own, or where its name has none, that of its format.
+// pictureExtension is the image's own, or where its name has none, that of its format.
 func pictureExtension(r *Result) string {
 	if e := strings.ToLower(filepath.Ext(r.Path)); e != "" {
 		for _, known := range input.Extensions {
@@ -77,8 +79,8 @@ func pictureExtension(r *Result) string {
 	return ".jpg"
 }
 
-// sampleKey makes a sample's name of a picture's path: below the root, without what leads upwards, and with no dot but for the picture's .jpg,
-// which is left out. Different paths give different names.
+// sampleKey makes a sample's name of an image's path: below the root, without what leads upwards, and with no dot but
+// for the image's .jpg, which is left out. Different paths give different names.
 func sampleKey(p string) string {
 	p = strings.TrimSuffix(path.Clean("/" + filepath.ToSlash(p))[1:], ".jpg")
 	return strings.NewReplacer("%", "%25", ".", "%2E").Replace(p)

@@ -19,7 +19,8 @@ import (
 )
 
 // Check refuses a command line by which a file that is read would be written, or one file be written twice, or
-// something be written that is no plain file. The command is named as below the program: "weights convert". It is an error of usage, in one line that names both paths.
+// something be written that is no plain file. The command is named as below the program: "weights convert". It is an
+// error of usage, in one line that names both paths.
 func Check(command string, c *cli.Context, stdin io.Reader) error {
 	k := checker{recursive: !c.Bool("no-recursive"), images: c.String("images")}
 	for _, n := range collect(command, c) {
@@ -103,7 +104,8 @@ func (k *checker) check(w written, before []written) error {
 		return nil
 	}
 	if w.path == "-" {
-		return console.Usagef("./- is a file of that name", "%s \"-\": want the name of a file, for standard output is no place for it", w.label)
+		return console.Usagef("./- is a file of that name",
+			"%s \"-\": want the name of a file, for standard output is no place for it", w.label)
 	}
 	for _, other := range before {
 		if w.use == Write && other.use == Write && strings.EqualFold(w.real, other.real) {
@@ -259,6 +261,7 @@ func empty(w written) error {
 			return nil
 		}
 	}
-	return console.Usagef("give the name of a new folder", "%s %q holds %d files already, such as %q: want a new or an empty folder",
+	return console.Usagef("give the name of a new folder",
+		"%s %q holds %d files already, such as %q: want a new or an empty folder",
 		w.label, w.path, len(entries), entries[0].Name())
 }

@@ -26,8 +26,10 @@ const CocoBytes = 20_200_000_000
 // cocoConnections is over how many connections COCO comes: its server gives each a part of what a line can carry.
 const cocoConnections = 8
 
-// FetchCOCO fetches COCO 2014 into the cache folder: train2014 to learn from, val2014 to measure on. Of several processes on a machine one fetches.
-func FetchCOCO(ctx context.Context, con *console.Console, cacheFolder string, g *dist.Group) (paths coco2014.Paths, err error) {
+// FetchCOCO fetches COCO 2014 into the cache folder: train2014 to learn from, val2014 to measure on. Of several
+// processes on a machine one fetches.
+func FetchCOCO(ctx context.Context, con *console.Console, cacheFolder string, g *dist.Group) (paths coco2014.Paths,
+	err error) {
 	so, err := store.FromEnvironment(os.Getenv)
 	if err != nil {
 		return paths, err
@@ -102,7 +104,8 @@ func (f *arrival) progress(done, total int64) {
 	var s strings.Builder
 	fmt.Fprintf(&s, "%s: %s of %s", CocoName, console.Size(done), console.Size(total))
 	if rate := float64(done-f.from) / now.Sub(f.start).Seconds(); rate > 0 {
-		fmt.Fprintf(&s, ", %s/s, %v left", console.Size(int64(rate)), (time.Duration(float64(total-done)/rate) * time.Second).Round(time.Second))
+		fmt.Fprintf(&s, ", %s/s, %v left", console.Size(int64(rate)),
+			(time.Duration(float64(total-done)/rate) * time.Second).Round(time.Second))
 	}
 	f.con.Term.Log.Info(s.String())
 }

@@ -1,5 +1,5 @@
-// Package published finds published weights and data by their names, and fetches what is not here while it shows how far
-// it is.
+// Package published finds published weights and data by their names, and fetches what is not here while it shows how
+// far it is.
 package published
 
 import (
@@ -18,8 +18,8 @@ import (
 	"captioner/weights/store"
 )
 
-// Find puts a file in the place of the name of published weights, fetched where it is not here. What is neither is left: opening it says
-// that there is no such file.
+// Find puts a file in the place of the name of published weights, fetched where it is not here. What is neither is
+// left: opening it says that there is no such file.
 func Find(ctx context.Context, con *console.Console, path *string) error {
 	if *path == "" {
 		return nil
@@ -79,8 +79,11 @@ type Options struct {
 
 func (o *Options) Flags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "cache", Usage: "`FOLDER` for what is fetched; models of the Hugging Face hub lie in HF_HOME instead", Destination: &o.Cache, TakesFile: true},
-		&cli.StringFlag{Name: "mirror", Usage: "`URL` or folder that holds HOST/PATH of each address, as wget -x leaves it", Destination: &o.Mirror, TakesFile: true},
+		&cli.StringFlag{Name: "cache",
+			Usage: "`FOLDER` for what is fetched; models of the Hugging Face hub lie in HF_HOME " +
+				"instead", Destination: &o.Cache, TakesFile: true},
+		&cli.StringFlag{Name: "mirror", Usage: "`URL` or folder that holds HOST/PATH of each address, as wget -x leaves it",
+			Destination: &o.Mirror, TakesFile: true},
 		&cli.BoolFlag{Name: "offline", Usage: "use no network, as HF_HUB_OFFLINE does", Destination: &o.Offline},
 	}
 }
@@ -121,7 +124,8 @@ func checkFormat(path, format string) error {
 	return f.Close()
 }
 
-// Fetch returns the file, or the folder, of published weights. What is not here is fetched first, with its progress on standard error.
+// Fetch returns the file, or the folder, of published weights. What is not here is fetched first, with its progress on
+// standard error.
 func Fetch(ctx context.Context, con *console.Console, name string) (string, error) {
 	s, f, err := Open(con, Options{})
 	if err != nil {
@@ -199,8 +203,8 @@ func Here(con *console.Console, name string) (string, error) {
 	return s.Path(name)
 }
 
-// Locate returns the path of a file or folder, or of published weights by their name, which are fetched first. "demo" is the built-in model,
-// and has no path.
+// Locate returns the path of a file or folder, or of published weights by their name, which are fetched first. "demo"
+// is the built-in model, and has no path.
 func Locate(ctx context.Context, con *console.Console, name string) (string, error) {
 	if _, err := os.Lstat(name); err == nil {
 		return name, nil

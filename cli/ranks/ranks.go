@@ -22,9 +22,10 @@ import (
 	"captioner/torch/dist/launch"
 )
 
-// Share runs work in every process that shares it: here with g nil for one process, in this one as a rank of those that a starter made, or, with
-// --nproc, in new ones. Only rank 0 prints.
-func Share(ctx context.Context, con *console.Console, o flags.Ranks, work func(ctx context.Context, g *dist.Group) error) error {
+// Share runs work in every process that shares it: here with g nil for one process, in this one as a rank of those that
+// a starter made, or, with --nproc, in new ones. Only rank 0 prints.
+func Share(ctx context.Context, con *console.Console, o flags.Ranks,
+	work func(ctx context.Context, g *dist.Group) error) error {
 	place, err := launch.Find(os.Getenv)
 	switch {
 	case err != nil:
@@ -34,7 +35,8 @@ func Share(ctx context.Context, con *console.Console, o flags.Ranks, work func(c
 	case place == nil:
 		return work(ctx, nil)
 	case o.Processes > 1 && o.Processes != place.LocalSize:
-		return console.Usagef("leave --nproc out", "--nproc %d: this is already rank %d of %d, as %s has it", o.Processes, place.Rank, place.Size, place.Starter)
+		return console.Usagef("leave --nproc out", "--nproc %d: this is already rank %d of %d, as %s has it", o.Processes,
+			place.Rank, place.Size, place.Starter)
 	}
 	if place.Rank != 0 {
 		con.Stdout = io.Discard
@@ -60,7 +62,8 @@ func Share(ctx context.Context, con *console.Console, o flags.Ranks, work func(c
 	return err
 }
 
-// spread starts this program again in several processes, hosts the store at which they meet, and waits. Rank 0 has this one's output.
+// spread starts this program again in several processes, hosts the store at which they meet, and waits. Rank 0 has this
+// one's output.
 func spread(ctx context.Context, con *console.Console, o flags.Ranks) error {
 	exe, err := os.Executable()
 	if err != nil {
@@ -97,8 +100,10 @@ type child struct {
 
 func newChild(con *console.Console, exe string, rank, size, port int) *child {
 	c := &child{rank: rank, cmd: exec.Command(exe, con.Args[1:]...)}
-	c.cmd.Env = append(os.Environ(), "RANK="+strconv.Itoa(rank), "LOCAL_RANK="+strconv.Itoa(rank), "WORLD_SIZE="+strconv.Itoa(size),
-		"LOCAL_WORLD_SIZE="+strconv.Itoa(size), "MASTER_ADDR=127.0.0.1", "MASTER_PORT="+strconv.Itoa(port), "TORCHELASTIC_USE_AGENT_STORE=True",
+	c.cmd.Env = append(os.Environ(), "RANK="+strconv.Itoa(rank), "LOCAL_RANK="+strconv.Itoa(rank),
+		"WORLD_SIZE="+strconv.Itoa(size),
+		"LOCAL_WORLD_SIZE="+strconv.Itoa(size), "MASTER_ADDR=127.0.0.1", "MASTER_PORT="+strconv.Itoa(port),
+		"TORCHELASTIC_USE_AGENT_STORE=True",
 		"TORCHELASTIC_RESTART_COUNT=0")
 	if os.Getenv("OMP_NUM_THREADS") == "" { // as torchrun, but with all cores in use
 		c.cmd.Env = append(c.cmd.Env, "OMP_NUM_THREADS="+strconv.Itoa(max(1, runtime.NumCPU()/size)))
@@ -149,11 +154,13 @@ func await(ctx context.Context, con *console.Console, ranks []*child, ends <-cha
 	return console.ExitedError(code)
 }
 
-// told says how the first process to fail has ended, unless that was rank 0, which has said so itself, or one that leaves it to rank 0.
+// told says how the first process to fail has ended, unless that was rank 0, which has said so itself, or one that
+// leaves it to rank 0.
 func told(con *console.Console, r *child) {
 	state := r.cmd.ProcessState
 	said := r.said.String()
-	if r.rank == 0 && state.Exited() || state.ExitCode() == console.ExitInterrupted || state.ExitCode() == console.ExitFailed && said == "" {
+	if r.rank == 0 && state.Exited() || state.ExitCode() == console.ExitInterrupted ||
+		state.ExitCode() == console.ExitFailed && said == "" {
 		return
 	}
 	how := state.String()

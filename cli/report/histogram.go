@@ -70,7 +70,8 @@ func lengthChart(items []Item) template.HTML {
 	}
 	n := max(len(ours), len(theirs))
 	c := chart{title: "Words of a caption", unit: "% of captions", percent: true}
-	c.series = []series{{name: "candidates", class: "ours", values: shares(ours, n)}, {name: "references", class: "theirs", values: shares(theirs, n)}}
+	c.series = []series{{name: "candidates", class: "ours", values: shares(ours, n)},
+		{name: "references", class: "theirs", values: shares(theirs, n)}}
 	for i := range n {
 		label := fmt.Sprint(i)
 		if i == 40 {
@@ -141,7 +142,8 @@ func wordChart(items []Item) template.HTML {
 		if r := []rune(w); len(r) > 12 {
 			shown = string(r[:11]) + "…"
 		}
-		fmt.Fprintf(&s, `<g><title>%s: %.2f %% of the candidates' words, %.2f %% of the references'</title>`, html.EscapeString(w), 100*a, 100*b)
+		fmt.Fprintf(&s, `<g><title>%s: %.2f %% of the candidates' words, %.2f %% of the references'</title>`,
+			html.EscapeString(w), 100*a, 100*b)
 		fmt.Fprintf(&s, `<text x="%g" y="%g" text-anchor="end">%s</text>`, left-6, y+9.5, html.EscapeString(shown))
 		fmt.Fprintf(&s, `<rect class="ours" x="%g" y="%g" width="%.1f" height="6"/>`, left, y, a*scale)
 		fmt.Fprintf(&s, `<rect class="theirs" x="%g" y="%g" width="%.1f" height="6"/>`, left, y+6.5, b*scale)
@@ -201,7 +203,8 @@ func (c *chart) draw() template.HTML {
 		names = append(names, one.name)
 	}
 	s.WriteString(legend(c.title, c.unit, names...))
-	fmt.Fprintf(&s, `<svg viewBox="0 0 %d %d" role="img" aria-label="%s">`, chartWidth, plotBottom+20, html.EscapeString(c.title))
+	fmt.Fprintf(&s, `<svg viewBox="0 0 %d %d" role="img" aria-label="%s">`, chartWidth, plotBottom+20,
+		html.EscapeString(c.title))
 	for v := 0.0; v <= top+step/2; v += step {
 		fmt.Fprintf(&s, `<line x1="%d" x2="%d" y1="%.1f" y2="%.1f"/><text x="%d" y="%.1f" text-anchor="end">%s</text>`,
 			plotLeft, chartWidth, y(v), y(v), plotLeft-5, y(v)+3.5, trimNumber(v))
@@ -218,10 +221,12 @@ func (c *chart) draw() template.HTML {
 				tip += " %"
 			}
 		}
-		fmt.Fprintf(&s, `<g><title>%s</title><rect class="hit" x="%.1f" y="%d" width="%.1f" height="%d"/>`, html.EscapeString(tip), x, plotTop, slot, plotBottom-plotTop)
+		fmt.Fprintf(&s, `<g><title>%s</title><rect class="hit" x="%.1f" y="%d" width="%.1f" height="%d"/>`,
+			html.EscapeString(tip), x, plotTop, slot, plotBottom-plotTop)
 		for k, one := range c.series {
 			if v := one.values[i]; v > 0 {
-				fmt.Fprintf(&s, `<rect class="%s" x="%.1f" y="%.1f" width="%.1f" height="%.1f"/>`, one.class, x+slot*0.07+width*float64(k), y(v), width, plotBottom-y(v))
+				fmt.Fprintf(&s, `<rect class="%s" x="%.1f" y="%.1f" width="%.1f" height="%.1f"/>`, one.class,
+					x+slot*0.07+width*float64(k), y(v), width, plotBottom-y(v))
 			}
 		}
 		s.WriteString("</g>")

@@ -1,8 +1,10 @@
-// Package report writes what an evaluation found as one HTML page that needs nothing else: scores, histograms drawn as SVG, and photographs with
-// the caption that they were given and those that people wrote, to be filtered and sorted by score in the browser. Photographs are shrunk and
-// embedded. The page loads nothing from anywhere, and the same evaluation gives the same bytes.
+// Package report writes what an evaluation found as one HTML page that needs nothing else: scores, histograms drawn as
+// SVG, and photographs with the caption that they were given and those that people wrote, to be filtered and sorted by
+// score in the browser. Photographs are shrunk and embedded. The page loads nothing from anywhere, and the same
+// evaluation gives the same bytes.
 //
-// The package scores nothing, and shows no more pictures than it is told to: a page with thousands of photographs is no use to anybody.
+// The package scores nothing, and shows no more images than it is told to: a page with thousands of photographs is no
+// use to anybody.
 package report
 
 import (
@@ -107,7 +109,8 @@ type span struct {
 	Low, High float64
 }
 
-// Write writes the page. Photographs that cannot be read are shown as a note; only errors of w and of a page that is not consistent are returned.
+// Write writes the page. Photographs that cannot be read are shown as a note; only errors of w and of a page that is
+// not consistent are returned.
 func Write(w io.Writer, p Page) error {
 	for _, it := range p.Items {
 		if len(it.Scores) != len(p.Names) || len(p.Names) == 0 {
@@ -147,7 +150,8 @@ func (v *view) choose(ranked []Item) []group {
 	third := (n + 2) / 3
 	best, worst := min(third, n), min(third, n-min(third, n))
 	middle := n - best - worst
-	groups := []group{{Name: "The best", Key: "best"}, {Name: "In between", Key: "middle"}, {Name: "The worst", Key: "worst"}}
+	groups := []group{{Name: "The best", Key: "best"}, {Name: "In between", Key: "middle"},
+		{Name: "The worst", Key: "worst"}}
 	add := func(g, at int) { groups[g].Items = append(groups[g].Items, v.card(ranked[at], groups[g].Key, at+1)) }
 	for i := range best {
 		add(0, i)
