@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"captioner/data/tokenizer"
+	"captioner/models/clip"
 	"captioner/models/crossgpt2"
 	"captioner/models/decode"
 	"captioner/models/encoder"
@@ -158,9 +159,13 @@ func (c *Checkpoint) HasEncoder() bool {
 func (c *Checkpoint) Mismatch() error { return c.mismatch }
 
 // UseEncoder gives the captioner an encoder in the place of its own, or of the one that it leaves out. c owns p from
-// then on.
+// then on. A captioner that decodes by the rules of clip-text-decoder gets a CLIP as that package loads it, rounded to
+// float16.
 func (c *Checkpoint) UseEncoder(p *Pretrained) error {
 	want := c.Config.Encoder
+	if _, ok := p.Config.Encoder.(clip.Config); ok && c.Config.Decoding.Rule != decode.Search {
+		p.src = clip.Rounded(p.src)
+	}
 	if want.SHA256 != "" && !c.HasEncoder() {
 		sum, err := p.Checksum()
 		if err != nil {

@@ -113,7 +113,22 @@ func (t *resnetTower) pool(x *torch.Tensor, queries int64) *torch.Tensor {
 	if queries > 0 {
 		asking = x.Narrow(1, 0, queries).Contiguous()
 	}
-	return t.out.Wide(nn.JoinHeads(nn.Attend(heads(&t.q, asking), heads(&t.k, x), heads(&t.v, x), nil)), nil, nil)
+	seen := attendEach(heads(&t.q, asking), heads(&t.k, x), heads(&t.v, x))
+	return t.out.Wide(nn.JoinHeads(seen), nil, nil) // [B, Q, E]
+}
+
+// attendEach is nn.Attend of each image by itself, q [B, H, Q, D] and k, v [B, H, T, D]: libtorch's kernel sums in another
+// order for one image than for several, and features must not depend on the batch.
+func attendEach(q, k, v *torch.Tensor) *torch.Tensor {
+	n := q.Dim(0)
+	if n == 1 || q.Device().IsCUDA() {
+		return nn.Attend(q, k, v, nil)
+	}
+	var out []*torch.Tensor
+	for i := range n {
+		out = append(out, nn.Attend(q.Narrow(0, i, 1), k.Narrow(0, i, 1), v.Narrow(0, i, 1), nil))
+	}
+	return torch.Cat(0, out...)
 }
 
 func (t *resnetTower) free() {
