@@ -84,6 +84,7 @@ models/checkpoint   < models/crossgpt2 models/clipdecoder10 models/blip models/g
                      # files of captioners and encoders, and the one table of both
 models/captioner/demo <                     |                               # the built-in model file, as bytes
 models/captioner    < models/captioner/demo models/checkpoint | # the library's front door: images in, captions out
+models/evaluate     < models/clipscore data data/metrics | golang.org/x/sync # a data set's captions and their scores
 models/pipeline     < models/decode data/image | # a stream of images through a model, in order and in bounded memory
 models/train/features < models/family torch/dist data weights/safetensors |
                      # an encoder's features of images, computed once and kept on disk
@@ -122,7 +123,7 @@ cli/model           < models/captioner cli/flags cli/input cli/published cli/ser
                      # the captioner that the flags name
 cli/inspect         < cli/published models/captioner |
                      # what a file of weights is, and whether it is whole
-cli                 < models/train models/pipeline models/clipscore cli/ranks cli/paths cli/output cli/model
+cli                 < models/train models/pipeline models/evaluate cli/ranks cli/paths cli/output cli/model
                       cli/inspect cli/report
                       data/metrics |
                       github.com/urfave/cli/v2 golang.org/x/sync            # one thin file a command

@@ -17,6 +17,7 @@ import (
 	"captioner/cli/ranks"
 	"captioner/data"
 	"captioner/data/metrics"
+	"captioner/models/evaluate"
 	"captioner/torch/dist"
 )
 
@@ -104,7 +105,7 @@ func (o *EvalOptions) flags() []cli.Flag {
 		&cli.IntFlag{Name: "workers", Value: runtime.NumCPU(), DefaultText: "as many as there are cores",
 			Usage: "goroutines that read and decode images", Category: input, Destination: &o.Workers},
 
-		&cli.StringSliceFlag{Name: "metric", Usage: "only these: " + strings.Join(families, ", ") +
+		&cli.StringSliceFlag{Name: "metric", Usage: "only these: " + strings.Join(evaluate.Families, ", ") +
 			"; may be given several times", DefaultText: "all but bleu-gpt2 and bleu-hf",
 			Category: how, Destination: &o.metrics},
 		&cli.StringFlag{Name: "meteor",
@@ -140,19 +141,6 @@ func (o *EvalOptions) flags() []cli.Flag {
 			Category: output, Destination: &o.SaveDF, TakesFile: true},
 	}
 	return slices.Concat(o.Model.Flags(), o.Decode.Flags(), flags, o.Ranks.Flags())
-}
-
-// families are the words of --metric.
-var families = []string{"bleu", "meteor", "rouge-l", "cider", "cider-d", "cider-plain", "clipscore", "refclipscore",
-	"distinct", "novelty", "bleu-gpt2", "bleu-hf"}
-
-// familyOf is the word that chooses a measure.
-func familyOf(measure string) string {
-	name := strings.ToLower(measure)
-	if strings.HasPrefix(name, "bleu-") && len(name) == len("bleu-4") {
-		return "bleu"
-	}
-	return name
 }
 
 // wants says whether a measure is to be shown. The original's own are shown only on request.
@@ -193,7 +181,7 @@ func (o *EvalOptions) validate() error {
 	check(o.Save == "" || slices.Contains([]string{"jsonl", "csv", "tsv", "coco"}, output.FormatOf(o.Save)), "",
 		"--save %q: want a name that ends in .json, .jsonl, .csv or .tsv, or in one of these and .gz or .zst", o.Save)
 	for _, m := range o.metrics.Value() {
-		errs = append(errs, console.OneOf("--metric", m, families...))
+		errs = append(errs, console.OneOf("--metric", m, evaluate.Families...))
 	}
 	if len(o.metrics.Value()) > 0 {
 		check(!o.wants("clipscore") && !o.wants("refclipscore") || o.CLIP != "", "",
@@ -214,23 +202,21 @@ type evaluation struct {
 	o     *EvalOptions
 	group *dist.Group // processes that share the captioning; nil for this one alone
 
-	set         data.Dataset
-	examples    []data.Example
+	scorer      *evaluate.Scorer
 	predictions *data.Predictions
-	misfits     misfits
-	captioned   *captioned  // nil where predictions came from a file
-	clip        *clipScorer // nil without --clip
-	meteor      *metrics.METEOR
+	mismatches  evaluate.Mismatches
+	captioned   *captioned // nil where predictions came from a file
 
-	system
-	measures   []measure
-	facts      []fact
-	comparison *comparison // nil without --against
+	system     evaluate.System
+	measures   []evaluate.Measure
+	facts      []evaluate.Fact
+	comparison *evaluate.Comparison // nil without --against
 }
 
 func runEval(ctx context.Context, con *console.Console, o *EvalOptions, g *dist.Group) error {
 	e := &evaluation{con: con, o: o, group: g}
-	defer func() { e.clip.close() }()
+	e.scorer = &evaluate.Scorer{Wants: o.wants, Together: o.Tokenize == "together", ZeroFill: o.Missing == "empty"}
+	defer func() { e.scorer.CLIP.Close() }()
 	if err := e.run(ctx); err != nil {
 		if errors.Is(err, console.ErrInterrupted) {
 			return err
@@ -243,7 +229,7 @@ func runEval(ctx context.Context, con *console.Console, o *EvalOptions, g *dist.
 	if err := e.print(); err != nil {
 		return err
 	}
-	if e.captioned != nil && e.captioned.failed > 0 || e.clip != nil && len(e.clip.unseen) > 0 {
+	if e.captioned != nil && e.captioned.failed > 0 || e.scorer.CLIP != nil && len(e.scorer.CLIP.Unread) > 0 {
 		return console.ErrSome
 	}
 	return nil
@@ -289,8 +275,8 @@ func (e *evaluation) readReferences() error {
 	if set.Kind == data.KindKarpathy && !strings.HasSuffix(paths[0], "#"+set.Split) {
 		return console.Usagef("papers score on "+paths[0]+"#test", "%q has several splits: say which one", paths[0])
 	}
-	e.set = set
-	e.examples, err = data.Collect(set.Source)
+	e.scorer.Set = set
+	e.scorer.Examples, err = data.Collect(set.Source)
 	e.tell(set.Notes)
 	return err
 }

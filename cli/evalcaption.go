@@ -16,6 +16,7 @@ import (
 	"captioner/data"
 	"captioner/data/image"
 	"captioner/models/decode"
+	"captioner/models/evaluate"
 	"captioner/weights/atomicfile"
 )
 
@@ -30,8 +31,8 @@ type captioned struct {
 
 // caption makes predictions for all pictures that have references, as predict does. Pictures that cannot be read are reported one by one.
 func (e *evaluation) caption(ctx context.Context) (*data.Predictions, error) {
-	if e.set.Kind == data.KindLines || e.set.Kind == data.KindObject {
-		return nil, console.WithHint(fmt.Errorf("%q is %s, and names no pictures to caption", e.set.Path, e.set.Kind), "give --predictions, or as --data captions with their pictures")
+	if e.scorer.Set.Kind == data.KindLines || e.scorer.Set.Kind == data.KindObject {
+		return nil, console.WithHint(fmt.Errorf("%q is %s, and names no pictures to caption", e.scorer.Set.Path, e.scorer.Set.Kind), "give --predictions, or as --data captions with their pictures")
 	}
 	m, err := model.Open(ctx, e.con, e.o.load, e.o.Model)
 	if err != nil {
@@ -52,7 +53,7 @@ func (e *evaluation) caption(ctx context.Context) (*data.Predictions, error) {
 	load := func(in input.Input) (*image.RGB, error) { return e.load(in, pipe.image) }
 	predictions := &data.Predictions{File: c.model, Kind: data.KindRecords}
 	told := console.NewProgress(e.con.Term, "pictures")
-	from, to := e.group.Share(len(e.examples))
+	from, to := e.group.Share(len(e.scorer.Examples))
 	told.Expect(int64(to - from))
 	err = pipe.run(ctx, e.pictures, load, func(results []*output.Result) error {
 		for _, r := range results {
@@ -60,7 +61,7 @@ func (e *evaluation) caption(ctx context.Context) (*data.Predictions, error) {
 			if err != nil {
 				return err
 			}
-			one := data.Prediction{ID: e.examples[k].ID, Path: r.Path, Caption: r.Caption.Text}
+			one := data.Prediction{ID: e.scorer.Examples[k].ID, Path: r.Path, Caption: r.Caption.Text}
 			if r.Err != nil {
 				one.Failed = console.OneLine(r.Err)
 				c.failed++
@@ -93,9 +94,9 @@ func (e *evaluation) caption(ctx context.Context) (*data.Predictions, error) {
 
 // pictures lists the pictures that this process captions; the key of each is the number of its example.
 func (e *evaluation) pictures(yield func(input.Input) bool) {
-	from, to := e.group.Share(len(e.examples))
+	from, to := e.group.Share(len(e.scorer.Examples))
 	for i := from; i < to; i++ {
-		x := e.examples[i]
+		x := e.scorer.Examples[i]
 		if strings.TrimSpace(strings.Join(x.Captions, "")) == "" {
 			continue // there is nothing to score it by; the scores will tell
 		}
@@ -111,26 +112,7 @@ func (e *evaluation) load(in input.Input, o image.Options) (*image.RGB, error) {
 	if err != nil {
 		return nil, err
 	}
-	return loadExample(e.examples[k], o)
-}
-
-// loadExample decodes an example's picture, out of an archive where it is in one.
-func loadExample(x data.Example, o image.Options) (*image.RGB, error) {
-	if x.Archive == "" {
-		if x.Path == "" {
-			return nil, fmt.Errorf("image %q: the data set does not say where it is", x.ID)
-		}
-		return image.DecodeFile(x.Path, o)
-	}
-	b, err := x.Bytes()
-	if err != nil {
-		return nil, err
-	}
-	m, err := image.Decode(b, o)
-	if err != nil {
-		return nil, fmt.Errorf("decode %q: %w", x.Name(), err)
-	}
-	return m, nil
+	return evaluate.LoadImage(e.scorer.Examples[k], o)
 }
 
 // save writes the captions in the form that the file's name asks for, COCO results with the ids of the data set.

@@ -14,6 +14,7 @@ import (
 	"captioner/cli/report"
 	"captioner/data/metrics"
 	"captioner/models/clipscore"
+	"captioner/models/evaluate"
 	"captioner/weights/atomicfile"
 )
 
@@ -61,33 +62,33 @@ func (o object) MarshalJSON() ([]byte, error) {
 func (e *evaluation) object() object {
 	var o, intervals, counts object
 	for _, m := range e.measures {
-		o = append(o, member{m.name, m.value})
-		if m.interval {
-			intervals = append(intervals, member{m.name, []float64{m.low, m.high}})
+		o = append(o, member{m.Name, m.Value})
+		if m.Interval {
+			intervals = append(intervals, member{m.Name, []float64{m.Low, m.High}})
 		}
 	}
 	for _, f := range e.facts {
-		o = append(o, member{f.key, f.value})
+		o = append(o, member{f.Key, f.Value})
 	}
 	references := 0
-	for _, p := range e.pairs {
+	for _, p := range e.system.Pairs {
 		references += len(p.Example.Captions)
 	}
-	o = append(o, member{"images", len(e.pairs)}, member{"references", references})
+	o = append(o, member{"images", len(e.system.Pairs)}, member{"references", references})
 	if len(intervals) > 0 {
 		o = append(o, member{"intervals", intervals})
 	}
-	for _, f := range e.misfits {
-		counts = append(counts, member{f.key, len(f.names)})
+	for _, f := range e.mismatches {
+		counts = append(counts, member{f.Key, len(f.Names)})
 	}
 	o = append(o, member{"warnings", counts})
 	if c := e.comparison; c != nil {
 		var all object
-		for _, d := range c.differences {
+		for _, d := range c.Differences {
 			all = append(all, member{d.Name, object{{"value", d.B}, {"other", d.A}, {"difference", d.Delta},
 				{"interval", []float64{d.Low, d.High}}, {"p", d.P}}})
 		}
-		o = append(o, member{"against", object{{"path", c.path}, {"images", c.images}, {"differences", all}}})
+		o = append(o, member{"against", object{{"path", e.o.Against}, {"images", c.Images}, {"differences", all}}})
 	}
 	return append(o, member{"signature", e.signature()})
 }
@@ -95,7 +96,7 @@ func (e *evaluation) object() object {
 // table is the result for people.
 func (e *evaluation) table() string {
 	head := []string{"measure", "value", ""}
-	if slices.ContainsFunc(e.measures, func(m measure) bool { return m.interval }) {
+	if slices.ContainsFunc(e.measures, func(m evaluate.Measure) bool { return m.Interval }) {
 		head[2] = "95 % interval"
 	}
 	if e.comparison != nil {
@@ -103,11 +104,11 @@ func (e *evaluation) table() string {
 	}
 	rows := [][]string{head}
 	for _, m := range e.measures {
-		row := []string{m.name, fmt.Sprintf("%.4f", m.value), ""}
-		if m.interval {
-			row[2] = fmt.Sprintf("%.4f to %.4f", m.low, m.high)
+		row := []string{m.Name, fmt.Sprintf("%.4f", m.Value), ""}
+		if m.Interval {
+			row[2] = fmt.Sprintf("%.4f to %.4f", m.Low, m.High)
 		}
-		if d := e.difference(m.name); d != nil {
+		if d := e.difference(m.Name); d != nil {
 			row = append(row, fmt.Sprintf("%.4f", d.A), fmt.Sprintf("%+.4f", d.Delta),
 				fmt.Sprintf("%+.4f to %+.4f", d.Low, d.High), fmt.Sprintf("%.3f", d.P))
 		}
@@ -120,7 +121,7 @@ func (e *evaluation) table() string {
 	if len(e.facts) > 0 {
 		rows = nil
 		for _, f := range e.facts {
-			rows = append(rows, []string{f.name, f.text()})
+			rows = append(rows, []string{f.Name, factText(f)})
 		}
 		s.WriteString(aligned(rows) + "\n")
 	}
@@ -132,22 +133,22 @@ func (e *evaluation) difference(name string) *metrics.Difference {
 	if e.comparison == nil {
 		return nil
 	}
-	for i, d := range e.comparison.differences {
+	for i, d := range e.comparison.Differences {
 		if d.Name == name {
-			return &e.comparison.differences[i]
+			return &e.comparison.Differences[i]
 		}
 	}
 	return nil
 }
 
-func (f fact) text() string {
-	switch f.key {
+func factText(f evaluate.Fact) string {
+	switch f.Key {
 	case "vocabulary":
-		return fmt.Sprintf("%.0f", f.value)
+		return fmt.Sprintf("%.0f", f.Value)
 	case "mean-length":
-		return fmt.Sprintf("%.2f", f.value)
+		return fmt.Sprintf("%.2f", f.Value)
 	}
-	return fmt.Sprintf("%.4f", f.value)
+	return fmt.Sprintf("%.4f", f.Value)
 }
 
 // aligned puts columns below each other, the first one to the left and the others to the right.
@@ -180,13 +181,13 @@ func aligned(rows [][]string) string {
 // signature says what numbers must share to be compared, as sacreBLEU's does: the data and a checksum of the references
 // that were used, how they were split into words, how the captions came about, and the versions.
 func (e *evaluation) signature() string {
-	split := filepath.Base(e.set.Path)
-	if e.set.Split != "" {
-		split += "#" + e.set.Split
+	split := filepath.Base(e.scorer.Set.Path)
+	if e.scorer.Set.Split != "" {
+		split += "#" + e.scorer.Set.Split
 	}
 	h := sha256.New()
-	least, most := len(e.pairs[0].Example.Captions), 0
-	for _, p := range e.pairs {
+	least, most := len(e.system.Pairs[0].Example.Captions), 0
+	for _, p := range e.system.Pairs {
 		fmt.Fprintf(h, "%q%q\n", p.Example.ID, p.Example.Captions)
 		least, most = min(least, len(p.Example.Captions)), max(most, len(p.Example.Captions))
 	}
@@ -194,7 +195,7 @@ func (e *evaluation) signature() string {
 	if most > least {
 		refs += fmt.Sprintf("-%d", most)
 	}
-	fields := []string{"split:" + split, fmt.Sprintf("sha256:%.8x", h.Sum(nil)), fmt.Sprintf("images:%d", len(e.pairs)),
+	fields := []string{"split:" + split, fmt.Sprintf("sha256:%.8x", h.Sum(nil)), fmt.Sprintf("images:%d", len(e.system.Pairs)),
 		"refs:" + refs, "case:lower", "tok:ptb-" + e.o.Tokenize}
 	if c := e.captioned; c != nil {
 		fields = append(fields, fmt.Sprintf("model:%s@%.8s", filepath.Base(c.model), c.checksum),
@@ -211,19 +212,21 @@ func (e *evaluation) signature() string {
 	if e.o.Missing != "skip" {
 		fields = append(fields, "missing:"+e.o.Missing)
 	}
-	if e.each.METEOR != nil {
+	if e.system.Each.METEOR != nil {
 		fields = append(fields, "meteor:1.5-en")
 	}
-	if e.clip != nil {
-		fields = append(fields, fmt.Sprintf("clip:%s@%.8s-w2.5-prompt:%s", e.clip.name, e.clip.model.SHA256,
+	if e.scorer.CLIP != nil {
+		fields = append(fields, fmt.Sprintf("clip:%s@%.8s-w2.5-prompt:%s", e.scorer.CLIP.Name, e.scorer.CLIP.Model.SHA256,
 			strings.TrimSpace(clipscore.Prompt)))
 	}
 	for _, m := range e.measures {
-		switch m.name {
+		switch m.Name {
 		case "BLEU-GPT2":
-			fields = append(fields, fmt.Sprintf("bleu-gpt2:mixed-sample%d-seed%d-shortest", sampleGPT2, originalSeed))
+			fields = append(fields, fmt.Sprintf("bleu-gpt2:mixed-sample%d-seed%d-shortest",
+				evaluate.SampleGPT2, evaluate.OriginalSeed))
 		case "BLEU-HF":
-			fields = append(fields, fmt.Sprintf("bleu-hf:13a-mixed-sample%d-seed%d-shortest", sampleHF, originalSeed))
+			fields = append(fields, fmt.Sprintf("bleu-hf:13a-mixed-sample%d-seed%d-shortest",
+				evaluate.SampleHF, evaluate.OriginalSeed))
 		}
 	}
 	if e.o.Resamples > 0 {
@@ -243,7 +246,7 @@ func (e *evaluation) signature() string {
 // write writes the files that were asked for.
 func (e *evaluation) write() error {
 	if e.o.SaveDF != "" {
-		_, refs := captionsOf(e.pairs)
+		_, refs := evaluate.CaptionsOf(e.system.Pairs)
 		d, err := metrics.CountDocumentFrequencies(refs)
 		if err != nil {
 			return err
@@ -260,43 +263,43 @@ func (e *evaluation) write() error {
 
 // page is what the report shows.
 func (e *evaluation) page() report.Page {
-	p := report.Page{Title: e.o.Title, Signature: e.signature(), Warnings: e.misfits.lines(),
+	p := report.Page{Title: e.o.Title, Signature: e.signature(), Warnings: e.mismatches.Lines(),
 		Names: []string{"CIDEr", "ROUGE-L", "BLEU-4"}, Shown: e.o.ReportPictures}
 	if p.Title == "" {
-		p.Title = "Captions of " + filepath.Base(e.predictions.File) + " on " + filepath.Base(e.set.Path)
+		p.Title = "Captions of " + filepath.Base(e.predictions.File) + " on " + filepath.Base(e.scorer.Set.Path)
 	}
-	if e.each.METEOR != nil {
+	if e.system.Each.METEOR != nil {
 		p.Names = append(p.Names, "METEOR")
 	}
-	if e.clip != nil {
-		p.Names = append(p.Names, e.each.Others[0].Name)
+	if e.scorer.CLIP != nil {
+		p.Names = append(p.Names, e.system.Each.Others[0].Name)
 	}
 	if e.comparison != nil {
-		p.Other = filepath.Base(e.comparison.path)
+		p.Other = filepath.Base(e.o.Against)
 	}
 	for _, m := range e.measures {
-		one := report.Measure{Name: m.name, Value: m.value, Low: m.low, High: m.high}
-		if d := e.difference(m.name); d != nil {
+		one := report.Measure{Name: m.Name, Value: m.Value, Low: m.Low, High: m.High}
+		if d := e.difference(m.Name); d != nil {
 			one.Compared, one.Other, one.Delta, one.DeltaLow, one.DeltaHigh, one.P = true, d.A, d.Delta, d.Low, d.High, d.P
 		}
 		p.Measures = append(p.Measures, one)
 	}
 	for _, f := range e.facts {
-		p.Facts = append(p.Facts, report.Fact{Name: f.name, Value: f.text()})
+		p.Facts = append(p.Facts, report.Fact{Name: f.Name, Value: factText(f)})
 	}
-	for i, pair := range e.pairs {
+	for i, pair := range e.system.Pairs {
 		x := pair.Example
-		it := report.Item{ID: x.ID, Caption: pair.Caption, References: x.Captions, Words: e.corpus.Tokens(i),
+		it := report.Item{ID: x.ID, Caption: pair.Caption, References: x.Captions, Words: e.system.Corpus.Tokens(i),
 			Reference: metrics.TokenizeAll(x.Captions),
-			Scores:    []float64{e.each.CIDEr[i], e.each.ROUGEL[i], e.each.BLEU[i][3]}}
-		if e.each.METEOR != nil {
-			it.Scores = append(it.Scores, e.each.METEOR[i].Score())
+			Scores:    []float64{e.system.Each.CIDEr[i], e.system.Each.ROUGEL[i], e.system.Each.BLEU[i][3]}}
+		if e.system.Each.METEOR != nil {
+			it.Scores = append(it.Scores, e.system.Each.METEOR[i].Score())
 		}
-		if e.clip != nil {
-			it.Scores = append(it.Scores, e.each.Others[0].Values[i])
+		if e.scorer.CLIP != nil {
+			it.Scores = append(it.Scores, e.system.Each.Others[0].Values[i])
 		}
 		if e.comparison != nil {
-			it.Other = e.comparison.other[pair.Index]
+			it.Other = e.comparison.Other[pair.Index]
 		}
 		if x.Path != "" {
 			it.Picture = x.Bytes
