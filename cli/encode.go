@@ -272,7 +272,7 @@ func openEncoder(ctx context.Context, con *console.Console, o *EncodeOptions, g 
 	if o.Model.Encoder != "" && o.Model.Path == "" {
 		pre, err := checkpoint.OpenEncoder(o.Model.Encoder)
 		if err != nil {
-			return c, nil, nil, model.ModelHint(err, o.Model)
+			return c, nil, nil, model.ModelHint(err)
 		}
 		if _, err := pre.Checksum(); err != nil {
 			return c, nil, nil, err
@@ -285,7 +285,7 @@ func openEncoder(ctx context.Context, con *console.Console, o *EncodeOptions, g 
 	} else {
 		f, err := captioner.OpenFile(o.Model.Path, o.Model.Encoder)
 		if err != nil {
-			return c, nil, nil, model.ModelHint(err, o.Model)
+			return c, nil, nil, model.ModelHint(err)
 		}
 		tensors, err := f.EncoderTensors()
 		if err == nil {
@@ -293,7 +293,7 @@ func openEncoder(ctx context.Context, con *console.Console, o *EncodeOptions, g 
 		}
 		if err != nil {
 			f.Close()
-			return c, nil, nil, model.ModelHint(err, o.Model)
+			return c, nil, nil, model.ModelHint(err)
 		}
 		c, done = f.Config, func() { f.Close() }
 	}
@@ -310,7 +310,7 @@ func openEncoder(ctx context.Context, con *console.Console, o *EncodeOptions, g 
 	})
 	if err != nil {
 		done()
-		return c, nil, nil, model.ModelHint(err, o.Model)
+		return c, nil, nil, model.ModelHint(err)
 	}
 	close := done
 	return c, e, func() { torch.Do(context.Background(), func() error { e.Free(); return nil }); close() }, nil

@@ -56,14 +56,9 @@ func Arrange(app *cli.App, args []string) ([]string, error) {
 		return nil, console.Usagef("run \"captioner "+strings.Join(path, " ")+" --help\" for the list",
 			"%s: which one of %s?", strings.Join(path, " "), strings.Join(CommandNames(commands), ", "))
 	}
-	if leaf { // a flag that stood before the command may not be one of it
-		all := KnownFlags(nil, own, true)
-		for i := 0; i < len(flags); i++ {
-			take, err := takeFlag(all, path, flags[i], len(flags)-i-1)
-			if err != nil {
-				return nil, err
-			}
-			i += take
+	if leaf {
+		if err := checkFlags(KnownFlags(nil, own, true), path, flags); err != nil {
+			return nil, err
 		}
 	}
 	out := append([]string{args[0]}, path...)
@@ -72,6 +67,32 @@ func Arrange(app *cli.App, args []string) ([]string, error) {
 		out = append(append(out, "--"), rest...)
 	}
 	return out, nil
+}
+
+// checkFlags checks the flags of a command with their values, and its variables. A flag that stood before the command
+// may not be one of it.
+func checkFlags(all []cli.Flag, path, words []string) error {
+	hint := helpHint(path)
+	for i := 0; i < len(words); i++ {
+		take, err := takeFlag(all, path, words[i], len(words)-i-1)
+		if err != nil {
+			return err
+		}
+		name, value, inline := strings.Cut(strings.TrimLeft(words[i], "-"), "=")
+		if i += take; take == 1 {
+			value = words[i]
+		}
+		if inline || take == 1 {
+			if err := checkValue(Named(all, name), "--"+name, value, hint); err != nil {
+				return err
+			}
+		}
+	}
+	return checkVariables(all, hint)
+}
+
+func helpHint(path []string) string {
+	return "run \"" + strings.Join(append([]string{"captioner"}, path...), " ") + " --help\" for the flags"
 }
 
 // KnownFlags are the flags that may stand here: those of the command, or before it those of any command.
@@ -99,7 +120,7 @@ func takeFlag(flags []cli.Flag, path []string, word string, following int) (int,
 			return 1, nil
 		}
 	}
-	hint := "run \"" + strings.Join(append([]string{"captioner"}, path...), " ") + " --help\" for the flags"
+	hint := helpHint(path)
 	var all []string
 	for _, f := range flags {
 		all = append(all, f.Names()...)

@@ -1,7 +1,10 @@
 package flags
 
 import (
+	"os"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -31,28 +34,54 @@ func SetEnv(f cli.Flag) {
 	}
 }
 
-// OnUsageError rewords what the flag package says: which flag, what was given, what is wanted.
+// OnUsageError takes the place of the help that the flag package would print. What is wrong with a flag or its value,
+// Arrange has found before.
 func OnUsageError(c *cli.Context, err error, _ bool) error {
-	msg := err.Error()
-	hint := "run \"" + strings.TrimSpace(c.App.Name+" "+c.Command.Name) + " --help\" for the flags"
-	if rest, ok := strings.CutPrefix(msg, "invalid value "); ok {
-		value, rest, _ := strings.Cut(rest, " for flag -")
-		name, _, _ := strings.Cut(rest, ": ")
-		name = strings.TrimLeft(name, "-")
-		return console.Usagef(hint, "--%s: %s is not %s", name, value, wantedBy(c.Command, name))
-	}
-	if rest, ok := strings.CutPrefix(msg, "could not parse "); ok {
-		value, rest, _ := strings.Cut(rest, " as ")
-		_, rest, _ = strings.Cut(rest, "environment variable ")
-		env, rest, _ := strings.Cut(rest, " for flag ")
-		name, _, _ := strings.Cut(rest, ": ")
-		return console.Usagef(hint, "variable %s: %s is not %s", strings.Trim(env, `"`), value, wantedBy(c.Command, name))
-	}
-	return console.Usagef(hint, "%s", msg)
+	return console.Usagef("run \""+strings.TrimSpace(c.App.Name+" "+c.Command.Name)+" --help\" for the flags", "%s", err)
 }
 
-func wantedBy(c *cli.Command, name string) string {
-	switch Named(c.Flags, name).(type) {
+// checkValue refuses a value that a flag does not take; what stands before it in the message is label.
+func checkValue(f cli.Flag, label, value, hint string) error {
+	var err error
+	switch f.(type) {
+	case *cli.BoolFlag:
+		_, err = strconv.ParseBool(value)
+	case *cli.IntFlag, *cli.Int64Flag:
+		_, err = strconv.ParseInt(value, 0, 64)
+	case *cli.Uint64Flag:
+		_, err = strconv.ParseUint(value, 0, 64)
+	case *cli.Float64Flag:
+		_, err = strconv.ParseFloat(value, 64)
+	case *cli.DurationFlag:
+		_, err = time.ParseDuration(value)
+	}
+	if err != nil {
+		return console.Usagef(hint, "%s: %q is not %s", label, value, wantedBy(f))
+	}
+	return nil
+}
+
+// checkVariables refuses variables of the environment that the flags of a command do not take.
+func checkVariables(all []cli.Flag, hint string) error {
+	for _, f := range all {
+		d, ok := f.(cli.DocGenerationFlag)
+		if !ok {
+			continue
+		}
+		for _, name := range d.GetEnvVars() {
+			if value := os.Getenv(name); value != "" {
+				if err := checkValue(f, "variable "+name, value, hint); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// wantedBy says what a flag takes.
+func wantedBy(f cli.Flag) string {
+	switch f.(type) {
 	case *cli.BoolFlag:
 		return "true or false"
 	case *cli.IntFlag, *cli.Int64Flag:

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"strings"
 
@@ -17,7 +16,6 @@ import (
 	"captioner/models/captioner"
 	"captioner/models/checkpoint"
 	"captioner/models/decode"
-	"captioner/weights"
 	"captioner/weights/store"
 )
 
@@ -76,7 +74,7 @@ func Load(_ context.Context, o flags.Model) (Model, error) {
 	c, err := captioner.Open(o.Path, captioner.Options{Encoder: o.Encoder, NoEncoder: o.NoEncoder, Device: o.Device,
 		Precision: o.NumberType(), Threads: o.Threads})
 	if err != nil {
-		return nil, ModelHint(err, o)
+		return nil, ModelHint(err)
 	}
 	return loaded{c, o.Path}, nil
 }
@@ -92,33 +90,12 @@ func (l loaded) Checksum() (string, error)  { return l.File.Checksum() }
 func (l loaded) Encode(text string) []int32 { return l.Tokenizer().Encode(text) }
 
 // ModelHint adds the remedy to what stopped a model from opening.
-func ModelHint(err error, o flags.Model) error {
-	var key *weights.KeyError
+func ModelHint(err error) error {
 	var blind *checkpoint.EncoderMissingError
-	switch {
-	case errors.As(err, &blind):
+	if errors.As(err, &blind) {
 		return console.WithHint(err, "%s", encoderHint(blind.Architecture))
-	case errors.Is(err, fs.ErrNotExist) && o.Encoder != "" && !there(o.Encoder):
-		return console.WithHint(err, "check the spelling; \"captioner weights list\" has the names that --encoder takes")
-	case o.Encoder != "" && strings.Contains(err.Error(), "encoder"):
-		return console.WithHint(err, "\"captioner weights inspect %s\" says what it is", o.Encoder)
-	case errors.Is(err, fs.ErrNotExist):
-		return console.WithHint(err, "check the spelling; without --model the built-in model is used")
-	case strings.Contains(err.Error(), "tokenizer: found none in the file"):
-		return console.WithHint(err, "the tokenizer that it was trained with writes these files by save_pretrained(FOLDER)")
-	case strings.Contains(err.Error(), "want its tokenizer.pkl beside it"):
-		return console.WithHint(err,
-			"Tokenizer.save of clip-text-decoder 1.0.0 writes it: copy it from where the checkpoint was trained")
-	case strings.Contains(err.Error(), "device "):
-		return console.WithHint(err, "--device cpu works everywhere; \"captioner doctor\" says what is there")
-	case errors.As(err, &key):
-		return console.WithHint(err, "\"captioner weights inspect %s\" lists what the file holds", o.Path)
-	case o.Path != "":
-		return console.WithHint(err,
-			"the file is damaged or not a captioner's: fetch or copy it again; \"captioner weights inspect %s\" says what "+
-				"it is", o.Path)
 	}
-	return console.WithHint(err, "the program itself is damaged: build it again")
+	return err // its type knows the remedy
 }
 
 // SearchHint adds the remedy to what stopped a search: of numbers that are none the model is to blame.
@@ -129,12 +106,6 @@ func SearchHint(err error, m interface{ Name() string }) error {
 				"finite", m.Name())
 	}
 	return err
-}
-
-// there says whether a path leads to something.
-func there(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
 }
 
 // encoderHint says how to come by an encoder.
