@@ -79,7 +79,8 @@ models/gpt2         < torch/nn models/kvcache |
 models/family       < models/encoder models/decode data/tokenizer | # the contract of captioners: it knows none of them
 models/crossgpt2    < models/family models/gpt2 | # the captioner that is trained here: a memory, and GPT-2 on it
 models/clipdecoder10 < models/family models/gpt2 models/clip weights/pickle | # clip-text-decoder 1.0.0
-models/checkpoint   < models/crossgpt2 models/clipdecoder10 models/blip models/git models/efficientnet
+models/clipcap      < models/family models/gpt2 models/clip | # CLIP's embedding as the prefix of GPT-2
+models/checkpoint   < models/crossgpt2 models/clipdecoder10 models/blip models/git models/clipcap models/efficientnet
                       weights/formats |
                      # files of captioners and encoders, and the one table of both
 models/captioner/demo <                     |                               # the built-in model file, as bytes
@@ -146,6 +147,7 @@ models/clip         < torch/torchtest data/image weights/pickle |           # re
 models/blip         < torch/torchtest data/image weights/pickle |
 models/bert         < torch/torchtest       |
 models/git          < torch/torchtest       |
+models/clipcap      < torch/torchtest       |
 models/clipdecoder10 < torch/torchtest      |
 models/checkpoint   < torch/torchtest models/captioner/demo |
 models/vit          < torch/torchtest data/image |

@@ -77,6 +77,12 @@ func (t *Tensor) Rsqrt() *Tensor { lib.AtgRsqrt(&slots[0], t.alive()); return fr
 // Abs is the magnitude.
 func (t *Tensor) Abs() *Tensor { lib.AtgAbs(&slots[0], t.alive()); return fromLibtch("abs", t) }
 
+// Tanh is the hyperbolic tangent.
+func (t *Tensor) Tanh() *Tensor {
+	lib.AtgTanh(&slots[0], t.alive())
+	return fromLibtch("tanh", t)
+}
+
 // Sigmoid is 1/(1+e^-t).
 func (t *Tensor) Sigmoid() *Tensor {
 	lib.AtgSigmoid(&slots[0], t.alive())

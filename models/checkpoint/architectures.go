@@ -7,6 +7,7 @@ import (
 
 	"captioner/models/blip"
 	"captioner/models/clip"
+	"captioner/models/clipcap"
 	"captioner/models/clipdecoder10"
 	"captioner/models/efficientnet"
 	"captioner/models/encoder"
@@ -38,6 +39,7 @@ func Known() Architectures {
 			clipdecoder10.Family(),
 			blip.Family(),
 			git.Family(),
+			clipcap.Family(),
 			gpt2Family(),
 		},
 	}

@@ -9,6 +9,7 @@ type Activation int
 const (
 	GELU      Activation = iota // x Φ(x) (Hendrycks and Gimpel 2016)
 	QuickGELU                   // x sigmoid(1.702 x), the coarser form that CLIP has
+	ReLU                        // max(x, 0)
 )
 
 // quick is the factor inside QuickGELU.
@@ -16,8 +17,11 @@ const quick = 1.702
 
 // Forward applies a to each element.
 func (a Activation) Forward(x *torch.Tensor) *torch.Tensor {
-	if a == QuickGELU {
+	switch a {
+	case QuickGELU:
 		return x.Mul(x.MulScalar(quick).Sigmoid())
+	case ReLU:
+		return x.Relu()
 	}
 	return x.GELU(false)
 }

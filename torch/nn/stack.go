@@ -46,7 +46,11 @@ func NewStack(blocks []StackBlock, heads int64, act Activation, d torch.DType) *
 				b.Down.Weight.Forget()
 				return
 			}
-			out.up = NewPacked(b.Up.Weight, b.Up.Bias, torch.GELUErf, d)
+			fused := torch.GELUErf
+			if act == ReLU {
+				fused = torch.ReLU
+			}
+			out.up = NewPacked(b.Up.Weight, b.Up.Bias, fused, d)
 			out.down = NewPacked(b.Down.Weight, b.Down.Bias, torch.NoActivation, d)
 		})
 		s.blocks = append(s.blocks, out)
