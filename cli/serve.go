@@ -188,8 +188,8 @@ func runServe(ctx context.Context, con *console.Console, o ServeOptions) (err er
 		return errors.Join(err, m.Close())
 	}
 	s.http.SetTokens(tokens)
+	stop := s.follow(ctx) // before anybody is told that the service is there: SIGHUP must not end it
 	s.announce(l, len(tokens))
-	stop := s.follow(ctx)
 	s.notify("READY=1")
 	go func() {
 		<-ctx.Done()

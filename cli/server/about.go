@@ -59,12 +59,12 @@ func limitsOf(o *Options, i Info) limitAnswer {
 	}
 }
 
-// about answers what there is to know of the service.
+// about answers questions about the service itself.
 type about struct{ s *Server }
 
 // models answers GET /v1/models: captioner's own list, and OpenAI's beside it.
 func (b about) models(w http.ResponseWriter, _ *http.Request) error {
-	m := b.s.registry.take()
+	m := b.s.registry.acquire()
 	defer m.release()
 	i := m.info
 	d := i.Defaults

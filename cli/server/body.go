@@ -106,7 +106,7 @@ func (b *body) release() {
 	b.held, b.spare = 0, 0
 }
 
-// all reads to the end. size is what the client announced, -1 if nothing: a hint that costs nobody more than a step.
+// all reads the body to its end. size is its announced length, or -1; it is a hint and allocates one step at most.
 func (b *body) all(size int64) ([]byte, error) {
 	var buf bytes.Buffer
 	buf.Grow(int(min(max(size, 0), bodyStep) + bytes.MinRead))

@@ -49,7 +49,7 @@ func dialects(s *Server) []route {
 // serve answers a request: its images are captioned as those of /v1/captions are.
 func (d dialect) serve(w http.ResponseWriter, r *http.Request) error {
 	start := time.Now()
-	if err := d.s.engine.room(1, d.s.o.Timeout); err != nil { // nobody's body is read for nothing
+	if err := d.s.engine.room(1, d.s.o.Timeout); err != nil { // before the body is read: a full queue refuses at once
 		return err
 	}
 	raw, b, err := readAll(w, r, &d.s.o, d.s.budget)
@@ -141,7 +141,7 @@ func readAll(w http.ResponseWriter, r *http.Request, o *Options, all *budget) ([
 		b.release()
 		return nil, nil, bodyProblem(err, o.MaxBody)
 	}
-	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // else the wait for an answer would end with it
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // the deadline is for the body, not for the answer
 	return raw, b, nil
 }
 
@@ -205,7 +205,7 @@ func fetch(ctx context.Context, o *Options, url string, b *body) ([]byte, error)
 type ollamaModels struct{ s *Server }
 
 func (o ollamaModels) model() ollama.Model {
-	m := o.s.registry.take()
+	m := o.s.registry.acquire()
 	defer m.release()
 	return ollama.Model{Name: m.info.Name, Digest: m.info.SHA256, Licence: m.info.Licence, Modified: m.loaded}
 }

@@ -16,7 +16,7 @@ import (
 	"captioner/models/decode"
 )
 
-// task is what is wanted of an image.
+// task says what the model does with an image.
 type task uint8
 
 const (
@@ -103,8 +103,8 @@ func newEngine(max int, patience time.Duration, limit int, log *slog.Logger, see
 	return e
 }
 
-// accept takes places for n images whose answers have the time within, or none: errFull, errLate or errDraining. Who
-// got them calls leave for each.
+// accept takes places in the queue for n images that must be answered within a time. It takes all or none: then the
+// error is errFull, errLate or errDraining. The caller gives each place back by leave.
 func (e *engine) accept(n int, within time.Duration) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -122,8 +122,8 @@ func (e *engine) room(n int, within time.Duration) error {
 	return e.fits(n, within)
 }
 
-// fits bounds the queue by its length and by what can be answered in a third of the time that there is, so that what is
-// accepted is still answered when the model becomes three times as slow. An empty queue takes whatever comes.
+// fits bounds the queue by its length, and by what can be answered in a third of the time within: then accepted images
+// are still answered when the model becomes three times as slow. An empty queue takes any number.
 func (e *engine) fits(n int, within time.Duration) error {
 	rate := math.Float64frombits(e.rate.Load())
 	switch {
@@ -151,8 +151,7 @@ func (e *engine) depth() int {
 	return e.accepted
 }
 
-// prepare counts images that are on their way to do, which counts them off itself: -1 is for one that does not get
-// there.
+// prepare counts images that will come to do. do counts each off; -1 is for an image that does not come.
 func (e *engine) prepare(by int) {
 	e.mu.Lock()
 	e.preparing += by
@@ -175,7 +174,7 @@ func (e *engine) do(j *job) error {
 	j.queued = time.Now()
 	e.mu.Lock()
 	e.waiting = append(e.waiting, j)
-	e.preparing-- // at the same time: nobody sees the image nowhere
+	e.preparing-- // under one lock: the image is always counted as one or the other
 	e.mu.Unlock()
 	e.signal()
 	select {
@@ -246,7 +245,8 @@ func (e *engine) next() ([]*job, bool) {
 	}
 }
 
-// gather takes a batch out of the queue, or says how long to wait for more. Only jobs that somebody still wants count.
+// gather takes a batch out of the queue, or says how long to wait for more images. Jobs whose context ended are
+// dropped.
 func (e *engine) gather(now time.Time) ([]*job, time.Duration) {
 	e.waiting = slices.DeleteFunc(e.waiting, func(j *job) bool { return j.ctx.Err() != nil })
 	if len(e.waiting) == 0 {
@@ -302,7 +302,7 @@ func (e *engine) work(jobs []*job) {
 	}
 }
 
-// wanted is a context that ends when nobody wants any of the jobs any more.
+// wanted is a context that ends when the contexts of all jobs have ended.
 func wanted(jobs []*job) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var left atomic.Int64
@@ -382,7 +382,7 @@ func (e *engine) measure(jobs []*job, end time.Time) {
 	e.rate.Store(math.Float64bits(now))
 }
 
-// retryAfter is in how many seconds the queue that there is now should be done.
+// retryAfter estimates in how many seconds the images in the queue are answered.
 func (e *engine) retryAfter() int {
 	rate := math.Float64frombits(e.rate.Load())
 	if rate <= 0 {

@@ -22,7 +22,7 @@ type bench struct {
 
 func newBench(f *fake, max int, patience time.Duration) *bench {
 	b := &bench{engine: newEngine(max, patience, 100, quietLog(), func(int, time.Duration) {})}
-	b.handle = newRegistry(f, func(error) {}).take()
+	b.handle = newRegistry(f, func(error) {}).acquire()
 	return b
 }
 
@@ -291,9 +291,9 @@ func TestRetryAfterFollowsTheSpeed(t *testing.T) {
 func TestAReplacedModelEndsWithItsLastUser(t *testing.T) {
 	a, b := &fake{name: "a"}, &fake{name: "b"}
 	s := newRegistry(a, func(error) {})
-	user := s.take()
-	again := user.again()
-	s.put(b)
+	user := s.acquire()
+	again := user.share()
+	s.replace(b)
 	user.release()
 	if a.closed != 0 {
 		t.Error("a was closed while it was in use")
@@ -302,12 +302,12 @@ func TestAReplacedModelEndsWithItsLastUser(t *testing.T) {
 	if a.closed != 1 {
 		t.Errorf("a was closed %d times, want once", a.closed)
 	}
-	if m := s.take(); m.info.Name != "b" {
+	if m := s.acquire(); m.info.Name != "b" {
 		t.Errorf("got %s, want b", m.info.Name)
 	} else {
 		m.release()
 	}
-	s.clear()
+	s.close()
 	if b.closed != 1 {
 		t.Errorf("b was closed %d times, want once", b.closed)
 	}

@@ -18,7 +18,7 @@ import (
 
 var errDeadline = errors.New("the deadline is past")
 
-// outcome is what became of one image.
+// outcome is the result for one image: what the model gave, or an error.
 type outcome struct {
 	index  int
 	upload upload
@@ -42,7 +42,7 @@ func (s *Server) open(
 	w http.ResponseWriter, r *http.Request, rd reader,
 ) (*session, context.Context, func(), error) {
 	start := time.Now()
-	if err := s.engine.room(1, s.o.Timeout); err != nil { // nobody's body is read for nothing
+	if err := s.engine.room(1, s.o.Timeout); err != nil { // before the body is read: a full queue refuses at once
 		return nil, nil, nil, err
 	}
 	rd.limits, rd.budget = &s.o, s.budget
@@ -60,7 +60,7 @@ func (s *Server) begin(r *http.Request, a *asked, start time.Time) (*session, co
 		a.free()
 		return nil, nil, nil, err
 	}
-	n := &session{s: s, r: r, a: a, model: s.registry.take(), start: start}
+	n := &session{s: s, r: r, a: a, model: s.registry.acquire(), start: start}
 	if n.options, err = a.settings.apply(n.model, &s.o); err == nil {
 		err = s.engine.accept(a.count(), within)
 	}
@@ -79,13 +79,13 @@ func (s *Server) begin(r *http.Request, a *asked, start time.Time) (*session, co
 	}, nil
 }
 
-// each does the work for all images at the same time and sends what became of each, as it comes.
+// each works on all images at the same time, and sends each outcome when it is there.
 func (n *session) each(ctx context.Context, t task) <-chan outcome {
 	out := make(chan outcome, n.a.count())
 	n.s.engine.prepare(n.a.count())
 	var all sync.WaitGroup
 	for i := range n.a.count() {
-		m := n.model.again()
+		m := n.model.share()
 		all.Go(func() {
 			defer n.s.engine.leave()
 			defer m.release()
@@ -137,8 +137,8 @@ func checksum(s string) uint64 {
 	return h.Sum64()
 }
 
-// decode makes the model's input of a file, when a worker is free. A panic over a file that nobody thought of is an
-// error of this image alone.
+// decode turns a file into the model's input as soon as a worker is free. A panic in a decoder is an error of this
+// image alone.
 func (n *session) decode(ctx context.Context, b []byte) (m *image.RGB, took time.Duration, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -158,7 +158,7 @@ func (n *session) decode(ctx context.Context, b []byte) (m *image.RGB, took time
 	return n.model.Prepare(img), time.Since(start), nil
 }
 
-// enter waits until there is a place in c.
+// enter waits for a place in c, which is full while all places are taken.
 func enter(ctx context.Context, c chan struct{}) error {
 	select {
 	case c <- struct{}{}:
@@ -192,7 +192,7 @@ func (n *session) stages(o outcome) stages {
 	return st
 }
 
-// number is a figure with six decimals at most: what lies below depends on the machine.
+// number is written with six decimals at most: further ones depend on the machine.
 type number float64
 
 func (x number) MarshalJSON() ([]byte, error) {
@@ -313,7 +313,7 @@ func (n *session) entry(o outcome, render func(outcome) any) any {
 	return errorAnswer{o.index, o.upload.name, p}
 }
 
-// collect waits for everything. Where nothing has come of any image, the first reason is the error of the request.
+// collect waits for all outcomes. Where every image failed, the first error is the error of the request.
 func (n *session) collect(results <-chan outcome) ([]outcome, error) {
 	list := make([]outcome, n.a.count())
 	good := 0

@@ -19,9 +19,9 @@ type Model interface {
 	Prepare(*image.RGB) *image.RGB
 	// Caption captions prepared images, one answer each, in their order. The answers do not depend on the batch.
 	Caption(context.Context, []*image.RGB, decode.Options) ([]decode.Caption, error)
-	// Features gives Places·Width numbers an image, a vector a place.
+	// Features gives Vectors·Width numbers for each image, one vector after the other.
 	Features(context.Context, []*image.RGB) ([][]float32, error)
-	// CaptionFeatures is Caption for what Features gave; each entry has Places·Width numbers.
+	// CaptionFeatures is Caption for what Features gave; each entry has Vectors·Width numbers.
 	CaptionFeatures(context.Context, [][]float32, decode.Options) ([]decode.Caption, error)
 	Close() error
 }
@@ -54,17 +54,17 @@ type registry struct {
 	mu      sync.Mutex
 	current *handle
 	left    sync.WaitGroup // models that are not closed
-	failed  func(error)    // told when a replaced model cannot be closed
+	failed  func(error)    // called when a replaced model cannot be closed
 }
 
 func newRegistry(m Model, failed func(error)) *registry {
 	s := &registry{failed: failed}
-	s.put(m)
+	s.replace(m)
 	return s
 }
 
-// put makes m the model of all requests to come.
-func (s *registry) put(m Model) {
+// replace makes m the model of all later requests.
+func (s *registry) replace(m Model) {
 	l := &handle{Model: m, info: m.Info(), loaded: time.Now(), registry: s}
 	s.left.Add(1)
 	s.mu.Lock()
@@ -86,16 +86,16 @@ func (l *handle) retire() bool {
 	return l.users == 0
 }
 
-// take hands out the current model until release.
-func (s *registry) take() *handle {
+// acquire hands out the current model. Its user calls release.
+func (s *registry) acquire() *handle {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.current.users++
 	return s.current
 }
 
-// again is one more user of a model that is in use.
-func (l *handle) again() *handle {
+// share adds a user to a model that is in use.
+func (l *handle) share() *handle {
 	l.registry.mu.Lock()
 	defer l.registry.mu.Unlock()
 	l.users++
@@ -119,8 +119,8 @@ func (l *handle) close() {
 	}
 }
 
-// clear closes the current model and waits for those that are still in use.
-func (s *registry) clear() {
+// close closes the current model, and waits until all models are closed.
+func (s *registry) close() {
 	s.mu.Lock()
 	l := s.current
 	s.current = nil
@@ -134,7 +134,7 @@ func (s *registry) clear() {
 
 // knows refuses the names of models that are not served. The name captioner stands for the one that is.
 func (s *registry) knows(name string) error {
-	m := s.take()
+	m := s.acquire()
 	defer m.release()
 	switch strings.TrimSuffix(name, ollama.Tag) {
 	case m.info.Name, "captioner":
@@ -147,7 +147,7 @@ func (s *registry) knows(name string) error {
 
 // longest is the longest caption that the model gives by itself, in tokens.
 func (s *registry) longest() int {
-	m := s.take()
+	m := s.acquire()
 	defer m.release()
 	return m.info.Defaults.MaxLen
 }

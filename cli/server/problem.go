@@ -12,7 +12,7 @@ import (
 	"captioner/data/image"
 )
 
-// problem is an answer that refuses (RFC 9457). It says nothing about the inside of the service.
+// problem is an error as an answer (RFC 9457). It says nothing about the inside of the service.
 type problem struct {
 	Type   string `json:"type"` // "/problems/NAME": stable, and a page that explains it
 	Title  string `json:"title"`
@@ -82,7 +82,7 @@ var kinds = map[string]struct {
 		"There was not enough time for an answer",
 		"try again, or allow more time with timeout_ms",
 	},
-	"client-gone": {499, "The client closed the connection", ""}, // in metrics only: nobody reads it
+	"client-gone": {499, "The client closed the connection", ""}, // in metrics only: the client is gone
 }
 
 // refuse makes a problem of a kind.

@@ -20,13 +20,13 @@ import (
 	"captioner/data/image"
 )
 
-// image is one image of a request, as it came.
+// upload is an image of a request, as it came.
 type upload struct {
 	name  string // that the client gave it; it is only ever given back
 	bytes []byte
 }
 
-// asked is what a request holds.
+// asked is a request that was read.
 type asked struct {
 	uploads    []upload
 	embeddings [][]float32
@@ -74,7 +74,7 @@ type reader struct {
 	embeddings bool // embeddings instead of images
 }
 
-// read takes a request apart. The error is a *problem.
+// read reads a request: its query, its body and what the body holds. The error is a *problem.
 func (rd reader) read(w http.ResponseWriter, r *http.Request) (*asked, error) {
 	start := time.Now()
 	a := &asked{form: "pooled", encoding: "float"}
@@ -107,7 +107,7 @@ func (rd reader) read(w http.ResponseWriter, r *http.Request) (*asked, error) {
 		a.free()
 		return nil, bodyProblem(err, rd.limits.MaxBody)
 	}
-	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // else the wait for an answer would end with it
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // the deadline is for the body, not for the answer
 	a.read = time.Since(start)
 	return a, nil
 }

@@ -26,8 +26,8 @@ type Server struct {
 	registry *registry
 	engine   *engine
 	budget   *budget
-	workers  chan struct{} // a token an image that is being decoded
-	decoded  chan struct{} // a token an image that is decoded and not answered: pixels take more memory than files
+	workers  chan struct{} // holds a token for each image that is being decoded
+	decoded  chan struct{} // holds a token for each decoded image without an answer: pixels are larger than files
 	metrics  *metrics.Metrics
 	keys     access.Keyring
 	rates    *access.Rates
@@ -36,7 +36,7 @@ type Server struct {
 	draining atomic.Bool
 }
 
-// decodedBatches is how many batches are decoded ahead, the one in the model among them.
+// decodedBatches is how many batches of pixels are in memory, with the one that is in the model.
 const decodedBatches = 4
 
 // New makes a service that answers with m, which it closes at its end.
@@ -76,9 +76,8 @@ func gauges(s *Server) []metrics.Gauge {
 // Handler answers requests. It is what Serve serves.
 func (s *Server) Handler() http.Handler { return s.handler }
 
-// Swap makes m the model of all requests to come. Those that are under way get their answers from the model that they
-// began with.
-func (s *Server) Swap(m Model) { s.registry.put(m) }
+// Swap makes m the model of all later requests. Requests under way are answered by the model that they began with.
+func (s *Server) Swap(m Model) { s.registry.replace(m) }
 
 // SetTokens makes these the only tokens; none opens the API to everybody.
 func (s *Server) SetTokens(tokens []string) { s.keys.Set(tokens) }
@@ -87,10 +86,10 @@ func (s *Server) SetTokens(tokens []string) { s.keys.Set(tokens) }
 func (s *Server) Close() {
 	s.draining.Store(true)
 	s.engine.stop()
-	s.registry.clear()
+	s.registry.close()
 }
 
-// route is one thing that there is to ask for.
+// route is one path of the service.
 type route struct {
 	method, path string
 	open         bool // needs no token
@@ -121,7 +120,7 @@ func (s *Server) table() []route {
 	return routes
 }
 
-// routes is the mux: every path once, whatever the method, so that a wrong one is told the right ones.
+// routes is the mux. It has each path once for all methods, so that the answer to a wrong method names the right ones.
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	for _, rt := range s.table() {
@@ -137,7 +136,7 @@ func (s *Server) routes() http.Handler {
 	return mux
 }
 
-// answer runs a route: method, token and rate first, then what it does; an error becomes a problem.
+// answer runs a route. It checks method, token and rate first. An error becomes a problem.
 func (s *Server) answer(rt route) http.Handler {
 	allowed := []string{rt.method, "OPTIONS"}
 	if rt.method == "GET" {
@@ -206,7 +205,7 @@ func (s *Server) fail(w *writer, r *http.Request, err error, shape func(*problem
 	p.send(w, shape)
 }
 
-// asProblem is what a client may know of an error.
+// asProblem turns an error into what a client may know of it.
 func (s *Server) asProblem(r *http.Request, err error) *problem {
 	var p *problem
 	switch {
@@ -245,7 +244,7 @@ func (s *Server) recover(w *writer, r *http.Request, shape func(*problem) any) {
 	s.fail(w, r, refuse("internal", "the request could not be answered"), shape)
 }
 
-// guard is what holds for every request, before it is looked at: headers, strange paths, other sites.
+// guard sets the headers of every answer, and refuses strange paths and other sites.
 func (s *Server) guard(next http.Handler) http.Handler {
 	next = s.fromOtherSites(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -290,7 +289,7 @@ func (s *Server) refuseAtTheDoor(w http.ResponseWriter, r *http.Request, p *prob
 	s.note("other", r.Method, rec.status, 0)
 }
 
-// note counts a request that was answered, and logs it for those who look closely. Nothing of it is the client's text.
+// note counts an answered request, and logs it at debug level. It logs nothing that the client wrote.
 func (s *Server) note(path, method string, status int, took time.Duration) {
 	method = s.metrics.Request(path, method, status, took)
 	s.log.Debug("request", "method", method, "path", path, "status", status, "ms", took.Milliseconds())

@@ -12,8 +12,8 @@ import (
 	"captioner/models/decode"
 )
 
-// settings are what a request says about how it wants its captions, and how long it waits for them. They mean what the
-// flags of predict mean. In a query and in a form the names are those of JSON, or the flags' with hyphens.
+// settings are the options of a request. They mean what the flags of predict mean. In a query and in a form their names
+// are those of JSON, or those of the flags.
 type settings struct {
 	decode.Request
 	TimeoutMS *int `json:"timeout_ms"`
@@ -25,7 +25,7 @@ var settingNames = []string{
 	"prompt", "sample", "temperature", "top_k", "top_p", "seed", "force", "ban", "timeout_ms",
 }
 
-// settingName is the JSON name of an option, whatever its spelling; "" for what is none.
+// settingName is the JSON name of an option in any of its spellings, or "" for an unknown one.
 func settingName(s string) string {
 	s = strings.ReplaceAll(s, "-", "_")
 	switch s {
@@ -72,17 +72,17 @@ func (s *settings) set(name, value string) error {
 	case "seed":
 		return parse(&s.Seed, name, value, "a whole number, 0 or more", parseSeed)
 	case "force":
-		return s.words(&s.Force, name, value)
+		return s.phrase(&s.Force, name, value)
 	case "ban":
-		return s.words(&s.Ban, name, value)
+		return s.phrase(&s.Ban, name, value)
 	case "timeout_ms":
 		return parse(&s.TimeoutMS, name, value, "a whole number", strconv.Atoi)
 	}
 	return refuse("bad-option", "found the option %.60q, want one of %s", name, strings.Join(settingNames, ", "))
 }
 
-// words takes one more entry of a list, which may be in a query several times.
-func (s *settings) words(list *[]string, name, value string) error {
+// phrase appends one phrase to a list: force and ban may stand in a query several times.
+func (s *settings) phrase(list *[]string, name, value string) error {
 	text, err := parseText(value)
 	if err != nil {
 		return refuse("bad-option", "%s: found %.60q, want valid UTF-8", name, value)
@@ -91,12 +91,12 @@ func (s *settings) words(list *[]string, name, value string) error {
 	return nil
 }
 
-// forCaptions says whether there is anything that only captions know.
+// forCaptions says whether there is an option that only captions have.
 func (s *settings) forCaptions() bool {
 	return slices.ContainsFunc(settingNames, func(name string) bool { return s.Has(decode.Field(name)) })
 }
 
-// parse sets *p, once.
+// parse sets *p. A second value for the same option is an error.
 func parse[T any](p **T, name, value, want string, read func(string) (T, error)) error {
 	if *p != nil {
 		return refuse("bad-option", "%s is there twice, want it once", name)

@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// forms are what captions can be answered in, the default first.
+// forms are the content types of an answer with captions, the default first.
 var forms = []string{"application/json", "text/plain", "text/event-stream"}
 
-// accepted is the form that a client likes best.
+// accepted is the content type that a client prefers.
 func accepted(header string) string {
 	best, quality := forms[0], 0.0
 	for part := range strings.SplitSeq(header, ",") {
@@ -37,11 +37,10 @@ func accepted(header string) string {
 	return best
 }
 
-// heartbeat keeps a stream alive through whatever stands between while nothing is ready.
+// heartbeat is how often a stream without news sends a comment, so that no proxy closes it.
 const heartbeat = 10 * time.Second
 
-// stream sends what becomes of each image as server-sent events, in the order in which it is ready: "caption" or
-// "error", and "done" at the end.
+// stream sends each outcome as a server-sent event as soon as it is ready: "caption" or "error", and "done" at the end.
 func (n *session) stream(
 	ctx context.Context,
 	w http.ResponseWriter,

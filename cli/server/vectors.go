@@ -58,8 +58,7 @@ func vector(raw json.RawMessage) ([]float32, error) {
 	return v, nil
 }
 
-// spread makes of an embedding what the model takes: features of every place as they are, and a pooled vector at every
-// place.
+// spread makes the model's features of an embedding: all vectors stay as they are, and a pooled vector is repeated.
 func spread(v []float32, m Info) ([]float32, error) {
 	switch len(v) {
 	case m.Vectors * m.Width:
@@ -80,7 +79,7 @@ func spread(v []float32, m Info) ([]float32, error) {
 	)
 }
 
-// pool is the mean over the places.
+// pool is the mean over the vectors.
 func pool(v []float32, m Info) []float32 {
 	out := make([]float32, m.Width)
 	for k := range out {
