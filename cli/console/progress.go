@@ -16,6 +16,9 @@ type Progress struct {
 	start time.Time
 	every time.Duration
 
+	bytes bool  // it counts bytes of what
+	from  int64 // bytes that were there when it began
+
 	mu           sync.Mutex
 	done, failed int64
 	total        int64 // 0 while it is not known
@@ -29,6 +32,26 @@ func NewProgress(t *Terminal, what string) *Progress {
 		t.Show(new(Bar))
 	}
 	return p
+}
+
+// NewTransfer counts the bytes of something that comes, such as a file. It shows nothing before the first Set.
+func NewTransfer(t *Terminal, what string) *Progress {
+	return &Progress{t: t, what: what, bytes: true, every: 10 * time.Second}
+}
+
+// Set says how many bytes there are of how many; total is 0 while it is not known. Bytes that are there at the first
+// call count as there before.
+func (p *Progress) Set(done, total int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.start.IsZero() {
+		p.start, p.said, p.from = time.Now(), time.Now(), done
+		if p.t.Live {
+			p.t.Show(&Bar{About: p.what, Bytes: true})
+		}
+	}
+	p.done, p.total = done, total
+	p.tell()
 }
 
 // Expect sets how many there will be, once that is known.
@@ -46,6 +69,11 @@ func (p *Progress) Add(done, failed int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.done, p.failed = p.done+done, p.failed+failed
+	p.tell()
+}
+
+// tell moves the bar, or says a line if it is time.
+func (p *Progress) tell() {
 	if p.t.Live {
 		p.t.Update(p.done+p.failed, p.total, p.failed)
 		return
@@ -56,15 +84,24 @@ func (p *Progress) Add(done, failed int64) {
 	}
 }
 
+// line is "120 of 300 images, 12.5 images/s, 14s left", or "model.pt: 12 MB of 338 MB, 4 MB/s, 1m21s left".
 func (p *Progress) line(now time.Time) string {
 	n := p.done + p.failed
-	rate := float64(n) / now.Sub(p.start).Seconds()
+	rate := float64(n-p.from) / now.Sub(p.start).Seconds()
 	var s strings.Builder
-	fmt.Fprintf(&s, "%d", n)
-	if p.total > 0 {
-		fmt.Fprintf(&s, " of %d", p.total)
+	if p.bytes {
+		fmt.Fprintf(&s, "%s: %s", p.what, Size(n))
+		if p.total > 0 {
+			fmt.Fprintf(&s, " of %s", Size(p.total))
+		}
+		fmt.Fprintf(&s, ", %s/s", Size(int64(rate)))
+	} else {
+		fmt.Fprintf(&s, "%d", n)
+		if p.total > 0 {
+			fmt.Fprintf(&s, " of %d", p.total)
+		}
+		fmt.Fprintf(&s, " %s, %.3g images/s", p.what, rate)
 	}
-	fmt.Fprintf(&s, " %s, %.3g images/s", p.what, rate)
 	if p.total > n && rate > 0 {
 		fmt.Fprintf(&s, ", %v left", (time.Duration(float64(p.total-n)/rate) * time.Second).Round(time.Second))
 	}

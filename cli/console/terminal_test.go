@@ -57,3 +57,17 @@ func TestOneLine(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+func TestTransferLines(t *testing.T) {
+	var w bytes.Buffer
+	p := NewTransfer(newTerminal(&w, func(string) string { return "" }), "model.pt")
+	p.every = 0
+	p.Set(2_000_000, 0)
+	p.Set(5_000_000, 20_000_000)
+	got := strings.Split(w.String(), "\n")
+	if len(got) != 3 || !strings.HasPrefix(got[0], "model.pt: 2 MB, 0 bytes/s") ||
+		!strings.HasPrefix(got[1], "model.pt: 5 MB of 20 MB, ") ||
+		!strings.HasSuffix(got[1], " left") {
+		t.Errorf("got %q", got)
+	}
+}

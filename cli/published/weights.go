@@ -4,11 +4,8 @@ package published
 
 import (
 	"context"
-	"fmt"
 	"os"
-	"strings"
 	"sync"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -135,54 +132,32 @@ func Fetch(ctx context.Context, con *console.Console, name string) (string, erro
 	return s.Get(ctx, name)
 }
 
-// fetching shows how far a fetch is: by a bar for each file where a person watches, else by a line every few seconds.
+// fetching shows how far a fetch is, file by file.
 type fetching struct {
 	con *console.Console
 
-	mu    sync.Mutex
-	file  string
-	start time.Time
-	from  int64 // bytes that an earlier fetch left
-	said  time.Time
+	mu      sync.Mutex
+	file    string
+	current *console.Progress // of file
 }
 
 func (f *fetching) progress(g store.Progress) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	now := time.Now()
-	if g.File != f.file {
-		f.file, f.start, f.said, f.from = g.File, now, now, g.Done
-		if f.con.Term.Live {
-			f.con.Term.Show(&console.Bar{About: g.File, Bytes: true})
-		}
+	if f.current == nil || g.File != f.file {
+		f.file, f.current = g.File, console.NewTransfer(f.con.Term, g.File)
 	}
-	if f.con.Term.Live {
-		f.con.Term.Update(g.Done, g.Total, 0)
-		return
-	}
-	if now.Sub(f.said) < 10*time.Second {
-		return
-	}
-	f.said = now
-	var s strings.Builder
-	fmt.Fprintf(&s, "%s: %s", g.File, console.Size(g.Done))
-	rate := float64(g.Done-f.from) / now.Sub(f.start).Seconds()
-	if g.Total > 0 {
-		fmt.Fprintf(&s, " of %s", console.Size(g.Total))
-	}
-	fmt.Fprintf(&s, ", %s/s", console.Size(int64(rate)))
-	if g.Total > g.Done && rate > 0 {
-		fmt.Fprintf(&s, ", %v left", (time.Duration(float64(g.Total-g.Done)/rate) * time.Second).Round(time.Second))
-	}
-	f.con.Term.Log.Info(s.String())
+	f.current.Set(g.Done, g.Total)
 }
 
 // Finish takes the bar away.
 func (f *fetching) Finish() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.file = ""
-	f.con.Term.Show(nil)
+	if f.current != nil {
+		f.current.Finish()
+	}
+	f.current = nil
 }
 
 // Here returns the path of published weights that have been fetched; other names are paths.
