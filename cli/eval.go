@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -40,6 +41,7 @@ type EvalOptions struct {
 	Seed                 uint64
 
 	Report, Title, Save, SaveDF string
+	Overwrite                   bool
 	ReportPictures              int
 
 	load                model.Loader
@@ -137,6 +139,8 @@ func (o *EvalOptions) flags() []cli.Flag {
 		&cli.StringFlag{Name: "save",
 			Usage:    "write the captions of --model to `FILE`: COCO results for .json, else .jsonl, .csv or .tsv",
 			Category: output, Destination: &o.Save, TakesFile: true},
+		&cli.BoolFlag{Name: "overwrite", Usage: "replace the captions that --save holds already", Category: output,
+			Destination: &o.Overwrite},
 		&cli.StringFlag{Name: "save-df", Usage: "write the document frequencies of the references to `FILE`",
 			Category: output, Destination: &o.SaveDF, TakesFile: true},
 	}
@@ -178,6 +182,8 @@ func (o *EvalOptions) validate() error {
 		o.ReportPictures)
 	check(o.Report != "" || !o.Decode.Set("title") && !o.Decode.Set("report-pictures"), "",
 		"--title and --report-pictures need --report")
+	check(o.Save == "" || o.Overwrite || !holdsAnything(o.Save), "--overwrite replaces it; or give another name",
+		"--save %q is there already", o.Save)
 	check(o.Save == "" || slices.Contains([]string{"jsonl", "csv", "tsv", "coco"}, output.FormatOf(o.Save)), "",
 		"--save %q: want a name that ends in .json, .jsonl, .csv or .tsv, or in one of these and .gz or .zst", o.Save)
 	for _, m := range o.metrics.Value() {
@@ -286,4 +292,10 @@ func (e *evaluation) tell(notes *data.Notes) {
 	for _, line := range notes.Lines() {
 		e.con.Term.Log.Warn(line)
 	}
+}
+
+// holdsAnything says whether there is a file that is not empty.
+func holdsAnything(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Size() > 0
 }

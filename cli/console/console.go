@@ -20,6 +20,7 @@ type Console struct {
 	Args    []string // that the program was started with
 }
 
+// New is the console of a run whose standard streams these are.
 func New(stdin io.Reader, stdout, stderr io.Writer) *Console {
 	return &Console{Stdin: stdin, Stdout: stdout, Term: newTerminal(stderr, os.Getenv)}
 }

@@ -17,6 +17,7 @@ type usageError struct {
 func (e *usageError) Error() string { return e.msg }
 func (e *usageError) Hint() string  { return e.hint }
 
+// Usagef is an error of usage: nothing was begun. hint is its remedy; "" for none.
 func Usagef(hint, format string, args ...any) error {
 	return &usageError{msg: fmt.Sprintf(format, args...), hint: hint}
 }
@@ -30,6 +31,7 @@ type hinted struct {
 func (e hinted) Unwrap() error { return e.error }
 func (e hinted) Hint() string  { return e.hint }
 
+// WithHint adds a remedy to an error that carries none; nil stays nil.
 func WithHint(err error, format string, args ...any) error {
 	if err == nil || HintOf(err) != "" {
 		return err

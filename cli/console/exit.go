@@ -23,6 +23,7 @@ var (
 	ErrReported    = errors.New("failed")             // already reported; the exit code is what is left to say
 )
 
+// ExitCode is the exit code of a command that ended with err.
 func ExitCode(err error) int {
 	var usage *usageError
 	var exited ExitedError

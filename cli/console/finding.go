@@ -8,6 +8,7 @@ type Finding struct {
 	Remedy string `json:"remedy,omitempty"`
 }
 
+// Tell prints a finding on standard output: a line for people, or with --json an object.
 func Tell(con *Console, f Finding) error {
 	if con.Options.JSON {
 		return WriteJSON(con.Stdout, f)

@@ -12,6 +12,7 @@ import (
 // Rounded is a number with six decimals at most: what lies below depends on the machine.
 type Rounded float64
 
+// MarshalJSON writes the number without an exponent, and null for what is no number.
 func (r Rounded) MarshalJSON() ([]byte, error) {
 	x := math.Round(float64(r)*1e6) / 1e6
 	if math.IsNaN(x) || math.IsInf(x, 0) {
@@ -20,6 +21,7 @@ func (r Rounded) MarshalJSON() ([]byte, error) {
 	return strconv.AppendFloat(nil, x, 'f', -1, 64), nil
 }
 
+// MarshalJSON is v as one line of JSON, with <, > and & as they are.
 func MarshalJSON(v any) ([]byte, error) {
 	var s strings.Builder
 	e := json.NewEncoder(&s)

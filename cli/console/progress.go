@@ -25,6 +25,7 @@ type Progress struct {
 	said         time.Time
 }
 
+// NewProgress counts things, which what names: "images".
 func NewProgress(t *Terminal, what string) *Progress {
 	now := time.Now()
 	p := &Progress{t: t, what: what, start: now, said: now, every: 10 * time.Second}

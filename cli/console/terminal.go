@@ -32,6 +32,7 @@ func newTerminal(w io.Writer, getenv func(string) string) *Terminal {
 	return t
 }
 
+// IsTerminal says whether a person reads what is written.
 func IsTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))

@@ -78,6 +78,7 @@ func OneLine(err error) string {
 	return Visible(strings.Join(lines, "; "))
 }
 
+// Kind names what is no plain file.
 func Kind(m fs.FileMode) string {
 	switch {
 	case m.IsDir():

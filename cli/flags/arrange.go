@@ -131,6 +131,7 @@ func takeFlag(flags []cli.Flag, path []string, word string, following int) (int,
 	return 0, console.Usagef(hint, "unknown flag %q", word)
 }
 
+// Named is the flag of a name or alias; nil for none.
 func Named(flags []cli.Flag, name string) cli.Flag {
 	for _, f := range flags {
 		if slices.Contains(f.Names(), name) {
@@ -140,11 +141,13 @@ func Named(flags []cli.Flag, name string) cli.Flag {
 	return nil
 }
 
+// TakesValue says whether a value follows a flag.
 func TakesValue(f cli.Flag) bool {
 	d, ok := f.(cli.DocGenerationFlag)
 	return ok && d.TakesValue()
 }
 
+// FindCommand is the command of a name; nil for none.
 func FindCommand(commands []*cli.Command, name string) *cli.Command {
 	for _, c := range commands {
 		if c.HasName(name) {
@@ -154,6 +157,7 @@ func FindCommand(commands []*cli.Command, name string) *cli.Command {
 	return nil
 }
 
+// CommandNames are the names of the commands that the help shows.
 func CommandNames(commands []*cli.Command) []string {
 	var out []string
 	for _, c := range commands {

@@ -6,6 +6,7 @@ import (
 	"captioner/cli/console"
 )
 
+// Common are the flags that every command has, which set o.
 func Common(o *console.Options) []cli.Flag {
 	const category = "OUTPUT"
 	return []cli.Flag{

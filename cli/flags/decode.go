@@ -19,6 +19,7 @@ type Decode struct {
 	Set                  func(flag string) bool
 }
 
+// Flags are the flags that set d.
 func (d *Decode) Flags() []cli.Flag {
 	d.values = decode.DefaultOptions()
 	return append(d.searchFlags(), d.drawFlags()...)

@@ -19,6 +19,7 @@ type Model struct {
 	Threads   int    // 0 leaves it to libtorch
 }
 
+// Flags are the flags that set o.
 func (o *Model) Flags() []cli.Flag {
 	const category = "MODEL"
 	return []cli.Flag{
@@ -38,6 +39,7 @@ func (o *Model) Flags() []cli.Flag {
 	}
 }
 
+// Validate checks what can be checked before a model is opened.
 func (o *Model) Validate() error {
 	if err := ValidDevice(o.Device); err != nil {
 		return err

@@ -14,6 +14,7 @@ type Ranks struct {
 	Timeout   time.Duration
 }
 
+// Flags are the flags that set o.
 func (o *Ranks) Flags() []cli.Flag {
 	const category = "SEVERAL PROCESSES"
 	return []cli.Flag{
@@ -26,6 +27,7 @@ func (o *Ranks) Flags() []cli.Flag {
 	}
 }
 
+// Validate checks the numbers.
 func (o *Ranks) Validate() error {
 	if o.Processes < 1 || o.Processes > 1024 {
 		return console.Usagef("", "--nproc %d: want 1 to 1024", o.Processes)

@@ -44,6 +44,7 @@ type waiting struct {
 	again bool      // it was taken before, and found cut off
 }
 
+// NewWatcher watches the folders of in.
 func NewWatcher(in Inputs, t *console.Terminal) (*Watcher, error) {
 	events, err := fsnotify.NewBufferedWatcher(4096)
 	if err != nil {

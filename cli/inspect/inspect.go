@@ -46,6 +46,7 @@ type tensorLine struct {
 	Shape []int64 `json:"shape"`
 }
 
+// Run prints what a file of weights is, with its metadata and tensors.
 func Run(con *console.Console, o Options) error {
 	path, err := published.Here(con, o.Path)
 	if err != nil {

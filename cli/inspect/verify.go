@@ -29,6 +29,7 @@ type verification struct {
 	err    error // of writing to standard output
 }
 
+// Verify prints whether a file of weights is whole and fits; broken ones end in console.ErrReported.
 func Verify(ctx context.Context, con *console.Console, name string) error {
 	path, err := published.Here(con, name)
 	if err != nil {

@@ -33,6 +33,7 @@ type Model interface {
 	Close() error
 }
 
+// Loader opens a model. Tests put a fake in the place of Load.
 type Loader func(context.Context, flags.Model) (Model, error)
 
 // loaded is a real model.
@@ -70,6 +71,7 @@ func FindWeights(ctx context.Context, con *console.Console, o *flags.Model) erro
 	return nil
 }
 
+// Load opens a model of this machine; nothing is fetched.
 func Load(_ context.Context, o flags.Model) (Model, error) {
 	c, err := captioner.Open(o.Path, captioner.Options{Encoder: o.Encoder, NoEncoder: o.NoEncoder, Device: o.Device,
 		Precision: o.NumberType(), Threads: o.Threads})

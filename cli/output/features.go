@@ -34,6 +34,7 @@ type indexLine struct {
 	Row  int    `json:"row"`
 }
 
+// Write writes the features of the images into the folder.
 func (w FeatureWriter) Write(f *features.Set, pictures []data.Example) error {
 	if existing(w.Folder) {
 		return console.WithHint(fmt.Errorf("write features into %q: found some there, want a folder without", w.Folder),
@@ -110,7 +111,7 @@ func outName(k, n int) string {
 
 // existing says whether a folder holds something that would be mixed up with what is to be written.
 func existing(folder string) bool {
-	for _, pattern := range []string{"features*.npy", "features*.safetensors"} {
+	for _, pattern := range []string{"features*.npy", "features*.safetensors", "index.jsonl", "SHA256SUMS"} {
 		if found, _ := filepath.Glob(filepath.Join(folder, pattern)); len(found) > 0 {
 			return true
 		}

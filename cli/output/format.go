@@ -33,6 +33,7 @@ type Style struct {
 	Template Template // nil for none
 }
 
+// NewFormat is the format of a name among Formats.
 func NewFormat(name string, s Style) Format {
 	switch name {
 	case "jsonl":

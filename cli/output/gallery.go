@@ -29,6 +29,7 @@ type Gallery struct {
 	tail  string
 }
 
+// NewGallery begins a page at path, which names the model.
 func NewGallery(path, model string) (*Gallery, error) {
 	f, err := atomicfile.Create(path)
 	if err != nil {

