@@ -53,7 +53,9 @@ data/text           < data/image            | golang.org/x/text             # th
 data/unpack         <                       | github.com/klauspost/compress github.com/therootcompany/xz
                      # compressed files as if they were not
 data/sidecar        < data/image            |                               # finds the text beside an image
-data                < data/text data/unpack data/sidecar |                  # examples: paths and captions, not pixels
+data/record         < data/text data/unpack |                               # entries of files of captions
+data                < data/record data/sidecar |                            # examples: paths and captions, not pixels
+data/predictions    < data                  |                               # captions of programs, put to examples
 data/coco           < weights/store         | golang.org/x/sync github.com/gofrs/flock
                      # COCO 2014, member by member out of its archives
 
@@ -85,7 +87,8 @@ models/checkpoint   < models/crossgpt2 models/clipdecoder10 models/blip models/g
                      # files of captioners and encoders, and the one table of both
 models/captioner/demo <                     |                               # the built-in model file, as bytes
 models/captioner    < models/captioner/demo models/checkpoint | # the library's front door: images in, captions out
-models/evaluate     < models/clipscore data data/metrics | golang.org/x/sync # a data set's captions and their scores
+models/evaluate     < models/clipscore data/predictions data/metrics | golang.org/x/sync
+                     # a data set's captions and their scores
 models/pipeline     < models/decode data/image | # a stream of images through a model, in order and in bounded memory
 models/train/features < models/family torch/dist data weights/safetensors |
                      # an encoder's features of images, computed once and kept on disk

@@ -18,6 +18,7 @@ import (
 	"captioner/cli/ranks"
 	"captioner/data"
 	"captioner/data/metrics"
+	"captioner/data/predictions"
 	"captioner/models/evaluate"
 	"captioner/torch/dist"
 )
@@ -209,7 +210,7 @@ type evaluation struct {
 	group *dist.Group // processes that share the captioning; nil for this one alone
 
 	scorer      *evaluate.Scorer
-	predictions *data.Predictions
+	predictions *predictions.Set
 	mismatches  evaluate.Mismatches
 	captioned   *captioned // nil where predictions came from a file
 
@@ -246,7 +247,7 @@ func (e *evaluation) run(ctx context.Context) (err error) {
 		return err
 	}
 	if e.o.Predictions != "" {
-		if e.predictions, err = data.ReadPredictions(e.o.Predictions); err == nil {
+		if e.predictions, err = predictions.Read(e.o.Predictions); err == nil {
 			e.tell(e.predictions.Notes)
 		}
 	} else {
@@ -274,7 +275,7 @@ func (e *evaluation) readReferences() error {
 	if e.o.Data != "" {
 		paths = []string{e.o.Data}
 	}
-	set, err := data.ReadReferences(e.o.Images, paths...)
+	set, err := predictions.ReadReferences(e.o.Images, paths...)
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 	"captioner/cli/output"
 	"captioner/data"
 	"captioner/data/image"
+	"captioner/data/predictions"
 	"captioner/models/decode"
 	"captioner/models/evaluate"
 	"captioner/weights/atomicfile"
@@ -30,8 +31,8 @@ type captioned struct {
 }
 
 // caption makes predictions for all pictures that have references, as predict does. Pictures that cannot be read are reported one by one.
-func (e *evaluation) caption(ctx context.Context) (*data.Predictions, error) {
-	if e.scorer.Set.Kind == data.KindLines || e.scorer.Set.Kind == data.KindObject {
+func (e *evaluation) caption(ctx context.Context) (*predictions.Set, error) {
+	if e.scorer.Set.Kind == predictions.KindLines || e.scorer.Set.Kind == predictions.KindObject {
 		return nil, console.WithHint(fmt.Errorf("%q is %s, and names no pictures to caption", e.scorer.Set.Path, e.scorer.Set.Kind), "give --predictions, or as --data captions with their pictures")
 	}
 	m, err := model.Open(ctx, e.con, e.o.load, e.o.Model)
@@ -51,7 +52,7 @@ func (e *evaluation) caption(ctx context.Context) (*data.Predictions, error) {
 	pipe.Options, pipe.Workers, pipe.Batch, pipe.Patient = options, e.o.Workers, e.o.BatchSize, time.Second
 	pipe.image.Orient = !e.o.NoOrient
 	load := func(in input.Input) (*image.RGB, error) { return e.load(in, pipe.image) }
-	predictions := &data.Predictions{File: c.model, Kind: data.KindRecords}
+	set := &predictions.Set{File: c.model, Kind: data.KindRecords}
 	told := console.NewProgress(e.con.Term, "pictures")
 	from, to := e.group.Share(len(e.scorer.Examples))
 	told.Expect(int64(to - from))
@@ -61,7 +62,7 @@ func (e *evaluation) caption(ctx context.Context) (*data.Predictions, error) {
 			if err != nil {
 				return err
 			}
-			one := data.Prediction{ID: e.scorer.Examples[k].ID, Path: r.Path, Caption: r.Caption.Text}
+			one := predictions.Prediction{ID: e.scorer.Examples[k].ID, Path: r.Path, Caption: r.Caption.Text}
 			if r.Err != nil {
 				one.Failed = console.OneLine(r.Err)
 				c.failed++
@@ -73,7 +74,7 @@ func (e *evaluation) caption(ctx context.Context) (*data.Predictions, error) {
 				c.results, c.ids = append(c.results, r), append(c.ids, one.ID)
 				told.Add(1, 0)
 			}
-			predictions.List = append(predictions.List, one)
+			set.List = append(set.List, one)
 		}
 		e.group.Advance()
 		return nil
@@ -82,14 +83,14 @@ func (e *evaluation) caption(ctx context.Context) (*data.Predictions, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := e.gather(ctx, predictions, c); err != nil {
+	if err := e.gather(ctx, set, c); err != nil {
 		return nil, err
 	}
 	e.captioned = c
 	if e.o.Save != "" && e.group.IsLead() {
-		return predictions, c.save(e.o.Save)
+		return set, c.save(e.o.Save)
 	}
-	return predictions, nil
+	return set, nil
 }
 
 // pictures lists the pictures that this process captions; the key of each is the number of its example.

@@ -8,7 +8,7 @@ import (
 
 	"captioner/cli/input"
 	"captioner/cli/output"
-	"captioner/data"
+	"captioner/data/predictions"
 	"captioner/models/captioner"
 )
 
@@ -16,14 +16,14 @@ import (
 
 // captionedPart is what a process has captioned.
 type captionedPart struct {
-	List     []data.Prediction
+	List     []predictions.Prediction
 	Paths    []string
 	Captions []captioner.Caption
 	IDs      []string
 }
 
 // gather puts the parts of all processes together, in the order of the examples.
-func (e *evaluation) gather(ctx context.Context, p *data.Predictions, c *captioned) error {
+func (e *evaluation) gather(ctx context.Context, p *predictions.Set, c *captioned) error {
 	if e.group.Size() == 1 {
 		return nil
 	}

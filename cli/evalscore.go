@@ -10,9 +10,9 @@ import (
 
 	"captioner/cli/console"
 	"captioner/cli/published"
-	"captioner/data"
 	"captioner/data/image"
 	"captioner/data/metrics"
+	"captioner/data/predictions"
 	"captioner/models/clipscore"
 	"captioner/models/evaluate"
 	"captioner/weights/store"
@@ -126,7 +126,7 @@ func (e *evaluation) openCLIP(ctx context.Context) error {
 		return nil
 	}
 	set := e.scorer.Set
-	if set.Kind == data.KindLines || set.Kind == data.KindObject {
+	if set.Kind == predictions.KindLines || set.Kind == predictions.KindObject {
 		return console.WithHint(fmt.Errorf("%q is %s, and names no pictures for --clip to look at", set.Path, set.Kind),
 			"give captions with their pictures, and --images where these are elsewhere")
 	}
@@ -170,7 +170,7 @@ func exists(path string) bool {
 
 // compare scores the other predictions, and tests the difference on the images that both have.
 func (e *evaluation) compare(ctx context.Context) error {
-	p, err := data.ReadPredictions(e.o.Against)
+	p, err := predictions.Read(e.o.Against)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"captioner/data/record"
 )
 
 // A Report is what Check found. The lists are complete and in the order of the data; each entry names the example and,
@@ -95,7 +97,7 @@ func (c *checker) set(s Source, name string, n *Counts, each func(e Example, siz
 			c.report.NoCaptions = append(c.report.NoCaptions, who)
 		}
 		for _, caption := range e.Captions {
-			if trim(caption) == "" {
+			if record.Trim(caption) == "" {
 				c.report.EmptyCaptions = append(c.report.EmptyCaptions, who)
 				break
 			}

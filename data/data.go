@@ -14,8 +14,8 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
-	"strings"
-	"unicode"
+
+	"captioner/data/record"
 )
 
 // An Example is one picture and what people wrote about it.
@@ -103,8 +103,8 @@ func Captions(s Source) iter.Seq2[string, error] {
 	}
 }
 
-// examples is the source of a list.
-func examples(list []Example) Source {
+// FromList is the source of a list.
+func FromList(list []Example) Source {
 	return func(yield func(Example, error) bool) {
 		for _, e := range list {
 			if !yield(e, nil) {
@@ -115,49 +115,37 @@ func examples(list []Example) Source {
 }
 
 // A RecordError says where in which file something is not as its format wants it.
-type RecordError struct {
-	File   string
-	Record string // "line 12", "annotation 3", "member \"a.jpg\""; "" for the file as a whole
-	Err    error
-}
+type RecordError = record.Error
 
-func (e *RecordError) Error() string {
-	if e.Record == "" {
-		return fmt.Sprintf("read %q: %v", e.File, e.Err)
-	}
-	return fmt.Sprintf("read %q: %s: %v", e.File, e.Record, e.Err)
-}
+// Notes are what was left out of a data set, or read by a rule.
+type Notes = record.Notes
 
-func (e *RecordError) Unwrap() error { return e.Err }
-
-// at makes a RecordError. Number counts from 1.
-func at(file, what string, number int, format string, args ...any) error {
-	return &RecordError{file, fmt.Sprintf("%s %d", what, number), fmt.Errorf(format, args...)}
-}
-
-// A group gathers captions of pictures that are named again and again, in the order of their first naming.
-type group struct {
-	list  []Example
+// A Group gathers captions of pictures that are named again and again, in the order of their first naming.
+type Group struct {
+	List  []Example
 	index map[string]int
 }
 
-func (g *group) add(id, path string, captions ...string) {
+// Add puts captions to the image of this id.
+func (g *Group) Add(id, path string, captions ...string) {
 	if g.index == nil {
 		g.index = map[string]int{}
 	}
 	i, ok := g.index[id]
 	if !ok {
-		i = len(g.list)
+		i = len(g.List)
 		g.index[id] = i
-		g.list = append(g.list, Example{ID: id, Path: path})
+		g.List = append(g.List, Example{ID: id, Path: path})
 	}
 	for _, c := range captions {
-		g.list[i].Captions = append(g.list[i].Captions, trim(c))
+		g.List[i].Captions = append(g.List[i].Captions, record.Trim(c))
 	}
 }
 
-// place puts the folder of the pictures before the paths that are relative. Where none is known, none is made up.
-func place(list []Example, folder string) {
+// Locate puts the folder of the images before the paths that are relative: images, or where that is "" the folder in
+// which images of the list are found beside the annotation file. Where a path is not known, none is made up.
+func Locate(list []Example, annotations, images string) {
+	folder := imageFolder(annotations, images, list)
 	for i := range list {
 		if list[i].Path == "" {
 			continue
@@ -168,9 +156,4 @@ func place(list []Example, folder string) {
 			list[i].Path = filepath.Join(folder, p)
 		}
 	}
-}
-
-// trim takes away white space, and the byte order marks that putting files together leaves between captions.
-func trim(caption string) string {
-	return strings.TrimFunc(caption, func(r rune) bool { return unicode.IsSpace(r) || r == '\ufeff' })
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"captioner/data/image"
+	"captioner/data/record"
 	"captioner/data/sidecar"
 	"captioner/data/text"
 )
@@ -32,8 +33,8 @@ func readFolder(root string, notes *Notes) (Source, error) {
 		return nil, &RecordError{File: root, Err: errors.New("found a file, want a folder")}
 	}
 	return func(yield func(Example, error) bool) {
-		var found tally
-		defer func() { notes.replace(found) }()
+		var found record.Tally
+		defer func() { notes.Replace(found) }()
 		var finder sidecar.Finder
 		stopped := errors.New("stopped")
 		err := walk(root, "", func(name string) error {
@@ -81,7 +82,7 @@ func walk(root, folder string, visit func(name string) error) error {
 }
 
 // readSidecar reads the captions beside an image.
-func readSidecar(path string, found *tally) ([]string, error) {
+func readSidecar(path string, found *record.Tally) ([]string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
@@ -100,8 +101,8 @@ func readSidecar(path string, found *tally) ([]string, error) {
 	if err != nil {
 		return nil, &RecordError{File: path, Err: err}
 	}
-	if what := taken(d.Encoding); what != "" {
-		found.add(path, what)
+	if what := record.Taken(d.Encoding); what != "" {
+		found.Add(path, what)
 	}
 	return captionLines(d.Text), nil
 }
@@ -112,7 +113,7 @@ const maxCaptionFile = 1 << 20
 func captionLines(text string) []string {
 	var captions []string
 	for line := range strings.Lines(text) {
-		if line = trim(line); line != "" {
+		if line = record.Trim(line); line != "" {
 			captions = append(captions, line)
 		}
 	}

@@ -74,18 +74,6 @@ func TestForeignText(t *testing.T) {
 	}
 }
 
-func TestForeignPredictions(t *testing.T) {
-	for name, content := range map[string]string{
-		"Latin-1": latin1("a.jpg\tun café\n"),
-		"UTF-16":  utf16(t, "a.jpg\tun café\r\n"),
-	} {
-		p, err := ReadPredictions(write(t, "p", content))
-		if err != nil || len(p.List) != 1 || p.List[0].Caption != "un café" || len(p.Notes.Lines()) != 1 {
-			t.Errorf("%s: got %+v, %v, want one caption and a note", name, p, err)
-		}
-	}
-}
-
 func TestSidecarsOfOthers(t *testing.T) {
 	root := tree(t, map[string]string{
 		"UP.JPG":      "1",
@@ -132,9 +120,6 @@ func TestImagesAreNoCaptions(t *testing.T) {
 	var binary *text.BinaryError
 	if _, err := Open(write(t, "f.csv", photo), ""); !errors.As(err, &binary) {
 		t.Errorf("as captions: got %v, want a BinaryError", err)
-	}
-	if _, err := ReadPredictions(write(t, "p", photo)); !errors.As(err, &binary) {
-		t.Errorf("as predictions: got %v, want a BinaryError", err)
 	}
 	d, err := Open(tree(t, map[string]string{"a.jpg": "1", "a.txt": photo}), "")
 	if err != nil {

@@ -413,23 +413,23 @@ func TestSplit(t *testing.T) {
 		}
 		return ids
 	}
-	train, val := Split(examples(list), 0.1, 1)
+	train, val := Split(FromList(list), 0.1, 1)
 	if n := len(ids(val)); n < 900 || n > 1100 || n+len(ids(train)) != len(list) {
 		t.Errorf("got %d of 10000 in val and %d in train, want about 1000 and the rest", n, len(ids(train)))
 	}
 	slices.Reverse(list)
-	_, again := Split(examples(list[:5000]), 0.1, 1)
+	_, again := Split(FromList(list[:5000]), 0.1, 1)
 	inVal := ids(val)
 	for _, id := range ids(again) {
 		if !slices.Contains(inVal, id) {
 			t.Errorf("%s went elsewhere when the order changed", id)
 		}
 	}
-	if _, other := Split(examples(list), 0.1, 2); slices.Equal(ids(other), ids(val)) {
+	if _, other := Split(FromList(list), 0.1, 2); slices.Equal(ids(other), ids(val)) {
 		t.Error("another seed gave the same split")
 	}
 	for fraction, want := range map[float64]int{0: 0, 1: 10_000} {
-		if _, val := Split(examples(list), fraction, 1); len(ids(val)) != want {
+		if _, val := Split(FromList(list), fraction, 1); len(ids(val)) != want {
 			t.Errorf("fraction %v: got %d, want %d", fraction, len(ids(val)), want)
 		}
 	}
@@ -464,7 +464,7 @@ func TestCheck(t *testing.T) {
 			fromTar(yield)
 		}
 	}
-	r := Check(examples(train), failing)
+	r := Check(FromList(train), failing)
 	for _, c := range []struct {
 		what      string
 		got, want []string
@@ -494,10 +494,10 @@ func TestCheck(t *testing.T) {
 		!strings.Contains(err.Error(), "3 images both in train and val") {
 		t.Errorf("Err: got %v", err)
 	}
-	if err := Check(examples(train[:1]), nil).Err(); err != nil {
+	if err := Check(FromList(train[:1]), nil).Err(); err != nil {
 		t.Errorf("nothing wrong: got %v", err)
 	}
-	if err := Check(examples(nil), nil).Err(); err == nil {
+	if err := Check(FromList(nil), nil).Err(); err == nil {
 		t.Error("no examples: got no error")
 	}
 }

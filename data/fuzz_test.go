@@ -68,7 +68,7 @@ func FuzzCOCO(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		open := func(path string) (Source, error) { return COCO(path, "images") }
 		list := read(t, b, open)
-		if list == nil || len(Check(examples(list), nil).DuplicateIDs) > 0 {
+		if list == nil || len(Check(FromList(list), nil).DuplicateIDs) > 0 {
 			return // the captions of an id that stands twice belong to both
 		}
 		type image struct {

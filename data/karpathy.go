@@ -6,14 +6,16 @@ import (
 	"fmt"
 	"path"
 	"strings"
+
+	"captioner/data/record"
 )
 
 type karpathyImage struct {
-	FilePath  string `json:"filepath"`
-	FileName  string `json:"filename"`
-	ImageID   id     `json:"imgid"`
-	CocoID    id     `json:"cocoid"`
-	Split     string `json:"split"`
+	FilePath  string    `json:"filepath"`
+	FileName  string    `json:"filename"`
+	ImageID   record.ID `json:"imgid"`
+	CocoID    record.ID `json:"cocoid"`
+	Split     string    `json:"split"`
 	Sentences []struct {
 		Raw    *string  `json:"raw"`
 		Tokens []string `json:"tokens"`
@@ -36,21 +38,21 @@ func openKarpathy(annotations, images, split string, notes *Notes) (Source, erro
 		return nil, &RecordError{File: annotations, Err: fmt.Errorf("no split %q, found %s", split,
 			strings.Join(found, ", "))}
 	}
-	place(list, imageFolder(annotations, images, list))
-	return examples(list), nil
+	Locate(list, annotations, images)
+	return FromList(list), nil
 }
 
 // readKarpathy also returns the names of the splits, in the order of the file.
 func readKarpathy(file, split string, notes *Notes) (list []Example, splits []string, err error) {
-	f, err := openText(file)
+	f, err := record.Open(file)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer f.Close()
 	seen, found := map[string]bool{}, false
-	err = eachMember(f, file, map[string]func(*json.Decoder) error{"images": func(d *json.Decoder) error {
+	err = record.EachMember(f, file, map[string]func(*json.Decoder) error{"images": func(d *json.Decoder) error {
 		found = true
-		return eachElement(d, file, "image", func(n int) error {
+		return record.EachElement(d, file, "image", func(n int) error {
 			var image karpathyImage
 			if err := d.Decode(&image); err != nil {
 				return err
@@ -69,7 +71,7 @@ func readKarpathy(file, split string, notes *Notes) (list []Example, splits []st
 			return err
 		})
 	}})
-	f.noteEncoding(notes)
+	f.NoteEncoding(notes)
 	if err == nil && !found {
 		err = &RecordError{File: file, Err: errors.New(`no "images", want the form of Karpathy's splits`)}
 	}
@@ -90,7 +92,7 @@ func (image karpathyImage) example() (Example, error) {
 	for i, s := range image.Sentences {
 		switch {
 		case s.Raw != nil:
-			e.Captions = append(e.Captions, trim(*s.Raw))
+			e.Captions = append(e.Captions, record.Trim(*s.Raw))
 		case s.Tokens != nil:
 			e.Captions = append(e.Captions, strings.Join(s.Tokens, " "))
 		default:

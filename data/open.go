@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"captioner/data/record"
 )
 
 // Kind names a format of data sets.
@@ -146,10 +148,10 @@ func openFile(path, images, split string) (Dataset, error) {
 }
 
 func kindOf(path string) (Kind, error) {
-	if tar, err := isTar(path); err != nil || tar {
+	if tar, err := IsTar(path); err != nil || tar {
 		return KindWebDataset, err
 	}
-	f, err := openText(path)
+	f, err := record.Open(path)
 	if err != nil {
 		return "", err
 	}
@@ -165,27 +167,27 @@ func kindOf(path string) (Kind, error) {
 	case text[0] == '[':
 		return KindRecords, nil
 	case text[0] == '{':
-		return kindOfObject(f), nil
+		return KindOfObject(f), nil
 	}
 	line, _, _ := strings.Cut(text, "\n")
 	if _, _, ok := cutToken(strings.TrimRight(line, "\r")); ok {
 		return KindTokenFile, nil
 	}
-	for _, row := range rows(f.Reader, path) {
-		if row.err == nil {
-			_, _, row.err = columnsOf(row.fields)
+	for _, row := range record.Rows(f.Reader, path) {
+		if row.Err == nil {
+			_, _, row.Err = columnsOf(row.Fields)
 		}
-		if row.err != nil {
-			return "", &RecordError{File: path, Err: fmt.Errorf("the format is not known: as a table: %w", row.err)}
+		if row.Err != nil {
+			return "", &RecordError{File: path, Err: fmt.Errorf("the format is not known: as a table: %w", row.Err)}
 		}
 		break
 	}
 	return KindTable, nil
 }
 
-// kindOfObject reads an object as far as the first of its images. What is broken is for the reader of the kind to say.
-func kindOfObject(f *textFile) Kind {
-	d := json.NewDecoder(f)
+// KindOfObject reads an object as far as the first of its images. What is broken is for the reader of the kind to say.
+func KindOfObject(r io.Reader) Kind {
+	d := json.NewDecoder(r)
 	if _, err := d.Token(); err != nil {
 		return KindRecords
 	}

@@ -1,11 +1,11 @@
 package data
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
+
+	"captioner/data/record"
 )
 
 // Records reads JSON objects that each have the path of a picture and a caption, or an array of captions, under one of
@@ -17,17 +17,17 @@ func Records(annotations, images, split string) (Source, error) {
 }
 
 func readRecords(annotations, images, split string, notes *Notes) (Source, error) {
-	f, err := openText(annotations)
+	f, err := record.Open(annotations)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	var g group
-	if first, err := firstByte(f); err != nil {
-		return nil, &RecordError{File: annotations, Err: noEOF(err)}
+	var g Group
+	if first, err := record.FirstByte(f); err != nil {
+		return nil, &RecordError{File: annotations, Err: record.NoEOF(err)}
 	} else if first == '[' {
 		d := json.NewDecoder(f)
-		err = eachElement(d, annotations, "record", func(int) error {
+		err = record.EachElement(d, annotations, "record", func(int) error {
 			var r map[string]json.RawMessage
 			if err := d.Decode(&r); err != nil {
 				return err
@@ -38,48 +38,35 @@ func readRecords(annotations, images, split string, notes *Notes) (Source, error
 			return nil, err
 		}
 	} else {
-		for number, line := range lines(f.Reader) {
-			if line.err == nil && strings.TrimSpace(line.text) == "" {
+		for number, line := range record.Lines(f.Reader) {
+			if line.Err == nil && strings.TrimSpace(line.Text) == "" {
 				continue
 			}
 			var r map[string]json.RawMessage
-			err := line.err
+			err := line.Err
 			if err == nil {
-				err = noEOF(json.Unmarshal([]byte(line.text), &r))
+				err = record.NoEOF(json.Unmarshal([]byte(line.Text), &r))
 			}
 			if err == nil {
 				err = addRecord(&g, r, split)
 			}
 			if err != nil {
-				return nil, at(annotations, "line", number, "%w", err)
+				return nil, record.At(annotations, "line", number, "%w", err)
 			}
 		}
 	}
-	f.noteEncoding(notes)
-	if split != "" && len(g.list) == 0 {
+	f.NoteEncoding(notes)
+	if split != "" && len(g.List) == 0 {
 		return nil, &RecordError{File: annotations, Err: fmt.Errorf("no record of the split %q", split)}
 	}
-	place(g.list, imageFolder(annotations, images, g.list))
-	return examples(g.list), nil
+	Locate(g.List, annotations, images)
+	return FromList(g.List), nil
 }
 
-// firstByte looks past white space at what comes first.
-func firstByte(f *textFile) (byte, error) {
-	for {
-		b, err := f.ReadByte()
-		if err != nil {
-			return 0, err
-		}
-		if !strings.ContainsRune(" \t\r\n", rune(b)) {
-			return b, f.UnreadByte()
-		}
-	}
-}
-
-func addRecord(g *group, r map[string]json.RawMessage, split string) error {
+func addRecord(g *Group, r map[string]json.RawMessage, split string) error {
 	if split != "" {
 		var has string
-		if err := json.Unmarshal(member(r, splitNames), &has); err != nil {
+		if err := json.Unmarshal(record.Member(r, record.SplitNames), &has); err != nil {
 			return fmt.Errorf("no split, want one to take %q of", split)
 		}
 		if has != split {
@@ -87,39 +74,16 @@ func addRecord(g *group, r map[string]json.RawMessage, split string) error {
 		}
 	}
 	var path string
-	if err := json.Unmarshal(member(r, pathNames), &path); err != nil {
-		return fmt.Errorf("no path of a picture, want a string named one of %s", strings.Join(pathNames, ", "))
+	if err := json.Unmarshal(record.Member(r, record.PathNames), &path); err != nil {
+		return fmt.Errorf("no path of a picture, want a string named one of %s", strings.Join(record.PathNames, ", "))
 	}
 	if err := localPath(path); err != nil {
 		return err
 	}
-	captions, err := recordCaptions(member(r, captionNames))
+	captions, err := record.Captions(record.Member(r, record.CaptionNames))
 	if err != nil {
 		return err
 	}
-	g.add(path, path, captions...)
+	g.Add(path, path, captions...)
 	return nil
-}
-
-// member returns the first member of an object that has one of the names, or JSON's null.
-func member(r map[string]json.RawMessage, names []string) json.RawMessage {
-	for _, name := range names {
-		if v, ok := r[name]; ok && !bytes.Equal(v, []byte("null")) {
-			return v
-		}
-	}
-	return json.RawMessage(`{}`) // no string and no array
-}
-
-func recordCaptions(v json.RawMessage) ([]string, error) {
-	var one string
-	if json.Unmarshal(v, &one) == nil {
-		return []string{one}, nil
-	}
-	var many []string
-	if json.Unmarshal(v, &many) == nil {
-		return many, nil
-	}
-	return nil, errors.New("no caption, want a string or an array of strings named one of " + strings.Join(captionNames,
-		", "))
 }

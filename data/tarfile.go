@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"captioner/data/image"
+	"captioner/data/record"
 	"captioner/data/text"
 	"captioner/data/unpack"
 )
@@ -19,8 +20,8 @@ import (
 // tarMagic stands at byte 257 of a tar file.
 const tarMagic = "ustar"
 
-// isTar says by its content, or by the name of one of before 1988, whether a file is a tar file, compressed or not.
-func isTar(path string) (bool, error) {
+// IsTar says by its content, or by the name of one of before 1988, whether a file is a tar file, compressed or not.
+func IsTar(path string) (bool, error) {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return false, nil // a pipe is read once, by whom it is for
 	}
@@ -99,7 +100,7 @@ type span struct{ offset, size int64 }
 // tarReader goes through one archive and gives its examples.
 type tarReader struct {
 	archive *tarFile
-	found   *tally
+	found   *record.Tally
 	yield   func(Example, error) bool
 
 	bytes   io.ReaderAt
@@ -157,12 +158,12 @@ func (r *tarReader) read() bool {
 	}
 }
 
-func (r *tarReader) fail(record string, err error) error {
-	return &RecordError{r.archive.path, record, err}
+func (r *tarReader) fail(where string, err error) error {
+	return &RecordError{File: r.archive.path, Record: where, Err: err}
 }
 
 // left notes a member that is left out.
-func (r *tarReader) left(name, why string) { r.found.add(r.archive.path+":"+name, "left out: "+why) }
+func (r *tarReader) left(name, why string) { r.found.Add(r.archive.path+":"+name, "left out: "+why) }
 
 // member takes one member of the archive, whose bytes begin at offset. It returns whether more are wanted.
 func (r *tarReader) member(header *tar.Header, offset int64) (bool, error) {
@@ -205,8 +206,8 @@ func (r *tarReader) find(header *tar.Header, name string, offset int64) (bytes s
 			left := r.size - offset
 			return bytes, "", fmt.Errorf("found %d bytes to the end of the archive, want %d", left, header.Size)
 		}
-		for record := range header.PAXRecords {
-			if strings.HasPrefix(record, "GNU.sparse") {
+		for name := range header.PAXRecords {
+			if strings.HasPrefix(name, "GNU.sparse") {
 				return bytes, "", errors.New("found a sparse file, want a plain one")
 			}
 		}
@@ -286,16 +287,16 @@ func (r *tarReader) add(name, key, extension string, bytes span) error {
 
 // captionsInJSON are those of an object; none where it holds something else.
 func captionsInJSON(content string) ([]string, error) {
-	var record map[string]json.RawMessage
-	if err := json.Unmarshal([]byte(content), &record); err != nil {
-		return nil, noEOF(err)
+	var object map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(content), &object); err != nil {
+		return nil, record.NoEOF(err)
 	}
-	captions, err := recordCaptions(member(record, captionNames))
+	captions, err := record.Captions(record.Member(object, record.CaptionNames))
 	if err != nil {
 		return nil, nil // metadata of another kind
 	}
 	for i, c := range captions {
-		captions[i] = trim(c)
+		captions[i] = record.Trim(c)
 	}
 	return captions, nil
 }
@@ -313,8 +314,8 @@ func (r *tarReader) text(name string, bytes span) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if what := taken(d.Encoding); what != "" {
-		r.found.add(r.archive.path+":"+name, what)
+	if what := record.Taken(d.Encoding); what != "" {
+		r.found.Add(r.archive.path+":"+name, what)
 	}
 	return d.Text, nil
 }
@@ -333,7 +334,7 @@ func (r *tarReader) flush() bool {
 		case p.captions() == nil: // seg.png beside jpg is another kind of image
 			r.left(p.image.Path, "an image with several dots in its name, and no captions of the same name")
 		default:
-			r.found.add(r.archive.path+":"+p.image.Path, "paired by its name up to the last dot, not to the first")
+			r.found.Add(r.archive.path+":"+p.image.Path, "paired by its name up to the last dot, not to the first")
 			if !r.give(p) {
 				return false
 			}

@@ -3,6 +3,8 @@ package data
 import (
 	"fmt"
 	"strings"
+
+	"captioner/data/record"
 )
 
 // TokenFile reads the captions of Flickr8k and Flickr30k as published: "name.jpg#0<TAB>caption" a line, any number of
@@ -24,33 +26,33 @@ func readTokenFile(annotations, images, list string, notes *Notes) (Source, erro
 			wanted[name] = true
 		}
 	}
-	f, err := openText(annotations)
+	f, err := record.Open(annotations)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	var g group
-	for number, line := range lines(f.Reader) {
-		if line.err != nil {
-			return nil, at(annotations, "line", number, "%w", line.err)
+	var g Group
+	for number, line := range record.Lines(f.Reader) {
+		if line.Err != nil {
+			return nil, record.At(annotations, "line", number, "%w", line.Err)
 		}
-		if strings.TrimSpace(line.text) == "" {
+		if strings.TrimSpace(line.Text) == "" {
 			continue
 		}
-		name, caption, ok := cutToken(line.text)
+		name, caption, ok := cutToken(line.Text)
 		if !ok {
-			return nil, at(annotations, "line", number, "found %.60q, want name#number, a tab and a caption", line.text)
+			return nil, record.At(annotations, "line", number, "found %.60q, want name#number, a tab and a caption", line.Text)
 		}
 		if wanted == nil || wanted[name] {
-			g.add(name, name, caption)
+			g.Add(name, name, caption)
 		}
 	}
-	f.noteEncoding(notes)
-	if len(wanted) > 0 && len(g.list) == 0 {
+	f.NoteEncoding(notes)
+	if len(wanted) > 0 && len(g.List) == 0 {
 		return nil, &RecordError{File: annotations, Err: fmt.Errorf("none of the %d pictures of %q", len(wanted), list)}
 	}
-	place(g.list, imageFolder(annotations, images, g.list))
-	return examples(g.list), nil
+	Locate(g.List, annotations, images)
+	return FromList(g.List), nil
 }
 
 // cutToken takes a line apart.
@@ -64,4 +66,10 @@ func cutToken(line string) (name, caption string, ok bool) {
 		return "", "", false
 	}
 	return name[:i], caption, true
+}
+
+// IsTokenLine says whether a line is one of a token file.
+func IsTokenLine(line string) bool {
+	_, _, ok := cutToken(strings.TrimRight(line, "\r"))
+	return ok
 }

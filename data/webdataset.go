@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"captioner/data/image"
+	"captioner/data/record"
 	"captioner/data/unpack"
 )
 
@@ -37,8 +38,8 @@ func shardSource(files []string, notes *Notes) Source {
 		shards[i] = &tarFile{path: file}
 	}
 	return func(yield func(Example, error) bool) {
-		var found tally
-		defer func() { notes.replace(found) }()
+		var found record.Tally
+		defer func() { notes.Replace(found) }()
 		for _, s := range shards {
 			r := tarReader{archive: s, found: &found, yield: yield}
 			if !r.read() {

@@ -10,6 +10,7 @@ import (
 	"captioner/data"
 	"captioner/data/image"
 	"captioner/data/metrics"
+	"captioner/data/predictions"
 	"captioner/models/clipscore"
 )
 
@@ -60,7 +61,7 @@ func (c *CLIP) Mismatch() Mismatch {
 }
 
 // add scores all pairs and adds the two measures to each.
-func (c *CLIP) add(ctx context.Context, pairs []data.Pair, each *metrics.Each) error {
+func (c *CLIP) add(ctx context.Context, pairs []predictions.Pair, each *metrics.Each) error {
 	if c.images == nil {
 		c.images, c.texts = map[int][]float32{}, map[string][]float32{}
 	}
@@ -90,8 +91,8 @@ func (c *CLIP) add(ctx context.Context, pairs []data.Pair, each *metrics.Each) e
 }
 
 // look makes vectors of the images that it has not looked at yet.
-func (c *CLIP) look(ctx context.Context, pairs []data.Pair) error {
-	var todo []data.Pair
+func (c *CLIP) look(ctx context.Context, pairs []predictions.Pair) error {
+	var todo []predictions.Pair
 	for _, p := range pairs {
 		if _, known := c.images[p.Index]; !known {
 			todo = append(todo, p)
@@ -109,7 +110,7 @@ func (c *CLIP) look(ctx context.Context, pairs []data.Pair) error {
 	return nil
 }
 
-func (c *CLIP) lookAt(ctx context.Context, batch []data.Pair) error {
+func (c *CLIP) lookAt(ctx context.Context, batch []predictions.Pair) error {
 	prepared := make([]*image.RGB, len(batch))
 	failed := make([]error, len(batch))
 	var g errgroup.Group
@@ -149,7 +150,7 @@ func (c *CLIP) lookAt(ctx context.Context, batch []data.Pair) error {
 }
 
 // read makes vectors of the texts that it does not know yet.
-func (c *CLIP) read(ctx context.Context, pairs []data.Pair) error {
+func (c *CLIP) read(ctx context.Context, pairs []predictions.Pair) error {
 	var todo []string
 	want := func(s string) {
 		if _, known := c.texts[s]; !known {

@@ -14,6 +14,7 @@ import (
 
 	"captioner/data"
 	"captioner/data/metrics"
+	"captioner/data/predictions"
 )
 
 // Scorer scores captions against the references of a data set. It may not be used by two goroutines at once.
@@ -46,7 +47,7 @@ func Family(measure string) string {
 
 // System is one set of captions with its scores.
 type System struct {
-	Pairs  []data.Pair
+	Pairs  []predictions.Pair
 	Corpus *metrics.Corpus
 	Each   *metrics.Each
 }
@@ -65,8 +66,8 @@ type Fact struct {
 }
 
 // Match puts predictions to their images and says what does not fit.
-func (s *Scorer) Match(p *data.Predictions) (*data.Match, Mismatches, error) {
-	m, err := data.MatchPredictions(p, s.Set.Kind, s.Examples)
+func (s *Scorer) Match(p *predictions.Set) (*predictions.Match, Mismatches, error) {
+	m, err := p.Match(s.Set.Kind, s.Examples)
 	if err != nil {
 		return nil, nil, fmt.Errorf("score %q against %q: %w", p.File, s.Set.Path, err)
 	}
@@ -75,9 +76,9 @@ func (s *Scorer) Match(p *data.Predictions) (*data.Match, Mismatches, error) {
 		all := *p
 		all.List = slices.Clone(p.List)
 		for _, id := range slices.Concat(m.Missing, m.Failed) {
-			all.List = append(all.List, data.Prediction{ID: id})
+			all.List = append(all.List, predictions.Prediction{ID: id})
 		}
-		if m, err = data.MatchPredictions(&all, s.Set.Kind, s.Examples); err != nil {
+		if m, err = all.Match(s.Set.Kind, s.Examples); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -88,7 +89,7 @@ func (s *Scorer) Match(p *data.Predictions) (*data.Match, Mismatches, error) {
 }
 
 // Score measures captions.
-func (s *Scorer) Score(ctx context.Context, pairs []data.Pair) (System, error) {
+func (s *Scorer) Score(ctx context.Context, pairs []predictions.Pair) (System, error) {
 	out := System{Pairs: pairs}
 	hyps, refs := CaptionsOf(pairs)
 	var err error
@@ -108,7 +109,7 @@ func (s *Scorer) Score(ctx context.Context, pairs []data.Pair) (System, error) {
 }
 
 // CaptionsOf are the captions of pairs and their references.
-func CaptionsOf(pairs []data.Pair) (hyps []string, refs [][]string) {
+func CaptionsOf(pairs []predictions.Pair) (hyps []string, refs [][]string) {
 	for _, p := range pairs {
 		hyps, refs = append(hyps, p.Caption), append(refs, p.Example.Captions)
 	}
@@ -168,12 +169,12 @@ type Comparison struct {
 }
 
 // Compare scores the captions of a match and tests their difference to ours on the images that both have.
-func (s *Scorer) Compare(ctx context.Context, ours System, theirs *data.Match) (*Comparison, error) {
+func (s *Scorer) Compare(ctx context.Context, ours System, theirs *predictions.Match) (*Comparison, error) {
 	c := &Comparison{Other: map[int]string{}}
 	for _, pair := range theirs.Pairs {
 		c.Other[pair.Index] = pair.Caption
 	}
-	var a, b []data.Pair
+	var a, b []predictions.Pair
 	for _, pair := range ours.Pairs {
 		if other, ok := c.Other[pair.Index]; ok {
 			b = append(b, pair)

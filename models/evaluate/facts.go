@@ -7,6 +7,7 @@ import (
 
 	"captioner/data"
 	"captioner/data/metrics"
+	"captioner/data/predictions"
 	"captioner/data/tokenizer"
 )
 
@@ -18,7 +19,7 @@ const (
 )
 
 // originals are the numbers of clip-text-decoder, over the images that it would have drawn, where they are wanted.
-func (s *Scorer) originals(pairs []data.Pair) ([]Measure, error) {
+func (s *Scorer) originals(pairs []predictions.Pair) ([]Measure, error) {
 	var out []Measure
 	if s.Wants("bleu-hf") {
 		hyps, refs := CaptionsOf(s.sample(pairs, SampleHF))
@@ -47,7 +48,7 @@ func (s *Scorer) originals(pairs []data.Pair) ([]Measure, error) {
 }
 
 // sample is the part of the pairs whose examples clip-text-decoder would draw from the data set.
-func (s *Scorer) sample(pairs []data.Pair, n int) []data.Pair {
+func (s *Scorer) sample(pairs []predictions.Pair, n int) []predictions.Pair {
 	if n >= len(s.Examples) {
 		return pairs
 	}
@@ -55,11 +56,11 @@ func (s *Scorer) sample(pairs []data.Pair, n int) []data.Pair {
 	for _, i := range metrics.SampleIndices(len(s.Examples), n, OriginalSeed) {
 		drawn[i] = true
 	}
-	return slices.DeleteFunc(slices.Clone(pairs), func(p data.Pair) bool { return !drawn[p.Index] })
+	return slices.DeleteFunc(slices.Clone(pairs), func(p predictions.Pair) bool { return !drawn[p.Index] })
 }
 
 // Facts lists what captions are like. training, the captions of a data set, is for novelty; "" leaves that out.
-func (s *Scorer) Facts(pairs []data.Pair, training string) ([]Fact, error) {
+func (s *Scorer) Facts(pairs []predictions.Pair, training string) ([]Fact, error) {
 	known, err := trainingCaptions(training)
 	if err != nil {
 		return nil, fmt.Errorf("read training captions: %w", err)
@@ -89,7 +90,7 @@ func trainingCaptions(path string) ([]string, error) {
 	if path == "" {
 		return nil, nil
 	}
-	set, err := data.ReadReferences("", path)
+	set, err := predictions.ReadReferences("", path)
 	if err != nil {
 		return nil, err
 	}

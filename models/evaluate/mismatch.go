@@ -3,7 +3,7 @@ package evaluate
 import (
 	"fmt"
 
-	"captioner/data"
+	"captioner/data/predictions"
 )
 
 // Mismatch is something between predictions and references that did not fit, and was counted.
@@ -23,7 +23,7 @@ func NewMismatch(key string, names []string, one, many string) Mismatch {
 type Mismatches []Mismatch
 
 // mismatchesOf lists what a match could not use, or used with a doubt.
-func mismatchesOf(m *data.Match, zeroFill bool) Mismatches {
+func mismatchesOf(m *predictions.Match, zeroFill bool) Mismatches {
 	unscored := "not scored"
 	if zeroFill {
 		unscored = "scored as empty"

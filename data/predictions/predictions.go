@@ -1,4 +1,6 @@
-package data
+// Package predictions reads captions that programs wrote, and puts them to the examples that people captioned, to be
+// scored. These are no training data: see package data.
+package predictions
 
 import (
 	"bytes"
@@ -11,13 +13,16 @@ import (
 	"strings"
 
 	"captioner/data/image"
+
+	"captioner/data"
+	"captioner/data/record"
 )
 
-// The forms of predictions and references beyond those that [Open] knows.
+// The kinds of files of predictions and references beyond those that [data.Open] knows.
 const (
-	KindLines   Kind = "text, a caption a line"
-	KindObject  Kind = "JSON object of captions by image"
-	KindResults Kind = "records of image ids and captions"
+	KindLines   data.Kind = "text, a caption a line"
+	KindObject  data.Kind = "JSON object of captions by image"
+	KindResults data.Kind = "records of image ids and captions"
 )
 
 // A Prediction is what a captioner said of one picture.
@@ -31,13 +36,13 @@ type Prediction struct {
 	Failed string
 }
 
-// Predictions are the captions of one file, in its order. An id may come twice.
-type Predictions struct {
+// A Set is the captions of one file, in its order. An id may come twice.
+type Set struct {
 	File string
-	Kind Kind
+	Kind data.Kind
 	List []Prediction
 
-	Notes *Notes // by which rules the file was read
+	Notes *record.Notes // by which rules the file was read
 }
 
 // idNames are the names under which records have the image's id. "id" alone counts only where there is no path: it may
@@ -48,9 +53,9 @@ var idNames = []string{"image_id", "imageid", "image id", "imgid", "img_id", "co
 var failureNames = []string{"error"}
 
 // referenceNames are the names under which records may have captions beside those of tables.
-var referenceNames = append([]string{"references", "refs"}, captionNames...)
+var referenceNames = append([]string{"references", "refs"}, record.CaptionNames...)
 
-// ReadPredictions reads captions that were given to pictures, and finds out by the content in which form they are:
+// Read reads captions that were given to pictures, and finds out by the content in which form they are:
 //
 //   - the results form of COCO, an array of objects with image_id and caption, or the same as JSON lines;
 //   - captioner's own JSON lines, with path and caption, or with path and error;
@@ -60,13 +65,13 @@ var referenceNames = append([]string{"references", "refs"}, captionNames...)
 //   - else text, a caption a line; an empty line is an empty caption.
 //
 // The file may be compressed. It is read whole, and once, so it can be a pipe.
-func ReadPredictions(path string) (*Predictions, error) {
-	p := &Predictions{File: path, Notes: new(Notes)}
+func Read(path string) (*Set, error) {
+	p := &Set{File: path, Notes: new(record.Notes)}
 	b, err := readText(path, p.Notes)
 	if err != nil {
 		return nil, fmt.Errorf("read predictions: %w", err)
 	}
-	var records []record
+	var records []entry
 	if p.Kind, records, err = parseCaptions(path, b); err != nil {
 		return nil, fmt.Errorf("read predictions: %w", err)
 	}
@@ -76,40 +81,40 @@ func ReadPredictions(path string) (*Predictions, error) {
 			one.ID = r.path
 		}
 		if len(r.captions) > 0 {
-			one.Caption = trim(r.captions[0])
+			one.Caption = record.Trim(r.captions[0])
 		}
 		p.List = append(p.List, one)
 	}
 	return p, nil
 }
 
-// record is one entry of a file of captions. One of id and path may be "".
-type record struct {
+// entry is one of a file of captions. One of id and path may be "".
+type entry struct {
 	id, path, failed string
 	captions         []string
 }
 
 // readText reads a file whole, unpacked, as UTF-8.
-func readText(path string, notes *Notes) ([]byte, error) {
-	f, err := openText(path)
+func readText(path string, notes *record.Notes) ([]byte, error) {
+	f, err := record.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
 	b, err := io.ReadAll(f)
 	if err != nil {
-		return nil, &RecordError{File: path, Err: err}
+		return nil, &record.Error{File: path, Err: err}
 	}
-	f.noteEncoding(notes)
+	f.NoteEncoding(notes)
 	return b, nil
 }
 
-// parseCaptions reads any form that ReadPredictions knows.
-func parseCaptions(path string, b []byte) (Kind, []record, error) {
+// parseCaptions reads any form that Read knows.
+func parseCaptions(path string, b []byte) (data.Kind, []entry, error) {
 	text := bytes.TrimSpace(b)
 	switch {
 	case len(text) == 0:
-		return "", nil, &RecordError{File: path, Err: errors.New("the file is empty, want captions")}
+		return "", nil, &record.Error{File: path, Err: errors.New("the file is empty, want captions")}
 	case startsJSON(text, '[', "{]"):
 		list, err := parseArray(path, b)
 		return KindResults, list, err
@@ -118,7 +123,7 @@ func parseCaptions(path string, b []byte) (Kind, []record, error) {
 	}
 	if columns := predictionTable(path, b); columns != nil {
 		list, err := columns.read(path, b)
-		return KindTable, list, err
+		return data.KindTable, list, err
 	}
 	return KindLines, parseLines(b), nil
 }
@@ -132,18 +137,18 @@ func startsJSON(text []byte, open byte, next string) bool {
 	return len(rest) == 0 || strings.IndexByte(next, rest[0]) >= 0
 }
 
-func parseLines(b []byte) []record {
-	var list []record
+func parseLines(b []byte) []entry {
+	var list []entry
 	for line := range strings.Lines(string(b)) {
-		list = append(list, record{id: strconv.Itoa(len(list) + 1), captions: []string{trim(line)}})
+		list = append(list, entry{id: strconv.Itoa(len(list) + 1), captions: []string{record.Trim(line)}})
 	}
 	return list
 }
 
-func parseArray(path string, b []byte) ([]record, error) {
+func parseArray(path string, b []byte) ([]entry, error) {
 	d := json.NewDecoder(bytes.NewReader(b))
-	var list []record
-	err := eachElement(d, path, "record", func(int) error {
+	var list []entry
+	err := record.EachElement(d, path, "record", func(int) error {
 		var members map[string]json.RawMessage
 		if err := d.Decode(&members); err != nil {
 			return err
@@ -161,23 +166,23 @@ func parseArray(path string, b []byte) ([]record, error) {
 // atEnd makes an error of what stands behind the last value.
 func atEnd(d *json.Decoder, path string) error {
 	if t, err := d.Token(); err != io.EOF {
-		return &RecordError{path, fmt.Sprintf("byte %d", d.InputOffset()),
-			fmt.Errorf("found %.40q behind the end, want nothing more", fmt.Sprint(t))}
+		return &record.Error{File: path, Record: fmt.Sprintf("byte %d", d.InputOffset()),
+			Err: fmt.Errorf("found %.40q behind the end, want nothing more", fmt.Sprint(t))}
 	}
 	return nil
 }
 
 // parseObjects reads objects one after another: records, or a single one whose members are captions by image.
-func parseObjects(path string, b []byte) (Kind, []record, error) {
+func parseObjects(path string, b []byte) (data.Kind, []entry, error) {
 	d := json.NewDecoder(bytes.NewReader(b))
-	var list []record
+	var list []entry
 	for number := 1; ; number++ {
 		var members map[string]json.RawMessage
 		err := d.Decode(&members)
 		if err == io.EOF {
-			return KindRecords, list, nil
+			return data.KindRecords, list, nil
 		}
-		var r record
+		var r entry
 		if err == nil {
 			r, err = recordOf(members)
 		}
@@ -189,17 +194,17 @@ func parseObjects(path string, b []byte) (Kind, []record, error) {
 			list, err := parseObject(path, b)
 			return KindObject, list, err
 		}
-		return "", nil, at(path, "record", number, "%w", noEOF(err))
+		return "", nil, record.At(path, "record", number, "%w", record.NoEOF(err))
 	}
 }
 
 // byImage says whether the members of an object are captions.
 func byImage(members map[string]json.RawMessage) bool {
 	for name, v := range members {
-		if slices.Contains(idNames, name) || slices.Contains(pathNames, name) {
+		if slices.Contains(idNames, name) || slices.Contains(record.PathNames, name) {
 			return false // a record that lacks its caption
 		}
-		if _, err := recordCaptions(v); err != nil {
+		if _, err := record.Captions(v); err != nil {
 			return false
 		}
 	}
@@ -207,12 +212,12 @@ func byImage(members map[string]json.RawMessage) bool {
 }
 
 // parseObject reads captions by image in their order; an image may be named twice.
-func parseObject(path string, b []byte) ([]record, error) {
+func parseObject(path string, b []byte) ([]entry, error) {
 	d := json.NewDecoder(bytes.NewReader(b))
 	if _, err := d.Token(); err != nil {
-		return nil, at(path, "record", 1, "%w", noEOF(err))
+		return nil, record.At(path, "record", 1, "%w", record.NoEOF(err))
 	}
-	var list []record
+	var list []entry
 	for d.More() {
 		name, err := d.Token()
 		var v json.RawMessage
@@ -221,35 +226,35 @@ func parseObject(path string, b []byte) ([]record, error) {
 		}
 		var captions []string
 		if err == nil {
-			captions, err = recordCaptions(v)
+			captions, err = record.Captions(v)
 		}
 		if err == nil && name == "" {
 			err = errors.New("the image has no name")
 		}
 		if err != nil {
-			return nil, at(path, "record", len(list)+1, "%w", noEOF(err))
+			return nil, record.At(path, "record", len(list)+1, "%w", record.NoEOF(err))
 		}
-		list = append(list, record{id: fmt.Sprint(name), captions: captions})
+		list = append(list, entry{id: fmt.Sprint(name), captions: captions})
 	}
 	if _, err := d.Token(); err != nil {
-		return nil, at(path, "record", len(list), "after it: %w", noEOF(err))
+		return nil, record.At(path, "record", len(list), "after it: %w", record.NoEOF(err))
 	}
 	return list, atEnd(d, path)
 }
 
 // recordOf finds in an object what it is about and what it says.
-func recordOf(members map[string]json.RawMessage) (r record, err error) {
-	var name id
-	_ = json.Unmarshal(member(members, pathNames), &r.path) // what is no string is no path
+func recordOf(members map[string]json.RawMessage) (r entry, err error) {
+	var name record.ID
+	_ = json.Unmarshal(record.Member(members, record.PathNames), &r.path) // what is no string is no path
 	var raw []byte
-	if json.Unmarshal(member(members, []string{"path_bytes"}), &raw) == nil && len(raw) > 0 {
+	if json.Unmarshal(record.Member(members, []string{"path_bytes"}), &raw) == nil && len(raw) > 0 {
 		r.path = string(raw)
 	}
 	names := idNames
 	if r.path == "" {
 		names = append(names[:len(names):len(names)], "id")
 	}
-	if v := member(members, names); v[0] == '"' || v[0] == '-' || isDigit(v[0]) {
+	if v := record.Member(members, names); v[0] == '"' || v[0] == '-' || v[0] >= '0' && v[0] <= '9' {
 		if err := json.Unmarshal(v, &name); err != nil {
 			return r, err
 		}
@@ -257,10 +262,10 @@ func recordOf(members map[string]json.RawMessage) (r record, err error) {
 	}
 	if r.id == "" && r.path == "" {
 		return r, fmt.Errorf("no image, want its id or path named one of %s, %s", strings.Join(idNames[:1], ", "),
-			strings.Join(pathNames, ", "))
+			strings.Join(record.PathNames, ", "))
 	}
-	if r.captions, err = recordCaptions(member(members, referenceNames)); err != nil {
-		if json.Unmarshal(member(members, failureNames), &r.failed) != nil || r.failed == "" {
+	if r.captions, err = record.Captions(record.Member(members, referenceNames)); err != nil {
+		if json.Unmarshal(record.Member(members, failureNames), &r.failed) != nil || r.failed == "" {
 			return r, err
 		}
 	}
@@ -276,19 +281,19 @@ type predictionColumns struct {
 
 // predictionTable looks at the first row; nil if it is not one of a table.
 func predictionTable(path string, b []byte) *predictionColumns {
-	for _, row := range rows(newReader(b), path) {
-		if row.err != nil || len(row.fields) < 2 {
+	for _, row := range record.Rows(newReader(b), path) {
+		if row.Err != nil || len(row.Fields) < 2 {
 			return nil
 		}
-		names, bare := make([]string, len(row.fields)), make([]string, len(row.fields))
-		for i, name := range row.fields {
-			names[i] = strings.ToLower(trim(name))
-			bare[i] = numbered.ReplaceAllString(names[i], "") // caption2 is a caption
+		names, bare := make([]string, len(row.Fields)), make([]string, len(row.Fields))
+		for i, name := range row.Fields {
+			names[i] = strings.ToLower(record.Trim(name))
+			bare[i] = record.Numbered.ReplaceAllString(names[i], "") // caption2 is a caption
 		}
-		c := &predictionColumns{id: first(names, idNames), path: first(names, pathNames),
-			caption: first(bare, referenceNames), width: len(names), header: true}
+		c := &predictionColumns{id: record.First(names, idNames), path: record.First(names, record.PathNames),
+			caption: record.First(bare, referenceNames), width: len(names), header: true}
 		if c.path < 0 && c.id < 0 {
-			c.id = first(names, []string{"id"})
+			c.id = record.First(names, []string{"id"})
 		}
 		if (c.id >= 0 || c.path >= 0) && c.caption >= 0 {
 			for i, name := range bare {
@@ -298,7 +303,7 @@ func predictionTable(path string, b []byte) *predictionColumns {
 			}
 			return c
 		}
-		if image.HasExtension(trim(row.fields[0])) {
+		if image.HasExtension(record.Trim(row.Fields[0])) {
 			return &predictionColumns{id: -1, path: 0, caption: 1, captions: []int{1}, width: len(names)}
 		}
 		return nil
@@ -306,38 +311,38 @@ func predictionTable(path string, b []byte) *predictionColumns {
 	return nil
 }
 
-func (c *predictionColumns) read(path string, b []byte) ([]record, error) {
-	var list []record
+func (c *predictionColumns) read(path string, b []byte) ([]entry, error) {
+	var list []entry
 	header := c.header
-	for number, row := range rows(newReader(b), path) {
+	for number, row := range record.Rows(newReader(b), path) {
 		switch {
-		case row.err != nil:
-			return nil, row.err
+		case row.Err != nil:
+			return nil, row.Err
 		case header:
 			header = false
 			continue
-		case len(row.fields) != c.width:
-			return nil, at(path, "line", number, "found %d fields, want %d", len(row.fields), c.width)
+		case len(row.Fields) != c.width:
+			return nil, record.At(path, "line", number, "found %d fields, want %d", len(row.Fields), c.width)
 		}
-		var r record
+		var r entry
 		if c.id >= 0 {
-			r.id = trim(row.fields[c.id])
+			r.id = record.Trim(row.Fields[c.id])
 		}
 		if c.path >= 0 {
-			r.path = trim(row.fields[c.path])
+			r.path = record.Trim(row.Fields[c.path])
 		}
 		if r.id == "" && r.path == "" {
-			return nil, at(path, "line", number, "no id and no path of a picture")
+			return nil, record.At(path, "line", number, "no id and no path of a picture")
 		}
 		for _, i := range c.captions {
-			if i == c.caption || trim(row.fields[i]) != "" {
-				r.captions = append(r.captions, row.fields[i])
+			if i == c.caption || record.Trim(row.Fields[i]) != "" {
+				r.captions = append(r.captions, row.Fields[i])
 			}
 		}
 		list = append(list, r)
 	}
 	if len(list) == 0 {
-		return nil, &RecordError{File: path, Err: errors.New("found names of columns and no row below them")}
+		return nil, &record.Error{File: path, Err: errors.New("found names of columns and no row below them")}
 	}
 	return list, nil
 }

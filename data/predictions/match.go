@@ -1,4 +1,4 @@
-package data
+package predictions
 
 import (
 	"errors"
@@ -7,6 +7,9 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"captioner/data"
+	"captioner/data/record"
 )
 
 // A Match puts predictions to the examples that they are of. What does not fit is listed, by the names of the examples
@@ -26,7 +29,7 @@ type Match struct {
 
 // A Pair is a prediction with its example.
 type Pair struct {
-	Example Example
+	Example data.Example
 	Index   int // of the example among all
 	Caption string
 }
@@ -49,10 +52,10 @@ func (e *NoMatchError) Hint() string {
 	return "predictions and references must be of the same split, and name images by the same id, path or file name"
 }
 
-// MatchPredictions puts predictions to examples: by id, or else by path, by file name, by file name without extension,
+// Match puts predictions to examples: by id, or else by path, by file name, by file name without extension,
 // or by the number that is all of a file's name or stands at the end of a name of COCO's. A name that several examples
 // have puts nothing together. Lines go with lines, one by one.
-func MatchPredictions(p *Predictions, kind Kind, list []Example) (*Match, error) {
+func (p *Set) Match(kind data.Kind, list []data.Example) (*Match, error) {
 	if (p.Kind == KindLines) != (kind == KindLines) {
 		with, without := "predictions", "references"
 		if p.Kind == KindLines {
@@ -97,7 +100,7 @@ func MatchPredictions(p *Predictions, kind Kind, list []Example) (*Match, error)
 
 // examples leaves out what cannot be scored and what stands twice. Examples without references stay in the list,
 // without captions, so that their predictions find them; index are the places in the list that was given.
-func (m *Match) examples(all []Example) (list []Example, index []int) {
+func (m *Match) examples(all []data.Example) (list []data.Example, index []int) {
 	seen := map[string]bool{}
 	referenced := 0
 	for i, e := range all {
@@ -108,7 +111,7 @@ func (m *Match) examples(all []Example) (list []Example, index []int) {
 		seen[e.ID] = true
 		empty := 0
 		for _, c := range e.Captions {
-			if trim(c) == "" {
+			if record.Trim(c) == "" {
 				empty++
 			}
 		}
@@ -130,7 +133,7 @@ func (m *Match) examples(all []Example) (list []Example, index []int) {
 	return list, index
 }
 
-func (m *Match) nothing(p *Predictions, list []Example) error {
+func (m *Match) nothing(p *Set, list []data.Example) error {
 	e := &NoMatchError{Predictions: len(p.List), Prediction: p.List[0].ID}
 	for _, x := range list {
 		if x.Captions != nil {
@@ -142,7 +145,7 @@ func (m *Match) nothing(p *Predictions, list []Example) error {
 	return e
 }
 
-func (m *Match) pair(list []Example, index []int, found []*Prediction) {
+func (m *Match) pair(list []data.Example, index []int, found []*Prediction) {
 	for k, e := range list {
 		one := found[k]
 		switch {
@@ -164,7 +167,7 @@ func (m *Match) pair(list []Example, index []int, found []*Prediction) {
 // names finds examples by what may stand for them, the surest first.
 type names [5]map[string]int // id, path, base, stem, number; -1 where several examples share a name
 
-func namesOf(list []Example) *names {
+func namesOf(list []data.Example) *names {
 	var n names
 	for i := range n {
 		n[i] = make(map[string]int, len(list))

@@ -1,6 +1,8 @@
-package data
+package predictions
 
 import (
+	"bytes"
+	"compress/gzip"
 	"errors"
 	"fmt"
 	"os"
@@ -10,39 +12,43 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"captioner/data"
+	"captioner/data/record"
+	"captioner/data/text"
 )
 
 // TestReadPredictions reads one file of each form, all of them found out by content.
-func TestReadPredictions(t *testing.T) {
+func TestRead(t *testing.T) {
 	byID := []Prediction{{ID: "7", Caption: "A dog."}, {ID: "x", Caption: ""}}
 	byPath := []Prediction{{ID: "d/a.jpg", Path: "d/a.jpg", Caption: "A dog."}, {ID: "b.jpg", Path: "b.jpg",
 		Caption: "two, or more"}}
 	for _, c := range []struct {
 		name, text string
-		kind       Kind
+		kind       data.Kind
 		want       []Prediction
 	}{
 		{"results", `[{"image_id": 7, "caption": " A dog. "}, {"caption": "", "image_id": "x"}]`, KindResults, byID},
 		{
 			"results as lines",
 			`{"image_id": 7, "caption": "A dog."}` + "\r\n\n" + `{"image_id": "x", "caption": [""]}`,
-			KindRecords,
+			data.KindRecords,
 			byID,
 		},
 		{"own lines", `{"path":"d/a.jpg","caption":"A dog.","logprob":-1,"model":"m","captions":[{"caption":"A dog."}]}` +
 			"\n" +
-			`{"path":"b.jpg","error":"the file ends early","hint":"copy it"}` + "\n", KindRecords,
+			`{"path":"b.jpg","error":"the file ends early","hint":"copy it"}` + "\n", data.KindRecords,
 			[]Prediction{byPath[0], {ID: "b.jpg", Path: "b.jpg", Failed: "the file ends early"}}},
 		{
 			"bytes of a path",
 			`{"path":"?.jpg","path_bytes":"/y5qcGc=","caption":"A dog."}`,
-			KindRecords,
+			data.KindRecords,
 			[]Prediction{{ID: "\xff.jpg", Path: "\xff.jpg", Caption: "A dog."}},
 		},
 		{
 			"id and path",
 			`{"id": 99, "image_id": 7, "path": "a.jpg", "caption": "A dog."}`,
-			KindRecords,
+			data.KindRecords,
 			[]Prediction{{ID: "7", Path: "a.jpg", Caption: "A dog."}},
 		},
 		{"id alone", `[{"id": 7, "caption": "A dog."}]`, KindResults, byID[:1]},
@@ -56,17 +62,17 @@ func TestReadPredictions(t *testing.T) {
 		{
 			"own CSV",
 			"path,caption,logprob,confidence\nd/a.jpg,A dog.,-1,0.5\nb.jpg,\"two, or more\",-1,0.5\n",
-			KindTable,
+			data.KindTable,
 			byPath,
 		},
 		{
 			"own TSV",
 			"path\tcaption\tlogprob\tconfidence\nd/a.jpg\tA dog.\t-1\t0.5\nb.jpg\ttwo, or more\t-1\t0.5\n",
-			KindTable,
+			data.KindTable,
 			byPath,
 		},
-		{"own text", "d/a.jpg\tA dog.\nb.jpg\ttwo, or more\n", KindTable, byPath},
-		{"CSV of ids", "image_id,caption\n7,A dog.\nx,\n", KindTable, byID},
+		{"own text", "d/a.jpg\tA dog.\nb.jpg\ttwo, or more\n", data.KindTable, byPath},
+		{"CSV of ids", "image_id,caption\n7,A dog.\nx,\n", data.KindTable, byID},
 		{
 			"lines",
 			"\ufeffa dog, two dogs\r\n\r\n[unk] a \"dog\"\n",
@@ -79,7 +85,7 @@ func TestReadPredictions(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			path := filepath.Join(tree(t, map[string]string{"f": c.text}), "f")
-			got, err := ReadPredictions(path)
+			got, err := Read(path)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -109,13 +115,13 @@ func TestReadPredictionsRefuses(t *testing.T) {
 		"image_id,caption\n7,\"a\n":            "line 2: ",
 	} {
 		path := filepath.Join(tree(t, map[string]string{"f": text}), "f")
-		_, err := ReadPredictions(path)
-		var record *RecordError
-		if err == nil || !strings.Contains(err.Error(), want) || !errors.As(err, &record) {
+		_, err := Read(path)
+		var broken *record.Error
+		if err == nil || !strings.Contains(err.Error(), want) || !errors.As(err, &broken) {
 			t.Errorf("%q: got %v, want a RecordError with %q", text, err, want)
 		}
 	}
-	if _, err := ReadPredictions(filepath.Join(t.TempDir(), "f")); !errors.Is(err, os.ErrNotExist) {
+	if _, err := Read(filepath.Join(t.TempDir(), "f")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v, want that there is no such file", err)
 	}
 }
@@ -132,18 +138,18 @@ func TestReadReferences(t *testing.T) {
 	})
 	for _, c := range []struct {
 		files string
-		kind  Kind
+		kind  data.Kind
 		want  string // id: captions
 	}{
 		{"a.txt", KindLines, "1: [a dog]; 2: [a cat]"},
 		{"a.txt b.txt", KindLines, "1: [a dog the dog]; 2: [a cat ]"},
 		{"refs.json", KindObject, "image1: [a b]; image2: [c]"},
-		{"ids.csv", KindTable, "7: [a b]; 8: [c]"},
-		{"ids.jsonl", KindRecords, "7 p/7.jpg: [a b]; 8 p/8.jpg: [c]"},
-		{"coco.json", KindCOCO, "7 b.jpg: [Two.]; x a.jpg: [One. ]; 9 c.jpg: []"},
-		{"paths.csv", KindTable, "p/7.jpg p/7.jpg: [a]"},
-		{"tokens.txt", KindTokenFile, "7.jpg 7.jpg: [a b]"},
-		{"p", KindFolder, "7.jpg p/7.jpg: []"},
+		{"ids.csv", data.KindTable, "7: [a b]; 8: [c]"},
+		{"ids.jsonl", data.KindRecords, "7 p/7.jpg: [a b]; 8 p/8.jpg: [c]"},
+		{"coco.json", data.KindCOCO, "7 b.jpg: [Two.]; x a.jpg: [One. ]; 9 c.jpg: []"},
+		{"paths.csv", data.KindTable, "p/7.jpg p/7.jpg: [a]"},
+		{"tokens.txt", data.KindTokenFile, "7.jpg 7.jpg: [a b]"},
+		{"p", data.KindFolder, "7.jpg p/7.jpg: []"},
 		{"a.txt c.txt", "", `c.txt" has 1 lines and`},
 		{"a.txt refs.json", "", "is no text with a caption a line"},
 		{"failed.jsonl", "", `the record of "7" says "no" in the place of references`},
@@ -185,8 +191,8 @@ func TestReadReferences(t *testing.T) {
 	}
 }
 
-func TestMatchPredictions(t *testing.T) {
-	refs := []Example{
+func TestMatch(t *testing.T) {
+	refs := []data.Example{
 		{ID: "42", Path: "/d/val2014/COCO_val2014_000000000042.jpg", Captions: []string{"a"}},
 		{ID: "x.jpg", Path: "/d/x.jpg", Captions: []string{"b", " "}},
 		{ID: "sub/y.jpg", Path: "/d/sub/y.jpg", Captions: []string{"c"}},
@@ -196,12 +202,12 @@ func TestMatchPredictions(t *testing.T) {
 		{ID: "x.jpg", Path: "/d/x.jpg", Captions: []string{"e"}},
 		{ID: "bad.jpg", Path: "/d/bad.jpg", Captions: []string{"f"}},
 	}
-	p := &Predictions{Kind: KindRecords, List: []Prediction{
+	p := &Set{Kind: data.KindRecords, List: []Prediction{
 		{ID: "x.jpg", Caption: ""}, {ID: "42", Caption: "A"}, {ID: "y.jpg", Caption: "which?"},
 		{ID: "sub/y.jpg", Caption: "C"}, {ID: "42", Caption: "again"},
 		{ID: "none.jpg", Caption: "n"}, {ID: "bad.jpg", Failed: "no"},
 	}}
-	got, err := MatchPredictions(p, KindCOCO, refs)
+	got, err := p.Match(data.KindCOCO, refs)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,14 +219,14 @@ func TestMatchPredictions(t *testing.T) {
 		Unreferenced: []string{"none.jpg",
 			"blank.jpg"}, EmptyReferences: []string{"x.jpg"}, RepeatedExamples: []string{"x.jpg"},
 	}
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(Example{})); diff != "" {
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(data.Example{})); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
 
 // TestMatchNames puts one prediction to one of three examples by each name that may stand for it.
 func TestMatchNames(t *testing.T) {
-	refs := []Example{
+	refs := []data.Example{
 		{ID: "391895", Path: "/d/COCO_val2014_000000391895.jpg", Captions: []string{"a"}},
 		{ID: "s/b c.jpg", Path: "/d/s/b c.jpg", Captions: []string{"b"}},
 		{ID: "3", Path: "/d/577c_70.jpg", Captions: []string{"c"}},
@@ -231,7 +237,7 @@ func TestMatchNames(t *testing.T) {
 		"s/b c.jpg": 1, "b c.jpg": 1, "b c": 1, `s\x2fb\x20c.jpg`: 1, "./s/b c.jpg": 1, "b d": -1,
 		"3": 2, "577c_70": 2, "70": -1, "577c_70.webp": 2, "x/3.jpg": 2, "": -1, `\`: -1,
 	} {
-		m, err := MatchPredictions(&Predictions{List: []Prediction{{ID: id}}}, KindCOCO, refs)
+		m, err := (&Set{List: []Prediction{{ID: id}}}).Match(data.KindCOCO, refs)
 		got := -1
 		if err == nil {
 			got = m.Pairs[0].Index
@@ -243,37 +249,37 @@ func TestMatchNames(t *testing.T) {
 }
 
 func TestMatchRefuses(t *testing.T) {
-	refs := []Example{{ID: "1", Captions: []string{"a"}}, {ID: "2"}}
-	lines := &Predictions{File: "hyp.txt", Kind: KindLines, List: []Prediction{{ID: "1", Caption: "a"}}}
+	refs := []data.Example{{ID: "1", Captions: []string{"a"}}, {ID: "2"}}
+	lines := &Set{File: "hyp.txt", Kind: KindLines, List: []Prediction{{ID: "1", Caption: "a"}}}
 	for _, c := range []struct {
-		p    *Predictions
-		kind Kind
-		refs []Example
+		p    *Set
+		kind data.Kind
+		refs []data.Example
 		want string
 	}{
 		{lines, KindLines, refs, `"hyp.txt" has 1 lines and the references have 2, want as many`},
 		{
 			lines,
-			KindCOCO,
+			data.KindCOCO,
 			refs,
 			"the predictions are text, a caption a line and the references name their images, want both of the same sort",
 		},
 		{
-			&Predictions{Kind: KindTable},
+			&Set{Kind: data.KindTable},
 			KindLines,
 			refs,
 			"the references are text, a caption a line and the predictions name their images, want both of the same sort",
 		},
-		{&Predictions{List: []Prediction{{ID: "9"}, {ID: "2"}}}, KindCOCO, refs,
+		{&Set{List: []Prediction{{ID: "9"}, {ID: "2"}}}, data.KindCOCO, refs,
 			`none of the 2 predictions (the first is of "9") is of one of the 1 images that have references (the first is "1")`},
 		{
-			&Predictions{List: []Prediction{{ID: "2"}}},
-			KindCOCO,
+			&Set{List: []Prediction{{ID: "2"}}},
+			data.KindCOCO,
 			refs[1:],
 			"no image has a reference, want some to score against",
 		},
 	} {
-		if _, err := MatchPredictions(c.p, c.kind, c.refs); err == nil || err.Error() != c.want {
+		if _, err := c.p.Match(c.kind, c.refs); err == nil || err.Error() != c.want {
 			t.Errorf("got %v, want %s", err, c.want)
 		}
 	}
@@ -297,9 +303,9 @@ func FuzzPredictions(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		kind, list, err := parseCaptions("f", b)
-		var record *RecordError
+		var broken *record.Error
 		if err != nil {
-			if !errors.As(err, &record) {
+			if !errors.As(err, &broken) {
 				t.Errorf("error of type %T: %v", err, err)
 			}
 			return
@@ -327,15 +333,15 @@ func FuzzMatch(f *testing.F) {
 	f.Add("42\nCOCO_val2014_000000000042.jpg", "a/b.jpg\n42\n\n42")
 	f.Add(`a\tb`+"\n.", "a\tb\n..\n/")
 	f.Fuzz(func(t *testing.T, predictions, references string) {
-		p := &Predictions{Kind: KindRecords}
+		p := &Set{Kind: data.KindRecords}
 		for s := range strings.Lines(predictions) {
 			p.List = append(p.List, Prediction{ID: s, Path: s, Caption: "x"})
 		}
-		var refs []Example
+		var refs []data.Example
 		for i, s := range strings.Split(references, "\n") {
-			refs = append(refs, Example{ID: s, Path: s, Captions: []string{"x", ""}[:1+i%2]})
+			refs = append(refs, data.Example{ID: s, Path: s, Captions: []string{"x", ""}[:1+i%2]})
 		}
-		m, err := MatchPredictions(p, KindCOCO, refs)
+		m, err := p.Match(data.KindCOCO, refs)
 		if err != nil {
 			return
 		}
@@ -349,4 +355,50 @@ func FuzzMatch(f *testing.F) {
 			t.Error("pairs are not in the order of the examples")
 		}
 	})
+}
+
+func TestForeignText(t *testing.T) {
+	for name, content := range map[string]string{
+		"Latin-1": "a.jpg\tun caf\xe9\n",
+		"UTF-16":  "\xff\xfea\x00.\x00j\x00p\x00g\x00\t\x00u\x00n\x00 \x00c\x00a\x00f\x00\xe9\x00\r\x00\n\x00",
+	} {
+		p, err := Read(filepath.Join(tree(t, map[string]string{"p": content}), "p"))
+		if err != nil || len(p.List) != 1 || p.List[0].Caption != "un café" || len(p.Notes.Lines()) != 1 {
+			t.Errorf("%s: got %+v, %v, want one caption and a note", name, p, err)
+		}
+	}
+	photo := "\xff\xd8\xff\xe0\x00\x10JFIF\x00"
+	var binary *text.BinaryError
+	if _, err := Read(filepath.Join(tree(t, map[string]string{"p": photo}), "p")); !errors.As(err, &binary) {
+		t.Errorf("an image: got %v, want a BinaryError", err)
+	}
+}
+
+// twoImages is a small file of COCO.
+const twoImages = `{"images": [{"id": 7, "file_name": "b.jpg"}, {"id": "x", "file_name": "a.jpg"},
+ {"id": 9, "file_name": "c.jpg"}], "annotations": [{"image_id": "x", "id": 1, "caption": "One."},
+ {"image_id": 7, "id": 2, "caption": " Two.\n"}, {"image_id": "x", "id": 3, "caption": ""}]}`
+
+// tree writes files below a new folder.
+func tree(t testing.TB, files map[string]string) string {
+	t.Helper()
+	root := t.TempDir()
+	for name, text := range files {
+		path := filepath.Join(root, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return root
+}
+
+func zipped(s string) string {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	w.Write([]byte(s))
+	w.Close()
+	return b.String()
 }

@@ -1,4 +1,4 @@
-package data
+package record
 
 import (
 	"fmt"
@@ -6,22 +6,23 @@ import (
 )
 
 // Notes are what the readers of a data set left out, or took by a rule, in lines for people. They are about what was
-// read so far: those of a [Source] are complete when it was ranged over once, and each range begins them anew. They are
+// read so far: those of a source are complete when it was ranged over once, and each range begins them anew. They are
 // safe for concurrent use; a nil *Notes takes none and has none.
 type Notes struct {
 	mu     sync.Mutex
-	opened tally // what was found when the data set was opened
-	ranged tally // what the last range over the source found
+	opened Tally // what was found when the data set was opened
+	ranged Tally // what the last range over the source found
 }
 
-// tally counts names by what is to be said of them.
-type tally struct {
+// Tally counts names by what is to be said of them.
+type Tally struct {
 	kinds []string // in the order of their first name
 	first map[string]string
 	count map[string]int
 }
 
-func (t *tally) add(name, what string) {
+// Add counts one name.
+func (t *Tally) Add(name, what string) {
 	if t.count == nil {
 		t.first, t.count = map[string]string{}, map[string]int{}
 	}
@@ -32,7 +33,7 @@ func (t *tally) add(name, what string) {
 	t.count[what]++
 }
 
-func (t *tally) lines() []string {
+func (t *Tally) lines() []string {
 	var lines []string
 	for _, what := range t.kinds {
 		switch n := t.count[what] - 1; n {
@@ -47,18 +48,18 @@ func (t *tally) lines() []string {
 	return lines
 }
 
-// add notes something that was found while the data set was opened.
-func (n *Notes) add(name, what string) {
+// Add notes something that was found while the data set was opened.
+func (n *Notes) Add(name, what string) {
 	if n == nil {
 		return
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.opened.add(name, what)
+	n.opened.Add(name, what)
 }
 
-// replace sets what a range over the source found.
-func (n *Notes) replace(t tally) {
+// Replace sets what a range over the source found.
+func (n *Notes) Replace(t Tally) {
 	if n == nil {
 		return
 	}
