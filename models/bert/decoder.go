@@ -31,22 +31,22 @@ type Decoder struct {
 	fused     bool          // our own attention kernel: on CPU
 	tokens    *torch.Tensor // [V, C] float32
 	positions *torch.Tensor // [positions, C] float32
-	norm      nn.Fixed      // of the embeddings
+	norm      nn.PackedNorm // of the embeddings
 	layers    []layer
 	head      head
 }
 
 type layer struct {
 	qkv, out, up, down        nn.Packed
-	selfNorm, norm            nn.Fixed
+	selfNorm, norm            nn.PackedNorm
 	crossKV, crossQ, crossOut nn.Packed // unset without a memory
-	crossNorm                 nn.Fixed
+	crossNorm                 nn.PackedNorm
 }
 
 // head is Head prepared.
 type head struct {
 	dense     nn.Packed
-	norm      nn.Fixed
+	norm      nn.PackedNorm
 	words     nn.Packed
 	transform bool
 }
@@ -61,14 +61,14 @@ func (m *Model) Decoder(h Head, d torch.DType) *Decoder {
 		torch.Scoped(func() {
 			dec.tokens = e.Words.Weight.Detach().To(torch.Float32).Keep()
 			dec.positions = e.Positions.Weight.Detach().To(torch.Float32).Keep()
-			dec.norm = nn.NewFixed(&e.Norm)
+			dec.norm = nn.NewPackedNorm(&e.Norm)
 			for i := range m.Layers {
 				dec.layers = append(dec.layers, newLayer(&m.Layers[i], d))
 			}
 			if h.Dense != nil {
 				dec.head.transform = true
 				dec.head.dense = nn.NewPacked(h.Dense.Weight, h.Dense.Bias, torch.GELUErf, d)
-				dec.head.norm = nn.NewFixed(h.Norm)
+				dec.head.norm = nn.NewPackedNorm(h.Norm)
 			}
 			dec.head.words = nn.NewPacked(h.Words, h.Bias, torch.NoActivation, d)
 		})
@@ -93,11 +93,11 @@ func newLayer(l *Layer, d torch.DType) layer {
 	}
 	const none = torch.NoActivation
 	s := &l.Self
-	out := layer{qkv: pack(none, &s.Query, &s.Key, &s.Value), out: pack(none, &s.Out), selfNorm: nn.NewFixed(&s.Norm),
-		up: pack(torch.GELUErf, &l.Up), down: pack(none, &l.Down), norm: nn.NewFixed(&l.Norm)}
+	out := layer{qkv: pack(none, &s.Query, &s.Key, &s.Value), out: pack(none, &s.Out), selfNorm: nn.NewPackedNorm(&s.Norm),
+		up: pack(torch.GELUErf, &l.Up), down: pack(none, &l.Down), norm: nn.NewPackedNorm(&l.Norm)}
 	if c := l.Cross; c != nil {
 		out.crossKV, out.crossQ = pack(none, &c.Key, &c.Value), pack(none, &c.Query)
-		out.crossOut, out.crossNorm = pack(none, &c.Out), nn.NewFixed(&c.Norm)
+		out.crossOut, out.crossNorm = pack(none, &c.Out), nn.NewPackedNorm(&c.Norm)
 	}
 	return out
 }
@@ -112,7 +112,7 @@ func (d *Decoder) Free() {
 	d.head.norm.Free()
 	for i := range d.layers {
 		l := &d.layers[i]
-		for _, n := range []*nn.Fixed{&l.selfNorm, &l.crossNorm, &l.norm} {
+		for _, n := range []*nn.PackedNorm{&l.selfNorm, &l.crossNorm, &l.norm} {
 			n.Free()
 		}
 		for _, p := range []*nn.Packed{&l.qkv, &l.out, &l.crossKV, &l.crossQ, &l.crossOut, &l.up, &l.down} {

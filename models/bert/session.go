@@ -90,8 +90,8 @@ func (s *Session) prefixLayer(i int, x *torch.Tensor) *torch.Tensor {
 	l, c := &s.d.layers[i], s.d.Config.Width
 	qkv := l.qkv.Forward(x, nil) // [G, P, 3C]
 	s.d.split(qkv.Narrow(2, c, 2*c), s.prefix.Narrow(0, int64(2*i), 2))
-	x = l.selfNorm.Forward(l.out.Wide(s.d.attendAll(qkv), nil, x), torch.Float32)
-	return l.norm.Forward(l.down.Wide(l.up.Forward(x, nil), nil, x), torch.Float32)
+	x = l.selfNorm.Forward(l.out.ForwardFloat32(s.d.attendAll(qkv), nil, x), torch.Float32)
+	return l.norm.Forward(l.down.ForwardFloat32(l.up.Forward(x, nil), nil, x), torch.Float32)
 }
 
 // attendAll lets all positions of qkv [G, P, 3C] look at each other: [G, P, C].
@@ -134,7 +134,7 @@ func (s *Session) Logits(parents, tokens []int32) (*torch.Tensor, error) {
 		if x, err = s.advance(parents, tokens); err != nil {
 			return nil
 		}
-		return s.cache.InOrder(s.d.head.words.Wide(s.d.head.before(x), nil, nil))
+		return s.cache.InOrder(s.d.head.words.ForwardFloat32(s.d.head.before(x), nil, nil))
 	})
 	return out, err
 }
@@ -144,7 +144,7 @@ func (h *head) before(x *torch.Tensor) *torch.Tensor {
 	if !h.transform {
 		return x
 	}
-	return h.norm.Forward(h.dense.Wide(x, nil, nil), torch.Float32)
+	return h.norm.Forward(h.dense.ForwardFloat32(x, nil, nil), torch.Float32)
 }
 
 // advance runs the layers on one token a row: [rows, C], in the order of the cache.
@@ -169,14 +169,14 @@ func (s *Session) advance(parents, tokens []int32) (x *torch.Tensor, err error) 
 // layer is one layer of Model.Forward for one token a row, x [R, C].
 func (s *Session) layer(i int, x *torch.Tensor) *torch.Tensor {
 	l := &s.d.layers[i]
-	x = l.selfNorm.Forward(l.out.Wide(s.selfAttention(i, l.qkv.Forward(x, nil)), nil, x), torch.Float32)
+	x = l.selfNorm.Forward(l.out.ForwardFloat32(s.selfAttention(i, l.qkv.Forward(x, nil)), nil, x), torch.Float32)
 	if s.memory != nil {
 		q := l.crossQ.Forward(x, nil)
 		q = q.View(q.Dim(0), s.d.Config.Heads, s.d.Config.headSize()) // [R, C] -> [R, H, D]
 		seen := kvcache.Attend(q, s.cache.Shared(s.memory, 2*i, 2), s.d.fused)
-		x = l.crossNorm.Forward(l.crossOut.Wide(seen, nil, x), torch.Float32)
+		x = l.crossNorm.Forward(l.crossOut.ForwardFloat32(seen, nil, x), torch.Float32)
 	}
-	return l.norm.Forward(l.down.Wide(l.up.Forward(x, nil), nil, x), torch.Float32)
+	return l.norm.Forward(l.down.ForwardFloat32(l.up.Forward(x, nil), nil, x), torch.Float32)
 }
 
 // selfAttention looks with the queries of qkv [R, 3C] at the prefix and at all tokens so far, its own among them: [R,

@@ -43,7 +43,7 @@ func (m *Model) Encoder(d torch.DType) *Encoder {
 // EncodeImage gives the features of normalised pictures x [B, 3, ImageSize, ImageSize]: [B, Pooled] in float32, not of
 // unit length. A picture's features do not depend on the others of its batch.
 func (e *Encoder) EncodeImage(x *torch.Tensor) *torch.Tensor {
-	checkSize(e.Config, x)
+	nn.CheckImages("clip", x, e.Config.Vision.ImageSize)
 	return nn.Chunks(
 		x,
 		e.tower.chunk(),
@@ -57,7 +57,7 @@ func (e *Encoder) Tokens(x *torch.Tensor, f Form) (*torch.Tensor, error) {
 	if _, _, err := e.Config.Tokens(f); err != nil {
 		return nil, err
 	}
-	checkSize(e.Config, x)
+	nn.CheckImages("clip", x, e.Config.Vision.ImageSize)
 	return nn.Chunks(
 		x,
 		e.tower.chunk(),

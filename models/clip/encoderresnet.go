@@ -114,7 +114,7 @@ func (t *resnetTower) pool(x *torch.Tensor, queries int64) *torch.Tensor {
 		asking = x.Narrow(1, 0, queries).Contiguous()
 	}
 	seen := attendEach(heads(&t.q, asking), heads(&t.k, x), heads(&t.v, x))
-	return t.out.Wide(nn.JoinHeads(seen), nil, nil) // [B, Q, E]
+	return t.out.ForwardFloat32(nn.JoinHeads(seen), nil, nil) // [B, Q, E]
 }
 
 // attendEach is nn.Attend of each image by itself, q [B, H, Q, D] and k, v [B, H, T, D]: libtorch's kernel sums in another

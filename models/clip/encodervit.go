@@ -10,14 +10,14 @@ import (
 // vitTower is a VisionTransformer prepared for inference.
 type vitTower struct {
 	patches   nn.Patches
-	pre, post nn.Fixed
+	pre, post nn.PackedNorm
 	stack     *nn.Stack
 	proj      *nn.Packed // nil without
 }
 
 func newViTTower(m *VisionTransformer, v Vision, d torch.DType) *vitTower {
 	t := &vitTower{patches: nn.NewPatches(&m.Patches, m.Class, m.Positions, v.ImageSize/v.PatchSize, d),
-		pre: nn.NewFixed(&m.Pre), post: nn.NewFixed(&m.Post)}
+		pre: nn.NewPackedNorm(&m.Pre), post: nn.NewPackedNorm(&m.Post)}
 	if m.Proj != nil {
 		p := nn.NewPacked(
 			m.Proj.Transpose(0, 1),

@@ -86,7 +86,7 @@ func (m *Model) Free() { nn.Free(m) }
 // EncodeImage gives the features of normalised pictures x [B, 3, ImageSize, ImageSize]: [B, Pooled]. They are not of
 // unit length.
 func (m *Model) EncodeImage(x *torch.Tensor) *torch.Tensor {
-	checkSize(m.Config, x)
+	nn.CheckImages("clip", x, m.Config.Vision.ImageSize)
 	if m.ResNet != nil {
 		return m.ResNet.Pool.forward(m.ResNet.features(x, m.see), 1).Squeeze(1) // [B, 1, E]
 	}
@@ -104,7 +104,7 @@ func (m *Model) Tokens(x *torch.Tensor, f Form) (*torch.Tensor, error) {
 	if _, _, err := m.Config.Tokens(f); err != nil {
 		return nil, err
 	}
-	checkSize(m.Config, x)
+	nn.CheckImages("clip", x, m.Config.Vision.ImageSize)
 	if m.ResNet != nil {
 		x = m.ResNet.features(x, m.see)
 		if f == Projected {
@@ -124,13 +124,6 @@ func (m *Model) formed(x *torch.Tensor, f Form) *torch.Tensor {
 		return x
 	}
 	return m.ViT.project(x)
-}
-
-// checkSize refuses pictures of another size, which would fail with a message about positions.
-func checkSize(c Config, x *torch.Tensor) {
-	if size := c.Vision.ImageSize; x.Rank() != 4 || x.Dim(1) != 3 || x.Dim(2) != size || x.Dim(3) != size {
-		torch.Fail("clip", "pictures of shape %v, want [B, 3, %d, %d]", x.Shape(), size, size)
-	}
 }
 
 // EncodeText gives the features of texts as ids: [B, E], not of unit length. Each text begins with the start token,
@@ -166,7 +159,3 @@ type see func(name string, t *torch.Tensor)
 
 // rows turns a map [B, C, h, w] into tokens [B, h w, C], row by row.
 func rows(x *torch.Tensor) *torch.Tensor { return x.Flatten(2, 3).Transpose(1, 2).Contiguous() }
-
-func param(shape ...int64) *torch.Tensor {
-	return torch.Empty(torch.Float32, torch.CPU, shape...).Keep()
-}

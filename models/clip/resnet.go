@@ -73,7 +73,7 @@ func newResNet(c Config) *ModifiedResNet {
 	}
 	side := c.Vision.ImageSize / shrink
 	m.Pool = AttentionPool{
-		Positions: param(side*side+1, in),
+		Positions: nn.NewParam(side*side+1, in),
 		Q:         nn.NewLinear(in, in, true),
 		K:         nn.NewLinear(in, in, true),
 		V:         nn.NewLinear(in, in, true),

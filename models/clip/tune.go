@@ -16,7 +16,7 @@ func (e *Encoder) Lower(x *torch.Tensor, block int) *torch.Tensor {
 	if !ok {
 		torch.Fail("clip", "a ResNet has no blocks to stop at, want a ViT")
 	}
-	checkSize(e.Config, x)
+	nn.CheckImages("clip", x, e.Config.Vision.ImageSize)
 	first := t.stack.First(block)
 	return nn.Chunks(x, t.chunk(), e.device, func(x *torch.Tensor) *torch.Tensor {
 		return first.Forward(t.pre.Forward(t.patches.Forward(x), torch.Float32), nil)
@@ -37,7 +37,7 @@ func (m *Model) UpperTokens(x *torch.Tensor, block int, f Form) *torch.Tensor {
 // upper gives the tokens behind the last block.
 func (m *Model) upper(x *torch.Tensor, block int) *torch.Tensor {
 	if block == 0 {
-		checkSize(m.Config, x)
+		nn.CheckImages("clip", x, m.Config.Vision.ImageSize)
 		return m.ViT.features(x, m.see)
 	}
 	rest := Transformer{

@@ -59,7 +59,7 @@ func newViT(c Config) *VisionTransformer {
 			0,
 			1,
 			false,
-		), Class: param(v.Width), Positions: param(tokens, v.Width),
+		), Class: nn.NewParam(v.Width), Positions: nn.NewParam(tokens, v.Width),
 		Pre: nn.NewLayerNorm(
 			v.Width,
 			normEpsilon,
@@ -67,7 +67,7 @@ func newViT(c Config) *VisionTransformer {
 		Post: nn.NewLayerNorm(v.Width, normEpsilon),
 	}
 	if c.EmbedDim > 0 {
-		m.Proj = param(v.Width, c.EmbedDim)
+		m.Proj = nn.NewParam(v.Width, c.EmbedDim)
 	}
 	return m
 }
@@ -84,7 +84,7 @@ func newTransformer(layers int, width, mlp, heads int64, act nn.Activation) Tran
 	for i := range t.Blocks {
 		t.Blocks[i] = Block{
 			AttnNorm: nn.NewLayerNorm(width, normEpsilon),
-			Attn:     Attention{param(3*width, width), param(3 * width), nn.NewLinear(width, width, true)},
+			Attn:     Attention{nn.NewParam(3*width, width), nn.NewParam(3 * width), nn.NewLinear(width, width, true)},
 			MLPNorm:  nn.NewLayerNorm(width, normEpsilon),
 			MLP:      MLP{nn.NewLinear(width, mlp, true), nn.NewLinear(mlp, width, true)},
 		}

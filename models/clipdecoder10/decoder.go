@@ -24,7 +24,7 @@ type decoderLayer struct {
 	qkv, out            nn.Packed
 	value, crossOut     nn.Packed // of the cross-attention: over one position there is nothing to choose
 	up, down            nn.Packed
-	norm1, norm2, norm3 nn.Fixed
+	norm1, norm2, norm3 nn.PackedNorm
 }
 
 // Decoder prepares m, in float32.
@@ -57,7 +57,7 @@ func newDecoderLayer(l *Layer, width int64) decoderLayer {
 			none,
 		), crossOut: packed(a.Out.Weight, a.Out.Bias, none),
 		up: packed(l.Up.Weight, l.Up.Bias, torch.ReLU), down: packed(l.Down.Weight, l.Down.Bias, none),
-		norm1: nn.NewFixed(&l.Norm1), norm2: nn.NewFixed(&l.Norm2), norm3: nn.NewFixed(&l.Norm3),
+		norm1: nn.NewPackedNorm(&l.Norm1), norm2: nn.NewPackedNorm(&l.Norm2), norm3: nn.NewPackedNorm(&l.Norm3),
 	}
 }
 
@@ -76,7 +76,7 @@ func (d *Decoder) Free() {
 		for _, p := range []*nn.Packed{&l.qkv, &l.out, &l.value, &l.crossOut, &l.up, &l.down} {
 			p.Free()
 		}
-		for _, n := range []*nn.Fixed{&l.norm1, &l.norm2, &l.norm3} {
+		for _, n := range []*nn.PackedNorm{&l.norm1, &l.norm2, &l.norm3} {
 			n.Free()
 		}
 	}

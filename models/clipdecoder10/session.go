@@ -37,7 +37,7 @@ func (d *Decoder) Start(memory *torch.Tensor, images, _, maxLen int) (*Session, 
 			var cross []*torch.Tensor
 			for i := range d.layers {
 				l := &d.layers[i]
-				cross = append(cross, l.crossOut.Wide(l.value.Forward(x, nil), nil, nil))
+				cross = append(cross, l.crossOut.ForwardFloat32(l.value.Forward(x, nil), nil, nil))
 			}
 			s.cross = torch.Stack(0, cross...).Keep() // [layers, G, C]
 		})
@@ -97,7 +97,7 @@ func (s *Session) Logits(parents, tokens []int32) (*torch.Tensor, error) {
 			x = torch.Tidy1(func() *torch.Tensor { return s.layer(i, x) })
 		}
 		s.t++
-		return s.d.project.Wide(x, nil, nil)
+		return s.d.project.ForwardFloat32(x, nil, nil)
 	}), nil
 }
 
@@ -118,9 +118,9 @@ func (s *Session) follow(parents []int32) {
 // layer runs one layer on one token a row, x [R, C]: the norm stands behind each addition.
 func (s *Session) layer(i int, x *torch.Tensor) *torch.Tensor {
 	l := &s.d.layers[i]
-	x = l.norm1.Forward(l.out.Wide(s.attend(i, l.qkv.Forward(x, nil)), nil, x), torch.Float32)
+	x = l.norm1.Forward(l.out.ForwardFloat32(s.attend(i, l.qkv.Forward(x, nil)), nil, x), torch.Float32)
 	x = l.norm2.Forward(x.Add(s.cross.Select(0, int64(i))), torch.Float32)
-	return l.norm3.Forward(l.down.Wide(l.up.Forward(x, nil), nil, x), torch.Float32)
+	return l.norm3.Forward(l.down.ForwardFloat32(l.up.Forward(x, nil), nil, x), torch.Float32)
 }
 
 // attend puts the keys and values of qkv [R, 3C] into the cache and looks at all that are there: [R, C].

@@ -11,13 +11,13 @@ import (
 type Decoder struct {
 	Text    *bert.Decoder
 	project nn.Packed
-	norm    nn.Fixed
+	norm    nn.PackedNorm
 }
 
 // Decoder prepares m in type d; see bert.Model.Decoder.
 func (m *Model) Decoder(d torch.DType) *Decoder {
 	head := bert.Head{Words: m.Output.Weight, Bias: m.Output.Bias}
-	return &Decoder{Text: m.BERT.Decoder(head, d), norm: nn.NewFixed(&m.Norm),
+	return &Decoder{Text: m.BERT.Decoder(head, d), norm: nn.NewPackedNorm(&m.Norm),
 		project: nn.NewPacked(m.Project.Weight, m.Project.Bias, torch.NoActivation, d)}
 }
 
@@ -29,7 +29,7 @@ func (d *Decoder) Start(features *torch.Tensor, images, width, maxLen int) (*ber
 	var err error
 	torch.NoGrad(func() {
 		torch.Scoped(func() {
-			prefix := d.norm.Forward(d.project.Wide(features, nil, nil), torch.Float32) // [G, P, C]
+			prefix := d.norm.Forward(d.project.ForwardFloat32(features, nil, nil), torch.Float32) // [G, P, C]
 			s, err = d.Text.StartAfter(prefix, images, width, maxLen)
 		})
 	})

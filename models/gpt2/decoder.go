@@ -16,12 +16,12 @@ type Decoder struct {
 	tokens    *torch.Tensor // [V, C] float32
 	positions *torch.Tensor // [n_positions, C] float32
 	blocks    []decoderBlock
-	norm      nn.Fixed
+	norm      nn.PackedNorm
 	head      nn.Packed
 }
 
 type decoderBlock struct {
-	selfNorm, crossNorm, mlpNorm nn.Fixed // crossNorm is unset without cross-attention
+	selfNorm, crossNorm, mlpNorm nn.PackedNorm // crossNorm is unset without cross-attention
 	qkv, out, up, down           nn.Packed
 	crossKV, crossQ, crossOut    nn.Packed // unset without
 }
@@ -40,7 +40,7 @@ func (m *Model) Decoder(d torch.DType) *Decoder {
 		torch.Scoped(func() {
 			dec.tokens = t.Tokens.Weight.Detach().To(torch.Float32).Keep()
 			dec.positions = t.Positions.Weight.Detach().To(torch.Float32).Keep()
-			dec.norm = nn.NewFixed(&t.Norm)
+			dec.norm = nn.NewPackedNorm(&t.Norm)
 			dec.head = nn.NewPacked(t.Tokens.Weight, nil, torch.NoActivation, d)
 			for i := range t.Blocks {
 				dec.blocks = append(dec.blocks, newDecoderBlock(&t.Blocks[i], act, d))
@@ -56,15 +56,15 @@ func newDecoderBlock(b *Block, act torch.Activation, d torch.DType) decoderBlock
 	}
 	const none = torch.NoActivation
 	out := decoderBlock{
-		selfNorm: nn.NewFixed(&b.SelfNorm),
-		mlpNorm:  nn.NewFixed(&b.MLPNorm),
+		selfNorm: nn.NewPackedNorm(&b.SelfNorm),
+		mlpNorm:  nn.NewPackedNorm(&b.MLPNorm),
 		qkv:      conv1D(&b.Self.QKV, none),
 		out:      conv1D(&b.Self.Out, none),
 		up:       conv1D(&b.MLP.Up, act),
 		down:     conv1D(&b.MLP.Down, none),
 	}
 	if b.Cross != nil {
-		out.crossNorm = nn.NewFixed(b.CrossNorm)
+		out.crossNorm = nn.NewPackedNorm(b.CrossNorm)
 		out.crossKV, out.crossQ, out.crossOut = conv1D(
 			&b.Cross.KV,
 			none,
@@ -87,7 +87,7 @@ func (d *Decoder) Free() {
 	d.head.Free()
 	for i := range d.blocks {
 		b := &d.blocks[i]
-		for _, n := range []*nn.Fixed{&b.selfNorm, &b.crossNorm, &b.mlpNorm} {
+		for _, n := range []*nn.PackedNorm{&b.selfNorm, &b.crossNorm, &b.mlpNorm} {
 			n.Free()
 		}
 		for _, l := range []*nn.Packed{&b.qkv, &b.out, &b.crossKV, &b.crossQ, &b.crossOut, &b.up, &b.down} {

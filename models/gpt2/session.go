@@ -83,7 +83,7 @@ func (d *Decoder) memorySingle(memory *torch.Tensor) *torch.Tensor {
 				torch.Scoped(func() {
 					kv := d.blocks[i].crossKV.Forward(x, nil)                          // [G, 2C]
 					value := kv.Narrow(1, d.Config.Width, d.Config.Width).Contiguous() // [G, C]
-					out.Select(0, int64(i)).Copy(d.blocks[i].crossOut.Wide(value, nil, nil))
+					out.Select(0, int64(i)).Copy(d.blocks[i].crossOut.ForwardFloat32(value, nil, nil))
 				})
 			}
 		})
@@ -141,7 +141,7 @@ func (s *Session) Logits(parents, tokens []int32) (*torch.Tensor, error) {
 		if x, err = s.advance(parents, tokens); err != nil {
 			return nil
 		}
-		return s.cache.InOrder(s.d.head.Wide(x, &s.d.norm, nil))
+		return s.cache.InOrder(s.d.head.ForwardFloat32(x, &s.d.norm, nil))
 	})
 	return out, err
 }
@@ -176,16 +176,16 @@ func (s *Session) feed(x *torch.Tensor) *torch.Tensor {
 // block is Block.forward for one token a row, x [R, C].
 func (s *Session) block(i int, x *torch.Tensor) *torch.Tensor {
 	b := &s.d.blocks[i]
-	x = b.out.Wide(s.selfAttention(i, b.qkv.Forward(x, &b.selfNorm)), nil, x)
+	x = b.out.ForwardFloat32(s.selfAttention(i, b.qkv.Forward(x, &b.selfNorm)), nil, x)
 	switch {
 	case s.single != nil:
 		seen := s.cache.Shared(s.single, i, 1).Select(0, 0).Unsqueeze(1) // [G, 1, C]
 		x = x.View(seen.Dim(0), -1, s.d.Config.Width).Add(seen).View(x.Dim(0), -1)
 	case s.memory != nil:
 		q := s.heads(b.crossQ.Forward(x, &b.crossNorm)) // [R, H, D]
-		x = b.crossOut.Wide(kvcache.Attend(q, s.cache.Shared(s.memory, 2*i, 2), s.d.fused), nil, x)
+		x = b.crossOut.ForwardFloat32(kvcache.Attend(q, s.cache.Shared(s.memory, 2*i, 2), s.d.fused), nil, x)
 	}
-	return b.down.Wide(b.up.Forward(x, &b.mlpNorm), nil, x)
+	return b.down.ForwardFloat32(b.up.Forward(x, &b.mlpNorm), nil, x)
 }
 
 // selfAttention looks with the queries of qkv [R, 3C] at all tokens so far, its own among them: [R, C].

@@ -14,7 +14,7 @@ type Encoder struct {
 	device  torch.Device
 	patches nn.Patches
 	stack   *nn.Stack
-	norm    nn.Fixed
+	norm    nn.PackedNorm
 
 	trace func(name string, t *torch.Tensor) // tests look at every map through it
 }
@@ -25,7 +25,7 @@ const chunk = 8
 // Encoder prepares m in type d, on the device of its weights: float32, or bfloat16 or int8 with norms, softmax and the
 // residual stream in float32.
 func (m *Model) Encoder(d torch.DType) *Encoder {
-	e := &Encoder{Config: m.Config, device: m.Class.Device(), norm: nn.NewFixed(&m.Norm)}
+	e := &Encoder{Config: m.Config, device: m.Class.Device(), norm: nn.NewPackedNorm(&m.Norm)}
 	torch.Scoped(func() {
 		positions := m.Positions.Detach().View(-1, m.Config.Width) // [1, T, C] -> [T, C]
 		e.patches = nn.NewPatches(&m.Patches, m.Class, positions, m.Config.side(), d)
@@ -49,7 +49,7 @@ func (m *Model) Encoder(d torch.DType) *Encoder {
 // EncodeImage gives the features of normalised pictures x [B, 3, ImageSize, ImageSize], as Model.EncodeImage does: [B,
 // C] in float32. A picture's features do not depend on the others of its batch.
 func (e *Encoder) EncodeImage(x *torch.Tensor) *torch.Tensor {
-	checkSize(e.Config, x)
+	nn.CheckImages("vit", x, e.Config.ImageSize)
 	return nn.Chunks(x, chunk, e.device, func(x *torch.Tensor) *torch.Tensor {
 		return e.norm.Forward(e.features(x).Select(1, 0).Contiguous(), torch.Float32)
 	})
@@ -57,7 +57,7 @@ func (e *Encoder) EncodeImage(x *torch.Tensor) *torch.Tensor {
 
 // Tokens gives all tokens behind the last norm, as Model.Tokens does: [B, T, C] in float32.
 func (e *Encoder) Tokens(x *torch.Tensor) *torch.Tensor {
-	checkSize(e.Config, x)
+	nn.CheckImages("vit", x, e.Config.ImageSize)
 	return nn.Chunks(
 		x,
 		chunk,

@@ -58,8 +58,8 @@ func New(c Config) (*Model, error) {
 	m := &Model{
 		Config:    c,
 		Patches:   nn.NewConv2d(3, width, c.PatchSize, c.PatchSize, 0, 1, true),
-		Class:     param(1, 1, width),
-		Positions: param(1, tokens, width),
+		Class:     nn.NewParam(1, 1, width),
+		Positions: nn.NewParam(1, tokens, width),
 		Blocks:    make([]Block, c.Layers),
 		Norm:      norm(),
 	}
@@ -89,7 +89,7 @@ func (m *Model) Tokens(x *torch.Tensor) *torch.Tensor { return m.Norm.Forward(m.
 
 // features gives the tokens behind the last block, the class first: [B, T, C].
 func (m *Model) features(x *torch.Tensor) *torch.Tensor {
-	checkSize(m.Config, x)
+	nn.CheckImages("vit", x, m.Config.ImageSize)
 	x = m.Patches.Forward(x) // [B, C, h/p, w/p]
 	m.see("patch_embed.proj", x)
 	x = x.Flatten(2, 3).Transpose(1, 2) // [B, T-1, C]
@@ -107,19 +107,8 @@ func (b *Block) forward(x *torch.Tensor, heads int64) *torch.Tensor {
 	return x.Add(b.Down.Forward(nn.GELU.Forward(b.Up.Forward(b.MLPNorm.Forward(x)))))
 }
 
-// checkSize refuses pictures of another size, which would fail with a message about positions.
-func checkSize(c Config, x *torch.Tensor) {
-	if size := c.ImageSize; x.Rank() != 4 || x.Dim(1) != 3 || x.Dim(2) != size || x.Dim(3) != size {
-		torch.Fail("vit", "pictures of shape %v, want [B, 3, %d, %d]", x.Shape(), size, size)
-	}
-}
-
 func (m *Model) see(name string, t *torch.Tensor) {
 	if m.trace != nil {
 		m.trace(name, t)
 	}
-}
-
-func param(shape ...int64) *torch.Tensor {
-	return torch.Empty(torch.Float32, torch.CPU, shape...).Keep()
 }

@@ -2,8 +2,8 @@ package nn
 
 import "captioner/torch"
 
-// Chunks runs an encoder f over pictures x [B, 3, h, w], some at a time and without recording for Backward: the maps of
-// more would leave the processor's cache. On a GPU all go at once. x is moved to dev; f must treat each picture by
+// Chunks runs an encoder f over images x [B, 3, h, w], some at a time and without recording for Backward: the maps of
+// more would leave the processor's cache. On a GPU all go at once. x is moved to dev; f must treat each image by
 // itself.
 func Chunks(x *torch.Tensor, some int64, dev torch.Device, f func(*torch.Tensor) *torch.Tensor) *torch.Tensor {
 	return torch.Tidy1(func() (out *torch.Tensor) {
@@ -21,4 +21,11 @@ func Chunks(x *torch.Tensor, some int64, dev torch.Device, f func(*torch.Tensor)
 		})
 		return out
 	})
+}
+
+// CheckImages ends Do unless images have the shape [B, 3, size, size]; op names the network that wants it.
+func CheckImages(op string, images *torch.Tensor, size int64) {
+	if images.Rank() != 4 || images.Dim(1) != 3 || images.Dim(2) != size || images.Dim(3) != size {
+		torch.Fail(op, "images of shape %v, want [B, 3, %d, %d]", images.Shape(), size, size)
+	}
 }

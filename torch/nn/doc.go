@@ -16,6 +16,6 @@
 // trained. A nil tensor is a part that this model does without, such as a bias.
 //
 // Constructors give tensors of the right shapes with unset elements, which costs nothing; [Load] replaces them by those
-// of a checkpoint, or the model's own initialisation fills them. Tensors of a model are kept: [Free] releases them.
+// of a checkpoint, or the model's own initialization fills them. Tensors of a model are kept: [Free] releases them.
 // Everything here runs inside torch.Do.
 package nn

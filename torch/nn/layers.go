@@ -2,8 +2,8 @@ package nn
 
 import "captioner/torch"
 
-// param is a kept tensor of unset elements.
-func param(shape ...int64) *torch.Tensor {
+// NewParam is a kept tensor of unset elements in float32 on the CPU.
+func NewParam(shape ...int64) *torch.Tensor {
 	return torch.Empty(torch.Float32, torch.CPU, shape...).Keep()
 }
 
@@ -15,9 +15,9 @@ type Linear struct {
 
 // NewLinear makes a layer from in to out features.
 func NewLinear(in, out int64, bias bool) Linear {
-	l := Linear{Weight: param(out, in)}
+	l := Linear{Weight: NewParam(out, in)}
 	if bias {
-		l.Bias = param(out)
+		l.Bias = NewParam(out)
 	}
 	return l
 }
@@ -32,14 +32,14 @@ type Conv1D struct {
 }
 
 // NewConv1D makes a layer from in to out features.
-func NewConv1D(in, out int64) Conv1D { return Conv1D{Weight: param(in, out), Bias: param(out)} }
+func NewConv1D(in, out int64) Conv1D { return Conv1D{Weight: NewParam(in, out), Bias: NewParam(out)} }
 
 // Forward maps [..., in] to [..., out].
 func (l *Conv1D) Forward(x *torch.Tensor) *torch.Tensor {
 	return torch.Linear(x, l.Weight.Transpose(0, 1), l.Bias)
 }
 
-// LayerNorm normalises the last dimension.
+// LayerNorm normalizes the last dimension.
 type LayerNorm struct {
 	Weight *torch.Tensor `key:"weight"` // [C]
 	Bias   *torch.Tensor `key:"bias"`   // [C]
@@ -48,7 +48,7 @@ type LayerNorm struct {
 
 // NewLayerNorm makes a layer for width C.
 func NewLayerNorm(width int64, eps float64) LayerNorm {
-	return LayerNorm{Weight: param(width), Bias: param(width), Eps: eps}
+	return LayerNorm{Weight: NewParam(width), Bias: NewParam(width), Eps: eps}
 }
 
 // Forward maps [..., C] to [..., C].
@@ -62,7 +62,7 @@ type Embedding struct {
 }
 
 // NewEmbedding makes a table of n rows of width C.
-func NewEmbedding(n, width int64) Embedding { return Embedding{Weight: param(n, width)} }
+func NewEmbedding(n, width int64) Embedding { return Embedding{Weight: NewParam(n, width)} }
 
 // Forward maps ids [...] (int64) to [..., C].
 func (l *Embedding) Forward(ids *torch.Tensor) *torch.Tensor { return torch.Embedding(l.Weight, ids) }
@@ -78,9 +78,9 @@ type Conv2d struct {
 
 // NewConv2d makes a convolution of kernel k; groups = in is a depthwise one.
 func NewConv2d(in, out, k, stride, padding, groups int64, bias bool) Conv2d {
-	c := Conv2d{Weight: param(out, in/groups, k, k), Stride: stride, Padding: padding, Groups: groups}
+	c := Conv2d{Weight: NewParam(out, in/groups, k, k), Stride: stride, Padding: padding, Groups: groups}
 	if bias {
-		c.Bias = param(out)
+		c.Bias = NewParam(out)
 	}
 	return c
 }
@@ -98,7 +98,7 @@ func (l *Conv2d) Forward(x *torch.Tensor) *torch.Tensor {
 	)
 }
 
-// BatchNorm2d is batch normalisation with stored statistics.
+// BatchNorm2d is batch normalization with stored statistics.
 type BatchNorm2d struct {
 	Weight      *torch.Tensor `key:"weight"`              // [C]
 	Bias        *torch.Tensor `key:"bias"`                // [C]
@@ -110,10 +110,10 @@ type BatchNorm2d struct {
 // NewBatchNorm2d makes a layer for C channels.
 func NewBatchNorm2d(channels int64, eps float64) BatchNorm2d {
 	return BatchNorm2d{
-		Weight:      param(channels),
-		Bias:        param(channels),
-		RunningMean: param(channels),
-		RunningVar:  param(channels),
+		Weight:      NewParam(channels),
+		Bias:        NewParam(channels),
+		RunningMean: NewParam(channels),
+		RunningVar:  NewParam(channels),
 		Eps:         eps,
 	}
 }

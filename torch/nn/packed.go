@@ -63,18 +63,20 @@ func NewPacked(weight, bias *torch.Tensor, act torch.Activation, d torch.DType) 
 }
 
 // Forward maps x [..., in] to [..., out] in the layer's activation type. norm, if not nil, goes before it.
-func (l *Packed) Forward(x *torch.Tensor, norm *Fixed) *torch.Tensor {
+func (l *Packed) Forward(x *torch.Tensor, norm *PackedNorm) *torch.Tensor {
 	return l.forward(x, norm, nil, l.dtype)
 }
 
-// Wide is Forward with a result in float32, and residual added to it, if not nil: float32 [..., out].
-func (l *Packed) Wide(x *torch.Tensor, norm *Fixed, residual *torch.Tensor) *torch.Tensor {
+// ForwardFloat32 is Forward with a result in float32, and residual added to it, if not nil: float32 [..., out].
+func (l *Packed) ForwardFloat32(x *torch.Tensor, norm *PackedNorm, residual *torch.Tensor) *torch.Tensor {
 	return l.forward(x, norm, residual, torch.Float32)
 }
 
 // TopKLogProbs gives for each row of x [rows, in] the k best outputs with their log-probabilities, as
 // torch.TopKLogProbs does. norm, if not nil, goes before it. The layer has no activation.
-func (l *Packed) TopKLogProbs(x *torch.Tensor, norm *Fixed, k int, ban [][]int32) (ids []int32, logProbs []float32) {
+func (l *Packed) TopKLogProbs(
+	x *torch.Tensor, norm *PackedNorm, k int, ban [][]int32,
+) (ids []int32, logProbs []float32) {
 	if l.panels != nil && l.bias == nil {
 		var f torch.Fused
 		if norm != nil {
@@ -82,10 +84,10 @@ func (l *Packed) TopKLogProbs(x *torch.Tensor, norm *Fixed, k int, ban [][]int32
 		}
 		return l.panels.TopKLogProbs(x, f, k, ban)
 	}
-	return torch.TopKLogProbs(l.Wide(x, norm, nil), k, 1, ban)
+	return torch.TopKLogProbs(l.ForwardFloat32(x, norm, nil), k, 1, ban)
 }
 
-func (l *Packed) forward(x *torch.Tensor, norm *Fixed, residual *torch.Tensor, d torch.DType) *torch.Tensor {
+func (l *Packed) forward(x *torch.Tensor, norm *PackedNorm, residual *torch.Tensor, d torch.DType) *torch.Tensor {
 	if l.panels != nil {
 		f := torch.Fused{Bias: l.bias, Act: l.act, Residual: residual, BFloat16: d == torch.BFloat16}
 		if norm != nil {
@@ -133,25 +135,25 @@ func (l *Packed) Free() {
 	l.bias.Free()
 }
 
-// Fixed is a LayerNorm prepared for inference, in float32. It holds its own tensors.
-type Fixed struct {
+// PackedNorm is a LayerNorm prepared for inference, in float32. It holds its own tensors.
+type PackedNorm struct {
 	weight, bias *torch.Tensor
 	eps          float64
 }
 
-// NewFixed copies n.
-func NewFixed(n *LayerNorm) Fixed {
+// NewPackedNorm copies n.
+func NewPackedNorm(n *LayerNorm) PackedNorm {
 	keep := func(t *torch.Tensor) *torch.Tensor { return t.Detach().Move(t.Device(), torch.Float32, true).Keep() }
-	return Fixed{keep(n.Weight), keep(n.Bias), n.Eps}
+	return PackedNorm{keep(n.Weight), keep(n.Bias), n.Eps}
 }
 
-// Forward gives x [..., C] (float32) normalised, in type d.
-func (n *Fixed) Forward(x *torch.Tensor, d torch.DType) *torch.Tensor {
+// Forward gives x [..., C] (float32) normalized, in type d.
+func (n *PackedNorm) Forward(x *torch.Tensor, d torch.DType) *torch.Tensor {
 	return torch.LayerNorm(x, []int64{x.Dim(-1)}, n.weight, n.bias, n.eps).To(d)
 }
 
 // Free releases the tensors.
-func (n *Fixed) Free() {
+func (n *PackedNorm) Free() {
 	n.weight.Free()
 	n.bias.Free()
 }

@@ -2,7 +2,7 @@ package nn
 
 import "captioner/torch"
 
-// PackedConv is a convolution without bias and the normalisation behind it, folded into one for inference. On the CPU
+// PackedConv is a convolution without bias and the normalization behind it, folded into one for inference. On the CPU
 // its weight is laid out as oneDNN wants it. It holds its own tensors.
 type PackedConv struct {
 	weight, bias    *torch.Tensor

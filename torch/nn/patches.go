@@ -2,7 +2,7 @@ package nn
 
 import "captioner/torch"
 
-// Patches is the entry of a ViT prepared for inference: the picture cut into squares, each projected to a token, the
+// Patches is the entry of a ViT prepared for inference: the image cut into squares, each projected to a token, the
 // class token put before them, positions added. It holds its own tensors.
 type Patches struct {
 	dtype       torch.DType
@@ -28,7 +28,7 @@ func NewPatches(conv *Conv2d, class, positions *torch.Tensor, side int64, d torc
 	return p
 }
 
-// Forward maps pictures [B, 3, h, w] to tokens [B, T, C] in float32. Pixels behind the last whole patch are left out.
+// Forward maps images [B, 3, h, w] to tokens [B, T, C] in float32. Pixels behind the last whole patch are left out.
 func (p *Patches) Forward(x *torch.Tensor) *torch.Tensor {
 	b, side, k := x.Dim(0), p.side, p.patch
 	x = x.Narrow(2, 0, side*k).Narrow(3, 0, side*k).To(p.dtype)
@@ -36,7 +36,7 @@ func (p *Patches) Forward(x *torch.Tensor) *torch.Tensor {
 		Permute(0, 2, 4, 1, 3, 5).
 		Reshape(b, side*side, 3*k*k)
 		// [B, 3, h, w] -> [B, T-1, 3 p p]
-	x = p.project.Wide(x, nil, nil).Add(p.positions) // [B, T-1, C]
+	x = p.project.ForwardFloat32(x, nil, nil).Add(p.positions) // [B, T-1, C]
 	return torch.Cat(1, p.class.Expand(b, 1, -1), x)
 }
 

@@ -18,7 +18,7 @@ type Stack struct {
 }
 
 type stackBlock struct {
-	attnNorm, mlpNorm  Fixed
+	attnNorm, mlpNorm  PackedNorm
 	qkv, out, up, down Packed
 }
 
@@ -31,7 +31,7 @@ func NewStack(blocks []StackBlock, heads int64, act Activation, d torch.DType) *
 	s := &Stack{heads: heads}
 	for _, b := range blocks {
 		s.fused = b.QKV.Weight.Device() == torch.CPU && torch.HasPanels(torch.Float32)
-		out := stackBlock{attnNorm: NewFixed(b.AttnNorm), mlpNorm: NewFixed(b.MLPNorm),
+		out := stackBlock{attnNorm: NewPackedNorm(b.AttnNorm), mlpNorm: NewPackedNorm(b.MLPNorm),
 			qkv: NewPacked(
 				b.QKV.Weight,
 				b.QKV.Bias,
@@ -80,8 +80,8 @@ func (s *Stack) First(n int) *Stack {
 }
 
 func (s *Stack) block(b *stackBlock, x *torch.Tensor) *torch.Tensor {
-	x = b.out.Wide(s.attend(b.qkv.Forward(x, &b.attnNorm)), nil, x)
-	return b.down.Wide(b.up.Forward(x, &b.mlpNorm), nil, x)
+	x = b.out.ForwardFloat32(s.attend(b.qkv.Forward(x, &b.attnNorm)), nil, x)
+	return b.down.ForwardFloat32(b.up.Forward(x, &b.mlpNorm), nil, x)
 }
 
 // attend lets the tokens look at each other: qkv [B, T, 3C] -> [B, T, C].
