@@ -27,12 +27,15 @@ func Family() family.Family {
 	}
 }
 
+// encoderMark is the tensor that tells a text encoder, which captioners do not have.
+const encoderMark = "text_encoder.embeddings.word_embeddings.weight"
+
 func recognizeCaptioner(f family.Files) bool {
 	if f.Folder {
 		return f.ModelType == "blip"
 	}
 	return slices.ContainsFunc(f.Source.Names(), func(name string) bool {
-		return strings.HasSuffix(name, textMark) || strings.HasSuffix(name, "text_encoder.embeddings.word_embeddings.weight")
+		return strings.HasSuffix(name, textMark) || strings.HasSuffix(name, encoderMark)
 	})
 }
 
