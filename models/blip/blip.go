@@ -1,5 +1,5 @@
 // Package blip is the vision tower of BLIP (Li et al. 2022): a ViT (package vit) whose class token, behind the last
-// norm, stands for the picture. [Keys] finds it in a whole checkpoint of LAVIS (salesforce/LAVIS 1.0.2,
+// norm, stands for the image. [Keys] finds it in a whole checkpoint of LAVIS (salesforce/LAVIS 1.0.2,
 // lavis/models/vit.py), of BLIP's authors or of Hugging Face.
 //
 // It does not do: BLIP's text encoder and decoder, the projection that its contrastive loss looks at.
@@ -14,7 +14,7 @@ import (
 	"captioner/weights"
 )
 
-// What is done to pictures: both sides are scaled to ImageSize, whatever their ratio was (bicubic, nothing is cut off),
+// What is done to images: both sides are scaled to ImageSize, whatever their ratio was (bicubic, nothing is cut off),
 // and then x = (pixel - Mean)/Std for pixels of 0 to 255. The numbers are CLIP's.
 var (
 	Mean = [3]float64{0.48145466 * 255, 0.4578275 * 255, 0.40821073 * 255}

@@ -1,4 +1,4 @@
-// Package captioner is the library's front door: pictures in, captions out.
+// Package captioner is the library's front door: images in, captions out.
 //
 //	c, err := captioner.Open("", captioner.Options{}) // the embedded model
 //	defer c.Close()
@@ -7,7 +7,7 @@
 //	fmt.Println(captions[0].Text)
 //
 // A [Captioner] is an encoder, a memory, a decoder and a tokenizer, read from one model file. Its methods may be called
-// from any goroutine: the work on tensors queues for the one torch thread. A caption does not depend on the pictures
+// from any goroutine: the work on tensors queues for the one torch thread. A caption does not depend on the images
 // that it shares a batch with.
 package captioner
 
@@ -207,7 +207,7 @@ func (c *Captioner) Device() string { return c.device.String() }
 // Tokenizer is the model's.
 func (c *Captioner) Tokenizer() tokenizer.Codec { return c.File.Tokenizer }
 
-// Prepare makes of a picture what Caption takes: the model's size and crop. It needs no tensors and may run on many
+// Prepare makes of an image what Caption takes: the model's size and crop. It needs no tensors and may run on many
 // goroutines.
 func (c *Captioner) Prepare(img *image.RGB) *image.RGB {
 	return c.File.Config.Encoder.Preprocess.Apply(img)
@@ -216,7 +216,7 @@ func (c *Captioner) Prepare(img *image.RGB) *image.RGB {
 // Defaults are the decoding options that the model file asks for, with its own begin and end tokens.
 func (c *Captioner) Defaults() decode.Options { return c.File.Defaults() }
 
-// Caption captions prepared pictures, in their order. The whole batch goes through the model at once: the caller bounds
+// Caption captions prepared images, in their order. The whole batch goes through the model at once: the caller bounds
 // its size.
 func (c *Captioner) Caption(ctx context.Context, imgs []*image.RGB, o decode.Options) ([]Caption, error) {
 	if len(imgs) == 0 {

@@ -12,15 +12,15 @@ import (
 	"captioner/torch"
 )
 
-// FeatureShape says how much the encoder knows of a picture: vectors of width numbers, one a place. Of a grid they come
-// row by row from the top left; a pooled embedding is one place.
-func (c *Captioner) FeatureShape() (places, width int) {
+// FeatureShape says how much the encoder knows of an image: vectors of width numbers, one a position. Of a grid they
+// come row by row from the top left; a pooled embedding is one position.
+func (c *Captioner) FeatureShape() (positions, width int) {
 	p, w := c.File.Config.Memory.Shape()
 	return int(p), int(w)
 }
 
-// Features gives the encoder's features of prepared pictures, places·width numbers each: all that the captioner will
-// ever see of them. The mean over the places is a picture's embedding; it is good for finding pictures alike, and has
+// Features gives the encoder's features of prepared images, positions·width numbers each: all that the captioner will
+// ever see of them. The mean over the positions is an image's embedding; it is good for finding images alike, and has
 // lost where things are. The whole batch goes through the encoder at once: the caller bounds its size.
 func (c *Captioner) Features(ctx context.Context, imgs []*image.RGB) ([][]float32, error) {
 	pixels, err := c.pack(imgs)
@@ -54,28 +54,28 @@ func (c *Captioner) Pads() bool {
 	return ok && c.File.Config.Memory.Kind == encoder.PooledPadded && c.File.Config.Encoder.Architecture == ""
 }
 
-// CaptionFeatures captions pictures of which only the features are left, as Features gives them: the captions are the
-// ones that Caption gives. A vector of width numbers alone, repeated for every place, is taken too; what it says then
-// is vague. Numbers that are not finite are refused.
+// CaptionFeatures captions images of which only the features are left, as Features gives them: the captions are the
+// ones that Caption gives. A vector of width numbers alone, repeated for every position, is taken too; what it says
+// then is vague. Numbers that are not finite are refused.
 func (c *Captioner) CaptionFeatures(ctx context.Context, features [][]float32, o decode.Options) ([]Caption, error) {
-	places, width := c.FeatureShape()
-	flat := make([]float32, 0, len(features)*places*width)
+	positions, width := c.FeatureShape()
+	flat := make([]float32, 0, len(features)*positions*width)
 	for i, f := range features {
-		if len(f) != places*width && !(c.Pads() && 0 < len(f) && len(f) < width) {
+		if len(f) != positions*width && !(c.Pads() && 0 < len(f) && len(f) < width) {
 			return nil, fmt.Errorf(
-				"caption features: picture %d has %d numbers, want %d places of %d",
+				"caption features: image %d has %d numbers, want %d positions of %d",
 				i,
 				len(f),
-				places,
+				positions,
 				width,
 			)
 		}
 		for k, x := range f {
 			if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
-				return nil, fmt.Errorf("caption features: picture %d: number %d is %g, want finite ones", i, k, x)
+				return nil, fmt.Errorf("caption features: image %d: number %d is %g, want finite ones", i, k, x)
 			}
 		}
-		flat = append(append(flat, f...), make([]float32, places*width-len(f))...)
+		flat = append(append(flat, f...), make([]float32, positions*width-len(f))...)
 	}
 	if len(features) == 0 {
 		return nil, nil
@@ -86,7 +86,7 @@ func (c *Captioner) CaptionFeatures(ctx context.Context, features [][]float32, o
 			x := torch.FromSlice(
 				flat,
 				int64(len(features)),
-				int64(places),
+				int64(positions),
 				int64(width),
 			).ToDevice(
 				c.device,
@@ -98,7 +98,7 @@ func (c *Captioner) CaptionFeatures(ctx context.Context, features [][]float32, o
 	return out, err
 }
 
-// pack lays the pixels of prepared pictures one after the other.
+// pack lays the pixels of prepared images one after the other.
 func (c *Captioner) pack(imgs []*image.RGB) ([]byte, error) {
 	if c.encoder == nil {
 		return nil, c.File.MissingEncoder()
@@ -108,7 +108,7 @@ func (c *Captioner) pack(imgs []*image.RGB) ([]byte, error) {
 	for i, img := range imgs {
 		if img.W != size || img.H != size {
 			return nil, fmt.Errorf(
-				"encode pictures: picture %d is %dx%d, want %dx%d as Prepare gives",
+				"encode images: image %d is %dx%d, want %dx%d as Prepare gives",
 				i,
 				img.W,
 				img.H,

@@ -60,11 +60,11 @@ func openClipDecoder(f family.Files) (*family.Captioner, error) {
 		},
 		Card: family.UnknownCard(name, d.encoder),
 	}
-	eye, err := f.Encoders.Published(d.encoder)
+	vision, err := f.Encoders.Published(d.encoder)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.ExpectEncoder(eye, encoder.PooledPadded); err != nil {
+	if err := c.ExpectEncoder(vision, encoder.PooledPadded); err != nil {
 		return nil, err
 	}
 	if c.Source, err = gpt2Tensors(named); err != nil {
@@ -77,8 +77,8 @@ func openClipDecoder(f family.Files) (*family.Captioner, error) {
 }
 
 // completeConfig adds to sizes that were read off the weights what those do not say: the settings of the config.json
-// beside the checkpoint, where that is one of the same sizes. Without it, heads are of 64 channels, as in every published
-// GPT-2; where the width is none of theirs, nobody can know.
+// beside the checkpoint, where that is one of the same sizes. Without it, heads are of 64 channels, as in every
+// published GPT-2; where the width is none of theirs, nobody can know.
 func completeConfig(beside encoder.Folder, net gpt2.Config) (gpt2.Config, error) {
 	b, err := beside.Read("config.json")
 	if err == nil {

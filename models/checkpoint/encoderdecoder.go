@@ -31,7 +31,7 @@ func openEncoderDecoder(f family.Files) (*family.Captioner, error) {
 	if err := takeGPT2(c, f); err != nil {
 		return nil, err
 	}
-	eye, err := innerEncoder(c, f, config.Encoder)
+	vision, err := innerEncoder(c, f, config.Encoder)
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +42,7 @@ func openEncoderDecoder(f family.Files) (*family.Captioner, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.Source, err = weights.Join(c.Source, projection, eye); err != nil {
+	if c.Source, err = weights.Join(c.Source, projection, vision); err != nil {
 		return nil, err
 	}
 	return c, c.Config.Validate()
@@ -60,18 +60,18 @@ func innerEncoder(c *family.Captioner, f family.Files, config json.RawMessage) (
 	if err != nil {
 		return nil, err
 	}
-	eye, named, err := f.Encoders.Open(inner)
+	vision, named, err := f.Encoders.Open(inner)
 	if err != nil {
 		return nil, fmt.Errorf("read config.json: encoder of the type %q: %w", e.ModelType, err)
 	}
 	beside := encoder.Inner(f.Beside, config)
-	if err := f.Encoders.Configure(&eye, beside); err != nil {
+	if err := f.Encoders.Configure(&vision, beside); err != nil {
 		return nil, fmt.Errorf("encoder: %w", err)
 	}
-	if err := eye.ReadProcessor(beside); err != nil {
+	if err := vision.ReadProcessor(beside); err != nil {
 		return nil, err
 	}
-	c.Config.Encoder, c.Card = eye, family.UnknownCard(c.Config.Name, eye.Architecture)
-	c.Config.Memory, err = encoder.NewMemory(eye, encoder.Tokens, 0)
+	c.Config.Encoder, c.Card = vision, family.UnknownCard(c.Config.Name, vision.Architecture)
+	c.Config.Memory, err = encoder.NewMemory(vision, encoder.Tokens, 0)
 	return named, err
 }

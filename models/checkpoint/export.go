@@ -129,18 +129,18 @@ func (e exporter) exportCaptioner(path string) error {
 		return err
 	}
 	own := e.encoderSource()
-	eye, err := take(own, encoder.Prefix)
+	vision, err := take(own, encoder.Prefix)
 	if err != nil {
 		return err
 	}
-	if eye, err = e.o.convert(eye); err != nil {
+	if vision, err = e.o.convert(vision); err != nil {
 		return err
 	}
 	meta, err := metadata(e.Config, e.Tokenizer, e.card())
 	if err != nil {
 		return err
 	}
-	return writeSafetensors(e.ctx, path, append(eye, tensors...), meta)
+	return writeSafetensors(e.ctx, path, append(vision, tensors...), meta)
 }
 
 // modelTensors are those of memory and decoder.

@@ -28,7 +28,7 @@ func (e exporter) exportLightning(path string) error {
 	if err := e.wantOwnEncoder(orDecoderAlone); err != nil {
 		return err
 	}
-	eye, err := pythonEncoder(e.Config.Encoder)
+	vision, err := pythonEncoder(e.Config.Encoder)
 	if err != nil {
 		return err
 	}
@@ -54,7 +54,7 @@ func (e exporter) exportLightning(path string) error {
 		{"optimizer_states", []any{}},
 		{"lr_schedulers", []any{}},
 		{"hparams_name", "kwargs"},
-		{"hyper_parameters", dict("vision_backbone", eye, "language_model", lm, "device", nil)},
+		{"hyper_parameters", dict("vision_backbone", vision, "language_model", lm, "device", nil)},
 	} {
 		root.Set(e.key, e.value)
 	}

@@ -23,7 +23,7 @@ func (e exporter) isEncoderDecoder() bool {
 
 // fillEncoderDecoder writes a VisionEncoderDecoderModel.
 func (e exporter) fillEncoderDecoder(dir string) error {
-	eye := e.Config.Encoder.Encoder.(clip.Config)
+	vision := e.Config.Encoder.Encoder.(clip.Config)
 	tensors, err := e.encoderDecoderTensors()
 	if err != nil {
 		return err
@@ -33,7 +33,7 @@ func (e exporter) fillEncoderDecoder(dir string) error {
 		"model_type":             "vision-encoder-decoder",
 		"architectures":          []string{"VisionEncoderDecoderModel"},
 		"is_encoder_decoder":     true,
-		"encoder":                visionConfig(eye),
+		"encoder":                visionConfig(vision),
 		"decoder":                e.gpt2Config(),
 		"decoder_start_token_id": eos,
 		"eos_token_id":           eos,
@@ -50,15 +50,15 @@ func (e exporter) fillEncoderDecoder(dir string) error {
 
 // encoderDecoderTensors are the tensors of a VisionEncoderDecoderModel, by its keys.
 func (e exporter) encoderDecoderTensors() ([]weights.NamedTensor, error) {
-	eye, err := takeAs(e.encoderSource(), encoder.Prefix, "")
+	vision, err := takeAs(e.encoderSource(), encoder.Prefix, "")
 	if err != nil {
 		return nil, err
 	}
-	if eye, err = clip.HuggingFace(eye); err != nil {
+	if vision, err = clip.HuggingFace(vision); err != nil {
 		return nil, err
 	}
-	for i := range eye {
-		eye[i].Name = "encoder." + eye[i].Name
+	for i := range vision {
+		vision[i].Name = "encoder." + vision[i].Name
 	}
 	project, err := takeAs(e.src, family.MemoryPrefix+"project.", "enc_to_dec_proj.")
 	if err != nil {
@@ -68,7 +68,7 @@ func (e exporter) encoderDecoderTensors() ([]weights.NamedTensor, error) {
 	if err != nil {
 		return nil, err
 	}
-	return e.o.convert(slices.Concat(eye, project, decoder))
+	return e.o.convert(slices.Concat(vision, project, decoder))
 }
 
 // visionConfig is the config.json of a CLIPVisionModel.

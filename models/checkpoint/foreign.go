@@ -12,7 +12,8 @@ import (
 	"captioner/models/family"
 )
 
-// A ForeignError says that a file or folder is of a kind that belongs to a model but is none, and how to make one of it.
+// A ForeignError says that a file or folder is of a kind that belongs to a model but is none, and how to make one of
+// it.
 type ForeignError struct {
 	Found  string // what it is
 	Want   string

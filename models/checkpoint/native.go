@@ -88,12 +88,12 @@ func metadata(c family.Config, t tokenizer.Codec, card family.Card) (map[string]
 // Save writes a model file: the model's tensors (matrices in float16) and the encoder's as they are given. Without any,
 // the file leaves its encoder out and names it by its SHA-256. It works inside torch.Do.
 func Save(
-	path string, c family.Config, t tokenizer.Codec, card family.Card, m *crossgpt2.Model, eye []weights.NamedTensor,
+	path string, c family.Config, t tokenizer.Codec, card family.Card, m *crossgpt2.Model, vision []weights.NamedTensor,
 ) error {
 	if err := c.Validate(); err != nil {
 		return fmt.Errorf("save model %q: %w", path, oneLine(err))
 	}
-	if len(eye) == 0 && c.Encoder.SHA256 == "" {
+	if len(vision) == 0 && c.Encoder.SHA256 == "" {
 		return fmt.Errorf(
 			"save model %q: found neither the encoder's weights nor their SHA-256, want one of them",
 			path,
@@ -103,7 +103,7 @@ func Save(
 	if err != nil {
 		return fmt.Errorf("save model %q: %w", path, err)
 	}
-	tensors := append([]weights.NamedTensor(nil), eye...)
+	tensors := append([]weights.NamedTensor(nil), vision...)
 	for _, n := range nn.Save(m, "") {
 		n, err := encoder.Compact(n)
 		if err != nil {

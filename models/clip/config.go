@@ -18,7 +18,7 @@ type Config struct {
 
 // Vision is the shape of the image tower: a ResNet where Stages are given, else a ViT.
 type Vision struct {
-	ImageSize int64 `json:"image_size"` // side of the pictures in pixels
+	ImageSize int64 `json:"image_size"` // side of the images in pixels
 	Width     int64 `json:"width"`      // of a ViT's tokens; of a ResNet's stem
 	Heads     int64 `json:"heads"`      // of attention; in a ResNet, of the pool
 
@@ -48,7 +48,7 @@ func ViTB16() Config { return vit(512, 224, 12, 768, 16, 512) }
 // ViTL14 is OpenAI's ViT-L/14: 428M parameters.
 func ViTL14() Config { return vit(768, 224, 24, 1024, 14, 768) }
 
-// ViTL14x336 is OpenAI's ViT-L/14@336px: ViT-L/14 for larger pictures.
+// ViTL14x336 is OpenAI's ViT-L/14@336px: ViT-L/14 for larger images.
 func ViTL14x336() Config { return vit(768, 336, 24, 1024, 14, 768) }
 
 // RN50 is OpenAI's RN50: 102M parameters.
@@ -124,7 +124,7 @@ const (
 	Projected Form = "projected"
 )
 
-// Tokens is how many tokens of which width the image tower gives for one picture of ImageSize in form f.
+// Tokens is how many tokens of which width the image tower gives for one image of ImageSize in form f.
 func (c Config) Tokens(f Form) (tokens, width int64, err error) {
 	v := c.Vision
 	width = v.Width
@@ -241,8 +241,8 @@ func ConfigOf(src weights.Source) (Config, error) {
 	return c, c.Validate()
 }
 
-// wide are the image towers of OpenCLIP whose heads are wider than OpenAI's: ViT-H-14, ViT-g-14 and ViT-bigG-14. All have
-// 16 heads.
+// wide are the image towers of OpenCLIP whose heads are wider than OpenAI's: ViT-H-14, ViT-g-14 and ViT-bigG-14. All
+// have 16 heads.
 var wide = []int64{1280, 1408, 1664}
 
 // vitHeads is the number of heads of a published image tower of a width.

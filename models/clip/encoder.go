@@ -19,7 +19,7 @@ type Encoder struct {
 type tower interface {
 	pooled(x *torch.Tensor, see see) *torch.Tensor         // [B, 3, h, w] -> [B, Pooled] in float32
 	tokens(x *torch.Tensor, f Form, see see) *torch.Tensor // [B, 3, h, w] -> [B, tokens, width] in float32
-	chunk() int64                                          // how many pictures go through at once on the CPU
+	chunk() int64                                          // how many images go through at once on the CPU
 	free()
 }
 
@@ -40,8 +40,8 @@ func (m *Model) Encoder(d torch.DType) *Encoder {
 	return e
 }
 
-// EncodeImage gives the features of normalised pictures x [B, 3, ImageSize, ImageSize]: [B, Pooled] in float32, not of
-// unit length. A picture's features do not depend on the others of its batch.
+// EncodeImage gives the features of normalized images x [B, 3, ImageSize, ImageSize]: [B, Pooled] in float32, not of
+// unit length. An image's features do not depend on the others of its batch.
 func (e *Encoder) EncodeImage(x *torch.Tensor) *torch.Tensor {
 	nn.CheckImages("clip", x, e.Config.Vision.ImageSize)
 	return nn.Chunks(
@@ -52,7 +52,7 @@ func (e *Encoder) EncodeImage(x *torch.Tensor) *torch.Tensor {
 	)
 }
 
-// Tokens gives the tokens of normalised pictures before they are pooled, as Model.Tokens does, in float32.
+// Tokens gives the tokens of normalized images before they are pooled, as Model.Tokens does, in float32.
 func (e *Encoder) Tokens(x *torch.Tensor, f Form) (*torch.Tensor, error) {
 	if _, _, err := e.Config.Tokens(f); err != nil {
 		return nil, err

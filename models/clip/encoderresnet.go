@@ -7,7 +7,7 @@ import (
 	"captioner/torch/nn"
 )
 
-// resnetTower is a ModifiedResNet prepared for inference: normalisation folded into the convolutions, ReLU and the sum
+// resnetTower is a ModifiedResNet prepared for inference: normalization folded into the convolutions, ReLU and the sum
 // of a block into the last of them.
 type resnetTower struct {
 	dtype  torch.DType
@@ -117,8 +117,8 @@ func (t *resnetTower) pool(x *torch.Tensor, queries int64) *torch.Tensor {
 	return t.out.ForwardFloat32(nn.JoinHeads(seen), nil, nil) // [B, Q, E]
 }
 
-// attendEach is nn.Attend of each image by itself, q [B, H, Q, D] and k, v [B, H, T, D]: libtorch's kernel sums in another
-// order for one image than for several, and features must not depend on the batch.
+// attendEach is nn.Attend of each image by itself, q [B, H, Q, D] and k, v [B, H, T, D]: libtorch's kernel sums in
+// another order for one image than for several, and features must not depend on the batch.
 func attendEach(q, k, v *torch.Tensor) *torch.Tensor {
 	n := q.Dim(0)
 	if n == 1 || q.Device().IsCUDA() {

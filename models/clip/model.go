@@ -7,11 +7,11 @@
 // Both give the pooled features (EncodeImage) and the tokens before pooling (Tokens), as a memory for a decoder to look
 // at.
 //
-// It does not do: pictures of other sizes than ImageSize (no position is interpolated), dropout, updates of batch
+// It does not do: images of other sizes than ImageSize (no position is interpolated), dropout, updates of batch
 // statistics, and OpenCLIP's variants with other parts (layer scale, attention pooling of a ViT, text towers of Hugging
 // Face). Pixels and words are other rooms' work.
 //
-// Letters in shapes: B pictures or texts, T tokens, C width, H heads, D head size, E the common space.
+// Letters in shapes: B images or texts, T tokens, C width, H heads, D head size, E the common space.
 package clip
 
 import (
@@ -23,10 +23,10 @@ import (
 	"captioner/weights"
 )
 
-// normEpsilon is the epsilon of every normalisation, of layers and of batches.
+// normEpsilon is the epsilon of every normalization, of layers and of batches.
 const normEpsilon = 1e-5
 
-// What every published model wants done to its pictures: the shorter side scaled to ImageSize, the middle cut out, and
+// What every published model wants done to its images: the shorter side scaled to ImageSize, the middle cut out, and
 // then x = (pixel - Mean)/Std for pixels of 0 to 255.
 var (
 	Mean = [3]float64{0.48145466 * 255, 0.4578275 * 255, 0.40821073 * 255}
@@ -83,7 +83,7 @@ func (m *Model) Load(src weights.Source, o nn.LoadOptions) error {
 // Free releases the weights.
 func (m *Model) Free() { nn.Free(m) }
 
-// EncodeImage gives the features of normalised pictures x [B, 3, ImageSize, ImageSize]: [B, Pooled]. They are not of
+// EncodeImage gives the features of normalized images x [B, 3, ImageSize, ImageSize]: [B, Pooled]. They are not of
 // unit length.
 func (m *Model) EncodeImage(x *torch.Tensor) *torch.Tensor {
 	nn.CheckImages("clip", x, m.Config.Vision.ImageSize)
@@ -93,12 +93,12 @@ func (m *Model) EncodeImage(x *torch.Tensor) *torch.Tensor {
 	return m.pool(m.ViT.features(x, m.see))
 }
 
-// pool gives the features of a picture from a ViT's tokens behind the last block, [B, T, C] -> [B, Pooled].
+// pool gives the features of an image from a ViT's tokens behind the last block, [B, T, C] -> [B, Pooled].
 func (m *Model) pool(x *torch.Tensor) *torch.Tensor {
 	return m.ViT.project(m.ViT.Post.Forward(x.Select(1, 0)))
 }
 
-// Tokens gives the tokens of normalised pictures x [B, 3, ImageSize, ImageSize] before they are pooled: [B, tokens,
+// Tokens gives the tokens of normalized images x [B, 3, ImageSize, ImageSize] before they are pooled: [B, tokens,
 // width] as Config.Tokens has it.
 func (m *Model) Tokens(x *torch.Tensor, f Form) (*torch.Tensor, error) {
 	if _, _, err := m.Config.Tokens(f); err != nil {
@@ -139,7 +139,7 @@ func (m *Model) EncodeText(texts [][]int32) (*torch.Tensor, error) {
 	return m.Text.forward(ids, ends, m.see), nil
 }
 
-// Logits compares pictures and texts by their features, [B, E] and [T, E]: the cosines times the inverse temperature,
+// Logits compares images and texts by their features, [B, E] and [T, E]: the cosines times the inverse temperature,
 // [B, T].
 func (m *Model) Logits(images, texts *torch.Tensor) *torch.Tensor {
 	return Unit(images).Matmul(Unit(texts).Transpose(0, 1)).Mul(m.LogitScale.Exp())

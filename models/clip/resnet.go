@@ -45,7 +45,7 @@ type Shortcut struct {
 
 // AttentionPool lets the mean of a map look at the map: one layer of attention.
 type AttentionPool struct {
-	Positions *torch.Tensor `key:"positional_embedding"` // [1 + h w, C]: of the mean, then of the places
+	Positions *torch.Tensor `key:"positional_embedding"` // [1 + h w, C]: of the mean, then of the positions
 	Q         nn.Linear     `key:"q_proj"`
 	K         nn.Linear     `key:"k_proj"`
 	V         nn.Linear     `key:"v_proj"`
@@ -111,7 +111,7 @@ func conv(in, out, kernel, stride int64) nn.Conv2d {
 
 func norm(channels int64) nn.BatchNorm2d { return nn.NewBatchNorm2d(channels, normEpsilon) }
 
-// features gives the last map of pictures x [B, 3, h, w]: [B, 32 Width, h/32, w/32].
+// features gives the last map of images x [B, 3, h, w]: [B, 32 Width, h/32, w/32].
 func (m *ModifiedResNet) features(x *torch.Tensor, see see) *torch.Tensor {
 	x = m.Norm1.Forward(m.Conv1.Forward(x)).Relu()
 	x = m.Norm2.Forward(m.Conv2.Forward(x)).Relu()
@@ -143,7 +143,8 @@ func (b *Bottleneck) forward(x *torch.Tensor) *torch.Tensor {
 	return y.Add(x).Relu()
 }
 
-// forward maps x [B, C, h, w] to [B, queries, E]: of the mean alone with 1 query, of the mean and every place with -1.
+// forward maps x [B, C, h, w] to [B, queries, E]: of the mean alone with 1 query, of the mean and every position with
+// -1.
 func (p *AttentionPool) forward(x *torch.Tensor, queries int64) *torch.Tensor {
 	x = rows(x)                                                  // [B, h w, C]
 	x = torch.Cat(1, x.MeanDim(1, true), x).Add(p.Positions)     // [B, 1 + h w, C]

@@ -16,9 +16,9 @@ var halved = regexp.MustCompile(`^(conv\d\.weight|proj|transformer\.resblocks\.\
 // rounded shows tensors as clip.load gives them.
 type rounded struct{ weights.Source }
 
-// Rounded shows a checkpoint, in OpenAI's keys below any prefix, with the values that clip.load computes with: it rounds
-// most weights to float16 before it makes them float32 again on a CPU. Of a file in float16 nothing changes. The view
-// owns src.
+// Rounded shows a checkpoint, in OpenAI's keys below any prefix, with the values that clip.load computes with: it
+// rounds most weights to float16 before it makes them float32 again on a CPU. Of a file in float16 nothing changes. The
+// view owns src.
 func Rounded(src weights.Source) weights.Source { return rounded{src} }
 
 // Tensor returns a tensor, in float16 where clip.load rounds it.

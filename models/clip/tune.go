@@ -9,7 +9,7 @@ import (
 	"captioner/torch/nn"
 )
 
-// Lower gives the tokens that enter a block behind block 0 of a ViT, from normalised pictures x [B, 3, ImageSize,
+// Lower gives the tokens that enter a block behind block 0 of a ViT, from normalized images x [B, 3, ImageSize,
 // ImageSize]: [B, T, C] in float32.
 func (e *Encoder) Lower(x *torch.Tensor, block int) *torch.Tensor {
 	t, ok := e.tower.(*vitTower)
@@ -24,7 +24,7 @@ func (e *Encoder) Lower(x *torch.Tensor, block int) *torch.Tensor {
 }
 
 // UpperImage is EncodeImage of a ViT from what enters a block: tokens [B, T, C] as Lower gives them, or for block 0
-// normalised pictures. Its gradients flow to what Tunable lists.
+// normalized images. Its gradients flow to what Tunable lists.
 func (m *Model) UpperImage(x *torch.Tensor, block int) *torch.Tensor {
 	return m.pool(m.upper(x, block))
 }

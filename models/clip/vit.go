@@ -7,11 +7,11 @@ import (
 	"captioner/torch/nn"
 )
 
-// VisionTransformer cuts a picture into patches and lets them look at each other (Dosovitskiy et al. 2021), with a norm
+// VisionTransformer cuts an image into patches and lets them look at each other (Dosovitskiy et al. 2021), with a norm
 // before the blocks.
 type VisionTransformer struct {
 	Patches     nn.Conv2d     `key:"conv1"`                // stride = kernel = patch
-	Class       *torch.Tensor `key:"class_embedding"`      // [C]: the token that becomes the picture's features
+	Class       *torch.Tensor `key:"class_embedding"`      // [C]: the token that becomes the image's features
 	Positions   *torch.Tensor `key:"positional_embedding"` // [T, C]
 	Pre         nn.LayerNorm  `key:"ln_pre"`
 	Transformer Transformer   `key:"transformer"`
@@ -92,7 +92,7 @@ func newTransformer(layers int, width, mlp, heads int64, act nn.Activation) Tran
 	return t
 }
 
-// features gives the tokens of pictures x [B, 3, h, w] behind the last block, the class first: [B, T, C].
+// features gives the tokens of images x [B, 3, h, w] behind the last block, the class first: [B, T, C].
 func (m *VisionTransformer) features(x *torch.Tensor, see see) *torch.Tensor {
 	x = m.Patches.Forward(x) // [B, C, h/p, w/p]
 	see("visual.conv1", x)

@@ -1,11 +1,11 @@
-// Package clipscore measures how well captions fit their pictures: CLIPScore and RefCLIPScore (Hessel et al. 2021,
-// arXiv 2104.08718; github.com/jmhessel/clipscore at 459f821). CLIP makes a vector of each picture, caption and
-// reference, of unit length; a caption's score is its cosine with the picture.
+// Package clipscore measures how well captions fit their images: CLIPScore and RefCLIPScore (Hessel et al. 2021,
+// arXiv 2104.08718; github.com/jmhessel/clipscore at 459f821). CLIP makes a vector of each image, caption and
+// reference, of unit length; a caption's score is its cosine with the image.
 //
 //	m, err := clipscore.Open("ViT-B-32.pt", clipscore.Options{})
-//	pictures, err := m.Pictures(ctx, []*image.RGB{m.Prepare(img)})
+//	images, err := m.Images(ctx, []*image.RGB{m.Prepare(img)})
 //	texts, err := m.Texts(ctx, []string{"a dog runs", "the dog is running"})
-//	clipscore.Score(pictures[0], texts[0]), clipscore.RefScore(pictures[0], texts[0], texts[1:])
+//	clipscore.Score(images[0], texts[0]), clipscore.RefScore(images[0], texts[0], texts[1:])
 //
 // Published numbers are of OpenAI's ViT-B/32 in float32; scores of different CLIPs cannot be compared. Texts that are
 // longer than the text tower takes are cut off, as in the reference. Other vocabularies than OpenAI's are refused.
@@ -37,7 +37,7 @@ type Model struct {
 	preprocess image.Preprocess
 	config     clip.Config
 	device     torch.Device
-	pictures   *clip.Encoder
+	images     *clip.Encoder
 	texts      *clip.Model // without its image tower
 	src        weights.Source
 }
@@ -104,7 +104,7 @@ func (m *Model) load(o Options) (err error) {
 		if err := m.texts.Load(m.src, nn.LoadOptions{Device: m.device}); err != nil {
 			return err
 		}
-		m.pictures = m.texts.Encoder(torch.Float32)
+		m.images = m.texts.Encoder(torch.Float32)
 		return nil
 	})
 }
@@ -112,8 +112,8 @@ func (m *Model) load(o Options) (err error) {
 // Close releases the model.
 func (m *Model) Close() error {
 	err := torch.Do(context.Background(), func() error {
-		if m.pictures != nil {
-			m.pictures.Free()
+		if m.images != nil {
+			m.images.Free()
 		}
 		if m.texts != nil {
 			m.texts.Free()
@@ -128,19 +128,19 @@ func (m *Model) Close() error {
 	return err
 }
 
-// Prepare makes of a picture what Pictures takes.
+// Prepare makes of an image what Images takes.
 func (m *Model) Prepare(img *image.RGB) *image.RGB { return m.preprocess.Apply(img) }
 
 // chunk bounds what goes through a tower at once.
 const chunk = 64
 
-// Pictures gives a vector of unit length for each prepared picture.
-func (m *Model) Pictures(ctx context.Context, imgs []*image.RGB) ([][]float32, error) {
+// Images gives a vector of unit length for each prepared image.
+func (m *Model) Images(ctx context.Context, imgs []*image.RGB) ([][]float32, error) {
 	side := m.preprocess.Size
 	for i, img := range imgs {
 		if img.W != side || img.H != side {
 			return nil, fmt.Errorf(
-				"clipscore: picture %d is %dx%d, want %dx%d as Prepare gives",
+				"clipscore: image %d is %dx%d, want %dx%d as Prepare gives",
 				i,
 				img.W,
 				img.H,
@@ -154,7 +154,7 @@ func (m *Model) Pictures(ctx context.Context, imgs []*image.RGB) ([][]float32, e
 		for _, img := range imgs[from:to] {
 			pixels = append(pixels, img.Pix...)
 		}
-		return m.pictures.EncodeImage(encoder.Pixels(pixels, to-from, m.preprocess).ToDevice(m.device)), nil
+		return m.images.EncodeImage(encoder.Pixels(pixels, to-from, m.preprocess).ToDevice(m.device)), nil
 	})
 }
 

@@ -96,7 +96,7 @@ func TestScoresMatchReference(t *testing.T) {
 		pictures = append(pictures, m.Prepare(&image.RGB{Pix: x.Data, W: int(x.Shape[1]), H: int(x.Shape[0])}))
 	}
 	ctx := t.Context()
-	seen, err := m.Pictures(ctx, pictures)
+	seen, err := m.Images(ctx, pictures)
 	if err != nil {
 		t.Fatal(err)
 	}

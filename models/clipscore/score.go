@@ -3,17 +3,17 @@ package clipscore
 // weight stretches the cosines, which lie between 0 and 0.4 for OpenAI's models (section 3 of the paper).
 const weight = 2.5
 
-// Score is the CLIPScore of a caption, from vectors of unit length: 2.5 times its cosine with the picture, 0 where that
+// Score is the CLIPScore of a caption, from vectors of unit length: 2.5 times its cosine with the image, 0 where that
 // is negative.
-func Score(picture, caption []float32) float64 { return weight * max(cosine(picture, caption), 0) }
+func Score(image, caption []float32) float64 { return weight * max(cosine(image, caption), 0) }
 
 // RefScore is the RefCLIPScore: the harmonic mean of Score and of the highest cosine of the caption with a reference.
-func RefScore(picture, caption []float32, references [][]float32) float64 {
+func RefScore(image, caption []float32, references [][]float32) float64 {
 	best := 0.0
 	for _, r := range references {
 		best = max(best, cosine(caption, r))
 	}
-	score := Score(picture, caption)
+	score := Score(image, caption)
 	if score+best == 0 {
 		return 0
 	}

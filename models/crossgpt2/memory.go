@@ -92,8 +92,8 @@ func (m *Memory) forward(x *torch.Tensor, train bool) *torch.Tensor {
 		x = m.Out.Forward(x)
 	}
 	if m.Rows != nil {
-		place := m.Rows.Unsqueeze(1).Add(m.Columns.Unsqueeze(0)) // [side, 1, C] + [1, side, C] -> [side, side, C]
-		x = x.Add(place.Reshape(1, m.of.Side*m.of.Side, -1))
+		position := m.Rows.Unsqueeze(1).Add(m.Columns.Unsqueeze(0)) // [side, 1, C] + [1, side, C] -> [side, side, C]
+		x = x.Add(position.Reshape(1, m.of.Side*m.of.Side, -1))
 	}
 	x = drop(x)
 	if m.Last == nil {
@@ -105,8 +105,8 @@ func (m *Memory) forward(x *torch.Tensor, train bool) *torch.Tensor {
 	return m.Last.Forward(x)
 }
 
-// memoryBlock lets the places of a memory look at each other: attention, then two layers on each place by itself, each
-// with a norm before it and its input added after it (Vaswani et al. 2017, with the norms moved as in GPT-2).
+// memoryBlock lets the positions of a memory look at each other: attention, then two layers on each position by itself,
+// each with a norm before it and its input added after it (Vaswani et al. 2017, with the norms moved as in GPT-2).
 type memoryBlock struct {
 	AttnNorm nn.LayerNorm `key:"ln_1"`
 	QKV      nn.Linear    `key:"attn.qkv"` // [3C, C]: queries, keys, values

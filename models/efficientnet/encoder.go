@@ -19,7 +19,7 @@ type Encoder struct {
 	trace func(name string, t *torch.Tensor)
 }
 
-// layer is a convolution with its normalisation folded in.
+// layer is a convolution with its normalization folded in.
 type layer struct {
 	weight, bias    *torch.Tensor // weight is packed on CPU
 	stride, padding [2]int64
@@ -99,7 +99,7 @@ func (e *Encoder) chunk() int64 {
 	return 2
 }
 
-// Grid gives the features of normalised images x [B, 3, H, W] (see encoder.Pixels) as a memory, [B, h w, GridChannels],
+// Grid gives the features of normalized images x [B, 3, H, W] (see encoder.Pixels) as a memory, [B, h w, GridChannels],
 // row by row, in float32. An image's features do not depend on the others of its batch.
 func (e *Encoder) Grid(x *torch.Tensor) *torch.Tensor {
 	return nn.Chunks(

@@ -2,8 +2,8 @@
 // squeeze-and-excitation and uses ReLU6), in the keys of the published PyTorch checkpoints (_conv_stem,
 // _blocks.0._depthwise_conv, …).
 //
-// A [Model] is the net as it is stored, with batch normalisation apart; it reads like the paper and its gradients flow.
-// An [Encoder] is made from it for inference: normalisation folded into the convolutions, weights laid out for the
+// A [Model] is the net as it is stored, with batch normalization apart; it reads like the paper and its gradients flow.
+// An [Encoder] is made from it for inference: normalization folded into the convolutions, weights laid out for the
 // processor, three times as fast.
 //
 // Both give the grid: the map before the 1x1 head, as a memory for a decoder to look at. Batch statistics are never
@@ -19,7 +19,7 @@ import (
 	"captioner/weights"
 )
 
-// bnEpsilon is the epsilon of every normalisation in the family.
+// bnEpsilon is the epsilon of every normalization in the family.
 const bnEpsilon = 1e-3
 
 // Model is a net in the layout of its checkpoint.
@@ -114,7 +114,7 @@ func (m *Model) Load(src weights.Source, o nn.LoadOptions) error {
 // Free releases the weights.
 func (m *Model) Free() { nn.Free(m) }
 
-// Features gives the map before the head, [B, GridChannels, h, w], of normalised images x [B, 3, H, W] (see
+// Features gives the map before the head, [B, GridChannels, h, w], of normalized images x [B, 3, H, W] (see
 // encoder.Pixels).
 func (m *Model) Features(x *torch.Tensor) *torch.Tensor {
 	x = m.StemNorm.Forward(same(&m.Stem, x)).Relu6()

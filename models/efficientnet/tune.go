@@ -28,7 +28,7 @@ func (c Config) StageInput(stage int, side int64) (channels, mapSide int64) {
 	return c.Stages[stage-1].Out, side
 }
 
-// Lower gives the map that enters a stage behind stage 0 of normalised images x [B, 3, H, W], as rows [B, h w,
+// Lower gives the map that enters a stage behind stage 0 of normalized images x [B, 3, H, W], as rows [B, h w,
 // StageInput], in float32.
 func (e *Encoder) Lower(x *torch.Tensor, stage int) *torch.Tensor {
 	last := e.Config.FirstBlock(stage)
@@ -36,10 +36,10 @@ func (e *Encoder) Lower(x *torch.Tensor, stage int) *torch.Tensor {
 }
 
 // Upper gives the grid [B, h w, GridChannels] from what enters a stage: rows [B, h w, StageInput] as Lower gives them,
-// or for stage 0 normalised images [B, 3, H, W]. Its gradients flow to what Tunable lists.
+// or for stage 0 normalized images [B, 3, H, W]. Its gradients flow to what Tunable lists.
 //
 // Batch statistics stay as they were learnt: those of a few images are too noisy to learn from, and a fixed
-// normalisation is part of the convolution before it. So each convolution is one op, with the normalisation's scale in
+// normalization is part of the convolution before it. So each convolution is one op, with the normalization's scale in
 // its weight and the shift in its bias.
 func (m *Model) Upper(x *torch.Tensor, stage int) *torch.Tensor {
 	if stage == 0 {
@@ -74,7 +74,7 @@ func (b *Block) tuned(x *torch.Tensor) *torch.Tensor {
 	return y
 }
 
-// folded is a convolution with SAME padding and a normalisation by stored statistics. On a CPU the convolutions of
+// folded is a convolution with SAME padding and a normalization by stored statistics. On a CPU the convolutions of
 // single channels stay in float32 under autocast: oneDNN's gradient of them takes five times as long in bfloat16, while
 // the others take half as long.
 func folded(c *nn.Conv2d, n *nn.BatchNorm2d, x *torch.Tensor) (y *torch.Tensor) {

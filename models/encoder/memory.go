@@ -9,8 +9,8 @@ import (
 
 // The kinds of a memory.
 const (
-	// Grid is one position for each place of the encoder's last map: normalized, projected, normalized, with its row and
-	// column added.
+	// Grid is one position for each position of the encoder's last map: normalized, projected, normalized, with its row
+	// and column added.
 	Grid = "grid"
 	// PooledPadded is the encoder's one vector for an image, not normalized, with zeros behind it up to the decoder's
 	// width: what clip-text-decoder does. It has nothing to learn.

@@ -134,7 +134,7 @@ func (c *CLIP) lookAt(ctx context.Context, batch []predictions.Pair) error {
 	if len(good) == 0 && len(c.images) == 0 { // and so it will go on
 		return &UnreadableError{len(batch), failed[0]}
 	}
-	vectors, err := c.Model.Pictures(ctx, good)
+	vectors, err := c.Model.Images(ctx, good)
 	if err != nil {
 		return err
 	}

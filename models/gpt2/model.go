@@ -167,8 +167,8 @@ func (e *UntiedError) Error() string {
 
 // Hint says what GPT-2 is.
 func (e *UntiedError) Hint() string {
-	return "GPT-2's output layer is its token table; a model that was trained with tie_word_embeddings=False is another one, " +
-		"and would caption wrongly without its own"
+	return "GPT-2's output layer is its token table; a model that was trained with tie_word_embeddings=False is another " +
+		"one, and would caption wrongly without its own"
 }
 
 // masks end the names of the constant masks of attention that old versions of transformers save beside the weights.

@@ -9,7 +9,7 @@ import (
 
 // Config is the shape of the network.
 type Config struct {
-	ImageSize int64 `json:"image_size"` // side of the pictures in pixels
+	ImageSize int64 `json:"image_size"` // side of the images in pixels
 	PatchSize int64 `json:"patch_size"`
 	Width     int64 `json:"width"` // of a token
 	Heads     int64 `json:"heads"`
@@ -22,7 +22,7 @@ type Config struct {
 // headSize is the channels of a head in all published models.
 const headSize = 64
 
-// Tokens is how many tokens of which width the tower gives for one picture: the class first, then one a patch.
+// Tokens is how many tokens of which width the tower gives for one image: the class first, then one a patch.
 func (c Config) Tokens() (tokens, width int64) { return 1 + c.side()*c.side(), c.Width }
 
 // side is the number of patches in a row.

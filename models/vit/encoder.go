@@ -19,7 +19,7 @@ type Encoder struct {
 	trace func(name string, t *torch.Tensor) // tests look at every map through it
 }
 
-// chunk is how many pictures go through at once on the CPU.
+// chunk is how many images go through at once on the CPU.
 const chunk = 8
 
 // Encoder prepares m in type d, on the device of its weights: float32, or bfloat16 or int8 with norms, softmax and the
@@ -46,8 +46,8 @@ func (m *Model) Encoder(d torch.DType) *Encoder {
 	return e
 }
 
-// EncodeImage gives the features of normalised pictures x [B, 3, ImageSize, ImageSize], as Model.EncodeImage does: [B,
-// C] in float32. A picture's features do not depend on the others of its batch.
+// EncodeImage gives the features of normalized images x [B, 3, ImageSize, ImageSize], as Model.EncodeImage does: [B,
+// C] in float32. An image's features do not depend on the others of its batch.
 func (e *Encoder) EncodeImage(x *torch.Tensor) *torch.Tensor {
 	nn.CheckImages("vit", x, e.Config.ImageSize)
 	return nn.Chunks(x, chunk, e.device, func(x *torch.Tensor) *torch.Tensor {

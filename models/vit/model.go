@@ -1,14 +1,15 @@
 // Package vit is the Vision Transformer (Dosovitskiy et al. 2021): patches and a class token that look at each other,
-// with a norm before each part and one behind the last. It is the eye of BLIP (package blip says how that is read) and
-// of Hugging Face's ViTModel. Keys are those of timm (blocks.0.attn.qkv.weight, …; timm 0.4.12, vision_transformer.py),
-// which [Keys] finds in a checkpoint of Hugging Face; [ConfigOf] reads the sizes from the weights.
+// with a norm before each part and one behind the last. It is the vision encoder of BLIP (package blip says how that is
+// read) and of Hugging Face's ViTModel. Keys are those of timm (blocks.0.attn.qkv.weight, …; timm 0.4.12,
+// vision_transformer.py), which [Keys] finds in a checkpoint of Hugging Face; [ConfigOf] reads the sizes from the
+// weights.
 //
 // A [Model] is the network as it is stored; its gradients flow. An [Encoder] is the same prepared for inference.
 //
-// It does not do: pictures of other sizes than ImageSize (no position is interpolated), a pooler or a classifier behind
+// It does not do: images of other sizes than ImageSize (no position is interpolated), a pooler or a classifier behind
 // the tokens, dropout. Pixels are another room's work.
 //
-// Letters in shapes: B pictures, T tokens, C width.
+// Letters in shapes: B images, T tokens, C width.
 package vit
 
 import (
@@ -19,7 +20,7 @@ import (
 	"captioner/weights"
 )
 
-// What is done to pictures before a ViTModel, where its processor says no other: both sides are scaled to ImageSize,
+// What is done to images before a ViTModel, where its processor says no other: both sides are scaled to ImageSize,
 // whatever their ratio was (bilinear, nothing is cut off), and then x = (pixel - Mean)/Std for pixels of 0 to 255.
 var (
 	Mean = [3]float64{127.5, 127.5, 127.5}
@@ -30,7 +31,7 @@ var (
 type Model struct {
 	Config    Config
 	Patches   nn.Conv2d     `key:"patch_embed.proj"` // stride = kernel = patch
-	Class     *torch.Tensor `key:"cls_token"`        // [1, 1, C]: the token that becomes the picture's features
+	Class     *torch.Tensor `key:"cls_token"`        // [1, 1, C]: the token that becomes the image's features
 	Positions *torch.Tensor `key:"pos_embed"`        // [1, T, C]
 	Blocks    []Block       `key:"blocks"`
 	Norm      nn.LayerNorm  `key:"norm"`
@@ -77,13 +78,13 @@ func (m *Model) Load(src weights.Source, o nn.LoadOptions) error { return nn.Loa
 // Free releases the weights.
 func (m *Model) Free() { nn.Free(m) }
 
-// EncodeImage gives the features of normalised pictures x [B, 3, ImageSize, ImageSize]: the class token behind the last
+// EncodeImage gives the features of normalized images x [B, 3, ImageSize, ImageSize]: the class token behind the last
 // norm, [B, C], not of unit length. LAVIS calls it image_embeds[:, 0].
 func (m *Model) EncodeImage(x *torch.Tensor) *torch.Tensor {
 	return m.Norm.Forward(m.features(x).Select(1, 0))
 }
 
-// Tokens gives all tokens of normalised pictures x [B, 3, ImageSize, ImageSize] behind the last norm: [B, T, C];
+// Tokens gives all tokens of normalized images x [B, 3, ImageSize, ImageSize] behind the last norm: [B, T, C];
 // LAVIS's image_embeds, Hugging Face's last_hidden_state.
 func (m *Model) Tokens(x *torch.Tensor) *torch.Tensor { return m.Norm.Forward(m.features(x)) }
 
