@@ -174,11 +174,11 @@ func (d *Decoder) Prefix(x *torch.Tensor) *torch.Tensor {
 	c := d.config
 	switch c.Mapping {
 	case Linear:
-		return d.in.Wide(x, nil, nil).View(-1, c.Prefix, c.GPT2.Width)
+		return d.in.ForwardFloat32(x, nil, nil).View(-1, c.Prefix, c.GPT2.Width)
 	case MLP:
-		return d.out.Wide(d.in.Wide(x, nil, nil).Tanh(), nil, nil).View(-1, c.Prefix, c.GPT2.Width)
+		return d.out.ForwardFloat32(d.in.ForwardFloat32(x, nil, nil).Tanh(), nil, nil).View(-1, c.Prefix, c.GPT2.Width)
 	}
-	x = enter(d.in.Wide(unit(x), nil, nil), d.consts, c.Clip).Contiguous()
+	x = enter(d.in.ForwardFloat32(unit(x), nil, nil), d.consts, c.Clip).Contiguous()
 	return d.stack.Forward(x, nil).Narrow(1, c.Clip, c.Prefix)
 }
 
