@@ -48,7 +48,8 @@ data/image          < data/image/jpeg data/image/tiff data/image/resample | gola
                      # files to pixels
 data/tokenizer      <                       | github.com/sugarme/tokenizer golang.org/x/text # text to ids
 data/mersenne       <                       |                               # PyTorch's random numbers on a CPU
-data/metrics        < data/mersenne         | github.com/klauspost/compress # text to scores
+data/metrics/ptb    <                       |                               # coco-caption's tokenizer
+data/metrics        < data/metrics/ptb data/mersenne | github.com/klauspost/compress # text to scores
 data/text           < data/image            | golang.org/x/text             # the one reader of foreign text
 data/unpack         <                       | github.com/klauspost/compress github.com/therootcompany/xz
                      # compressed files as if they were not
@@ -209,7 +210,6 @@ var (
 	}
 	largeRooms = []string{
 		"cli",
-		"data/metrics",
 		"models/train",
 		"weights/pickle",
 	}

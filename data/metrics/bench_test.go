@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// BenchmarkScore tokenises and scores COCO val2017, 5,000 images, one caption held out against the other four or more:
+// BenchmarkScore tokenizes and scores COCO val2017, 5,000 images, one caption held out against the other four or more:
 // what scripts/bench/metrics.py compares with pycocoevalcap.
 func BenchmarkScore(b *testing.B) {
 	hyps, refs := heldOut(cocoCaptions(b))
@@ -14,7 +14,7 @@ func BenchmarkScore(b *testing.B) {
 	}
 }
 
-// BenchmarkTokenize tokenises all captions of COCO val2017.
+// BenchmarkTokenize tokenizes all captions of COCO val2017.
 func BenchmarkTokenize(b *testing.B) {
 	var all []string
 	for _, c := range cocoCaptions(b) {

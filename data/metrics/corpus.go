@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"captioner/data/metrics/ptb"
 )
 
 // A Corpus is a set of tokenised captions with their references, ready to be scored. It does not change after
@@ -53,18 +55,18 @@ func NewCorpus(hyps []string, refs [][]string) (*Corpus, error) {
 }
 
 // NewCocoCorpus is NewCorpus with one call of coco-caption's tokenizer for all hypotheses and one for all references,
-// as a run of coco-caption makes them: see TokenizeTogether.
+// as a run of coco-caption makes them: see [ptb.TokenizeTogether].
 func NewCocoCorpus(hyps []string, refs [][]string) (*Corpus, error) {
 	var flat []string
 	for _, r := range refs {
 		flat = append(flat, r...)
 	}
-	tokens := TokenizeTogether(flat)
+	tokens := ptb.TokenizeTogether(flat)
 	sets := make([][][]string, len(refs))
 	for i, r := range refs {
 		sets[i], tokens = tokens[:len(r):len(r)], tokens[len(r):]
 	}
-	return NewTokenCorpus(TokenizeTogether(hyps), sets)
+	return NewTokenCorpus(ptb.TokenizeTogether(hyps), sets)
 }
 
 // NewTokenCorpus is NewCorpus for captions that are tokenised already.
@@ -177,14 +179,14 @@ func numberSentences(words map[string]int32, tokens [][]string) []sentence {
 		from, inner := len(buf), false
 		for _, w := range t {
 			buf = append(buf, number(w))
-			inner = inner || w == "" || strings.ContainsFunc(w, pythonSpace)
+			inner = inner || w == "" || strings.ContainsFunc(w, ptb.PythonSpace)
 		}
 		pieces := buf[from:len(buf):len(buf)]
 		out[i] = sentence{pieces, pieces}
 		if inner {
 			out[i].words = nil
 			for _, w := range t {
-				for _, f := range strings.FieldsFunc(w, pythonSpace) {
+				for _, f := range strings.FieldsFunc(w, ptb.PythonSpace) {
 					out[i].words = append(out[i].words, number(f))
 				}
 			}
@@ -196,13 +198,13 @@ func numberSentences(words map[string]int32, tokens [][]string) []sentence {
 	return out
 }
 
-// TokenizeAll is Tokenize for many captions, on all processors.
+// TokenizeAll is [ptb.Tokenize] for many captions, on all processors.
 func TokenizeAll(captions []string) [][]string {
 	out := make([][]string, len(captions))
 	parallel(len(captions), func(from, to int) {
-		var t ptbScanner
+		var t ptb.Scanner
 		for i := from; i < to; i++ {
-			out[i] = t.tokenize(captions[i])
+			out[i] = t.Tokenize(captions[i])
 		}
 	})
 	return out

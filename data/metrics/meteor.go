@@ -5,6 +5,8 @@ import (
 
 	"strings"
 	"sync"
+
+	"captioner/data/metrics/ptb"
 )
 
 // METEOR is the measure of Denkowski and Lavie (2014) in version 1.5, for English, with the parameters that
@@ -190,13 +192,13 @@ func (s *meteorScorer) stats(hyp string, refs []string) MeteorStats {
 	return best
 }
 
-// Stats returns the counts for a caption and its references, which are split into words as Tokenize does.
+// Stats returns the counts for a caption and its references, which are split into words as [ptb.Tokenize] does.
 func (m *METEOR) Stats(hyp string, refs []string) MeteorStats {
 	r := make([]string, len(refs))
 	for i, x := range refs {
-		r[i] = strings.Join(Tokenize(x), " ")
+		r[i] = strings.Join(ptb.Tokenize(x), " ")
 	}
-	return m.scorer().stats(strings.Join(Tokenize(hyp), " "), r)
+	return m.scorer().stats(strings.Join(ptb.Tokenize(hyp), " "), r)
 }
 
 // corpus scores all captions of a corpus.

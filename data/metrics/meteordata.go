@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	"github.com/klauspost/compress/gzip"
+
+	"captioner/data/metrics/ptb"
 )
 
 // The files that pycocoevalcap ships in its folder meteor.
@@ -185,7 +187,7 @@ func (m *METEOR) base(word string) string {
 	return ""
 }
 
-func utf16Of(s string) []uint16 { return appendUTF16(nil, s) }
+func utf16Of(s string) []uint16 { return ptb.AppendUTF16(nil, s) }
 
 // paraphrases are pairs of a phrase and another way to say it.
 type paraphrases struct {

@@ -3,6 +3,8 @@ package metrics
 import (
 	"regexp"
 	"strings"
+
+	"captioner/data/metrics/ptb"
 )
 
 // The character ranges that METEOR's normaliser knows as letters.
@@ -65,7 +67,7 @@ func (m *METEOR) normalize(line string) []string {
 	}
 	s = strings.ReplaceAll(s, "DOTMULTI", ".")
 	s = normBlanks.ReplaceAllString(s, " ")
-	return strings.FieldsFunc(lower(s), javaBlank)
+	return strings.FieldsFunc(ptb.Lower(s), javaBlank)
 }
 
 // splitDots cuts full stops off words that are not abbreviations and joins the words by blanks.

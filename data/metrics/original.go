@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"captioner/data/mersenne"
+	"captioner/data/metrics/ptb"
 )
 
 // TokenBLEU is BLEU-4 over token ids as clip-text-decoder 1.2.0 measures it, over GPT-2 tokens: corpus level, case
@@ -89,7 +90,7 @@ func Tokenize13a(s string) []string {
 	s = mtBefore.ReplaceAllString(s, "$1 $2 ")
 	s = mtBehind.ReplaceAllString(s, " $1 $2")
 	s = mtDash.ReplaceAllString(s, "$1 $2 ")
-	return strings.FieldsFunc(s, pythonSpace)
+	return strings.FieldsFunc(s, ptb.PythonSpace)
 }
 
 // SampleIndices returns the first k of torch.randperm(n) after torch.manual_seed(seed): which images clip-text-decoder

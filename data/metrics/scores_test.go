@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"captioner/data/metrics/ptb"
 )
 
 // values are the measures as the fixtures store them.
@@ -141,8 +143,8 @@ func TestTokensOfCOCO(t *testing.T) {
 		t.Errorf("digest of all tokens: got %s, want %s", got, f.Tokens)
 	}
 	hyps, refs := heldOut(images)
-	if got := digest(append(TokenizeTogether(hyps),
-		TokenizeTogether(slices.Concat(refs...))...)); got != f.TogetherTokens {
+	if got := digest(append(ptb.TokenizeTogether(hyps),
+		ptb.TokenizeTogether(slices.Concat(refs...))...)); got != f.TogetherTokens {
 		t.Errorf("digest of the tokens of two calls: got %s, want %s", got, f.TogetherTokens)
 	}
 }

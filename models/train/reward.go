@@ -2,6 +2,7 @@ package train
 
 import (
 	"captioner/data/metrics"
+	"captioner/data/metrics/ptb"
 )
 
 // rewarder scores drawn captions by CIDEr-D over words, as evaluation counts them. The end of a caption counts as a
@@ -33,7 +34,7 @@ func newRewarder(c corpus, bleu float64) (*rewarder, error) {
 // ids numbers the words of a caption; new ones get new numbers.
 func (r *rewarder) ids(caption string) []int32 {
 	var out []int32
-	for _, w := range metrics.Tokenize(caption) {
+	for _, w := range ptb.Tokenize(caption) {
 		id, ok := r.words[w]
 		if !ok {
 			id = int32(len(r.words) + 1)

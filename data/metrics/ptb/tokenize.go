@@ -1,4 +1,6 @@
-package metrics
+// Package ptb splits captions into words exactly as coco-caption does: the Penn Treebank lexer of CoreNLP 3.4.1, which
+// pycocoevalcap runs in Java, and coco-caption's list of punctuation that is removed. It knows English only.
+package ptb
 
 import (
 	"strings"
@@ -15,8 +17,8 @@ import (
 // caption, as it does there. Invalid UTF-8 is read as U+FFFD, which is dropped like every character that the lexer
 // does not know, emoji among them. Safe for concurrent use.
 func Tokenize(s string) []string {
-	var t ptbScanner
-	return t.tokenize(s)
+	var t Scanner
+	return t.Tokenize(s)
 }
 
 // TokenizeTogether splits captions as one call of coco-caption's PTBTokenizer for all of them does. It differs from
@@ -24,12 +26,12 @@ func Tokenize(s string) []string {
 // first word of the next caption), and every line end inside a caption shifts the words of all captions after it by
 // one.
 func TokenizeTogether(captions []string) [][]string {
-	var t ptbScanner
+	var t Scanner
 	for i, c := range captions {
 		if i > 0 {
 			t.text = append(t.text, '\n')
 		}
-		t.text = appendUTF16(t.text, c)
+		t.text = AppendUTF16(t.text, c)
 	}
 	out := make([][]string, len(captions))
 	for i, at := 0, 0; i < len(captions); i++ {
@@ -38,20 +40,20 @@ func TokenizeTogether(captions []string) [][]string {
 	return out
 }
 
-// A ptbScanner keeps the buffers of one goroutine that tokenises many captions.
-type ptbScanner struct {
+// Scanner keeps the buffers of one goroutine that tokenizes many captions. The zero value is ready.
+type Scanner struct {
 	text []uint16
 }
 
-func (t *ptbScanner) tokenize(s string) []string {
-	t.text = appendUTF16(t.text[:0], s)
+func (t *Scanner) Tokenize(s string) []string {
+	t.text = AppendUTF16(t.text[:0], s)
 	out, _ := t.line(0)
 	return out
 }
 
 // line returns the words from a position to the next line end, and the position behind that.
-func (t *ptbScanner) line(at int) ([]string, int) {
-	lex, err := ptb()
+func (t *Scanner) line(at int) ([]string, int) {
+	lex, err := rules()
 	if err != nil {
 		panic(err) // the rules are constants
 	}
@@ -70,7 +72,7 @@ func (t *ptbScanner) line(at int) ([]string, int) {
 		token, used := makeToken(do, t.text[at:at+head])
 		at += max(used, 1)
 		if token != "" {
-			out = append(out, lower(token))
+			out = append(out, Lower(token))
 		}
 	}
 	return withoutPunctuation(out), at
@@ -80,7 +82,7 @@ func (t *ptbScanner) line(at int) ([]string, int) {
 func withoutPunctuation(tokens []string) []string {
 	// coco-caption strips the blanks at the end of a line of tokens; a URL can hold some.
 	if n := len(tokens); n > 0 {
-		tokens[n-1] = strings.TrimRightFunc(tokens[n-1], pythonSpace)
+		tokens[n-1] = strings.TrimRightFunc(tokens[n-1], PythonSpace)
 	}
 	kept := tokens[:0]
 	for _, token := range tokens {
@@ -94,8 +96,8 @@ func withoutPunctuation(tokens []string) []string {
 	return kept
 }
 
-// appendUTF16 appends s with line feeds as blanks.
-func appendUTF16(b []uint16, s string) []uint16 {
+// AppendUTF16 appends s with line feeds as blanks.
+func AppendUTF16(b []uint16, s string) []uint16 {
 	for _, r := range s {
 		if r == '\n' {
 			r = ' '
@@ -235,7 +237,7 @@ func decode(m []uint16) string {
 	return b.String()
 }
 
-// pythonSpace reports whether Python's str.split and str.rstrip count r as a blank.
-func pythonSpace(r rune) bool {
+// PythonSpace reports whether Python's str.split and str.rstrip count r as a blank.
+func PythonSpace(r rune) bool {
 	return unicode.IsSpace(r) || r >= 0x1c && r <= 0x1f
 }

@@ -1,6 +1,9 @@
-package metrics
+package ptb
 
 import (
+	"encoding/json"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -31,15 +34,27 @@ func TestTokenize(t *testing.T) {
 	}
 }
 
-// ptbFixture holds captions with the jar's tokens, one call a caption.
-type ptbFixture struct {
+// golden is testdata/ptb.json, written by scripts/fixtures/metrics.py: captions, and the tokens that the jar makes of
+// them, one call a caption.
+type golden struct {
 	Cases    [][2]string
 	Together []string
 }
 
+func readGolden(t *testing.T, into *golden) {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("testdata", "ptb.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(b, into); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestTokenizeEqualsJar(t *testing.T) {
-	var f ptbFixture
-	fixture(t, "ptb.json", &f)
+	var f golden
+	readGolden(t, &f)
 	if len(f.Cases) < 1000 {
 		t.Fatalf("cases: got %d, want 1000 or more", len(f.Cases))
 	}
@@ -74,9 +89,9 @@ func TestTokenizeTogether(t *testing.T) {
 }
 
 func TestTokenizeConcurrently(t *testing.T) {
-	var f ptbFixture
-	fixture(t, "ptb.json", &f)
-	lex, err := newLexer(ptbRules()) // a new one, so that its states are built by all goroutines
+	var f golden
+	readGolden(t, &f)
+	lex, err := newLexer(allRules()) // a new one, so that its states are built by all goroutines
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,8 +99,8 @@ func TestTokenizeConcurrently(t *testing.T) {
 	for g := range 4 {
 		wg.Go(func() {
 			for i := range f.Cases {
-				text := utf16Of(f.Cases[(i+g*300)%len(f.Cases)][0])
-				shared, _ := ptb()
+				text := AppendUTF16(nil, f.Cases[(i+g*300)%len(f.Cases)][0])
+				shared, _ := rules()
 				r1, n1 := lex.match(text)
 				if r2, n2 := shared.match(text); r1 != r2 || n1 != n2 {
 					t.Errorf("match: got rule %d length %d, want %d and %d", r1, n1, r2, n2)
@@ -100,8 +115,8 @@ func TestTokenizeConcurrently(t *testing.T) {
 func TestLowerFinalSigma(t *testing.T) {
 	for in, want := range map[string]string{"ΑΣ": "ας", "ΣΑΣ": "σας", "Σ": "σ", "mΣ1x": "mσ1x", "A3Σ": "a3ς",
 		"İX": "i̇x", "anti-Σ": "anti-ς"} {
-		if got := lower(in); got != want {
-			t.Errorf("lower(%q): got %q, want %q", in, got, want)
+		if got := Lower(in); got != want {
+			t.Errorf("Lower(%q): got %q, want %q", in, got, want)
 		}
 	}
 }

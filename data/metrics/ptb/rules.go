@@ -1,4 +1,4 @@
-package metrics
+package ptb
 
 import (
 	"fmt"
@@ -61,13 +61,13 @@ func bracket(more string, tables ...*unicode.RangeTable) string {
 	return b.String()
 }
 
-// ptb is the English Treebank lexer of CoreNLP 3.4.1 with its default options, made on first use.
-var ptb = sync.OnceValues(func() (*lexer, error) { return newLexer(ptbRules()) })
+// rules is the English Treebank lexer of CoreNLP 3.4.1 with its default options, made on first use.
+var rules = sync.OnceValues(func() (*lexer, error) { return newLexer(allRules()) })
 
-// ptbRules describes that lexer. What it treats as a word, a number or an abbreviation, and the order in which its
+// allRules describes that lexer. What it treats as a word, a number or an abbreviation, and the order in which its
 // rules win, is fixed by the jar that coco-caption runs; several of its choices are surprising and kept on purpose (a
 // bracket is a token named -lrb- that the punctuation list does not catch, because the list is written in capitals).
-func ptbRules() []rule {
+func allRules() []rule {
 	const (
 		space   = `[ \t\x{a0}\x{2000}-\x{200a}\x{3000}]`
 		newline = `(?:\r|\r?\n|[\x{2028}\x{2029}\x{b}\x{c}\x{85}])`

@@ -1,4 +1,4 @@
-package metrics
+package ptb
 
 import (
 	"strings"
@@ -6,9 +6,9 @@ import (
 	"unicode/utf8"
 )
 
-// lower is Java's String.toLowerCase in English. It differs from strings.ToLower at the capital dotted i, and at a
+// Lower is Java's String.toLowerCase in English. It differs from strings.ToLower at the capital dotted i, and at a
 // capital sigma, which becomes the final form where Java's own word breaker sees the end of a word.
-func lower(s string) string {
+func Lower(s string) string {
 	if !strings.ContainsAny(s, "İΣ") {
 		return strings.ToLower(s)
 	}
