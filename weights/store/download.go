@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// job is one file to download.
-type job struct {
+// transfer is one file to download.
+type transfer struct {
 	entry   Entry
 	file    File
 	url     string // of the publisher
@@ -27,13 +27,13 @@ type job struct {
 	commit  string // that the hub named
 	to      int64  // where a part ends that is asked for; 0 is the end of the file
 
-	confirmed bool // a page that asks whether one really wants the file was answered
-	told      int64
+	confirmed bool  // a page that asks whether one really wants the file was answered
+	announced int64 // bytes, by the host that was asked; 0 where it did not say
 }
 
-func (j *job) byHand() string { return byHand(j.entry, j.target) }
+func (j *transfer) byHand() string { return byHand(j.entry, j.target) }
 
-func (j *job) host() string {
+func (j *transfer) host() string {
 	u, err := url.Parse(j.address)
 	if err != nil {
 		return ""
@@ -42,13 +42,13 @@ func (j *job) host() string {
 }
 
 // fail completes an error with what every error says.
-func (j *job) fail(e *Error) error {
+func (j *transfer) fail(e *Error) error {
 	e.Name, e.URL = j.entry.Name, j.address
 	return e
 }
 
-// outcome is what is known of a file that was downloaded whole.
-type outcome struct {
+// result is what is known of a file that was downloaded whole.
+type result struct {
 	sum     string // SHA-256
 	size    int64
 	checked string // the kind of checksum that was right, or "length"
@@ -57,8 +57,8 @@ type outcome struct {
 
 // download fetches a file into the part of path and checks it. The part is open; its finish gives it its name. On
 // failure the part stays for the next time, unless its content is wrong.
-func (s *Store) download(ctx context.Context, j *job, path string) (*part, outcome, error) {
-	var out outcome
+func (s *Store) download(ctx context.Context, j *transfer, path string) (*part, result, error) {
+	var out result
 	j.address = s.address(j)
 	if s.o.Offline && (s.mirror == nil || s.mirror.Scheme != "file") {
 		return nil, out, j.fail(&Error{Err: ErrOffline, Detail: offlineDetail, hint: offlineHint + ", or " + j.byHand()})
@@ -91,36 +91,25 @@ func (s *Store) download(ctx context.Context, j *job, path string) (*part, outco
 }
 
 // retry tries until the file is whole, or until several tries in a row have brought nothing new.
-func (s *Store) retry(ctx context.Context, j *job, p *part, joined *bool) error {
-	best, wait := p.size, s.o.Backoff
-	for failed := 0; ; {
+func (s *Store) retry(ctx context.Context, j *transfer, p *part, joined *bool) error {
+	tries := s.tries(j.file.Name)
+	best := p.size
+	for {
 		err := s.attempt(ctx, j, p)
-		var e *Error
-		if err == nil || !errors.As(err, &e) || !e.again {
+		if err == nil {
+			return nil
+		}
+		progress := p.size > best
+		best = max(best, p.size)
+		if err := tries.again(ctx, err, progress, p.size > 0); err != nil {
 			return err
 		}
 		*joined = *joined || p.size > 0
-		if failed++; p.size > best {
-			best, failed, wait = p.size, 0, s.o.Backoff
-		}
-		limit := s.o.Attempts
-		if errors.Is(err, ErrNetwork) && p.size == 0 {
-			limit = min(limit, 3) // there seems to be no network at all
-		}
-		if failed >= limit {
-			return err
-		}
-		pausing := max(wait, e.after)
-		s.notice("%s: %s: trying again in %v", j.file.Name, e.Detail, pausing)
-		if err := pause(ctx, pausing); err != nil {
-			return err
-		}
-		wait = min(2*wait, time.Minute)
 	}
 }
 
 // attempt asks for what is missing and writes what comes.
-func (s *Store) attempt(parent context.Context, j *job, p *part) error {
+func (s *Store) attempt(parent context.Context, j *transfer, p *part) error {
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
 	watch := time.AfterFunc(s.o.Stall, func() { cancel(ErrStalled) })
@@ -150,11 +139,11 @@ func (s *Store) attempt(parent context.Context, j *job, p *part) error {
 
 // learn takes over what the answer says of the whole file. The hub's word counts more than the manifest's: its files
 // may have changed.
-func (j *job) learn(r *http.Response, t told) {
+func (j *transfer) learn(r *http.Response, t announcement) {
 	if t.commit != "" {
 		j.commit = t.commit
 	}
-	if j.told = t.size; j.entry.Repo != "" && !t.tag.none() {
+	if j.announced = t.size; j.entry.Repo != "" && !t.tag.none() {
 		j.want = t.tag
 	}
 	if ok := r.StatusCode == http.StatusOK || r.StatusCode == http.StatusPartialContent; ok &&
@@ -172,7 +161,7 @@ func (d digest) String() string {
 
 // begin decides by the status of an answer where its bytes belong, and returns how many the whole file has: -1 if that
 // is unknown, and as many as the part has if there is nothing left to fetch.
-func (s *Store) begin(j *job, p *part, r *http.Response) (int64, error) {
+func (s *Store) begin(j *transfer, p *part, r *http.Response) (int64, error) {
 	n := note{URL: j.url, Want: j.want.String(), Validator: validatorOf(r)}
 	restart := func(detail string) (int64, error) {
 		if err := p.reset(note{URL: j.url}); err != nil {
@@ -224,7 +213,7 @@ func length(r *http.Response) int64 {
 }
 
 // refusePage looks at the first bytes: login pages, proxies and warnings come with status 200 too.
-func (s *Store) refusePage(ctx context.Context, j *job, p *part, r *http.Response, body *bufio.Reader) error {
+func (s *Store) refusePage(ctx context.Context, j *transfer, p *part, r *http.Response, body *bufio.Reader) error {
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	head, _ := body.Peek(512) // a connection that breaks here breaks again when it is read
 	sniffed, _, _ := strings.Cut(http.DetectContentType(head), ";")
@@ -252,10 +241,10 @@ func (s *Store) refusePage(ctx context.Context, j *job, p *part, r *http.Respons
 }
 
 // refuseSize refuses, before anything is written, what cannot end well.
-func (s *Store) refuseSize(j *job, p *part, r *http.Response, total int64) error {
-	if j.told > 0 && total >= 0 && j.told != total {
+func (s *Store) refuseSize(j *transfer, p *part, r *http.Response, total int64) error {
+	if j.announced > 0 && total >= 0 && j.announced != total {
 		return j.fail(&Error{Err: ErrSize, Detail: fmt.Sprintf("server sends %d bytes, want the %d that it announced",
-			total, j.told),
+			total, j.announced),
 			hint: "a proxy or a mirror has another file: " + j.byHand()})
 	}
 	if free, ok := s.o.free(filepath.Dir(p.path)); ok && total >= 0 && total-p.size > free {
@@ -267,7 +256,8 @@ func (s *Store) refuseSize(j *job, p *part, r *http.Response, total int64) error
 }
 
 // receive writes the bytes of an answer behind the part.
-func (s *Store) receive(ctx context.Context, j *job, p *part, body io.Reader, total int64, watch *time.Timer) error {
+func (s *Store) receive(ctx context.Context, j *transfer, p *part, body io.Reader, total int64,
+	watch *time.Timer) error {
 	buf := make([]byte, 1<<18)
 	for {
 		n, err := body.Read(buf)
@@ -307,19 +297,19 @@ func ofTotal(n, total int64) string {
 	return fmt.Sprintf("%d of %d bytes", n, total)
 }
 
-func (s *Store) progress(j *job, done, total int64) {
+func (s *Store) progress(j *transfer, done, total int64) {
 	if s.o.Progress != nil {
 		s.o.Progress(Progress{Entry: j.entry.Name, File: j.file.Name, Done: done, Total: max(total, 0)})
 	}
 }
 
 // check reads the whole part from the disk again: what counts is what stands there.
-func (s *Store) check(j *job, p *part) (outcome, error) {
+func (s *Store) check(j *transfer, p *part) (result, error) {
 	sum, got, err := digests(p.path+partSuffix, j.want)
 	if err != nil {
-		return outcome{}, s.diskError(j, p.path, err)
+		return result{}, s.diskError(j, p.path, err)
 	}
-	out := outcome{sum: sum, size: p.size, checked: got.kind, tag: j.want}
+	out := result{sum: sum, size: p.size, checked: got.kind, tag: j.want}
 	if j.want.none() {
 		out.checked = "length"
 		return out, nil
@@ -333,7 +323,7 @@ func (s *Store) check(j *job, p *part) (outcome, error) {
 }
 
 // diskError says what is wrong with the cache.
-func (s *Store) diskError(j *job, path string, err error) error {
+func (s *Store) diskError(j *transfer, path string, err error) error {
 	e := &Error{Err: reason(err), Detail: fmt.Sprintf("write %q: %v", path, reason(err)),
 		hint: "set CAPTIONER_CACHE (HF_HOME for models of the hub) to a folder that can be written"}
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {

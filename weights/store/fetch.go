@@ -121,8 +121,8 @@ func (s *Store) fetchFile(ctx context.Context, e Entry) (Result, error) {
 	return Result{e.Name, target, true, []Found{{target, out.size, out.sum, out.checked}}}, nil
 }
 
-func newJob(e Entry, f File, target string) *job {
-	j := &job{entry: e, file: f, url: f.URL, mirror: f.mirror, target: target}
+func newJob(e Entry, f File, target string) *transfer {
+	j := &transfer{entry: e, file: f, url: f.URL, mirror: f.mirror, target: target}
 	if f.SHA256 != "" {
 		j.want = digest{"sha256", f.SHA256}
 	}
@@ -130,7 +130,7 @@ func newJob(e Entry, f File, target string) *job {
 }
 
 // checkFormat looks into a file that nobody vouches for, before it gets its name.
-func (s *Store) checkFormat(j *job, p *part) error {
+func (s *Store) checkFormat(j *transfer, p *part) error {
 	if s.o.Check == nil {
 		return nil
 	}

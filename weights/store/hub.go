@@ -115,7 +115,7 @@ func (s *Store) fetchHub(ctx context.Context, e Entry) (Result, error) {
 }
 
 // checkHubFile looks into the weights where the server, a mirror, says nothing of them.
-func (s *Store) checkHubFile(j *job, p *part) error {
+func (s *Store) checkHubFile(j *transfer, p *part) error {
 	if filepath.Ext(j.file.Name) != ".safetensors" {
 		return nil
 	}
@@ -123,7 +123,7 @@ func (s *Store) checkHubFile(j *job, p *part) error {
 }
 
 // blobName is the name that huggingface_hub gives the content: the hub's tag, else the same computed.
-func blobName(p *part, out outcome) (string, error) {
+func blobName(p *part, out result) (string, error) {
 	switch {
 	case out.tag.kind == "sha256" || out.tag.kind == "git":
 		return out.tag.hex, nil

@@ -33,7 +33,7 @@ type note struct {
 }
 
 // openPart opens or begins the part of a file. The caller holds the lock of its folder.
-func openPart(path string, j *job) (*part, error) {
+func openPart(path string, j *transfer) (*part, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 		return nil, err
 	}

@@ -27,7 +27,7 @@ func (s *Store) Remote(name, url string) *Remote { return &Remote{s: s, name: na
 
 // Size asks how many bytes the file has.
 func (r *Remote) Size(ctx context.Context) (n int64, err error) {
-	err = r.retry(ctx, func(ctx context.Context, j *job, watch *time.Timer) (bool, error) {
+	err = r.retry(ctx, func(ctx context.Context, j *transfer, watch *time.Timer) (bool, error) {
 		j.to = 1
 		resp, err := r.ask(ctx, j, 0)
 		if err != nil {
@@ -52,7 +52,7 @@ func (r *Remote) Size(ctx context.Context) (n int64, err error) {
 // needs. What take returns ends it. Errors of the network are *Error.
 func (r *Remote) Read(ctx context.Context, from, to int64, take func([]byte) error) error {
 	var given error
-	err := r.retry(ctx, func(ctx context.Context, j *job, watch *time.Timer) (bool, error) {
+	err := r.retry(ctx, func(ctx context.Context, j *transfer, watch *time.Timer) (bool, error) {
 		begun := from
 		j.to = to
 		resp, err := r.ask(ctx, j, from)
@@ -99,7 +99,7 @@ func skip(body io.Reader, n int64, watch *time.Timer, stall time.Duration) error
 	return nil
 }
 
-func (r *Remote) cut(ctx context.Context, j *job, err error) error {
+func (r *Remote) cut(ctx context.Context, j *transfer, err error) error {
 	if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) || ctx.Err() == nil {
 		return j.fail(&Error{Err: ErrCut, Detail: "connection broke off", again: true,
 			hint: "run the same again, it goes on where it was"})
@@ -108,7 +108,7 @@ func (r *Remote) cut(ctx context.Context, j *job, err error) error {
 }
 
 // ask requests a part and checks that the answer is one, of the same file as before.
-func (r *Remote) ask(ctx context.Context, j *job, from int64) (*http.Response, error) {
+func (r *Remote) ask(ctx context.Context, j *transfer, from int64) (*http.Response, error) {
 	resp, _, err := r.s.get(ctx, j, from, "")
 	if err != nil {
 		return nil, r.s.netError(ctx, j, err)
@@ -150,40 +150,26 @@ func (r *Remote) known() bool {
 
 // retry tries until it is done, or until several tries in a row have brought nothing.
 func (r *Remote) retry(
-	ctx context.Context, try func(context.Context, *job, *time.Timer) (progress bool, err error),
+	ctx context.Context, try func(context.Context, *transfer, *time.Timer) (progress bool, err error),
 ) error {
 	s := r.s
-	j := &job{entry: Entry{Name: r.name, Files: []File{{Name: r.name, URL: r.url}}}, url: r.url}
+	j := &transfer{entry: Entry{Name: r.name, Files: []File{{Name: r.name, URL: r.url}}}, url: r.url}
 	if j.address = s.address(j); s.o.Offline && (s.mirror == nil || s.mirror.Scheme != "file") {
 		return j.fail(&Error{Err: ErrOffline, Detail: offlineDetail, hint: offlineHint})
 	}
-	wait := s.o.Backoff
-	for failed := 0; ; {
+	tries := s.tries(r.name)
+	for {
 		once, cancel := context.WithCancelCause(ctx)
 		watch := time.AfterFunc(s.o.Stall, func() { cancel(ErrStalled) })
 		progress, err := try(once, j, watch)
 		watch.Stop()
 		cancel(nil)
-		var e *Error
-		if err == nil || !errors.As(err, &e) || !e.again {
+		if err == nil {
+			return nil
+		}
+		if err := tries.again(ctx, err, progress, r.known()); err != nil {
 			return err
 		}
-		if failed++; progress {
-			failed, wait = 0, s.o.Backoff
-		}
-		limit := s.o.Attempts
-		if errors.Is(err, ErrNetwork) && !r.known() {
-			limit = min(limit, 3) // there seems to be no network at all
-		}
-		if failed >= limit {
-			return err
-		}
-		pausing := max(wait, e.after)
-		s.notice("%s: %s: trying again in %v", r.name, e.Detail, pausing)
-		if err := pause(ctx, pausing); err != nil {
-			return err
-		}
-		wait = min(2*wait, time.Minute)
 	}
 }
 

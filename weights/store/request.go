@@ -16,8 +16,8 @@ import (
 
 const maxRedirects = 10
 
-// told is what the host that was asked says of a file before it sends elsewhere for the bytes.
-type told struct {
+// announcement is what the host that was asked says of a file before it sends elsewhere for the bytes.
+type announcement struct {
 	tag    digest // of the whole file
 	size   int64  // 0 where it does not say
 	commit string // of the hub's repository
@@ -25,8 +25,9 @@ type told struct {
 
 // get asks for a file from a byte on and follows redirects. Headers about the file are believed of the host that was
 // asked only, and the token goes to the hub only, whatever the redirects are.
-func (s *Store) get(ctx context.Context, j *job, from int64, validator string) (*http.Response, told, error) {
-	var t told
+func (s *Store) get(ctx context.Context, j *transfer, from int64, validator string) (*http.Response, announcement,
+	error) {
+	var t announcement
 	at, err := url.Parse(j.address)
 	if err != nil {
 		return nil, t, err
@@ -92,7 +93,7 @@ func isRedirect(r *http.Response) bool {
 func sameHost(a, b *url.URL) bool { return a.Scheme == b.Scheme && strings.EqualFold(a.Host, b.Host) }
 
 // learn reads the hub's headers; what was learnt on the way stays.
-func (t *told) learn(r *http.Response) {
+func (t *announcement) learn(r *http.Response) {
 	if t.commit == "" && isCommit(r.Header.Get("X-Repo-Commit")) {
 		t.commit = r.Header.Get("X-Repo-Commit")
 	}
@@ -154,7 +155,7 @@ func retryAfter(h string) time.Duration {
 }
 
 // netError says what is wrong with a connection that gave no answer, or not all of it.
-func (s *Store) netError(ctx context.Context, j *job, err error) error {
+func (s *Store) netError(ctx context.Context, j *transfer, err error) error {
 	if err := ctx.Err(); err != nil && !errors.Is(context.Cause(ctx), ErrStalled) {
 		return err
 	}
@@ -192,7 +193,7 @@ func (s *Store) netError(ctx context.Context, j *job, err error) error {
 func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
 
 // statusError says what an answer other than the file means.
-func (s *Store) statusError(j *job, r *http.Response) error {
+func (s *Store) statusError(j *transfer, r *http.Response) error {
 	e := &Error{Err: ErrServer, Detail: fmt.Sprintf("server answered %s, want 200",
 		strings.TrimSpace(fmt.Sprint(r.StatusCode, " ", http.StatusText(r.StatusCode))))}
 	if host := r.Request.URL.Host; host != "" && host != j.host() {

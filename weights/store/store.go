@@ -216,7 +216,7 @@ func folderMirror(dir string) (*url.URL, http.RoundTripper, error) {
 }
 
 // address is where a file is asked for: at its own address, on the hub that is set, or at the mirror.
-func (s *Store) address(j *job) string {
+func (s *Store) address(j *transfer) string {
 	u, err := url.Parse(j.url)
 	if s.mirror == nil || err != nil {
 		return j.url
