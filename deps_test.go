@@ -204,7 +204,9 @@ const (
 var (
 	wideRooms = []string{ // with all rooms below them
 		"cli",
-		"models",
+		"models/evaluate",
+		"models/pipeline",
+		"models/train",
 		"scripts",
 		"torch/dist",
 	}

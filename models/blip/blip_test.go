@@ -29,7 +29,8 @@ func load(t *testing.T, src weights.Source, dev torch.Device) *vit.Model {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Heads, err = strconv.ParseInt(src.Metadata()["heads"], 10, 64); err != nil { // the fixtures' are narrower than those of published models
+	// The heads of the fixtures are narrower than those of published models.
+	if c.Heads, err = strconv.ParseInt(src.Metadata()["heads"], 10, 64); err != nil {
 		t.Fatal(err)
 	}
 	m, err := vit.New(c)

@@ -82,7 +82,8 @@ func modelFile(t testing.TB) string {
 				nn.Normal(p.Tensor, math.Sqrt(2/float64(p.Tensor.Numel()/p.Tensor.Dim(0))))
 			}
 		}
-		if err := checkpoint.Save(path, c, tok, family.Card{Name: "test", Licence: "none"}, m, nn.Save(e, "encoder")); err != nil {
+		card := family.Card{Name: "test", Licence: "none"}
+		if err := checkpoint.Save(path, c, tok, card, m, nn.Save(e, "encoder")); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -264,15 +265,23 @@ func TestOpenRefuses(t *testing.T) {
 		return p
 	}
 	plain := filepath.Join(dir, "plain.safetensors")
-	if err := safetensors.WriteFile(plain, []weights.NamedTensor{{Name: "x", DType: weights.F32, Shape: []int64{1}, Data: make([]byte, 4)}}, nil); err != nil {
+	if err := safetensors.WriteFile(plain, []weights.NamedTensor{{
+		Name:  "x",
+		DType: weights.F32,
+		Shape: []int64{1},
+		Data:  make([]byte, 4),
+	}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct{ path, want string }{
-		"missing":       {filepath.Join(dir, "nothing"), "no such file"},
-		"cut":           {write("cut", good[:len(good)/2]), "cut"},
-		"not a model":   {write("text", []byte("hello, this is no model at all")), "text"},
-		"no captioner":  {plain, "captioner.config"},
-		"broken config": {write("config", []byte(strings.Replace(string(good), `\"n_layer\":2`, `\"n_layer\":3`, 1))), "found a description of 3 layers"},
+		"missing":      {filepath.Join(dir, "nothing"), "no such file"},
+		"cut":          {write("cut", good[:len(good)/2]), "cut"},
+		"not a model":  {write("text", []byte("hello, this is no model at all")), "text"},
+		"no captioner": {plain, "captioner.config"},
+		"broken config": {
+			write("config", []byte(strings.Replace(string(good), `\"n_layer\":2`, `\"n_layer\":3`, 1))),
+			"found a description of 3 layers",
+		},
 	} {
 		_, err := Open(c.path, Options{Device: "cpu", Threads: 1})
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {

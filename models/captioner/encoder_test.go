@@ -165,7 +165,11 @@ func pictures1(c *Captioner) []*image.RGB { return []*image.RGB{c.Prepare(pictur
 // Every eye with every memory: the file is written and read, features have the shape that is told, and no picture
 // depends on another.
 func TestEyesAndMemories(t *testing.T) {
-	for name, path := range map[string]string{"ViT": clipFile(t, tinyViT), "ResNet": clipFile(t, tinyResNet), "BLIP": blipFile(t)} {
+	for name, path := range map[string]string{
+		"ViT":    clipFile(t, tinyViT),
+		"ResNet": clipFile(t, tinyResNet),
+		"BLIP":   blipFile(t),
+	} {
 		for _, kind := range append([]string{""}, encoder.MemoryKinds...) {
 			t.Run(name+" "+kind, func(t *testing.T) {
 				live := torch.Live()
@@ -209,7 +213,8 @@ func TestEncoderLeftOut(t *testing.T) {
 		!strings.Contains(err.Error(), "SHA-256") {
 		t.Errorf("another encoder: got %v, want one with SHA-256", err)
 	}
-	if _, err := Open(captionerOn(t, own, encoder.Grid, false), Options{Device: "cpu", Threads: 1, Encoder: other}); err == nil ||
+	odd := captionerOn(t, own, encoder.Grid, false)
+	if _, err := Open(odd, Options{Device: "cpu", Threads: 1, Encoder: other}); err == nil ||
 		!strings.Contains(err.Error(), "does not fit") {
 		t.Errorf("an encoder of another shape: got %v, want does not fit", err)
 	}
@@ -234,7 +239,8 @@ func TestEncoderLeftOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer blind.Close()
-	if _, err := blind.CaptionFeatures(context.Background(), [][]float32{make([]float32, 12)}, blind.Defaults()); err != nil {
+	features := [][]float32{make([]float32, 12)}
+	if _, err := blind.CaptionFeatures(context.Background(), features, blind.Defaults()); err != nil {
 		t.Errorf("features without an encoder: %v", err)
 	}
 	if _, err := blind.Caption(context.Background(), pictures1(blind), blind.Defaults()); !errors.As(err, &missing) {
@@ -245,14 +251,23 @@ func TestEncoderLeftOut(t *testing.T) {
 func TestOpenEncoderRefuses(t *testing.T) {
 	dir := t.TempDir()
 	plain := filepath.Join(dir, "plain.safetensors")
-	if err := safetensors.WriteFile(plain, []weights.NamedTensor{{Name: "x", DType: weights.F32, Shape: []int64{1}, Data: make([]byte, 4)}}, nil); err != nil {
+	if err := safetensors.WriteFile(plain, []weights.NamedTensor{{
+		Name:  "x",
+		DType: weights.F32,
+		Shape: []int64{1},
+		Data:  make([]byte, 4),
+	}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	text := filepath.Join(dir, "text")
 	if err := os.WriteFile(text, []byte("no model at all"), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	for path, want := range map[string]string{plain: "no encoder that this version knows", text: "neither", filepath.Join(dir, "nothing"): "no such file"} {
+	for path, want := range map[string]string{
+		plain:                         "no encoder that this version knows",
+		text:                          "neither",
+		filepath.Join(dir, "nothing"): "no such file",
+	} {
 		if _, err := checkpoint.OpenEncoder(path); err == nil || !strings.Contains(err.Error(), want) ||
 			strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: got %v, want one line with %q", filepath.Base(path), err, want)

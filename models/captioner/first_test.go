@@ -193,7 +193,11 @@ func TestFirstOwnForm(t *testing.T) {
 			t.Errorf("%s: %d of %d captions are others than Python's", name, different, len(got))
 		}
 	}
-	for _, form := range []checkpoint.Form{checkpoint.FormLightning, checkpoint.FormStateDict, checkpoint.FormHuggingFace} {
+	for _, form := range []checkpoint.Form{
+		checkpoint.FormLightning,
+		checkpoint.FormStateDict,
+		checkpoint.FormHuggingFace,
+	} {
 		err := f.Export(t.Context(), filepath.Join(t.TempDir(), "x"), form, checkpoint.ExportOptions{})
 		oneLineWith(t, string(form), err, "whose decoder is not GPT-2")
 	}
@@ -224,7 +228,9 @@ func TestFirstConfig(t *testing.T) {
 	}
 	sizes := f.Config.Decoder.(clipdecoder10.Config)
 	for want, change := range map[string]func(*family.Config, *clipdecoder10.Config){
-		`want "pooled-padded"`:     func(c *family.Config, _ *clipdecoder10.Config) { c.Memory.Kind = encoder.PooledProjected },
+		`want "pooled-padded"`: func(c *family.Config, _ *clipdecoder10.Config) {
+			c.Memory.Kind = encoder.PooledProjected
+		},
 		"heads that divide":        func(_ *family.Config, s *clipdecoder10.Config) { s.Heads = 5 },
 		"want each from 1 to 2^24": func(_ *family.Config, s *clipdecoder10.Config) { s.VocabSize = -1 },
 		"want the decoder's width": func(_ *family.Config, s *clipdecoder10.Config) { s.Width = 24 },

@@ -76,7 +76,13 @@ func padTo(x [][]float32, width int) [][]float32 {
 func TestOriginalsCaptions(t *testing.T) {
 	var want wantOriginal
 	readFixture(t, "want-original.json", &want)
-	for _, name := range []string{"model-1.4.4.pt", "model-1.2.0.zip", "lightning-2.ckpt", "lightning-1.ckpt", "state-dict.pt"} {
+	for _, name := range []string{
+		"model-1.4.4.pt",
+		"model-1.2.0.zip",
+		"lightning-2.ckpt",
+		"lightning-1.ckpt",
+		"state-dict.pt",
+	} {
 		c := openTiny(t, name)
 		if rule := c.Defaults().Rule; rule != decode.ClipDecoder {
 			t.Errorf("%s: rule %q, want Python's", name, rule)
@@ -129,7 +135,8 @@ func TestOriginalsDraws(t *testing.T) {
 // What a checkpoint says about its encoder is found, and without another it is refused where it does not fit the
 // decoder.
 func TestOriginalsEncoder(t *testing.T) {
-	for name, want := range map[string]string{"model-1.4.4.pt": "clip:ViT-B/32", "model-1.2.0.zip": "ViT-B/32", "lightning-1.ckpt": "clip:ViT-B/32",
+	for name, want := range map[string]string{
+		"model-1.4.4.pt": "clip:ViT-B/32", "model-1.2.0.zip": "ViT-B/32", "lightning-1.ckpt": "clip:ViT-B/32",
 		"lightning-2.ckpt": "clip:ViT-B/32", "state-dict.pt": "", "nested-bf16-legacy.pt": ""} {
 		f, err := checkpoint.Open(tinyFile(t, name))
 		if err != nil {
@@ -141,7 +148,8 @@ func TestOriginalsEncoder(t *testing.T) {
 		f.Close()
 		says := "tokenizer: found none"
 		if strings.HasPrefix(name, "model") {
-			says = "names one that cannot be its own: the decoder does not fit its encoder: ViT-B/32 gives an image 512 numbers, " +
+			says = "names one that cannot be its own: the decoder does not fit its encoder: " +
+				"ViT-B/32 gives an image 512 numbers, " +
 				"want at most the decoder's width 32"
 		}
 		_, err = Open(filepath.Join(pythonDir, name), Options{Device: "cpu"})
@@ -152,7 +160,11 @@ func TestOriginalsEncoder(t *testing.T) {
 // Whose transform a picture goes through, the names in the encoder's file tell, or the checkpoint that
 // clip-text-decoder wrote.
 func TestScaleFirst(t *testing.T) {
-	for path, want := range map[string]bool{clipFile(t, tinyViT): true, trainedDir + "/clip.pt": true, filepath.Join(pythonDir, "clip"): false} {
+	for path, want := range map[string]bool{
+		clipFile(t, tinyViT):             true,
+		trainedDir + "/clip.pt":          true,
+		filepath.Join(pythonDir, "clip"): false,
+	} {
 		p, err := checkpoint.OpenEncoder(path)
 		if err != nil {
 			t.Fatal(err)

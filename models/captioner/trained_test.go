@@ -61,7 +61,9 @@ func openTrained(t *testing.T, dir, name string) (*Captioner, trained) {
 
 // Every form of the trained captioners gives the tokens that Python gave, greedily and with beams.
 func TestTrainedCaptions(t *testing.T) {
-	for _, path := range []string{trainedDir + "/model_1.4.pt", trainedDir + "/model_1.2.zip", trainedDir + "/decoder.ckpt", trainedDir + "/state_dict.pt",
+	for _, path := range []string{
+		trainedDir + "/model_1.4.pt", trainedDir + "/model_1.2.zip", trainedDir + "/decoder.ckpt",
+		trainedDir + "/state_dict.pt",
 		blipDir + "/model_1.4.pt", blipDir + "/state_dict.pt"} {
 		t.Run(path, func(t *testing.T) {
 			c, want := openTrained(t, filepath.Dir(path), filepath.Base(path))

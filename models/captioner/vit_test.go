@@ -121,7 +121,12 @@ func TestViTFolderRefusals(t *testing.T) {
 		{"preprocessor_config.json", `"resample": 2`, `"resample": 1`, "resample"},
 		{"preprocessor_config.json", `"height": 32`, `"height": 48`, "square"},
 		{"preprocessor_config.json", `"do_resize": true`, `"do_resize": false`, "do_resize"},
-		{"preprocessor_config.json", `"do_normalize": true`, `"do_center_crop": true, "crop_size": 30, "do_normalize": true`, "crop"},
+		{
+			"preprocessor_config.json",
+			`"do_normalize": true`,
+			`"do_center_crop": true, "crop_size": 30, "do_normalize": true`,
+			"crop",
+		},
 		{"generation_config.json", `"num_beams": 4`, `"num_beams": 4, "do_sample": true`, "do_sample"},
 		{"generation_config.json", `"max_length": 16`, `"max_length": 16, "min_length": 16`, "min_length"},
 		{"generation_config.json", `"num_beams": 4`, `"early_stopping": "often"`, "early_stopping"},

@@ -48,7 +48,12 @@ func distil(t *testing.T) *Checkpoint {
 			}, Decoding: family.Decoding{Beam: 1, MaxLen: 64}},
 	}
 	var tensors []weights.NamedTensor
-	for i, name := range []string{"transformer.wte.weight", "transformer.h.0.attn.c_attn.weight", "transformer.h.0.crossattention.c_attn.weight", "transformer.ln_f.bias"} {
+	for i, name := range []string{
+		"transformer.wte.weight",
+		"transformer.h.0.attn.c_attn.weight",
+		"transformer.h.0.crossattention.c_attn.weight",
+		"transformer.ln_f.bias",
+	} {
 		x, err := weights.FromFloat32s("decoder."+name, weights.F16, []int64{2, 2}, []float32{float32(i), -1, 0.5, 3})
 		if err != nil {
 			t.Fatal(err)
@@ -64,7 +69,15 @@ func distil(t *testing.T) *Checkpoint {
 }
 
 func TestFormOf(t *testing.T) {
-	for path, want := range map[string]Form{"a.safetensors": FormCaptioner, "a.CKPT": FormLightning, "a.pt": FormStateDict, "a.pth": FormStateDict, "dir": FormHuggingFace, "dir/": FormHuggingFace, "a.zip": ""} {
+	for path, want := range map[string]Form{
+		"a.safetensors": FormCaptioner,
+		"a.CKPT":        FormLightning,
+		"a.pt":          FormStateDict,
+		"a.pth":         FormStateDict,
+		"dir":           FormHuggingFace,
+		"dir/":          FormHuggingFace,
+		"a.zip":         "",
+	} {
 		if got, err := FormOf(path); got != want || (err == nil) != (want != "") {
 			t.Errorf("FormOf(%q): got %q, %v, want %q", path, got, err, want)
 		}
@@ -182,10 +195,13 @@ func TestExportStateDict(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer p.Close()
-		want := "lm_head.weight, transformer.h.0.attn.c_attn.weight, transformer.h.0.crossattention.c_attn.weight, transformer.ln_f.bias, transformer.wte.weight"
+		want := "lm_head.weight, transformer.h.0.attn.c_attn.weight, " +
+			"transformer.h.0.crossattention.c_attn.weight, transformer.ln_f.bias, transformer.wte.weight"
 		if masks {
-			want = "lm_head.weight, transformer.h.0.attn.bias, transformer.h.0.attn.c_attn.weight, transformer.h.0.attn.masked_bias, transformer.h.0.crossattention.bias, " +
-				"transformer.h.0.crossattention.c_attn.weight, transformer.h.0.crossattention.masked_bias, transformer.ln_f.bias, transformer.wte.weight"
+			want = "lm_head.weight, transformer.h.0.attn.bias, transformer.h.0.attn.c_attn.weight, " +
+				"transformer.h.0.attn.masked_bias, transformer.h.0.crossattention.bias, " +
+				"transformer.h.0.crossattention.c_attn.weight, transformer.h.0.crossattention.masked_bias, " +
+				"transformer.ln_f.bias, transformer.wte.weight"
 			mask, err := p.Tensor("language_model.transformer.h.0.attn.bias")
 			if err != nil || !slices.Equal(mask.Shape, []int64{1, 1, 1024, 1024}) || mask.Data[1024] != 1 ||
 				mask.Data[1025] != 1 ||
@@ -251,7 +267,12 @@ func TestExportHuggingFace(t *testing.T) {
 			return rest
 		})
 	}
-	for _, name := range []string{"generation_config.json", "tokenizer_config.json", "special_tokens_map.json", "captioner.json"} {
+	for _, name := range []string{
+		"generation_config.json",
+		"tokenizer_config.json",
+		"special_tokens_map.json",
+		"captioner.json",
+	} {
 		var v map[string]any
 		if err := json.Unmarshal(read(name), &v); err != nil || len(v) == 0 {
 			t.Errorf("%s: %v", name, err)
@@ -327,9 +348,27 @@ func TestExportRefuses(t *testing.T) {
 	}{
 		{"a grid", demoFile(t), FormLightning, `found a memory of the kind "grid", want "pooled-padded"`, "--to huggingface"},
 		{"a grid", demoFile(t), FormStateDict, `found a memory of the kind "grid"`, "--to huggingface"},
-		{"two layers", odd, FormLightning, "found a decoder of 2 layers, width 768 and 50257 tokens, want that of distilgpt2", "--to huggingface"},
-		{"no encoder", blind, FormLightning, "found no name of the encoder in the checkpoint, want one: Lightning", "--encoder FILE"},
-		{"another CLIP", many, FormLightning, "found the encoder RN50x64, want one that clip-text-decoder knows: clip:RN50,", "--to state-dict"},
+		{
+			"two layers",
+			odd,
+			FormLightning,
+			"found a decoder of 2 layers, width 768 and 50257 tokens, want that of distilgpt2",
+			"--to huggingface",
+		},
+		{
+			"no encoder",
+			blind,
+			FormLightning,
+			"found no name of the encoder in the checkpoint, want one: Lightning",
+			"--encoder FILE",
+		},
+		{
+			"another CLIP",
+			many,
+			FormLightning,
+			"found the encoder RN50x64, want one that clip-text-decoder knows: clip:RN50,",
+			"--to state-dict",
+		},
 		{"no such form", odd, "onnx", `found form "onnx", want one of`, ""},
 	} {
 		path := filepath.Join(t.TempDir(), "out")
@@ -411,7 +450,14 @@ func TestWrittenAsPythonReadIt(t *testing.T) {
 		}
 		seen[r.Reader] = true
 	}
-	for _, reader := range []string{"Decoder.load_from_checkpoint", "Decoder.load_state_dict", "GPT2LMHeadModel.from_pretrained", "VisionEncoderDecoderModel.from_pretrained", "safetensors.load_file", "torch.load(weights_only=True)"} {
+	for _, reader := range []string{
+		"Decoder.load_from_checkpoint",
+		"Decoder.load_state_dict",
+		"GPT2LMHeadModel.from_pretrained",
+		"VisionEncoderDecoderModel.from_pretrained",
+		"safetensors.load_file",
+		"torch.load(weights_only=True)",
+	} {
 		if !seen[reader] {
 			t.Errorf("no file was read by %s", reader)
 		}

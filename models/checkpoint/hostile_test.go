@@ -89,21 +89,42 @@ func TestHostileCheckpoints(t *testing.T) {
 		file []byte
 		want string
 	}{
-		"empty":                  {nil, "empty"},
-		"truncated zip":          {good[:len(good)/2], "cut off"},
-		"zip without its end":    {good[:len(good)-10], "cut off"},
-		"truncated legacy":       {legacy[:len(legacy)*2/3], "neither"},
-		"wrong magic":            {append([]byte("PK\x07\x08"), good[4:]...), "neither"},
-		"a text":                 {[]byte("no weights, but words\n"), "neither"},
-		"a web page":             {[]byte("\n<!DOCTYPE html><html><body>not found</body></html>\n"), "a web page, as a refused download leaves one"},
-		"a pointer":              {[]byte("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"), "pointer of Git LFS"},
-		"os.system":              {replace("cclip_text_decoder.model\nImageCaptionInferenceModel\n", "cos\nsystem\n"), `"os.system"`},
-		"builtins.eval":          {replace("cclip_text_decoder.model\nImageCaptionInferenceModel\n", "cbuiltins\neval\n"), `"builtins.eval"`},
-		"a short storage":        {rezip(t, good, zip.Store, func(n string, b []byte) []byte { return cutData(n, b) }), "too few for"},
-		"a missing storage":      {rezip(t, good, zip.Store, func(n string, b []byte) []byte { return dropData(n, b) }), "zip archive without"},
-		"a zip bomb":             {rezip(t, good, zip.Deflate, same), "compressed"},
-		"recursion":              {[]byte("\x80\x02" + strings.Repeat("(", 1<<16) + "."), "neither"},
-		"deep lists":             {[]byte("\x80\x02" + strings.Repeat("]", 1<<16) + strings.Repeat("a", 1<<16-1) + "."), "nested"},
+		"empty":               {nil, "empty"},
+		"truncated zip":       {good[:len(good)/2], "cut off"},
+		"zip without its end": {good[:len(good)-10], "cut off"},
+		"truncated legacy":    {legacy[:len(legacy)*2/3], "neither"},
+		"wrong magic":         {append([]byte("PK\x07\x08"), good[4:]...), "neither"},
+		"a text":              {[]byte("no weights, but words\n"), "neither"},
+		"a web page": {
+			[]byte("\n<!DOCTYPE html><html><body>not found</body></html>\n"),
+			"a web page, as a refused download leaves one",
+		},
+		"a pointer": {
+			[]byte("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"),
+			"pointer of Git LFS",
+		},
+		"os.system": {
+			replace("cclip_text_decoder.model\nImageCaptionInferenceModel\n", "cos\nsystem\n"),
+			`"os.system"`,
+		},
+		"builtins.eval": {
+			replace("cclip_text_decoder.model\nImageCaptionInferenceModel\n", "cbuiltins\neval\n"),
+			`"builtins.eval"`,
+		},
+		"a short storage": {
+			rezip(t, good, zip.Store, func(n string, b []byte) []byte { return cutData(n, b) }),
+			"too few for",
+		},
+		"a missing storage": {
+			rezip(t, good, zip.Store, func(n string, b []byte) []byte { return dropData(n, b) }),
+			"zip archive without",
+		},
+		"a zip bomb": {rezip(t, good, zip.Deflate, same), "compressed"},
+		"recursion":  {[]byte("\x80\x02" + strings.Repeat("(", 1<<16) + "."), "neither"},
+		"deep lists": {
+			[]byte("\x80\x02" + strings.Repeat("]", 1<<16) + strings.Repeat("a", 1<<16-1) + "."),
+			"nested",
+		},
 		"no tensors":             {[]byte("\x80\x02}."), "0 tensors"},
 		"a number and no object": {[]byte("\x80\x02K\x01."), "0 tensors"},
 	} {
@@ -196,14 +217,23 @@ func TestHostileFolders(t *testing.T) {
 		change func(t *testing.T, dir string)
 		want   string
 	}{
-		"no weights":      {func(t *testing.T, dir string) { remove(t, dir, "pytorch_model.bin") }, "found none of"},
-		"no config":       {func(t *testing.T, dir string) { remove(t, dir, "config.json") }, "found a folder without config.json"},
-		"config cut":      {func(t *testing.T, dir string) { write(t, dir, "config.json", `{"model_type":`) }, "config.json"},
-		"another network": {func(t *testing.T, dir string) { write(t, dir, "config.json", `{"model_type":"llama"}`) }, `"llama"`},
+		"no weights": {func(t *testing.T, dir string) { remove(t, dir, "pytorch_model.bin") }, "found none of"},
+		"no config": {
+			func(t *testing.T, dir string) { remove(t, dir, "config.json") },
+			"found a folder without config.json",
+		},
+		"config cut": {func(t *testing.T, dir string) { write(t, dir, "config.json", `{"model_type":`) }, "config.json"},
+		"another network": {
+			func(t *testing.T, dir string) { write(t, dir, "config.json", `{"model_type":"llama"}`) },
+			`"llama"`,
+		},
 		"a giant vocabulary": {func(t *testing.T, dir string) {
 			set(t, dir, "config.json", "vocab_size", int64(1)<<60)
 		}, "tokens"},
-		"no cross-attention": {func(t *testing.T, dir string) { set(t, dir, "config.json", "add_cross_attention", false) }, "without cross-attention"},
+		"no cross-attention": {
+			func(t *testing.T, dir string) { set(t, dir, "config.json", "add_cross_attention", false) },
+			"without cross-attention",
+		},
 		"a shard elsewhere": {func(t *testing.T, dir string) {
 			remove(t, dir, "pytorch_model.bin")
 			write(t, dir, "model.safetensors.index.json", `{"weight_map":{"a":"../../../etc/passwd"}}`)
@@ -234,9 +264,17 @@ func TestHostileFolders(t *testing.T) {
 // either.
 func TestFoldersThatDisagree(t *testing.T) {
 	for folder, cases := range map[string]map[string]any{
-		"vit-gpt2": {"hidden_size": 99, "num_hidden_layers": 5, "intermediate_size": 81, "image_size": 64, "patch_size": 8, "model_type": "swin", "hidden_act": "relu",
+		"vit-gpt2": {
+			"hidden_size": 99, "num_hidden_layers": 5, "intermediate_size": 81, "image_size": 64, "patch_size": 8,
+			"model_type": "swin", "hidden_act": "relu",
 			"num_attention_heads": 5},
-		"encoder-decoder": {"hidden_size": 99, "num_hidden_layers": 1, "intermediate_size": 81, "image_size": 64, "patch_size": 4},
+		"encoder-decoder": {
+			"hidden_size":       99,
+			"num_hidden_layers": 1,
+			"intermediate_size": 81,
+			"image_size":        64,
+			"patch_size":        4,
+		},
 	} {
 		for key, value := range cases {
 			dir := t.TempDir()
@@ -260,8 +298,9 @@ func TestFoldersThatDisagree(t *testing.T) {
 // A description of other sizes than the weights' is refused before memory is taken for it.
 func TestDescriptionsThatDisagree(t *testing.T) {
 	for want, change := range map[string]func(*gpt2.Config){
-		"positions": func(c *gpt2.Config) { c.Positions = 1 << 24 }, "inside a block": func(c *gpt2.Config) { c.Inner = 1 << 24 },
-		"layers": func(c *gpt2.Config) { c.Layers = 1000 },
+		"positions":      func(c *gpt2.Config) { c.Positions = 1 << 24 },
+		"inside a block": func(c *gpt2.Config) { c.Inner = 1 << 24 },
+		"layers":         func(c *gpt2.Config) { c.Layers = 1000 },
 	} {
 		f := demoFile(t)
 		net, _ := crossgpt2.Sizes(f.Config)
@@ -282,7 +321,12 @@ func TestNoFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, dir, "d", "")
-	for name, want := range map[string]string{"a": "too many levels of symbolic links", "c": "found none of model.safetensors", "d": "the file is empty", "e": "no such file"} {
+	for name, want := range map[string]string{
+		"a": "too many levels of symbolic links",
+		"c": "found none of model.safetensors",
+		"d": "the file is empty",
+		"e": "no such file",
+	} {
 		for what, open := range map[string]func(string) error{
 			"model":   func(p string) error { _, err := Open(p); return err },
 			"encoder": func(p string) error { _, err := OpenEncoder(p); return err },
@@ -330,7 +374,9 @@ func set(t *testing.T, dir, name, key string, value any) {
 
 // FuzzOpenFile opens whatever bytes there are as a model and as an encoder: errors are of one line, and nothing panics.
 func FuzzOpenFile(f *testing.F) {
-	for _, name := range []string{"model-1.4.4.pt", "lightning-1.ckpt", "nested-bf16-legacy.pt", "gpt2/pytorch_model.bin", "clip/model-00005-of-00005.safetensors",
+	for _, name := range []string{
+		"model-1.4.4.pt", "lightning-1.ckpt", "nested-bf16-legacy.pt", "gpt2/pytorch_model.bin",
+		"clip/model-00005-of-00005.safetensors",
 		"../first/decoder.ckpt"} {
 		b, err := os.ReadFile(filepath.Join(pythonDir, name))
 		if err != nil {

@@ -57,7 +57,8 @@ func TestFullSizeMatchesPyTorch(t *testing.T) {
 			torchtest.Do(t, func() {
 				m := load(t, src, torch.CPU)
 				defer m.Free()
-				if got, want := m.Config, tt.config; got.Vision.ImageSize != want.Vision.ImageSize || got.Vision.Heads != want.Vision.Heads ||
+				if got, want := m.Config, tt.config; got.Vision.ImageSize != want.Vision.ImageSize ||
+					got.Vision.Heads != want.Vision.Heads ||
 					*got.Text != *want.Text ||
 					got.EmbedDim != want.EmbedDim {
 					t.Errorf("sizes read from the weights: got %+v %+v, want %+v %+v", got, *got.Text, want, *want.Text)

@@ -307,8 +307,12 @@ func TestConfigErrors(t *testing.T) {
 		t.Errorf("%+v: %v", good, err)
 	}
 	for name, change := range map[string]func(*Config){
-		"no layer": func(c *Config) { c.Layers = 0 }, "heads that do not divide": func(c *Config) { c.Heads = 7 }, "too many layers": func(c *Config) { c.Layers = 1025 },
-		"a giant": func(c *Config) { c.VocabSize = 1 << 60 }, "negative": func(c *Config) { c.Inner = -1 }, "no position": func(c *Config) { c.Positions = 0 },
+		"no layer":                 func(c *Config) { c.Layers = 0 },
+		"heads that do not divide": func(c *Config) { c.Heads = 7 },
+		"too many layers":          func(c *Config) { c.Layers = 1025 },
+		"a giant":                  func(c *Config) { c.VocabSize = 1 << 60 },
+		"negative":                 func(c *Config) { c.Inner = -1 },
+		"no position":              func(c *Config) { c.Positions = 0 },
 	} {
 		c := good
 		change(&c)

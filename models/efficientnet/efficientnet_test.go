@@ -210,7 +210,12 @@ func TestConfigValidate(t *testing.T) {
 		Classes:    4,
 	}
 	err := bad.Validate()
-	for _, want := range []string{"stage 0: repeats: found 0", "stage 0: kernel: found 2", "stage 0: stride: found 3", "no classes without a head"} {
+	for _, want := range []string{
+		"stage 0: repeats: found 0",
+		"stage 0: kernel: found 2",
+		"stage 0: stride: found 3",
+		"no classes without a head",
+	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q in it", err, want)
 		}

@@ -21,7 +21,10 @@ func TestParseConfig(t *testing.T) {
 		t.Errorf("got %+v, %v, want %+v", c, err, want)
 	}
 	for _, tt := range []struct{ json, want string }{
-		{`{"n_head": 7, "n_layer": 0, "resid_pdrop": 1}`, "n_layer: found 0, want 1 or more\nn_embd: found 768, want a multiple of n_head 7\nresid_pdrop: found 1"},
+		{
+			`{"n_head": 7, "n_layer": 0, "resid_pdrop": 1}`,
+			"n_layer: found 0, want 1 or more\nn_embd: found 768, want a multiple of n_head 7\nresid_pdrop: found 1",
+		},
 		{`{"activation_function": "relu"}`, `activation_function: found "relu", want "gelu_new" or "gelu"`},
 		{`{"scale_attn_by_inverse_layer_idx": true}`, "scale_attn_by_inverse_layer_idx is true, want false"},
 		{`{"scale_attn_weights": false}`, "scale_attn_weights is false, want true"},
@@ -68,6 +71,9 @@ func TestLoadIsStrict(t *testing.T) {
 	} // a mask of old versions
 	other := all[0]
 	other.Name, other.Data = "lm_head.weight", make([]byte, len(all[0].Data))
+	without := func(name string) []weights.NamedTensor {
+		return slices.DeleteFunc(slices.Clone(all), func(x weights.NamedTensor) bool { return x.Name == name })
+	}
 	for _, tt := range []struct {
 		name    string
 		tensors []weights.NamedTensor
@@ -75,11 +81,14 @@ func TestLoadIsStrict(t *testing.T) {
 	}{
 		{"as it is", all, ""},
 		{"with a mask of old versions", append(slices.Clone(all), old), ""},
-		{"one missing", slices.DeleteFunc(slices.Clone(all), func(x weights.NamedTensor) bool { return x.Name == "transformer.ln_f.bias" }),
-			`1 missing: "transformer.ln_f.bias"`},
-		{"one too many", append(slices.Clone(all), weights.NamedTensor{Name: "transformer.x", DType: weights.U8, Shape: []int64{0}}),
+		{"one missing", without("transformer.ln_f.bias"), `1 missing: "transformer.ln_f.bias"`},
+		{"one too many", append(slices.Clone(all), weights.NamedTensor{
+			Name:  "transformer.x",
+			DType: weights.U8,
+			Shape: []int64{0},
+		}),
 			`1 unexpected: "transformer.x"`},
-		{"an output layer of its own", append(slices.DeleteFunc(slices.Clone(all), func(x weights.NamedTensor) bool { return x.Name == "lm_head.weight" }), other),
+		{"an output layer of its own", append(without("lm_head.weight"), other),
 			`tensor "lm_head.weight" differs from "transformer.wte.weight"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

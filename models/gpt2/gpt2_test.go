@@ -249,7 +249,9 @@ func TestDropout(t *testing.T) {
 		}
 		memory := torchtest.Get(t, src, "memory")
 		plain := torch.Slice[float32](m.Forward(b, memory, false))
-		for _, set := range []func(p float64){func(p float64) { m.Config.ResidualDrop = p }, func(p float64) { m.Config.EmbeddingDrop = p },
+		for _, set := range []func(p float64){
+			func(p float64) { m.Config.ResidualDrop = p },
+			func(p float64) { m.Config.EmbeddingDrop = p },
 			func(p float64) { m.Config.AttentionDrop = p }} {
 			set(0.5)
 			if got := torch.Slice[float32](m.Forward(b, memory, false)); fmt.Sprint(got) != fmt.Sprint(plain) {

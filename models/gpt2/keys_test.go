@@ -17,7 +17,12 @@ func TestPublishedSizes(t *testing.T) {
 		config            Config
 		parameters, cross int64 // without and with cross-attention, as PyTorch counts them
 	}{
-		{"distilgpt2", DistilGPT2(), 81912576, 96096000}, {"gpt2", GPT2(), 124439808, 152806656}, {"gpt2-medium", GPT2Medium(), 354823168, 455633920},
+		{"distilgpt2", DistilGPT2(), 81912576, 96096000}, {"gpt2", GPT2(), 124439808, 152806656}, {
+			"gpt2-medium",
+			GPT2Medium(),
+			354823168,
+			455633920,
+		},
 		{"gpt2-large", GPT2Large(), 774030080, 1010236160}, {"gpt2-xl", GPT2XL(), 1557611200, 2049592000},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -72,7 +77,11 @@ func relaid(t *testing.T, src weights.Source, layout func(string) string, keep f
 		n.Name = layout(inner)
 		tensors = append(tensors, n)
 	}
-	for _, mask := range []string{"transformer.h.0.attn.bias", "transformer.h.0.attn.masked_bias", "transformer.h.1.crossattention.bias"} {
+	for _, mask := range []string{
+		"transformer.h.0.attn.bias",
+		"transformer.h.0.attn.masked_bias",
+		"transformer.h.1.crossattention.bias",
+	} {
 		if name := layout(mask); keep(mask) {
 			tensors = append(
 				tensors,
@@ -109,7 +118,8 @@ func TestKeysOfEveryLayout(t *testing.T) {
 					t.Fatal(err)
 				}
 				wanted := GPT2()
-				wanted.VocabSize, wanted.Positions, wanted.Width, wanted.Layers, wanted.Heads = want.VocabSize, want.Positions, want.Width, want.Layers, 1
+				wanted.VocabSize, wanted.Positions, wanted.Width = want.VocabSize, want.Positions, want.Width
+				wanted.Layers, wanted.Heads = want.Layers, 1
 				if wanted.CrossAttention = cross; c != wanted {
 					t.Errorf("sizes: got %+v, want %+v", c, wanted)
 				}

@@ -91,7 +91,11 @@ func TestTrainingOfTheOriginal(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer m.Free()
-				if err := m.Load(src, nn.LoadOptions{Prefix: "model.", Own: true, Ignore: func(n string) bool { return !strings.HasPrefix(n, "model.") }}); err != nil {
+				if err := m.Load(src, nn.LoadOptions{
+					Prefix: "model.",
+					Own:    true,
+					Ignore: func(n string) bool { return !strings.HasPrefix(n, "model.") },
+				}); err != nil {
 					t.Fatal(err)
 				}
 				decay, _ := strconv.ParseFloat(src.Metadata()["weight_decay"], 64)

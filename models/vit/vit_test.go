@@ -173,7 +173,14 @@ func TestPreprocessMatchesTransformers(t *testing.T) {
 }
 
 func TestConfigureRefuses(t *testing.T) {
-	for _, text := range []string{`{"model_type": "deit"}`, `{"hidden_act": "relu"}`, `{"qkv_bias": false}`, `{"num_attention_heads": 7}`, `{"layer_norm_eps": -1}`, `[]`} {
+	for _, text := range []string{
+		`{"model_type": "deit"}`,
+		`{"hidden_act": "relu"}`,
+		`{"qkv_bias": false}`,
+		`{"num_attention_heads": 7}`,
+		`{"layer_norm_eps": -1}`,
+		`[]`,
+	} {
 		c := Config{ImageSize: 32, PatchSize: 16, Width: 48, Heads: 1, Layers: 1, MLP: 96}
 		if err := c.Configure([]byte(text)); err == nil {
 			t.Errorf("%s: accepted", text)

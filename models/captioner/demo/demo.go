@@ -1,5 +1,5 @@
-// Package demo holds the captioner that is built into the program: a small model that `captioner train` made (`make train-demo`). Its card,
-// in the file's metadata, says on what data, by what command, and what it scores.
+// Package demo holds the captioner that is built into the program: a small model that `captioner train` made (`make
+// train-demo`). Its card, in the file's metadata, says on what data, by what command, and what it scores.
 package demo
 
 import _ "embed"
