@@ -262,4 +262,5 @@ def main():
             globals()[part](c, o)
 
 
-main()
+if __name__ == "__main__":
+    main()
