@@ -30,7 +30,8 @@ type captioned struct {
 	ids             []string // of the results
 }
 
-// caption makes predictions for all pictures that have references, as predict does. Pictures that cannot be read are reported one by one.
+// caption makes predictions for all pictures that have references, as predict does. Pictures that cannot be read are
+// reported one by one.
 func (e *evaluation) caption(ctx context.Context) (*predictions.Set, error) {
 	if e.scorer.Set.Kind == predictions.KindLines || e.scorer.Set.Kind == predictions.KindObject {
 		return nil, console.WithHint(fmt.Errorf("%q is %s, and names no pictures to caption", e.scorer.Set.Path, e.scorer.Set.Kind), "give --predictions, or as --data captions with their pictures")

@@ -12,7 +12,8 @@ import (
 	"captioner/models/captioner"
 )
 
-// This file is what eval does in several processes: each captions a part of the pictures, and rank 0 scores all captions.
+// This file is what eval does in several processes: each captions a part of the pictures, and rank 0 scores all
+// captions.
 
 // captionedPart is what a process has captioned.
 type captionedPart struct {

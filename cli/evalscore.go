@@ -92,8 +92,8 @@ func (e *evaluation) openMeasures(ctx context.Context) (err error) {
 	return e.openCLIP(ctx)
 }
 
-// openMETEOR reads METEOR's data where it is wanted: from --meteor, or else from the cache of weights. Without either it
-// is left out, unless it was asked for by name.
+// openMETEOR reads METEOR's data where it is wanted: from --meteor, or else from the cache of weights. Without either
+// it is left out, unless it was asked for by name.
 func (e *evaluation) openMETEOR() (*metrics.METEOR, error) {
 	if !e.o.wants("meteor") {
 		return nil, nil

@@ -16,8 +16,8 @@ import (
 // cocoData is what --data calls COCO 2014 by, where there is no file of that name.
 const cocoData = "coco2014"
 
-// wantsCOCO takes COCO 2014 where --data names it, or where a recipe or a person at the terminal agrees that there is no
-// --data. Nothing large is fetched unasked.
+// wantsCOCO takes COCO 2014 where --data names it, or where a recipe or a person at the terminal agrees that there is
+// no --data. Nothing large is fetched unasked.
 func (o *TrainOptions) wantsCOCO(con *console.Console) error {
 	if o.Data == cocoData {
 		if _, err := os.Stat(o.Data); err == nil {

@@ -28,8 +28,16 @@ type cocoImage struct {
 }
 
 type cocoCaption struct {
-	ImageID record.ID `json:"image_id"`
-	Caption *string   `json:"caption"`
+	ImageID record.ID       `json:"image_id"`
+	Caption json.RawMessage `json:"caption"`
+}
+
+// text is the caption; that of null is empty.
+func (c cocoCaption) text() (s string, err error) {
+	if json.Unmarshal(c.Caption, &s) != nil {
+		return "", fmt.Errorf("the caption is %.40s, want a string", c.Caption)
+	}
+	return record.Trim(s), nil
 }
 
 func readCOCO(path string, notes *Notes) ([]Example, error) {
@@ -73,7 +81,11 @@ func readCOCO(path string, notes *Notes) ([]Example, error) {
 				case c.Caption == nil:
 					return errors.New("no caption: other annotations of COCO, such as instances, are of no use here")
 				}
-				captions[c.ImageID] = append(captions[c.ImageID], record.Trim(*c.Caption))
+				caption, err := c.text()
+				if err != nil {
+					return err
+				}
+				captions[c.ImageID] = append(captions[c.ImageID], caption)
 				if _, seen := first[c.ImageID]; !seen {
 					first[c.ImageID] = n
 				}

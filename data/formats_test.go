@@ -516,3 +516,50 @@ func TestCheckShared(t *testing.T) {
 		t.Errorf("got %+v, %+v, %v", r.Train, r.Val, err)
 	}
 }
+
+// Captions by the path of their image, as an object or as pycocoevalcap writes them, and captions that are none.
+func TestCaptionsByPath(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"a.jpg", "b.jpg"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	coco := `{"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [{"image_id": 1, "caption": %s}]}`
+	for _, c := range []struct{ name, text, want, err string }{
+		{name: "strings", text: `{"a.jpg": ["one", "two"], "b.jpg": "three"}`, want: "a.jpg: [one two]; b.jpg: [three]"},
+		{name: "lines", text: "{\n  \"a.jpg\": [\"one\"],\n  \"b.jpg\": [\"two\"]\n}\n", want: "a.jpg: [one]; b.jpg: [two]"},
+		{name: "objects", text: `{"a.jpg": [{"caption": "one"}, {"caption": "two"}]}`, want: "a.jpg: [one two]"},
+		{name: "null", text: fmt.Sprintf(coco, "null"), want: "1: []"},
+		{name: "a number", text: fmt.Sprintf(coco, "12"), err: "annotation 1: the caption is 12, want a string"},
+		{name: "a record without a path", text: `{"caption": "one"}`, err: "no path of a picture"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			path := filepath.Join(dir, c.name+".json")
+			if err := os.WriteFile(path, []byte(c.text), 0o666); err != nil {
+				t.Fatal(err)
+			}
+			d, err := Open(path, "")
+			if c.err != "" {
+				if err == nil || !strings.Contains(err.Error(), c.err) {
+					t.Fatalf("got error %v, want one with %q", err, c.err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			list, err := Collect(d.Source)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, e := range list {
+				got = append(got, fmt.Sprintf("%s: %v", e.ID, e.Captions))
+			}
+			if s := strings.Join(got, "; "); s != c.want {
+				t.Errorf("got %s, want %s", s, c.want)
+			}
+		})
+	}
+}

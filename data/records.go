@@ -3,15 +3,17 @@ package data
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"captioner/data/record"
 )
 
 // Records reads JSON objects that each have the path of a picture and a caption, or an array of captions, under one of
-// the names that [Table] takes for columns: an object a line (JSON lines), or one array of them. Objects of one picture
-// are gathered. With a split other than "" only objects whose "split" it is are used. Relative paths start from the
-// folder images, or if that is "" from where the pictures are found beside the file.
+// the names that [Table] takes for columns: an object a line (JSON lines), or one array of them. It also reads one
+// object whose members are captions by the path of their image. Objects of one picture are gathered. With a split
+// other than "" only objects whose "split" it is are used. Relative paths start from the folder images, or if that is
+// "" from where the pictures are found beside the file.
 func Records(annotations, images, split string) (Source, error) {
 	return readRecords(annotations, images, split, nil)
 }
@@ -50,6 +52,12 @@ func readRecords(annotations, images, split string, notes *Notes) (Source, error
 			if err == nil {
 				err = addRecord(&g, r, split)
 			}
+			if err != nil && len(g.List) == 0 && split == "" {
+				if byPath, ok := pathRecords(annotations); ok {
+					g = byPath
+					break
+				}
+			}
 			if err != nil {
 				return nil, record.At(annotations, "line", number, "%w", err)
 			}
@@ -61,6 +69,35 @@ func readRecords(annotations, images, split string, notes *Notes) (Source, error
 	}
 	Locate(g.List, annotations, images)
 	return FromList(g.List), nil
+}
+
+// pathRecords reads an object whose members are captions by the path of their image; ok is false where the file is
+// none.
+func pathRecords(annotations string) (g Group, ok bool) {
+	f, err := record.Open(annotations)
+	if err != nil {
+		return g, false
+	}
+	defer f.Close()
+	d := json.NewDecoder(f)
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return g, false
+	}
+	for d.More() {
+		name, err := d.Token()
+		path := fmt.Sprint(name)
+		var v json.RawMessage
+		if err != nil || d.Decode(&v) != nil || slices.Contains(record.CaptionNames, path) || localPath(path) != nil {
+			return Group{}, false
+		}
+		captions, err := record.Captions(v)
+		if err != nil {
+			return Group{}, false
+		}
+		g.Add(path, path, captions...)
+	}
+	_, err = d.Token()
+	return g, err == nil && !d.More()
 }
 
 func addRecord(g *Group, r map[string]json.RawMessage, split string) error {

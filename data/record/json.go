@@ -41,6 +41,19 @@ func Captions(v json.RawMessage) ([]string, error) {
 	if json.Unmarshal(v, &many) == nil {
 		return many, nil
 	}
+	var objects []struct { // pycocoevalcap's
+		Caption *string `json:"caption"`
+	}
+	many = nil // what was read of it before the first that is no string
+	if json.Unmarshal(v, &objects) == nil && len(objects) > 0 {
+		for _, o := range objects {
+			if o.Caption == nil {
+				return nil, errors.New("an object without a caption among the captions")
+			}
+			many = append(many, *o.Caption)
+		}
+		return many, nil
+	}
 	return nil, errors.New("no caption, want a string or an array of strings named one of " + strings.Join(CaptionNames,
 		", "))
 }

@@ -55,10 +55,10 @@ type item[T any] struct {
 	ready  chan struct{}
 }
 
-// Run feeds what the source yields through, and hands it to sink in that order, batch by batch, from one goroutine. When
-// ctx ends, the batches that are under way are finished, and no others are begun; Run then returns ctx's error. An error
-// of the model or of the sink ends the run at once and is returned. A source that waits for its next image holds up
-// nothing: Run may return before it does.
+// Run feeds what the source yields through, and hands it to sink in that order, batch by batch, from one goroutine.
+// When ctx ends, the batches that are under way are finished, and no others are begun; Run then returns ctx's error.
+// An error of the model or of the sink ends the run at once and is returned. A source that waits for its next image
+// holds up nothing: Run may return before it does.
 func (p *Pipeline[T]) Run(ctx context.Context, source iter.Seq[T], sink func([]T) error) error {
 	stop, cancel := context.WithCancelCause(context.WithoutCancel(ctx)) // ends all stages at once
 	defer cancel(nil)
@@ -168,11 +168,11 @@ func (p *Pipeline[T]) prepare(ctx context.Context, it *item[T]) {
 	}
 }
 
-// gather makes batches of what is ready. A batch goes when it is full, or when the next image does not come for as long
-// as Patient: a list that comes in slowly is captioned as it comes. With a Patient of 0 only the order decides which
-// images make up a batch: the last digits of a log-probability depend on its batch, and a run that is resumed writes
-// what an uninterrupted one does. Images that need no caption or cannot be loaded fill no batch. When ctx ends, what has
-// not become a batch is dropped.
+// gather makes batches of what is ready. A batch goes when it is full, or when the next image does not come for as
+// long as Patient: a list that comes in slowly is captioned as it comes. With a Patient of 0 only the order decides
+// which images make up a batch: the last digits of a log-probability depend on its batch, and a run that is resumed
+// writes what an uninterrupted one does. Images that need no caption or cannot be loaded fill no batch. When ctx ends,
+// what has not become a batch is dropped.
 func (p *Pipeline[T]) gather(ctx, stop context.Context, queue <-chan *item[T], batches chan<- []*item[T]) {
 	var items []*item[T]
 	good := 0

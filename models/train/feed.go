@@ -119,9 +119,9 @@ func (l *learner) features(number, size int) (*torch.Tensor, error) {
 	return l.learning(x), nil
 }
 
-// learning runs the part of the encoder that learns. Before its time has come no gradient is recorded; with Recompute the
-// maps in between are not kept but computed again, some pictures at a time, once the gradient of the features is known
-// (Chen et al. 2016).
+// learning runs the part of the encoder that learns. Before its time has come no gradient is recorded; with Recompute
+// the maps in between are not kept but computed again, some pictures at a time, once the gradient of the features is
+// known (Chen et al. 2016).
 func (l *learner) learning(x *torch.Tensor) (out *torch.Tensor) {
 	learns := l.name != "captions" || float64(l.state.Step) >= l.EncoderAfter*float64(l.perEpoch)
 	if learns && !l.Recompute {

@@ -67,8 +67,8 @@ func (t *trainer) phases() []phase {
 	return out
 }
 
-// String is the phase for people: "captions: 300 steps, 5 an epoch, learning rate up to 0.001 after 30 steps of warm-up,
-// average 0.983".
+// String is the phase for people: "captions: 300 steps, 5 an epoch, learning rate up to 0.001 after 30 steps of
+// warm-up, average 0.983".
 func (p phase) String() string {
 	s := fmt.Sprintf("%s: %d steps, %d an epoch, learning rate up to %g", p.name, p.steps, p.perEpoch, p.lr)
 	if p.schedule.Warmup > 0 {
