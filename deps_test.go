@@ -204,10 +204,8 @@ const (
 var (
 	wideRooms = []string{ // with all rooms below them
 		"cli",
-		"models/evaluate",
 		"models/train",
 		"scripts",
-		"torch/dist",
 	}
 	largeRooms = []string{
 		"cli",

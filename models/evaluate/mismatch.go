@@ -99,5 +99,9 @@ func (s System) Wordless() Mismatch {
 			names = append(names, pair.Example.ID)
 		}
 	}
-	return Mismatch{"wordless", names, "caption has no words: scored as it is", "captions have no words: scored as they are"}
+	return Mismatch{
+		"wordless", names,
+		"caption has no words: scored as it is",
+		"captions have no words: scored as they are",
+	}
 }

@@ -96,8 +96,8 @@ func (g *Group) LocalRank() int {
 	return g.place.LocalRank
 }
 
-// Device is torch.ParseDevice for this process: where s leaves the choice, each of several processes on a machine takes a
-// GPU of its own.
+// Device is torch.ParseDevice for this process: where s leaves the choice, each of several processes on a machine
+// takes a GPU of its own.
 func (g *Group) Device(s string) (torch.Device, error) {
 	dev, err := torch.ParseDevice(s)
 	if err != nil || g == nil || !dev.IsCUDA() || s != "auto" && s != "cuda" {

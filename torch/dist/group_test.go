@@ -321,7 +321,8 @@ func playWait(g *Group) error {
 // A nil group is one process: every call works, and leaves what it is given as it is.
 func TestAlone(t *testing.T) {
 	var g *Group
-	if from, to := g.Share(7); g.Rank() != 0 || g.Size() != 1 || g.LocalRank() != 0 || !g.IsLead() || from != 0 || to != 7 {
+	from, to := g.Share(7)
+	if g.Rank() != 0 || g.Size() != 1 || g.LocalRank() != 0 || !g.IsLead() || from != 0 || to != 7 {
 		t.Errorf("got rank %d of %d with the part from %d to %d", g.Rank(), g.Size(), from, to)
 	}
 	v := []float64{3}

@@ -1,5 +1,6 @@
-// Package launch reads from the environment which launcher started this process (torchrun, Open MPI, MPICH, Slurm, Kubernetes), its number
-// among the processes that were started, and where these meet. It reads variables only, so that any command can use it without libtorch.
+// Package launch reads from the environment which launcher started this process (torchrun, Open MPI, MPICH, Slurm,
+// Kubernetes), its number among the processes that were started, and where these meet. It reads variables only, so
+// that any command can use it without libtorch.
 package launch
 
 import (
