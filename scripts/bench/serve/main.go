@@ -1,10 +1,20 @@
-// Command serve puts load on a caption service over HTTP, from a process of its own, and prints what it saw as one JSON object.
+// Command serve puts load on a caption service over HTTP from a process of its own. It prints what it saw as one JSON
+// object.
 //
-//	go run ./scripts/bench/serve -url http://127.0.0.1:8080 -pictures FOLDER -clients 64 -for 20s     each client sends when it is answered
-//	go run ./scripts/bench/serve -url … -pictures FOLDER -rate 30 -for 20s                             pictures come whatever the answers do
-//	go run ./scripts/bench/serve -url … -pictures FOLDER -hold 10000 -for 20s                          slow and half-open connections beside one client
+// Each client sends its next image when it is answered:
 //
-// Times of -rate are from when a picture was due, so that a service that falls behind is not let off. The standard library alone.
+//	go run ./scripts/bench/serve -url http://127.0.0.1:8080 -pictures FOLDER -clients 64 -for 20s
+//
+// Images come at a fixed rate, whatever the answers do:
+//
+//	go run ./scripts/bench/serve -url … -pictures FOLDER -rate 30 -for 20s
+//
+// Slow and half-open connections stand beside one client:
+//
+//	go run ./scripts/bench/serve -url … -pictures FOLDER -hold 10000 -for 20s
+//
+// With -rate, a time counts from when an image was due, so that a service that falls behind is not let off. The program
+// uses the standard library alone.
 package main
 
 import (
@@ -50,7 +60,8 @@ func main() {
 }
 
 func run(o options) error {
-	l := &load{o: o, client: &http.Client{Timeout: 2 * time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 4096, MaxConnsPerHost: 0}}}
+	transport := &http.Transport{MaxIdleConnsPerHost: 4096, MaxConnsPerHost: 0}
+	l := &load{o: o, client: &http.Client{Timeout: 2 * time.Minute, Transport: transport}}
 	files, err := filepath.Glob(filepath.Join(o.pictures, "*.jpg"))
 	if err != nil || len(files) == 0 {
 		return fmt.Errorf("found no JPEG file in %q", o.pictures)
@@ -183,8 +194,8 @@ func (l *load) post(due time.Time) (int, answer, error) {
 	return r.StatusCode, a, nil
 }
 
-// holdOpen connects many times: a third says nothing, a third sends a header a byte a second, a third a body. Each comes back when it is thrown
-// out. It returns how many there were at once.
+// holdOpen connects many times: a third says nothing, a third sends a header a byte a second, a third a body. Each
+// connects again when it is thrown out. holdOpen returns how many connections there were at once.
 func (l *load) holdOpen(ctx context.Context, all *sync.WaitGroup) (int, error) {
 	var lim syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim); err == nil && int(lim.Cur) < l.o.hold+200 {
@@ -231,8 +242,11 @@ func (l *load) holdOne(ctx context.Context, address string, kind int, first bool
 	if first {
 		connected <- struct{}{}
 	}
-	text := map[int]string{1: "POST /v1/captions HTTP/1.1\r\nHost: x\r\nX-Slow: " + strings.Repeat("a", 1000), 2: "POST /v1/captions HTTP/1.1\r\nHost: x\r\n" +
-		"Content-Type: image/jpeg\r\nContent-Length: 100000\r\n\r\n" + strings.Repeat("b", 1000)}[kind]
+	const request = "POST /v1/captions HTTP/1.1\r\nHost: x\r\n"
+	text := map[int]string{
+		1: request + "X-Slow: " + strings.Repeat("a", 1000),
+		2: request + "Content-Type: image/jpeg\r\nContent-Length: 100000\r\n\r\n" + strings.Repeat("b", 1000),
+	}[kind]
 	if kind == 2 {
 		head := strings.Index(text, "bbb")
 		if _, err := io.WriteString(c, text[:head]); err != nil {
@@ -281,7 +295,14 @@ type quantiles struct {
 
 func (l *load) summary(took time.Duration, held int) summary {
 	good := l.answers[http.StatusOK]
-	s := summary{Seconds: took.Seconds(), Answered: len(good), PerSecond: float64(len(good)) / took.Seconds(), Errors: l.errs, Held: held, Status: map[int]int{}}
+	s := summary{
+		Seconds:   took.Seconds(),
+		Answered:  len(good),
+		PerSecond: float64(len(good)) / took.Seconds(),
+		Errors:    l.errs,
+		Held:      held,
+		Status:    map[int]int{},
+	}
 	for status, list := range l.answers {
 		s.Status[status] = len(list)
 	}
