@@ -205,7 +205,6 @@ var (
 	wideRooms = []string{ // with all rooms below them
 		"cli",
 		"models/train",
-		"scripts",
 	}
 	largeRooms = []string{
 		"cli",
