@@ -135,6 +135,8 @@ def main():
     a.add_argument("--program", default=os.path.join(ROOT, "bin", "captioner"))
     o = a.parse_args()
     o.program = os.path.abspath(o.program)
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):  # the program must not need them
+        os.environ.pop(name, None)
     cores = len(os.sched_getaffinity(0))
     print(f"{cores} processors, load before {os.getloadavg()[0]:.1f}" + (": not idle, figures by the clock mean little" if os.getloadavg()[0] > 0.5 else ""))
     reached = True
