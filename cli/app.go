@@ -9,6 +9,8 @@ import (
 	"captioner/cli/console"
 	"captioner/cli/flags"
 	"captioner/cli/paths"
+	"captioner/cli/scoring"
+	"captioner/cli/training"
 	"captioner/torch/dist/launch"
 )
 
@@ -35,9 +37,11 @@ func (p *program) newApp() *cli.App {
 			return cli.ShowAppHelp(c)
 		},
 	}
-	for _, c := range []*cli.Command{newPredict(p.con, p.load), newTrain(p.con), newEncode(p.con), newEval(p.con, p.load),
+	for _, c := range []*cli.Command{
+		newPredict(p.con, p.load), training.Command(p.con), newEncode(p.con), scoring.Command(p.con, p.load),
 		newServe(p.con), newMerge(p.con), newDoctor(p.con, p.load),
-		newWeights(p.con), newCompletion(p.con), newVersion(p.con), newCandidates(p.con)} {
+		newWeights(p.con), newCompletion(p.con), newVersion(p.con), newCandidates(p.con),
+	} {
 		p.finish(c.Name, c)
 		app.Commands = append(app.Commands, c)
 	}

@@ -115,7 +115,8 @@ func docsFolder(t *testing.T) string {
 	}
 	check(docsZip(filepath.Join(dir, "old.zip"), filepath.Join(dir, "photo.jpg")))
 	const references = `{"images":[{"id":4,"file_name":"photos/4.jpg"},{"id":5,"file_name":"photos/5.jpg"}],` +
-		`"annotations":[{"id":1,"image_id":4,"caption":"a red square"},{"id":2,"image_id":5,"caption":"a red picture on a wall"}]}`
+		`"annotations":[{"id":1,"image_id":4,"caption":"a red square"},` +
+		`{"id":2,"image_id":5,"caption":"a red picture on a wall"}]}`
 	check(os.WriteFile(filepath.Join(dir, "captions_val2017.json"), []byte(references), 0o666))
 	for name, caption := range map[string]string{"captions.json": "a red picture", "older.json": "a wall"} {
 		text := `[{"image_id":4,"caption":"` + caption + `"},{"image_id":5,"caption":"` + caption + `"}]`

@@ -55,7 +55,10 @@ func clipFixture(t *testing.T, dir string) weights.Source {
 			annotations = append(annotations, map[string]any{"image_id": i, "caption": r})
 		}
 	}
-	for name, v := range map[string]any{"refs.json": map[string]any{"images": images, "annotations": annotations}, "results.json": results} {
+	for name, v := range map[string]any{
+		"refs.json":    map[string]any{"images": images, "annotations": annotations},
+		"results.json": results,
+	} {
 		b, err := json.Marshal(v)
 		if err == nil {
 			err = os.WriteFile(filepath.Join(dir, name), b, 0o600)
@@ -76,7 +79,8 @@ func tokenTable(vocab, width int) weights.NamedTensor {
 			b = binary.LittleEndian.AppendUint32(b, math.Float32bits(v))
 		}
 	}
-	return weights.NamedTensor{Name: "token_embedding.weight", DType: weights.F32, Shape: []int64{int64(vocab), int64(width)}, Data: b}
+	shape := []int64{int64(vocab), int64(width)}
+	return weights.NamedTensor{Name: "token_embedding.weight", DType: weights.F32, Shape: shape, Data: b}
 }
 
 func tensor(t *testing.T, src weights.Source, name string) weights.NamedTensor {
@@ -123,8 +127,9 @@ func TestEvalWithCLIP(t *testing.T) {
 	eval := func(want int, more ...string) (out map[string]any, stderr string) {
 		t.Helper()
 		var o, e bytes.Buffer
-		args := []string{"captioner", "eval", "--json", "--clip", filepath.Join(dir, "clip.safetensors"), "--device", "cpu", "--references",
-			filepath.Join(dir, "refs.json"), "--images", dir, "--predictions", filepath.Join(dir, "results.json")}
+		args := []string{"captioner", "eval", "--json", "--clip", filepath.Join(dir, "clip.safetensors"), "--device", "cpu",
+			"--references", filepath.Join(dir, "refs.json"), "--images", dir,
+			"--predictions", filepath.Join(dir, "results.json")}
 		if got := newProgram(strings.NewReader(""), &o, &e).main(context.Background(), append(args, more...)); got != want {
 			t.Fatalf("exit status %d, want %d\n%s", got, want, e.String())
 		}
@@ -153,7 +158,8 @@ func TestEvalWithCLIP(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "0.png"), []byte("no picture"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got, stderr := eval(3, "--metric", "clipscore", "--against", filepath.Join(dir, "results.json"), "--report", filepath.Join(dir, "report.html"))
+	got, stderr := eval(3, "--metric", "clipscore", "--against", filepath.Join(dir, "results.json"),
+		"--report", filepath.Join(dir, "report.html"))
 	if !strings.Contains(stderr, "0.png") {
 		t.Errorf("the broken picture is not named: %s", stderr)
 	}
@@ -163,7 +169,8 @@ func TestEvalWithCLIP(t *testing.T) {
 	if unseen := got["warnings"].(map[string]any)["unseen"]; unseen != 1. {
 		t.Errorf("pictures that cannot be read: got %v, want 1", unseen)
 	}
-	if d, _ := got["against"].(map[string]any)["differences"].(map[string]any)["CLIPScore"].(map[string]any); d["difference"] != 0. {
+	differences := got["against"].(map[string]any)["differences"].(map[string]any)
+	if d, _ := differences["CLIPScore"].(map[string]any); d["difference"] != 0. {
 		t.Errorf("against itself: got %v, want no difference", d)
 	}
 }

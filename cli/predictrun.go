@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"captioner/cli/captioning"
 	"captioner/cli/console"
 	"captioner/cli/input"
 	"captioner/cli/model"
@@ -58,7 +59,7 @@ func runPredict(ctx context.Context, con *console.Console, o PredictOptions) (er
 	if err := r.begin(); err != nil {
 		return fmt.Errorf("predict: %w", err)
 	}
-	err = r.pipe.run(ctx, func(yield func(input.Input) bool) { r.source(ctx, yield) }, nil, r.sink)
+	err = r.pipe.Run(ctx, func(yield func(input.Input) bool) { r.source(ctx, yield) }, nil, r.sink)
 	if err == nil && r.fatal != nil { // without an error the source has come to its end
 		err = r.fatal
 	}
@@ -75,7 +76,7 @@ type predictRun struct {
 	in    input.Inputs
 	bad   []input.Input // arguments that yield nothing
 	model model.Model
-	pipe  imagePipeline
+	pipe  captioning.Pipeline
 
 	out    io.Writer // standard output, buffered, or file
 	buffer *bufio.Writer
@@ -112,7 +113,7 @@ func (r *predictRun) begin() error {
 	if err != nil {
 		return err
 	}
-	r.pipe = imagePipeline{model: r.model, keep: o.Format == "webdataset", thumbnail: o.HTML != ""}
+	r.pipe = captioning.Pipeline{Captioner: r.model, Keep: o.Format == "webdataset", Thumbnail: o.HTML != ""}
 	r.pipe.Options, r.pipe.Workers, r.pipe.Batch = options, o.Workers, o.BatchSize
 	if o.Watch || countDash(o.inputs) > 0 || slices.ContainsFunc(o.inputs, input.IsURL) { // these come as they come
 		r.pipe.Patient = 50 * time.Millisecond
@@ -123,7 +124,7 @@ func (r *predictRun) begin() error {
 			r.pipe.Batch = batchGPU
 		}
 	}
-	r.pipe.image = image.Options{
+	r.pipe.Image = image.Options{
 		Orient: !o.NoOrient, AllowTruncated: o.AllowPartial, MaxPixels: maxPixels(o.MaxPixels),
 	}
 	r.format = output.NewFormat(o.Format, output.Style{Model: r.model.Name(), Many: options.Captions > 1,
@@ -331,7 +332,7 @@ func (r *predictRun) one(res *output.Result) error {
 
 // fail reports one input, and lets the run go on. An image costs one line, whatever there is to say about it.
 func (r *predictRun) fail(in input.Input) error {
-	err := decodeHint(in.Err)
+	err := captioning.Hint(in.Err)
 	switch hint := console.HintOf(err); {
 	case in.Argument:
 		r.con.Term.Fail(err)
@@ -356,17 +357,6 @@ func (r *predictRun) fail(in input.Input) error {
 		w = r.buffer
 	}
 	return console.WriteJSON(w, line)
-}
-
-// decodeHint adds the remedy to what is wrong with an image.
-func decodeHint(err error) error {
-	switch {
-	case errors.Is(err, image.ErrTruncated):
-		return console.WithHint(err, "--allow-truncated captions what there is")
-	case errors.Is(err, image.ErrTooLarge):
-		return console.WithHint(err, "raise --max-pixels, or scale the image down first")
-	}
-	return err
 }
 
 func (r *predictRun) flush() error {

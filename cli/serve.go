@@ -155,7 +155,7 @@ type service struct {
 }
 
 func runServe(ctx context.Context, con *console.Console, o ServeOptions) (err error) {
-	o.Server.Version, o.Server.Release, o.Server.LiveTensors = thisVersion(), Version, torch.Live
+	o.Server.Version, o.Server.Release, o.Server.LiveTensors = thisVersion(), console.Version, torch.Live
 	o.Server.Fetch = (&input.Fetcher{Limit: o.Server.MaxBody, Timeout: 30 * time.Second}).Get // as predict's defaults
 	ctx, end := context.WithCancel(ctx)
 	defer end()

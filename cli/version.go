@@ -2,7 +2,6 @@ package cli
 
 import (
 	"runtime"
-	"runtime/debug"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -11,9 +10,6 @@ import (
 	"captioner/cli/flags"
 	"captioner/torch"
 )
-
-// Version is the release that this source tree is, or is on the way to.
-const Version = "0.1.0"
 
 func newVersion(con *console.Console) *cli.Command {
 	return &cli.Command{
@@ -38,7 +34,7 @@ type versions struct {
 }
 
 func thisVersion() versions {
-	return versions{Captioner: Version, Commit: commit(), LibTorch: torch.Version(),
+	return versions{Captioner: console.Version, Commit: console.Commit(), LibTorch: torch.Version(),
 		Go:       strings.TrimPrefix(runtime.Version(), "go"),
 		Platform: runtime.GOOS + "/" + runtime.GOARCH}
 }
@@ -53,25 +49,4 @@ func runVersion(con *console.Console) error {
 		at = " (" + v.Commit + ")"
 	}
 	return con.Printf("captioner %s%s, libtorch %s, go %s, %s\n", v.Captioner, at, v.LibTorch, v.Go, v.Platform)
-}
-
-// commit is the git commit that the binary was built from; "" where the build did not record it.
-func commit() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return ""
-	}
-	revision, changed := "", ""
-	for _, s := range info.Settings {
-		switch {
-		case s.Key == "vcs.revision":
-			revision = s.Value[:min(12, len(s.Value))]
-		case s.Key == "vcs.modified" && s.Value == "true":
-			changed = "+changes"
-		}
-	}
-	if revision == "" {
-		return ""
-	}
-	return revision + changed
 }

@@ -1,4 +1,5 @@
-package cli
+// Package scoring is the command eval: predictions or a model against references, as a table, as JSON and as a page.
+package scoring
 
 import (
 	"context"
@@ -23,8 +24,8 @@ import (
 	"captioner/torch/dist"
 )
 
-// EvalOptions are what the flags of eval say.
-type EvalOptions struct {
+// Options are what the flags of eval say.
+type Options struct {
 	Ranks  flags.Ranks
 	Model  flags.Model
 	Decode flags.Decode
@@ -49,8 +50,8 @@ type EvalOptions struct {
 	references, metrics cli.StringSlice
 }
 
-func newEval(con *console.Console, load model.Loader) *cli.Command {
-	o := EvalOptions{load: load}
+func Command(con *console.Console, load model.Loader) *cli.Command {
+	o := Options{load: load}
 	return &cli.Command{
 		Name:  "eval",
 		Usage: "score captions against what people wrote",
@@ -72,15 +73,15 @@ extra, double or empty is counted in warnings; --strict makes it an error.`,
 				return err
 			}
 			if o.Predictions != "" { // nothing to share
-				return runEval(c.Context, con, &o, nil)
+				return run(c.Context, con, &o, nil)
 			}
 			return ranks.Share(c.Context, con, o.Ranks,
-				func(ctx context.Context, g *dist.Group) error { return runEval(ctx, con, &o, g) })
+				func(ctx context.Context, g *dist.Group) error { return run(ctx, con, &o, g) })
 		},
 	}
 }
 
-func (o *EvalOptions) flags() []cli.Flag {
+func (o *Options) flags() []cli.Flag {
 	const input, how, output = "INPUT", "MEASURES", "OUTPUT"
 	flags := []cli.Flag{
 		&cli.StringFlag{Name: "data",
@@ -149,7 +150,7 @@ func (o *EvalOptions) flags() []cli.Flag {
 }
 
 // wants says whether a measure is to be shown. The original's own are shown only on request.
-func (o *EvalOptions) wants(family string) bool {
+func (o *Options) wants(family string) bool {
 	chosen := o.metrics.Value()
 	if len(chosen) == 0 {
 		return family != "bleu-gpt2" && family != "bleu-hf"
@@ -158,7 +159,7 @@ func (o *EvalOptions) wants(family string) bool {
 }
 
 // validate checks all that can be checked before a file is read, and reports everything that is wrong.
-func (o *EvalOptions) validate() error {
+func (o *Options) validate() error {
 	var errs []error
 	check := func(ok bool, hint, format string, args ...any) {
 		if !ok {
@@ -206,7 +207,7 @@ func (o *EvalOptions) validate() error {
 // evaluation is one run of eval.
 type evaluation struct {
 	con   *console.Console
-	o     *EvalOptions
+	o     *Options
 	group *dist.Group // processes that share the captioning; nil for this one alone
 
 	scorer      *evaluate.Scorer
@@ -220,7 +221,7 @@ type evaluation struct {
 	comparison *evaluate.Comparison // nil without --against
 }
 
-func runEval(ctx context.Context, con *console.Console, o *EvalOptions, g *dist.Group) error {
+func run(ctx context.Context, con *console.Console, o *Options, g *dist.Group) error {
 	e := &evaluation{con: con, o: o, group: g}
 	e.scorer = &evaluate.Scorer{Wants: o.wants, Together: o.Tokenize == "together", ZeroFill: o.Missing == "empty"}
 	defer func() { e.scorer.CLIP.Close() }()
@@ -248,7 +249,7 @@ func (e *evaluation) run(ctx context.Context) (err error) {
 	}
 	if e.o.Predictions != "" {
 		if e.predictions, err = predictions.Read(e.o.Predictions); err == nil {
-			e.tell(e.predictions.Notes)
+			logNotes(e.con, e.predictions.Notes)
 		}
 	} else {
 		e.predictions, err = e.caption(ctx)
@@ -284,14 +285,14 @@ func (e *evaluation) readReferences() error {
 	}
 	e.scorer.Set = set
 	e.scorer.Examples, err = data.Collect(set.Source)
-	e.tell(set.Notes)
+	logNotes(e.con, set.Notes)
 	return err
 }
 
-// tell logs what was left out of a file, or read by a rule.
-func (e *evaluation) tell(notes *data.Notes) {
+// logNotes logs what was left out of a file, or read by a rule.
+func logNotes(con *console.Console, notes *data.Notes) {
 	for _, line := range notes.Lines() {
-		e.con.Term.Log.Warn(line)
+		con.Term.Log.Warn(line)
 	}
 }
 

@@ -1,4 +1,4 @@
-package cli
+package training
 
 import (
 	"encoding/json"
@@ -13,8 +13,8 @@ import (
 	"captioner/models/train"
 )
 
-// trainReport tells what a run says: on a terminal by a bar, else by a line every ten seconds; measurements always.
-type trainReport struct {
+// progress tells what a run says: on a terminal by a bar, else by a line every ten seconds; measurements always.
+type progress struct {
 	con   *console.Console
 	start time.Time
 
@@ -36,7 +36,7 @@ type trainReport struct {
 	best  train.Event // the best measurement of this process; no scores where there was none
 }
 
-func (r *trainReport) tell(e train.Event) {
+func (r *progress) tell(e train.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := time.Now()
@@ -73,7 +73,7 @@ func (r *trainReport) tell(e train.Event) {
 }
 
 // draw shows a step on a bar: one for each epoch, which counts captions.
-func (r *trainReport) draw(e train.Event) {
+func (r *progress) draw(e train.Event) {
 	epoch, done, all, b := 0, int64(e.Step), int64(e.Steps), &console.Bar{About: "encoding"}
 	if e.Phase != "encode" && e.Epoch > 0 {
 		per := max(1, int(math.Round(float64(e.Step)/e.Epoch))) // steps
@@ -95,7 +95,7 @@ func (r *trainReport) draw(e train.Event) {
 }
 
 // line is a step for people: "captions 120/2400 (epoch 0.50) loss 3.124 lr 0.00061 540 captions/s, 3m20s left".
-func (r *trainReport) line(e train.Event, now time.Time) string {
+func (r *progress) line(e train.Event, now time.Time) string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "%s %d/%d", e.Phase, e.Step, e.Steps)
 	if e.Phase != "encode" {
@@ -120,7 +120,7 @@ func (r *trainReport) line(e train.Event, now time.Time) string {
 }
 
 // measured names what a phase's steps give.
-func (r *trainReport) measured(e train.Event) string {
+func (r *progress) measured(e train.Event) string {
 	if e.Phase == "scst" {
 		return "reward"
 	}
@@ -128,10 +128,11 @@ func (r *trainReport) measured(e train.Event) string {
 }
 
 // row adds a measurement to the table on the terminal, with two captions.
-func (r *trainReport) row(e train.Event, now time.Time) {
+func (r *progress) row(e train.Event, now time.Time) {
 	if r.table != e.Phase {
 		r.table = e.Phase
-		fmt.Fprintf(r.con.Term, "%-10s %8s %8s %7s %7s %8s %7s\n", e.Phase, r.measured(e), "val loss", "CIDEr", "BLEU-4", "lr", "time")
+		fmt.Fprintf(r.con.Term, "%-10s %8s %8s %7s %7s %8s %7s\n",
+			e.Phase, r.measured(e), "val loss", "CIDEr", "BLEU-4", "lr", "time")
 	}
 	at := fmt.Sprintf("step %d", e.Step)
 	if e.Phase == "captions" {
@@ -143,8 +144,8 @@ func (r *trainReport) row(e train.Event, now time.Time) {
 		mark = "  best"
 	}
 	s := e.Scores
-	fmt.Fprintf(r.con.Term, "%-10s %8.3f %8.3f %7.3f %7.3f %8.1e %7s%s\n", at, r.loss.sum/float64(max(1, r.loss.n)), s["val_loss"],
-		s["cider"], s["bleu4"], r.loss.lr, clock(gone), mark)
+	fmt.Fprintf(r.con.Term, "%-10s %8.3f %8.3f %7.3f %7.3f %8.1e %7s%s\n", at,
+		r.loss.sum/float64(max(1, r.loss.n)), s["val_loss"], s["cider"], s["bleu4"], r.loss.lr, clock(gone), mark)
 	for _, x := range e.Samples[:min(2, len(e.Samples))] {
 		fmt.Fprintf(r.con.Term, "    %s: %s\n", console.Visible(filepath.Base(x.Path)), console.Visible(x.Caption))
 	}
@@ -161,7 +162,7 @@ func clock(d time.Duration) string {
 }
 
 // last says which model is the best and how to use it.
-func (r *trainReport) last(dir string) {
+func (r *progress) last(dir string) {
 	if r.final == nil {
 		return
 	}
@@ -173,12 +174,12 @@ func (r *trainReport) last(dir string) {
 	default:
 		at = fmt.Sprintf("%s step %d, ", r.best.Phase, r.best.Step)
 	}
-	r.con.Term.Log.Info(fmt.Sprintf("Best: %sCIDEr %.2f. Try: captioner predict --model %s photo.jpg", at, r.final["cider"],
-		shellQuoted(filepath.Join(dir, "best.safetensors"))))
+	r.con.Term.Log.Info(fmt.Sprintf("Best: %sCIDEr %.2f. Try: captioner predict --model %s photo.jpg",
+		at, r.final["cider"], shellQuoted(filepath.Join(dir, "best.safetensors"))))
 }
 
 // scores reports a measurement with a few captions.
-func (r *trainReport) scores(e train.Event) {
+func (r *progress) scores(e train.Event) {
 	s := e.Scores
 	best := ""
 	if e.Best {
@@ -200,7 +201,7 @@ func (r *trainReport) scores(e train.Event) {
 }
 
 // result prints where the captioner is and what it scores.
-func (r *trainReport) result(dir string) error {
+func (r *progress) result(dir string) error {
 	r.last(dir)
 	model := dir + "/best.safetensors"
 	if r.con.Options.JSON {

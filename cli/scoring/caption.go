@@ -1,4 +1,4 @@
-package cli
+package scoring
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"captioner/cli/captioning"
 	"captioner/cli/console"
 	"captioner/cli/input"
 	"captioner/cli/model"
@@ -34,7 +35,8 @@ type captioned struct {
 // reported one by one.
 func (e *evaluation) caption(ctx context.Context) (*predictions.Set, error) {
 	if e.scorer.Set.Kind == predictions.KindLines || e.scorer.Set.Kind == predictions.KindObject {
-		return nil, console.WithHint(fmt.Errorf("%q is %s, and names no pictures to caption", e.scorer.Set.Path, e.scorer.Set.Kind), "give --predictions, or as --data captions with their pictures")
+		err := fmt.Errorf("%q is %s, and names no pictures to caption", e.scorer.Set.Path, e.scorer.Set.Kind)
+		return nil, console.WithHint(err, "give --predictions, or as --data captions with their pictures")
 	}
 	m, err := model.Open(ctx, e.con, e.o.load, e.o.Model)
 	if err != nil {
@@ -49,15 +51,15 @@ func (e *evaluation) caption(ctx context.Context) (*predictions.Set, error) {
 	if c.checksum, err = m.Checksum(); err != nil {
 		return nil, err
 	}
-	pipe := imagePipeline{model: m, image: image.DefaultOptions()}
+	pipe := captioning.Pipeline{Captioner: m, Image: image.DefaultOptions()}
 	pipe.Options, pipe.Workers, pipe.Batch, pipe.Patient = options, e.o.Workers, e.o.BatchSize, time.Second
-	pipe.image.Orient = !e.o.NoOrient
-	load := func(in input.Input) (*image.RGB, error) { return e.load(in, pipe.image) }
+	pipe.Image.Orient = !e.o.NoOrient
+	load := func(in input.Input) (*image.RGB, error) { return e.load(in, pipe.Image) }
 	set := &predictions.Set{File: c.model, Kind: data.KindRecords}
 	told := console.NewProgress(e.con.Term, "pictures")
 	from, to := e.group.Share(len(e.scorer.Examples))
 	told.Expect(int64(to - from))
-	err = pipe.run(ctx, e.pictures, load, func(results []*output.Result) error {
+	err = pipe.Run(ctx, e.pictures, load, func(results []*output.Result) error {
 		for _, r := range results {
 			k, err := strconv.Atoi(r.Key)
 			if err != nil {
@@ -68,7 +70,7 @@ func (e *evaluation) caption(ctx context.Context) (*predictions.Set, error) {
 				one.Failed = console.OneLine(r.Err)
 				c.failed++
 				if e.group.IsLead() {
-					e.con.Term.Fail(decodeHint(r.Err))
+					e.con.Term.Fail(captioning.Hint(r.Err))
 				}
 				told.Add(0, 1)
 			} else {

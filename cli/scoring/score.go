@@ -1,4 +1,4 @@
-package cli
+package scoring
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"captioner/cli/captioning"
 	"captioner/cli/console"
 	"captioner/cli/published"
 	"captioner/data/image"
@@ -115,7 +116,8 @@ func (e *evaluation) openMETEOR() (*metrics.METEOR, error) {
 	}
 	m, err := metrics.OpenMETEOR(folder)
 	if err != nil {
-		return nil, console.WithHint(err, "--meteor wants the folder meteor of the Python package pycocoevalcap, or one like it")
+		return nil, console.WithHint(err,
+			"--meteor wants the folder meteor of the Python package pycocoevalcap, or one like it")
 	}
 	return m, nil
 }
@@ -147,7 +149,7 @@ func (e *evaluation) openCLIP(ctx context.Context) error {
 	var progress *console.Progress
 	e.scorer.CLIP = &evaluate.CLIP{
 		Model: m, Name: name, Batch: e.o.BatchSize, Workers: e.o.Workers, Image: o,
-		Failed: func(err error) { e.con.Term.Fail(decodeHint(err)) },
+		Failed: func(err error) { e.con.Term.Fail(captioning.Hint(err)) },
 		Done: func(batch, left int) {
 			if batch == 0 {
 				progress = console.NewProgress(e.con.Term, "pictures")
@@ -174,7 +176,7 @@ func (e *evaluation) compare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	e.tell(p.Notes)
+	logNotes(e.con, p.Notes)
 	m, mismatches, err := e.scorer.Match(p)
 	if err != nil {
 		return err
@@ -186,7 +188,8 @@ func (e *evaluation) compare(ctx context.Context) error {
 		return err
 	}
 	if c := e.comparison; c.Images < len(e.system.Pairs) {
-		e.con.Term.Log.Warn(fmt.Sprintf("compared on the %d images that both have, of %d scored", c.Images, len(e.system.Pairs)))
+		e.con.Term.Log.Warn(fmt.Sprintf("compared on the %d images that both have, of %d scored",
+			c.Images, len(e.system.Pairs)))
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package cli
+package scoring
 
 import (
 	"bytes"
@@ -108,7 +108,7 @@ func (e *evaluation) table() string {
 		if m.Interval {
 			row[2] = fmt.Sprintf("%.4f to %.4f", m.Low, m.High)
 		}
-		if d := e.difference(m.Name); d != nil {
+		if d := differenceOf(e, m.Name); d != nil {
 			row = append(row, fmt.Sprintf("%.4f", d.A), fmt.Sprintf("%+.4f", d.Delta),
 				fmt.Sprintf("%+.4f to %+.4f", d.Low, d.High), fmt.Sprintf("%.3f", d.P))
 		}
@@ -129,7 +129,7 @@ func (e *evaluation) table() string {
 	return s.String()
 }
 
-func (e *evaluation) difference(name string) *metrics.Difference {
+func differenceOf(e *evaluation, name string) *metrics.Difference {
 	if e.comparison == nil {
 		return nil
 	}
@@ -195,8 +195,8 @@ func (e *evaluation) signature() string {
 	if most > least {
 		refs += fmt.Sprintf("-%d", most)
 	}
-	fields := []string{"split:" + split, fmt.Sprintf("sha256:%.8x", h.Sum(nil)), fmt.Sprintf("images:%d", len(e.system.Pairs)),
-		"refs:" + refs, "case:lower", "tok:ptb-" + e.o.Tokenize}
+	fields := []string{"split:" + split, fmt.Sprintf("sha256:%.8x", h.Sum(nil)),
+		fmt.Sprintf("images:%d", len(e.system.Pairs)), "refs:" + refs, "case:lower", "tok:ptb-" + e.o.Tokenize}
 	if c := e.captioned; c != nil {
 		fields = append(fields, fmt.Sprintf("model:%s@%.8s", filepath.Base(c.model), c.checksum),
 			"decode:"+decoding(c.options))
@@ -232,8 +232,8 @@ func (e *evaluation) signature() string {
 	if e.o.Resamples > 0 {
 		fields = append(fields, fmt.Sprintf("bootstrap:%d-seed%d", e.o.Resamples, e.o.Seed))
 	}
-	version := "version:captioner-" + Version
-	if at := commit(); at != "" {
+	version := "version:captioner-" + console.Version
+	if at := console.Commit(); at != "" {
 		version += "-" + at
 	}
 	fields = append(fields, version)
@@ -279,7 +279,7 @@ func (e *evaluation) page() report.Page {
 	}
 	for _, m := range e.measures {
 		one := report.Measure{Name: m.Name, Value: m.Value, Low: m.Low, High: m.High}
-		if d := e.difference(m.Name); d != nil {
+		if d := differenceOf(e, m.Name); d != nil {
 			one.Compared, one.Other, one.Delta, one.DeltaLow, one.DeltaHigh, one.P = true, d.A, d.Delta, d.Low, d.High, d.P
 		}
 		p.Measures = append(p.Measures, one)

@@ -1,4 +1,5 @@
-package cli
+// Package training is the command train: its flags, what it fetches, what a person sees of a run.
+package training
 
 import (
 	"context"
@@ -19,8 +20,8 @@ import (
 	"captioner/torch/dist"
 )
 
-func newTrain(con *console.Console) *cli.Command {
-	o := TrainOptions{Options: train.DefaultOptions()}
+func Command(con *console.Console) *cli.Command {
+	o := Options{Options: train.DefaultOptions()}
 	return &cli.Command{
 		Name:  "train",
 		Usage: "train a captioner on captioned images",
@@ -46,12 +47,12 @@ command takes. The encoder's features are computed once and cached. Ctrl-C saves
 				o.void = voidOf(c, "the model of --init has its own", ofTheModel)
 			}
 			o.Command = commandLine(c)
-			return runTrain(c.Context, con, o)
+			return run(c.Context, con, o)
 		},
 	}
 }
 
-func runTrain(ctx context.Context, con *console.Console, o *TrainOptions) error {
+func run(ctx context.Context, con *console.Console, o *Options) error {
 	if err := o.settle(con); err != nil {
 		return err
 	}
@@ -62,20 +63,20 @@ func runTrain(ctx context.Context, con *console.Console, o *TrainOptions) error 
 }
 
 // trainIn trains in this process, which may be one of a group.
-func trainIn(ctx context.Context, con *console.Console, o *TrainOptions, g *dist.Group) error {
+func trainIn(ctx context.Context, con *console.Console, o *Options, g *dist.Group) error {
 	if o.void != "" && g.IsLead() {
 		con.Term.Log.Warn(o.void)
 	}
 	if o.lowered {
 		con.Term.Log.Info("--precision 16 on a CPU: training in bfloat16, which needs no loss scaling")
 	}
-	r := &trainReport{con: con, start: time.Now()}
+	r := &progress{con: con, start: time.Now()}
 	var err error
 	dir := o.Out
-	o.Group, o.Version = g, Version
+	o.Group, o.Version = g, console.Version
 	if o.Resume != "" {
 		dir = o.Resume
-		err = train.ResumeGroup(ctx, dir, train.Options{Group: g, Version: Version, Cache: o.Cache}, r.tell)
+		err = train.ResumeGroup(ctx, dir, train.Options{Group: g, Version: console.Version, Cache: o.Cache}, r.tell)
 	} else {
 		if err := o.fetch(ctx, con, g); err != nil {
 			return err

@@ -1,4 +1,4 @@
-package cli
+package training
 
 import (
 	"bufio"
@@ -18,7 +18,7 @@ const cocoData = "coco2014"
 
 // wantsCOCO takes COCO 2014 where --data names it, or where a recipe or a person at the terminal agrees that there is
 // no --data. Nothing large is fetched unasked.
-func (o *TrainOptions) wantsCOCO(con *console.Console) error {
+func (o *Options) wantsCOCO(con *console.Console) error {
 	if o.Data == cocoData {
 		if _, err := os.Stat(o.Data); err == nil {
 			return nil
@@ -36,7 +36,7 @@ func (o *TrainOptions) wantsCOCO(con *console.Console) error {
 }
 
 // agreed asks whether COCO 2014 may be fetched.
-func (o *TrainOptions) agreed(con *console.Console) error {
+func (o *Options) agreed(con *console.Console) error {
 	what := []string{fmt.Sprintf("%s (%s)", published.CocoName, console.Size(published.CocoBytes))}
 	for _, name := range []string{o.Encoder, o.Init, o.LanguageModel} {
 		if size, missing := published.Missing(con, name); missing {
@@ -64,7 +64,7 @@ func (o *TrainOptions) agreed(con *console.Console) error {
 }
 
 // fetch gets what the run needs that is not here. Data of one's own are checked before anything is fetched.
-func (o *TrainOptions) fetch(ctx context.Context, con *console.Console, g *dist.Group) error {
+func (o *Options) fetch(ctx context.Context, con *console.Console, g *dist.Group) error {
 	names := []*string{&o.Encoder, &o.Init, &o.LanguageModel}
 	for _, name := range names {
 		if _, missing := published.Missing(con, *name); missing && o.Data != "" {

@@ -1,4 +1,6 @@
-package cli
+// Package captioning captions the images that predict and eval are given: it reads and decodes them wherever they are,
+// and keeps of each what the outputs want.
+package captioning
 
 import (
 	"context"
@@ -17,20 +19,20 @@ import (
 	"captioner/models/pipeline"
 )
 
-// imagePipeline captions the images that predict and eval are given.
-type imagePipeline struct {
+// Pipeline captions the images that predict and eval are given.
+type Pipeline struct {
 	pipeline.Pipeline[*output.Result]
-	model     model.Model
-	image     image.Options
-	keep      bool // results keep their image's bytes
-	thumbnail bool // results keep a thumbnail
+	Captioner model.Model
+	Image     image.Options
+	Keep      bool // results keep their image's bytes
+	Thumbnail bool // results keep a thumbnail
 }
 
-// run feeds the inputs of source through, and hands the results to sink in their order. load reads an image; nil reads
+// Run feeds the inputs of source through, and hands the results to sink in their order. load reads an image; nil reads
 // files. Where ctx ends, it returns console.ErrInterrupted.
-func (p *imagePipeline) run(ctx context.Context, source iter.Seq[input.Input], load func(input.Input) (*image.RGB, error),
+func (p *Pipeline) Run(ctx context.Context, source iter.Seq[input.Input], load func(input.Input) (*image.RGB, error),
 	sink func([]*output.Result) error) error {
-	p.Model = p.model
+	p.Model = p.Captioner
 	p.Set = func(r *output.Result, c decode.Caption, err error) { r.Caption, r.Err = c, err }
 	p.Load = func(ctx context.Context, r *output.Result) (*image.RGB, error) {
 		switch {
@@ -41,7 +43,7 @@ func (p *imagePipeline) run(ctx context.Context, source iter.Seq[input.Input], l
 		}
 		return p.decode(ctx, r)
 	}
-	err := p.Run(ctx, func(yield func(*output.Result) bool) {
+	err := p.Pipeline.Run(ctx, func(yield func(*output.Result) bool) {
 		for in := range source {
 			if !yield(&output.Result{Input: in}) {
 				return
@@ -52,25 +54,25 @@ func (p *imagePipeline) run(ctx context.Context, source iter.Seq[input.Input], l
 		return console.ErrInterrupted
 	}
 	if err != nil {
-		return model.SearchHint(err, p.model)
+		return model.SearchHint(err, p.Captioner)
 	}
 	return nil
 }
 
 // decode reads and decodes an image, and keeps of it what the outputs want.
-func (p *imagePipeline) decode(ctx context.Context, r *output.Result) (*image.RGB, error) {
-	b, err := readInput(ctx, &r.Input)
+func (p *Pipeline) decode(ctx context.Context, r *output.Result) (*image.RGB, error) {
+	b, err := ReadInput(ctx, &r.Input)
 	if err != nil {
 		return nil, fmt.Errorf("read image %q: %w", r.Path, err)
 	}
-	img, err := image.Decode(b, p.image)
+	img, err := image.Decode(b, p.Image)
 	if err != nil {
 		return nil, fmt.Errorf("read image %q: %w", r.Path, err)
 	}
-	if p.keep {
+	if p.Keep {
 		r.Data = b
 	}
-	if p.thumbnail {
+	if p.Thumbnail {
 		if r.Thumbnail, err = report.Thumbnail(img); err != nil {
 			return nil, fmt.Errorf("shrink %q: %w", r.Path, err)
 		}
@@ -78,8 +80,8 @@ func (p *imagePipeline) decode(ctx context.Context, r *output.Result) (*image.RG
 	return img, nil
 }
 
-// readInput reads an image, wherever it is, and notes what its file looked like.
-func readInput(ctx context.Context, in *input.Input) ([]byte, error) {
+// ReadInput reads an image, wherever it is, and notes what its file looked like.
+func ReadInput(ctx context.Context, in *input.Input) ([]byte, error) {
 	if in.Open != nil {
 		return in.Open(ctx)
 	}
@@ -87,4 +89,15 @@ func readInput(ctx context.Context, in *input.Input) ([]byte, error) {
 		in.Stamp = input.StampOf(info)
 	}
 	return image.ReadFile(in.Path)
+}
+
+// Hint adds the remedy to what is wrong with an image.
+func Hint(err error) error {
+	switch {
+	case errors.Is(err, image.ErrTruncated):
+		return console.WithHint(err, "--allow-truncated captions what there is")
+	case errors.Is(err, image.ErrTooLarge):
+		return console.WithHint(err, "raise --max-pixels, or scale the image down first")
+	}
+	return err
 }

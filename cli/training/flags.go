@@ -1,4 +1,4 @@
-package cli
+package training
 
 import (
 	"errors"
@@ -21,8 +21,8 @@ import (
 	"captioner/torch"
 )
 
-// TrainOptions are what the flags of train say.
-type TrainOptions struct {
+// Options are what the flags of train say.
+type Options struct {
 	train.Options
 	Out    string
 	Resume string
@@ -67,7 +67,7 @@ func voidOf(c *cli.Context, why string, names []string) string {
 }
 
 // underRecipe is what the flags say where a recipe gives the defaults.
-func underRecipe(c *cli.Context, o TrainOptions) (*TrainOptions, error) {
+func underRecipe(c *cli.Context, o Options) (*Options, error) {
 	if o.Recipe == "" {
 		return &o, nil
 	}
@@ -75,7 +75,7 @@ func underRecipe(c *cli.Context, o TrainOptions) (*TrainOptions, error) {
 	if err != nil {
 		return nil, console.Usagef("", "--%v", err)
 	}
-	under := &TrainOptions{Options: recipe}
+	under := &Options{Options: recipe}
 	set := flag.NewFlagSet("train", flag.ContinueOnError)
 	set.SetOutput(io.Discard)
 	for _, f := range under.flags() {
@@ -94,7 +94,7 @@ func underRecipe(c *cli.Context, o TrainOptions) (*TrainOptions, error) {
 	return under, nil
 }
 
-func (o *TrainOptions) flags() []cli.Flag {
+func (o *Options) flags() []cli.Flag {
 	d := o.Options
 	text := func(category, name, usage string, to *string, aliases ...string) cli.Flag {
 		return &cli.StringFlag{Name: name, Aliases: aliases, Usage: usage, Category: category, Value: *to, Destination: to}
@@ -228,7 +228,7 @@ var precisions = map[string]string{"16": "16", "16-mixed": "16", "fp16": "fp16",
 	"32-true": "fp32", "fp32": "fp32"}
 
 // settle turns the flags into options that train understands, and tells where a wish had to give way.
-func (o *TrainOptions) settle(con *console.Console) error {
+func (o *Options) settle(con *console.Console) error {
 	if o.Out != "" && o.Resume != "" {
 		return console.Usagef("", "train wants either --out FOLDER for a new run or --resume FOLDER, found both")
 	}
@@ -271,7 +271,7 @@ func (o *TrainOptions) settle(con *console.Console) error {
 }
 
 // hold keeps what flags say as they say it, however few images there are.
-func (o *TrainOptions) hold(c *cli.Context) {
+func (o *Options) hold(c *cli.Context) {
 	if c.IsSet("warmup") {
 		o.Fit.Warmup = false
 	}
@@ -290,7 +290,7 @@ func (o *TrainOptions) hold(c *cli.Context) {
 }
 
 // shorten leaves phases out where a flag wants only one thing, and fills in what nobody said.
-func (o *TrainOptions) shorten() error {
+func (o *Options) shorten() error {
 	if (o.scst || o.evalOnly) && o.Init == "" {
 		return console.Usagef("", "--scst and --eval-only want the model to start from: --init FILE")
 	}
