@@ -212,7 +212,6 @@ var (
 	}
 	largeTypes = []string{ // a name, wherever it is declared
 		"Store",
-		"Tokenizer",
 		"machine",
 	}
 )

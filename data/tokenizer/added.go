@@ -53,23 +53,23 @@ func (a *addedTokens) special(id int32) bool {
 }
 
 // pieces cuts the added tokens out of s and calls yield with each part in order: with a token's id, or with the text
-// between and -1. The text has been lowered if the options say so.
-func (t *Tokenizer) pieces(s string, special bool, yield func(text string, id int32)) {
+// between and -1. With lowered, the text has been lowered.
+func (a *addedTokens) pieces(s string, special, lowered bool, yield func(text string, id int32)) {
 	lower := func(s string) string { return s }
-	if t.opts.Lowercase {
+	if lowered {
 		lower = lowercase
 	}
-	if !special && !t.added.plain {
+	if !special && !a.plain {
 		yield(lower(s), -1)
 		return
 	}
 	same := func(s string) string { return s }
-	t.added.cut(s, special, false, same, func(text string, id int32) {
+	a.cut(s, special, false, same, func(text string, id int32) {
 		if id >= 0 {
 			yield(text, id)
 			return
 		}
-		t.added.cut(lower(text), special, true, lower, yield)
+		a.cut(lower(text), special, true, lower, yield)
 	})
 }
 

@@ -9,7 +9,7 @@ import (
 // bytes depend on nothing but the tokenizer: tokens stand in the order of their ids.
 func (t *Tokenizer) JSON() ([]byte, error) {
 	if t.words != nil {
-		return t.wordsJSON()
+		return t.words.json(t.model)
 	}
 	type byteLevel struct {
 		Type        string `json:"type"`

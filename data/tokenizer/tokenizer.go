@@ -145,21 +145,21 @@ func (t *Tokenizer) EncodeSpecial(s string) []int32 {
 
 func (t *Tokenizer) append(dst []int32, s string, special bool) []int32 {
 	if t.words != nil {
-		return t.split(dst, s)
+		return t.words.split(t.model, dst, s)
 	}
-	t.pieces(validUTF8(s), special, func(text string, id int32) {
+	t.added.pieces(validUTF8(s), special, t.opts.Lowercase, func(text string, id int32) {
 		if id >= 0 {
 			dst = append(dst, id)
 			return
 		}
-		dst = t.model.append(dst, t.prefixed(text))
+		dst = t.model.append(dst, t.opts.prefixed(text))
 	})
 	return dst
 }
 
-// prefixed puts the space of Options.PrefixSpace before a text.
-func (t *Tokenizer) prefixed(text string) string {
-	if t.opts.PrefixSpace && text != "" && text[0] != ' ' {
+// prefixed puts the space of PrefixSpace before a text.
+func (o Options) prefixed(text string) string {
+	if o.PrefixSpace && text != "" && text[0] != ' ' {
 		return " " + text
 	}
 	return text
@@ -170,7 +170,7 @@ func (t *Tokenizer) prefixed(text string) string {
 // would reject as a whole (as in Python and Rust). With Options.PrefixSpace one leading space is taken away.
 func (t *Tokenizer) Decode(ids []int32) string {
 	if t.words != nil {
-		return t.join(ids)
+		return t.words.join(t.model, ids)
 	}
 	b := make([]byte, 0, 6*len(ids))
 	for _, id := range ids {
@@ -213,9 +213,6 @@ func (t *Tokenizer) Continues(id int32) bool {
 	b := t.AppendBytes(buf[:0], id)
 	return len(b) > 0 && (b[0] >= utf8.RuneSelf || unicode.IsLetter(rune(b[0])) || unicode.IsDigit(rune(b[0])))
 }
-
-// Added returns the tokens that are cut out of a text before it is split into words, special ones among them.
-func (t *Tokenizer) Added() []AddedToken { return slices.Clone(t.added.list) }
 
 // A FormatError says what is wrong with a tokenizer file.
 type FormatError string

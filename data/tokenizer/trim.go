@@ -31,7 +31,7 @@ func (t *Tokenizer) Trim(keep []int32) (*Tokenizer, []int32, error) {
 			}
 		}
 	}
-	return t.slice(kept)
+	return slice(t, kept)
 }
 
 // steps marks what the token is merged from. A token that is not reached by merging has no steps.
@@ -48,8 +48,8 @@ func (m *model) steps(id int32, kept []bool) {
 	}
 }
 
-// slice makes the tokenizer of the kept tokens.
-func (t *Tokenizer) slice(kept []bool) (*Tokenizer, []int32, error) {
+// slice makes the tokenizer of the kept tokens of t.
+func slice(t *Tokenizer, kept []bool) (*Tokenizer, []int32, error) {
 	old := t.model
 	var oldIDs []int32
 	var tokens []string

@@ -34,8 +34,8 @@ func NewWords(tokens []string) (*Tokenizer, error) {
 	return &Tokenizer{model: m, added: none, bos: special[1], eos: special[2], words: &words{special[0]}}, nil
 }
 
-// wordsJSON is JSON for whole words.
-func (t *Tokenizer) wordsJSON() ([]byte, error) {
+// json is [Tokenizer.JSON] for whole words.
+func (w *words) json(m *model) ([]byte, error) {
 	type kind struct {
 		Type string `json:"type"`
 	}
@@ -48,7 +48,7 @@ func (t *Tokenizer) wordsJSON() ([]byte, error) {
 		Vocab   json.RawMessage `json:"vocab"`
 		Unknown string          `json:"unk_token"`
 	}
-	vocab, err := vocabJSON(t.model.tokens)
+	vocab, err := vocabJSON(m.tokens)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func (t *Tokenizer) wordsJSON() ([]byte, error) {
 		Model: wordLevel{"WordLevel", vocab, "UNK"}})
 }
 
-// words makes the tokenizer of a file that wordsJSON wrote.
+// words makes the tokenizer of a file that words.json wrote.
 func (f *file) words() (*Tokenizer, error) {
 	split := f.PreTokenizer.flat()
 	between := len(split) == 2 && split[0].Type == "Whitespace" && split[1].Type == "Punctuation"
@@ -91,13 +91,13 @@ var (
 	wordOrMark  = regexp.MustCompile(`[\pL\pN]+|[^\s\pL\pN]`)
 )
 
-// join is untokenize.
-func (t *Tokenizer) join(ids []int32) string {
+// join is the untokenize of tokenizer.py.
+func (w *words) join(m *model, ids []int32) string {
 	parts := make([]string, len(ids))
 	for i, id := range ids {
 		parts[i] = "UNK"
-		if id >= 0 && int(id) < len(t.model.tokens) {
-			parts[i] = t.model.tokens[id]
+		if id >= 0 && int(id) < len(m.tokens) {
+			parts[i] = m.tokens[id]
 		}
 	}
 	s := spaceBefore.ReplaceAllString(strings.Join(parts, " "), "$1")
@@ -105,11 +105,11 @@ func (t *Tokenizer) join(ids []int32) string {
 }
 
 // split adds the ids of a text's words.
-func (t *Tokenizer) split(dst []int32, s string) []int32 {
+func (w *words) split(m *model, dst []int32, s string) []int32 {
 	for _, word := range wordOrMark.FindAllString(s, -1) {
-		id, ok := t.model.ids[word]
+		id, ok := m.ids[word]
 		if !ok {
-			id = t.words.unknown
+			id = w.unknown
 		}
 		dst = append(dst, id)
 	}
