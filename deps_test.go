@@ -211,7 +211,6 @@ var (
 		"weights/pickle",
 	}
 	largeTypes = []string{ // a name, wherever it is declared
-		"Store",
 		"machine",
 	}
 )

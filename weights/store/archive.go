@@ -18,8 +18,8 @@ import (
 // fetchMembers fetches an archive, keeps the members that the manifest names, and throws the rest away.
 func (s *Store) fetchMembers(ctx context.Context, e Entry) (Result, error) {
 	dir := s.folder(e)
-	j := newJob(e, e.Files[0], dir)
-	p, _, err := s.download(ctx, j, filepath.Join(dir, e.Files[0].Name))
+	j := newTransfer(s, e, e.Files[0], dir)
+	p, _, err := j.download(ctx, filepath.Join(dir, e.Files[0].Name))
 	if err != nil {
 		return Result{}, err
 	}
@@ -39,12 +39,12 @@ func (s *Store) fetchMembers(ctx context.Context, e Entry) (Result, error) {
 				return Result{}, j.fail(&Error{Err: ErrChecksum, Detail: oneLine(err),
 					hint: "the archive holds another file than when the manifest was written: see " + e.Origin})
 			}
-			return Result{}, s.diskError(j, to, err)
+			return Result{}, j.diskError(to, err)
 		}
 		r.Files = append(r.Files, Found{to, m.Size, m.SHA256, "sha256"})
 	}
 	if err := p.remove(); err != nil {
-		return Result{}, s.diskError(j, p.path, err)
+		return Result{}, j.diskError(p.path, err)
 	}
 	return r, nil
 }

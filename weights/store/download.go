@@ -15,8 +15,9 @@ import (
 	"time"
 )
 
-// transfer is one file to download.
+// transfer is one file to download, with the store that it is for.
 type transfer struct {
+	store   *Store
 	entry   Entry
 	file    File
 	url     string // of the publisher
@@ -57,23 +58,23 @@ type result struct {
 
 // download fetches a file into the part of path and checks it. The part is open; its finish gives it its name. On
 // failure the part stays for the next time, unless its content is wrong.
-func (s *Store) download(ctx context.Context, j *transfer, path string) (*part, result, error) {
+func (j *transfer) download(ctx context.Context, path string) (*part, result, error) {
 	var out result
-	j.address = s.address(j)
-	if s.o.Offline && (s.mirror == nil || s.mirror.Scheme != "file") {
+	j.resolve()
+	if j.store.o.Offline && (j.store.mirror == nil || j.store.mirror.Scheme != "file") {
 		return nil, out, j.fail(&Error{Err: ErrOffline, Detail: offlineDetail, hint: offlineHint + ", or " + j.byHand()})
 	}
 	p, err := openPart(path, j)
 	if err != nil {
-		return nil, out, s.diskError(j, path, err)
+		return nil, out, j.diskError(path, err)
 	}
 	for {
 		joined := p.size > 0
-		if err := s.retry(ctx, j, p, &joined); err != nil {
+		if err := j.retry(ctx, p, &joined); err != nil {
 			p.f.Close()
 			return nil, out, err
 		}
-		out, err = s.check(j, p)
+		out, err = j.check(p)
 		if err == nil {
 			return p, out, nil
 		}
@@ -82,20 +83,21 @@ func (s *Store) download(ctx context.Context, j *transfer, path string) (*part, 
 			return nil, out, err
 		}
 		// What came over two connections, or was written before the machine went down, need not belong together.
-		s.notice("%s: the checksum is wrong after going on from an earlier fetch: fetching it from the start", j.file.Name)
+		j.store.notice("%s: the checksum is wrong after going on from an earlier fetch: fetching it from the start",
+			j.file.Name)
 		if err := p.reset(note{URL: j.url}); err != nil {
 			p.f.Close()
-			return nil, out, s.diskError(j, path, err)
+			return nil, out, j.diskError(path, err)
 		}
 	}
 }
 
 // retry tries until the file is whole, or until several tries in a row have brought nothing new.
-func (s *Store) retry(ctx context.Context, j *transfer, p *part, joined *bool) error {
-	tries := s.tries(j.file.Name)
+func (j *transfer) retry(ctx context.Context, p *part, joined *bool) error {
+	tries := j.store.tries(j.file.Name)
 	best := p.size
 	for {
-		err := s.attempt(ctx, j, p)
+		err := j.attempt(ctx, p)
 		if err == nil {
 			return nil
 		}
@@ -109,32 +111,32 @@ func (s *Store) retry(ctx context.Context, j *transfer, p *part, joined *bool) e
 }
 
 // attempt asks for what is missing and writes what comes.
-func (s *Store) attempt(parent context.Context, j *transfer, p *part) error {
+func (j *transfer) attempt(parent context.Context, p *part) error {
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
-	watch := time.AfterFunc(s.o.Stall, func() { cancel(ErrStalled) })
+	watch := time.AfterFunc(j.store.o.Stall, func() { cancel(ErrStalled) })
 	defer watch.Stop()
 
-	resp, t, err := s.get(ctx, j, p.size, p.note.Validator)
+	resp, t, err := j.get(ctx, p.size, p.note.Validator)
 	if err != nil {
-		return s.netError(ctx, j, err)
+		return j.netError(ctx, err)
 	}
 	defer resp.Body.Close()
 	j.learn(resp, t)
-	total, err := s.begin(j, p, resp)
+	total, err := j.begin(p, resp)
 	if err != nil || total == p.size {
 		return err
 	}
 	body := bufio.NewReaderSize(resp.Body, 1<<16)
 	if p.size == 0 {
-		if err := s.refusePage(parent, j, p, resp, body); err != nil {
+		if err := j.refusePage(parent, p, resp, body); err != nil {
 			return err
 		}
 	}
-	if err := s.refuseSize(j, p, resp, total); err != nil {
+	if err := j.refuseSize(p, resp, total); err != nil {
 		return err
 	}
-	return s.receive(ctx, j, p, body, total, watch)
+	return j.receive(ctx, p, body, total, watch)
 }
 
 // learn takes over what the answer says of the whole file. The hub's word counts more than the manifest's: its files
@@ -161,11 +163,11 @@ func (d digest) String() string {
 
 // begin decides by the status of an answer where its bytes belong, and returns how many the whole file has: -1 if that
 // is unknown, and as many as the part has if there is nothing left to fetch.
-func (s *Store) begin(j *transfer, p *part, r *http.Response) (int64, error) {
+func (j *transfer) begin(p *part, r *http.Response) (int64, error) {
 	n := note{URL: j.url, Want: j.want.String(), Validator: validatorOf(r)}
 	restart := func(detail string) (int64, error) {
 		if err := p.reset(note{URL: j.url}); err != nil {
-			return 0, s.diskError(j, p.path, err)
+			return 0, j.diskError(p.path, err)
 		}
 		return 0, j.fail(&Error{Err: ErrServer, Detail: detail, again: true,
 			hint: "a proxy or the server mixes up parts of files: " + j.byHand()})
@@ -173,7 +175,7 @@ func (s *Store) begin(j *transfer, p *part, r *http.Response) (int64, error) {
 	switch r.StatusCode {
 	case http.StatusOK: // the whole file, whatever was asked for
 		if err := p.reset(n); err != nil {
-			return 0, s.diskError(j, p.path, err)
+			return 0, j.diskError(p.path, err)
 		}
 		if r.ContentLength == 0 {
 			return 0, j.fail(&Error{Err: ErrSize, Detail: "server sent 0 bytes, want a file", hint: j.byHand()})
@@ -201,7 +203,7 @@ func (s *Store) begin(j *transfer, p *part, r *http.Response) (int64, error) {
 		}
 		return restart(fmt.Sprintf("server has no bytes from %d on", p.size))
 	}
-	return 0, s.statusError(j, r)
+	return 0, j.statusError(r)
 }
 
 // length is the length of a whole answer, -1 if it is unknown.
@@ -213,7 +215,7 @@ func length(r *http.Response) int64 {
 }
 
 // refusePage looks at the first bytes: login pages, proxies and warnings come with status 200 too.
-func (s *Store) refusePage(ctx context.Context, j *transfer, p *part, r *http.Response, body *bufio.Reader) error {
+func (j *transfer) refusePage(ctx context.Context, p *part, r *http.Response, body *bufio.Reader) error {
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	head, _ := body.Peek(512) // a connection that breaks here breaks again when it is read
 	sniffed, _, _ := strings.Cut(http.DetectContentType(head), ";")
@@ -227,7 +229,7 @@ func (s *Store) refusePage(ctx context.Context, j *transfer, p *part, r *http.Re
 	page, _ := io.ReadAll(io.LimitReader(body, 1<<18))
 	if next, ok := confirmation(r.Request.URL, page); ok && !j.confirmed {
 		j.confirmed, j.address = true, next
-		return s.attempt(ctx, j, p)
+		return j.attempt(ctx, p)
 	}
 	detail := "found a web page, want the file"
 	if t := title(page); t != "" {
@@ -241,13 +243,13 @@ func (s *Store) refusePage(ctx context.Context, j *transfer, p *part, r *http.Re
 }
 
 // refuseSize refuses, before anything is written, what cannot end well.
-func (s *Store) refuseSize(j *transfer, p *part, r *http.Response, total int64) error {
+func (j *transfer) refuseSize(p *part, r *http.Response, total int64) error {
 	if j.announced > 0 && total >= 0 && j.announced != total {
 		return j.fail(&Error{Err: ErrSize, Detail: fmt.Sprintf("server sends %d bytes, want the %d that it announced",
 			total, j.announced),
 			hint: "a proxy or a mirror has another file: " + j.byHand()})
 	}
-	if free, ok := s.o.free(filepath.Dir(p.path)); ok && total >= 0 && total-p.size > free {
+	if free, ok := j.store.o.free(filepath.Dir(p.path)); ok && total >= 0 && total-p.size > free {
 		return j.fail(&Error{Err: ErrSpace, Detail: fmt.Sprintf("%s are free in %q, want %s", megabytes(free),
 			filepath.Dir(p.path), megabytes(total-p.size)),
 			hint: "make room, or set CAPTIONER_CACHE (HF_HOME for models of the hub) to a folder on another disk"})
@@ -256,22 +258,22 @@ func (s *Store) refuseSize(j *transfer, p *part, r *http.Response, total int64) 
 }
 
 // receive writes the bytes of an answer behind the part.
-func (s *Store) receive(ctx context.Context, j *transfer, p *part, body io.Reader, total int64,
+func (j *transfer) receive(ctx context.Context, p *part, body io.Reader, total int64,
 	watch *time.Timer) error {
 	buf := make([]byte, 1<<18)
 	for {
 		n, err := body.Read(buf)
 		if n > 0 {
-			watch.Reset(s.o.Stall)
+			watch.Reset(j.store.o.Stall)
 			if total >= 0 && p.size+int64(n) > total {
 				return j.fail(&Error{Err: ErrSize, Detail: fmt.Sprintf("server sent more than the %d bytes that it announced",
 					total), again: true,
 					hint: "a proxy or the server mixes up lengths: " + j.byHand()})
 			}
 			if err := p.write(buf[:n]); err != nil {
-				return s.diskError(j, p.path, err)
+				return j.diskError(p.path, err)
 			}
-			s.progress(j, p.size, total)
+			j.progress(p.size, total)
 		}
 		switch {
 		case err == io.EOF && (total < 0 || p.size == total):
@@ -280,7 +282,7 @@ func (s *Store) receive(ctx context.Context, j *transfer, p *part, body io.Reade
 			return j.fail(&Error{Err: ErrCut, Detail: "connection broke off after " + ofTotal(p.size, total), again: true,
 				hint: "run the same again, it goes on where it was"})
 		case err != nil:
-			err = s.netError(ctx, j, err)
+			err = j.netError(ctx, err)
 			var e *Error
 			if errors.As(err, &e) {
 				e.Detail += " after " + ofTotal(p.size, total)
@@ -297,17 +299,17 @@ func ofTotal(n, total int64) string {
 	return fmt.Sprintf("%d of %d bytes", n, total)
 }
 
-func (s *Store) progress(j *transfer, done, total int64) {
-	if s.o.Progress != nil {
-		s.o.Progress(Progress{Entry: j.entry.Name, File: j.file.Name, Done: done, Total: max(total, 0)})
+func (j *transfer) progress(done, total int64) {
+	if j.store.o.Progress != nil {
+		j.store.o.Progress(Progress{Entry: j.entry.Name, File: j.file.Name, Done: done, Total: max(total, 0)})
 	}
 }
 
 // check reads the whole part from the disk again: what counts is what stands there.
-func (s *Store) check(j *transfer, p *part) (result, error) {
+func (j *transfer) check(p *part) (result, error) {
 	sum, got, err := digests(p.path+partSuffix, j.want)
 	if err != nil {
-		return result{}, s.diskError(j, p.path, err)
+		return result{}, j.diskError(p.path, err)
 	}
 	out := result{sum: sum, size: p.size, checked: got.kind, tag: j.want}
 	if j.want.none() {
@@ -323,7 +325,7 @@ func (s *Store) check(j *transfer, p *part) (result, error) {
 }
 
 // diskError says what is wrong with the cache.
-func (s *Store) diskError(j *transfer, path string, err error) error {
+func (j *transfer) diskError(path string, err error) error {
 	e := &Error{Err: reason(err), Detail: fmt.Sprintf("write %q: %v", path, reason(err)),
 		hint: "set CAPTIONER_CACHE (HF_HOME for models of the hub) to a folder that can be written"}
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {

@@ -72,7 +72,7 @@ func (s *Store) cachedAsIs(e Entry) bool {
 func (s *Store) lock(ctx context.Context, e Entry) (func(), error) {
 	path := filepath.Join(s.folder(e), "."+e.Files[0].Name+".lock")
 	if e.Repo != "" {
-		path = filepath.Join(s.o.HubCache, ".locks", hubName(e.Repo), "captioner.lock")
+		path = s.layout.lock(e.Repo)
 	}
 	fail := func(err error) error {
 		return &settingError{fmt.Errorf("fetch %q: lock %q: %w", e.Name, path, reason(err)),
@@ -101,28 +101,28 @@ func (s *Store) lock(ctx context.Context, e Entry) (func(), error) {
 // fetchFile fetches an entry of one file.
 func (s *Store) fetchFile(ctx context.Context, e Entry) (Result, error) {
 	target := s.target(e)
-	j := newJob(e, e.Files[0], target)
-	p, out, err := s.download(ctx, j, target)
+	j := newTransfer(s, e, e.Files[0], target)
+	p, out, err := j.download(ctx, target)
 	if err != nil {
 		return Result{}, err
 	}
 	if e.Files[0].SHA256 == "" {
-		if err := s.checkFormat(j, p); err != nil {
+		if err := j.checkFormat(p); err != nil {
 			return Result{}, err
 		}
 		if err := writeRecord(target, out.sum); err != nil {
 			p.f.Close()
-			return Result{}, s.diskError(j, target, err)
+			return Result{}, j.diskError(target, err)
 		}
 	}
 	if err := p.finish(target); err != nil {
-		return Result{}, s.diskError(j, target, err)
+		return Result{}, j.diskError(target, err)
 	}
 	return Result{e.Name, target, true, []Found{{target, out.size, out.sum, out.checked}}}, nil
 }
 
-func newJob(e Entry, f File, target string) *transfer {
-	j := &transfer{entry: e, file: f, url: f.URL, mirror: f.mirror, target: target}
+func newTransfer(s *Store, e Entry, f File, target string) *transfer {
+	j := &transfer{store: s, entry: e, file: f, url: f.URL, mirror: f.mirror, target: target}
 	if f.SHA256 != "" {
 		j.want = digest{"sha256", f.SHA256}
 	}
@@ -130,15 +130,15 @@ func newJob(e Entry, f File, target string) *transfer {
 }
 
 // checkFormat looks into a file that nobody vouches for, before it gets its name.
-func (s *Store) checkFormat(j *transfer, p *part) error {
-	if s.o.Check == nil {
+func (j *transfer) checkFormat(p *part) error {
+	if j.store.o.Check == nil {
 		return nil
 	}
 	format := "pytorch"
 	if filepath.Ext(j.file.Name) == ".safetensors" {
 		format = "safetensors"
 	}
-	if err := s.o.Check(p.path+partSuffix, format); err != nil {
+	if err := j.store.o.Check(p.path+partSuffix, format); err != nil {
 		p.remove()
 		return j.fail(&Error{Err: ErrFormat, Detail: fmt.Sprintf("found no %s file: %v", format, err),
 			hint: "nothing was kept: the address may lead to something else by now; see " + j.entry.Origin})

@@ -23,20 +23,29 @@ import (
 
 func hubName(repo string) string { return "models--" + strings.ReplaceAll(repo, "/", "--") }
 
-func (s *Store) hubFolder(repo string) string { return filepath.Join(s.o.HubCache, hubName(repo)) }
+// hubLayout finds and makes the paths of the hub's cache.
+type hubLayout struct{ root string }
 
-// hubPart is where a file of the hub lies while it is fetched, less the suffix: its tag is not known before the hub has
-// answered.
-func (s *Store) hubPart(e Entry, f File) string {
-	return filepath.Join(s.hubFolder(e.Repo), "blobs", "captioner-"+f.Name)
+// folder is the folder of a model.
+func (l hubLayout) folder(repo string) string { return filepath.Join(l.root, hubName(repo)) }
+
+// lock is the file that keeps two processes from fetching one model at the same time.
+func (l hubLayout) lock(repo string) string {
+	return filepath.Join(l.root, ".locks", hubName(repo), "captioner.lock")
 }
 
-// hubSnapshot finds a snapshot with all files of an entry: that of refs/main, else any.
-func (s *Store) hubSnapshot(e Entry) (string, bool) {
+// part is where a file of the hub lies while it is fetched, less the suffix: its tag is not known before the hub has
+// answered.
+func (l hubLayout) part(e Entry, f File) string {
+	return filepath.Join(l.folder(e.Repo), "blobs", "captioner-"+f.Name)
+}
+
+// snapshot finds a snapshot with all files of an entry: that of refs/main, else any.
+func (l hubLayout) snapshot(e Entry) (string, bool) {
 	for _, repo := range append([]string{e.Repo}, e.repos...) {
-		dir := filepath.Join(s.hubFolder(repo), "snapshots")
+		dir := filepath.Join(l.folder(repo), "snapshots")
 		var names []string
-		if ref, err := os.ReadFile(filepath.Join(s.hubFolder(repo), "refs", "main")); err == nil &&
+		if ref, err := os.ReadFile(filepath.Join(l.folder(repo), "refs", "main")); err == nil &&
 			isCommit(strings.TrimSpace(string(ref))) {
 			names = append(names, strings.TrimSpace(string(ref)))
 		}
@@ -51,7 +60,7 @@ func (s *Store) hubSnapshot(e Entry) (string, bool) {
 			}
 		}
 	}
-	return s.hubFolder(e.Repo), false
+	return l.folder(e.Repo), false
 }
 
 // blobDigest is the checksum that a file of a snapshot has by the name of its blob.
@@ -65,23 +74,23 @@ func blobDigest(file string) digest {
 
 // fetchHub fetches a model of the hub: all files of one commit.
 func (s *Store) fetchHub(ctx context.Context, e Entry) (Result, error) {
-	dir := s.hubFolder(e.Repo)
+	dir := s.layout.folder(e.Repo)
 	r := Result{Name: e.Name, Fetched: true}
 	blobs := make(map[string]string) // the name of each file's blob
 	commit, revision := "", "main"
 	for _, f := range e.Files {
-		j := newJob(e, f, dir)
+		j := newTransfer(s, e, f, dir)
 		j.url = hubAddress(s.hub.String(), e.Repo, revision, f.Name)
 		if s.mirror != nil {
 			j.url = hubAddress(DefaultHubURL, e.Repo, revision, f.Name)
 		}
-		part := s.hubPart(e, f)
-		p, out, err := s.download(ctx, j, part)
+		part := s.layout.part(e, f)
+		p, out, err := j.download(ctx, part)
 		if err != nil {
 			return Result{}, err
 		}
 		if out.checked == "length" {
-			if err := s.checkHubFile(j, p); err != nil {
+			if err := j.checkHubFile(p); err != nil {
 				return Result{}, err
 			}
 		}
@@ -92,7 +101,7 @@ func (s *Store) fetchHub(ctx context.Context, e Entry) (Result, error) {
 			err = p.finish(filepath.Join(dir, "blobs", blobs[f.Name]))
 		}
 		if err != nil {
-			return Result{}, s.diskError(j, part, err)
+			return Result{}, j.diskError(part, err)
 		}
 		r.Files = append(r.Files, Found{Bytes: out.size, SHA256: out.sum, Checked: out.checked})
 	}
@@ -103,7 +112,7 @@ func (s *Store) fetchHub(ctx context.Context, e Entry) (Result, error) {
 		}
 		commit = hex.EncodeToString(h.Sum(nil))
 	}
-	snapshot, err := s.link(dir, commit, blobs)
+	snapshot, err := s.layout.link(e.Repo, commit, blobs)
 	if err != nil {
 		return Result{}, &settingError{fmt.Errorf("fetch %q: %w", e.Name, err), "set HF_HOME to a folder that can be written"}
 	}
@@ -115,11 +124,11 @@ func (s *Store) fetchHub(ctx context.Context, e Entry) (Result, error) {
 }
 
 // checkHubFile looks into the weights where the server, a mirror, says nothing of them.
-func (s *Store) checkHubFile(j *transfer, p *part) error {
+func (j *transfer) checkHubFile(p *part) error {
 	if filepath.Ext(j.file.Name) != ".safetensors" {
 		return nil
 	}
-	return s.checkFormat(j, p)
+	return j.checkFormat(p)
 }
 
 // blobName is the name that huggingface_hub gives the content: the hub's tag, else the same computed.
@@ -135,7 +144,8 @@ func blobName(p *part, out result) (string, error) {
 }
 
 // link makes the snapshot, and then the reference that makes Python find it.
-func (s *Store) link(dir, commit string, blobs map[string]string) (string, error) {
+func (l hubLayout) link(repo, commit string, blobs map[string]string) (string, error) {
+	dir := l.folder(repo)
 	snapshot := filepath.Join(dir, "snapshots", commit)
 	for _, d := range []string{snapshot, filepath.Join(dir, "refs")} {
 		if err := os.MkdirAll(d, 0o777); err != nil {

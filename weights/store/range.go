@@ -104,14 +104,14 @@ func (r *Remote) cut(ctx context.Context, j *transfer, err error) error {
 		return j.fail(&Error{Err: ErrCut, Detail: "connection broke off", again: true,
 			hint: "run the same again, it goes on where it was"})
 	}
-	return r.s.netError(ctx, j, err)
+	return j.netError(ctx, err)
 }
 
 // ask requests a part and checks that the answer is one, of the same file as before.
 func (r *Remote) ask(ctx context.Context, j *transfer, from int64) (*http.Response, error) {
-	resp, _, err := r.s.get(ctx, j, from, "")
+	resp, _, err := j.get(ctx, from, "")
 	if err != nil {
-		return nil, r.s.netError(ctx, j, err)
+		return nil, j.netError(ctx, err)
 	}
 	r.mu.Lock()
 	r.reached = true
@@ -129,7 +129,7 @@ func (r *Remote) ask(ctx context.Context, j *transfer, from int64) (*http.Respon
 				hint: "a proxy or the server mixes up parts of files"}))
 		}
 	default:
-		return fail(r.s.statusError(j, resp))
+		return fail(j.statusError(resp))
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -153,8 +153,8 @@ func (r *Remote) retry(
 	ctx context.Context, try func(context.Context, *transfer, *time.Timer) (progress bool, err error),
 ) error {
 	s := r.s
-	j := &transfer{entry: Entry{Name: r.name, Files: []File{{Name: r.name, URL: r.url}}}, url: r.url}
-	if j.address = s.address(j); s.o.Offline && (s.mirror == nil || s.mirror.Scheme != "file") {
+	j := &transfer{store: s, entry: Entry{Name: r.name, Files: []File{{Name: r.name, URL: r.url}}}, url: r.url}
+	if j.resolve(); s.o.Offline && (s.mirror == nil || s.mirror.Scheme != "file") {
 		return j.fail(&Error{Err: ErrOffline, Detail: offlineDetail, hint: offlineHint})
 	}
 	tries := s.tries(r.name)

@@ -23,9 +23,26 @@ type announcement struct {
 	commit string // of the hub's repository
 }
 
+// resolve sets the address that is asked: the publisher's, the one of the hub that is set, or the mirror's.
+func (j *transfer) resolve() {
+	j.address = j.url
+	u, err := url.Parse(j.url)
+	mirror := j.store.mirror
+	if mirror == nil || err != nil {
+		return
+	}
+	m := *mirror
+	m.Path += "/" + u.Host + u.Path
+	m.RawQuery = u.RawQuery
+	if j.mirror != "" {
+		m.Path, m.RawQuery = mirror.Path+"/"+j.mirror, ""
+	}
+	j.address = m.String()
+}
+
 // get asks for a file from a byte on and follows redirects. Headers about the file are believed of the host that was
 // asked only, and the token goes to the hub only, whatever the redirects are.
-func (s *Store) get(ctx context.Context, j *transfer, from int64, validator string) (*http.Response, announcement,
+func (j *transfer) get(ctx context.Context, from int64, validator string) (*http.Response, announcement,
 	error) {
 	var t announcement
 	at, err := url.Parse(j.address)
@@ -48,10 +65,10 @@ func (s *Store) get(ctx context.Context, j *transfer, from int64, validator stri
 				req.Header.Set("If-Range", validator)
 			}
 		}
-		if j.entry.Repo != "" && s.o.HubToken != "" && sameHost(at, s.hub) {
-			req.Header.Set("Authorization", "Bearer "+s.o.HubToken)
+		if j.entry.Repo != "" && j.store.o.HubToken != "" && sameHost(at, j.store.hub) {
+			req.Header.Set("Authorization", "Bearer "+j.store.o.HubToken)
 		}
-		resp, err := s.client.Do(req)
+		resp, err := j.store.client.Do(req)
 		if err != nil {
 			return nil, t, err
 		}
@@ -155,7 +172,7 @@ func retryAfter(h string) time.Duration {
 }
 
 // netError says what is wrong with a connection that gave no answer, or not all of it.
-func (s *Store) netError(ctx context.Context, j *transfer, err error) error {
+func (j *transfer) netError(ctx context.Context, err error) error {
 	if err := ctx.Err(); err != nil && !errors.Is(context.Cause(ctx), ErrStalled) {
 		return err
 	}
@@ -169,7 +186,7 @@ func (s *Store) netError(ctx context.Context, j *transfer, err error) error {
 	)
 	switch {
 	case errors.Is(context.Cause(ctx), ErrStalled):
-		e.Err, e.Detail = ErrStalled, fmt.Sprintf("no byte in %v", s.o.Stall)
+		e.Err, e.Detail = ErrStalled, fmt.Sprintf("no byte in %v", j.store.o.Stall)
 		e.hint = "the server or the network is overloaded: run the same again later, it goes on where it was"
 	case errors.As(err, &redirect):
 		e.Err, e.Detail, e.again = ErrServer, redirect.msg, false
@@ -193,7 +210,7 @@ func (s *Store) netError(ctx context.Context, j *transfer, err error) error {
 func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
 
 // statusError says what an answer other than the file means.
-func (s *Store) statusError(j *transfer, r *http.Response) error {
+func (j *transfer) statusError(r *http.Response) error {
 	e := &Error{Err: ErrServer, Detail: fmt.Sprintf("server answered %s, want 200",
 		strings.TrimSpace(fmt.Sprint(r.StatusCode, " ", http.StatusText(r.StatusCode))))}
 	if host := r.Request.URL.Host; host != "" && host != j.host() {
@@ -202,7 +219,7 @@ func (s *Store) statusError(j *transfer, r *http.Response) error {
 	switch code := r.StatusCode; {
 	case code == http.StatusNotFound || code == http.StatusGone:
 		e.Err, e.hint = ErrNotFound, "the publisher may have moved it: see "+j.entry.Origin
-		if s.mirror != nil {
+		if j.store.mirror != nil {
 			e.hint = "the mirror lacks this file"
 		}
 	case code == http.StatusProxyAuthRequired:
@@ -211,7 +228,7 @@ func (s *Store) statusError(j *transfer, r *http.Response) error {
 		e.Err, e.hint = ErrDenied, "a proxy, or the publisher's limit on downloads, may forbid it: "+j.byHand()
 		if j.entry.Repo != "" {
 			e.hint = "set HF_TOKEN to a token that may read it"
-			if s.o.HubToken != "" {
+			if j.store.o.HubToken != "" {
 				e.hint = "the token in HF_TOKEN may not read it, or has expired"
 			}
 		}

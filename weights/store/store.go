@@ -149,11 +149,12 @@ type Store struct {
 	hub    *url.URL
 	mirror *url.URL // nil for none
 	client *http.Client
+	layout hubLayout
 }
 
 // New checks the options. It touches neither disk nor network.
 func New(o Options) (*Store, error) {
-	s := &Store{o: o}
+	s := &Store{o: o, layout: hubLayout{o.HubCache}}
 	if o.Cache == "" || o.HubCache == "" || o.Attempts < 1 || o.Stall <= 0 || o.Backoff < 0 {
 		return nil, fmt.Errorf("open weights store: cache %q, hub cache %q, %d attempts, back-off %v, stall %v: want "+
 			"folders, 1 or more, 0 or more, more than 0",
@@ -215,21 +216,6 @@ func folderMirror(dir string) (*url.URL, http.RoundTripper, error) {
 	return &url.URL{Scheme: "file", Path: ""}, t, nil
 }
 
-// address is where a file is asked for: at its own address, on the hub that is set, or at the mirror.
-func (s *Store) address(j *transfer) string {
-	u, err := url.Parse(j.url)
-	if s.mirror == nil || err != nil {
-		return j.url
-	}
-	m := *s.mirror
-	m.Path += "/" + u.Host + u.Path
-	m.RawQuery = u.RawQuery
-	if j.mirror != "" {
-		m.Path, m.RawQuery = s.mirror.Path+"/"+j.mirror, ""
-	}
-	return m.String()
-}
-
 // Status is an entry and what of it is here.
 type Status struct {
 	Entry
@@ -282,7 +268,7 @@ func (s *Store) Get(ctx context.Context, name string) (string, error) {
 // within depends on the revision.
 func (s *Store) target(e Entry) string {
 	if e.Repo != "" {
-		return s.hubFolder(e.Repo)
+		return s.layout.folder(e.Repo)
 	}
 	dir := s.folder(e)
 	if len(e.Members) > 0 {
@@ -298,7 +284,7 @@ func (s *Store) folder(e Entry) string {
 // cached says where an entry lies, if all of it is here. Names are given to whole files only.
 func (s *Store) cached(e Entry) (string, bool) {
 	if e.Repo != "" {
-		return s.hubSnapshot(e)
+		return s.layout.snapshot(e)
 	}
 	path := s.target(e)
 	if len(e.Members) > 0 {
@@ -332,7 +318,7 @@ func (s *Store) partSize(e Entry) int64 {
 	for _, f := range e.Files {
 		path := filepath.Join(s.folder(e), f.Name)
 		if e.Repo != "" {
-			path = s.hubPart(e, f)
+			path = s.layout.part(e, f)
 		}
 		if info, err := os.Stat(path + partSuffix); err == nil {
 			n += info.Size()
