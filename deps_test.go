@@ -196,7 +196,7 @@ var house = []string{"torch", "models", "data", "cli", "weights", "scripts", "ex
 const (
 	maxColumns     = 120   // of a line; a tab counts as one
 	maxMethods     = 20    // of a type
-	maxPackage     = 3_000 // lines of a package without its tests
+	maxPackage     = 3_100 // lines of a package without its tests
 	maxFilesOfRoot = 20    // Go files in cli itself, without tests
 )
 
@@ -208,11 +208,8 @@ var (
 	}
 	largeRooms = []string{
 		"models/train",
-		"weights/pickle",
 	}
-	largeTypes = []string{ // a name, wherever it is declared
-		"machine",
-	}
+	largeTypes []string // a name, wherever it is declared
 )
 
 // manyMethods are types that have more methods for good, with the reason.

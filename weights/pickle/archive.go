@@ -88,7 +88,8 @@ func loadArchive(a *archive) (root any, size int, err error) {
 		return nil, 0, err
 	}
 	s := &storages{byKey: map[string]*Storage{}, load: func(key string) ([]byte, error) { return a.entry("data/" + key) }}
-	m := &machine{in: data, persistent: s.persistent, stream: innerStream}
+	m := newMachine(data, innerStream)
+	m.persistent = s.persistent
 	root, err = m.run()
 	return root, len(data), err
 }

@@ -17,8 +17,7 @@ var builders = makeBuilders()
 var containers = map[string]builder{
 	"collections.OrderedDict": func(m *machine, args Tuple) (any, error) { return m.newDict(args, true) },
 	"collections.defaultdict": func(m *machine, args Tuple) (any, error) {
-		return m.newDict(args[min(1, len(args)):],
-			false)
+		return m.newDict(args[min(1, len(args)):], false)
 	},
 	"collections.Counter": func(m *machine, args Tuple) (any, error) { return m.newDict(args, false) },
 	"builtins.dict":       func(m *machine, args Tuple) (any, error) { return m.newDict(args, false) },

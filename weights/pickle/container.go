@@ -1,9 +1,6 @@
 package pickle
 
-import (
-	"errors"
-	"fmt"
-)
+import "errors"
 
 var emptyTuple any = Tuple{} // boxed once
 
@@ -69,50 +66,6 @@ func (m *machine) marked(op byte) error {
 		return m.appendItems(items)
 	case 0x91: // FROZENSET
 		m.push(&Set{Items: items})
-	}
-	return nil
-}
-
-func (m *machine) appendItems(items []any) error {
-	v, err := m.top()
-	if err != nil {
-		return err
-	}
-	switch x := v.(type) {
-	case *List:
-		x.Items = append(x.Items, items...)
-	case *Set:
-		x.Items = append(x.Items, items...)
-	case *Record:
-		x.Items = append(x.Items, items...)
-	default:
-		return fmt.Errorf("items appended to %s", describe(v))
-	}
-	return nil
-}
-
-func (m *machine) setItems(items []any) error {
-	v, err := m.top()
-	if err != nil {
-		return err
-	}
-	if len(items)%2 != 0 {
-		return errors.New("a key without a value")
-	}
-	var d *Dict
-	switch x := v.(type) {
-	case *Dict:
-		d = x
-	case *Record:
-		if x.Entries == nil {
-			x.Entries = &Dict{}
-		}
-		d = x.Entries
-	default:
-		return fmt.Errorf("items set in %s", describe(v))
-	}
-	for i := 0; i < len(items); i += 2 {
-		d.Set(items[i], items[i+1])
 	}
 	return nil
 }

@@ -11,10 +11,7 @@ func (m *machine) object(op byte) error {
 	switch op {
 	case 'c': // GLOBAL
 		g, err := m.globalLines()
-		if err == nil {
-			m.push(g)
-		}
-		return err
+		return m.pushResult(g, err)
 	case 0x93: // STACK_GLOBAL
 		return m.stackGlobal()
 	case 'R': // REDUCE
@@ -59,22 +56,9 @@ func (m *machine) object(op byte) error {
 		if m.persistent == nil {
 			return errors.New("a reference to data outside the pickle, in a file that has none")
 		}
-		v, err := m.persistent(id)
-		if err == nil {
-			m.push(v)
-		}
-		return err
+		return m.pushResult(m.persistent(id))
 	}
 	return errors.New("textual references to data outside the pickle are not supported") // PERSID
-}
-
-func (m *machine) globalLines() (Global, error) {
-	module, err := m.line()
-	if err != nil {
-		return Global{}, err
-	}
-	name, err := m.line()
-	return newGlobal(module, name), err
 }
 
 // newGlobal gives the two modules that Python 3 renamed their present names: protocols below 3 write the old ones.
@@ -106,28 +90,12 @@ func (m *machine) stackGlobal() error {
 	return nil
 }
 
-func (m *machine) popTuple() (Tuple, error) {
-	v, err := m.pop()
-	if err != nil {
-		return nil, err
-	}
-	t, ok := v.(Tuple)
-	if !ok {
-		return nil, fmt.Errorf("arguments in %s, want a tuple", describe(v))
-	}
-	return t, nil
-}
-
 func (m *machine) pushCall(callee any, args Tuple) error {
 	g, ok := callee.(Global)
 	if !ok {
 		return fmt.Errorf("a call of %s, want a named constructor", describe(callee))
 	}
-	v, err := m.call(g, args)
-	if err == nil {
-		m.push(v)
-	}
-	return err
+	return m.pushResult(m.call(g, args))
 }
 
 func (m *machine) pushNew(args Tuple, kwargs *Dict) error {

@@ -39,7 +39,7 @@ func loadPair(a *archive) (root *Dict, inner *archive, size int, err error) {
 	if err != nil {
 		return nil, nil, 0, fmt.Errorf("%s: %w", pairModel, err)
 	}
-	tokenizer, err := (&machine{in: words}).run()
+	tokenizer, err := newMachine(words, nil).run()
 	if err != nil {
 		return nil, nil, 0, fmt.Errorf("%s: %w", pairWords, err)
 	}

@@ -89,7 +89,7 @@ func load(b []byte) (*File, error) {
 		code = newScript(a)
 		root, size, err = loadArchive(a)
 	} else {
-		root, size, err = loadStream(&machine{in: b, stream: innerStream})
+		root, size, err = loadStream(newMachine(b, innerStream))
 	}
 	if err != nil {
 		return nil, err

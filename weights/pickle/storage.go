@@ -181,7 +181,7 @@ const legacyProtocol = 1001
 
 // innerStream reads a stream that stands inside a pickle.
 func innerStream(b []byte) (any, error) {
-	root, _, err := loadStream(&machine{in: b})
+	root, _, err := loadStream(newMachine(b, nil))
 	return root, err
 }
 
@@ -237,9 +237,6 @@ func checkPreamble(m *machine) error {
 	}
 	return nil
 }
-
-// reset forgets the values of the last pickle and stays behind it.
-func (m *machine) reset() { m.stack, m.marks, m.memo, m.far = nil, nil, nil, nil }
 
 // loadFromBytes answers torch.storage._load_from_bytes: a stream inside the pickle, which is how tensors travel in
 // files of Python's own pickle module. It cannot hold another one.
