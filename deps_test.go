@@ -133,7 +133,7 @@ cli/training        < models/train cli/ranks cli/paths cli/model | github.com/ur
 cli/scoring         < models/evaluate cli/captioning cli/ranks cli/paths | github.com/urfave/cli/v2 # the command eval
 cli                 < cli/training cli/scoring cli/inspect |
                       github.com/urfave/cli/v2 golang.org/x/sync            # one thin file a command
-cli/captioner       < cli                   |                               # main: a dozen lines
+cli/captioner       < cli                   | C                              # main: a dozen lines; C sees closed output
 scripts/bench/serve <                       | # load for a service, from a process of its own
 scripts/screenshots <                       | github.com/chromedp # the images in docs/images
 `
