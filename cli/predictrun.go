@@ -143,7 +143,7 @@ func (r *predictRun) begin() error {
 			return err
 		}
 		if r.file.Foreign > 0 {
-			r.con.Term.Log.Warn(fmt.Sprintf("%q: %s that are no captions stay", o.Out, console.Count(r.file.Foreign, "line")))
+			r.con.Term.Log.Warn(keptLines(o.Out, r.file.Foreign))
 		}
 		r.out = r.file
 	}
@@ -177,6 +177,14 @@ func (r *predictRun) begin() error {
 		go r.count()
 	}
 	return nil
+}
+
+// keptLines says that --out keeps n lines that hold no captions.
+func keptLines(out string, n int) string {
+	if n == 1 {
+		return fmt.Sprintf("%q: kept 1 line that is not a caption", out)
+	}
+	return fmt.Sprintf("%q: kept %s that are not captions", out, console.Count(n, "line"))
 }
 
 // journal says how the file of --out begins, but for the model.
@@ -373,7 +381,7 @@ func (r *predictRun) end(start time.Time, err error) error {
 		err = r.complete()
 	} else if r.file != nil {
 		r.file.Close()
-		r.con.Term.Log.Warn(fmt.Sprintf("%d captions are in %q", r.file.Count()+int(r.done), r.o.Out+".part"), "hint",
+		r.con.Term.Log.Warn(fmt.Sprintf("%d captions are in %q", r.file.Held(), r.o.Out+".part"), "hint",
 			"run again with --resume to go on")
 	}
 	if err := r.list.Close(); err != nil {
@@ -385,6 +393,10 @@ func (r *predictRun) end(start time.Time, err error) error {
 		err = r.sheet.Finish(r.summary(took))
 	} else if r.sheet != nil {
 		r.sheet.Abandon()
+	}
+	if r.file != nil && r.file.Newer > 0 {
+		r.con.Term.Log.Warn(fmt.Sprintf("%q: kept the captions of %s changed after it was written", r.o.Out,
+			console.Count(r.file.Newer, "image")), "hint", "take those lines out to caption these images again")
 	}
 	if kinds := r.in.Passed.Images(); kinds != "" {
 		r.con.Term.Log.Warn("images of kinds that are not read were passed over: " + kinds)

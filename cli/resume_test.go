@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"captioner/cli/console"
 )
@@ -20,6 +21,41 @@ func predictFake(t *testing.T, args ...string) (code int, msg string) {
 
 // lineFormats are the formats of which each line says its image.
 var lineFormats = []string{"jsonl", "csv", "tsv", "text"}
+
+// A file of captions without a journal does not say how its images looked: an image that is newer is named, and lines
+// of people are counted.
+func TestResumeTellsWhatItKeeps(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(t *testing.T, out, image string)
+		want   string // in a message; "" for none of these
+	}{
+		{"nothing", func(*testing.T, string, string) {}, ""},
+		{"a newer image", func(t *testing.T, _, image string) {
+			later := time.Now().Add(time.Hour)
+			if err := os.Chtimes(image, later, later); err != nil {
+				t.Fatal(err)
+			}
+		}, "kept the captions of 1 image changed after it was written"},
+		{"a line", func(t *testing.T, out, _ string) { write(t, out, read(t, out)+"a note\n") },
+			"kept 1 line that is not a caption"},
+		{"two lines", func(t *testing.T, out, _ string) { write(t, out, read(t, out)+"a note\nanother\n") },
+			"kept 2 lines that are not captions"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := pictures(t, 3)
+			out := filepath.Join(t.TempDir(), "out.txt")
+			if code, msg := predictFake(t, "-o", out, dir); code != 0 {
+				t.Fatal(msg)
+			}
+			tt.change(t, out, filepath.Join(dir, "1.png"))
+			code, msg := predictFake(t, "--resume", "-o", out, dir)
+			if code != 0 || !strings.Contains(msg, tt.want) || tt.want == "" && strings.Contains(msg, "kept") {
+				t.Errorf("exit code %d and %q, want 0 and %q", code, msg, tt.want)
+			}
+		})
+	}
+}
 
 // edits are what people do to a file of captions. want is what must be in it after --resume, as often as count says.
 var edits = map[string]struct {

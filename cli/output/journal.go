@@ -39,6 +39,8 @@ type Journal struct {
 	done     map[input.ID]struct{}
 	ids      map[string]int // of a format that knows numbers alone: how many captions there are of each
 	Foreign  int            // lines that are no captions, and that stay
+	Newer    int            // images that Has found in the file alone, and that changed after it did
+	added    int            // images whose results this run has committed
 	buf      bytes.Buffer
 	notes    []noted // of what is in buf; their ends are counted from its begin
 	places   input.Places
@@ -151,27 +153,31 @@ func openPlain(path string) (*os.File, error) {
 // Begun says whether the file holds anything yet.
 func (j *Journal) Begun() bool { return j.size > 0 }
 
-// Count is how many images were in the file when the run began.
-func (j *Journal) Count() int { return max(len(j.done), len(j.ids)) }
+// Held is how many images are in the file now: what no disk took is not counted.
+func (j *Journal) Held() int { return max(len(j.done), len(j.ids)) + j.added }
 
 // Has says whether an image, as it is now, is in the file already. Each image is asked for once.
 func (j *Journal) Has(in input.Input) bool {
 	if len(j.done) == 0 && len(j.ids) == 0 {
 		return false
 	}
-	stamp := in.Stamp
+	stamp, newer := in.Stamp, false
 	if in.Open == nil {
 		info, err := os.Stat(in.Path)
 		if err != nil {
 			return false
 		}
 		stamp = input.StampOf(info)
+		newer = j.finished != nil && info.ModTime().After(j.finished.ModTime())
 	}
 	place := j.places.Of(in)
 	if _, ok := j.done[input.IDOf(place, stamp)]; ok {
 		return true
 	}
 	if _, ok := j.done[input.IDOf(place, input.Stamp{})]; ok { // in the file, and in no journal
+		if newer {
+			j.Newer++
+		}
 		return true
 	}
 	if id := fmt.Sprint(imageID(in.Path)); j.ids[id] > 0 {
@@ -195,7 +201,8 @@ func (j *Journal) Commit() error {
 	if j.buf.Len() == 0 {
 		return nil
 	}
-	b, noted := j.buf.Bytes(), len(j.notes) > 0
+	b, images := j.buf.Bytes(), len(j.notes)
+	noted := images > 0
 	var err error
 	if j.live {
 		err = j.follow()
@@ -212,6 +219,9 @@ func (j *Journal) Commit() error {
 	}
 	if err == nil && noted {
 		err = j.vouch(base)
+	}
+	if err == nil {
+		j.added += images
 	}
 	j.buf.Reset()
 	j.notes = nil

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"captioner/cli/input"
 )
 
 func TestOneRunAtATimeWritesAFile(t *testing.T) {
@@ -19,6 +21,39 @@ func TestOneRunAtATimeWritesAFile(t *testing.T) {
 	if _, err := OpenJournal(out, JournalOptions{Identity: "x"}); err == nil ||
 		!strings.Contains(err.Error(), "another run is writing it") {
 		t.Errorf("got %v, want a refusal", err)
+	}
+}
+
+// A result that no disk took is in no file, and is not counted.
+func TestHeldCountsWhatIsWritten(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		full bool
+		want int
+	}{
+		{"written", false, 1},
+		{"not written", true, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			j, err := OpenJournal(filepath.Join(t.TempDir(), "out"), JournalOptions{Identity: "x", Format: "text"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer j.Close()
+			if tt.full {
+				j.part.Close()
+			}
+			if _, err := j.Write([]byte("a.png\ta dog\n")); err != nil {
+				t.Fatal(err)
+			}
+			j.Note(&Result{Input: input.Input{Path: "a.png"}})
+			if err := j.Commit(); (err != nil) != tt.full {
+				t.Fatal(err)
+			}
+			if j.Held() != tt.want {
+				t.Errorf("%d images held, want %d", j.Held(), tt.want)
+			}
+		})
 	}
 }
 
