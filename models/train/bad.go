@@ -11,11 +11,11 @@ import (
 	"captioner/weights/atomicfile"
 )
 
-// badFile lists the pictures of a run that are missing, have no captions or cannot be decoded, a line each with the
+// badFile lists the images of a run that are missing, have no captions or cannot be decoded, a line each with the
 // reason.
 const badFile = "bad-pictures.txt"
 
-// BadImagesError says that a run was not begun because of its pictures.
+// BadImagesError says that a run was not begun because of its images.
 type BadImagesError struct {
 	List   string // the file that names them all; "" in a dry run, which writes none
 	Counts string // "3 missing images, 1 image that cannot be decoded"
@@ -32,7 +32,7 @@ func (e *BadImagesError) Error() string {
 // Hint says how to go on.
 func (e *BadImagesError) Hint() string { return "--skip-bad goes on without them" }
 
-// report lists bad pictures in the run folder and refuses the run, unless it may go on without them. Counts say how
+// report lists bad images in the run folder and refuses the run, unless it may go on without them. Counts say how
 // many there are of what, "" of none.
 func (c *corpora) report(counts ...string) error {
 	said := strings.Join(slices.DeleteFunc(counts, func(s string) bool { return s == "" }), ", ")
@@ -79,7 +79,7 @@ func (c *corpora) leaveOutBare(names []string) error {
 	return c.report(counted(len(names), "image whose captions are all empty"))
 }
 
-// leaveOut drops the pictures that cannot be decoded.
+// leaveOut drops the images that cannot be decoded.
 func (c *corpora) leaveOut(train, val []features.Bad) error {
 	for _, b := range slices.Concat(train, val) {
 		c.bad = append(c.bad, fmt.Sprintf("%s\t%v", b.Path, b.Err))
@@ -95,7 +95,7 @@ func (c *corpora) leaveOut(train, val []features.Bad) error {
 	return nil
 }
 
-// gatherBad puts together which pictures the ranks could not decode.
+// gatherBad puts together which images the ranks could not decode.
 func (c *corpora) gatherBad(own []features.Bad) ([]features.Bad, error) {
 	if c.Group.Size() == 1 {
 		return own, nil

@@ -45,12 +45,12 @@ func eye(t *testing.T, dir string) (family.Config, *encoder.Runner) {
 	return c, e
 }
 
-// The cache gives each picture its features whatever set it comes in, names all that cannot be decoded, and mends
+// The cache gives each image its features whatever set it comes in, names all that cannot be decoded, and mends
 // itself.
 func TestFeatureCache(t *testing.T) {
 	dir := t.TempDir()
 	c, e := eye(t, dir)
-	d, err := data.Open(pictures(t, dir, "train", 20), "")
+	d, err := data.Open(writeImages(t, dir, "train", 20), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,13 +63,16 @@ func TestFeatureCache(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	encode := func(pictures []data.Example) (rows [][]byte, fresh int, bad []int) {
+	encode := func(set []data.Example) (rows [][]byte, fresh int, bad []int) {
 		t.Helper()
-		f, no, err := features.Encode(context.Background(), e, c, pictures, features.Options{Cache: filepath.Join(dir, "cache"), Done: func(n int) {
-			if n < 0 || n > len(pictures) {
-				t.Errorf("told of %d of %d pictures", n, len(pictures))
-			}
-		}})
+		f, no, err := features.Encode(context.Background(), e, c, set, features.Options{
+			Cache: filepath.Join(dir, "cache"),
+			Done: func(n int) {
+				if n < 0 || n > len(set) {
+					t.Errorf("told of %d of %d images", n, len(set))
+				}
+			},
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -78,8 +81,8 @@ func TestFeatureCache(t *testing.T) {
 			rows = append(rows, bytes.Clone(f.Row(i)))
 		}
 		for _, b := range no {
-			if !strings.Contains(b.Err.Error(), "decode") || b.Path != pictures[b.Index].Path {
-				t.Errorf("bad picture %+v", b)
+			if !strings.Contains(b.Err.Error(), "decode") || b.Path != set[b.Index].Path {
+				t.Errorf("bad image %+v", b)
 			}
 			bad = append(bad, b.Index)
 		}
@@ -91,7 +94,8 @@ func TestFeatureCache(t *testing.T) {
 	}
 	part := []data.Example{all[7], all[2], all[7], all[4]}
 	rows, fresh, bad := encode(part)
-	if fresh != 0 || !slices.Equal(bad, []int{3}) || !bytes.Equal(rows[0], want[6]) || !bytes.Equal(rows[1], want[2]) || !bytes.Equal(rows[2], want[6]) {
+	if fresh != 0 || !slices.Equal(bad, []int{3}) ||
+		!bytes.Equal(rows[0], want[6]) || !bytes.Equal(rows[1], want[2]) || !bytes.Equal(rows[2], want[6]) {
 		t.Errorf("a part in another order: %d new, bad %v, or other features", fresh, bad)
 	}
 	folder, err := features.Dir(filepath.Join(dir, "cache"), c)
@@ -115,13 +119,16 @@ func TestFeatureCache(t *testing.T) {
 	}
 }
 
-// Pictures that cannot be decoded refuse a run before its first step, with a list of them all, and the folder can be
+// Images that cannot be decoded refuse a run before its first step, with a list of them all, and the folder can be
 // taken again; SkipBad goes on.
-func TestBadPictures(t *testing.T) {
+func TestBadImages(t *testing.T) {
 	dir := t.TempDir()
 	o := smallRun(t, dir)
 	o.Epochs, o.SCSTSteps, o.Text = 1, 0, nil
-	for name, content := range map[string]string{"train/train-003.png": "no picture", "val/val-001.png": "\x89PNG\r\n\x1a\n"} {
+	for name, content := range map[string]string{
+		"train/train-003.png": "no picture",
+		"val/val-001.png":     "\x89PNG\r\n\x1a\n",
+	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o666); err != nil {
 			t.Fatal(err)
 		}
@@ -168,8 +175,9 @@ func TestBadPictures(t *testing.T) {
 
 	// The missing one is back, the others are still broken.
 	o.SkipBad, run = false, filepath.Join(dir, "again")
-	pictures(t, filepath.Join(dir, "spare"), "train", 24)
-	if err := os.Rename(filepath.Join(dir, "spare", "train", "train-005.png"), filepath.Join(dir, "train", "train-005.png")); err != nil {
+	writeImages(t, filepath.Join(dir, "spare"), "train", 24)
+	spare, missing := filepath.Join(dir, "spare", "train", "train-005.png"), filepath.Join(dir, "train", "train-005.png")
+	if err := os.Rename(spare, missing); err != nil {
 		t.Fatal(err)
 	}
 	refused("2 images that cannot be decoded", "train-003.png", "val-001.png")

@@ -18,8 +18,8 @@ type corpora struct {
 	bad        []string  // lines of badFile
 }
 
-// readData reads the splits and checks what can be checked before any work: that every picture is there and captioned,
-// that ids are not used twice, and that no picture is in both splits.
+// readData reads the splits and checks what can be checked before any work: that every image is there and captioned,
+// that ids are not used twice, and that no image is in both splits.
 func (c *corpora) readData() error {
 	trainSet, err := c.open("data", c.Data, c.Images)
 	if err != nil {
@@ -57,8 +57,8 @@ func (c *corpora) readData() error {
 		c.tell(Event{Note: fmt.Sprintf("measuring on %d pictures with %d captions", len(c.val), c.val.captions())})
 		return nil
 	}
-	c.tell(Event{Note: fmt.Sprintf("training on %d pictures with %d captions, measuring on %d with %d", len(c.train), c.train.captions(),
-		len(c.val), c.val.captions())})
+	c.tell(Event{Note: fmt.Sprintf("training on %d pictures with %d captions, measuring on %d with %d",
+		len(c.train), c.train.captions(), len(c.val), c.val.captions())})
 	return nil
 }
 
@@ -102,11 +102,12 @@ func (c *corpora) open(name, path, images string) (data.Dataset, error) {
 	return d, nil
 }
 
-// check refuses what would spoil the run; what SkipBad allows is told. Pictures that are missing or have no captions
+// check refuses what would spoil the run; what SkipBad allows is told. Images that are missing or have no captions
 // are listed in the run folder.
 func (c *corpora) check(r *data.Report) error {
 	if len(r.EmptyCaptions) > 0 {
-		c.tell(Event{Note: fmt.Sprintf("leaving out the empty captions of %d pictures, the first: %s", len(r.EmptyCaptions), r.EmptyCaptions[0])})
+		c.tell(Event{Note: fmt.Sprintf("leaving out the empty captions of %d pictures, the first: %s",
+			len(r.EmptyCaptions), r.EmptyCaptions[0])})
 		r.EmptyCaptions = nil
 	}
 	for _, m := range r.MissingImages {
@@ -117,11 +118,12 @@ func (c *corpora) check(r *data.Report) error {
 	}
 	missing, bare := len(r.MissingImages), len(r.NoCaptions)
 	r.MissingImages, r.NoCaptions = nil, nil
-	if err := r.Err(); err != nil { // nothing that leaving out pictures would mend
+	if err := r.Err(); err != nil { // nothing that leaving out images would mend
 		return err
 	}
 	if r.Val.Examples == 0 {
-		return fmt.Errorf("check data: found no pictures to measure on, want some in a val set, or a larger val-fraction than %g", c.ValFraction)
+		return fmt.Errorf("check data: found no pictures to measure on, want some in a val set, "+
+			"or a larger val-fraction than %g", c.ValFraction)
 	}
 	return c.report(counted(missing, "missing image"), counted(bare, "image without captions"))
 }
@@ -167,7 +169,7 @@ func (c *corpora) tryPart(ctx context.Context, split corpus) ([]features.Bad, er
 	return c.gatherBad(own)
 }
 
-// whole shows the pictures of a split as they are.
+// whole shows the images of a split as they are.
 func whole(c corpus) []features.View {
 	out := make([]features.View, len(c))
 	for i, e := range c {
@@ -212,7 +214,11 @@ func (c *corpora) checkRanks() error {
 		}
 		return fmt.Errorf("train in %d processes: %s: found %d, want one or more for each", c.Group.Size(), what, n)
 	}
-	err := errors.Join(check("batch-size", c.BatchSize), check("pictures to learn from", len(c.train)), check("pictures to measure on", len(c.val)))
+	err := errors.Join(
+		check("batch-size", c.BatchSize),
+		check("pictures to learn from", len(c.train)),
+		check("pictures to measure on", len(c.val)),
+	)
 	if c.SCSTSteps > 0 {
 		err = errors.Join(err, check("scst-batch-size", c.SCSTBatch))
 	}

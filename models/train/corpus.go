@@ -10,7 +10,7 @@ import (
 	"captioner/models/train/features"
 )
 
-// example is a picture with its captions as they will be learnt.
+// example is an image with its captions as they will be learnt.
 type example struct {
 	data.Example
 	text [][]int32 // each caption with the token that begins and ends it
@@ -64,7 +64,7 @@ func readCorpus(source data.Source, skip bool) (out corpus, bare []string, err e
 	return out, bare, nil
 }
 
-// sided says whether a caption speaks of left or right, which a mirrored picture would make wrong.
+// sided says whether a caption speaks of left or right, which a mirrored image would make wrong.
 func sided(captions []string) bool {
 	for _, c := range captions {
 		for _, w := range strings.FieldsFunc(strings.ToLower(c), func(r rune) bool { return r < 'a' || r > 'z' }) {

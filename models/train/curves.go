@@ -61,12 +61,18 @@ func (j *journal) drawCurves() error {
 			io.WriterTo
 		}
 	}{{"loss.svg", svg}, {"loss.png", png}} {
-		tiles := draw.Tiles{Rows: 2, Cols: 1, PadY: vg.Points(8), PadTop: vg.Points(6), PadBottom: vg.Points(6), PadLeft: vg.Points(6), PadRight: vg.Points(14)}
+		tiles := draw.Tiles{
+			Rows: 2, Cols: 1, PadY: vg.Points(8),
+			PadTop: vg.Points(6), PadBottom: vg.Points(6), PadLeft: vg.Points(6), PadRight: vg.Points(14),
+		}
 		plots := [][]*plot.Plot{{top}, {bottom}}
 		for i, row := range plot.Align(plots, tiles, draw.New(c.canvas)) {
 			plots[i][0].Draw(row[0])
 		}
-		err := atomicfile.WriteFile(filepath.Join(j.dir, c.file), func(w io.Writer) error { _, err := c.canvas.WriteTo(w); return err })
+		err := atomicfile.WriteFile(filepath.Join(j.dir, c.file), func(w io.Writer) error {
+			_, err := c.canvas.WriteTo(w)
+			return err
+		})
 		if err != nil {
 			return fmt.Errorf("draw curves: %w", err)
 		}

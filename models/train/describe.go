@@ -29,7 +29,10 @@ func (t *trainer) describe() error {
 	if memory.Layers = t.MemoryLayers; memory.Layers > 0 {
 		memory.Heads = net.Heads
 	}
-	t.config = family.Config{Name: t.Name, Encoder: eye, Memory: memory, Decoder: crossgpt2.Decoder{Config: net}, Decoding: t.decodes(net)}
+	t.config = family.Config{
+		Name: t.Name, Encoder: eye, Memory: memory,
+		Decoder: crossgpt2.Decoder{Config: net}, Decoding: t.decodes(net),
+	}
 	t.card.Encoder = fmt.Sprintf("%s, SHA-256 %s", eye.Architecture, eye.SHA256)
 	return t.prepareText()
 }

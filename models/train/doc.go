@@ -1,5 +1,5 @@
 // Package train makes captioners. An encoder's features are computed once and cached on disk, for several ways of
-// showing each picture, or its upper stages learn with the rest; memory and decoder learn from captions by
+// showing each image, or its upper stages learn with the rest; memory and decoder learn from captions by
 // cross-entropy, after text alone where there is some or from a GPT-2 that knows its language already, and then by
 // self-critical training on CIDEr-D where that is asked for.
 //

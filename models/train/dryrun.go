@@ -14,7 +14,7 @@ import (
 // dryRunSteps is how many steps of each phase a dry run takes.
 const dryRunSteps = 2
 
-// dryRun tells what the run would do and what it would need, and takes two steps of each phase on its first pictures,
+// dryRun tells what the run would do and what it would need, and takes two steps of each phase on its first images,
 // in a folder that goes away again.
 func (t *trainer) dryRun(ctx context.Context) error {
 	t.DryRun = false
@@ -69,9 +69,11 @@ func (t *trainer) tellSizes(ctx context.Context) error {
 		}
 		defer func() { t.model.Free(); t.model = nil }()
 		learns := nn.Count(t.model)
-		t.tell(Event{Note: fmt.Sprintf("memory: %.2f million parameters (%s); decoder: %.2f million (width %d, %d layers, %d tokens)",
-			float64(nn.Count(t.model.Memory))/1e6, t.config.Memory.Kind, float64(nn.Count(t.model.Decoder))/1e6, t.model.Decoder.Config.Width,
-			t.model.Decoder.Config.Layers, t.model.Decoder.Config.VocabSize)})
+		decoder := t.model.Decoder.Config
+		t.tell(Event{Note: fmt.Sprintf(
+			"memory: %.2f million parameters (%s); decoder: %.2f million (width %d, %d layers, %d tokens)",
+			float64(nn.Count(t.model.Memory))/1e6, t.config.Memory.Kind,
+			float64(nn.Count(t.model.Decoder))/1e6, decoder.Width, decoder.Layers, decoder.VocabSize)})
 		if err := t.newTuner(); err != nil {
 			return err
 		}
@@ -81,7 +83,8 @@ func (t *trainer) tellSizes(ctx context.Context) error {
 				n += p.Tensor.Numel()
 			}
 			learns += n
-			t.tell(Event{Note: fmt.Sprintf("encoder: %s, %.2f million parameters learn", t.config.Encoder.Architecture, float64(n)/1e6)})
+			t.tell(Event{Note: fmt.Sprintf("encoder: %s, %.2f million parameters learn",
+				t.config.Encoder.Architecture, float64(n)/1e6)})
 			t.tuner.Free()
 			t.tuner = nil
 		}

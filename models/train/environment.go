@@ -34,8 +34,17 @@ func (j *journal) writeEnvironment() error {
 	if !j.Group.IsLead() {
 		return nil
 	}
-	e := environment{Version: j.Version, Go: runtime.Version(), LibTorch: torch.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, CPUs: runtime.NumCPU(),
-		CPU: torch.CPUCapability(), Features: torch.CPUFeatures(), Threads: torch.Threads(), Device: j.device.String()}
+	e := environment{
+		Version:  j.Version,
+		Go:       runtime.Version(),
+		LibTorch: torch.Version(),
+		Platform: runtime.GOOS + "/" + runtime.GOARCH,
+		CPUs:     runtime.NumCPU(),
+		CPU:      torch.CPUCapability(),
+		Features: torch.CPUFeatures(),
+		Threads:  torch.Threads(),
+		Device:   j.device.String(),
+	}
 	e.Host, _ = os.Hostname()
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {

@@ -2,11 +2,12 @@ package train
 
 // Event is a piece of news from a run.
 type Event struct {
-	Phase   string             `json:"phase"` // "encode", "text", "captions", "scst", "final", or "" for a note
-	Step    int                `json:"step"`
-	Steps   int                `json:"steps"`
-	Epoch   float64            `json:"epoch,omitempty"`
-	Loss    float64            `json:"loss,omitempty"` // of the step, in metrics.jsonl the mean since the last line; the mean reward in "scst"
+	Phase string  `json:"phase"` // "encode", "text", "captions", "scst", "final", or "" for a note
+	Step  int     `json:"step"`
+	Steps int     `json:"steps"`
+	Epoch float64 `json:"epoch,omitempty"`
+	// Loss is that of the step, in metrics.jsonl the mean since the last line; in "scst" it is the mean reward.
+	Loss    float64            `json:"loss,omitempty"`
 	LR      float64            `json:"lr,omitempty"`
 	Norm    float64            `json:"grad_norm,omitempty"`
 	Skipped int                `json:"skipped,omitempty"` // steps left out so far, because float16 overflowed

@@ -92,7 +92,7 @@ func (f *feed) views(number, size int) []features.View {
 	return out[from:to]
 }
 
-// features gives the features of the pictures of batch number, [n, P, In]: cached ones, or those of an encoder that
+// features gives the features of the images of batch number, [n, P, In]: cached ones, or those of an encoder that
 // learns, whose gradients flow when backward is called.
 func (l *learner) features(number, size int) (*torch.Tensor, error) {
 	var x *torch.Tensor
@@ -120,7 +120,7 @@ func (l *learner) features(number, size int) (*torch.Tensor, error) {
 }
 
 // learning runs the part of the encoder that learns. Before its time has come no gradient is recorded; with Recompute
-// the maps in between are not kept but computed again, some pictures at a time, once the gradient of the features is
+// the maps in between are not kept but computed again, some images at a time, once the gradient of the features is
 // known (Chen et al. 2016).
 func (l *learner) learning(x *torch.Tensor) (out *torch.Tensor) {
 	learns := l.name != "captions" || float64(l.state.Step) >= l.EncoderAfter*float64(l.perEpoch)

@@ -99,7 +99,11 @@ func (j *journal) cutMetrics() error {
 	if !j.Group.IsLead() {
 		return nil
 	}
-	for file, size := range map[string]int64{metricsFile: j.state.Metrics, samplesFile: j.state.Samples, eventsFile: j.state.Events} {
+	for file, size := range map[string]int64{
+		metricsFile: j.state.Metrics,
+		samplesFile: j.state.Samples,
+		eventsFile:  j.state.Events,
+	} {
 		err := os.Truncate(filepath.Join(j.dir, file), size)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("resume: %w", err)

@@ -19,7 +19,8 @@ func (l *learner) measure() (stop bool, err error) {
 	}
 	scores, captions, err := l.score(1)
 	if errors.Is(err, decode.ErrNaN) {
-		err = fmt.Errorf("train: phase %s, measure after step %d: the log-probabilities are NaN, want %w; the last checkpoint, if there is one, is as it was",
+		err = fmt.Errorf("train: phase %s, measure after step %d: the log-probabilities are NaN, want %w; "+
+			"the last checkpoint, if there is one, is as it was",
 			l.name, l.state.Step, ErrNotFinite)
 	}
 	if err != nil {
@@ -29,7 +30,10 @@ func (l *learner) measure() (stop bool, err error) {
 	if l.Monitor == "val_loss" {
 		value = -value
 	}
-	e := Event{Phase: l.name, Step: l.state.Step, Steps: l.steps, Epoch: float64(l.state.Step) / float64(l.perEpoch), Scores: scores}
+	e := Event{
+		Phase: l.name, Step: l.state.Step, Steps: l.steps, Epoch: float64(l.state.Step) / float64(l.perEpoch),
+		Scores: scores,
+	}
 	for i := 0; i < len(captions); i += max(1, len(captions)/4) {
 		e.Samples = append(e.Samples, Sample{l.val[i].Name(), captions[i]})
 	}
@@ -61,7 +65,8 @@ func (l *learner) keep(e Event, scores map[string]float64) error {
 	if err := l.write(filepath.Join(l.dir, lastFile), card); err != nil || l.Keep == 0 || !l.Group.IsLead() {
 		return err
 	}
-	if err := l.write(filepath.Join(l.dir, fmt.Sprintf("%d-%s-%07d.safetensors", l.number+1, l.name, e.Step)), card); err != nil {
+	name := fmt.Sprintf("%d-%s-%07d.safetensors", l.number+1, l.name, e.Step)
+	if err := l.write(filepath.Join(l.dir, name), card); err != nil {
 		return err
 	}
 	kept, err := filepath.Glob(filepath.Join(l.dir, "[0-9]-*-[0-9]*.safetensors"))

@@ -9,13 +9,13 @@ import (
 	"captioner/torch"
 )
 
-// evalBatch is how many pictures are captioned at once when a model is measured.
+// evalBatch is how many images are captioned at once when a model is measured.
 const evalBatch = 64
 
-// lossBatch is how many pictures' captions go through the model at once when their loss is measured.
+// lossBatch is how many images' captions go through the model at once when their loss is measured.
 const lossBatch = 16
 
-// score captions the validation pictures with the model as it is and measures the captions.
+// score captions the validation images with the model as it is and measures the captions.
 func (net *network) score(beam int) (map[string]float64, []string, error) {
 	d := net.model.Decoder.Decoder(torch.Float32)
 	defer d.Free()
@@ -40,9 +40,9 @@ func (net *network) score(beam int) (map[string]float64, []string, error) {
 				for i := 0; i < n && err == nil; i += lossBatch {
 					some := min(lossBatch, n-i)
 					var s, c float64
-					pictures, seen := net.val[from+i:from+i+some], x.Narrow(0, int64(i), int64(some))
-					if s, c, err = net.valLoss(pictures, seen, net.dtype); err == nil && !finite(s) && net.dtype == torch.Float16 {
-						s, c, err = net.valLoss(pictures, seen, torch.Float32)
+					images, seen := net.val[from+i:from+i+some], x.Narrow(0, int64(i), int64(some))
+					if s, c, err = net.valLoss(images, seen, net.dtype); err == nil && !finite(s) && net.dtype == torch.Float16 {
+						s, c, err = net.valLoss(images, seen, torch.Float32)
 					}
 					total, tokens = total+s, tokens+c
 				}
@@ -64,16 +64,20 @@ func (net *network) score(beam int) (map[string]float64, []string, error) {
 	}
 	loss := total / math.Max(tokens, 1)
 	s := metrics.Score(hyps, refs)
-	return map[string]float64{"bleu1": s.BLEU[0], "bleu2": s.BLEU[1], "bleu3": s.BLEU[2], "bleu4": s.BLEU[3], "rouge_l": s.ROUGEL,
-		"cider": s.CIDEr, "val_loss": loss, "distinct_captions": distinct(hyps)}, hyps, nil
+	return map[string]float64{
+		"bleu1": s.BLEU[0], "bleu2": s.BLEU[1], "bleu3": s.BLEU[2], "bleu4": s.BLEU[3],
+		"rouge_l": s.ROUGEL, "cider": s.CIDEr,
+		"val_loss": loss, "distinct_captions": distinct(hyps),
+	}, hyps, nil
 }
 
 // decoding are the options of a measurement.
 func (j *job) decoding(beam int) decode.Options {
 	o := decode.DefaultOptions()
 	o.Beam, o.BOS, o.EOS = beam, j.tok.BOS(), j.tok.EOS()
-	o.MaxLen, o.LengthPenalty, o.NoRepeatNGram = j.config.Decoding.MaxLen, j.config.Decoding.LengthPenalty, j.config.Decoding.NoRepeatNGram
-	if o.Rule = j.config.Decoding.Rule; o.Rule != decode.Search {
+	of := j.config.Decoding
+	o.MaxLen, o.LengthPenalty, o.NoRepeatNGram = of.MaxLen, of.LengthPenalty, of.NoRepeatNGram
+	if o.Rule = of.Rule; o.Rule != decode.Search {
 		o.LengthPenalty, o.NoRepeatNGram = 0, 0
 	}
 	return o
@@ -93,15 +97,15 @@ func distinct(captions []string) float64 {
 	return float64(len(seen)) / float64(len(captions))
 }
 
-// valLoss is the summed negative log-probability of the tokens of some pictures' captions, in nats, without smoothing,
+// valLoss is the summed negative log-probability of the tokens of some images' captions, in nats, without smoothing,
 // and their number. Products are in type d.
-func (net *network) valLoss(pictures corpus, features *torch.Tensor, d torch.DType) (sum, tokens float64, err error) {
+func (net *network) valLoss(images corpus, features *torch.Tensor, d torch.DType) (sum, tokens float64, err error) {
 	var rows [][]int32
 	most := 0
-	for _, e := range pictures {
+	for _, e := range images {
 		most = max(most, len(e.text))
 	}
-	for _, e := range pictures { // each picture with as many rows: the missing ones repeat
+	for _, e := range images { // each image with as many rows: the missing ones repeat
 		for k := range most {
 			rows = append(rows, e.text[k%len(e.text)])
 		}

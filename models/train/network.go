@@ -29,9 +29,12 @@ func (net *network) decoderConfig() (gpt2.Config, error) {
 		if err != nil {
 			return gpt2.Config{}, err
 		}
-		return gpt2.Config{VocabSize: int64(net.tok.VocabSize()), Positions: net.Positions + 1, Width: net.Width, Layers: net.Layers, Heads: net.Heads,
-			Activation: "gelu_new", Epsilon: 1e-5, ResidualDrop: net.Dropout, EmbeddingDrop: net.InputDropout, AttentionDrop: net.AttentionDropout,
-			InitRange: .02, CrossAttention: true}, nil
+		return gpt2.Config{
+			VocabSize: int64(net.tok.VocabSize()), Positions: net.Positions + 1,
+			Width: net.Width, Layers: net.Layers, Heads: net.Heads, CrossAttention: true,
+			Activation: "gelu_new", Epsilon: 1e-5, InitRange: .02,
+			ResidualDrop: net.Dropout, EmbeddingDrop: net.InputDropout, AttentionDrop: net.AttentionDropout,
+		}, nil
 	}
 	l, err := checkpoint.OpenLanguage(net.LanguageModel)
 	if err != nil {

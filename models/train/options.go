@@ -18,12 +18,12 @@ type Options struct {
 
 	// Data.
 	Data        string   `json:"data"`             // captions to train on, in any form that package data knows
-	Images      string   `json:"images,omitempty"` // folder of its pictures; "" looks beside the captions
+	Images      string   `json:"images,omitempty"` // folder of its images; "" looks beside the captions
 	Val         string   `json:"val"`              // captions to measure on; "" takes ValFraction of Data
 	ValImages   string   `json:"val_images,omitempty"`
 	ValFraction float64  `json:"val_fraction"`   // share of Data to measure on where Val is ""
 	Text        []string `json:"text,omitempty"` // files of plain text, a sentence a line, to pretrain the decoder on
-	SkipBad     bool     `json:"skip_bad"`       // go on without pictures that cannot be read
+	SkipBad     bool     `json:"skip_bad"`       // go on without images that cannot be read
 
 	// Where things are.
 	Encoder     string `json:"encoder"`        // checkpoint of the encoder
@@ -36,28 +36,35 @@ type Options struct {
 	Width            int64   `json:"width"`
 	Layers           int     `json:"layers"`
 	Heads            int64   `json:"heads"`
-	Positions        int64   `json:"positions"`                // longest caption in tokens, with its end
-	VocabMinCount    int64   `json:"vocab_min_count"`          // a token used less often is spelt from smaller ones
-	Dropout          float64 `json:"dropout"`                  // of what each part adds
-	InputDropout     float64 `json:"input_dropout"`            // of embeddings and memory
-	AttentionDropout float64 `json:"attention_dropout"`        // of the decoder's attention
-	LanguageModel    string  `json:"language_model,omitempty"` // GPT-2 to start the decoder from: a file or a folder; its sizes and words replace those above
-	MemoryLayers     int     `json:"memory_layers"`            // of attention between the places of the memory
+	Positions        int64   `json:"positions"`         // longest caption in tokens, with its end
+	VocabMinCount    int64   `json:"vocab_min_count"`   // a token used less often is spelt from smaller ones
+	Dropout          float64 `json:"dropout"`           // of what each part adds
+	InputDropout     float64 `json:"input_dropout"`     // of embeddings and memory
+	AttentionDropout float64 `json:"attention_dropout"` // of the decoder's attention
+	// LanguageModel is a GPT-2 to start the decoder from: a file or a folder. Its sizes and tokenizer replace those
+	// above.
+	LanguageModel string `json:"language_model,omitempty"`
+	MemoryLayers  int    `json:"memory_layers"` // of attention between the positions of the memory
 
-	// How pictures are shown, and the encoder where it learns too.
-	Views        int     `json:"views"`         // cached ways of showing each picture: whole, mirrored (with Flip), crops; 0: without crops
-	CropShare    float64 `json:"crop_share"`    // of a picture's area that a crop shows at least
-	Flip         bool    `json:"flip"`          // show half of the pictures mirrored, but those whose captions speak of left or right
+	// How images are shown, and the encoder where it learns too.
+	//
+	// Views are the cached ways of showing each image: whole, mirrored (with Flip), crops; 0 is without crops. Flip
+	// shows half of the images mirrored, but those whose captions speak of left or right. EncoderFrom is the stage (of
+	// a ViT: block) that the encoder learns from on; 0 is all of it, with images decoded anew each time, and -1 is what
+	// suits it.
+	Views        int     `json:"views"`
+	CropShare    float64 `json:"crop_share"` // of an image's area that a crop shows at least
+	Flip         bool    `json:"flip"`
 	TrainEncoder bool    `json:"train_encoder"` // let the encoder learn with the rest
-	EncoderFrom  int     `json:"encoder_from"`  // stage (of a ViT: block) that it learns from on; 0: all of it, with pictures decoded anew each time; -1: what suits it
+	EncoderFrom  int     `json:"encoder_from"`
 	EncoderLR    float64 `json:"encoder_lr"`    // its highest learning rate where the rest has LR
 	EncoderAfter float64 `json:"encoder_after"` // epochs before it begins to learn
 	Recompute    bool    `json:"recompute"`     // compute its maps twice instead of keeping them for the gradient
 
 	// Cross-entropy.
 	Epochs         float64 `json:"max_epochs"`
-	BatchSize      int     `json:"batch_size"`              // pictures
-	Captions       int     `json:"captions_per_image"`      // of each picture in a batch; 1 draws one of them each epoch
+	BatchSize      int     `json:"batch_size"`              // images
+	Captions       int     `json:"captions_per_image"`      // of each image in a batch; 1 draws one of them each epoch
 	Accumulate     int     `json:"accumulate_grad_batches"` // batches a step
 	LR             float64 `json:"lr"`
 	Warmup         int     `json:"warmup"` // steps
@@ -70,8 +77,8 @@ type Options struct {
 	LabelSmoothing float64 `json:"label_smoothing"`
 	EMA            float64 `json:"ema"`               // 0: none
 	DecayAll       bool    `json:"decay_all"`         // norms, biases and places decay too
-	Padded         bool    `json:"loss_over_padding"` // captions are padded with end tokens, which are learnt as if they were words
-	Verbatim       bool    `json:"verbatim"`          // captions are learnt as they are written; else without the last full stop
+	Padded         bool    `json:"loss_over_padding"` // pad captions with end tokens, which are learnt like words
+	Verbatim       bool    `json:"verbatim"`          // learn captions as written; else without the last full stop
 
 	Fit Fit `json:"fit,omitzero"` // what of all this gives way where there are few images
 
@@ -95,8 +102,8 @@ type Options struct {
 	Seed          int64   `json:"seed"`
 	Beam          int     `json:"beam_size"` // of the last measurement, and of the model by default
 	LengthPenalty float64 `json:"length_penalty"`
-	Monitor       string  `json:"monitor"`             // what the best checkpoint is chosen by: "cider", "bleu4" or "val_loss"
-	Patience      int     `json:"patience"`            // measurements without a better one before captions end early; 0: never
+	Monitor       string  `json:"monitor"`             // chooses the best checkpoint: "cider", "bleu4" or "val_loss"
+	Patience      int     `json:"patience"`            // measurements without a better one that end captions; 0: never
 	SaveEvery     int     `json:"save_every"`          // steps between checkpoints
 	LogEvery      int     `json:"log_every,omitempty"` // steps a line of metrics.jsonl sums up; 0: 10
 	Keep          int     `json:"keep"`                // model files of measurements to keep beside the best and the last
@@ -149,8 +156,10 @@ func (o Options) Validate() error {
 	atLeast := func(name string, v, low int) { check(v >= low, "%s: found %d, want %d or more", name, v, low) }
 	check(o.Data != "", "data: none given")
 	check(o.Encoder != "" || o.Init != "", "encoder: none given, want its checkpoint")
-	check(o.Memory == "" || slices.Contains(encoder.MemoryKinds, o.Memory), "memory: found %q, want one of %q", o.Memory, encoder.MemoryKinds)
-	check(o.Val != "" || o.ValFraction > 0 && o.ValFraction < 1, "val-fraction: found %g, want more than 0 and less than 1 where no val is given", o.ValFraction)
+	check(o.Memory == "" || slices.Contains(encoder.MemoryKinds, o.Memory),
+		"memory: found %q, want one of %q", o.Memory, encoder.MemoryKinds)
+	check(o.Val != "" || o.ValFraction > 0 && o.ValFraction < 1,
+		"val-fraction: found %g, want more than 0 and less than 1 where no val is given", o.ValFraction)
 	atLeast("width", int(o.Width), 1)
 	atLeast("layers", o.Layers, 1)
 	check(o.Heads > 0 && o.Width%max(o.Heads, 1) == 0, "heads: found %d, want a divisor of the width %d", o.Heads, o.Width)
@@ -190,9 +199,11 @@ func (o Options) Validate() error {
 		share("scst-ema", o.SCSTEMA)
 		atLeast("scst-eval-every", o.SCSTEvery, 1)
 	}
-	check(o.Precision == "fp32" || o.Precision == "bf16" || o.Precision == "fp16", "precision: found %q, want fp32, bf16 or fp16", o.Precision)
+	check(o.Precision == "fp32" || o.Precision == "bf16" || o.Precision == "fp16",
+		"precision: found %q, want fp32, bf16 or fp16", o.Precision)
 	atLeast("beam-size", o.Beam, 1)
-	check(o.Monitor == "cider" || o.Monitor == "bleu4" || o.Monitor == "val_loss", "monitor: found %q, want cider, bleu4 or val_loss", o.Monitor)
+	check(o.Monitor == "cider" || o.Monitor == "bleu4" || o.Monitor == "val_loss",
+		"monitor: found %q, want cider, bleu4 or val_loss", o.Monitor)
 	atLeast("save-every", o.SaveEvery, 1)
 	atLeast("log-every", o.LogEvery, 0)
 	return errors.Join(errs...)

@@ -12,7 +12,7 @@ import (
 )
 
 // This file is what a run does differently when several processes share it. Each of them, a rank, has all captions and
-// the whole model; a batch is parted between them, and the gradients are summed. A batch has the same pictures in the
+// the whole model; a batch is parted between them, and the gradients are summed. A batch has the same images in the
 // same order whatever the number of ranks is, so a run may be resumed by more of them, or fewer. Rank 0 writes; the
 // others only read.
 

@@ -113,7 +113,8 @@ func ranks(t *testing.T, n int, o order) (said []string, errs []error) {
 		var out bytes.Buffer
 		cmd := exec.CommandContext(ctx, os.Args[0])
 		cmd.Stdout, cmd.Stderr = &out, &out
-		cmd.Env = append(os.Environ(), "TRAIN_TEST_ORDER="+string(text), "RANK="+strconv.Itoa(r), "WORLD_SIZE="+strconv.Itoa(n), "MASTER_ADDR=127.0.0.1",
+		cmd.Env = append(os.Environ(), "TRAIN_TEST_ORDER="+string(text),
+			"RANK="+strconv.Itoa(r), "WORLD_SIZE="+strconv.Itoa(n), "MASTER_ADDR=127.0.0.1",
 			"MASTER_PORT="+strconv.Itoa(store.Port), "TORCHELASTIC_USE_AGENT_STORE=True")
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
@@ -169,7 +170,8 @@ func alike(t *testing.T, what string, got, want map[int]float64) {
 	}
 	t.Logf("%s: %d values, largest relative difference %.2g at %d", what, len(want), worst, at)
 	if worst > 1e-5 || len(got) != len(want) {
-		t.Errorf("%s: relative difference %.3g at %d, want at most 1e-5; %d values, want %d", what, worst, at, len(got), len(want))
+		t.Errorf("%s: relative difference %.3g at %d, want at most 1e-5; %d values, want %d",
+			what, worst, at, len(got), len(want))
 	}
 }
 

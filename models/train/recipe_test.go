@@ -66,7 +66,7 @@ func TestRecipeFollowsTheOriginal(t *testing.T) {
 	}
 }
 
-// originalLearner is the loop over the fixture's batches: each of their rows is a picture with one caption, in their
+// originalLearner is the loop over the fixture's batches: each of their rows is an image with one caption, in their
 // order.
 func originalLearner(t *testing.T, src weights.Source, recipe string, accumulate int) *learner {
 	o, err := RecipeOptions(recipe)
@@ -96,15 +96,24 @@ func originalLearner(t *testing.T, src weights.Source, recipe string, accumulate
 	if int64(end) != net.VocabSize-1 {
 		t.Fatalf("tokenizer: got the end %d, want %d", end, net.VocabSize-1)
 	}
-	eye := encoder.Config{Architecture: "test", Encoder: clip.Config{EmbedDim: int64(width), Vision: clip.Vision{ImageSize: 32, PatchSize: 32, Width: 64,
-		Heads: 1, Layers: 1, MLP: 64}}, Preprocess: image.Preprocess{Size: 32, Fit: image.FitCrop, Std: [3]float64{1, 1, 1}}}
+	eye := encoder.Config{
+		Architecture: "test",
+		Encoder: clip.Config{
+			EmbedDim: int64(width),
+			Vision:   clip.Vision{ImageSize: 32, PatchSize: 32, Width: 64, Heads: 1, Layers: 1, MLP: 64},
+		},
+		Preprocess: image.Preprocess{Size: 32, Fit: image.FitCrop, Std: [3]float64{1, 1, 1}},
+	}
 	memory, err := encoder.NewMemory(eye, o.Memory, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	tr := newTrainer("", o, func(Event) {})
 	tr.tok, tr.device, tr.dtype = tok, torch.CPU, torch.Float32
-	tr.config = family.Config{Encoder: eye, Memory: memory, Decoder: crossgpt2.Decoder{Config: net}, Decoding: tr.decodes(net)}
+	tr.config = family.Config{
+		Encoder: eye, Memory: memory,
+		Decoder: crossgpt2.Decoder{Config: net}, Decoding: tr.decodes(net),
+	}
 	if tr.model, err = crossgpt2.New(tr.config); err != nil {
 		t.Fatal(err)
 	}
@@ -113,8 +122,8 @@ func originalLearner(t *testing.T, src weights.Source, recipe string, accumulate
 		t.Fatal(err)
 	}
 	cached := &fakeRows{channels: int64(width)}
-	for i, picture := range torch.Slice[int32](images) {
-		at := (int(picture)*5 + int(choices[i])) * longest
+	for i, image := range torch.Slice[int32](images) {
+		at := (int(image)*5 + int(choices[i])) * longest
 		row := []int32{end}
 		for _, id := range ids[at : at+longest] {
 			if id >= 0 {
@@ -122,11 +131,13 @@ func originalLearner(t *testing.T, src weights.Source, recipe string, accumulate
 			}
 		}
 		tr.train = append(tr.train, example{Example: data.Example{ID: fmt.Sprint(i)}, text: [][]int32{append(row, end)}})
-		cached.data = append(cached.data, bytesOf[int(picture)*width*2:(int(picture)+1)*width*2]...)
+		cached.data = append(cached.data, bytesOf[int(image)*width*2:(int(image)+1)*width*2]...)
 	}
 	tr.cached = []features.Rows{cached}
-	l, err := tr.newLearner(phase{name: "captions", lr: o.LR, schedule: optim.Schedule{Kind: o.Schedule}, beta2: o.Beta2, decay: o.WeightDecay,
-		steps: len(tr.train), perEpoch: len(tr.train), step: (*learner).captionStep})
+	l, err := tr.newLearner(phase{
+		name: "captions", steps: len(tr.train), perEpoch: len(tr.train), step: (*learner).captionStep,
+		lr: o.LR, schedule: optim.Schedule{Kind: o.Schedule}, beta2: o.Beta2, decay: o.WeightDecay,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -260,7 +271,7 @@ func TestDryRun(t *testing.T) {
 	}
 }
 
-// A loss that is no number ends the run before it reaches the weights, and its pictures are written down.
+// A loss that is no number ends the run before it reaches the weights, and its images are written down.
 func TestSpoiltBatch(t *testing.T) {
 	dir := t.TempDir()
 	torchtest.Do(t, func() {
@@ -274,7 +285,8 @@ func TestSpoiltBatch(t *testing.T) {
 			dataOf(l)[i] = 0xff // not a number in float16
 		}
 		_, _, _, err := l.update(context.Background(), 1e-3)
-		if err == nil || !strings.Contains(err.Error(), "want a finite number") || !strings.Contains(err.Error(), spoiltFile) {
+		if err == nil || !strings.Contains(err.Error(), "want a finite number") ||
+			!strings.Contains(err.Error(), spoiltFile) {
 			t.Fatalf("got %v, want an error that names %s", err, spoiltFile)
 		}
 		if !bytes.Equal(l.model.Decoder.Transformer.Positions.Weight.Bytes(), before) {

@@ -9,7 +9,7 @@ import (
 // word: without it, captions that break off before a noun would score well (the sacreEOS trap, Jia et al. 2020).
 type rewarder struct {
 	cider *metrics.CIDErD
-	refs  [][][]int32 // of each picture, with their ends
+	refs  [][][]int32 // of each image, with their ends
 	bleu  float64     // weight of BLEU-4 beside CIDEr-D
 	words map[string]int32
 }
@@ -45,7 +45,7 @@ func (r *rewarder) ids(caption string) []int32 {
 	return out
 }
 
-// score is the CIDEr-D of a caption of picture i, 0 to 10, and BLEU-4 by its weight.
+// score is the CIDEr-D of a caption of image i, 0 to 10, and BLEU-4 by its weight.
 func (r *rewarder) score(i int, caption string, finished bool) float64 {
 	ids := r.ids(caption)
 	if finished {

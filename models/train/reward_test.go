@@ -8,7 +8,7 @@ import (
 	"captioner/data"
 )
 
-// BenchmarkReward scores a step's captions, 250 of 50 pictures, against all of Flickr8k's: what SCST computes while
+// BenchmarkReward scores a step's captions, 250 of 50 images, against all of Flickr8k's: what SCST computes while
 // the device waits.
 func BenchmarkReward(b *testing.B) {
 	file, err := os.ReadFile("../../../shared/data/flickr8k/captions_train.json")

@@ -6,8 +6,8 @@ import (
 	"captioner/torch"
 )
 
-// scstStep is one step of self-critical training: captions are drawn for each picture, and those that score better
-// than the mean of the picture's other draws become more likely. The returned number is the mean reward.
+// scstStep is one step of self-critical training: captions are drawn for each image, and those that score better
+// than the mean of the image's other draws become more likely. The returned number is the mean reward.
 //
 // Draws and gradient use the same temperature: label smoothing leaves probability on words that no caption has, and at
 // temperature 1 they would be drawn.
@@ -53,7 +53,8 @@ func (l *learner) scstStep(step int) (reward float64, rows int, err error) {
 	}
 	var logits *torch.Tensor
 	torch.Autocast(l.device, l.dtype, func() { logits = l.model.Logits(b, features, false) })
-	nll := torch.CrossEntropy(logits.To(torch.Float32).MulScalar(1/l.SCSTTemperature), b.Targets, torch.Each, gpt2.Ignore, 0) // [N]
+	logits = logits.To(torch.Float32).MulScalar(1 / l.SCSTTemperature)
+	nll := torch.CrossEntropy(logits, b.Targets, torch.Each, gpt2.Ignore, 0) // [N]
 	part, err := l.weigh(b.Count)
 	if err != nil {
 		return 0, 0, err
@@ -65,12 +66,13 @@ func (l *learner) scstStep(step int) (reward float64, rows int, err error) {
 	return reward / float64(len(whole)*n), len(whole) * n, nil
 }
 
-// drawCaptions draws SCSTSamples captions of each picture from the model as it is.
+// drawCaptions draws SCSTSamples captions of each image from the model as it is.
 func (l *learner) drawCaptions(index []int, features *torch.Tensor, step int) ([][]decode.Hypothesis, error) {
 	d := l.model.Decoder.Decoder(l.sampleType())
 	defer d.Free()
 	o := l.decoding(1)
-	o.Sample, o.Captions, o.Temperature, o.TopK, o.NoRepeatNGram = true, l.SCSTSamples, l.SCSTTemperature, min(decode.MaxTopK, l.tok.VocabSize()), 0
+	o.Sample, o.Captions, o.Temperature = true, l.SCSTSamples, l.SCSTTemperature
+	o.TopK, o.NoRepeatNGram = min(decode.MaxTopK, l.tok.VocabSize()), 0
 	o.Rule = decode.Search
 	o.Seed = uint64(l.Seed)<<20 + uint64(step)
 	for _, i := range index {

@@ -41,7 +41,9 @@ func (t *trainer) writeState(tensors []weights.NamedTensor, inside bool) error {
 		return nil
 	}
 	random := torch.RandomState()
-	tensors = append(tensors, weights.NamedTensor{Name: "random", DType: weights.U8, Shape: []int64{int64(len(random))}, Data: random})
+	tensors = append(tensors, weights.NamedTensor{
+		Name: "random", DType: weights.U8, Shape: []int64{int64(len(random))}, Data: random,
+	})
 	b, err := json.Marshal(t.state)
 	if err != nil {
 		return err
@@ -67,7 +69,8 @@ func (t *trainer) loadState() error {
 		return fmt.Errorf("resume %q: read %s: %w", t.dir, metaState, err)
 	}
 	ignore := func(string) bool { return true }
-	if err := nn.Load(t.model, f, nn.LoadOptions{Prefix: "model.", Device: t.device, Own: true, Ignore: ignore}); err != nil {
+	o := nn.LoadOptions{Prefix: "model.", Device: t.device, Own: true, Ignore: ignore}
+	if err := nn.Load(t.model, f, o); err != nil {
 		return fmt.Errorf("resume %q: %w", t.dir, err)
 	}
 	for _, p := range t.encoderParams() {

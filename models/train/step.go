@@ -104,7 +104,7 @@ func (l *learner) backward(loss *torch.Tensor) {
 	l.after = nil
 }
 
-// choose takes n captions of a picture: all of them where it has n, else n at random, again and again where there are
+// choose takes n captions of an image: all of them where it has n, else n at random, again and again where there are
 // fewer.
 func choose(text [][]int32, n int, r *rand.Rand) [][]int32 {
 	if len(text) == n {

@@ -28,11 +28,16 @@ import (
 var colours = []struct {
 	name string
 	c    color.RGBA
-}{{"red", color.RGBA{220, 30, 30, 255}}, {"green", color.RGBA{30, 200, 40, 255}}, {"blue", color.RGBA{40, 60, 230, 255}}, {"grey", color.RGBA{120, 120, 120, 255}}}
+}{
+	{"red", color.RGBA{220, 30, 30, 255}},
+	{"green", color.RGBA{30, 200, 40, 255}},
+	{"blue", color.RGBA{40, 60, 230, 255}},
+	{"grey", color.RGBA{120, 120, 120, 255}},
+}
 
-// pictures writes n pictures of one colour each, with two captions that name it, in the COCO form, and returns the
+// writeImages writes n images of one colour each, with two captions that name it, in the COCO form, and returns the
 // annotation file.
-func pictures(t *testing.T, dir, name string, n int) string {
+func writeImages(t *testing.T, dir, name string, n int) string {
 	t.Helper()
 	type object = map[string]any
 	var images, notes []object
@@ -109,7 +114,7 @@ func encoderFile(t *testing.T, dir string) string {
 func smallRun(t *testing.T, dir string) Options {
 	o := DefaultOptions()
 	o.Fit = Fit{} // what the tests say holds
-	o.Data, o.Val = pictures(t, dir, "train", 24), pictures(t, dir, "val", 8)
+	o.Data, o.Val = writeImages(t, dir, "train", 24), writeImages(t, dir, "val", 8)
 	o.Encoder, o.EncoderName, o.Cache = encoderFile(t, dir), "efficientnet-lite0", filepath.Join(dir, "cache")
 	o.Width, o.Layers, o.Heads, o.Positions, o.VocabMinCount = 16, 1, 2, 12, 1
 	o.Epochs, o.BatchSize, o.Captions, o.LR, o.Warmup, o.Precision, o.Threads = 6, 6, 2, 1e-2, 2, "fp32", 1
@@ -181,7 +186,7 @@ func TestRunsRepeatAndResume(t *testing.T) {
 	}
 }
 
-// So it is where the encoder learns as well, from cached maps or from pictures decoded anew, and where pictures are
+// So it is where the encoder learns as well, from cached maps or from images decoded anew, and where images are
 // shown in parts.
 func TestEncoderRunsRepeatAndResume(t *testing.T) {
 	dir := t.TempDir()
@@ -200,7 +205,8 @@ func TestEncoderRunsRepeatAndResume(t *testing.T) {
 		{"pooled", func(o *Options) { o.TrainEncoder, o.Memory = true, encoder.PooledProjected }},
 		{"vit", func(o *Options) { o.TrainEncoder, o.EncoderFrom, o.Encoder, o.EncoderName = true, 1, vit, "" }},
 		{"whole vit", func(o *Options) {
-			o.TrainEncoder, o.EncoderFrom, o.Recompute, o.Memory, o.Encoder, o.EncoderName = true, 0, true, encoder.PooledProjected, vit, ""
+			o.TrainEncoder, o.EncoderFrom, o.Recompute = true, 0, true
+			o.Memory, o.Encoder, o.EncoderName = encoder.PooledProjected, vit, ""
 		}},
 	} {
 		o := base
@@ -256,9 +262,11 @@ func TestEncoderRunsRepeatAndResume(t *testing.T) {
 	on.Init = filepath.Join(dir, "on", bestFile)
 	train(t, filepath.Join(dir, "further on"), on)
 	if got := folders(); got != n {
-		t.Errorf("a run that goes on from a tuned encoder: found %d folders of features, want the %d from before: what does not learn is the same", got, n)
+		t.Errorf("a run that goes on from a tuned encoder: found %d folders of features, want the %d from before: "+
+			"what does not learn is the same", got, n)
 	}
-	base.TrainEncoder, base.EncoderFrom, base.Encoder, base.EncoderName, base.EncoderAfter, base.Epochs, base.SCSTSteps = true, 1, vit, "", 9, 1, 0
+	base.TrainEncoder, base.EncoderFrom, base.EncoderAfter = true, 1, 9
+	base.Encoder, base.EncoderName, base.Epochs, base.SCSTSteps = vit, "", 1, 0
 	train(t, filepath.Join(dir, "vit before"), base)
 	below, above := encoderOf("vit before")
 	b, a := encoderOf("vit")
@@ -272,11 +280,13 @@ func TestEncoderRunsRepeatAndResume(t *testing.T) {
 		t.Error("whole vit: the first block has not changed")
 	}
 	base.EncoderFrom = 7
-	if err := Run(context.Background(), filepath.Join(dir, "no stage"), base, func(Event) {}); err == nil || !strings.Contains(err.Error(), "encoder-from") {
+	err := Run(context.Background(), filepath.Join(dir, "no stage"), base, func(Event) {})
+	if err == nil || !strings.Contains(err.Error(), "encoder-from") {
 		t.Errorf("from a block that is not there: got %v, want an error about encoder-from", err)
 	}
 	base.EncoderFrom, base.Encoder = -1, "../clip/testdata/resnet.safetensors"
-	if err := Run(context.Background(), filepath.Join(dir, "resnet"), base, func(Event) {}); err == nil || !strings.Contains(err.Error(), "want an EfficientNet or a ViT") {
+	err = Run(context.Background(), filepath.Join(dir, "resnet"), base, func(Event) {})
+	if err == nil || !strings.Contains(err.Error(), "want an EfficientNet or a ViT") {
 		t.Errorf("with a ResNet: got %v, want an error that says what can learn", err)
 	}
 }
@@ -331,7 +341,7 @@ func TestRunRefuses(t *testing.T) {
 		{"wrong encoder", func(o *Options) { o.EncoderName = "efficientnet-lite2" }, "want"},
 		{"val is train", func(o *Options) { o.Val = o.Data }, "images both in train and val"},
 		{"bad rate", func(o *Options) { o.LR = -1 }, "lr: found -1"},
-		{"missing picture", func(o *Options) { os.Remove(filepath.Join(dir, "train", "train-003.png")) }, "1 missing image"},
+		{"missing image", func(o *Options) { os.Remove(filepath.Join(dir, "train", "train-003.png")) }, "1 missing image"},
 	} {
 		o := good
 		c.change(&o)
@@ -348,7 +358,8 @@ func TestRunRefuses(t *testing.T) {
 	if b, _ := os.ReadFile(filepath.Join(dir, "skip", badFile)); !strings.Contains(string(b), "train-003.png") {
 		t.Errorf("%s: got %q, want train-003.png in it", badFile, b)
 	}
-	if err := Run(context.Background(), filepath.Join(dir, "skip"), o, func(Event) {}); err == nil || !strings.Contains(err.Error(), "found a run there") {
+	err := Run(context.Background(), filepath.Join(dir, "skip"), o, func(Event) {})
+	if err == nil || !strings.Contains(err.Error(), "found a run there") {
 		t.Errorf("same folder again: got %v", err)
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"captioner/weights"
 )
 
-// recomputed is how many pictures go through the encoder at once when their maps are computed again for the gradient.
+// recomputed is how many images go through the encoder at once when their maps are computed again for the gradient.
 const recomputed = 8
 
 // vision is the encoder of a run. Frozen, it gives features once, which are cached; learning, its lower stages do.
@@ -101,7 +101,7 @@ func (v *vision) checkEncoder() error {
 	return nil
 }
 
-// decodesAnew says whether pictures are decoded for each step: where the whole encoder learns, there is nothing to
+// decodesAnew says whether images are decoded for each step: where the whole encoder learns, there is nothing to
 // cache.
 func (v *vision) decodesAnew() bool { return v.TrainEncoder && v.stage() == 0 }
 
@@ -226,7 +226,7 @@ func (v *vision) tuned(x *torch.Tensor, d torch.DType) *torch.Tensor {
 	return y.To(torch.Float32)
 }
 
-// tunedChunks is tuned for many pictures, without a gradient.
+// tunedChunks is tuned for many images, without a gradient.
 func (v *vision) tunedChunks(x *torch.Tensor, d torch.DType) *torch.Tensor {
 	var parts []*torch.Tensor
 	for i := int64(0); i < x.Dim(0); i += recomputed {
@@ -236,7 +236,7 @@ func (v *vision) tunedChunks(x *torch.Tensor, d torch.DType) *torch.Tensor {
 	return torch.Cat(0, parts...)
 }
 
-// valFeaturesOf gives the features of n validation pictures from number from on, by the encoder as it is.
+// valFeaturesOf gives the features of n validation images from number from on, by the encoder as it is.
 func (v *vision) valFeaturesOf(from, n int) (*torch.Tensor, error) {
 	if !v.decodesAnew() {
 		x := features.Gather(indices(from, n), same(v.valFeatures, n), v.device)
@@ -245,17 +245,17 @@ func (v *vision) valFeaturesOf(from, n int) (*torch.Tensor, error) {
 		}
 		return v.tunedChunks(x, torch.Float32), nil
 	}
-	var pictures []features.View
+	var views []features.View
 	for _, e := range v.val[from : from+n] {
-		pictures = append(pictures, features.View{Example: e.Example})
+		views = append(views, features.View{Example: e.Example})
 	}
-	slots, wait := features.PrepareAll(context.Background(), v.config.Encoder.Preprocess, pictures)
+	slots, wait := features.PrepareAll(context.Background(), v.config.Encoder.Preprocess, views)
 	defer wait()
 	var pixels []byte
 	for i, s := range slots {
 		x := <-s
 		if x.Err != nil {
-			return nil, fmt.Errorf("picture %q: %w", pictures[i].Name(), x.Err)
+			return nil, fmt.Errorf("image %q: %w", views[i].Name(), x.Err)
 		}
 		pixels = append(pixels, x.Pixels...)
 	}

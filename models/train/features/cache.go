@@ -88,7 +88,8 @@ func imageKeys(images []View) ([]imageKey, error) {
 		if err != nil {
 			return nil, err
 		}
-		sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %d %d %s", abs, p.Path, info.Size(), info.ModTime().UnixNano(), p.mark()))
+		sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %d %d %s",
+			abs, p.Path, info.Size(), info.ModTime().UnixNano(), p.mark()))
 		keys[i] = imageKey(sum[:])
 	}
 	return keys, nil
@@ -105,7 +106,10 @@ func openCache(folder string, c family.Config, w encoding, g *dist.Group) (*cach
 	if err != nil {
 		return nil, err
 	}
-	s := &cache{dir: filepath.Join(folder, "features", key), work: w, group: g, index: map[imageKey]position{}, known: map[string]bool{}}
+	s := &cache{
+		dir: filepath.Join(folder, "features", key), work: w, group: g,
+		index: map[imageKey]position{}, known: map[string]bool{},
+	}
 	if err := os.MkdirAll(s.dir, 0o777); err != nil {
 		return nil, fmt.Errorf("encode images: %w", err)
 	}
@@ -165,10 +169,12 @@ func (s *cache) add(path string) error {
 	const size = len(imageKey{})
 	n := len(keys.Data) / size
 	sum := sha256.Sum256(features.Data)
-	if len(features.Shape) != 3 || features.Shape[0] != int64(n) || features.DType != weights.F16 || f.Metadata()[metaSum] != hex.EncodeToString(sum[:]) ||
+	if len(features.Shape) != 3 || features.Shape[0] != int64(n) || features.DType != weights.F16 ||
+		f.Metadata()[metaSum] != hex.EncodeToString(sum[:]) ||
 		s.shape != nil && !slices.Equal(s.shape, features.Shape[1:]) {
 		f.Close()
-		return &damagedError{fmt.Errorf("%q: found %v %v, want F16 of %d images and their checksum", path, features.DType, features.Shape, n)}
+		return &damagedError{fmt.Errorf("%q: found %v %v, want F16 of %d images and their checksum",
+			path, features.DType, features.Shape, n)}
 	}
 	for row := range n {
 		s.index[imageKey(keys.Data[row*size:])] = position{len(s.shards), row}
@@ -248,7 +254,9 @@ func (s *cache) fill(ctx context.Context, keys []imageKey, images []View, done f
 }
 
 // encode adds files with the features of some images, and the reasons of those that cannot be decoded to failed.
-func (s *cache) encode(ctx context.Context, todo []int, keys []imageKey, images []View, failed map[imageKey]error, done func(int)) error {
+func (s *cache) encode(
+	ctx context.Context, todo []int, keys []imageKey, images []View, failed map[imageKey]error, done func(int),
+) error {
 	n := 0
 	for chunk := range slices.Chunk(todo, shardSize) {
 		list := make([]View, len(chunk))

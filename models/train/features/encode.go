@@ -29,7 +29,9 @@ type Bad struct {
 // Encode opens the cached features of images, mirrored or not, and computes those that the cache lacks. It may be cut
 // off at any time; what was finished stays. Images that cannot be decoded are named, all of them; the features are
 // those of the others, in their order.
-func Encode(ctx context.Context, e *encoder.Runner, c family.Config, images []data.Example, o Options) (*Set, []Bad, error) {
+func Encode(
+	ctx context.Context, e *encoder.Runner, c family.Config, images []data.Example, o Options,
+) (*Set, []Bad, error) {
 	all := make([]View, len(images))
 	for i, p := range images {
 		all[i] = View{Example: p, Mirrored: o.Mirrored}
@@ -39,7 +41,9 @@ func Encode(ctx context.Context, e *encoder.Runner, c family.Config, images []da
 
 // EncodeViews is Encode of images as they are shown. With a stage above 0, the features are what enters that stage of
 // the encoder.
-func EncodeViews(ctx context.Context, e *encoder.Runner, c family.Config, stage int, images []View, o Options) (*Set, []Bad, error) {
+func EncodeViews(
+	ctx context.Context, e *encoder.Runner, c family.Config, stage int, images []View, o Options,
+) (*Set, []Bad, error) {
 	keys, err := imageKeys(images)
 	if err != nil {
 		return nil, nil, err
