@@ -93,8 +93,13 @@ models/evaluate     < models/clipscore data/predictions data/metrics | golang.or
 models/pipeline     < models/decode data/image | # a stream of images through a model, in order and in bounded memory
 models/train/features < models/family torch/dist data weights/safetensors |
                      # an encoder's features of images, computed once and kept on disk
-models/train        < models/train/features models/captioner torch/optim torch/dist data data/metrics |
-                      golang.org/x/sync gonum.org/v1/plot # the loop
+models/train/curves < weights/atomicfile    | gonum.org/v1/plot # losses and scores drawn, and for TensorBoard
+models/train/reward < data/metrics          |                               # what drawn captions are worth: text only
+models/train/ranks  < torch/dist torch/nn   |                               # what processes that share a run exchange
+models/train/environment < torch            |                               # by what and on what a run was made
+models/train        < models/train/features models/train/curves models/train/reward models/train/ranks
+                      models/train/environment models/captioner torch/optim torch/dist data data/metrics |
+                      golang.org/x/sync     # the loop
 
 models/clipscore    < models/clip data/tokenizer weights/formats |
                      # captions and pictures to scores

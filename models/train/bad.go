@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"captioner/models/train/features"
+	"captioner/models/train/ranks"
 	"captioner/weights/atomicfile"
 )
 
@@ -108,7 +109,7 @@ func (c *corpora) gatherBad(own []features.Bad) ([]features.Bad, error) {
 	for _, b := range own {
 		lines = append(lines, line{b.Index, b.Path, b.Err.Error()})
 	}
-	parts, err := gatherJSON(c.Group, lines)
+	parts, err := ranks.GatherJSON(c.Group, lines)
 	var all []features.Bad
 	for _, x := range parts {
 		all = append(all, features.Bad{Index: x.Index, Path: x.Path, Err: errors.New(x.Text)})

@@ -27,6 +27,15 @@ func (c corpus) captions() (n int) {
 	return n
 }
 
+// references are the captions of each image.
+func (c corpus) references() [][]string {
+	out := make([][]string, len(c))
+	for i, e := range c {
+		out[i] = e.Captions
+	}
+	return out
+}
+
 func (c corpus) without(bad []features.Bad) corpus {
 	drop := map[int]bool{}
 	for _, b := range bad {

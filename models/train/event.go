@@ -1,5 +1,7 @@
 package train
 
+import "captioner/models/train/curves"
+
 // Event is a piece of news from a run.
 type Event struct {
 	Phase string  `json:"phase"` // "encode", "text", "captions", "scst", "final", or "" for a note
@@ -17,6 +19,11 @@ type Event struct {
 	Note    string             `json:"note,omitempty"`
 	Warning bool               `json:"-"` // the note is one that a person should not miss
 	Rows    int                `json:"-"` // captions since the last event
+}
+
+// point is what curves show of an event.
+func (e Event) point() curves.Point {
+	return curves.Point{Phase: e.Phase, Step: e.Step, Loss: e.Loss, LR: e.LR, Norm: e.Norm, Scores: e.Scores}
 }
 
 // Sample is a caption that the model gave while it learnt.

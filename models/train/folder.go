@@ -16,6 +16,8 @@ const (
 	samplesFile = "samples.jsonl"
 	eventsFile  = "events.out.tfevents.0.captioner" // TensorBoard knows its files by their names
 	spoiltFile  = "spoilt-batch.json"
+
+	environmentFile = "environment.json" // by what and on what the run was made
 )
 
 func writer(b []byte) func(io.Writer) error {

@@ -8,6 +8,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"captioner/models/train/curves"
+	"captioner/models/train/environment"
+	"captioner/weights/atomicfile"
 )
 
 // journal is what a run writes down as it goes: metrics.jsonl, samples.jsonl, the file for TensorBoard, curves, and
@@ -30,9 +34,9 @@ func (j *journal) log(e Event) error {
 	}
 	b = nil
 	if j.state.Events == 0 {
-		b = boardHeader()
+		b = curves.BoardHeader()
 	}
-	return j.append(eventsFile, append(b, boardScalars(e)...), &j.state.Events)
+	return j.append(eventsFile, append(b, curves.BoardRecord(e.point())...), &j.state.Events)
 }
 
 // append writes behind the first size bytes of a file of the run folder: all that the state knows of.
@@ -77,21 +81,33 @@ func (j *journal) record(e Event) error {
 	return j.drawCurves()
 }
 
-// events reads metrics.jsonl.
-func (j *journal) events() ([]Event, error) {
+// drawCurves draws what metrics.jsonl holds.
+func (j *journal) drawCurves() error {
 	b, err := os.ReadFile(filepath.Join(j.dir, metricsFile))
 	if err != nil {
-		return nil, fmt.Errorf("read metrics: %w", err)
+		return fmt.Errorf("read metrics: %w", err)
 	}
-	var out []Event
+	var points []curves.Point
 	for line := range bytes.Lines(b) {
 		var e Event
 		if err := json.Unmarshal(line, &e); err != nil {
-			return nil, fmt.Errorf("read %s: %w", metricsFile, err)
+			return fmt.Errorf("read %s: %w", metricsFile, err)
 		}
-		out = append(out, e)
+		points = append(points, e.point())
 	}
-	return out, nil
+	return curves.Draw(j.dir, j.Name, points)
+}
+
+// writeEnvironment runs on the torch thread.
+func (j *journal) writeEnvironment() error {
+	if !j.Group.IsLead() {
+		return nil
+	}
+	b, err := environment.JSON(j.Version, j.device)
+	if err != nil {
+		return err
+	}
+	return atomicfile.WriteFile(filepath.Join(j.dir, environmentFile), writer(b))
 }
 
 // cutMetrics drops what was written after the checkpoint.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"math"
 
+	"captioner/models/train/ranks"
+	"captioner/models/train/reward"
 	"captioner/torch"
 	"captioner/torch/nn"
 	"captioner/torch/optim"
@@ -15,13 +17,13 @@ type learner struct {
 	phase
 	optimizer
 	draws
-	exchange
-	params []nn.Param
-	feed   *feed     // of images that are decoded anew; nil where features are cached
-	groups [][]int   // batches of lines in the epoch of the text phase
-	reward *rewarder // of the phase scst
-	batch  []int     // images of the last batch
-	after  []func()  // what the gradient of a batch still needs once the loss has gone backward
+	exchange ranks.Exchange
+	params   []nn.Param
+	feed     *feed          // of images that are decoded anew; nil where features are cached
+	groups   [][]int        // batches of lines in the epoch of the text phase
+	reward   *reward.Scorer // of the phase scst
+	batch    []int          // images of the last batch
+	after    []func()       // what the gradient of a batch still needs once the loss has gone backward
 }
 
 func (t *trainer) newLearner(p phase) (*learner, error) {
@@ -56,17 +58,17 @@ func (t *trainer) newLearner(p phase) (*learner, error) {
 // prepare makes what may fail.
 func (l *learner) prepare() (err error) {
 	if l.name == "scst" {
-		if l.reward, err = newRewarder(l.train, l.SCSTBLEU); err != nil {
+		if l.reward, err = reward.New(l.train.references(), l.SCSTBLEU); err != nil {
 			return err
 		}
 	}
-	l.exchange, err = newExchange(l.Group, l.params, l.tuner == nil || !l.Recompute)
+	l.exchange, err = ranks.NewExchange(l.Group, l.params, l.tuner == nil || !l.Recompute)
 	return err
 }
 
 func (l *learner) free() {
 	l.feed.stop()
-	l.buckets.Close()
+	l.exchange.Close()
 	l.optimizer.free()
 }
 
@@ -80,11 +82,11 @@ func (t *trainer) runPhase(ctx context.Context, p phase) error {
 	if err := l.restore(); err != nil {
 		return err
 	}
-	if err := l.equalize(); err != nil {
+	if err := l.exchange.Equalize(); err != nil {
 		return err
 	}
 	for t.state.Step < p.steps {
-		if l.halt || t.Group.Size() == 1 && ctx.Err() != nil {
+		if l.exchange.Halted() || t.Group.Size() == 1 && ctx.Err() != nil {
 			if err := l.save(); err != nil {
 				return err
 			}
@@ -158,7 +160,7 @@ func (l *learner) update(ctx context.Context, lr float64) (loss float64, rows in
 		if err != nil {
 			return
 		}
-		if loss, err = l.agree(ctx, loss); err != nil {
+		if loss, err = l.exchange.Agree(ctx, loss); err != nil {
 			return
 		}
 		if !finite(loss) && (l.scaler == nil || l.state.InARow+1 >= mostSkipped) {

@@ -6,6 +6,7 @@ import (
 	"captioner/data/metrics"
 	"captioner/models/decode"
 	"captioner/models/gpt2"
+	"captioner/models/train/ranks"
 	"captioner/torch"
 )
 
@@ -55,7 +56,7 @@ func (net *network) score(beam int) (map[string]float64, []string, error) {
 	for _, e := range net.val {
 		refs = append(refs, e.Captions)
 	}
-	if err := sum(net.Group, &total, &tokens); err != nil {
+	if err := ranks.Sum(net.Group, &total, &tokens); err != nil {
 		return nil, nil, err
 	}
 	hyps, err := net.gatherCaptions(hyps)
@@ -85,7 +86,7 @@ func (j *job) decoding(beam int) decode.Options {
 
 // gatherCaptions puts together what the ranks have captioned, by rank.
 func (net *network) gatherCaptions(own []string) ([]string, error) {
-	return gatherJSON(net.Group, own)
+	return ranks.GatherJSON(net.Group, own)
 }
 
 // distinct is the share of captions that are different from all others before them.

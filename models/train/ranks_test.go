@@ -93,8 +93,8 @@ func lines(path string) int {
 	return bytes.Count(b, []byte("\n"))
 }
 
-// ranks runs an order in n processes on the loopback interface, and gives what each said with its error.
-func ranks(t *testing.T, n int, o order) (said []string, errs []error) {
+// runRanks runs an order in n processes on the loopback interface, and gives what each said with its error.
+func runRanks(t *testing.T, n int, o order) (said []string, errs []error) {
 	t.Helper()
 	text, err := json.Marshal(o)
 	if err != nil {
@@ -195,7 +195,7 @@ func TestRanksLearnAsOne(t *testing.T) {
 	}
 	for _, n := range []int{2, 3} {
 		run := filepath.Join(dir, strconv.Itoa(n))
-		said, errs := ranks(t, n, order{Dir: run, Options: o, Timeout: time.Minute})
+		said, errs := runRanks(t, n, order{Dir: run, Options: o, Timeout: time.Minute})
 		if err := errors.Join(errs...); err != nil {
 			t.Fatalf("%d ranks: %v: %q", n, err, said)
 		}
@@ -215,7 +215,7 @@ func TestRankFails(t *testing.T) {
 	want := losses(t, one, "captions")
 	for _, deed := range []string{"die", "stand still"} {
 		run := filepath.Join(dir, deed)
-		said, errs := ranks(t, 2, order{Dir: run, Options: o, Timeout: 4 * time.Second, After: 17, Deed: deed})
+		said, errs := runRanks(t, 2, order{Dir: run, Options: o, Timeout: 4 * time.Second, After: 17, Deed: deed})
 		if errs[0] == nil || !strings.Contains(said[0], "rank 1 (") || strings.Contains(said[0], "\n") {
 			t.Fatalf("%s: rank 0 ended with %v and said %q, want one line that names rank 1", deed, errs[0], said[0])
 		}
@@ -238,13 +238,13 @@ func TestRanksStopTogether(t *testing.T) {
 	o := sharedRun(t, dir)
 	o.SCSTSteps, o.Dropout = 3, .1
 	run := filepath.Join(dir, "run")
-	said, errs := ranks(t, 2, order{Dir: run, Options: o, Timeout: time.Minute, After: 12, Deed: "stop"})
+	said, errs := runRanks(t, 2, order{Dir: run, Options: o, Timeout: time.Minute, After: 12, Deed: "stop"})
 	for r := range 2 {
 		if errs[r] == nil || said[r] != context.Canceled.Error() {
 			t.Fatalf("rank %d: got %v and %q, want a stop", r, errs[r], said[r])
 		}
 	}
-	said, errs = ranks(t, 3, order{Dir: run, Options: o, Resume: true, Timeout: time.Minute})
+	said, errs = runRanks(t, 3, order{Dir: run, Options: o, Resume: true, Timeout: time.Minute})
 	if err := errors.Join(errs...); err != nil {
 		t.Fatalf("resume in 3: %v: %q", err, said)
 	}

@@ -31,7 +31,7 @@ func (l *learner) scstStep(step int) (reward float64, rows int, err error) {
 		rewards := make([]float64, n)
 		sum := 0.0
 		for k, c := range captions {
-			rewards[k] = l.reward.score(index[i], l.tok.Decode(c.Tokens), c.Finished)
+			rewards[k] = l.reward.Score(index[i], l.tok.Decode(c.Tokens), c.Finished)
 			sum += rewards[k]
 		}
 		reward += sum
@@ -55,11 +55,11 @@ func (l *learner) scstStep(step int) (reward float64, rows int, err error) {
 	torch.Autocast(l.device, l.dtype, func() { logits = l.model.Logits(b, features, false) })
 	logits = logits.To(torch.Float32).MulScalar(1 / l.SCSTTemperature)
 	nll := torch.CrossEntropy(logits, b.Targets, torch.Each, gpt2.Ignore, 0) // [N]
-	part, err := l.weigh(b.Count)
+	part, err := l.exchange.Weigh(b.Count)
 	if err != nil {
 		return 0, 0, err
 	}
-	if err := l.lastBackward(); err != nil {
+	if err := l.exchange.LastBackward(); err != nil {
 		return 0, 0, err
 	}
 	l.backward(nll.Mul(b.Spread(advantage)).Sum().MulScalar(part / float64(b.Count)))

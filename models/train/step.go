@@ -79,12 +79,12 @@ func (l *learner) crossEntropy(b *gpt2.Batch, features *torch.Tensor, last bool)
 	var logits *torch.Tensor
 	torch.Autocast(l.device, l.dtype, func() { logits = l.model.Logits(b, features, true) })
 	loss := b.Loss(logits.To(torch.Float32), l.LabelSmoothing)
-	part, err := l.weigh(b.Count)
+	part, err := l.exchange.Weigh(b.Count)
 	if err != nil {
 		return 0, err
 	}
 	if last {
-		if err := l.lastBackward(); err != nil {
+		if err := l.exchange.LastBackward(); err != nil {
 			return 0, err
 		}
 	}

@@ -1,4 +1,4 @@
-package train
+package curves
 
 import (
 	"encoding/binary"
@@ -12,29 +12,30 @@ import (
 // The files that TensorBoard reads are records of protocol buffers (tensorflow/core/util/event.proto and
 // framework/summary.proto at v2.16), of which a training needs a version, and numbers at a step.
 
-// boardHeader is the record that a file begins with.
-func boardHeader() []byte { return boardRecord(field(boardTime(), 3, []byte("brain.Event:2"))) }
+// BoardHeader is the record that a file for TensorBoard begins with.
+func BoardHeader() []byte { return frame(field(boardTime(), 3, []byte("brain.Event:2"))) }
 
-// boardScalars are the numbers of an event as one record: "captions/loss", "captions/lr", "captions/cider", …
-func boardScalars(e Event) []byte {
+// BoardRecord is a point as one record of a file for TensorBoard, with numbers that are named "captions/loss",
+// "captions/lr", "captions/cider" and so on.
+func BoardRecord(p Point) []byte {
 	values := map[string]float64{}
-	if e.Scores == nil {
+	if p.Scores == nil {
 		name := "loss"
-		if e.Phase == "scst" {
+		if p.Phase == "scst" {
 			name = "reward"
 		}
-		values[name], values["lr"], values["grad_norm"] = e.Loss, e.LR, e.Norm
+		values[name], values["lr"], values["grad_norm"] = p.Loss, p.LR, p.Norm
 	}
-	maps.Copy(values, e.Scores)
+	maps.Copy(values, p.Scores)
 	var summary []byte
 	for _, name := range slices.Sorted(maps.Keys(values)) {
-		value := field(nil, 1, []byte(e.Phase+"/"+name))
+		value := field(nil, 1, []byte(p.Phase+"/"+name))
 		value = append(value, 2<<3|5) // simple_value, a float
 		value = binary.LittleEndian.AppendUint32(value, math.Float32bits(float32(values[name])))
 		summary = field(summary, 1, value)
 	}
-	event := binary.AppendUvarint(append(boardTime(), 2<<3), uint64(e.Step))
-	return boardRecord(field(event, 5, summary))
+	event := binary.AppendUvarint(append(boardTime(), 2<<3), uint64(p.Step))
+	return frame(field(event, 5, summary))
 }
 
 // boardTime is the field wall_time, a double.
@@ -48,9 +49,9 @@ func field(b []byte, number int, v []byte) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(v))), v...)
 }
 
-// boardRecord frames a message as tensorflow/core/lib/io/record_writer.cc does: length and message, each with a masked
+// frame frames a message as tensorflow/core/lib/io/record_writer.cc does: length and message, each with a masked
 // CRC-32C behind it.
-func boardRecord(message []byte) []byte {
+func frame(message []byte) []byte {
 	sum := func(b []byte) uint32 {
 		c := crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli))
 		return (c>>15 | c<<17) + 0xa282ead8

@@ -1,4 +1,6 @@
-package train
+// Package curves shows how a training goes: as drawings of its losses and scores, and as the records that TensorBoard
+// reads.
+package curves
 
 import (
 	"fmt"
@@ -17,12 +19,22 @@ import (
 	"captioner/weights/atomicfile"
 )
 
-// The colours of the curves, told apart also by people who do not see red and green (Okabe and Ito 2008).
+// The colors of the curves, told apart also by people who do not see red and green (Okabe and Ito 2008).
 var (
 	blue   = color.RGBA{0, 114, 178, 255}
 	orange = color.RGBA{213, 94, 0, 255}
 	green  = color.RGBA{0, 158, 115, 255}
 )
+
+// Point is what a training knew at a step: of the step itself, or of a measurement after it.
+type Point struct {
+	Phase  string             // "text", "captions", "scst" or "final"
+	Step   int                // of the phase
+	Loss   float64            // mean loss in nats a token; in "scst" the mean reward
+	LR     float64            // learning rate
+	Norm   float64            // of the gradients
+	Scores map[string]float64 // of a measurement, by name; nil for a step
+}
 
 // curve is points with a name.
 type curve struct {
@@ -32,14 +44,10 @@ type curve struct {
 	marked bool // each point counts by itself
 }
 
-// drawCurves draws loss.svg and loss.png: above the losses, below what the captions score, over the steps of the whole
-// run.
-func (j *journal) drawCurves() error {
-	events, err := j.events()
-	if err != nil {
-		return err
-	}
-	losses, scores, ends, last := curves(events)
+// Draw draws loss.svg and loss.png in the folder dir: above the losses, below what the captions score, over the steps
+// of the whole run. It draws nothing where no point has a step.
+func Draw(dir, title string, points []Point) error {
+	losses, scores, ends, last := split(points)
 	if last == 0 { // nothing was learnt
 		return nil
 	}
@@ -51,7 +59,7 @@ func (j *journal) drawCurves() error {
 	if err != nil {
 		return err
 	}
-	top.Title.Text, bottom.X.Label.Text = j.Name, "step"
+	top.Title.Text, bottom.X.Label.Text = title, "step"
 	const width, height = 7 * vg.Inch, 6 * vg.Inch
 	svg, png := vgsvg.New(width, height), vgimg.PngCanvas{Canvas: vgimg.New(width, height)}
 	for _, c := range []struct {
@@ -69,7 +77,7 @@ func (j *journal) drawCurves() error {
 		for i, row := range plot.Align(plots, tiles, draw.New(c.canvas)) {
 			plots[i][0].Draw(row[0])
 		}
-		err := atomicfile.WriteFile(filepath.Join(j.dir, c.file), func(w io.Writer) error {
+		err := atomicfile.WriteFile(filepath.Join(dir, c.file), func(w io.Writer) error {
 			_, err := c.canvas.WriteTo(w)
 			return err
 		})
@@ -80,9 +88,9 @@ func (j *journal) drawCurves() error {
 	return nil
 }
 
-// curves sorts the numbers of a run. The phases follow each other: ends are the steps at which one begins behind
-// another, last is the last.
-func curves(events []Event) (losses, scores []curve, ends []float64, last float64) {
+// split sorts the numbers of a run into curves. The phases follow each other: ends are the steps at which one begins
+// behind another, last is the last.
+func split(points []Point) (losses, scores []curve, ends []float64, last float64) {
 	named := map[string]*curve{}
 	var order []string
 	add := func(name string, colour color.Color, marked bool, x, y float64) {
@@ -96,26 +104,26 @@ func curves(events []Event) (losses, scores []curve, ends []float64, last float6
 		named[name].points = append(named[name].points, plotter.XY{X: x, Y: y})
 	}
 	base, phase := 0.0, ""
-	for _, e := range events {
-		if e.Phase == "final" {
+	for _, p := range points {
+		if p.Phase == "final" {
 			continue
 		}
-		if e.Phase != phase {
-			if base, phase = last, e.Phase; base > 0 {
+		if p.Phase != phase {
+			if base, phase = last, p.Phase; base > 0 {
 				ends = append(ends, base)
 			}
 		}
-		x := base + float64(e.Step)
+		x := base + float64(p.Step)
 		last = max(last, x)
 		switch {
-		case e.Scores != nil:
-			add("validation loss", orange, true, x, e.Scores["val_loss"])
-			add("CIDEr", blue, true, x, e.Scores["cider"])
-			add("BLEU-4", orange, true, x, e.Scores["bleu4"])
-		case e.Phase == "scst":
-			add("reward (CIDEr-D / 10)", green, false, x, e.Loss/10)
+		case p.Scores != nil:
+			add("validation loss", orange, true, x, p.Scores["val_loss"])
+			add("CIDEr", blue, true, x, p.Scores["cider"])
+			add("BLEU-4", orange, true, x, p.Scores["bleu4"])
+		case p.Phase == "scst":
+			add("reward (CIDEr-D / 10)", green, false, x, p.Loss/10)
 		default:
-			add("training loss", blue, false, x, e.Loss)
+			add("training loss", blue, false, x, p.Loss)
 		}
 	}
 	for _, name := range order {

@@ -1,18 +1,14 @@
-package train
+// Package environment describes by what and on what a training runs.
+package environment
 
 import (
 	"encoding/json"
 	"os"
-	"path/filepath"
 	"runtime"
 	"runtime/debug"
 
 	"captioner/torch"
-	"captioner/weights/atomicfile"
 )
-
-// environmentFile says by what and on what a run was made.
-const environmentFile = "environment.json"
 
 // environment is what decides a run beside its options.
 type environment struct {
@@ -29,13 +25,11 @@ type environment struct {
 	Host     string   `json:"host"`
 }
 
-// writeEnvironment runs on the torch thread.
-func (j *journal) writeEnvironment() error {
-	if !j.Group.IsLead() {
-		return nil
-	}
+// JSON describes this process and the device that it computes on; version is that of the program. It runs inside
+// torch.Do.
+func JSON(version string, device torch.Device) ([]byte, error) {
 	e := environment{
-		Version:  j.Version,
+		Version:  version,
 		Go:       runtime.Version(),
 		LibTorch: torch.Version(),
 		Platform: runtime.GOOS + "/" + runtime.GOARCH,
@@ -43,7 +37,7 @@ func (j *journal) writeEnvironment() error {
 		CPU:      torch.CPUCapability(),
 		Features: torch.CPUFeatures(),
 		Threads:  torch.Threads(),
-		Device:   j.device.String(),
+		Device:   device.String(),
 	}
 	e.Host, _ = os.Hostname()
 	if info, ok := debug.ReadBuildInfo(); ok {
@@ -56,8 +50,5 @@ func (j *journal) writeEnvironment() error {
 		}
 	}
 	b, err := json.MarshalIndent(e, "", "  ")
-	if err != nil {
-		return err
-	}
-	return atomicfile.WriteFile(filepath.Join(j.dir, environmentFile), writer(append(b, '\n')))
+	return append(b, '\n'), err
 }

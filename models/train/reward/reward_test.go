@@ -1,17 +1,17 @@
-package train
+package reward_test
 
 import (
 	"encoding/json"
 	"os"
 	"testing"
 
-	"captioner/data"
+	"captioner/models/train/reward"
 )
 
 // BenchmarkReward scores a step's captions, 250 of 50 images, against all of Flickr8k's: what SCST computes while
 // the device waits.
 func BenchmarkReward(b *testing.B) {
-	file, err := os.ReadFile("../../../shared/data/flickr8k/captions_train.json")
+	file, err := os.ReadFile("../../../../shared/data/flickr8k/captions_train.json")
 	if err != nil {
 		b.Skip("no Flickr8k: ", err)
 	}
@@ -24,26 +24,25 @@ func BenchmarkReward(b *testing.B) {
 	if err := json.Unmarshal(file, &d); err != nil {
 		b.Fatal(err)
 	}
-	var c corpus
+	var c [][]string
 	at := map[int]int{}
 	for _, a := range d.Annotations {
 		if _, there := at[a.Image]; !there {
 			at[a.Image] = len(c)
-			c = append(c, example{Example: data.Example{}})
+			c = append(c, nil)
 		}
-		e := &c[at[a.Image]]
-		e.Captions = append(e.Captions, a.Caption)
+		c[at[a.Image]] = append(c[at[a.Image]], a.Caption)
 	}
 	for name, bleu := range map[string]float64{"CIDEr-D": 0, "with BLEU-4": .5} {
 		b.Run(name, func(b *testing.B) {
-			r, err := newRewarder(c, bleu)
+			r, err := reward.New(c, bleu)
 			if err != nil {
 				b.Fatal(err)
 			}
 			for b.Loop() {
 				for i := range 50 {
 					for k := range 5 {
-						r.score(i, c[i+50].Captions[k], true)
+						r.Score(i, c[i+50][k], true)
 					}
 				}
 			}

@@ -1,13 +1,14 @@
-package train
+// Package reward scores the captions that self-critical training draws, while it learns.
+package reward
 
 import (
 	"captioner/data/metrics"
 	"captioner/data/metrics/ptb"
 )
 
-// rewarder scores drawn captions by CIDEr-D over words, as evaluation counts them. The end of a caption counts as a
+// Scorer scores drawn captions by CIDEr-D over words, as evaluation counts them. The end of a caption counts as a
 // word: without it, captions that break off before a noun would score well (the sacreEOS trap, Jia et al. 2020).
-type rewarder struct {
+type Scorer struct {
 	cider *metrics.CIDErD
 	refs  [][][]int32 // of each image, with their ends
 	bleu  float64     // weight of BLEU-4 beside CIDEr-D
@@ -17,11 +18,12 @@ type rewarder struct {
 // endWord is the id of the end; words are numbered from 1.
 const endWord = 0
 
-func newRewarder(c corpus, bleu float64) (*rewarder, error) {
-	r := &rewarder{words: map[string]int32{}, bleu: bleu}
-	refs := make([][][]int32, len(c))
-	for i, e := range c {
-		for _, s := range e.Captions {
+// New makes a scorer from the reference captions of each image. The score of BLEU-4 counts bleu times beside CIDEr-D.
+func New(captions [][]string, bleu float64) (*Scorer, error) {
+	r := &Scorer{words: map[string]int32{}, bleu: bleu}
+	refs := make([][][]int32, len(captions))
+	for i, references := range captions {
+		for _, s := range references {
 			refs[i] = append(refs[i], append(r.ids(s), endWord))
 		}
 	}
@@ -32,7 +34,7 @@ func newRewarder(c corpus, bleu float64) (*rewarder, error) {
 }
 
 // ids numbers the words of a caption; new ones get new numbers.
-func (r *rewarder) ids(caption string) []int32 {
+func (r *Scorer) ids(caption string) []int32 {
 	var out []int32
 	for _, w := range ptb.Tokenize(caption) {
 		id, ok := r.words[w]
@@ -45,8 +47,9 @@ func (r *rewarder) ids(caption string) []int32 {
 	return out
 }
 
-// score is the CIDEr-D of a caption of image i, 0 to 10, and BLEU-4 by its weight.
-func (r *rewarder) score(i int, caption string, finished bool) float64 {
+// Score is the CIDEr-D of a caption of image i, 0 to 10, and BLEU-4 by its weight. Finished says that the
+// caption has its end. Scores must not be asked for by two goroutines at once: new words are numbered.
+func (r *Scorer) Score(i int, caption string, finished bool) float64 {
 	ids := r.ids(caption)
 	if finished {
 		ids = append(ids, endWord)
