@@ -53,7 +53,7 @@ func (c *corpora) readData() error {
 		return err
 	}
 	c.doubtMeasure()
-	if !c.learns() {
+	if !c.Learns() {
 		c.tell(Event{Note: fmt.Sprintf("measuring on %d pictures with %d captions", len(c.val), c.val.captions())})
 		return nil
 	}
@@ -66,7 +66,7 @@ func (c *corpora) readData() error {
 // the part grows until there are as many as Fit asks for.
 func (c *corpora) split(all data.Source) (train, val data.Source) {
 	n := count(all)
-	fraction := c.valFraction(n)
+	fraction := c.FitValFraction(n)
 	train, val = data.Split(all, fraction, uint64(c.Seed))
 	for want := min(c.Fit.MinVal, n/5); want > 0 && fraction < .5 && count(val) < want; {
 		fraction += .02

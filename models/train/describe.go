@@ -65,7 +65,7 @@ func (t *trainer) prepareText() error {
 	positions := int(longest) - 1
 	long := t.train.encode(t.tok, positions, t.Verbatim)
 	t.val.encode(t.tok, positions, t.Verbatim)
-	if long.captions > 0 && t.learns() {
+	if long.captions > 0 && t.Learns() {
 		t.warn("%d of %d captions are longer than %d tokens, which is the limit of positions, and are cut; "+
 			"the longest has %d", long.captions, t.train.captions(), positions, long.longest)
 	}

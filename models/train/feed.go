@@ -12,7 +12,7 @@ import (
 // feed decodes the images of the steps to come while the device works on those before.
 type feed struct {
 	draws      *draws
-	options    Options
+	job        *job
 	images     corpus
 	preprocess image.Preprocess
 	next       *loading // of the batch after the one that was asked for last
@@ -86,9 +86,9 @@ func (f *feed) views(number, size int) []features.View {
 	r := f.draws.random("view", number)
 	var out []features.View
 	for _, i := range f.draws.pick(number, size) {
-		out = append(out, f.options.fresh(f.images[i], r))
+		out = append(out, f.job.fresh(f.images[i], r))
 	}
-	from, to := f.options.Group.Share(len(out))
+	from, to := f.job.Group.Share(len(out))
 	return out[from:to]
 }
 

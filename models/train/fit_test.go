@@ -5,13 +5,15 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"captioner/models/train/recipe"
 )
 
 // What gives way where there are few images, and what does not where there are many or where it was said.
 func TestFit(t *testing.T) {
 	few := DefaultOptions()
 	said := few
-	said.Fit = Fit{}
+	said.Fit = recipe.Fit{}
 	for _, c := range []struct {
 		name          string
 		o             Options
@@ -26,19 +28,19 @@ func TestFit(t *testing.T) {
 		{name: "80,000 images", o: few, perEpoch: 2500, epochs: 10, every: 1, warmup: 200, average: .997},
 		{name: "all said", o: said, perEpoch: 5, epochs: 10, every: 1, warmup: 200, average: .997},
 	} {
-		epochs, every := c.o.epochs(c.perEpoch)
+		epochs, every := c.o.FitEpochs(c.perEpoch)
 		steps := int(epochs) * c.perEpoch
-		if warmup := c.o.warmup(steps); epochs != c.epochs || every != c.every || warmup != c.warmup {
+		if warmup := c.o.FitWarmup(steps); epochs != c.epochs || every != c.every || warmup != c.warmup {
 			t.Errorf("%s: got %g epochs, measured every %d, warm-up %d; want %g, %d, %d", c.name, epochs, every, warmup,
 				c.epochs, c.every, c.warmup)
 		}
-		if got := c.o.average(c.o.EMA, steps); got != c.average {
+		if got := c.o.FitAverage(c.o.EMA, steps); got != c.average {
 			t.Errorf("%s: got the average %g, want %g", c.name, got, c.average)
 		}
 	}
-	recipe, err := RecipeOptions(RecipeOriginal)
-	if err != nil || recipe.Fit != (Fit{}) {
-		t.Errorf("recipe: got %+v, %v, want nothing that gives way", recipe.Fit, err)
+	original, err := RecipeOptions(recipe.Original)
+	if err != nil || original.Fit != (recipe.Fit{}) {
+		t.Errorf("recipe: got %+v, %v, want nothing that gives way", original.Fit, err)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"captioner/models/decode"
+	"captioner/models/train/recipe"
 )
 
 // measure scores the averaged weights, keeps the model if it is the best so far, and says whether to stop early.
@@ -41,7 +42,7 @@ func (l *learner) measure() (stop bool, err error) {
 	e.Best = !l.state.Any || value > l.state.Best || value == l.state.Best && loss < l.state.Loss
 	if e.Best {
 		l.state.Any, l.state.Best, l.state.Loss, l.state.Worse = true, value, loss, 0
-	} else if l.state.Worse++; l.Schedule == plateau && l.state.Worse%2 == 0 {
+	} else if l.state.Worse++; l.Schedule == recipe.Plateau && l.state.Worse%2 == 0 {
 		l.state.Halved++
 	}
 	if err := l.keep(e, scores); err != nil {

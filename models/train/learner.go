@@ -45,7 +45,7 @@ func (t *trainer) newLearner(p phase) (*learner, error) {
 		l.scaler = optim.NewGradScaler(t.device)
 	}
 	if t.decodesAnew() {
-		l.feed = &feed{draws: &l.draws, options: t.Options, images: t.train, preprocess: t.config.Encoder.Preprocess}
+		l.feed = &feed{draws: &l.draws, job: &t.job, images: t.train, preprocess: t.config.Encoder.Preprocess}
 	}
 	err := l.prepare()
 	if err != nil {
@@ -137,7 +137,7 @@ func (l *learner) advance(ctx context.Context) error {
 		Loss: loss, LR: lr, Norm: norm, Skipped: s.Skipped, Rows: rows,
 	}
 	l.tell(e)
-	if s.Step%l.logEvery() != 0 && s.Step != l.steps {
+	if s.Step%l.StepsPerLine() != 0 && s.Step != l.steps {
 		return nil
 	}
 	e.Loss = s.Sum / float64(max(1, s.Summed))

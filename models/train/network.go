@@ -25,7 +25,7 @@ type network struct {
 func (net *network) decoderConfig() (gpt2.Config, error) {
 	if net.LanguageModel == "" {
 		var err error
-		net.tok, err = vocabulary(net.train, net.vocabMinCount(net.train.captions()))
+		net.tok, err = vocabulary(net.train, net.FitVocabMinCount(net.train.captions()))
 		if err != nil {
 			return gpt2.Config{}, err
 		}
@@ -50,7 +50,7 @@ func (net *network) decoderConfig() (gpt2.Config, error) {
 // decodes is how the captioner is meant to be decoded.
 func (j *job) decodes(net gpt2.Config) family.Decoding {
 	longest := int(min(j.Positions, net.Positions))
-	if j.original() {
+	if j.FollowsOriginal() {
 		return family.Decoding{Rule: decode.ClipDecoder, Beam: j.Beam, MaxLen: longest}
 	}
 	return family.Decoding{Beam: j.Beam, LengthPenalty: j.LengthPenalty, MaxLen: longest, NoRepeatNGram: 3}

@@ -3,6 +3,7 @@ package train
 import (
 	"fmt"
 
+	"captioner/models/train/recipe"
 	"captioner/torch/optim"
 )
 
@@ -35,7 +36,7 @@ func (t *trainer) phases() []phase {
 	}
 	plan := func(steps, warmup int, floor float64) optim.Schedule {
 		kind := t.Schedule
-		if kind == plateau {
+		if kind == recipe.Plateau {
 			kind = "constant" // and measurements turn it down
 		}
 		return optim.Schedule{Kind: kind, Warmup: warmup, Total: steps, Floor: floor}
@@ -43,15 +44,15 @@ func (t *trainer) phases() []phase {
 	per := len(t.text) / (t.BatchSize * t.Captions)
 	steps := int(float64(per) * t.TextEpochs)
 	add(phase{
-		name: "text", steps: steps, perEpoch: per, lr: t.LR, schedule: plan(steps, t.warmup(steps), t.LRFloor),
-		beta2: t.Beta2, decay: t.WeightDecay, average: t.average(t.EMA, steps), step: (*learner).textStep,
+		name: "text", steps: steps, perEpoch: per, lr: t.LR, schedule: plan(steps, t.FitWarmup(steps), t.LRFloor),
+		beta2: t.Beta2, decay: t.WeightDecay, average: t.FitAverage(t.EMA, steps), step: (*learner).textStep,
 	})
 	per = max(1, len(t.train)/(t.BatchSize*t.Accumulate))
-	epochs, every := t.epochs(per)
+	epochs, every := t.FitEpochs(per)
 	steps = int(float64(per) * epochs)
 	add(phase{
-		name: "captions", steps: steps, perEpoch: per, lr: t.LR, schedule: plan(steps, t.warmup(steps), t.LRFloor),
-		beta2: t.Beta2, decay: t.WeightDecay, average: t.average(t.EMA, steps), every: per * every,
+		name: "captions", steps: steps, perEpoch: per, lr: t.LR, schedule: plan(steps, t.FitWarmup(steps), t.LRFloor),
+		beta2: t.Beta2, decay: t.WeightDecay, average: t.FitAverage(t.EMA, steps), every: per * every,
 		step: (*learner).captionStep,
 	})
 	per = max(1, len(t.train)/max(t.SCSTBatch, 1))
@@ -62,7 +63,7 @@ func (t *trainer) phases() []phase {
 	}
 	add(phase{
 		name: "scst", steps: steps, perEpoch: per, lr: t.SCSTLR, schedule: plan(steps, rise, .1), beta2: .99,
-		average: t.average(t.SCSTEMA, steps), every: t.SCSTEvery, step: (*learner).scstStep,
+		average: t.FitAverage(t.SCSTEMA, steps), every: t.SCSTEvery, step: (*learner).scstStep,
 	})
 	return out
 }
@@ -87,7 +88,7 @@ func (p phase) String() string {
 func (t *trainer) tellPlan() {
 	for _, p := range t.phases() {
 		t.tell(Event{Note: p.String()})
-		if epochs, _ := t.epochs(p.perEpoch); p.name == "captions" && epochs > t.Epochs {
+		if epochs, _ := t.FitEpochs(p.perEpoch); p.name == "captions" && epochs > t.Epochs {
 			t.tell(Event{Note: fmt.Sprintf("%d images make %d steps an epoch: there are %g epochs instead of %g, so that "+
 				"there are %d steps (max-epochs chooses another number)", len(t.train), p.perEpoch, epochs, t.Epochs, p.steps)})
 		}

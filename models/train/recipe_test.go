@@ -22,6 +22,7 @@ import (
 	"captioner/models/family"
 	"captioner/models/gpt2"
 	"captioner/models/train/features"
+	"captioner/models/train/recipe"
 	"captioner/torch"
 	"captioner/torch/nn"
 	"captioner/torch/optim"
@@ -37,7 +38,11 @@ func TestRecipeFollowsTheOriginal(t *testing.T) {
 	for _, c := range []struct {
 		recipe, losses string
 		accumulate     int
-	}{{RecipeOriginal12, "losses.1.2", 1}, {RecipeOriginal14, "losses.1.4", 1}, {RecipeOriginal, "losses.accumulate", 4}} {
+	}{
+		{recipe.Original12, "losses.1.2", 1},
+		{recipe.Original14, "losses.1.4", 1},
+		{recipe.Original, "losses.accumulate", 4},
+	} {
 		t.Run(c.losses, func(t *testing.T) {
 			torchtest.Do(t, func() {
 				l := originalLearner(t, src, c.recipe, c.accumulate)
@@ -215,7 +220,7 @@ func TestRecipeRunsRepeatAndResume(t *testing.T) {
 	for _, c := range []struct {
 		name, recipe, precision string
 		scst                    int
-	}{{"recipe", RecipeOriginal, "fp32", 2}, {"float16", "", "fp16", 0}} {
+	}{{"recipe", recipe.Original, "fp32", 2}, {"float16", "", "fp16", 0}} {
 		o := small
 		if c.recipe != "" {
 			var err error
@@ -276,7 +281,7 @@ func TestSpoiltBatch(t *testing.T) {
 	dir := t.TempDir()
 	torchtest.Do(t, func() {
 		src := torchtest.Fixture(t, "testdata/recipe.safetensors")
-		l := originalLearner(t, src, RecipeOriginal, 1)
+		l := originalLearner(t, src, recipe.Original, 1)
 		defer l.free()
 		defer l.model.Free()
 		l.dir = dir
@@ -305,7 +310,7 @@ func TestSpoiltBatch(t *testing.T) {
 func TestSpoiltBatchInFloat16(t *testing.T) {
 	torchtest.Do(t, func() {
 		src := torchtest.Fixture(t, "testdata/recipe.safetensors")
-		l := originalLearner(t, src, RecipeOriginal, 1)
+		l := originalLearner(t, src, recipe.Original, 1)
 		defer l.free()
 		defer l.model.Free()
 		l.dir, l.dtype, l.scaler = t.TempDir(), torch.Float16, optim.NewGradScaler(torch.CPU)

@@ -19,6 +19,7 @@ import (
 	"captioner/models/clip"
 	"captioner/models/efficientnet"
 	"captioner/models/encoder"
+	"captioner/models/train/recipe"
 	"captioner/torch"
 	"captioner/torch/nn"
 	"captioner/torch/torchtest"
@@ -113,7 +114,7 @@ func encoderFile(t *testing.T, dir string) string {
 // smallRun are options of a run of seconds.
 func smallRun(t *testing.T, dir string) Options {
 	o := DefaultOptions()
-	o.Fit = Fit{} // what the tests say holds
+	o.Fit = recipe.Fit{} // what the tests say holds
 	o.Data, o.Val = writeImages(t, dir, "train", 24), writeImages(t, dir, "val", 8)
 	o.Encoder, o.EncoderName, o.Cache = encoderFile(t, dir), "efficientnet-lite0", filepath.Join(dir, "cache")
 	o.Width, o.Layers, o.Heads, o.Positions, o.VocabMinCount = 16, 1, 2, 12, 1

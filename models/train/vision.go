@@ -152,7 +152,7 @@ func (v *vision) encodeImages(ctx context.Context) error {
 		return v.tryImages(ctx)
 	}
 	train := v.train
-	if !v.learns() { // only what is measured is looked at
+	if !v.Learns() { // only what is measured is looked at
 		train = nil
 	}
 	before, all := 0, v.views()*len(train)+len(v.val)

@@ -1,4 +1,4 @@
-package train
+package recipe
 
 import (
 	"fmt"
@@ -8,29 +8,29 @@ import (
 
 // The recipes that have a name.
 const (
-	RecipeOriginal   = "clip-text-decoder" // the newest version of the Python package, 1.4
-	RecipeOriginal12 = "clip-text-decoder-1.2"
-	RecipeOriginal14 = "clip-text-decoder-1.4"
+	Original   = "clip-text-decoder" // the newest version of the Python package, 1.4
+	Original12 = "clip-text-decoder-1.2"
+	Original14 = "clip-text-decoder-1.4"
 )
 
-// RecipeOptions are the defaults under a recipe; "" is DefaultOptions.
+// Named are the defaults under a recipe; "" is Default.
 //
 // clip-text-decoder trains with AdamW at a constant rate, decaying every weight, on one caption of each image an
 // epoch, and counts the end token that it pads captions with as words to learn (train.py and model.py at tags 1.2.0
 // and 1.4.4). Versions differ in AdamW's beta2, in how long they wait for a better loss, and in the decoder's beam.
-func RecipeOptions(recipe string) (Options, error) {
-	o := DefaultOptions()
+func Named(recipe string) (Options, error) {
+	o := Default()
 	if o.Recipe = recipe; recipe == "" {
 		return o, nil
 	}
 	switch recipe {
-	case RecipeOriginal, RecipeOriginal14:
+	case Original, Original14:
 		o.Encoder, o.Beta2, o.Patience = "blip:base", .999, 5
-	case RecipeOriginal12:
+	case Original12:
 		o.Encoder, o.Beta2, o.Patience = "ViT-B/32", .98, 3
 	default:
 		return o, fmt.Errorf("recipe: found %q, want %s, %s or %s",
-			recipe, RecipeOriginal, RecipeOriginal12, RecipeOriginal14)
+			recipe, Original, Original12, Original14)
 	}
 	o.Fit = Fit{}
 	o.LanguageModel, o.Memory, o.Positions = "distilgpt2", encoder.PooledPadded, 64
@@ -44,5 +44,5 @@ func RecipeOptions(recipe string) (Options, error) {
 	return o, nil
 }
 
-// original says whether the run follows clip-text-decoder.
-func (o Options) original() bool { return o.Recipe != "" }
+// FollowsOriginal says whether the run follows clip-text-decoder.
+func (o Options) FollowsOriginal() bool { return o.Recipe != "" }

@@ -1,4 +1,4 @@
-package train
+package recipe
 
 import "math"
 
@@ -15,26 +15,26 @@ type Fit struct {
 // measurements is how often a run is measured at most where Fit gives it more epochs than MaxEpochs.
 const measurements = 20
 
-// warmup is the steps of rise in a phase.
-func (o Options) warmup(steps int) int {
+// FitWarmup is the steps of rise in a phase.
+func (o Options) FitWarmup(steps int) int {
 	if o.Fit.Warmup {
 		return min(o.Warmup, steps/10)
 	}
 	return o.Warmup
 }
 
-// average is the share that the moving average of a phase keeps of itself in each step. One that keeps k looks back
+// FitAverage is the share that the moving average of a phase keeps of itself in each step. One that keeps k looks back
 // over 1/(1-k) steps.
-func (o Options) average(keep float64, steps int) float64 {
+func (o Options) FitAverage(keep float64, steps int) float64 {
 	if o.Fit.EMA && keep > 0 && steps > 0 {
 		return max(0, min(keep, 1-5/float64(steps)))
 	}
 	return keep
 }
 
-// epochs is how often the captions are gone through, and how many epochs lie between two measurements, where an epoch
-// has so many steps.
-func (o Options) epochs(perEpoch int) (epochs float64, every int) {
+// FitEpochs is how often the captions are gone through, and how many epochs lie between two measurements, where an
+// epoch has so many steps.
+func (o Options) FitEpochs(perEpoch int) (epochs float64, every int) {
 	if o.Epochs <= 0 || float64(perEpoch)*o.Epochs >= float64(o.Fit.MinSteps) {
 		return o.Epochs, 1
 	}
@@ -42,16 +42,16 @@ func (o Options) epochs(perEpoch int) (epochs float64, every int) {
 	return float64(n), (n + measurements - 1) / measurements
 }
 
-// vocabMinCount is how often a token is used at least, of so many captions, to have a place in the vocabulary.
-func (o Options) vocabMinCount(captions int) int64 {
+// FitVocabMinCount is how often a token is used at least, of so many captions, to have a place in the vocabulary.
+func (o Options) FitVocabMinCount(captions int) int64 {
 	if o.Fit.Vocab {
 		return min(o.VocabMinCount, max(1, int64(captions/400)))
 	}
 	return o.VocabMinCount
 }
 
-// valFraction is the share of n images that are kept to measure on.
-func (o Options) valFraction(n int) float64 {
+// FitValFraction is the share of n images that are kept to measure on.
+func (o Options) FitValFraction(n int) float64 {
 	if o.Fit.MinVal <= 0 || n == 0 {
 		return o.ValFraction
 	}
