@@ -227,7 +227,7 @@ func (o EncodeOptions) pictures(con *console.Console) (found []data.Example, mis
 			con.Term.Log.Warn(line)
 		}
 	} else {
-		in := input.Inputs{Args: o.inputs, Recursive: !o.NoRecursive, Stdin: con.Stdin}
+		in := input.Inputs{Args: o.inputs, Recursive: !o.NoRecursive, Stdin: con.Stdin, Note: noteStdin(con)}
 		for i := range in.All() {
 			info, err := os.Stat(i.Path)
 			switch {

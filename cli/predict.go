@@ -261,5 +261,5 @@ func countDash(args []string) (n int) {
 
 func validExtension(s string) bool {
 	return len(s) > 1 && s[0] == '.' && !strings.ContainsAny(s, "/\\\x00") &&
-		!slices.Contains(input.Extensions, strings.ToLower(s))
+		!image.HasExtension(s)
 }

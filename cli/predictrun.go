@@ -30,8 +30,8 @@ func runPredict(ctx context.Context, con *console.Console, o PredictOptions) (er
 		con.Term.Log.Warn(note)
 	}
 	in := input.Inputs{Args: o.inputs, Passed: new(input.Passed), Recursive: !o.NoRecursive, Stdin: con.Stdin,
-		Image: o.StdinImage,
-		Web:   &input.Fetcher{Limit: int64(o.URLMaxMB) << 20, Timeout: o.URLTimeout, Private: o.URLPrivate}}
+		Image: o.StdinImage, Note: noteStdin(con),
+		Web: &input.Fetcher{Limit: int64(o.URLMaxMB) << 20, Timeout: o.URLTimeout, Private: o.URLPrivate}}
 	r := &predictRun{con: con, o: &o, in: in}
 	if o.Watch {
 		if err := input.CheckWatched(o.inputs); err != nil {
@@ -447,4 +447,9 @@ func (r *predictRun) summary(took time.Duration) string {
 		(m.Encode - r.before.Encode).Seconds(),
 		(m.Generate - r.before.Generate).Seconds(), time.Duration(t.Sink.Load()).Seconds())
 	return s.String()
+}
+
+// noteStdin logs by which rule a list on standard input was read.
+func noteStdin(con *console.Console) func(string) {
+	return func(how string) { con.Term.Log.Warn("standard input: " + how) }
 }

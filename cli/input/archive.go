@@ -155,7 +155,7 @@ func (a *archive) wants(name string) (string, bool) {
 	parts := strings.Split(name, "/")
 	hidden := func(s string) bool { return strings.HasPrefix(s, ".") && s != ".." && s != "." || s == "__MACOSX" }
 	if a.flat && len(parts) > 1 || slices.ContainsFunc(parts, hidden) ||
-		!slices.Contains(Extensions, strings.ToLower(path.Ext(name))) {
+		!image.HasExtension(name) {
 		return name, false
 	}
 	a.seen.images++

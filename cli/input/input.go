@@ -21,13 +21,9 @@ import (
 
 	"captioner/cli/console"
 	"captioner/data/image"
+	"captioner/data/record"
 	"captioner/data/text"
 )
-
-// Extensions are the names under which images are looked for in folders. A file that is named on the command line is
-// tried whatever it is called.
-var Extensions = []string{".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".heic",
-	".heif", ".avif"}
 
 // Input is one image to caption, or the reason why there is none.
 type Input struct {
@@ -56,6 +52,9 @@ type Inputs struct {
 	Counting  bool     // nobody will open what is listed
 	closed    bool     // archives are listed and not opened
 	Passed    *Passed  // counts what is passed over; nil for nobody
+
+	// Note is told by which rule the list on standard input was read, where it is not UTF-8; nil for nobody.
+	Note func(string)
 
 	enter func(folder string) // is told each folder that is looked into, before; nil for nobody
 }
@@ -131,7 +130,7 @@ func (c census) nothing(recursive bool) error {
 	switch {
 	case c.archive:
 		return console.WithHint(fmt.Errorf("the archive has no images among its %d files", c.files), "images are %s",
-			strings.Join(Extensions, " "))
+			strings.Join(image.Extensions(), " "))
 	case c.archives > 0 && c.images == 0:
 		return console.WithHint(fmt.Errorf("the folder has no images, but %d archives", c.archives),
 			"archives are opened when they are named, as in 'folder/*.tar'")
@@ -145,7 +144,7 @@ func (c census) nothing(recursive bool) error {
 			"give a folder with images, or the images themselves")
 	default:
 		return console.WithHint(fmt.Errorf("the folder has no images among its %d files", c.files),
-			"images are %s; a file of another name can be given by itself", strings.Join(Extensions, " "))
+			"images are %s; a file of another name can be given by itself", strings.Join(image.Extensions(), " "))
 	}
 }
 
@@ -248,8 +247,11 @@ func (in Inputs) argument(arg string, yield func(Input) bool) bool {
 // list reads paths from standard input, one a line or, if a NUL comes before the first line's end, separated by NUL.
 // Lists in UTF-16 are decoded; other names are bytes, as the file system has them.
 func (in Inputs) list(yield func(Input) bool) bool {
-	r := bufio.NewReaderSize(text.NewListReader(in.Stdin), 64<<10)
+	source := text.NewListReader(in.Stdin)
+	r := bufio.NewReaderSize(source, 64<<10)
+	defer func() { in.note(record.Taken(source.Encoding())) }()
 	end := byte('\n')
+	windows := false // a name was found as Windows-1252
 	for first := true; ; first = false {
 		var word []byte
 		var err error
@@ -262,12 +264,26 @@ func (in Inputs) list(yield func(Input) bool) bool {
 		if end == '\n' {
 			path = strings.TrimSuffix(path, "\r")
 		}
-		if path = named(strings.TrimPrefix(path, "\ufeff")); path != "" && !in.argument(path, yield) {
+		path = strings.TrimPrefix(path, "\ufeff")
+		if decoded := named(path); decoded != path {
+			if !windows {
+				in.note("names read as " + string(text.Windows1252))
+			}
+			path, windows = decoded, true
+		}
+		if path != "" && !in.argument(path, yield) {
 			return false
 		}
 		if err != nil {
 			return err == io.EOF || yield(failed("-", console.Reason(err)))
 		}
+	}
+}
+
+// note tells Note how the list on standard input was read; "" says that there is nothing to tell.
+func (in Inputs) note(how string) {
+	if in.Note != nil && how != "" {
+		in.Note(how)
 	}
 }
 
@@ -382,7 +398,7 @@ func (w *walker) entry(e fs.DirEntry, path, key string) bool {
 			return w.in.archive(path, w.seen, w.yield)
 		}
 	}
-	if !w.place.names() && !slices.Contains(Extensions, strings.ToLower(filepath.Ext(path))) {
+	if !w.place.names() && !image.HasExtension(path) {
 		if !w.in.Counting {
 			w.in.Passed.add(path)
 		}

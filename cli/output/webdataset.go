@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"captioner/cli/console"
-	"captioner/cli/input"
 	"captioner/data/image"
 )
 
@@ -40,7 +39,7 @@ func (s *samples) Write(w io.Writer, r *Result) error {
 		return err
 	}
 	key := sampleKey(r.Path)
-	return writeSample(w, []sampleFile{{key + pictureExtension(r), r.Data}, {key + ".txt", []byte(text.String())},
+	return writeSample(w, []sampleFile{{key + imageExtension(r), r.Data}, {key + ".txt", []byte(text.String())},
 		{key + ".json", about}})
 }
 
@@ -65,14 +64,10 @@ func writeSample(w io.Writer, files []sampleFile) error {
 	return t.Flush()
 }
 
-// pictureExtension is the image's own, or where its name has none, that of its format.
-func pictureExtension(r *Result) string {
-	if e := strings.ToLower(filepath.Ext(r.Path)); e != "" {
-		for _, known := range input.Extensions {
-			if e == known {
-				return e
-			}
-		}
+// imageExtension is the image's own, or where its name has none, that of its format.
+func imageExtension(r *Result) string {
+	if image.HasExtension(r.Path) {
+		return strings.ToLower(filepath.Ext(r.Path))
 	}
 	if f := image.Format(r.Data); f != "JPEG" {
 		return "." + strings.ToLower(f)
