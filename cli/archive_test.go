@@ -30,7 +30,7 @@ func run(t *testing.T, stdin string, args ...string) (code int, stdout, stderr s
 func pictureBytes(t *testing.T, name string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "x.png")
-	if err := writePicture(path, colours[name]); err != nil {
+	if err := writePicture(path, colors[name]); err != nil {
 		t.Fatal(err)
 	}
 	return read(t, path)

@@ -18,7 +18,7 @@ import (
 	"captioner/weights/safetensors"
 )
 
-// clipFixture writes what models/clipscore is tested with as files that a user would have: clip.safetensors, pictures,
+// clipFixture writes what models/clipscore is tested with as files that a user would have: clip.safetensors, images,
 // refs.json and results.json. It returns the fixture.
 func clipFixture(t *testing.T, dir string) weights.Source {
 	t.Helper()
@@ -119,7 +119,7 @@ func mean(t *testing.T, src weights.Source, name string) float64 {
 	return sum / float64(len(x.Data)/4)
 }
 
-// What eval prints with --clip is the mean of what jmhessel/clipscore gives each picture; one that cannot be read is
+// What eval prints with --clip is the mean of what jmhessel/clipscore gives each image; one that cannot be read is
 // left out and told of.
 func TestEvalWithCLIP(t *testing.T) {
 	dir := t.TempDir()

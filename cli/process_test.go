@@ -38,7 +38,7 @@ func pictures(t *testing.T, n int) string {
 	dir := t.TempDir()
 	names := []string{"red", "green", "blue", "white", "black"}
 	for i := range n {
-		if err := writePicture(filepath.Join(dir, fmt.Sprintf("%d.png", i)), colours[names[i%len(names)]]); err != nil {
+		if err := writePicture(filepath.Join(dir, fmt.Sprintf("%d.png", i)), colors[names[i%len(names)]]); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -247,7 +247,7 @@ func TestResumeOfAFinishedRunAddsWhatIsNew(t *testing.T) {
 	if code, msg := run("--resume"); code != console.ExitDone {
 		t.Fatal(code, msg)
 	}
-	if err := writePicture(filepath.Join(dir, "7.png"), colours["white"]); err != nil {
+	if err := writePicture(filepath.Join(dir, "7.png"), colors["white"]); err != nil {
 		t.Fatal(err)
 	}
 	code, msg := run("--resume")

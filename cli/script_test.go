@@ -52,7 +52,7 @@ func TestScripts(t *testing.T) {
 			"captioner": func(ts *testscript.TestScript, _ bool, args []string) { inProcess(ts, 0, "", args) },
 			"exitcode":  exitCodeOf, // exitcode 3 captioner predict dir
 			"from":      from,       // from list captioner predict -
-			"picture":   picture,    // picture red a.png b.png
+			"picture":   picture,    // image red a.png b.png
 			"fifo": func(ts *testscript.TestScript, _ bool, args []string) {
 				ts.Check(syscall.Mkfifo(ts.MkAbs(args[0]), 0o600))
 			},
@@ -111,17 +111,17 @@ func testdata(t *testing.T) string {
 	return dir
 }
 
-var colours = map[string]color.RGBA{
+var colors = map[string]color.RGBA{
 	"red": {255, 0, 0, 255}, "green": {0, 255, 0, 255}, "blue": {0, 0, 255, 255}, "white": {255, 255, 255,
 		255}, "black": {0, 0, 0, 255},
 }
 
-// picture writes PNG files of one colour. Names may hold escapes such as \n.
+// picture writes PNG files of one color. Names may hold escapes such as \n.
 func picture(ts *testscript.TestScript, _ bool, args []string) {
 	for _, name := range args[1:] {
 		name, err := strconv.Unquote(`"` + name + `"`)
 		ts.Check(err)
-		ts.Check(writePicture(ts.MkAbs(name), colours[args[0]]))
+		ts.Check(writePicture(ts.MkAbs(name), colors[args[0]]))
 	}
 }
 
@@ -174,7 +174,7 @@ func (f *fake) Caption(_ context.Context, images []*image.RGB, o decode.Options)
 	var out []captioner.Caption
 	for i, m := range images {
 		c := captioner.Caption{Text: "a picture of nothing", LogProb: -9, Confidence: 0.125}
-		for name, rgb := range colours {
+		for name, rgb := range colors {
 			if m.Pix[0] == rgb.R && m.Pix[1] == rgb.G && m.Pix[2] == rgb.B {
 				c = captioner.Caption{Text: "a " + name + " picture", LogProb: -2.5, Confidence: 0.5}
 			}

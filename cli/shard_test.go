@@ -17,12 +17,12 @@ func TestMergeIsTheWholeRun(t *testing.T) {
 	for i := range 60 {
 		file := filepath.Join(dir, fmt.Sprintf("%c/p%d.png", 'a'+i%3, i))
 		os.MkdirAll(filepath.Dir(file), 0o755)
-		if err := writePicture(file, colours[names[i%5]]); err != nil {
+		if err := writePicture(file, colors[names[i%5]]); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for _, odd := range []string{"a\nb.png", "c\td.png", `e\f.png`, "\xff.png", "p100.png", "p99.png"} {
-		if err := writePicture(filepath.Join(dir, odd), colours["red"]); err != nil {
+		if err := writePicture(filepath.Join(dir, odd), colors["red"]); err != nil {
 			t.Fatal(err)
 		}
 	}

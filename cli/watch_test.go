@@ -37,9 +37,9 @@ func TestWatch(t *testing.T) {
 			time.Sleep(10 * time.Millisecond)
 		}
 	}
-	file := func(name, colour string) {
+	file := func(name, color string) {
 		t.Helper()
-		if err := writePicture(filepath.Join(dir, name), colours[colour]); err != nil {
+		if err := writePicture(filepath.Join(dir, name), colors[color]); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -12,24 +12,24 @@ import (
 )
 
 // A Report is what Check found. The lists are complete and in the order of the data; each entry names the example and,
-// where it is not the example's own, the picture.
+// where it is not the example's own, the image.
 type Report struct {
 	Train, Val Counts
 
 	Unread        []error  // what the source gave in the place of examples
-	MissingImages []string // pictures that are not there, or empty, or no files
+	MissingImages []string // images that are not there, or empty, or no files
 	NoCaptions    []string // examples that have none
 	EmptyCaptions []string // examples of which some caption is empty
 	DuplicateIDs  []string // ids that name a second example in the same set
-	Overlap       []string // pictures of val that are also in train: the same file, or a file of the same name and content
+	Overlap       []string // images of val that are also in train: the same file, or a file of the same name and content
 }
 
 // Counts is the size of a set.
 type Counts struct{ Examples, Captions int }
 
-// Check reads all examples of a training set and, unless val is nil, of a validation set, and looks for every picture
+// Check reads all examples of a training set and, unless val is nil, of a validation set, and looks for every image
 // without decoding it. It finds the problems that would stop a run, or spoil what it measures, before it begins. The
-// same picture under another name is not found.
+// same image under another name is not found.
 func Check(train, val Source) *Report {
 	r := &Report{}
 	c := checker{report: r, folders: map[string]string{}, files: map[string]bool{}, names: map[string][]sized{}}
@@ -70,7 +70,7 @@ func (r *Report) Err() error {
 type checker struct {
 	report  *Report
 	folders map[string]string  // where they are without links
-	files   map[string]bool    // the pictures of train, by where they are
+	files   map[string]bool    // the images of train, by where they are
 	names   map[string][]sized // and by the last part of their name
 }
 
@@ -110,7 +110,7 @@ func (c *checker) set(s Source, name string, n *Counts, each func(e Example, siz
 	}
 }
 
-// sizeOf is the size of a picture's file, or 0 if it cannot be read.
+// sizeOf is the size of an image's file, or 0 if it cannot be read.
 func sizeOf(e Example) int64 {
 	if e.Archive != "" {
 		return e.size
@@ -122,7 +122,7 @@ func sizeOf(e Example) int64 {
 	return info.Size()
 }
 
-// place is where a picture is, however the path of its folder was written.
+// place is where an image is, however the path of its folder was written.
 func (c *checker) place(e Example) string {
 	path := e.Path
 	if e.Archive != "" {

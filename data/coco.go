@@ -10,7 +10,7 @@ import (
 
 // COCO reads a captions file of COCO, of 2014 or 2017 or in their form: an object with "images" (id, file_name) and
 // "annotations" (image_id, caption). The examples come in the order of "images", the captions of each in the order of
-// "annotations". Pictures are looked for in the folder images, or if that is "" beside the file.
+// "annotations". Images are looked for in the folder images, or if that is "" beside the file.
 func COCO(annotations, images string) (Source, error) { return openCOCO(annotations, images, nil) }
 
 func openCOCO(annotations, images string, notes *Notes) (Source, error) {

@@ -140,7 +140,7 @@ func TestCOCOErrors(t *testing.T) {
 	}
 }
 
-// TestSharedCOCO reads the real files and finds every picture.
+// TestSharedCOCO reads the real files and finds every image.
 func TestSharedCOCO(t *testing.T) {
 	for _, c := range []struct {
 		name             string

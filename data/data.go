@@ -1,10 +1,10 @@
-// Package data reads captioned pictures, and text alone, for training and evaluation: one file a format.
+// Package data reads captioned images, and text alone, for training and evaluation: one file a format.
 //
 // [Open] looks at what a path holds and says which format it is. A [Source] gives its examples in a fixed order, each
 // time it is ranged over from the start. Annotation files are read once, when they are opened, and their text is kept
-// in memory; pictures never are: [Example.Bytes] reads one when it is wanted.
+// in memory; images never are: [Example.Bytes] reads one when it is wanted.
 //
-// The package decodes no pictures, fetches nothing, and does not judge what it reads beyond its form: [Check] does, and
+// The package decodes no images, fetches nothing, and does not judge what it reads beyond its form: [Check] does, and
 // finds everything that would stop a training run later.
 package data
 
@@ -18,17 +18,17 @@ import (
 	"captioner/data/record"
 )
 
-// An Example is one picture and what people wrote about it.
+// An Example is one image and what people wrote about it.
 type Example struct {
-	// ID is the example's name within its data set: the image id of COCO, else the picture's path as the data set writes
+	// ID is the example's name within its data set: the image id of COCO, else the image's path as the data set writes
 	// it.
 	ID string
-	// Path is the picture's file. Within an archive it is the name of the member.
+	// Path is the image's file. Within an archive it is the name of the member.
 	Path string
 	// Captions are the captions as written but for white space around them, which is an accident in every format. There
 	// may be none, and empty ones stay, for Check to find.
 	Captions []string
-	// Archive is the tar file that has the picture as a member, or "".
+	// Archive is the tar file that has the image as a member, or "".
 	Archive string
 
 	offset, size int64       // of the member within the archive
@@ -39,7 +39,7 @@ type Example struct {
 // a time each; the slices within an example are shared between the rounds and must not be changed.
 type Source = iter.Seq2[Example, error]
 
-// Name is where the picture is, for people: its path, with the archive before it if there is one.
+// Name is where the image is, for people: its path, with the archive before it if there is one.
 func (e Example) Name() string {
 	if e.Archive == "" {
 		return e.Path
@@ -47,10 +47,10 @@ func (e Example) Name() string {
 	return e.Archive + ":" + e.Path
 }
 
-// Exists says whether the picture's file is there and not empty.
+// Exists says whether the image's file is there and not empty.
 func (e Example) Exists() bool { return sizeOf(e) > 0 }
 
-// Bytes reads the picture's file. The picture is still encoded, as JPEG for example.
+// Bytes reads the image's file. The image is still encoded, as JPEG for example.
 func (e Example) Bytes() ([]byte, error) {
 	if e.Archive == "" {
 		return os.ReadFile(e.Path)
@@ -120,7 +120,7 @@ type RecordError = record.Error
 // Notes are what was left out of a data set, or read by a rule.
 type Notes = record.Notes
 
-// A Group gathers captions of pictures that are named again and again, in the order of their first naming.
+// A Group gathers captions of images that are named again and again, in the order of their first naming.
 type Group struct {
 	List  []Example
 	index map[string]int

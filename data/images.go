@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// probes is how many pictures are looked for to tell whether a folder is the right one.
+// probes is how many images are looked for to tell whether a folder is the right one.
 const probes = 20
 
 // imageFolder returns the folder that the relative paths of an annotation file start from: given if it is not "", else
-// the first folder of those where data sets keep their pictures that has one of the first few pictures of the list,
+// the first folder of those where data sets keep their images that has one of the first few images of the list,
 // else the folder of the annotation file.
 func imageFolder(annotations, given string, list []Example) string {
 	if given != "" {

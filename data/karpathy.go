@@ -24,7 +24,7 @@ type karpathyImage struct {
 
 // Karpathy reads a dataset_coco.json, dataset_flickr8k.json or dataset_flickr30k.json of Karpathy's splits. Split is
 // "train", "val" or "test"; "restval", the part of COCO's validation images that papers train on, counts as "train".
-// With "" the source has all splits. Pictures are looked for in the folder images, or if that is "" beside the file.
+// With "" the source has all splits. Images are looked for in the folder images, or if that is "" beside the file.
 func Karpathy(annotations, images, split string) (Source, error) {
 	return openKarpathy(annotations, images, split, nil)
 }

@@ -45,7 +45,7 @@ type Dataset struct {
 //   - a folder: the tar files in it, or its metadata.jsonl or metadata.csv, or its images with captions beside them.
 //
 // Text files may be compressed. After the path may stand "#" and the name of a split, for Karpathy's files (where
-// "train" is taken without it), tables and records, or of a list of pictures beside a token file
+// "train" is taken without it), tables and records, or of a list of images beside a token file
 // ("Flickr8k.token.txt#Flickr_8k.devImages.txt"). Images is the folder that relative paths start from; if it is "" the
 // folder is looked for beside the file.
 func Open(path, images string) (Dataset, error) {

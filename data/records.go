@@ -11,9 +11,9 @@ import (
 
 // Records reads JSON objects that each have the path of a picture and a caption, or an array of captions, under one of
 // the names that [Table] takes for columns: an object a line (JSON lines), or one array of them. It also reads one
-// object whose members are captions by the path of their image. Objects of one picture are gathered. With a split
+// object whose members are captions by the path of their image. Objects of one image are gathered. With a split
 // other than "" only objects whose "split" it is are used. Relative paths start from the folder images, or if that is
-// "" from where the pictures are found beside the file.
+// "" from where the images are found beside the file.
 func Records(annotations, images, split string) (Source, error) {
 	return readRecords(annotations, images, split, nil)
 }

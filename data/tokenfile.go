@@ -8,8 +8,8 @@ import (
 )
 
 // TokenFile reads the captions of Flickr8k and Flickr30k as published: "name.jpg#0<TAB>caption" a line, any number of
-// lines for one picture. List names a file with the names of the pictures to use, one a line, such as
-// Flickr_8k.trainImages.txt; with "" all are used. Pictures are looked for in the folder images, or if that is ""
+// lines for one image. List names a file with the names of the images to use, one a line, such as
+// Flickr_8k.trainImages.txt; with "" all are used. Images are looked for in the folder images, or if that is ""
 // beside the file.
 func TokenFile(annotations, images, list string) (Source, error) {
 	return readTokenFile(annotations, images, list, nil)

@@ -62,15 +62,15 @@ func (a *account) captioner(f *checkpoint.Checkpoint) {
 	a.Decoder = decoder(f)
 	places, width := c.Memory.Shape()
 	a.Memory = fmt.Sprintf("%s, %d × %d numbers an image", c.Memory.Kind, places, width)
-	switch eye := c.Encoder.Architecture; {
+	switch vision := c.Encoder.Architecture; {
 	case f.HasEncoder():
-		a.Encoder = eye + ", in the file"
+		a.Encoder = vision + ", in the file"
 	case f.Mismatch() != nil:
 		a.Encoder = "not in the file, which names one that cannot be its own: --encoder gives it"
-	case eye == "":
+	case vision == "":
 		a.Encoder = "not in the file, which does not name it: --encoder gives it"
 	default:
-		a.Encoder = "wants " + eye + ", not in the file: --encoder gives it"
+		a.Encoder = "wants " + vision + ", not in the file: --encoder gives it"
 		if c.Encoder.SHA256 != "" {
 			a.Encoder += " (SHA-256 " + c.Encoder.SHA256 + ")"
 		}

@@ -223,7 +223,7 @@ func (v *verification) model(ctx context.Context, meant bool) {
 		return
 	}
 	blind := !f.HasEncoder()
-	eye, misfit := f.Config.Encoder.Architecture, f.Mismatch()
+	vision, mismatch := f.Config.Encoder.Architecture, f.Mismatch()
 	f.Close()
 	if ctx.Err() != nil {
 		return
@@ -237,14 +237,14 @@ func (v *verification) model(ctx context.Context, meant bool) {
 	v.tell("model", "ok", "a captioner; all its tensors have their place and shape", "")
 	switch {
 	case !blind:
-		v.tell("encoder", "ok", eye+" is in the file and fits", "")
-	case misfit != nil:
-		v.tell("encoder", "broken", "is not in the file, which names one that cannot be its own: "+console.OneLine(misfit),
+		v.tell("encoder", "ok", vision+" is in the file and fits", "")
+	case mismatch != nil:
+		v.tell("encoder", "broken", "is not in the file, which names one that cannot be its own: "+console.OneLine(mismatch),
 			"--encoder FILE gives the one that it was trained with")
-	case eye == "":
+	case vision == "":
 		v.tell("encoder", "note", "is not in the file, which does not name it", "--encoder FILE gives it")
 	default:
-		v.tell("encoder", "note", eye+" is not in the file", "--encoder FILE gives it")
+		v.tell("encoder", "note", vision+" is not in the file", "--encoder FILE gives it")
 	}
 }
 

@@ -31,7 +31,7 @@ type captioned struct {
 	ids             []string // of the results
 }
 
-// caption makes predictions for all pictures that have references, as predict does. Pictures that cannot be read are
+// caption makes predictions for all images that have references, as predict does. Images that cannot be read are
 // reported one by one.
 func (e *evaluation) caption(ctx context.Context) (*predictions.Set, error) {
 	if e.scorer.Set.Kind == predictions.KindLines || e.scorer.Set.Kind == predictions.KindObject {
@@ -59,7 +59,7 @@ func (e *evaluation) caption(ctx context.Context) (*predictions.Set, error) {
 	told := console.NewProgress(e.con.Term, "pictures")
 	from, to := e.group.Share(len(e.scorer.Examples))
 	told.Expect(int64(to - from))
-	err = pipe.Run(ctx, e.pictures, load, func(results []*output.Result) error {
+	err = pipe.Run(ctx, e.images, load, func(results []*output.Result) error {
 		for _, r := range results {
 			k, err := strconv.Atoi(r.Key)
 			if err != nil {
@@ -96,8 +96,8 @@ func (e *evaluation) caption(ctx context.Context) (*predictions.Set, error) {
 	return set, nil
 }
 
-// pictures lists the pictures that this process captions; the key of each is the number of its example.
-func (e *evaluation) pictures(yield func(input.Input) bool) {
+// images lists the images that this process captions; the key of each is the number of its example.
+func (e *evaluation) images(yield func(input.Input) bool) {
 	from, to := e.group.Share(len(e.scorer.Examples))
 	for i := from; i < to; i++ {
 		x := e.scorer.Examples[i]
@@ -110,7 +110,7 @@ func (e *evaluation) pictures(yield func(input.Input) bool) {
 	}
 }
 
-// load decodes a picture by the number of its example.
+// load decodes an image by the number of its example.
 func (e *evaluation) load(in input.Input, o image.Options) (*image.RGB, error) {
 	k, err := strconv.Atoi(in.Key)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"captioner/models/captioner"
 )
 
-// This file is what eval does in several processes: each captions a part of the pictures, and rank 0 scores all
+// This file is what eval does in several processes: each captions a part of the images, and rank 0 scores all
 // captions.
 
 // captionedPart is what a process has captioned.

@@ -29,7 +29,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
-// The page in a real browser: go test -tags browser ./cli/server. With CAPTIONER_SCREENSHOTS=FOLDER its pictures are
+// The page in a real browser: go test -tags browser ./cli/server. With CAPTIONER_SCREENSHOTS=FOLDER its images are
 // kept.
 
 // tab is a page that shows the service.
@@ -135,7 +135,7 @@ func (b tab) until(js string) {
 	b.run(chromedp.Poll(js, nil, chromedp.WithPollingTimeout(time.Minute)))
 }
 
-// shot keeps a picture of the page, where somebody wants it.
+// shot keeps an image of the page, where somebody wants it.
 func (b tab) shot(name string) {
 	b.t.Helper()
 	folder := os.Getenv("CAPTIONER_SCREENSHOTS")
@@ -161,7 +161,7 @@ func (b tab) view(name string) {
 	}
 }
 
-// pictureFiles writes two pictures and a broken one.
+// pictureFiles writes two images and a broken one.
 func pictureFiles(t *testing.T) []string {
 	t.Helper()
 	dir := t.TempDir()
@@ -442,7 +442,7 @@ func TestBrowserKeepsWork(t *testing.T) {
 	}
 }
 
-// A folder is taken with its subfolders, and what is no picture is counted.
+// A folder is taken with its subfolders, and what is no image is counted.
 func TestBrowserFolder(t *testing.T) {
 	b := openTab(t, browserService(t)+"/", 1280, 900, false)
 	dir := filepath.Join(t.TempDir(), "holiday")
@@ -484,7 +484,7 @@ func TestBrowserFolder(t *testing.T) {
 	}
 }
 
-// With 200 pictures progress and Save stay in sight, and a screen reader hears a few sentences.
+// With 200 images progress and Save stay in sight, and a screen reader hears a few sentences.
 func TestBrowserTwoHundred(t *testing.T) {
 	url := browserService(t) + "/"
 	for _, width := range []int64{360, 768, 1280} {
@@ -522,7 +522,7 @@ func TestBrowserTwoHundred(t *testing.T) {
 	}
 }
 
-// A service with tokens is usable after one was entered, and a picture that waits for a full queue comes through.
+// A service with tokens is usable after one was entered, and an image that waits for a full queue comes through.
 func TestBrowserToken(t *testing.T) {
 	r := serving(t, &fake{}, nil)
 	defer r.end()

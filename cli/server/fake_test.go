@@ -185,7 +185,7 @@ func start(t testing.TB, f *fake, change func(*Options)) *Server {
 	return s
 }
 
-// imagePNG is a small image of one colour.
+// imagePNG is a small image of one color.
 func imagePNG(red, green byte) []byte {
 	m := stdimage.NewRGBA(stdimage.Rect(0, 0, 3, 2))
 	for i := range 6 {

@@ -112,7 +112,7 @@ func (o *Options) flags() []cli.Flag {
 		return &cli.BoolFlag{Name: name, Usage: usage, Category: category, Value: *to, Destination: to}
 	}
 	const (
-		input, result, net, eye, xe, scst, how = "DATA", "RESULT", "NETWORK", "ENCODER AND " +
+		input, result, net, vision, xe, scst, how = "DATA", "RESULT", "NETWORK", "ENCODER AND " +
 			"PICTURES", "CROSS-ENTROPY", "SELF-CRITICAL TRAINING", "HOW"
 	)
 	flags := []cli.Flag{
@@ -155,18 +155,18 @@ func (o *Options) flags() []cli.Flag {
 		number(net, "attention-dropout", "of the decoder's attention", &o.AttentionDropout),
 		count(net, "memory-layers", "of attention between the places of the memory, before the decoder looks at them",
 			&o.MemoryLayers),
-		count(eye, "views", "ways of showing each image that are cached: whole, mirrored (with --flip), then crops; 0: "+
+		count(vision, "views", "ways of showing each image that are cached: whole, mirrored (with --flip), then crops; 0: "+
 			"no crops", &o.Views),
-		number(eye, "crop-share", "share of an image's area that a crop shows at least", &o.CropShare),
-		yes(eye, "flip", "show half of the images mirrored, but those whose captions say left or right", &o.Flip),
-		yes(eye, "train-encoder", "let the encoder learn too, an EfficientNet or a ViT of CLIP; batch statistics stay",
+		number(vision, "crop-share", "share of an image's area that a crop shows at least", &o.CropShare),
+		yes(vision, "flip", "show half of the images mirrored, but those whose captions say left or right", &o.Flip),
+		yes(vision, "train-encoder", "let the encoder learn too, an EfficientNet or a ViT of CLIP; batch statistics stay",
 			&o.TrainEncoder),
-		count(eye, "encoder-from",
+		count(vision, "encoder-from",
 			"stage, or block of a ViT, that it learns from on (what enters it is cached); 0: all of it, with images "+
 				"decoded, cropped and mirrored anew each time; -1: the last two", &o.EncoderFrom),
-		number(eye, "encoder-lr", "its learning rate where the rest has --lr, and in the same ratio later", &o.EncoderLR),
-		number(eye, "encoder-after", "rounds before it begins to learn", &o.EncoderAfter),
-		yes(eye, "recompute", "compute the encoder's maps twice instead of keeping them for the gradient: less memory, "+
+		number(vision, "encoder-lr", "its learning rate where the rest has --lr, and in the same ratio later", &o.EncoderLR),
+		number(vision, "encoder-after", "epochs before it begins to learn", &o.EncoderAfter),
+		yes(vision, "recompute", "compute the encoder's maps twice instead of keeping them for the gradient: less memory, "+
 			"more time", &o.Recompute),
 		text(xe, "recipe", "`NAME` of other defaults: clip-text-decoder (1.4), clip-text-decoder-1.2 or "+
 			"clip-text-decoder-1.4 train as that package does", &o.Recipe),
@@ -191,7 +191,7 @@ func (o *Options) flags() []cli.Flag {
 		number(xe, "label-smoothing", "share of the target spread over all words", &o.LabelSmoothing),
 		number(xe, "ema", "share kept by the moving average of the weights, which is what is measured and stored; 0: "+
 			"none; where it is not given, less on few steps", &o.EMA),
-		number(xe, "text-epochs", "rounds through --text", &o.TextEpochs),
+		number(xe, "text-epochs", "epochs through --text", &o.TextEpochs),
 		text(xe, "monitor", "what the best checkpoint is chosen by: cider, bleu4 or val_loss", &o.Monitor),
 		count(xe, "patience", "measurements without a better one before a phase ends early; 0: never", &o.Patience),
 		yes(scst, "scst", "only this, from the model of --init: 120 steps where --scst-steps does not say", &o.scst),

@@ -213,8 +213,8 @@ func TestFetch(t *testing.T) {
 	}
 }
 
-// TestMisbehaviour lets the server break off, fall silent, refuse and ignore ranges, each in turn.
-func TestMisbehaviour(t *testing.T) {
+// TestMisbehavior lets the server break off, fall silent, refuse and ignore ranges, each in turn.
+func TestMisbehavior(t *testing.T) {
 	s, folder := newServer(t), t.TempDir()
 	s.spoil = func(n int, _ string, body []byte, _ int64) ([]byte, action) {
 		return body, []action{serve, cut, serve, stall, refuse, serve, whole}[n%7]
@@ -259,7 +259,7 @@ func TestResume(t *testing.T) {
 	}
 }
 
-// TestDamage spoils a picture's bytes once, and another's always: the first comes on a second try, the second is named
+// TestDamage spoils an image's bytes once, and another's always: the first comes on a second try, the second is named
 // after all others came.
 func TestDamage(t *testing.T) {
 	s, folder := newServer(t), t.TempDir()

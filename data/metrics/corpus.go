@@ -11,7 +11,7 @@ import (
 	"captioner/data/metrics/ptb"
 )
 
-// A Corpus is a set of tokenised captions with their references, ready to be scored. It does not change after
+// A Corpus is a set of tokenized captions with their references, ready to be scored. It does not change after
 // NewCorpus, so its methods are safe for concurrent use.
 type Corpus struct {
 	hyps, refs [][]string // tokens; refs of image i are refs[first[i]:first[i+1]]
@@ -28,7 +28,7 @@ type Corpus struct {
 
 type sentence struct{ words, pieces []int32 }
 
-// NewCorpus tokenises hyps and their references as coco-caption does, using all processors.
+// NewCorpus tokenizes hyps and their references as coco-caption does, using all processors.
 // hyps[i] is scored against refs[i], which must not be empty.
 func NewCorpus(hyps []string, refs [][]string) (*Corpus, error) {
 	if len(hyps) != len(refs) {
@@ -69,7 +69,7 @@ func NewCocoCorpus(hyps []string, refs [][]string) (*Corpus, error) {
 	return NewTokenCorpus(ptb.TokenizeTogether(hyps), sets)
 }
 
-// NewTokenCorpus is NewCorpus for captions that are tokenised already.
+// NewTokenCorpus is NewCorpus for captions that are tokenized already.
 func NewTokenCorpus(hyps [][]string, refs [][][]string) (*Corpus, error) {
 	if len(hyps) != len(refs) {
 		return nil, fmt.Errorf("score captions: %d hypotheses, %d sets of references", len(hyps), len(refs))

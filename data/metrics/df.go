@@ -15,7 +15,7 @@ type DocumentFrequencies struct {
 	Counts map[string]float64 `json:"counts"` // by n-gram (n up to 4), its words joined by one blank
 }
 
-// CountDocumentFrequencies tokenises and counts the references of each image.
+// CountDocumentFrequencies tokenizes and counts the references of each image.
 func CountDocumentFrequencies(refs [][]string) (*DocumentFrequencies, error) {
 	hyps := make([]string, len(refs))
 	c, err := NewCorpus(hyps, refs)

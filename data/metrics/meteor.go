@@ -114,7 +114,7 @@ type meteorWord struct {
 	function       bool
 }
 
-// A meteorLine is a normalised caption.
+// A meteorLine is a normalized caption.
 type meteorLine struct {
 	words []*meteorWord
 	spans []span // phrases in it that can be said in other ways, or begin such phrases, by start, then length

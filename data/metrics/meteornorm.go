@@ -7,13 +7,13 @@ import (
 	"captioner/data/metrics/ptb"
 )
 
-// The character ranges that METEOR's normaliser knows as letters.
+// The character ranges that METEOR's normalizer knows as letters.
 const (
 	meteorAlpha = `A-Za-zŠŽšžŸÀ-ÖØ-öø-ž\x{400}-\x{4ff}\x{500}-\x{527}\x{a640}-\x{a66e}\x{a67e}-\x{a697}\x{1d00}-\x{1d7f}`
 	meteorAlnum = `0-9` + meteorAlpha
 )
 
-// The steps of the normaliser, in their order. Each rewrites the whole line, left to right, without overlap, so a
+// The steps of the normalizer, in their order. Each rewrites the whole line, left to right, without overlap, so a
 // separator that two matches would share is seen by the first only, as in METEOR.
 var (
 	normOther    = regexp.MustCompile("([^" + meteorAlnum + "\\t\\n\\x0b\\f\\r .'`,\\-‘’])")
@@ -96,7 +96,7 @@ func (m *METEOR) splitDots(words []string) string {
 	return b.String()
 }
 
-// plainWords reports whether the normaliser would leave the line alone: lower-case ASCII letters, digits and blanks.
+// plainWords reports whether the normalizer would leave the line alone: lower-case ASCII letters, digits and blanks.
 func plainWords(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if c := s[i]; !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == ' ') {

@@ -64,7 +64,7 @@ type Options struct {
 	METEOR *METEOR              // nil leaves METEOR out
 }
 
-// Score tokenises and scores each hypothesis against its references. It panics if hyps and refs differ in length or an
+// Score tokenizes and scores each hypothesis against its references. It panics if hyps and refs differ in length or an
 // image has no reference; NewCorpus and Evaluate return that as an error.
 func Score(hyps []string, refs [][]string) Scores {
 	c, err := NewCorpus(hyps, refs)

@@ -47,7 +47,7 @@ func TestPublishedNLGEval(t *testing.T) {
 	for i := range hyps {
 		refs[i] = []string{ref1[i], ref2[i]}
 	}
-	// nlg-eval scores words between blanks and does not tokenise.
+	// nlg-eval scores words between blanks and does not tokenize.
 	split := func(s string) []string { return strings.Fields(s) }
 	var h [][]string
 	var r [][][]string

@@ -35,7 +35,7 @@ type Pair struct {
 }
 
 // NoMatchError says that predictions and references have nothing in common: they are of different splits, or name
-// pictures in different ways.
+// images in different ways.
 type NoMatchError struct {
 	Predictions, References int
 	Prediction, Reference   string // the first id of each

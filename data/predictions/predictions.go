@@ -25,7 +25,7 @@ const (
 	KindResults data.Kind = "records of image ids and captions"
 )
 
-// A Prediction is what a captioner said of one picture.
+// A Prediction is what a captioner said of one image.
 type Prediction struct {
 	// the image id as the file writes it, or the path where there is none; the line's number, from 1, in a text of
 	// captions alone
@@ -55,7 +55,7 @@ var failureNames = []string{"error"}
 // referenceNames are the names under which records may have captions beside those of tables.
 var referenceNames = append([]string{"references", "refs"}, record.CaptionNames...)
 
-// Read reads captions that were given to pictures, and finds out by the content in which form they are:
+// Read reads captions that were given to images, and finds out by the content in which form they are:
 //
 //   - the results form of COCO, an array of objects with image_id and caption, or the same as JSON lines;
 //   - captioner's own JSON lines, with path and caption, or with path and error;

@@ -11,10 +11,10 @@ import (
 	"captioner/data/record"
 )
 
-// ReadReferences reads what people wrote about pictures, to score predictions against. One path can be anything that
+// ReadReferences reads what people wrote about images, to score predictions against. One path can be anything that
 // [data.Open] knows, and also the forms of [Read] with one or several captions an image: records and tables of
 // image ids, an object of captions by image, or text with a caption a line. Several paths are texts whose lines belong
-// together: line n of each is a reference of example n. Images is the folder of the pictures, as for data.Open.
+// together: line n of each is a reference of example n. Images is the folder of the images, as for data.Open.
 func ReadReferences(images string, paths ...string) (data.Dataset, error) {
 	if len(paths) == 0 {
 		return data.Dataset{}, errors.New("read references: no files")

@@ -55,7 +55,7 @@ func (p *part) flat() []part {
 }
 
 // Parse reads a tokenizer.json of Hugging Face whose model is byte-level BPE, or whole words as [NewWords] has them.
-// Merges may have either form. The normaliser may be Lowercase or none, the splitter must be ByteLevel. Every other
+// Merges may have either form. The normalizer may be Lowercase or none, the splitter must be ByteLevel. Every other
 // setting that would change ids gives an [UnsupportedError]; what is not such a file gives a [FormatError].
 func Parse(b []byte) (*Tokenizer, error) {
 	var f file

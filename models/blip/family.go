@@ -202,7 +202,7 @@ func configure(e *encoder.Config, config json.RawMessage) error {
 }
 
 // openLAVIS describes a file of LAVIS or of BLIP's authors, with the settings of LAVIS's generate but for its prompt,
-// "a picture of ": a beam of 3, and 10 to 30 tokens with begin, prompt and end, of which 4 are begin and prompt.
+// "an image of ": a beam of 3, and 10 to 30 tokens with begin, prompt and end, of which 4 are begin and prompt.
 func openLAVIS(f family.Files) (*family.Captioner, error) {
 	view, err := TextKeys(f.Source)
 	if err != nil {

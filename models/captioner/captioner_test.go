@@ -102,7 +102,7 @@ func pictures(n int) []*image.RGB {
 	return out
 }
 
-// A caption and its probability do not depend on the batch that the picture is in.
+// A caption and its probability do not depend on the batch that the image is in.
 func TestCaptionsDoNotDependOnTheBatch(t *testing.T) {
 	c, err := Open(modelFile(t), Options{Device: "cpu", Threads: 1})
 	if err != nil {

@@ -137,7 +137,7 @@ func captionerOn(t testing.TB, path, kind string, without bool) string {
 	return out
 }
 
-// captionsOf captions some pictures, all at once or each alone.
+// captionsOf captions some images, all at once or each alone.
 func captionsOf(t *testing.T, c *Captioner, alone bool) []Caption {
 	t.Helper()
 	imgs := pictures(3)
@@ -159,12 +159,12 @@ func captionsOf(t *testing.T, c *Captioner, alone bool) []Caption {
 	return out
 }
 
-// pictures1 is one picture that c can take.
+// pictures1 is one image that c can take.
 func pictures1(c *Captioner) []*image.RGB { return []*image.RGB{c.Prepare(pictures(1)[0])} }
 
-// Every eye with every memory: the file is written and read, features have the shape that is told, and no picture
+// Every encoder with every memory: the file is written and read, features have the shape that is told, and no image
 // depends on another.
-func TestEyesAndMemories(t *testing.T) {
+func TestEncodersAndMemories(t *testing.T) {
 	for name, path := range map[string]string{
 		"ViT":    clipFile(t, tinyViT),
 		"ResNet": clipFile(t, tinyResNet),

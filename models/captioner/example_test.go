@@ -8,7 +8,7 @@ import (
 	"captioner/models/captioner"
 )
 
-// What ImageCaptionInferenceModel.load(path)(picture) is in Python. The path may name a captioner's model file,
+// What ImageCaptionInferenceModel.load(path)(image) is in Python. The path may name a captioner's model file,
 // model.zip of clip-text-decoder (with Options.Encoder for the CLIP that it leaves out), a checkpoint of Lightning, or
 // a folder of Hugging Face as here.
 func ExampleOpen() {

@@ -10,7 +10,7 @@ import (
 	"captioner/torch"
 )
 
-// Captions of features are those of the pictures, and features do not depend on the batch.
+// Captions of features are those of the images, and features do not depend on the batch.
 func TestFeaturesAreWhatCaptionsComeFrom(t *testing.T) {
 	c, err := Open(modelFile(t), Options{Device: "cpu", Threads: 1})
 	if err != nil {

@@ -155,9 +155,9 @@ func TestFirstLogits(t *testing.T) {
 // Written in captioner's own form, with and without an encoder, it gives the same captions; the forms of Python have no
 // place for it.
 func TestFirstOwnForm(t *testing.T) {
-	eye := tinyViT
-	eye.EmbedDim = 16
-	f, err := OpenFile(filepath.Join(firstDir, "model_1.0.zip"), clipFile(t, eye))
+	vision := tinyViT
+	vision.EmbedDim = 16
+	f, err := OpenFile(filepath.Join(firstDir, "model_1.0.zip"), clipFile(t, vision))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,9 +216,9 @@ func TestFirstOwnForm(t *testing.T) {
 
 // A description that does not belong to such a decoder is refused.
 func TestFirstConfig(t *testing.T) {
-	eye := tinyViT
-	eye.EmbedDim = 16
-	f, err := OpenFile(filepath.Join(firstDir, "model_1.0.zip"), clipFile(t, eye))
+	vision := tinyViT
+	vision.EmbedDim = 16
+	f, err := OpenFile(filepath.Join(firstDir, "model_1.0.zip"), clipFile(t, vision))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -93,16 +93,17 @@ func readFull(t *testing.T, dir string) fullWant {
 }
 
 // TestFullSizeCaptions compares whole models of random weights with the Python original over photographs: pixels,
-// embeddings, tokens. It writes parity.json beside what it reads, or parity-blip.json where the eye there is BLIP's.
+// embeddings, tokens. It writes parity.json beside what it reads, or parity-blip.json where the encoder there is
+// BLIP's.
 func TestFullSizeCaptions(t *testing.T) {
 	dir := os.Getenv("CAPTIONER_FULL")
 	want := readFull(t, dir)
-	eye, report, command := "ViT-B-32.pt", "parity.json", "python scripts/fixtures/fullsize.py FOLDER"
+	vision, report, command := "ViT-B-32.pt", "parity.json", "python scripts/fixtures/fullsize.py FOLDER"
 	if _, err := os.Stat(filepath.Join(dir, "blip.pth")); err == nil {
-		eye, report, command = "blip.pth", "parity-blip.json", "BLIP=1 "+command
+		vision, report, command = "blip.pth", "parity-blip.json", "BLIP=1 "+command
 	}
 	open := func(name string) *Captioner {
-		c, err := Open(filepath.Join(dir, name), Options{Device: "cpu", Encoder: filepath.Join(dir, eye)})
+		c, err := Open(filepath.Join(dir, name), Options{Device: "cpu", Encoder: filepath.Join(dir, vision)})
 		if err != nil {
 			t.Fatal(err)
 		}

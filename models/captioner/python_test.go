@@ -157,7 +157,7 @@ func TestOriginalsEncoder(t *testing.T) {
 	}
 }
 
-// Whose transform a picture goes through, the names in the encoder's file tell, or the checkpoint that
+// Whose transform an image goes through, the names in the encoder's file tell, or the checkpoint that
 // clip-text-decoder wrote.
 func TestScaleFirst(t *testing.T) {
 	for path, want := range map[string]bool{

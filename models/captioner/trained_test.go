@@ -17,7 +17,7 @@ import (
 )
 
 // trainedDir and blipDir hold captioners that the Python original trained on photographs, in the forms that it writes
-// (scripts/fixtures/trained.py): with an eye of CLIP, and with one of BLIP.
+// (scripts/fixtures/trained.py): with an encoder of CLIP, and with one of BLIP.
 const trainedDir, blipDir = "testdata/original", "testdata/original-blip"
 
 // trained is what the original's own __call__ gives.
@@ -43,17 +43,17 @@ func openTrained(t *testing.T, dir, name string) (*Captioner, trained) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	eye, file := "ViT-B/32", "clip.pt"
+	vision, file := "ViT-B/32", "clip.pt"
 	if dir == blipDir {
-		eye, file = "blip:base", "blip.pth"
+		vision, file = "blip:base", "blip.pth"
 	}
 	path := withFiles(t, filepath.Join(dir, name), 2, wordsOf(t, filepath.Join(dir, "model_1.4.pt")))
 	c, err := Open(path, Options{Device: "cpu", Threads: 1, Encoder: filepath.Join(dir, file)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if named := c.File.Card.Encoder; strings.TrimPrefix(named, "clip:") != eye && name != "state_dict.pt" {
-		t.Errorf("%s: found the encoder %q, want %s", name, named, eye)
+	if named := c.File.Card.Encoder; strings.TrimPrefix(named, "clip:") != vision && name != "state_dict.pt" {
+		t.Errorf("%s: found the encoder %q, want %s", name, named, vision)
 	}
 	t.Cleanup(func() { c.Close() })
 	return c, want
@@ -111,8 +111,8 @@ func TestTrainedCaptionsOfPhotographs(t *testing.T) {
 	}
 }
 
-// Pictures with a palette, alpha, inks or 16 bits are scaled before they are made RGB, as the original does: converted
-// first, as a checkpoint of Hugging Face wants it, the eye sees something else.
+// Images with a palette, alpha, inks or 16 bits are scaled before they are made RGB, as the original does: converted
+// first, as a checkpoint of Hugging Face wants it, the encoder sees something else.
 func TestTrainedCaptionsOfModes(t *testing.T) {
 	c, _ := openTrained(t, trainedDir, "model_1.4.pt")
 	var want map[string]struct {

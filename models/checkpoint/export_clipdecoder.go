@@ -73,7 +73,7 @@ func dict(pairs ...any) *pickle.Dict {
 const orDecoderAlone = "--encoder FILE gives the encoder that it was trained with; " +
 	"--to state-dict writes the decoder alone"
 
-// pythonEye is the name of an encoder in clip-text-decoder 1.4.
+// pythonEncoder is the name of an encoder in clip-text-decoder 1.4.
 func pythonEncoder(e encoder.Config) (string, error) {
 	known := []string{
 		"clip:RN50",

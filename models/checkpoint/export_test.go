@@ -169,10 +169,10 @@ func TestExportLightning(t *testing.T) {
 		t.Errorf("got the keys %q, want %q", keys, want)
 	}
 	params, _ := root.Get("hyper_parameters")
-	eye, _ := params.(*pickle.Dict).Get("vision_backbone")
+	vision, _ := params.(*pickle.Dict).Get("vision_backbone")
 	lm, _ := params.(*pickle.Dict).Get("language_model")
-	if eye != "clip:ViT-B/32" || lm != "distilgpt2" {
-		t.Errorf("got vision_backbone %v and language_model %v", eye, lm)
+	if vision != "clip:ViT-B/32" || lm != "distilgpt2" {
+		t.Errorf("got vision_backbone %v and language_model %v", vision, lm)
 	}
 	sameTensors(t, f.src, p, func(n string) string {
 		return "state_dict.language_model." + strings.TrimPrefix(n, "decoder.")

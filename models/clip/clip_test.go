@@ -194,7 +194,7 @@ func distance(got, want *torch.Tensor) float64 {
 	return norm(got.Sub(want)) / norm(want)
 }
 
-// The features of a picture must not depend on the batch that it comes in, not by one bit: captions are compared with
+// The features of an image must not depend on the batch that it comes in, not by one bit: captions are compared with
 // ==.
 func TestEncoderDoesNotDependOnTheBatch(t *testing.T) {
 	big := ViTB32().WithoutText() // the widths of a published model, for oneDNN chooses its kernels by them

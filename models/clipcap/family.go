@@ -94,7 +94,7 @@ func open(f family.Files) (*family.Captioner, error) {
 	if int64(words.VocabSize()) != c.GPT2.VocabSize {
 		return nil, fmt.Errorf("found a vocabulary of %d tokens, want GPT-2's %d", c.GPT2.VocabSize, words.VocabSize())
 	}
-	eye, err := c.clip()
+	vision, err := c.clip()
 	if err != nil {
 		return nil, err
 	}
@@ -104,10 +104,10 @@ func open(f family.Files) (*family.Captioner, error) {
 		Config: family.Config{Name: name, Decoder: c, Decoding: family.Decoding{
 			Rule: decode.ClipCap, Beam: 1, MaxLen: int(min(67, c.longest())), End: &end,
 		}},
-		Card:      family.UnknownCard(name, eye.Architecture),
+		Card:      family.UnknownCard(name, vision.Architecture),
 		Tokenizer: words,
 	}
-	if err := out.ExpectEncoder(eye, encoder.PooledProjected); err != nil {
+	if err := out.ExpectEncoder(vision, encoder.PooledProjected); err != nil {
 		return nil, err
 	}
 	out.Source, err = weights.Rename(named, weights.Prefix("", family.DecoderPrefix))

@@ -392,7 +392,7 @@ func TestLoadErrors(t *testing.T) {
 	})
 }
 
-// A picture's logits must not depend on the batch that it comes in, not by one bit: captions are compared with ==. The
+// An image's logits must not depend on the batch that it comes in, not by one bit: captions are compared with ==. The
 // widths are the original's own.
 func TestLogitsDoNotDependOnTheBatch(t *testing.T) {
 	torchtest.Do(t, func() {

@@ -15,7 +15,7 @@ const (
 	Search Rule = "" // this package's own: beam search and sampling as its documentation says
 
 	// ClipDecoder is the beam search of clip-text-decoder 1.3 to 1.4.4 (model.py), token for token: sums of float32
-	// log-probabilities without any normalisation, in which finished captions stay in the race and can be pushed out by
+	// log-probabilities without any normalization, in which finished captions stay in the race and can be pushed out by
 	// live ones; ties stand in the order of torch.topk; the begin token counts for MaxLen, and the best live caption is
 	// taken where nothing finished. A beam of one is its greedy search.
 	ClipDecoder Rule = "python"

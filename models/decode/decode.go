@@ -73,7 +73,7 @@ func (h Hypothesis) Confidence() float64 {
 	return math.Exp(h.LogProb / float64(h.Length))
 }
 
-// score is the package's one rule of length normalisation.
+// score is the package's one rule of length normalization.
 func score(sum float64, length int, penalty float64) float64 {
 	return sum / math.Pow(float64(length), penalty)
 }

@@ -18,8 +18,8 @@ import (
 	"captioner/torch"
 )
 
-// eye loads the random encoder with a configuration that names it.
-func eye(t *testing.T, dir string) (family.Config, *encoder.Runner) {
+// randomEncoder loads the random encoder with a configuration that names it.
+func randomEncoder(t *testing.T, dir string) (family.Config, *encoder.Runner) {
 	t.Helper()
 	p, err := checkpoint.OpenEncoder(encoderFile(t, dir))
 	if err != nil {
@@ -49,7 +49,7 @@ func eye(t *testing.T, dir string) (family.Config, *encoder.Runner) {
 // itself.
 func TestFeatureCache(t *testing.T) {
 	dir := t.TempDir()
-	c, e := eye(t, dir)
+	c, e := randomEncoder(t, dir)
 	d, err := data.Open(writeImages(t, dir, "train", 20), "")
 	if err != nil {
 		t.Fatal(err)

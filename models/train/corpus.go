@@ -85,7 +85,7 @@ func sided(captions []string) bool {
 	return false
 }
 
-// normalise is what captions go through before they are learnt: one space between words, and none before a final mark,
+// normalize is what captions go through before they are learnt: one space between words, and none before a final mark,
 // which is dropped.
 func normalise(s string) string {
 	s = strings.Join(strings.Fields(s), " ")

@@ -14,11 +14,11 @@ func (t *trainer) describe() error {
 	if t.Init != "" {
 		return t.describeInit()
 	}
-	eye, err := t.readEncoder()
+	vision, err := t.readEncoder()
 	if err != nil {
 		return err
 	}
-	memory, err := encoder.NewMemory(eye, t.Memory, t.InputDropout)
+	memory, err := encoder.NewMemory(vision, t.Memory, t.InputDropout)
 	if err != nil {
 		return err
 	}
@@ -30,10 +30,10 @@ func (t *trainer) describe() error {
 		memory.Heads = net.Heads
 	}
 	t.config = family.Config{
-		Name: t.Name, Encoder: eye, Memory: memory,
+		Name: t.Name, Encoder: vision, Memory: memory,
 		Decoder: crossgpt2.Decoder{Config: net}, Decoding: t.decodes(net),
 	}
-	t.card.Encoder = fmt.Sprintf("%s, SHA-256 %s", eye.Architecture, eye.SHA256)
+	t.card.Encoder = fmt.Sprintf("%s, SHA-256 %s", vision.Architecture, vision.SHA256)
 	return t.prepareText()
 }
 

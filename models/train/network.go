@@ -141,11 +141,11 @@ func (net *network) load(path string) error {
 	if err != nil {
 		return err
 	}
-	eye, err := encoder.NewTuner(f.Config.Encoder, f.Config.Memory, src, net.stage(), net.device)
+	vision, err := encoder.NewTuner(f.Config.Encoder, f.Config.Memory, src, net.stage(), net.device)
 	if err != nil {
 		return err
 	}
 	net.tuner.Free()
-	net.tuner = eye
+	net.tuner = vision
 	return nil
 }

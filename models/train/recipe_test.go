@@ -101,7 +101,7 @@ func originalLearner(t *testing.T, src weights.Source, recipe string, accumulate
 	if int64(end) != net.VocabSize-1 {
 		t.Fatalf("tokenizer: got the end %d, want %d", end, net.VocabSize-1)
 	}
-	eye := encoder.Config{
+	vision := encoder.Config{
 		Architecture: "test",
 		Encoder: clip.Config{
 			EmbedDim: int64(width),
@@ -109,14 +109,14 @@ func originalLearner(t *testing.T, src weights.Source, recipe string, accumulate
 		},
 		Preprocess: image.Preprocess{Size: 32, Fit: image.FitCrop, Std: [3]float64{1, 1, 1}},
 	}
-	memory, err := encoder.NewMemory(eye, o.Memory, 0)
+	memory, err := encoder.NewMemory(vision, o.Memory, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	tr := newTrainer("", o, func(Event) {})
 	tr.tok, tr.device, tr.dtype = tok, torch.CPU, torch.Float32
 	tr.config = family.Config{
-		Encoder: eye, Memory: memory,
+		Encoder: vision, Memory: memory,
 		Decoder: crossgpt2.Decoder{Config: net}, Decoding: tr.decodes(net),
 	}
 	if tr.model, err = crossgpt2.New(tr.config); err != nil {

@@ -36,7 +36,7 @@ var colours = []struct {
 	{"grey", color.RGBA{120, 120, 120, 255}},
 }
 
-// writeImages writes n images of one colour each, with two captions that name it, in the COCO form, and returns the
+// writeImages writes n images of one color each, with two captions that name it, in the COCO form, and returns the
 // annotation file.
 func writeImages(t *testing.T, dir, name string, n int) string {
 	t.Helper()
@@ -313,7 +313,7 @@ func stopped(dir string, o Options, resume bool, at string) error {
 	return Run(ctx, dir, o, tell)
 }
 
-// Even on a random encoder, captions of one colour each are learnt.
+// Even on a random encoder, captions of one color each are learnt.
 func TestLearns(t *testing.T) {
 	dir := t.TempDir()
 	o := smallRun(t, dir)
@@ -365,7 +365,7 @@ func TestRunRefuses(t *testing.T) {
 	}
 }
 
-// Any eye and any memory can be trained on.
+// Any encoder and any memory can be trained on.
 func TestTrainsOnCLIP(t *testing.T) {
 	dir := t.TempDir()
 	o := smallRun(t, dir)

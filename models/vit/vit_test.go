@@ -104,7 +104,7 @@ func TestEncoderMatchesTransformers(t *testing.T) {
 	}
 }
 
-// The features of a picture must not depend on the batch that it comes in, not by one bit: captions are compared with
+// The features of an image must not depend on the batch that it comes in, not by one bit: captions are compared with
 // ==.
 func TestEncoderDoesNotDependOnTheBatch(t *testing.T) {
 	c := Config{

@@ -193,7 +193,7 @@ func (f *flattener) walkScript(r *Record, tensors []string, name string, depth i
 	return nil
 }
 
-// isModule recognises an nn.Module by the attributes that all of them have.
+// isModule recognizes an nn.Module by the attributes that all of them have.
 func isModule(r *Record) bool {
 	for _, name := range []string{"_parameters", "_modules"} {
 		v, _ := r.Attr(name)

@@ -147,7 +147,7 @@ func (l *load) open(ctx context.Context) {
 	all.Wait()
 }
 
-// send sends one picture that was due then, and notes the answer.
+// send sends one image that was due then, and notes the answer.
 func (l *load) send(due time.Time) int {
 	status, a, err := l.post(due)
 	l.mu.Lock()
