@@ -51,7 +51,7 @@ func runEmbeddings(ctx context.Context, con *console.Console, o PredictOptions) 
 	if err := r.begin(); err != nil {
 		return fmt.Errorf("predict: %w", err)
 	}
-	r.told.Expect(int64(rows.N))
+	r.progress.Expect(int64(rows.N))
 	return r.end(start, r.embeddings(ctx, f, rows))
 }
 

@@ -147,15 +147,15 @@ func runEncode(ctx context.Context, con *console.Console, o EncodeOptions, g *di
 		return err
 	}
 	defer done()
-	told := console.NewProgress(con.Term, "images")
-	told.Expect(int64(len(pictures)))
+	progress := console.NewProgress(con.Term, "images")
+	progress.Expect(int64(len(pictures)))
 	begun, ready := time.Now(), 0
 	f, bad, err := features.Encode(ctx, encoder, config, pictures,
 		features.Options{Cache: cache, Mirrored: o.Mirrored, Group: g, Done: func(n int) {
-			told.Add(int64(n-ready), 0)
+			progress.Add(int64(n-ready), 0)
 			ready = n
 		}})
-	told.Finish()
+	progress.Finish()
 	if errors.Is(err, context.Canceled) {
 		con.Term.Log.Warn("stopped: what was encoded is kept; the same command goes on from there")
 		return console.ErrInterrupted

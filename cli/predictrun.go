@@ -78,16 +78,16 @@ type predictRun struct {
 	model model.Model
 	pipe  captioning.Pipeline
 
-	out    io.Writer // standard output, buffered, or file
-	buffer *bufio.Writer
-	file   *output.Journal
-	format output.Format
-	beside *output.Sidecars
-	told   *console.Progress
-	list   *output.Failures
-	sheet  *output.Gallery // of --html
-	watch  *input.Watcher  // of --watch
-	before captioner.Times // the model's, when the run began
+	out      io.Writer // standard output, buffered, or file
+	buffer   *bufio.Writer
+	file     *output.Journal
+	format   output.Format
+	beside   *output.Sidecars
+	progress *console.Progress
+	list     *output.Failures
+	sheet    *output.Gallery // of --html
+	watch    *input.Watcher  // of --watch
+	before   captioner.Times // the model's, when the run began
 
 	done, failed, skipped, uncertain int64
 	fatal                            error // what the source found that ends the run
@@ -172,7 +172,7 @@ func (r *predictRun) begin() error {
 	if r.file == nil && console.IsTerminal(r.con.Stdout) {
 		r.con.Term.Live = false // the captions show how far it is, and a bar would stand in their way
 	}
-	r.told = console.NewProgress(r.con.Term, "images")
+	r.progress = console.NewProgress(r.con.Term, "images")
 	if r.con.Term.Live && countDash(o.inputs) == 0 && !o.StdinImage {
 		go r.count()
 	}
@@ -246,7 +246,7 @@ func (r *predictRun) count() {
 			n++
 		}
 	}
-	r.told.Expect(n)
+	r.progress.Expect(n)
 }
 
 // source lists what is to be captioned: the arguments that are in order, without what is done already.
@@ -303,7 +303,7 @@ func (r *predictRun) sink(results []*output.Result) error {
 		}
 	}
 	r.done, r.failed, r.skipped = r.done+done, r.failed+failed, r.skipped+skipped
-	r.told.Add(done+skipped, failed)
+	r.progress.Add(done+skipped, failed)
 	return r.flush()
 }
 
@@ -376,7 +376,7 @@ func (r *predictRun) flush() error {
 
 // end closes the outputs and says how it went.
 func (r *predictRun) end(start time.Time, err error) error {
-	r.told.Finish()
+	r.progress.Finish()
 	if err == nil {
 		err = r.complete()
 	} else if r.file != nil {

@@ -56,9 +56,9 @@ func (e *evaluation) caption(ctx context.Context) (*predictions.Set, error) {
 	pipe.Image.Orient = !e.o.NoOrient
 	load := func(in input.Input) (*image.RGB, error) { return e.load(in, pipe.Image) }
 	set := &predictions.Set{File: c.model, Kind: data.KindRecords}
-	told := console.NewProgress(e.con.Term, "pictures")
+	progress := console.NewProgress(e.con.Term, "images")
 	from, to := e.group.Share(len(e.scorer.Examples))
-	told.Expect(int64(to - from))
+	progress.Expect(int64(to - from))
 	err = pipe.Run(ctx, e.images, load, func(results []*output.Result) error {
 		for _, r := range results {
 			k, err := strconv.Atoi(r.Key)
@@ -72,17 +72,17 @@ func (e *evaluation) caption(ctx context.Context) (*predictions.Set, error) {
 				if e.group.IsLead() {
 					e.con.Term.Fail(captioning.Hint(r.Err))
 				}
-				told.Add(0, 1)
+				progress.Add(0, 1)
 			} else {
 				c.results, c.ids = append(c.results, r), append(c.ids, one.ID)
-				told.Add(1, 0)
+				progress.Add(1, 0)
 			}
 			set.List = append(set.List, one)
 		}
 		e.group.Advance()
 		return nil
 	})
-	told.Finish()
+	progress.Finish()
 	if err != nil {
 		return nil, err
 	}
