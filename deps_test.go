@@ -206,14 +206,6 @@ const (
 	maxFilesOfRoot = 20    // Go files in cli itself, without tests
 )
 
-// The allowances are for rooms that outgrew a size before the size was a rule. They only shrink: a room is taken off
-// when it keeps the rule, and TestSizes fails on one that is not needed any more.
-var (
-	wideRooms  []string // with all rooms below them
-	largeRooms []string
-	largeTypes []string // a name, wherever it is declared
-)
-
 // manyMethods are types that have more methods for good, with the reason.
 var manyMethods = map[string]string{
 	"torch.Tensor": "every operation on a tensor is a method",
@@ -570,50 +562,21 @@ func TestSizes(t *testing.T) {
 		}
 	}
 
-	checkSize(t, "lines above 120 columns", wideRooms, func(allow func(string) bool) {
-		for room, places := range wide {
-			if !allow(room) {
-				t.Errorf("want at most %d columns:\n%s", maxColumns, strings.Join(places, "\n"))
-			}
+	for _, places := range wide {
+		t.Errorf("want at most %d columns:\n%s", maxColumns, strings.Join(places, "\n"))
+	}
+	for room, n := range lines {
+		if n > maxPackage && room != "torch" {
+			t.Errorf("%s has %d lines without tests, want at most %d", room, n, maxPackage)
 		}
-	})
-	checkSize(t, "large packages", largeRooms, func(allow func(string) bool) {
-		for room, n := range lines {
-			if n > maxPackage && room != "torch" && !allow(room) {
-				t.Errorf("%s has %d lines without tests, want at most %d", room, n, maxPackage)
-			}
+	}
+	for name, n := range methods {
+		if n > maxMethods && manyMethods[name] == "" {
+			t.Errorf("%s has %d methods, want at most %d", name, n, maxMethods)
 		}
-	})
-	checkSize(t, "types with many methods", largeTypes, func(allow func(string) bool) {
-		for name, n := range methods {
-			if n > maxMethods && manyMethods[name] == "" && !allow(name[strings.LastIndex(name, ".")+1:]) {
-				t.Errorf("%s has %d methods, want at most %d", name, n, maxMethods)
-			}
-		}
-	})
+	}
 	if rootFiles > maxFilesOfRoot {
 		t.Errorf("cli has %d Go files without tests, want at most %d: its rooms take the rest", rootFiles, maxFilesOfRoot)
-	}
-}
-
-// checkSize runs check with a function that says whether a name may break a rule for now. It fails on an allowance that
-// check did not need.
-func checkSize(t *testing.T, rule string, allowances []string, check func(allow func(name string) bool)) {
-	t.Helper()
-	needed := make(map[string]bool)
-	check(func(name string) bool {
-		for _, a := range allowances {
-			if within(name, []string{a}) {
-				needed[a] = true
-				return true
-			}
-		}
-		return false
-	})
-	for _, a := range allowances {
-		if !needed[a] {
-			t.Errorf("%s: %s keeps the rule now: take it off the list", rule, a)
-		}
 	}
 }
 
