@@ -38,7 +38,9 @@ weights/safetensors < weights/atomicfile    |                               # a 
 weights/pickle      < weights/atomicfile    |                               # a format, executes nothing
 weights/npy         < weights               |                               # a format, no tensors
 weights/formats     < weights/safetensors weights/pickle weights/npy |      # opens a checkpoint by its content
-weights/store       < weights/atomicfile    | github.com/gofrs/flock
+weights/transfer    < weights/atomicfile    | github.com/gofrs/flock
+                     # downloads: tried again, gone on with after a cut, checked
+weights/store       < weights/transfer      |
                      # published files: what they are, fetched once, by checksum
 
 data/image/jpeg     <                       | C # the one room with libjpeg-turbo; pure Go without cgo

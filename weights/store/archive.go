@@ -11,40 +11,42 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"captioner/weights/atomicfile"
+	"captioner/weights/transfer"
 )
 
 // fetchMembers fetches an archive, keeps the members that the manifest names, and throws the rest away.
 func (s *Store) fetchMembers(ctx context.Context, e Entry) (Result, error) {
 	dir := s.folder(e)
-	j := newTransfer(s, e, e.Files[0], dir)
-	p, _, err := j.download(ctx, filepath.Join(dir, e.Files[0].Name))
+	f := fileOf(e, e.Files[0], dir)
+	p, _, err := s.client.Download(ctx, f, filepath.Join(dir, e.Files[0].Name))
 	if err != nil {
 		return Result{}, err
 	}
-	z, err := zip.OpenReader(p.path + partSuffix)
+	z, err := zip.OpenReader(p.File())
 	if err != nil {
-		p.remove()
-		return Result{}, j.fail(&Error{Err: ErrFormat, Detail: fmt.Sprintf("found no zip archive: %v", err), hint: "see " +
-			e.Origin})
+		p.Remove()
+		return Result{}, s.client.Fault(f, &Error{Err: ErrFormat, Detail: fmt.Sprintf("found no zip archive: %v", err),
+			Remedy: "see " + e.Origin})
 	}
 	defer z.Close()
 	r := Result{Name: e.Name, Path: s.target(e), Fetched: true}
 	for _, m := range e.Members {
 		to := s.memberPath(e, m)
 		if err := unpack(&z.Reader, m, to); err != nil {
-			p.f.Close()
+			p.Close()
 			if errors.Is(err, ErrChecksum) || errors.Is(err, fs.ErrNotExist) {
-				return Result{}, j.fail(&Error{Err: ErrChecksum, Detail: oneLine(err),
-					hint: "the archive holds another file than when the manifest was written: see " + e.Origin})
+				return Result{}, s.client.Fault(f, &Error{Err: ErrChecksum, Detail: strings.Join(strings.Fields(err.Error()), " "),
+					Remedy: "the archive holds another file than when the manifest was written: see " + e.Origin})
 			}
-			return Result{}, j.diskError(to, err)
+			return Result{}, s.client.DiskError(f, to, err)
 		}
 		r.Files = append(r.Files, Found{to, m.Size, m.SHA256, "sha256"})
 	}
-	if err := p.remove(); err != nil {
-		return Result{}, j.diskError(p.path, err)
+	if err := p.Remove(); err != nil {
+		return Result{}, s.client.DiskError(f, dir, err)
 	}
 	return r, nil
 }
@@ -68,7 +70,7 @@ func unpack(z *zip.Reader, m Member, to string) error {
 			return err
 		}
 		if sum := hex.EncodeToString(h.Sum(nil)); sum != m.SHA256 {
-			wrong = &damagedError{m.From, digest{"sha256", sum}, digest{"sha256", m.SHA256}, n}
+			wrong = &transfer.DamagedError{Path: m.From, Got: sha256Of(sum), Want: sha256Of(m.SHA256), Size: n}
 		}
 		return wrong
 	})

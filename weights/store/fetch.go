@@ -3,12 +3,9 @@ package store
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
-	"strings"
-	"time"
 
-	"github.com/gofrs/flock"
+	"captioner/weights/transfer"
 )
 
 // Result is an entry that is here.
@@ -74,74 +71,55 @@ func (s *Store) lock(ctx context.Context, e Entry) (func(), error) {
 	if e.Repo != "" {
 		path = s.layout.lock(e.Repo)
 	}
-	fail := func(err error) error {
-		return &settingError{fmt.Errorf("fetch %q: lock %q: %w", e.Name, path, reason(err)),
-			"set CAPTIONER_CACHE (HF_HOME for models of the hub) to a folder that can be written"}
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
-		return nil, fail(err)
-	}
-	l := flock.New(path, flock.SetPermissions(0o666)) // of a cache that several people may share
-	ok, err := l.TryLock()
-	if err == nil && !ok {
-		s.notice("%s: another process is fetching it: waiting", e.Name)
-		_, err = l.TryLockContext(ctx, 100*time.Millisecond)
-	}
-	if ctx.Err() != nil {
-		l.Close()
-		return nil, ctx.Err()
-	}
-	if err != nil {
-		return nil, fail(err)
-	}
-	// the file stays: who waits for it must not be left with a lock on a name that is gone
-	return func() { l.Close() }, nil
+	return s.client.Lock(ctx, e.Name, path)
 }
 
 // fetchFile fetches an entry of one file.
 func (s *Store) fetchFile(ctx context.Context, e Entry) (Result, error) {
 	target := s.target(e)
-	j := newTransfer(s, e, e.Files[0], target)
-	p, out, err := j.download(ctx, target)
+	f := fileOf(e, e.Files[0], target)
+	p, out, err := s.client.Download(ctx, f, target)
 	if err != nil {
 		return Result{}, err
 	}
 	if e.Files[0].SHA256 == "" {
-		if err := j.checkFormat(p); err != nil {
+		if err := s.checkFormat(f, p); err != nil {
 			return Result{}, err
 		}
-		if err := writeRecord(target, out.sum); err != nil {
-			p.f.Close()
-			return Result{}, j.diskError(target, err)
+		if err := writeRecord(target, out.Sum); err != nil {
+			p.Close()
+			return Result{}, s.client.DiskError(f, target, err)
 		}
 	}
-	if err := p.finish(target); err != nil {
-		return Result{}, j.diskError(target, err)
+	if err := p.Finish(target); err != nil {
+		return Result{}, s.client.DiskError(f, target, err)
 	}
-	return Result{e.Name, target, true, []Found{{target, out.size, out.sum, out.checked}}}, nil
+	return Result{e.Name, target, true, []Found{{target, out.Size, out.Sum, out.Checked}}}, nil
 }
 
-func newTransfer(s *Store, e Entry, f File, target string) *transfer {
-	j := &transfer{store: s, entry: e, file: f, url: f.URL, mirror: f.mirror, target: target}
+// fileOf is a file of an entry as it is downloaded. Target is where the user could put it by hand.
+func fileOf(e Entry, f File, target string) transfer.File {
+	t := transfer.File{Entry: e.Name, Name: f.Name, URL: f.URL, Mirror: f.mirror, Origin: e.Origin,
+		ByHand: byHand(e, target), Hub: e.Repo != ""}
 	if f.SHA256 != "" {
-		j.want = digest{"sha256", f.SHA256}
+		t.Want = transfer.Digest{Kind: "sha256", Hex: f.SHA256}
 	}
-	return j
+	return t
 }
 
 // checkFormat looks into a file that nobody vouches for, before it gets its name.
-func (j *transfer) checkFormat(p *part) error {
-	if j.store.o.Check == nil {
+func (s *Store) checkFormat(f transfer.File, p *transfer.Part) error {
+	if s.o.Check == nil {
 		return nil
 	}
 	format := "pytorch"
-	if filepath.Ext(j.file.Name) == ".safetensors" {
+	if filepath.Ext(f.Name) == ".safetensors" {
 		format = "safetensors"
 	}
-	if err := j.store.o.Check(p.path+partSuffix, format); err != nil {
-		p.remove()
-		return j.fail(&Error{Err: ErrFormat, Detail: fmt.Sprintf("found no %s file: %v", format, err),
-			hint: "nothing was kept: the address may lead to something else by now; see " + j.entry.Origin})
+	if err := s.o.Check(p.File(), format); err != nil {
+		p.Remove()
+		return s.client.Fault(f, &Error{Err: ErrFormat, Detail: fmt.Sprintf("found no %s file: %v", format, err),
+			Remedy: "nothing was kept: the address may lead to something else by now; see " + f.Origin})
 	}
 	return nil
 }
@@ -151,12 +129,15 @@ func (j *transfer) checkFormat(p *part) error {
 func (s *Store) recheck(e Entry) (Result, error) {
 	path, _ := s.cached(e)
 	r := Result{Name: e.Name, Path: path}
-	add := func(file, want, checked string) error {
-		f, err := found(file, want, checked)
+	add := func(file string, want transfer.Digest, checked string) error {
+		sum, size, err := transfer.Check(file, want)
 		if err != nil {
 			return fmt.Errorf("check %q: %w", e.Name, err)
 		}
-		r.Files = append(r.Files, f)
+		if want.None() {
+			checked = "length"
+		}
+		r.Files = append(r.Files, Found{file, size, sum, checked})
 		return nil
 	}
 	switch {
@@ -164,46 +145,25 @@ func (s *Store) recheck(e Entry) (Result, error) {
 		for _, f := range e.Files {
 			file := filepath.Join(path, f.Name)
 			want := blobDigest(file)
-			if err := add(file, want.String(), want.kind); err != nil {
+			if err := add(file, want, want.Kind); err != nil {
 				return r, err
 			}
 		}
 	case len(e.Members) > 0:
 		for _, m := range e.Members {
-			if err := add(s.memberPath(e, m), "sha256:"+m.SHA256, "sha256"); err != nil {
+			if err := add(s.memberPath(e, m), sha256Of(m.SHA256), "sha256"); err != nil {
 				return r, err
 			}
 		}
 	case e.Files[0].SHA256 != "":
-		return r, add(path, "sha256:"+e.Files[0].SHA256, "sha256")
+		return r, add(path, sha256Of(e.Files[0].SHA256), "sha256")
 	default:
 		if sum := readRecord(path); sum != "" {
-			return r, add(path, "sha256:"+sum, "record")
+			return r, add(path, sha256Of(sum), "record")
 		}
-		return r, add(path, "", "length")
+		return r, add(path, transfer.Digest{}, "length")
 	}
 	return r, nil
 }
 
-// found checks a file that is here against a digest as digest.String writes it, or "" for none.
-func found(path, want, checked string) (Found, error) {
-	d := digest{}
-	if want != "" {
-		d.kind, d.hex, _ = strings.Cut(want, ":")
-	}
-	sum, got, err := digests(path, d)
-	if err != nil {
-		return Found{}, fmt.Errorf("read %q: %w", path, reason(err))
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return Found{}, fmt.Errorf("read %q: %w", path, reason(err))
-	}
-	if !d.none() && got != d {
-		return Found{}, &damagedError{path: path, got: got, want: d, size: info.Size()}
-	}
-	if d.none() {
-		checked = "length"
-	}
-	return Found{path, info.Size(), sum, checked}, nil
-}
+func sha256Of(hex string) transfer.Digest { return transfer.Digest{Kind: "sha256", Hex: hex} }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"captioner/weights/transfer"
 )
 
 // TestFetchFromBadServers fetches 100,000 bytes from servers that misbehave. Each way has its own message.
@@ -339,8 +341,8 @@ func TestGoOnLater(t *testing.T) {
 				t.Fatalf("got %v, want ErrCut", err)
 			}
 			target := s.target(srv.entry())
-			c.change(srv, target+partSuffix)
-			s.o.Attempts = 2
+			c.change(srv, target+transfer.PartSuffix)
+			s.client.Attempts = 2
 			if _, err := s.fetch(t.Context(), srv.entry()); err != nil {
 				t.Fatal(err)
 			}
@@ -404,7 +406,7 @@ func TestCancelKeepsThePart(t *testing.T) {
 	if st := s.partSize(srv.entry()); st != 40_000 {
 		t.Errorf("got %d bytes left, want 40000", st)
 	}
-	s.o.Progress = nil
+	s.client.Progress = nil
 	if _, err := s.fetch(t.Context(), srv.entry()); err != nil || !strings.HasSuffix(srv.ranges(), "bytes=40000-") {
 		t.Errorf("got %v with the ranges %q, want it to go on", err, srv.ranges())
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"captioner/weights/atomicfile"
+	"captioner/weights/transfer"
 )
 
 // The hub's cache, as huggingface_hub documents it:
@@ -46,7 +47,7 @@ func (l hubLayout) snapshot(e Entry) (string, bool) {
 		dir := filepath.Join(l.folder(repo), "snapshots")
 		var names []string
 		if ref, err := os.ReadFile(filepath.Join(l.folder(repo), "refs", "main")); err == nil &&
-			isCommit(strings.TrimSpace(string(ref))) {
+			transfer.IsCommit(strings.TrimSpace(string(ref))) {
 			names = append(names, strings.TrimSpace(string(ref)))
 		}
 		all, _ := os.ReadDir(dir) // a folder that is not there has no snapshots
@@ -64,12 +65,12 @@ func (l hubLayout) snapshot(e Entry) (string, bool) {
 }
 
 // blobDigest is the checksum that a file of a snapshot has by the name of its blob.
-func blobDigest(file string) digest {
+func blobDigest(file string) transfer.Digest {
 	to, err := filepath.EvalSymlinks(file)
 	if err != nil {
-		return digest{}
+		return transfer.Digest{}
 	}
-	return hubDigest(filepath.Base(to))
+	return transfer.HubDigest(filepath.Base(to))
 }
 
 // fetchHub fetches a model of the hub: all files of one commit.
@@ -79,31 +80,31 @@ func (s *Store) fetchHub(ctx context.Context, e Entry) (Result, error) {
 	blobs := make(map[string]string) // the name of each file's blob
 	commit, revision := "", "main"
 	for _, f := range e.Files {
-		j := newTransfer(s, e, f, dir)
-		j.url = hubAddress(s.hub.String(), e.Repo, revision, f.Name)
-		if s.mirror != nil {
-			j.url = hubAddress(DefaultHubURL, e.Repo, revision, f.Name)
+		t := fileOf(e, f, dir)
+		t.URL = hubAddress(s.hub.String(), e.Repo, revision, f.Name)
+		if s.client.Mirrored() {
+			t.URL = hubAddress(DefaultHubURL, e.Repo, revision, f.Name)
 		}
 		part := s.layout.part(e, f)
-		p, out, err := j.download(ctx, part)
+		p, out, err := s.client.Download(ctx, t, part)
 		if err != nil {
 			return Result{}, err
 		}
-		if out.checked == "length" {
-			if err := j.checkHubFile(p); err != nil {
+		if out.Checked == "length" && filepath.Ext(f.Name) == ".safetensors" { // a mirror says nothing of the weights
+			if err := s.checkFormat(t, p); err != nil {
 				return Result{}, err
 			}
 		}
-		if commit == "" && j.commit != "" {
-			commit, revision = j.commit, j.commit // the other files are to be of the same one, even if main moves
+		if commit == "" && out.Commit != "" {
+			commit, revision = out.Commit, out.Commit // the other files are to be of the same one, even if main moves
 		}
-		if blobs[f.Name], err = blobName(p, out); err == nil {
-			err = p.finish(filepath.Join(dir, "blobs", blobs[f.Name]))
+		if blobs[f.Name], err = blobName(p.File(), t, out); err == nil {
+			err = p.Finish(filepath.Join(dir, "blobs", blobs[f.Name]))
 		}
 		if err != nil {
-			return Result{}, j.diskError(part, err)
+			return Result{}, s.client.DiskError(t, part, err)
 		}
-		r.Files = append(r.Files, Found{Bytes: out.size, SHA256: out.sum, Checked: out.checked})
+		r.Files = append(r.Files, Found{Bytes: out.Size, SHA256: out.Sum, Checked: out.Checked})
 	}
 	if commit == "" { // a mirror that knows no commits: a name that depends on the content
 		h := sha1.New()
@@ -114,7 +115,8 @@ func (s *Store) fetchHub(ctx context.Context, e Entry) (Result, error) {
 	}
 	snapshot, err := s.layout.link(e.Repo, commit, blobs)
 	if err != nil {
-		return Result{}, &settingError{fmt.Errorf("fetch %q: %w", e.Name, err), "set HF_HOME to a folder that can be written"}
+		return Result{}, &transfer.SettingError{
+			Err: fmt.Errorf("fetch %q: %w", e.Name, err), Remedy: "set HF_HOME to a folder that can be written"}
 	}
 	r.Path = snapshot
 	for i, f := range e.Files {
@@ -123,24 +125,16 @@ func (s *Store) fetchHub(ctx context.Context, e Entry) (Result, error) {
 	return r, nil
 }
 
-// checkHubFile looks into the weights where the server, a mirror, says nothing of them.
-func (j *transfer) checkHubFile(p *part) error {
-	if filepath.Ext(j.file.Name) != ".safetensors" {
-		return nil
-	}
-	return j.checkFormat(p)
-}
-
 // blobName is the name that huggingface_hub gives the content: the hub's tag, else the same computed.
-func blobName(p *part, out result) (string, error) {
+func blobName(file string, f transfer.File, out transfer.Result) (string, error) {
 	switch {
-	case out.tag.kind == "sha256" || out.tag.kind == "git":
-		return out.tag.hex, nil
-	case filepath.Ext(p.path) == ".safetensors":
-		return out.sum, nil
+	case out.Tag.Kind == "sha256" || out.Tag.Kind == "git":
+		return out.Tag.Hex, nil
+	case filepath.Ext(f.Name) == ".safetensors":
+		return out.Sum, nil
 	}
-	_, d, err := digests(p.path+partSuffix, digest{kind: "git"})
-	return d.hex, err
+	_, d, err := transfer.Digests(file, transfer.Digest{Kind: "git"})
+	return d.Hex, err
 }
 
 // link makes the snapshot, and then the reference that makes Python find it.

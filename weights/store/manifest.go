@@ -4,6 +4,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"captioner/weights/transfer"
 )
 
 // Entry is something that can be fetched by its name: one file, a model of several files, or members of an archive.
@@ -215,8 +217,8 @@ func (d decoder) entry() Entry {
 	e := Entry{
 		Name: family + ":" + d.version, What: "the captioner that " + family + " " + d.what() + " downloads",
 		Licence: "MIT", Origin: "https://github.com/fkodom/clip-text-decoder", Folder: family + "/" + d.version,
-		Files: []File{{Name: "model.zip", URL: "https://" + driveHost + "/download?id=" + d.id +
-			"&export=download&confirm=t", mirror: driveHost + "/" + d.id}},
+		Files: []File{{Name: "model.zip", URL: "https://" + transfer.DriveHost + "/download?id=" + d.id +
+			"&export=download&confirm=t", mirror: transfer.DriveHost + "/" + d.id}},
 	}
 	for _, v := range d.versions {
 		e.Aliases = append(e.Aliases, family+":"+v)

@@ -4,11 +4,8 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -207,32 +204,4 @@ func TestDisks(t *testing.T) {
 	e.Folder = "other"
 	_, err = s.fetch(t.Context(), e)
 	wantMessage(t, err, `fetch "test:one": lock `, "read-only file system", "set CAPTIONER_CACHE")
-}
-
-func TestDigests(t *testing.T) {
-	b := content(1000)
-	path := filepath.Join(t.TempDir(), "x")
-	if err := os.WriteFile(path, b, 0o666); err != nil {
-		t.Fatal(err)
-	}
-	h := sha256.New()
-	io.Copy(h, bytes.NewReader(b))
-	for kind, want := range map[string]string{"sha256": hex.EncodeToString(h.Sum(nil)), "git": gitName(b), "md5": "",
-		"crc32c": ""} {
-		s, got, err := digests(path, digest{kind: kind})
-		if err != nil || s != sum(b) || got.kind != kind || want != "" && got.hex != want {
-			t.Errorf("%s: got %q %v, %v, want %q", kind, s, got, err, want)
-		}
-	}
-	for tag, want := range map[string]digest{`"` + sum(b) + `"`: {"sha256", sum(b)}, `W/"` + gitName(b) +
-		`"`: {"git", gitName(b)}, `"abc"`: {}, "zz": {}, "": {}} {
-		if got := hubDigest(tag); got != want {
-			t.Errorf("hubDigest(%s): got %v, want %v", tag, got, want)
-		}
-	}
-	r := &http.Response{StatusCode: 200, Header: http.Header{"X-Goog-Hash": {"crc32c=AAAAAA==",
-		"md5=1B2M2Y8AsgTpgAmY7PhCfg=="}}}
-	if got := serverDigest(r); got != (digest{"md5", "d41d8cd98f00b204e9800998ecf8427e"}) {
-		t.Errorf("serverDigest: got %v", got)
-	}
 }

@@ -22,6 +22,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"captioner/weights/transfer"
 )
 
 // DefaultHubURL is where the Hugging Face hub is.
@@ -53,10 +55,7 @@ type Options struct {
 }
 
 // Progress is how much of a file there is.
-type Progress struct {
-	Entry, File string
-	Done, Total int64 // bytes; Total is 0 where it is not known. What a resumed fetch found counts as done
-}
+type Progress = transfer.Progress
 
 // FromEnvironment returns options for the variables that getenv knows: CAPTIONER_CACHE and CAPTIONER_MIRROR, and those
 // of huggingface_hub, HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE, and TORCH_HOME of PyTorch.
@@ -73,17 +72,19 @@ func FromEnvironment(getenv func(string) string) (Options, error) {
 	if o.Cache == "" {
 		base, err := os.UserCacheDir()
 		if err != nil {
-			return o, &settingError{fmt.Errorf("find the cache folder: %w", err), "set CAPTIONER_CACHE or HOME"}
+			return o, &transfer.SettingError{Err: fmt.Errorf("find the cache folder: %w", err),
+				Remedy: "set CAPTIONER_CACHE or HOME"}
 		}
 		o.Cache = filepath.Join(base, "captioner")
 	}
 	hub, err := hubCache(getenv)
 	if err != nil {
-		return o, &settingError{fmt.Errorf("find the Hugging Face cache folder: %w", err), "set HF_HOME or HOME"}
+		return o, &transfer.SettingError{Err: fmt.Errorf("find the Hugging Face cache folder: %w", err),
+			Remedy: "set HF_HOME or HOME"}
 	}
 	o.HubCache = hub
 	if o.Others, err = pythonFolders(getenv); err != nil {
-		return o, &settingError{fmt.Errorf("find the cache folders of Python: %w", err), "set HOME"}
+		return o, &transfer.SettingError{Err: fmt.Errorf("find the cache folders of Python: %w", err), Remedy: "set HOME"}
 	}
 	return o, nil
 }
@@ -147,74 +148,39 @@ func isTrue(s string) bool {
 type Store struct {
 	o      Options
 	hub    *url.URL
-	mirror *url.URL // nil for none
-	client *http.Client
+	client *transfer.Client
 	layout hubLayout
 }
 
-// New checks the options. It touches neither disk nor network.
+// New checks the options. It touches neither disk nor network, but for a mirror that is a folder.
 func New(o Options) (*Store, error) {
 	s := &Store{o: o, layout: hubLayout{o.HubCache}}
-	if o.Cache == "" || o.HubCache == "" || o.Attempts < 1 || o.Stall <= 0 || o.Backoff < 0 {
-		return nil, fmt.Errorf("open weights store: cache %q, hub cache %q, %d attempts, back-off %v, stall %v: want "+
-			"folders, 1 or more, 0 or more, more than 0",
-			o.Cache, o.HubCache, o.Attempts, o.Backoff, o.Stall)
+	if o.Cache == "" || o.HubCache == "" {
+		return nil, fmt.Errorf("open weights store: cache %q, hub cache %q: want folders", o.Cache, o.HubCache)
 	}
 	var err error
-	if s.hub, err = baseURL("HF_ENDPOINT", o.HubURL); err != nil {
+	if s.hub, err = transfer.ParseBase("HF_ENDPOINT", o.HubURL); err != nil {
 		return nil, err
 	}
-	transport := o.Transport
-	if o.Mirror != "" {
-		if strings.Contains(o.Mirror, "://") {
-			s.mirror, err = baseURL("mirror", o.Mirror)
-		} else {
-			s.mirror, transport, err = folderMirror(o.Mirror)
-		}
-		if err != nil {
-			return nil, err
-		}
+	s.client, err = transfer.New(transfer.Settings{
+		Token: o.HubToken, TokenFor: s.hub, Offline: o.Offline, Mirror: o.Mirror, Attempts: o.Attempts, Backoff: o.Backoff,
+		Stall: o.Stall, Transport: o.Transport, Progress: o.Progress, Notice: o.Notice, Free: o.free,
+	})
+	var setting *transfer.SettingError
+	if err != nil && !errors.As(err, &setting) {
+		err = fmt.Errorf("open weights store: %w", err)
 	}
-	if transport == nil {
-		t := http.DefaultTransport.(*http.Transport).Clone()
-		t.DisableCompression = true // lengths and ranges are those of the file itself
-		transport = t
+	if err != nil {
+		return nil, err
 	}
-	if s.o.free == nil {
-		s.o.free = freeSpace
-	}
-	// Redirects are followed by hand: the hub says on the way what the file's checksum is, and its token must not go
-	// further.
-	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	s.client = &http.Client{Transport: transport, CheckRedirect: stay}
 	return s, nil
 }
 
-// baseURL reads the address of a server from a setting.
-func baseURL(setting, text string) (*url.URL, error) {
-	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
-		return nil, &settingError{fmt.Errorf("%s %q: found no address, want https://HOST/PATH", setting, text),
-			"a mirror that is a folder is given by its path"}
-	}
-	u.Path = strings.TrimSuffix(u.Path, "/")
-	return u, nil
-}
+// Remote prepares for reading from an address, through the mirror if one is set. It asks for nothing yet.
+func (s *Store) Remote(name, url string) *Remote { return s.client.Remote(name, url) }
 
-// folderMirror serves a folder as if it were a server.
-func folderMirror(dir string) (*url.URL, http.RoundTripper, error) {
-	info, err := os.Stat(dir)
-	if err == nil && !info.IsDir() {
-		err = fmt.Errorf("found a file")
-	}
-	if err != nil {
-		return nil, nil, &settingError{fmt.Errorf("mirror %q: %w, want a folder or https://HOST/PATH", dir, reason(err)),
-			"a mirror holds each file under HOST/PATH of its address, as wget -x leaves it"}
-	}
-	t := new(http.Transport)
-	t.RegisterProtocol("file", http.NewFileTransport(http.Dir(dir)))
-	return &url.URL{Scheme: "file", Path: ""}, t, nil
-}
+// Free is how many bytes may still be written to the disk of a folder; ok is false where that is unknown.
+func (s *Store) Free(folder string) (n int64, ok bool) { return s.client.Free(folder) }
 
 // Status is an entry and what of it is here.
 type Status struct {
@@ -320,28 +286,9 @@ func (s *Store) partSize(e Entry) int64 {
 		if e.Repo != "" {
 			path = s.layout.part(e, f)
 		}
-		if info, err := os.Stat(path + partSuffix); err == nil {
+		if info, err := os.Stat(path + transfer.PartSuffix); err == nil {
 			n += info.Size()
 		}
 	}
 	return n
-}
-
-// notice tells the caller why a fetch waits or begins again.
-func (s *Store) notice(format string, args ...any) {
-	if s.o.Notice != nil {
-		s.o.Notice(fmt.Sprintf(format, args...))
-	}
-}
-
-// pause waits, unless the context ends first.
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -1,4 +1,4 @@
-package store
+package transfer
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 // Remote is a published file that is read in parts and not kept as a whole, such as an archive of which the members are
 // kept. Any number of goroutines may read from it.
 type Remote struct {
-	s    *Store
+	c    *Client
 	name string
 	url  string
 
@@ -23,7 +23,7 @@ type Remote struct {
 }
 
 // Remote prepares for reading from an address, through the mirror if one is set. It asks for nothing yet.
-func (s *Store) Remote(name, url string) *Remote { return &Remote{s: s, name: name, url: url} }
+func (c *Client) Remote(name, url string) *Remote { return &Remote{c: c, name: name, url: url} }
 
 // Size asks how many bytes the file has.
 func (r *Remote) Size(ctx context.Context) (n int64, err error) {
@@ -41,7 +41,7 @@ func (r *Remote) Size(ctx context.Context) (n int64, err error) {
 		}
 		if n < 0 {
 			return false, j.fail(&Error{Err: ErrServer, Detail: "server does not say how large the file is",
-				hint: "set CAPTIONER_MIRROR to a server that does"})
+				Remedy: "set CAPTIONER_MIRROR to a server that does"})
 		}
 		return true, nil
 	})
@@ -61,7 +61,7 @@ func (r *Remote) Read(ctx context.Context, from, to int64, take func([]byte) err
 		}
 		defer resp.Body.Close()
 		if resp.StatusCode == http.StatusOK { // it gives no parts: what comes before is thrown away
-			if err := skip(resp.Body, from, watch, r.s.o.Stall); err != nil {
+			if err := skip(resp.Body, from, watch, r.c.Stall); err != nil {
 				return false, r.cut(ctx, j, err)
 			}
 		}
@@ -69,7 +69,7 @@ func (r *Remote) Read(ctx context.Context, from, to int64, take func([]byte) err
 		for from < to {
 			n, err := resp.Body.Read(buf[:min(int64(len(buf)), to-from)])
 			if n > 0 {
-				watch.Reset(r.s.o.Stall)
+				watch.Reset(r.c.Stall)
 				if given = take(buf[:n]); given != nil {
 					return true, nil
 				}
@@ -102,7 +102,7 @@ func skip(body io.Reader, n int64, watch *time.Timer, stall time.Duration) error
 func (r *Remote) cut(ctx context.Context, j *transfer, err error) error {
 	if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) || ctx.Err() == nil {
 		return j.fail(&Error{Err: ErrCut, Detail: "connection broke off", again: true,
-			hint: "run the same again, it goes on where it was"})
+			Remedy: "run the same again, it goes on where it was"})
 	}
 	return j.netError(ctx, err)
 }
@@ -126,7 +126,7 @@ func (r *Remote) ask(ctx context.Context, j *transfer, from int64) (*http.Respon
 		if first, _, ok := contentRange(resp.Header.Get("Content-Range")); !ok || first != from {
 			return fail(j.fail(&Error{Err: ErrServer, Detail: fmt.Sprintf("server sent the range %q, want it from byte %d",
 				resp.Header.Get("Content-Range"), from), again: true,
-				hint: "a proxy or the server mixes up parts of files"}))
+				Remedy: "a proxy or the server mixes up parts of files"}))
 		}
 	default:
 		return fail(j.statusError(resp))
@@ -137,7 +137,7 @@ func (r *Remote) ask(ctx context.Context, j *transfer, from int64) (*http.Respon
 		r.validator = v
 	} else if v != "" && v != r.validator {
 		return fail(j.fail(&Error{Err: ErrServer, Detail: "the file has changed while it was read",
-			hint: "run the same again"}))
+			Remedy: "run the same again"}))
 	}
 	return resp, nil
 }
@@ -152,15 +152,15 @@ func (r *Remote) known() bool {
 func (r *Remote) retry(
 	ctx context.Context, try func(context.Context, *transfer, *time.Timer) (progress bool, err error),
 ) error {
-	s := r.s
-	j := &transfer{store: s, entry: Entry{Name: r.name, Files: []File{{Name: r.name, URL: r.url}}}, url: r.url}
-	if j.resolve(); s.o.Offline && (s.mirror == nil || s.mirror.Scheme != "file") {
-		return j.fail(&Error{Err: ErrOffline, Detail: offlineDetail, hint: offlineHint})
+	j := r.c.transfer(File{Entry: r.name, Name: r.name, URL: r.url,
+		ByHand: fmt.Sprintf("download %s elsewhere", r.url)})
+	if j.resolve(); !r.c.Reaches() {
+		return j.fail(&Error{Err: ErrOffline, Detail: OfflineDetail, Remedy: OfflineHint})
 	}
-	tries := s.tries(r.name)
+	tries := r.c.tries(r.name)
 	for {
 		once, cancel := context.WithCancelCause(ctx)
-		watch := time.AfterFunc(s.o.Stall, func() { cancel(ErrStalled) })
+		watch := time.AfterFunc(r.c.Stall, func() { cancel(ErrStalled) })
 		progress, err := try(once, j, watch)
 		watch.Stop()
 		cancel(nil)
@@ -172,6 +172,3 @@ func (r *Remote) retry(
 		}
 	}
 }
-
-// Free is how many bytes may still be written to the disk of a folder; ok is false where that is unknown.
-func (s *Store) Free(folder string) (n int64, ok bool) { return s.o.free(folder) }

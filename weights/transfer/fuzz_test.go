@@ -1,4 +1,4 @@
-package store
+package transfer
 
 import (
 	"net/url"
@@ -44,8 +44,8 @@ func FuzzHeaders(f *testing.F) {
 		if d := retryAfter(s); d < 0 || d > 2*time.Minute {
 			t.Errorf("retryAfter(%q): got %v", s, d)
 		}
-		if d := hubDigest(s); !d.none() && len(d.hex) != 40 && len(d.hex) != 64 {
-			t.Errorf("hubDigest(%q): got %v", s, d)
+		if d := HubDigest(s); !d.None() && len(d.Hex) != 40 && len(d.Hex) != 64 {
+			t.Errorf("HubDigest(%q): got %v", s, d)
 		}
 	})
 }

@@ -1,4 +1,4 @@
-package store
+package transfer
 
 import (
 	"html"
@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// driveHost is where Google Drive serves files. Of large ones it first sends a page that asks whether one wants a file
+// DriveHost is where Google Drive serves files. Of large ones it first sends a page that asks whether one wants a file
 // that was not searched for viruses, with a form to say yes.
-const driveHost = "drive.usercontent.google.com"
+const DriveHost = "drive.usercontent.google.com"
 
 var (
 	formTag  = regexp.MustCompile(`(?is)<form\b[^>]*\bid="download-?form"[^>]*>`)

@@ -1,28 +1,37 @@
-package store
+package transfer
 
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"captioner/weights/atomicfile"
 )
 
+// What the names of files on their way end with.
 const (
-	partSuffix = ".part"
-	noteSuffix = ".part.json"
+	PartSuffix       = ".part"
+	noteSuffix       = ".part.json"
+	IncompleteSuffix = ".incomplete" // where the name tells the content, as huggingface_hub has it
 )
 
-// part is a file on its way: PATH.part, and PATH.part.json with what is needed to go on after a cut.
-type part struct {
-	path string // without the suffix
-	f    *os.File
-	size int64
-	note note
+// Part is a file on its way: PATH.part, and PATH.part.json with what is needed to go on after a cut.
+type Part struct {
+	path      string // without the suffix
+	byContent bool   // see File
+	f         *os.File
+	size      int64
+	note      note
+}
+
+// File is the path of what has come so far.
+func (p *Part) File() string {
+	if p.byContent {
+		return p.path + IncompleteSuffix
+	}
+	return p.path + PartSuffix
 }
 
 // note says of which file a part is. A part of another one is thrown away.
@@ -33,24 +42,29 @@ type note struct {
 }
 
 // openPart opens or begins the part of a file. The caller holds the lock of its folder.
-func openPart(path string, j *transfer) (*part, error) {
+func openPart(path string, j *transfer) (*Part, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(path+partSuffix, os.O_RDWR|os.O_CREATE, 0o666)
+	p := &Part{path: path, byContent: j.file.ByContent}
+	f, err := os.OpenFile(p.File(), os.O_RDWR|os.O_CREATE, 0o666)
 	if err != nil {
 		return nil, err
 	}
-	p := &part{path: path, f: f}
+	p.f = f
 	if p.size, err = f.Seek(0, io.SeekEnd); err != nil {
 		f.Close()
 		return nil, err
 	}
+	if p.byContent {
+		p.note = note{URL: j.file.URL, Want: j.want.String()}
+		return p, nil
+	}
 	b, err := os.ReadFile(path + noteSuffix)
-	known := err == nil && json.Unmarshal(b, &p.note) == nil && p.note.URL == j.url
+	known := err == nil && json.Unmarshal(b, &p.note) == nil && p.note.URL == j.file.URL
 	// Without a checksum or a validator nothing says that the server still has the same file.
-	if !known || j.want.none() && p.note.Want == "" && p.note.Validator == "" {
-		err = p.reset(note{URL: j.url})
+	if !known || j.want.None() && p.note.Want == "" && p.note.Validator == "" {
+		err = p.reset(note{URL: j.file.URL})
 	} else {
 		err = nil
 	}
@@ -62,13 +76,16 @@ func openPart(path string, j *transfer) (*part, error) {
 }
 
 // reset throws away what there is and writes down of which file the rest will be.
-func (p *part) reset(n note) error {
+func (p *Part) reset(n note) error {
 	p.size, p.note = 0, n
 	if err := p.f.Truncate(0); err != nil {
 		return err
 	}
 	if _, err := p.f.Seek(0, io.SeekStart); err != nil {
 		return err
+	}
+	if p.byContent {
+		return nil
 	}
 	b, err := json.Marshal(n)
 	if err != nil {
@@ -81,32 +98,41 @@ func (p *part) reset(n note) error {
 }
 
 // write adds bytes at the end.
-func (p *part) write(b []byte) error {
+func (p *Part) write(b []byte) error {
 	n, err := p.f.Write(b)
 	p.size += int64(n)
 	return err
 }
 
-// finish gives the whole file its name.
-func (p *part) finish(target string) error {
+// Finish gives the whole file its name.
+func (p *Part) Finish(target string) error {
 	err := p.f.Sync()
 	if cerr := p.f.Close(); err == nil {
 		err = cerr
 	}
 	if err == nil {
-		err = os.Rename(p.path+partSuffix, target)
+		err = os.Rename(p.File(), target)
 	}
 	if err == nil {
-		os.Remove(p.path + noteSuffix) // alone it says nothing
+		if !p.byContent {
+			os.Remove(p.path + noteSuffix) // alone it says nothing
+		}
 		syncFolder(filepath.Dir(target))
 	}
 	return err
 }
 
-// remove throws the part away.
-func (p *part) remove() error {
+// Close leaves the part for the next time.
+func (p *Part) Close() error { return p.f.Close() }
+
+// Remove throws the part away.
+func (p *Part) Remove() error {
 	p.f.Close()
-	return errors.Join(os.Remove(p.path+partSuffix), os.Remove(p.path+noteSuffix))
+	err := os.Remove(p.File())
+	if p.byContent {
+		return err
+	}
+	return errors.Join(err, os.Remove(p.path+noteSuffix))
 }
 
 // syncFolder makes a new name durable, where the system can.
@@ -115,25 +141,4 @@ func syncFolder(dir string) {
 		d.Sync()
 		d.Close()
 	}
-}
-
-// recordSuffix names the file beside one that nobody vouches for: its SHA-256 when it was fetched, as sha256sum writes
-// it.
-const recordSuffix = ".sha256"
-
-func writeRecord(path, sum string) error {
-	return atomicfile.WriteFile(path+recordSuffix, func(w io.Writer) error {
-		_, err := fmt.Fprintf(w, "%s  %s\n", sum, filepath.Base(path))
-		return err
-	})
-}
-
-// readRecord returns the recorded checksum, or "" if there is none.
-func readRecord(path string) string {
-	b, err := os.ReadFile(path + recordSuffix)
-	sum, _, ok := strings.Cut(string(b), " ")
-	if err != nil || !ok || len(sum) != 64 {
-		return ""
-	}
-	return sum
 }

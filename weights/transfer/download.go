@@ -1,4 +1,4 @@
-package store
+package transfer
 
 import (
 	"bufio"
@@ -15,16 +15,32 @@ import (
 	"time"
 )
 
-// transfer is one file to download, with the store that it is for.
+// File is one file to download.
+type File struct {
+	Entry  string // what it belongs to, for messages and progress
+	Name   string // for progress
+	URL    string // of the publisher
+	Mirror string // path below a mirror, where host and path of the URL do not tell it from others; or empty
+	Want   Digest // its checksum, where somebody vouches for it
+	Origin string // a page for people
+	ByHand string // how to bring it here without this program
+
+	// It is of the Hugging Face hub: the token may be needed, and the hub's word on the checksum counts more than Want.
+	Hub bool
+	// The name of the part tells its content, so that nothing else has to: it is PATH.incomplete, as huggingface_hub
+	// names it.
+	ByContent bool
+	// Refused may say more of an answer that is not the file; nil for nothing.
+	Refused func(r *http.Response, e *Error)
+}
+
+// transfer is one file on its way.
 type transfer struct {
-	store   *Store
-	entry   Entry
+	client  *Client
 	file    File
-	url     string // of the publisher
-	address string // that is asked: of a mirror, or url
-	mirror  string // see File
-	want    digest // from the manifest, then from the host that was asked
-	target  string // where the user could put it by hand
+	method  string // GET where it is empty
+	address string // that is asked: of a mirror, or the file's URL
+	want    Digest // from who asked, then from the host that was asked
 	commit  string // that the hub named
 	to      int64  // where a part ends that is asked for; 0 is the end of the file
 
@@ -32,7 +48,7 @@ type transfer struct {
 	announced int64 // bytes, by the host that was asked; 0 where it did not say
 }
 
-func (j *transfer) byHand() string { return byHand(j.entry, j.target) }
+func (c *Client) transfer(f File) *transfer { return &transfer{client: c, file: f, want: f.Want} }
 
 func (j *transfer) host() string {
 	u, err := url.Parse(j.address)
@@ -44,25 +60,43 @@ func (j *transfer) host() string {
 
 // fail completes an error with what every error says.
 func (j *transfer) fail(e *Error) error {
-	e.Name, e.URL = j.entry.Name, j.address
+	e.Name, e.URL = j.file.Entry, j.address
 	return e
 }
 
-// result is what is known of a file that was downloaded whole.
-type result struct {
-	sum     string // SHA-256
-	size    int64
-	checked string // the kind of checksum that was right, or "length"
-	tag     digest // that it has on the hub
+// Fault is an error about a file, of somebody who looked into it.
+func (c *Client) Fault(f File, e *Error) error {
+	j := c.transfer(f)
+	j.resolve()
+	return j.fail(e)
 }
 
-// download fetches a file into the part of path and checks it. The part is open; its finish gives it its name. On
-// failure the part stays for the next time, unless its content is wrong.
-func (j *transfer) download(ctx context.Context, path string) (*part, result, error) {
-	var out result
+// DiskError says what is wrong with the place that a file goes to.
+func (c *Client) DiskError(f File, path string, err error) error {
+	j := c.transfer(f)
 	j.resolve()
-	if j.store.o.Offline && (j.store.mirror == nil || j.store.mirror.Scheme != "file") {
-		return nil, out, j.fail(&Error{Err: ErrOffline, Detail: offlineDetail, hint: offlineHint + ", or " + j.byHand()})
+	return j.diskError(path, err)
+}
+
+// Result is what is known of a file that was downloaded whole.
+type Result struct {
+	Sum     string // SHA-256
+	Size    int64
+	Checked string // the kind of checksum that was right, or "length"
+	Tag     Digest // that it has on the hub
+	Commit  string // that the hub named
+}
+
+// Download fetches a file into the part of path and checks it. The part is open; its Finish gives it its name. On
+// failure the part stays for the next time, unless its content is wrong. The caller holds a lock on the path.
+//
+// Errors are *Error for what the network or the disk did, and the context's.
+func (c *Client) Download(ctx context.Context, f File, path string) (*Part, Result, error) {
+	var out Result
+	j := c.transfer(f)
+	j.resolve()
+	if !c.Reaches() {
+		return nil, out, j.fail(&Error{Err: ErrOffline, Detail: OfflineDetail, Remedy: OfflineHint + ", or " + j.file.ByHand})
 	}
 	p, err := openPart(path, j)
 	if err != nil {
@@ -79,13 +113,13 @@ func (j *transfer) download(ctx context.Context, path string) (*part, result, er
 			return p, out, nil
 		}
 		if !errors.Is(err, ErrChecksum) || !joined {
-			p.remove()
+			p.Remove()
 			return nil, out, err
 		}
 		// What came over two connections, or was written before the machine went down, need not belong together.
-		j.store.notice("%s: the checksum is wrong after going on from an earlier fetch: fetching it from the start",
+		j.client.notice("%s: the checksum is wrong after going on from an earlier fetch: fetching it from the start",
 			j.file.Name)
-		if err := p.reset(note{URL: j.url}); err != nil {
+		if err := p.reset(note{URL: j.file.URL}); err != nil {
 			p.f.Close()
 			return nil, out, j.diskError(path, err)
 		}
@@ -93,8 +127,8 @@ func (j *transfer) download(ctx context.Context, path string) (*part, result, er
 }
 
 // retry tries until the file is whole, or until several tries in a row have brought nothing new.
-func (j *transfer) retry(ctx context.Context, p *part, joined *bool) error {
-	tries := j.store.tries(j.file.Name)
+func (j *transfer) retry(ctx context.Context, p *Part, joined *bool) error {
+	tries := j.client.tries(j.file.Name)
 	best := p.size
 	for {
 		err := j.attempt(ctx, p)
@@ -111,10 +145,10 @@ func (j *transfer) retry(ctx context.Context, p *part, joined *bool) error {
 }
 
 // attempt asks for what is missing and writes what comes.
-func (j *transfer) attempt(parent context.Context, p *part) error {
+func (j *transfer) attempt(parent context.Context, p *Part) error {
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
-	watch := time.AfterFunc(j.store.o.Stall, func() { cancel(ErrStalled) })
+	watch := time.AfterFunc(j.client.Stall, func() { cancel(ErrStalled) })
 	defer watch.Stop()
 
 	resp, t, err := j.get(ctx, p.size, p.note.Validator)
@@ -145,32 +179,32 @@ func (j *transfer) learn(r *http.Response, t announcement) {
 	if t.commit != "" {
 		j.commit = t.commit
 	}
-	if j.announced = t.size; j.entry.Repo != "" && !t.tag.none() {
+	if j.announced = t.size; j.file.Hub && !t.tag.None() {
 		j.want = t.tag
 	}
 	if ok := r.StatusCode == http.StatusOK || r.StatusCode == http.StatusPartialContent; ok &&
-		(j.want.none() || j.want.kind == "md5" || j.want.kind == "crc32c") {
+		(j.want.None() || j.want.Kind == "md5" || j.want.Kind == "crc32c") {
 		j.want = serverDigest(r)
 	}
 }
 
-func (d digest) String() string {
-	if d.none() {
+func (d Digest) String() string {
+	if d.None() {
 		return ""
 	}
-	return d.kind + ":" + d.hex
+	return d.Kind + ":" + d.Hex
 }
 
 // begin decides by the status of an answer where its bytes belong, and returns how many the whole file has: -1 if that
 // is unknown, and as many as the part has if there is nothing left to fetch.
-func (j *transfer) begin(p *part, r *http.Response) (int64, error) {
-	n := note{URL: j.url, Want: j.want.String(), Validator: validatorOf(r)}
+func (j *transfer) begin(p *Part, r *http.Response) (int64, error) {
+	n := note{URL: j.file.URL, Want: j.want.String(), Validator: validatorOf(r)}
 	restart := func(detail string) (int64, error) {
-		if err := p.reset(note{URL: j.url}); err != nil {
+		if err := p.reset(note{URL: j.file.URL}); err != nil {
 			return 0, j.diskError(p.path, err)
 		}
 		return 0, j.fail(&Error{Err: ErrServer, Detail: detail, again: true,
-			hint: "a proxy or the server mixes up parts of files: " + j.byHand()})
+			Remedy: "a proxy or the server mixes up parts of files: " + j.file.ByHand})
 	}
 	switch r.StatusCode {
 	case http.StatusOK: // the whole file, whatever was asked for
@@ -178,7 +212,7 @@ func (j *transfer) begin(p *part, r *http.Response) (int64, error) {
 			return 0, j.diskError(p.path, err)
 		}
 		if r.ContentLength == 0 {
-			return 0, j.fail(&Error{Err: ErrSize, Detail: "server sent 0 bytes, want a file", hint: j.byHand()})
+			return 0, j.fail(&Error{Err: ErrSize, Detail: "server sent 0 bytes, want a file", Remedy: j.file.ByHand})
 		}
 		return length(r), nil
 	case http.StatusPartialContent:
@@ -198,7 +232,7 @@ func (j *transfer) begin(p *part, r *http.Response) (int64, error) {
 			break
 		}
 		_, total, _ := contentRange(r.Header.Get("Content-Range"))
-		if total == p.size || !j.want.none() && total < 0 {
+		if total == p.size || !j.want.None() && total < 0 {
 			return p.size, nil // all of it came before; its checksum is still to be checked
 		}
 		return restart(fmt.Sprintf("server has no bytes from %d on", p.size))
@@ -215,13 +249,13 @@ func length(r *http.Response) int64 {
 }
 
 // refusePage looks at the first bytes: login pages, proxies and warnings come with status 200 too.
-func (j *transfer) refusePage(ctx context.Context, p *part, r *http.Response, body *bufio.Reader) error {
+func (j *transfer) refusePage(ctx context.Context, p *Part, r *http.Response, body *bufio.Reader) error {
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	head, _ := body.Peek(512) // a connection that breaks here breaks again when it is read
 	sniffed, _, _ := strings.Cut(http.DetectContentType(head), ";")
 	if e := r.Header.Get("Content-Encoding"); e != "" && e != "identity" {
 		return j.fail(&Error{Err: ErrServer, Detail: fmt.Sprintf("server sent it compressed by %q, want it as it is", e),
-			hint: "a proxy changes it on the way: " + j.byHand()})
+			Remedy: "a proxy changes it on the way: " + j.file.ByHand})
 	}
 	if kind != "text/html" && sniffed != "text/html" {
 		return nil
@@ -239,36 +273,36 @@ func (j *transfer) refusePage(ctx context.Context, p *part, r *http.Response, bo
 	if strings.HasSuffix(r.Request.URL.Hostname(), ".google.com") {
 		hint = "Google Drive refuses a file that was downloaded often: try again tomorrow; "
 	}
-	return j.fail(&Error{Err: ErrPage, Detail: detail, hint: hint + j.byHand()})
+	return j.fail(&Error{Err: ErrPage, Detail: detail, Remedy: hint + j.file.ByHand})
 }
 
 // refuseSize refuses, before anything is written, what cannot end well.
-func (j *transfer) refuseSize(p *part, r *http.Response, total int64) error {
+func (j *transfer) refuseSize(p *Part, r *http.Response, total int64) error {
 	if j.announced > 0 && total >= 0 && j.announced != total {
 		return j.fail(&Error{Err: ErrSize, Detail: fmt.Sprintf("server sends %d bytes, want the %d that it announced",
 			total, j.announced),
-			hint: "a proxy or a mirror has another file: " + j.byHand()})
+			Remedy: "a proxy or a mirror has another file: " + j.file.ByHand})
 	}
-	if free, ok := j.store.o.free(filepath.Dir(p.path)); ok && total >= 0 && total-p.size > free {
-		return j.fail(&Error{Err: ErrSpace, Detail: fmt.Sprintf("%s are free in %q, want %s", megabytes(free),
-			filepath.Dir(p.path), megabytes(total-p.size)),
-			hint: "make room, or set CAPTIONER_CACHE (HF_HOME for models of the hub) to a folder on another disk"})
+	if free, ok := j.client.Free(filepath.Dir(p.path)); ok && total >= 0 && total-p.size > free {
+		return j.fail(&Error{Err: ErrSpace, Detail: fmt.Sprintf("%s are free in %q, want %s", Megabytes(free),
+			filepath.Dir(p.path), Megabytes(total-p.size)),
+			Remedy: "make room, or set CAPTIONER_CACHE (HF_HOME for models of the hub) to a folder on another disk"})
 	}
 	return nil
 }
 
 // receive writes the bytes of an answer behind the part.
-func (j *transfer) receive(ctx context.Context, p *part, body io.Reader, total int64,
+func (j *transfer) receive(ctx context.Context, p *Part, body io.Reader, total int64,
 	watch *time.Timer) error {
 	buf := make([]byte, 1<<18)
 	for {
 		n, err := body.Read(buf)
 		if n > 0 {
-			watch.Reset(j.store.o.Stall)
+			watch.Reset(j.client.Stall)
 			if total >= 0 && p.size+int64(n) > total {
 				return j.fail(&Error{Err: ErrSize, Detail: fmt.Sprintf("server sent more than the %d bytes that it announced",
 					total), again: true,
-					hint: "a proxy or the server mixes up lengths: " + j.byHand()})
+					Remedy: "a proxy or the server mixes up lengths: " + j.file.ByHand})
 			}
 			if err := p.write(buf[:n]); err != nil {
 				return j.diskError(p.path, err)
@@ -280,7 +314,7 @@ func (j *transfer) receive(ctx context.Context, p *part, body io.Reader, total i
 			return nil
 		case err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) || err != nil && ctx.Err() == nil:
 			return j.fail(&Error{Err: ErrCut, Detail: "connection broke off after " + ofTotal(p.size, total), again: true,
-				hint: "run the same again, it goes on where it was"})
+				Remedy: "run the same again, it goes on where it was"})
 		case err != nil:
 			err = j.netError(ctx, err)
 			var e *Error
@@ -300,36 +334,36 @@ func ofTotal(n, total int64) string {
 }
 
 func (j *transfer) progress(done, total int64) {
-	if j.store.o.Progress != nil {
-		j.store.o.Progress(Progress{Entry: j.entry.Name, File: j.file.Name, Done: done, Total: max(total, 0)})
+	if j.client.Progress != nil {
+		j.client.Progress(Progress{Entry: j.file.Entry, File: j.file.Name, Done: done, Total: max(total, 0)})
 	}
 }
 
 // check reads the whole part from the disk again: what counts is what stands there.
-func (j *transfer) check(p *part) (result, error) {
-	sum, got, err := digests(p.path+partSuffix, j.want)
+func (j *transfer) check(p *Part) (Result, error) {
+	sum, got, err := Digests(p.File(), j.want)
 	if err != nil {
-		return result{}, j.diskError(p.path, err)
+		return Result{}, j.diskError(p.path, err)
 	}
-	out := result{sum: sum, size: p.size, checked: got.kind, tag: j.want}
-	if j.want.none() {
-		out.checked = "length"
+	out := Result{Sum: sum, Size: p.size, Checked: got.Kind, Tag: j.want, Commit: j.commit}
+	if j.want.None() {
+		out.Checked = "length"
 		return out, nil
 	}
 	if got != j.want {
-		detail := fmt.Sprintf("%s %s of %d bytes, want %s", strings.ToUpper(got.kind), got.hex, p.size, j.want.hex)
+		detail := fmt.Sprintf("%s %s of %d bytes, want %s", strings.ToUpper(got.Kind), got.Hex, p.size, j.want.Hex)
 		return out, j.fail(&Error{Err: ErrChecksum, Detail: detail,
-			hint: "the file was changed on the way, or at its publisher: nothing was kept; try another network or mirror"})
+			Remedy: "the file was changed on the way, or at its publisher: nothing was kept; try another network or mirror"})
 	}
 	return out, nil
 }
 
 // diskError says what is wrong with the cache.
 func (j *transfer) diskError(path string, err error) error {
-	e := &Error{Err: reason(err), Detail: fmt.Sprintf("write %q: %v", path, reason(err)),
-		hint: "set CAPTIONER_CACHE (HF_HOME for models of the hub) to a folder that can be written"}
+	e := &Error{Err: Reason(err), Detail: fmt.Sprintf("write %q: %v", path, Reason(err)),
+		Remedy: "set CAPTIONER_CACHE (HF_HOME for models of the hub) to a folder that can be written"}
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		e.Err, e.hint = ErrSpace, "make room and run the same again, it goes on where it was"
+		e.Err, e.Remedy = ErrSpace, "make room and run the same again, it goes on where it was"
 	}
 	return j.fail(e)
 }

@@ -1,6 +1,7 @@
-package store
+package transfer
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -18,24 +19,24 @@ const maxRedirects = 10
 
 // announcement is what the host that was asked says of a file before it sends elsewhere for the bytes.
 type announcement struct {
-	tag    digest // of the whole file
+	tag    Digest // of the whole file
 	size   int64  // 0 where it does not say
 	commit string // of the hub's repository
 }
 
 // resolve sets the address that is asked: the publisher's, the one of the hub that is set, or the mirror's.
 func (j *transfer) resolve() {
-	j.address = j.url
-	u, err := url.Parse(j.url)
-	mirror := j.store.mirror
+	j.address = j.file.URL
+	u, err := url.Parse(j.file.URL)
+	mirror := j.client.mirror
 	if mirror == nil || err != nil {
 		return
 	}
 	m := *mirror
 	m.Path += "/" + u.Host + u.Path
 	m.RawQuery = u.RawQuery
-	if j.mirror != "" {
-		m.Path, m.RawQuery = mirror.Path+"/"+j.mirror, ""
+	if j.file.Mirror != "" {
+		m.Path, m.RawQuery = mirror.Path+"/"+j.file.Mirror, ""
 	}
 	j.address = m.String()
 }
@@ -51,7 +52,7 @@ func (j *transfer) get(ctx context.Context, from int64, validator string) (*http
 	}
 	asked := at
 	for range maxRedirects {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), nil)
+		req, err := http.NewRequestWithContext(ctx, cmp.Or(j.method, http.MethodGet), at.String(), nil)
 		if err != nil {
 			return nil, t, err
 		}
@@ -65,10 +66,10 @@ func (j *transfer) get(ctx context.Context, from int64, validator string) (*http
 				req.Header.Set("If-Range", validator)
 			}
 		}
-		if j.entry.Repo != "" && j.store.o.HubToken != "" && sameHost(at, j.store.hub) {
-			req.Header.Set("Authorization", "Bearer "+j.store.o.HubToken)
+		if j.file.Hub && j.client.Token != "" && sameHost(at, j.client.TokenFor) {
+			req.Header.Set("Authorization", "Bearer "+j.client.Token)
 		}
-		resp, err := j.store.client.Do(req)
+		resp, err := j.client.http.Do(req)
 		if err != nil {
 			return nil, t, err
 		}
@@ -84,6 +85,9 @@ func (j *transfer) get(ctx context.Context, from int64, validator string) (*http
 		next, err := at.Parse(location)
 		if err != nil || location == "" || next.Scheme != "https" && next.Scheme != "http" {
 			return nil, t, &redirectError{fmt.Sprintf("redirect to %q, want an address of https", location)}
+		}
+		if j.method == http.MethodHead && !sameHost(next, asked) {
+			return resp, t, nil // the other host knows the bytes, and nothing more of the file
 		}
 		if at.Scheme == "https" && next.Scheme != "https" {
 			return nil, t, &redirectError{fmt.Sprintf("redirect from https to %s://%s, want https", next.Scheme, next.Host)}
@@ -111,14 +115,14 @@ func sameHost(a, b *url.URL) bool { return a.Scheme == b.Scheme && strings.Equal
 
 // learn reads the hub's headers; what was learnt on the way stays.
 func (t *announcement) learn(r *http.Response) {
-	if t.commit == "" && isCommit(r.Header.Get("X-Repo-Commit")) {
+	if t.commit == "" && IsCommit(r.Header.Get("X-Repo-Commit")) {
 		t.commit = r.Header.Get("X-Repo-Commit")
 	}
 	tag := r.Header.Get("X-Linked-Etag")
 	if tag == "" && r.Header.Get("X-Repo-Commit") != "" {
 		tag = r.Header.Get("ETag")
 	}
-	if d := hubDigest(tag); !d.none() {
+	if d := HubDigest(tag); !d.None() {
 		t.tag = d
 	}
 	if n, err := strconv.ParseInt(r.Header.Get("X-Linked-Size"), 10, 64); err == nil && n > 0 {
@@ -126,7 +130,8 @@ func (t *announcement) learn(r *http.Response) {
 	}
 }
 
-func isCommit(s string) bool { return len(s) == 40 && strings.Trim(s, "0123456789abcdef") == "" }
+// IsCommit says whether s is a commit as git writes it out.
+func IsCommit(s string) bool { return len(s) == 40 && strings.Trim(s, "0123456789abcdef") == "" }
 
 // validatorOf returns what tells this version of a file from others: a strong entity tag, else a date, else nothing.
 func validatorOf(r *http.Response) string {
@@ -176,7 +181,8 @@ func (j *transfer) netError(ctx context.Context, err error) error {
 	if err := ctx.Err(); err != nil && !errors.Is(context.Cause(ctx), ErrStalled) {
 		return err
 	}
-	e := &Error{Err: ErrNetwork, again: true, hint: "check the network; behind a proxy set HTTPS_PROXY; " + j.byHand()}
+	e := &Error{Err: ErrNetwork, again: true,
+		Remedy: "check the network; behind a proxy set HTTPS_PROXY; " + j.file.ByHand}
 	var (
 		dns      *net.DNSError
 		op       *net.OpError
@@ -186,23 +192,23 @@ func (j *transfer) netError(ctx context.Context, err error) error {
 	)
 	switch {
 	case errors.Is(context.Cause(ctx), ErrStalled):
-		e.Err, e.Detail = ErrStalled, fmt.Sprintf("no byte in %v", j.store.o.Stall)
-		e.hint = "the server or the network is overloaded: run the same again later, it goes on where it was"
+		e.Err, e.Detail = ErrStalled, fmt.Sprintf("no byte in %v", j.client.Stall)
+		e.Remedy = "the server or the network is overloaded: run the same again later, it goes on where it was"
 	case errors.As(err, &redirect):
 		e.Err, e.Detail, e.again = ErrServer, redirect.msg, false
 	case errors.As(err, &cert):
-		e.Detail, e.again = oneLine(reason(err)), false
-		e.hint = "where a proxy opens HTTPS, SSL_CERT_FILE must name its certificates; check the clock too"
+		e.Detail, e.again = oneLine(Reason(err)), false
+		e.Remedy = "where a proxy opens HTTPS, SSL_CERT_FILE must name its certificates; check the clock too"
 	case errors.As(err, &record):
-		e.Detail, e.again = oneLine(reason(err)), false
-		e.hint = "something that is no HTTPS server answers at this address: check HTTPS_PROXY and the mirror"
+		e.Detail, e.again = oneLine(Reason(err)), false
+		e.Remedy = "something that is no HTTPS server answers at this address: check HTTPS_PROXY and the mirror"
 	case errors.As(err, &op) && op.Op == "proxyconnect":
 		e.Detail = "proxy: " + oneLine(op.Err)
-		e.hint = "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
+		e.Remedy = "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
 	case errors.As(err, &dns):
 		e.Detail = fmt.Sprintf("cannot find the host %q", dns.Name)
 	default:
-		e.Detail = oneLine(reason(err))
+		e.Detail = oneLine(Reason(err))
 	}
 	return j.fail(e)
 }
@@ -211,32 +217,34 @@ func oneLine(err error) string { return strings.Join(strings.Fields(err.Error())
 
 // statusError says what an answer other than the file means.
 func (j *transfer) statusError(r *http.Response) error {
-	e := &Error{Err: ErrServer, Detail: fmt.Sprintf("server answered %s, want 200",
-		strings.TrimSpace(fmt.Sprint(r.StatusCode, " ", http.StatusText(r.StatusCode))))}
+	e := &Error{Err: ErrServer, Detail: fmt.Sprintf("server answered %s, want 200", statusOf(r))}
 	if host := r.Request.URL.Host; host != "" && host != j.host() {
 		e.Detail += fmt.Sprintf(" (redirected to %q)", host)
 	}
 	switch code := r.StatusCode; {
 	case code == http.StatusNotFound || code == http.StatusGone:
-		e.Err, e.hint = ErrNotFound, "the publisher may have moved it: see "+j.entry.Origin
-		if j.store.mirror != nil {
-			e.hint = "the mirror lacks this file"
+		e.Err, e.Remedy = ErrNotFound, "the publisher may have moved it: see "+j.file.Origin
+		if j.client.mirror != nil {
+			e.Remedy = "the mirror lacks this file"
 		}
 	case code == http.StatusProxyAuthRequired:
-		e.Err, e.hint = ErrDenied, "the proxy wants a name and a password: HTTPS_PROXY=http://NAME:PASSWORD@HOST:PORT"
+		e.Err, e.Remedy = ErrDenied, "the proxy wants a name and a password: HTTPS_PROXY=http://NAME:PASSWORD@HOST:PORT"
 	case code == http.StatusUnauthorized || code == http.StatusForbidden:
-		e.Err, e.hint = ErrDenied, "a proxy, or the publisher's limit on downloads, may forbid it: "+j.byHand()
-		if j.entry.Repo != "" {
-			e.hint = "set HF_TOKEN to a token that may read it"
-			if j.store.o.HubToken != "" {
-				e.hint = "the token in HF_TOKEN may not read it, or has expired"
+		e.Err, e.Remedy = ErrDenied, "a proxy, or the publisher's limit on downloads, may forbid it: "+j.file.ByHand
+		if j.file.Hub {
+			e.Remedy = "set HF_TOKEN to a token that may read it"
+			if j.client.Token != "" {
+				e.Remedy = "the token in HF_TOKEN may not read it, or has expired"
 			}
 		}
 	case code == http.StatusTooManyRequests || code == http.StatusRequestTimeout || code >= 500:
 		e.again, e.after = true, retryAfter(r.Header.Get("Retry-After"))
-		e.hint = "the server is overloaded or broken: run the same again later, it goes on where it was"
+		e.Remedy = "the server is overloaded or broken: run the same again later, it goes on where it was"
 	default:
-		e.hint = "a proxy may have changed the request: " + j.byHand()
+		e.Remedy = "a proxy may have changed the request: " + j.file.ByHand
+	}
+	if j.file.Refused != nil {
+		j.file.Refused(r, e)
 	}
 	return j.fail(e)
 }

@@ -1,4 +1,4 @@
-package store
+package transfer
 
 import (
 	"context"
@@ -10,13 +10,13 @@ import (
 // library of back-off counts all attempts, or the time since the first; a large file over a bad line needs many, and
 // hours.)
 type tries struct {
-	store  *Store
+	client *Client
 	name   string // what is fetched, for people
 	failed int    // in a row
 	wait   time.Duration
 }
 
-func (s *Store) tries(name string) *tries { return &tries{store: s, name: name, wait: s.o.Backoff} }
+func (c *Client) tries(name string) *tries { return &tries{client: c, name: name, wait: c.Backoff} }
 
 // again waits before the next attempt; it returns the error where there is to be none. Progress says that the attempt
 // brought something new, reached that the host ever answered.
@@ -26,9 +26,9 @@ func (t *tries) again(ctx context.Context, err error, progress, reached bool) er
 		return err
 	}
 	if t.failed++; progress {
-		t.failed, t.wait = 0, t.store.o.Backoff
+		t.failed, t.wait = 0, t.client.Backoff
 	}
-	limit := t.store.o.Attempts
+	limit := t.client.Attempts
 	if errors.Is(err, ErrNetwork) && !reached {
 		limit = min(limit, 3) // there seems to be no network at all
 	}
@@ -36,7 +36,7 @@ func (t *tries) again(ctx context.Context, err error, progress, reached bool) er
 		return err
 	}
 	pausing := max(t.wait, e.after) // after is what the host asks for
-	t.store.notice("%s: %s: trying again in %v", t.name, e.Detail, pausing)
+	t.client.notice("%s: %s: trying again in %v", t.name, e.Detail, pausing)
 	t.wait = min(2*t.wait, time.Minute)
 	return pause(ctx, pausing)
 }

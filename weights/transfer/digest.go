@@ -1,4 +1,4 @@
-package store
+package transfer
 
 import (
 	"crypto/md5"
@@ -15,15 +15,16 @@ import (
 	"strings"
 )
 
-// digest is a checksum by its kind: "sha256", "git" (the name that git gives a file, which the hub uses for small
+// Digest is a checksum by its kind: "sha256", "git" (the name that git gives a file, which the hub uses for small
 // ones), "md5" or "crc32c". The last two only tell damage, not malice.
-type digest struct{ kind, hex string }
+type Digest struct{ Kind, Hex string }
 
-func (d digest) none() bool { return d.hex == "" }
+// None says that there is no checksum.
+func (d Digest) None() bool { return d.Hex == "" }
 
 // hasher returns what computes digests of this kind over a file of this size.
-func (d digest) hasher(size int64) hash.Hash {
-	switch d.kind {
+func (d Digest) hasher(size int64) hash.Hash {
+	switch d.Kind {
 	case "git":
 		h := sha1.New()
 		fmt.Fprintf(h, "blob %d\x00", size)
@@ -36,8 +37,8 @@ func (d digest) hasher(size int64) hash.Hash {
 	return sha256.New()
 }
 
-// digests computes the SHA-256 of a file, and the digest of the kind of want, in one pass.
-func digests(path string, want digest) (sum string, got digest, err error) {
+// Digests computes the SHA-256 of a file, and the digest of the kind of want, in one pass.
+func Digests(path string, want Digest) (sum string, got Digest, err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return "", got, err
@@ -50,7 +51,7 @@ func digests(path string, want digest) (sum string, got digest, err error) {
 	s := sha256.New()
 	w := io.Writer(s)
 	other := want.hasher(info.Size())
-	if want.kind != "sha256" && want.kind != "" {
+	if want.Kind != "sha256" && want.Kind != "" {
 		w = io.MultiWriter(s, other)
 	}
 	if _, err := io.CopyBuffer(w, struct{ io.Reader }{f}, make([]byte, 1<<20)); err != nil {
@@ -58,29 +59,29 @@ func digests(path string, want digest) (sum string, got digest, err error) {
 	}
 	sum = hex.EncodeToString(s.Sum(nil))
 	if w == io.Writer(s) {
-		return sum, digest{"sha256", sum}, nil
+		return sum, Digest{"sha256", sum}, nil
 	}
-	return sum, digest{want.kind, hex.EncodeToString(other.Sum(nil))}, nil
+	return sum, Digest{want.Kind, hex.EncodeToString(other.Sum(nil))}, nil
 }
 
-// hubDigest reads an entity tag of the hub: a SHA-256 for large files, git's name for small ones.
-func hubDigest(tag string) digest {
+// HubDigest reads an entity tag of the hub: a SHA-256 for large files, git's name for small ones.
+func HubDigest(tag string) Digest {
 	tag = strings.Trim(strings.TrimPrefix(tag, "W/"), `"`)
 	if _, err := hex.DecodeString(tag); err != nil {
-		return digest{}
+		return Digest{}
 	}
 	switch len(tag) {
 	case 64:
-		return digest{"sha256", strings.ToLower(tag)}
+		return Digest{"sha256", strings.ToLower(tag)}
 	case 40:
-		return digest{"git", strings.ToLower(tag)}
+		return Digest{"git", strings.ToLower(tag)}
 	}
-	return digest{}
+	return Digest{}
 }
 
 // serverDigest is what a storage server says of the whole file, if anything: the better of Google's x-goog-hash, or
 // Content-MD5 where the answer is the whole file.
-func serverDigest(r *http.Response) digest {
+func serverDigest(r *http.Response) Digest {
 	found := make(map[string]string)
 	for _, v := range r.Header.Values("X-Goog-Hash") {
 		for part := range strings.SplitSeq(v, ",") {
@@ -96,8 +97,25 @@ func serverDigest(r *http.Response) digest {
 		size int
 	}{{"md5", md5.Size}, {"crc32c", crc32.Size}} {
 		if b, err := base64.StdEncoding.DecodeString(found[d.kind]); err == nil && len(b) == d.size {
-			return digest{d.kind, hex.EncodeToString(b)}
+			return Digest{d.kind, hex.EncodeToString(b)}
 		}
 	}
-	return digest{}
+	return Digest{}
+}
+
+// Check reads a file that is here and compares it with a digest; none says nothing against any file. A file that is not
+// what it should be is a *DamagedError.
+func Check(path string, want Digest) (sum string, size int64, err error) {
+	sum, got, err := Digests(path, want)
+	if err != nil {
+		return "", 0, fmt.Errorf("read %q: %w", path, Reason(err))
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", 0, fmt.Errorf("read %q: %w", path, Reason(err))
+	}
+	if !want.None() && got != want {
+		return "", 0, &DamagedError{Path: path, Got: got, Want: want, Size: info.Size()}
+	}
+	return sum, info.Size(), nil
 }
