@@ -55,6 +55,7 @@ data/metrics        < data/metrics/ptb data/mersenne | github.com/klauspost/comp
 data/text           < data/image            | golang.org/x/text             # the one reader of foreign text
 data/unpack         <                       | github.com/klauspost/compress github.com/therootcompany/xz
                      # compressed files as if they were not
+data/metadata/xmp   < data/text             |                               # XMP packets, read and changed in place
 data/sidecar        < data/image            |                               # finds the text beside an image
 data/record         < data/text data/unpack |                               # entries of files of captions
 data                < data/record data/sidecar |                            # examples: paths and captions, not pixels
@@ -128,7 +129,7 @@ cli/input           < cli/console torch/dist/launch data data/image data/text da
                      # what is captioned
 cli/paths           < cli/input data weights/atomicfile | github.com/urfave/cli/v2
                      # what commands read and write, and that these are not one file
-cli/output          < cli/input models/train/features models/captioner | github.com/klauspost/compress
+cli/output          < cli/input models/train/features models/captioner data/metadata/xmp | github.com/klauspost/compress
                      # where captions and features go
 cli/published       < cli/console data/coco models/train/features weights/pickle weights/safetensors |
                       github.com/urfave/cli/v2 # weights and data by name, fetched

@@ -143,6 +143,9 @@ func (s *Sidecars) Skips(image string) bool {
 	if s.Existing != "skip" {
 		return false
 	}
+	if s.isXMP() {
+		return described(s.path(image))
+	}
 	_, err := os.Lstat(s.path(image))
 	return err == nil
 }
@@ -153,6 +156,9 @@ func (s *Sidecars) Write(r *Result) error {
 		return err
 	}
 	path := s.path(r.Path)
+	if s.isXMP() {
+		return s.mergeXMP(path, r)
+	}
 	caption := s.Render(r)
 	content := []byte(caption + "\n")
 	if s.Existing == "append" || s.Existing == "prepend" {

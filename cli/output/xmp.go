@@ -1,0 +1,75 @@
+package output
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	"captioner/cli/console"
+	"captioner/data/metadata/xmp"
+	"captioner/weights/atomicfile"
+)
+
+// Tool names the program in metadata.
+const Tool = "captioner " + console.Version
+
+// isXMP says whether the sidecars are XMP: other programs keep in them what they know of an image, so a caption is put
+// to what is there.
+func (s *Sidecars) isXMP() bool { return strings.EqualFold(s.Extension, ".xmp") }
+
+// described says whether an XMP file is there and has a description. One that cannot be read is tried again, and
+// reported, when the caption is written.
+func described(path string) bool {
+	b, err := readXMP(path)
+	if err != nil || len(b) == 0 {
+		return false
+	}
+	p, err := xmp.Parse(b)
+	return err == nil && p.Text(xmp.Description) != ""
+}
+
+// readXMP reads a file of XMP; none is empty.
+func readXMP(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, console.Reason(err)
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("it is a %s, want a file", console.Kind(info.Mode()))
+	case info.Size() > xmp.MaxBytes:
+		return nil, fmt.Errorf("%d bytes, limit %d", info.Size(), xmp.MaxBytes)
+	}
+	b, err := os.ReadFile(path)
+	return b, console.Reason(err)
+}
+
+// edit is what the metadata of an image are to say.
+func edit(r *Result, caption, existing string) xmp.Edit {
+	return xmp.Edit{Text: caption, Tool: Tool, Existing: xmp.Existing(existing)}
+}
+
+// mergeXMP puts the caption of an image to the XMP at path, or makes a new file.
+func (s *Sidecars) mergeXMP(path string, r *Result) error {
+	old, err := readXMP(path)
+	if err != nil {
+		return fmt.Errorf("read sidecar %q: %w", path, err)
+	}
+	merged, err := xmp.Merge(old, edit(r, s.Render(r), s.Existing))
+	if err != nil {
+		return fmt.Errorf("write sidecar %q: %w", path, console.WithHint(err, "the file stays as it is"))
+	}
+	if bytes.Equal(merged, old) {
+		return nil
+	}
+	var options []atomicfile.Option
+	if len(old) == 0 { // it can be made again: see Write
+		options = append(options, atomicfile.NoSync)
+	}
+	return atomicfile.WriteFile(path, func(w io.Writer) error { _, err := w.Write(merged); return err }, options...)
+}
