@@ -74,7 +74,7 @@ fixtures: ## make the reference values of the networks again (PYTHON: one with P
 
 fmt: ## format the Go files, and the C++ files where clang-format is there
 	gofmt -w .
-	@! command -v clang-format >/dev/null || clang-format -i torch/*.c torch/*.cpp torch/*.h
+	@! command -v clang-format >/dev/null || clang-format -i torch/kernels/*.c torch/kernels/*.cpp torch/kernels/*.h
 
 lint: setup ## gofmt, vet, the shell scripts' syntax, and the rules in deps_test.go
 	@files=$$(gofmt -l .); [ -z "$$files" ] || { echo "not formatted (make fmt formats them):" $$files >&2; exit 1; }

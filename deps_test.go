@@ -65,11 +65,13 @@ data/coco           < weights/store         | golang.org/x/sync github.com/gofrs
 
 models/decode       < data/mersenne         | # searches over numbers: plain Go, so that it is tested without libtorch
 
-torch               < weights               | C github.com/sugarme/gotch/libtch
+torch/kernels       <                       | C # the C++ of torch; without Go, it is seldom compiled again
+torch               < weights torch/kernels | C github.com/sugarme/gotch/libtch
                      # the only room that sees libtorch; a tensor comes from named bytes
 torch/nn            < torch                 |
 torch/optim         < torch/nn              | # parameters come from the walk over a module
-torch/dist          < torch torch/dist/launch | C # process groups of libtorch
+torch/dist/c10d     <                       | C # its C++; without Go, it is seldom compiled again
+torch/dist          < torch torch/dist/launch torch/dist/c10d | C # process groups of libtorch
 torch/dist/launch   <                       | # who started this process: variables only, for any command
 torch/torchtest     < torch weights/safetensors |                           # for tests: never in a binary
 

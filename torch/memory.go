@@ -1,6 +1,6 @@
 package torch
 
-// #include "bridge.h"
+// #include "kernels/bridge.h"
 import "C"
 
 import "time"

@@ -1,6 +1,6 @@
 package torch
 
-// #include "bridge.h"
+// #include "kernels/bridge.h"
 import "C"
 
 // modes is the state of the torch thread that a scope of Do restores.

@@ -1,7 +1,7 @@
 package torch
 
 // #include <stdlib.h>
-// #include "bridge.h"
+// #include "kernels/bridge.h"
 import "C"
 
 // Activation is what a packed layer applies to its result.

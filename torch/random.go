@@ -1,6 +1,6 @@
 package torch
 
-// #include "bridge.h"
+// #include "kernels/bridge.h"
 import "C"
 
 // maskKey numbers the dropout masks of the torch thread; Seed and SetRandomState set it.

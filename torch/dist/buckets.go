@@ -1,6 +1,6 @@
 package dist
 
-// #include "dist.h"
+// #include "c10d/dist.h"
 import "C"
 
 import (

@@ -1,7 +1,7 @@
 package dist
 
 // #include <stdlib.h>
-// #include "dist.h"
+// #include "c10d/dist.h"
 import "C"
 
 import (

@@ -2,7 +2,7 @@
 // packing such shapes.
 #include "bridge.h"
 #include "door.h"
-#include "kernel_math.h"
+#include "vectorized.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>

@@ -1,7 +1,7 @@
 // Dropout's mask: on a CPU several times faster than bernoulli_.
 #include "bridge.h"
 #include "door.h"
-#include "kernel_math.h"
+#include "vectorized.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>

@@ -74,7 +74,7 @@ void ct_memory_install(void);
 void ct_memory_release(void);
 struct ct_memory ct_memory_now(void);
 
-/* kernels: kernel_*.cpp */
+/* kernels: the other files */
 char *ct_dropout_mask(ct_tensor *out, ct_tensor like, double p, uint64_t key);
 char *ct_linear(ct_tensor *out, ct_tensor x, ct_tensor weight, ct_tensor bias);
 char *ct_cross_entropy(ct_tensor *out, ct_tensor logits, ct_tensor target, int reduction, int64_t ignore,
@@ -92,7 +92,7 @@ char *ct_packed_conv2d(ct_tensor *out, ct_tensor x, ct_tensor packed, ct_tensor 
                        const int64_t *padding, const int64_t *dilation, int64_t groups, const char *activation,
                        ct_tensor residual);
 
-/* products with weights in panels: kernel_panels.cpp; dtype float32, bfloat16 or int8 is the kind of the weights */
+/* products with weights in panels: panels.cpp; dtype float32, bfloat16 or int8 is the kind of the weights */
 int ct_panels_fast(int dtype);
 void ct_panels_plain(int on);
 char *ct_panels_pack(void **out, ct_tensor weight, int dtype);

@@ -2,7 +2,7 @@
 // finds the maximum, one the normalizer, one the candidates.
 #include "bridge.h"
 #include "door.h"
-#include "kernel_math.h"
+#include "vectorized.h"
 
 #include <ATen/Parallel.h>
 

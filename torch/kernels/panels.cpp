@@ -1,9 +1,9 @@
-// Packing of weights and the sharing of products among threads: see kernel_panels.h.
-#include "kernel_panels.h"
+// Packing of weights and the sharing of products among threads: see panels.h.
+#include "panels.h"
 
 #include "bridge.h"
 #include "door.h"
-#include "kernel_math.h"
+#include "vectorized.h"
 
 #include <ATen/Dispatch.h>
 #include <ATen/Parallel.h>

@@ -1,7 +1,7 @@
-// The int8 kernels of kernel_panels.h by plain loops, for processors without AVX512-VNNI.
-#include "kernel_panels.h"
+// The int8 kernels of panels.h by plain loops, for processors without AVX512-VNNI.
+#include "panels.h"
 
-#include "kernel_math.h"
+#include "vectorized.h"
 
 namespace panels {
 

@@ -6,7 +6,7 @@
 // The sum of a result runs over the input in order, whatever the tile: a row gives the same bits in every batch and on
 // any number of threads.
 //
-// kernel_panels.cpp packs weights and shares work among threads; kernel_panels_avx512.cpp and kernel_panels_plain.cpp
+// panels.cpp packs weights and shares work among threads; panels_avx512.cpp and panels_plain.cpp
 // compute, on one thread.
 #pragma once
 #include <algorithm>

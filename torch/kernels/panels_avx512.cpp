@@ -1,6 +1,6 @@
-// The kernels of kernel_panels.h for processors with AVX-512. A tile of 12 rows and 32 columns fills 24 registers: its
+// The kernels of panels.h for processors with AVX-512. A tile of 12 rows and 32 columns fills 24 registers: its
 // instruction is vfmadd, vdpbf16ps or vpdpbusd.
-#include "kernel_panels.h"
+#include "panels.h"
 
 #include <immintrin.h>
 

@@ -2,7 +2,7 @@
 // in float32, their logarithms and both gradients, each as large as the logits.
 #include "bridge.h"
 #include "door.h"
-#include "kernel_math.h"
+#include "vectorized.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/core/Reduction.h>
