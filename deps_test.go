@@ -40,7 +40,9 @@ weights/npy         < weights               |                               # a 
 weights/formats     < weights/safetensors weights/pickle weights/npy |      # opens a checkpoint by its content
 weights/transfer    < weights/atomicfile    | github.com/gofrs/flock
                      # downloads: tried again, gone on with after a cut, checked
-weights/store       < weights/transfer      |
+weights/hub         < weights/transfer weights/formats | # any repository of the Hugging Face hub, in its own cache
+weights/hub/hubtest <                       |  # a stand-in of the hub, for tests: never in a binary
+weights/store       < weights/hub           |
                      # published files: what they are, fetched once, by checksum
 
 data/image/jpeg     <                       | C # the one room with libjpeg-turbo; pure Go without cgo
@@ -162,6 +164,7 @@ models/encoder      < torch/torchtest       |
 models/clip         < torch/torchtest data/image weights/pickle |           # real weights on real photographs
 models/blip         < torch/torchtest data/image weights/pickle |
 models/bert         < torch/torchtest       |
+weights/hub         < weights/hub/hubtest   | # a hub to fetch from
 models/git          < torch/torchtest       |
 models/clipcap      < torch/torchtest       |
 models/clipdecoder10 < torch/torchtest      |

@@ -23,7 +23,12 @@ var folderWeights = []string{
 	"open_clip_pytorch_model.bin",
 }
 
-const indexSuffix = ".index.json"
+// IndexSuffix is what the name of weights in shards has behind it, where the index stands that names the shards.
+const IndexSuffix = ".index.json"
+
+// WeightsNames are the names that weights have in such a folder, in the order in which they are taken. Each may have an
+// index of shards instead.
+func WeightsNames() []string { return slices.Clone(folderWeights) }
 
 // Folder says whether path is a folder of Hugging Face or OpenCLIP, or the weights (or their index) in one beside a
 // config.json, and which folder it is.
@@ -31,7 +36,7 @@ func Folder(path string) (folder string, ok bool) {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return path, true
 	}
-	base := strings.TrimSuffix(filepath.Base(path), indexSuffix)
+	base := strings.TrimSuffix(filepath.Base(path), IndexSuffix)
 	if !slices.Contains(folderWeights, base) {
 		return "", false
 	}
@@ -46,8 +51,8 @@ func OpenFolder(folder string) (weights.Source, error) {
 		if _, err := os.Stat(path); err == nil {
 			return openFile(path)
 		}
-		if _, err := os.Stat(path + indexSuffix); err == nil {
-			return openShards(path + indexSuffix)
+		if _, err := os.Stat(path + IndexSuffix); err == nil {
+			return openShards(path + IndexSuffix)
 		}
 	}
 	return nil, fmt.Errorf("open %q: found none of %s, nor an index of their shards",

@@ -28,7 +28,7 @@ func Open(path string) (weights.Source, error) {
 		return nil, fmt.Errorf("open %q: %w", path, weights.Reason(err))
 	case info.IsDir():
 		return OpenFolder(path)
-	case strings.HasSuffix(path, indexSuffix):
+	case strings.HasSuffix(path, IndexSuffix):
 		return openShards(path)
 	}
 	return openFile(path)

@@ -43,7 +43,7 @@ func (s *Store) fetchMembers(ctx context.Context, e Entry) (Result, error) {
 			}
 			return Result{}, s.client.DiskError(f, to, err)
 		}
-		r.Files = append(r.Files, Found{to, m.Size, m.SHA256, "sha256"})
+		r.Files = append(r.Files, Found{Path: to, Bytes: m.Size, SHA256: m.SHA256, Checked: "sha256"})
 	}
 	if err := p.Remove(); err != nil {
 		return Result{}, s.client.DiskError(f, dir, err)

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"captioner/weights/hub"
 	"captioner/weights/transfer"
 )
 
@@ -60,7 +61,7 @@ func byHand(e Entry, target string) string {
 	switch {
 	case e.Repo != "":
 		return fmt.Sprintf("copy the folder %q from the Hugging Face cache of a machine that has it to %q",
-			hubName(e.Repo), target)
+			hub.FolderName(e.Repo), target)
 	case len(e.Members) > 0:
 		var names []string
 		for _, m := range e.Members {

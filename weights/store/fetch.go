@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"captioner/weights/hub"
 	"captioner/weights/transfer"
 )
 
@@ -17,15 +18,7 @@ type Result struct {
 }
 
 // Found is a file of a Result.
-type Found struct {
-	Path   string `json:"path"`
-	Bytes  int64  `json:"bytes"`
-	SHA256 string `json:"sha256"`
-	// Checked says by what the content was checked: "sha256", "git" (the hub's SHA-1), "md5" or "crc32c" (the server's,
-	// which tell damage but not malice), "record" (the SHA-256 of when it was fetched), or "length" where nobody says
-	// more.
-	Checked string `json:"checked"`
-}
+type Found = transfer.Found
 
 // Fetch makes an entry available and returns where it lies. What is here is checked again and not fetched; a fetch that
 // was cut goes on. When another process is fetching the same, it waits for that. A context that ends leaves the part
@@ -69,7 +62,7 @@ func (s *Store) cachedAsIs(e Entry) bool {
 func (s *Store) lock(ctx context.Context, e Entry) (func(), error) {
 	path := filepath.Join(s.folder(e), "."+e.Files[0].Name+".lock")
 	if e.Repo != "" {
-		path = s.layout.lock(e.Repo)
+		path = s.layout.Lock(e.Repo, "captioner")
 	}
 	return s.client.Lock(ctx, e.Name, path)
 }
@@ -94,7 +87,8 @@ func (s *Store) fetchFile(ctx context.Context, e Entry) (Result, error) {
 	if err := p.Finish(target); err != nil {
 		return Result{}, s.client.DiskError(f, target, err)
 	}
-	return Result{e.Name, target, true, []Found{{target, out.Size, out.Sum, out.Checked}}}, nil
+	found := Found{Path: target, Bytes: out.Size, SHA256: out.Sum, Checked: out.Checked}
+	return Result{e.Name, target, true, []Found{found}}, nil
 }
 
 // fileOf is a file of an entry as it is downloaded. Target is where the user could put it by hand.
@@ -137,14 +131,14 @@ func (s *Store) recheck(e Entry) (Result, error) {
 		if want.None() {
 			checked = "length"
 		}
-		r.Files = append(r.Files, Found{file, size, sum, checked})
+		r.Files = append(r.Files, Found{Path: file, Bytes: size, SHA256: sum, Checked: checked})
 		return nil
 	}
 	switch {
 	case e.Repo != "":
 		for _, f := range e.Files {
 			file := filepath.Join(path, f.Name)
-			want := blobDigest(file)
+			want := hub.BlobDigest(file)
 			if err := add(file, want, want.Kind); err != nil {
 				return r, err
 			}

@@ -4,78 +4,35 @@ import (
 	"context"
 	"crypto/sha1"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
-	"captioner/weights/atomicfile"
+	"captioner/weights/hub"
 	"captioner/weights/transfer"
 )
 
-// The hub's cache, as huggingface_hub documents it:
-//
-//	models--OWNER--NAME/blobs/TAG                the content, under its SHA-256 or git's name for it
-//	models--OWNER--NAME/snapshots/COMMIT/FILE    a link to the blob
-//	models--OWNER--NAME/refs/main                COMMIT
-
-func hubName(repo string) string { return "models--" + strings.ReplaceAll(repo, "/", "--") }
-
-// hubLayout finds and makes the paths of the hub's cache.
-type hubLayout struct{ root string }
-
-// folder is the folder of a model.
-func (l hubLayout) folder(repo string) string { return filepath.Join(l.root, hubName(repo)) }
-
-// lock is the file that keeps two processes from fetching one model at the same time.
-func (l hubLayout) lock(repo string) string {
-	return filepath.Join(l.root, ".locks", hubName(repo), "captioner.lock")
-}
-
-// part is where a file of the hub lies while it is fetched, less the suffix: its tag is not known before the hub has
+// hubPart is where a file of the hub lies while it is fetched, less the suffix: its tag is not known before the hub has
 // answered.
-func (l hubLayout) part(e Entry, f File) string {
-	return filepath.Join(l.folder(e.Repo), "blobs", "captioner-"+f.Name)
-}
+func hubPart(l hub.Layout, e Entry, f File) string { return l.Blob(e.Repo, "captioner-"+f.Name) }
 
-// snapshot finds a snapshot with all files of an entry: that of refs/main, else any.
-func (l hubLayout) snapshot(e Entry) (string, bool) {
+// hubSnapshot finds a snapshot with all files of an entry: that of refs/main, else any.
+func hubSnapshot(l hub.Layout, e Entry) (string, bool) {
 	for _, repo := range append([]string{e.Repo}, e.repos...) {
-		dir := filepath.Join(l.folder(repo), "snapshots")
-		var names []string
-		if ref, err := os.ReadFile(filepath.Join(l.folder(repo), "refs", "main")); err == nil &&
-			transfer.IsCommit(strings.TrimSpace(string(ref))) {
-			names = append(names, strings.TrimSpace(string(ref)))
-		}
-		all, _ := os.ReadDir(dir) // a folder that is not there has no snapshots
-		for _, d := range all {
-			names = append(names, d.Name())
-		}
-		for _, name := range names {
-			snapshot := filepath.Join(dir, name)
-			if !slices.ContainsFunc(e.Files, func(f File) bool { return !regular(filepath.Join(snapshot, f.Name)) }) {
+		for _, commit := range append([]string{l.Commit(repo, "main")}, l.Snapshots(repo)...) {
+			snapshot := l.Snapshot(repo, commit)
+			if commit != "" && !slices.ContainsFunc(e.Files,
+				func(f File) bool { return !hub.Regular(filepath.Join(snapshot, f.Name)) }) {
 				return snapshot, true
 			}
 		}
 	}
-	return l.folder(e.Repo), false
-}
-
-// blobDigest is the checksum that a file of a snapshot has by the name of its blob.
-func blobDigest(file string) transfer.Digest {
-	to, err := filepath.EvalSymlinks(file)
-	if err != nil {
-		return transfer.Digest{}
-	}
-	return transfer.HubDigest(filepath.Base(to))
+	return l.Folder(e.Repo), false
 }
 
 // fetchHub fetches a model of the hub: all files of one commit.
 func (s *Store) fetchHub(ctx context.Context, e Entry) (Result, error) {
-	dir := s.layout.folder(e.Repo)
+	dir := s.layout.Folder(e.Repo)
 	r := Result{Name: e.Name, Fetched: true}
 	blobs := make(map[string]string) // the name of each file's blob
 	commit, revision := "", "main"
@@ -85,7 +42,7 @@ func (s *Store) fetchHub(ctx context.Context, e Entry) (Result, error) {
 		if s.client.Mirrored() {
 			t.URL = hubAddress(DefaultHubURL, e.Repo, revision, f.Name)
 		}
-		part := s.layout.part(e, f)
+		part := hubPart(s.layout, e, f)
 		p, out, err := s.client.Download(ctx, t, part)
 		if err != nil {
 			return Result{}, err
@@ -98,8 +55,8 @@ func (s *Store) fetchHub(ctx context.Context, e Entry) (Result, error) {
 		if commit == "" && out.Commit != "" {
 			commit, revision = out.Commit, out.Commit // the other files are to be of the same one, even if main moves
 		}
-		if blobs[f.Name], err = blobName(p.File(), t, out); err == nil {
-			err = p.Finish(filepath.Join(dir, "blobs", blobs[f.Name]))
+		if blobs[f.Name], err = hub.BlobName(p.File(), f.Name, out); err == nil {
+			err = p.Finish(s.layout.Blob(e.Repo, blobs[f.Name]))
 		}
 		if err != nil {
 			return Result{}, s.client.DiskError(t, part, err)
@@ -113,10 +70,14 @@ func (s *Store) fetchHub(ctx context.Context, e Entry) (Result, error) {
 		}
 		commit = hex.EncodeToString(h.Sum(nil))
 	}
-	snapshot, err := s.layout.link(e.Repo, commit, blobs)
-	if err != nil {
-		return Result{}, &transfer.SettingError{
-			Err: fmt.Errorf("fetch %q: %w", e.Name, err), Remedy: "set HF_HOME to a folder that can be written"}
+	snapshot := s.layout.Snapshot(e.Repo, commit)
+	for name, blob := range blobs {
+		if err := s.layout.Link(e.Repo, commit, name, blob); err != nil {
+			return Result{}, hubUnwritable(e, err)
+		}
+	}
+	if err := s.layout.SetCommit(e.Repo, "main", commit); err != nil {
+		return Result{}, hubUnwritable(e, err)
 	}
 	r.Path = snapshot
 	for i, f := range e.Files {
@@ -125,41 +86,7 @@ func (s *Store) fetchHub(ctx context.Context, e Entry) (Result, error) {
 	return r, nil
 }
 
-// blobName is the name that huggingface_hub gives the content: the hub's tag, else the same computed.
-func blobName(file string, f transfer.File, out transfer.Result) (string, error) {
-	switch {
-	case out.Tag.Kind == "sha256" || out.Tag.Kind == "git":
-		return out.Tag.Hex, nil
-	case filepath.Ext(f.Name) == ".safetensors":
-		return out.Sum, nil
-	}
-	_, d, err := transfer.Digests(file, transfer.Digest{Kind: "git"})
-	return d.Hex, err
-}
-
-// link makes the snapshot, and then the reference that makes Python find it.
-func (l hubLayout) link(repo, commit string, blobs map[string]string) (string, error) {
-	dir := l.folder(repo)
-	snapshot := filepath.Join(dir, "snapshots", commit)
-	for _, d := range []string{snapshot, filepath.Join(dir, "refs")} {
-		if err := os.MkdirAll(d, 0o777); err != nil {
-			return "", err
-		}
-	}
-	for name, blob := range blobs {
-		to := filepath.Join(snapshot, name)
-		if err := os.Remove(to); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return "", err
-		}
-		if err := os.Symlink(filepath.Join("..", "..", "blobs", blob), to); err != nil {
-			// Without the right to make links, huggingface_hub moves the file too.
-			if err := os.Rename(filepath.Join(dir, "blobs", blob), to); err != nil {
-				return "", err
-			}
-		}
-	}
-	return snapshot, atomicfile.WriteFile(filepath.Join(dir, "refs", "main"), func(w io.Writer) error {
-		_, err := io.WriteString(w, commit)
-		return err
-	})
+func hubUnwritable(e Entry, err error) error {
+	return &transfer.SettingError{Err: fmt.Errorf("fetch %q: %w", e.Name, err),
+		Remedy: "set HF_HOME to a folder that can be written"}
 }

@@ -15,8 +15,9 @@ import (
 
 const commit = "2290a62682d06624634c1f46a6ad5be0f47f38aa"
 
-// hub answers as the hub does: models have moved to the account of their owner, and large files lie on another host.
-type hub struct {
+// fakeHub answers as the hub does: models have moved to the account of their owner, and large files lie on another
+// host.
+type fakeHub struct {
 	*httptest.Server
 	cdn     *server
 	small   []byte
@@ -25,8 +26,8 @@ type hub struct {
 	lie     string // ETag instead of the right one, for model.safetensors
 }
 
-func newHub(t *testing.T) *hub {
-	h := &hub{cdn: newServer(t, 50_000), small: []byte("{}\n")}
+func newHub(t *testing.T) *fakeHub {
+	h := &fakeHub{cdn: newServer(t, 50_000), small: []byte("{}\n")}
 	h.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.token = r.Header.Get("Authorization")
 		path := strings.Split(r.URL.Path, "/")

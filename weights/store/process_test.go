@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"captioner/weights/hub"
 )
 
 // As a process of its own, this test binary fetches one file: the checksum, the address and the cache are variables.
@@ -192,7 +194,7 @@ func TestDisks(t *testing.T) {
 		t.Fatalf("got %v, want ErrSpace", err)
 	}
 	wantMessage(t, err, "fetch ", "no space left on device", "make room and run the same again, it goes on where it was")
-	if regular(s.target(srv.entry())) {
+	if hub.Regular(s.target(srv.entry())) {
 		t.Error("half a file has the name of the whole")
 	}
 	if err := remountReadOnly(dir); err != nil {

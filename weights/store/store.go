@@ -20,14 +20,14 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
+	"captioner/weights/hub"
 	"captioner/weights/transfer"
 )
 
 // DefaultHubURL is where the Hugging Face hub is.
-const DefaultHubURL = "https://huggingface.co"
+const DefaultHubURL = hub.DefaultEndpoint
 
 // Options say where weights lie and how they are fetched.
 type Options struct {
@@ -37,6 +37,7 @@ type Options struct {
 	Others   []string
 	HubURL   string // the hub, or a mirror of it with the same paths
 	HubToken string // sent to the host of HubURL only; may be empty
+	TokenOf  string // where the token comes from, for messages
 	Offline  bool   // use no network; a Mirror that is a folder is none
 	Mirror   string // base URL or folder that holds HOST/PATH of each address; empty for none
 
@@ -57,17 +58,12 @@ type Options struct {
 // Progress is how much of a file there is.
 type Progress = transfer.Progress
 
-// FromEnvironment returns options for the variables that getenv knows: CAPTIONER_CACHE and CAPTIONER_MIRROR, and those
-// of huggingface_hub, HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE, and TORCH_HOME of PyTorch.
+// FromEnvironment returns options for the variables that getenv knows: CAPTIONER_CACHE and CAPTIONER_MIRROR, those of
+// huggingface_hub, see [hub.FromEnvironment], and TORCH_HOME of PyTorch.
 func FromEnvironment(getenv func(string) string) (Options, error) {
 	o := Options{
 		Cache: getenv("CAPTIONER_CACHE"), Mirror: getenv("CAPTIONER_MIRROR"),
-		HubURL: getenv("HF_ENDPOINT"), HubToken: strings.TrimSpace(getenv("HF_TOKEN")),
-		Offline:  isTrue(getenv("HF_HUB_OFFLINE")),
 		Attempts: 6, Backoff: time.Second, Stall: 30 * time.Second,
-	}
-	if o.HubURL == "" {
-		o.HubURL = DefaultHubURL
 	}
 	if o.Cache == "" {
 		base, err := os.UserCacheDir()
@@ -77,12 +73,11 @@ func FromEnvironment(getenv func(string) string) (Options, error) {
 		}
 		o.Cache = filepath.Join(base, "captioner")
 	}
-	hub, err := hubCache(getenv)
+	e, err := hub.FromEnvironment(getenv)
 	if err != nil {
-		return o, &transfer.SettingError{Err: fmt.Errorf("find the Hugging Face cache folder: %w", err),
-			Remedy: "set HF_HOME or HOME"}
+		return o, err
 	}
-	o.HubCache = hub
+	o.HubCache, o.HubURL, o.HubToken, o.TokenOf, o.Offline = e.Cache, e.Endpoint, e.Token, e.TokenOf, e.Offline
 	if o.Others, err = pythonFolders(getenv); err != nil {
 		return o, &transfer.SettingError{Err: fmt.Errorf("find the cache folders of Python: %w", err), Remedy: "set HOME"}
 	}
@@ -93,55 +88,26 @@ func FromEnvironment(getenv func(string) string) (Options, error) {
 func pythonFolders(getenv func(string) string) ([]string, error) {
 	torch := getenv("TORCH_HOME")
 	if torch == "" {
-		torch = filepath.Join(cacheHome(getenv), "torch")
+		torch = filepath.Join(hub.CacheHome(getenv), "torch")
 	}
-	clip, err := expand("~/.cache/clip")
+	clip, err := hub.Expand("~/.cache/clip")
 	if err != nil {
 		return nil, err
 	}
-	torch, err = expand(torch)
+	torch, err = hub.Expand(torch)
 	return []string{clip, filepath.Join(torch, "hub", "checkpoints")}, err
 }
 
-func cacheHome(getenv func(string) string) string {
-	if dir := getenv("XDG_CACHE_HOME"); dir != "" {
-		return dir
+func (o Options) settings() transfer.Settings {
+	return transfer.Settings{
+		Token: o.HubToken, Offline: o.Offline, Mirror: o.Mirror, Attempts: o.Attempts, Backoff: o.Backoff, Stall: o.Stall,
+		Transport: o.Transport, Progress: o.Progress, Notice: o.Notice, Free: o.free,
 	}
-	return "~/.cache"
 }
 
-// hubCache follows the order of huggingface_hub.
-func hubCache(getenv func(string) string) (string, error) {
-	for _, name := range []string{"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"} {
-		if dir := getenv(name); dir != "" {
-			return expand(dir)
-		}
-	}
-	home := getenv("HF_HOME")
-	if home == "" {
-		home = filepath.Join(cacheHome(getenv), "huggingface")
-	}
-	home, err := expand(home)
-	return filepath.Join(home, "hub"), err
-}
-
-// expand replaces a leading ~ by the home folder.
-func expand(dir string) (string, error) {
-	rest, ok := strings.CutPrefix(dir, "~")
-	if !ok || rest != "" && !strings.HasPrefix(rest, "/") {
-		return dir, nil
-	}
-	home, err := os.UserHomeDir()
-	return filepath.Join(home, rest), err
-}
-
-// isTrue reads a variable as huggingface_hub does.
-func isTrue(s string) bool {
-	switch strings.ToUpper(s) {
-	case "1", "ON", "YES", "TRUE":
-		return true
-	}
-	return false
+// Hub opens what fetches any repository of the hub, with the same cache, mirror and callbacks.
+func (o Options) Hub() (*hub.Hub, error) {
+	return hub.New(hub.Options{Cache: o.HubCache, Endpoint: o.HubURL, TokenOf: o.TokenOf, Transfer: o.settings()})
 }
 
 // Store fetches and finds weights. It is safe for concurrent use as far as the callbacks are.
@@ -149,12 +115,12 @@ type Store struct {
 	o      Options
 	hub    *url.URL
 	client *transfer.Client
-	layout hubLayout
+	layout hub.Layout
 }
 
 // New checks the options. It touches neither disk nor network, but for a mirror that is a folder.
 func New(o Options) (*Store, error) {
-	s := &Store{o: o, layout: hubLayout{o.HubCache}}
+	s := &Store{o: o, layout: hub.Layout{Root: o.HubCache}}
 	if o.Cache == "" || o.HubCache == "" {
 		return nil, fmt.Errorf("open weights store: cache %q, hub cache %q: want folders", o.Cache, o.HubCache)
 	}
@@ -162,10 +128,9 @@ func New(o Options) (*Store, error) {
 	if s.hub, err = transfer.ParseBase("HF_ENDPOINT", o.HubURL); err != nil {
 		return nil, err
 	}
-	s.client, err = transfer.New(transfer.Settings{
-		Token: o.HubToken, TokenFor: s.hub, Offline: o.Offline, Mirror: o.Mirror, Attempts: o.Attempts, Backoff: o.Backoff,
-		Stall: o.Stall, Transport: o.Transport, Progress: o.Progress, Notice: o.Notice, Free: o.free,
-	})
+	settings := o.settings()
+	settings.TokenFor = s.hub
+	s.client, err = transfer.New(settings)
 	var setting *transfer.SettingError
 	if err != nil && !errors.As(err, &setting) {
 		err = fmt.Errorf("open weights store: %w", err)
@@ -234,7 +199,7 @@ func (s *Store) Get(ctx context.Context, name string) (string, error) {
 // within depends on the revision.
 func (s *Store) target(e Entry) string {
 	if e.Repo != "" {
-		return s.layout.folder(e.Repo)
+		return s.layout.Folder(e.Repo)
 	}
 	dir := s.folder(e)
 	if len(e.Members) > 0 {
@@ -250,13 +215,13 @@ func (s *Store) folder(e Entry) string {
 // cached says where an entry lies, if all of it is here. Names are given to whole files only.
 func (s *Store) cached(e Entry) (string, bool) {
 	if e.Repo != "" {
-		return s.layout.snapshot(e)
+		return hubSnapshot(s.layout, e)
 	}
 	path := s.target(e)
 	if len(e.Members) > 0 {
-		return path, !slices.ContainsFunc(e.Members, func(m Member) bool { return !regular(s.memberPath(e, m)) })
+		return path, !slices.ContainsFunc(e.Members, func(m Member) bool { return !hub.Regular(s.memberPath(e, m)) })
 	}
-	if regular(path) {
+	if hub.Regular(path) {
 		return path, true
 	}
 	f := e.Files[0]
@@ -273,18 +238,13 @@ func (s *Store) memberPath(e Entry, m Member) string {
 	return filepath.Join(s.folder(e), filepath.FromSlash(m.To))
 }
 
-func regular(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.Mode().IsRegular()
-}
-
 // partSize is how much of an entry an earlier fetch left.
 func (s *Store) partSize(e Entry) int64 {
 	var n int64
 	for _, f := range e.Files {
 		path := filepath.Join(s.folder(e), f.Name)
 		if e.Repo != "" {
-			path = s.layout.part(e, f)
+			path = hubPart(s.layout, e, f)
 		}
 		if info, err := os.Stat(path + transfer.PartSuffix); err == nil {
 			n += info.Size()

@@ -22,13 +22,14 @@ type File struct {
 	URL    string // of the publisher
 	Mirror string // path below a mirror, where host and path of the URL do not tell it from others; or empty
 	Want   Digest // its checksum, where somebody vouches for it
+	Size   int64  // bytes, where somebody says so; 0 where nobody does
 	Origin string // a page for people
 	ByHand string // how to bring it here without this program
 
 	// It is of the Hugging Face hub: the token may be needed, and the hub's word on the checksum counts more than Want.
 	Hub bool
-	// The name of the part tells its content, so that nothing else has to: it is PATH.incomplete, as huggingface_hub
-	// names it.
+	// The name of the part tells its content, Want, so that nothing else has to: it is PATH.incomplete, as
+	// huggingface_hub names it, and what anybody else says of the checksum does not count.
 	ByContent bool
 	// Refused may say more of an answer that is not the file; nil for nothing.
 	Refused func(r *http.Response, e *Error)
@@ -179,7 +180,7 @@ func (j *transfer) learn(r *http.Response, t announcement) {
 	if t.commit != "" {
 		j.commit = t.commit
 	}
-	if j.announced = t.size; j.file.Hub && !t.tag.None() {
+	if j.announced = max(t.size, j.file.Size); j.file.Hub && !j.file.ByContent && !t.tag.None() {
 		j.want = t.tag
 	}
 	if ok := r.StatusCode == http.StatusOK || r.StatusCode == http.StatusPartialContent; ok &&
