@@ -14,6 +14,7 @@ import (
 func Architecture() encoder.Architecture {
 	return encoder.Architecture{
 		Name: "BLIP", Key: "blip", Parse: encoder.Parse[Tower],
+		Classes:   []encoder.Class{{ModelType: "blip"}, {ModelType: "blip_vision_model"}},
 		Recognize: recognize, Open: open, Published: publishedName,
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -23,7 +22,8 @@ import (
 func Family() family.Family {
 	return family.Family{
 		Name: "BLIP", Key: "blip", Parse: family.Parse[Decoder],
-		Recognize: recognizeCaptioner, Open: openCaptioner,
+		Classes: []encoder.Class{{ModelType: "blip", Names: []string{"BlipForConditionalGeneration"}}},
+		Vet:     vet, Recognize: recognizeCaptioner, Open: openCaptioner,
 	}
 }
 
@@ -93,12 +93,31 @@ func (w writer) Start(features *torch.Tensor, t family.Texts) (family.Session, e
 // openCaptioner describes a captioner.
 func openCaptioner(f family.Files) (*family.Captioner, error) {
 	if what := otherTask(f); what != "" {
-		return nil, fmt.Errorf("found a BLIP for %s, want one for captions, BlipForConditionalGeneration", what)
+		return nil, notForCaptions(what)
 	}
 	if f.Folder {
 		return openFolder(f)
 	}
 	return openLAVIS(f)
+}
+
+// vet refuses by its class what openCaptioner refuses by its tensors.
+func vet(f family.Files) error {
+	tasks := map[string]string{"BlipForQuestionAnswering": "questions", "BlipForImageTextRetrieval": "retrieval",
+		"BlipModel": "features"}
+	for _, class := range f.Architectures {
+		if what := tasks[class]; what != "" {
+			return notForCaptions(what)
+		}
+	}
+	return nil
+}
+
+func notForCaptions(task string) error {
+	return &family.ForeignError{
+		Found: "a BLIP for " + task, Want: "one for captions, BlipForConditionalGeneration",
+		Remedy: "Salesforce/blip-image-captioning-base and -large write captions",
+	}
 }
 
 // otherTask says what a BLIP without a caption decoder is for.
@@ -244,7 +263,7 @@ func describe(f family.Files, text bert.Config) (*family.Captioner, error) {
 	if err != nil {
 		return nil, err
 	}
-	name := strings.TrimSuffix(filepath.Base(filepath.Clean(f.Path)), filepath.Ext(f.Path))
+	name := f.Name()
 	c := &family.Captioner{
 		Config: family.Config{Name: name, Encoder: tower, Decoder: Decoder{text}},
 		Card:   family.UnknownCard(name, tower.Architecture),

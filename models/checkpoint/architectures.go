@@ -144,8 +144,8 @@ func (a Architectures) notCaptioner(f family.Files) error {
 	}
 	switch {
 	case f.Folder:
-		const message = "read config.json: found model_type %q, want blip, git, gpt2 or vision-encoder-decoder"
-		return fmt.Errorf(message, f.ModelType)
+		d := described{modelType: f.ModelType, names: f.Architectures}
+		return &UnknownArchitectureError{Found: d.String(), Known: a.known(AsCaptioner), Use: AsCaptioner}
 	case isPickle(f.Source):
 		const found = "found %d tensors without GPT-2 among them (no wte.weight), want a captioner's model"
 		return fmt.Errorf(found, len(f.Source.Names()))

@@ -22,6 +22,7 @@ import (
 	"captioner/torch"
 	"captioner/torch/nn"
 	"captioner/weights"
+	"captioner/weights/formats"
 )
 
 // Checkpoint is an opened captioner: its description, and its tensors in a memory map. Close it after what was loaded
@@ -50,7 +51,7 @@ func (c *Checkpoint) Checksum() (string, error) {
 		c.SHA256 = hex.EncodeToString(sum[:])
 		return c.SHA256, nil
 	}
-	sum, err := checksum(c.Path)
+	sum, err := formats.SHA256(c.Path)
 	if err != nil {
 		return "", fmt.Errorf("checksum of model %q: %w", c.Path, err)
 	}

@@ -65,7 +65,7 @@ func (p *Pretrained) Checksum() (string, error) {
 	if p.Config.SHA256 != "" {
 		return p.Config.SHA256, nil
 	}
-	sum, err := checksum(p.Path)
+	sum, err := formats.SHA256(p.Path)
 	if err != nil {
 		return "", fmt.Errorf("checksum of encoder: %w", err)
 	}

@@ -3,7 +3,6 @@ package checkpoint
 import (
 	"encoding/json"
 	"fmt"
-	"path/filepath"
 
 	"captioner/models/crossgpt2"
 	"captioner/models/encoder"
@@ -26,7 +25,7 @@ func openEncoderDecoder(f family.Files) (*family.Captioner, error) {
 		return nil, fmt.Errorf("read config.json: decoder: %w", err)
 	}
 	c := &family.Captioner{
-		Config: family.Config{Name: filepath.Base(filepath.Clean(f.Path)), Decoder: crossgpt2.Decoder{Config: net}},
+		Config: family.Config{Name: f.Name(), Decoder: crossgpt2.Decoder{Config: net}},
 	}
 	if err := takeGPT2(c, f); err != nil {
 		return nil, err

@@ -241,7 +241,7 @@ func TestHostileFolders(t *testing.T) {
 		"a shard that is not there": {func(t *testing.T, dir string) {
 			remove(t, dir, "pytorch_model.bin")
 			write(t, dir, "model.safetensors.index.json", `{"weight_map":{"a":"model-00001-of-00002.safetensors"}}`)
-		}, "no such file"},
+		}, "without model-00001-of-00002.safetensors, want all of them"},
 		"a tensor that no shard has": {func(t *testing.T, dir string) {
 			if err := os.Rename(filepath.Join(dir, "pytorch_model.bin"), filepath.Join(dir, "part.bin")); err != nil {
 				t.Fatal(err)

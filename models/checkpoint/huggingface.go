@@ -3,7 +3,6 @@ package checkpoint
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 
 	"captioner/models/crossgpt2"
@@ -18,6 +17,11 @@ import (
 // with a VisionEncoderDecoderModel, and the files of clip-text-decoder.
 func gpt2Family() family.Family {
 	f := crossgpt2.Family()
+	f.Classes = []encoder.Class{
+		{ModelType: "vision-encoder-decoder", Names: []string{"VisionEncoderDecoderModel"}},
+		{ModelType: "gpt2", Names: []string{"GPT2LMHeadModel", "GPT2Model"}},
+	}
+	f.Vet = vetGPT2
 	f.Recognize = func(f family.Files) bool {
 		if f.Folder {
 			return f.ModelType == "vision-encoder-decoder" || f.ModelType == "gpt2" || f.ModelType == ""
@@ -37,6 +41,37 @@ func gpt2Family() family.Family {
 	return f
 }
 
+// vetGPT2 refuses by config.json what cannot see, and what has an encoder or a decoder of another kind inside.
+func vetGPT2(f family.Files) error {
+	var c struct {
+		CrossAttention   bool `json:"add_cross_attention"`
+		Encoder, Decoder struct {
+			ModelType string `json:"model_type"`
+		}
+	}
+	if err := encoder.ReadJSON(f.Beside, "config.json", &c); err != nil {
+		return err
+	}
+	switch {
+	case f.ModelType == "gpt2" && !c.CrossAttention:
+		return errBlind
+	case f.ModelType == "gpt2":
+		return nil
+	case c.Decoder.ModelType != "gpt2":
+		return &family.ForeignError{
+			Found: fmt.Sprintf("a VisionEncoderDecoderModel whose decoder is %s", c.Decoder.ModelType), Want: "GPT-2",
+			Remedy: "\"captioner weights list\" begins with captioners that work",
+		}
+	case !f.Encoders.Knows(c.Encoder.ModelType):
+		return &family.ForeignError{
+			Found:  fmt.Sprintf("a VisionEncoderDecoderModel whose encoder is %s", c.Encoder.ModelType),
+			Want:   "one of " + f.Encoders.Names(),
+			Remedy: "\"captioner weights list\" begins with captioners that work",
+		}
+	}
+	return nil
+}
+
 // openGPT2 describes a folder of a GPT2LMHeadModel with cross-attention. Its encoder is any that fits.
 func openGPT2(f family.Files) (*family.Captioner, error) {
 	config, err := f.Beside.Read("config.json")
@@ -48,7 +83,7 @@ func openGPT2(f family.Files) (*family.Captioner, error) {
 		return nil, fmt.Errorf("read config.json: %w", err)
 	}
 	c := &family.Captioner{Config: family.Config{
-		Name: filepath.Base(filepath.Clean(f.Path)), Decoder: crossgpt2.Decoder{Config: net},
+		Name: f.Name(), Decoder: crossgpt2.Decoder{Config: net},
 		Decoding: family.Decoding{Rule: decode.ClipDecoder, Beam: 1, MaxLen: min(64, int(net.Positions))},
 	}}
 	c.Card = family.UnknownCard(c.Config.Name, "")
@@ -59,7 +94,10 @@ func openGPT2(f family.Files) (*family.Captioner, error) {
 }
 
 // errBlind says that a GPT-2 is a language model alone.
-var errBlind = errors.New("found GPT-2 without cross-attention, which cannot see, want a captioner")
+var errBlind error = &family.ForeignError{
+	Found: "GPT-2 without cross-attention, which cannot see", Want: "a captioner",
+	Remedy: "--language-model of train takes it, for a captioner to begin with",
+}
 
 // takeGPT2 takes GPT-2's tensors out of a checkpoint, and the tokenizer out of its folder.
 func takeGPT2(c *family.Captioner, f family.Files) error {

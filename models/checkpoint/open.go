@@ -55,19 +55,3 @@ func closeAll(sources []weights.Source) error {
 	}
 	return errors.Join(errs...)
 }
-
-// checksum is the SHA-256 of a file, or of the weights of a folder one after the other.
-func checksum(path string) (string, error) {
-	files := []string{path}
-	if dir, ok := formats.Folder(path); ok {
-		files = nil
-		for _, pattern := range []string{"*.safetensors", "*.bin"} {
-			found, err := filepath.Glob(filepath.Join(dir, pattern))
-			if err != nil {
-				return "", err
-			}
-			files = append(files, found...)
-		}
-	}
-	return weights.SHA256(files...)
-}

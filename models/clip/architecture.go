@@ -18,6 +18,7 @@ import (
 func Architecture() encoder.Architecture {
 	return encoder.Architecture{
 		Name: "CLIP", Key: "clip", Parse: encoder.Parse[Config],
+		Classes:   []encoder.Class{{ModelType: "clip"}, {ModelType: "clip_vision_model"}, {ModelType: "open_clip"}},
 		Recognize: func(src weights.Source) bool { _, _, ok := layout(src); return ok },
 		Open:      open, Configure: configure, Published: publishedName,
 	}

@@ -19,6 +19,7 @@ import (
 func Family() family.Family {
 	return family.Family{
 		Name: "ClipCap", Key: "clipcap", Parse: family.Parse[Config],
+		Classes:   []encoder.Class{}, // its files describe nothing
 		Recognize: func(f family.Files) bool { _, ok := find(f.Source); return ok },
 		Open:      open,
 	}

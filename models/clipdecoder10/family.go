@@ -23,6 +23,7 @@ import (
 func Family() family.Family {
 	return family.Family{
 		Name: "clip-text-decoder 1.0.0", Key: "transformer", Parse: family.Parse[Config],
+		Classes:   []encoder.Class{}, // its files describe nothing
 		Recognize: func(f family.Files) bool { _, err := Keys(f.Source); return !f.Folder && err == nil },
 		Open:      open,
 	}

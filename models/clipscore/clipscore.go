@@ -67,7 +67,7 @@ func open(path string, o Options) (*Model, error) {
 		m.Close()
 		return nil, err
 	}
-	if m.SHA256, err = weights.SHA256(path); err != nil {
+	if m.SHA256, err = formats.SHA256(path); err != nil {
 		m.Close()
 		return nil, err
 	}

@@ -16,6 +16,7 @@ import (
 func Architecture() encoder.Architecture {
 	return encoder.Architecture{
 		Name: "EfficientNet-Lite", Key: "efficientnet", Parse: encoder.Parse[Config],
+		Classes:   []encoder.Class{}, // it is not on the Hub
 		Recognize: func(src weights.Source) bool { return slices.Contains(src.Names(), "_conv_stem.weight") },
 		Open:      open,
 	}

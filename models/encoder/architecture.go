@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"captioner/weights"
@@ -14,6 +15,10 @@ type Architecture struct {
 	Name  string // for people: "CLIP"
 	Key   string // of its sizes in the JSON of a model file: "clip"
 	Parse func(sizes json.RawMessage) (Encoder, error)
+
+	// Classes are those of Hugging Face whose checkpoints Open reads, so that a repository can be refused before its
+	// weights are fetched. None: a model_type that is Key.
+	Classes []Class
 
 	// Recognize says whether src holds a published checkpoint of this architecture, by the names of its tensors. Rows are
 	// asked in the order of the table.
@@ -27,6 +32,12 @@ type Architecture struct {
 	// Published describes an encoder by the name that clip-text-decoder has for it: "ViT-B/32", "blip:base". It reports
 	// false for other names. Nil: that package knows none.
 	Published func(name string) (Config, bool)
+}
+
+// Class is a kind of network as config.json names it.
+type Class struct {
+	ModelType string   // "blip"; of an open_clip_config.json "open_clip", or "coca" where it describes a captioner
+	Names     []string // what "architectures" may list: "BlipForConditionalGeneration"; none: anything
 }
 
 // Parse reads the sizes of an encoder from JSON.
@@ -47,11 +58,11 @@ func (t Table) Open(src weights.Source) (Config, weights.Source, error) {
 		}
 	}
 	const found = "found %d tensors of no encoder that this version knows, want a checkpoint of %s"
-	return Config{}, nil, fmt.Errorf(found, len(src.Names()), t.names())
+	return Config{}, nil, fmt.Errorf(found, len(src.Names()), t.Names())
 }
 
-// names lists the architectures for people.
-func (t Table) names() string {
+// Names lists the architectures for people.
+func (t Table) Names() string {
 	var names []string
 	for _, a := range t {
 		names = append(names, a.Name)
@@ -76,6 +87,14 @@ func (t Table) Published(name string) (Config, error) {
 		}
 	}
 	return Config{}, fmt.Errorf("encoder: found the name %q, want one of CLIP's or blip:base", name)
+}
+
+// Knows says whether the checkpoints of a row have this model_type.
+func (t Table) Knows(modelType string) bool {
+	return slices.ContainsFunc(t, func(a Architecture) bool {
+		return slices.ContainsFunc(a.Classes, func(c Class) bool { return c.ModelType == modelType }) ||
+			a.Classes == nil && a.Key == modelType
+	})
 }
 
 // Configure corrects an encoder's description by the files of Hugging Face beside its weights.

@@ -14,6 +14,8 @@ package family
 
 import (
 	"encoding/json"
+	"path/filepath"
+	"strings"
 
 	"captioner/data/tokenizer"
 	"captioner/models/encoder"
@@ -80,6 +82,13 @@ type Family struct {
 	// Parse reads the decoder's sizes from there.
 	Parse func(sizes json.RawMessage) (Decoder, error)
 
+	// Classes are those of Hugging Face that the family opens. They say which repositories are worth fetching, before
+	// there are weights to recognize. None: a model_type that is Key.
+	Classes []encoder.Class
+	// Vet says what the descriptions alone have against a checkpoint of one of Classes, before its weights are fetched;
+	// f.Source is nil. Nil: nothing. What is another model's task is a *ForeignError.
+	Vet func(f Files) error
+
 	// Recognize says whether a published checkpoint is of this family, by its config.json or the names of its tensors.
 	// Rows are asked in the order of the table.
 	Recognize func(f Files) bool
@@ -107,6 +116,25 @@ type Files struct {
 	// What config.json of such a folder says: "git", ["GitForCausalLM"].
 	ModelType     string
 	Architectures []string
+}
+
+// Name is a name for the model: that of its file or folder, and of a snapshot in the cache of the Hugging Face hub that
+// of the repository.
+func (f Files) Name() string {
+	path := filepath.Clean(f.Path)
+	if snapshots := filepath.Dir(path); filepath.Base(snapshots) == "snapshots" {
+		repo, ok := strings.CutPrefix(filepath.Base(filepath.Dir(snapshots)), "models--")
+		if _, name, nested := strings.Cut(repo, "--"); ok && nested {
+			return name
+		}
+		if ok {
+			return repo
+		}
+	}
+	if f.Folder {
+		return filepath.Base(path)
+	}
+	return strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
 }
 
 // Captioner is a captioner that a family found in a checkpoint.

@@ -2,7 +2,6 @@ package git
 
 import (
 	"fmt"
-	"path/filepath"
 	"reflect"
 
 	"captioner/models/bert"
@@ -18,6 +17,8 @@ import (
 func Family() family.Family {
 	return family.Family{
 		Name: "GIT", Key: "git", Parse: family.Parse[Text],
+		Classes:   []encoder.Class{{ModelType: "git", Names: []string{"GitForCausalLM"}}},
+		Vet:       vet,
 		Recognize: func(f family.Files) bool { return f.Folder && f.ModelType == "git" },
 		Open:      open,
 	}
@@ -69,6 +70,18 @@ func (w writer) Start(features *torch.Tensor, t family.Texts) (family.Session, e
 	return w.Decoder.Start(features, t.Images, t.Rows, t.Length)
 }
 
+// vet refuses by config.json what open refuses by it.
+func vet(f family.Files) error {
+	config, err := f.Beside.Read("config.json")
+	if err != nil {
+		return err
+	}
+	if _, err := ParseConfig(config); err != nil {
+		return fmt.Errorf("read config.json: %w", err)
+	}
+	return nil
+}
+
 // open describes a folder of Hugging Face.
 func open(f family.Files) (*family.Captioner, error) {
 	config, err := f.Beside.Read("config.json")
@@ -83,7 +96,7 @@ func open(f family.Files) (*family.Captioner, error) {
 	if err != nil {
 		return nil, err
 	}
-	name := filepath.Base(filepath.Clean(f.Path))
+	name := f.Name()
 	c := &family.Captioner{Config: family.Config{Name: name, Encoder: image.Config, Decoder: sizes.Text}}
 	c.Card = family.UnknownCard(name, image.Config.Architecture)
 	if c.Config.Memory, err = encoder.NewMemory(image.Config, encoder.Tokens, 0); err != nil {

@@ -16,6 +16,7 @@ import (
 
 	"captioner/models/bert"
 	"captioner/models/clip"
+	"captioner/models/family"
 	"captioner/torch"
 	"captioner/torch/nn"
 	"captioner/weights"
@@ -62,8 +63,10 @@ func ParseConfig(b []byte) (Config, error) {
 	}
 	switch {
 	case other.Frames != nil:
-		const message = "git config: found num_image_with_embedding %d, a model for videos, want one for images"
-		return c, fmt.Errorf(message, *other.Frames)
+		return c, &family.ForeignError{
+			Found: fmt.Sprintf("a GIT for videos of %d frames (num_image_with_embedding)", *other.Frames),
+			Want:  "one for images", Remedy: "microsoft/git-base-coco and git-large-coco caption images",
+		}
 	case other.Positions != "absolute":
 		return c, fmt.Errorf("git config: found position_embedding_type %q, want absolute", other.Positions)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -59,6 +60,39 @@ func OpenFolder(folder string) (weights.Source, error) {
 		folder, strings.Join(folderWeights, ", "))
 }
 
+// WeightsAmong is the name of the weights that are taken of a folder's files, or of the index of their shards; "" where
+// there are none.
+func WeightsAmong(files []string) string {
+	for _, name := range folderWeights {
+		for _, name := range []string{name, name + IndexSuffix} {
+			if slices.Contains(files, name) {
+				return name
+			}
+		}
+	}
+	return ""
+}
+
+// A MissingShardError says that a file is not there which an index of shards names.
+type MissingShardError struct {
+	Index  string // its path
+	Shard  string
+	Shards int // that the index names
+}
+
+func (e *MissingShardError) Error() string {
+	return fmt.Sprintf("read %q: found %d shards named, without %s, want all of them beside it", e.Index, e.Shards,
+		e.Shard)
+}
+
+// Unwrap makes the error one of fs.ErrNotExist.
+func (e *MissingShardError) Unwrap() error { return fs.ErrNotExist }
+
+// Hint says how to get it.
+func (e *MissingShardError) Hint() string {
+	return fmt.Sprintf("copy or fetch %s again from where the others came from", e.Shard)
+}
+
 // maxIndex bounds an index of shards: a tensor takes about a hundred bytes in it.
 const maxIndex = 64 << 20
 
@@ -81,8 +115,14 @@ func openShards(index string) (_ weights.Source, err error) {
 	for _, file := range list {
 		files[file] = true
 	}
+	folder := filepath.Dir(index)
+	for file := range files {
+		if _, err := os.Stat(filepath.Join(folder, file)); errors.Is(err, fs.ErrNotExist) {
+			return nil, &MissingShardError{Index: index, Shard: file, Shards: len(files)}
+		}
+	}
 	for _, file := range slices.Sorted(maps.Keys(files)) {
-		s, err := openFile(filepath.Join(filepath.Dir(index), file))
+		s, err := openFile(filepath.Join(folder, file))
 		if err != nil {
 			return nil, err
 		}

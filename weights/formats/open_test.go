@@ -134,7 +134,7 @@ func TestRefused(t *testing.T) {
 			open:  ".",
 			want:  `tensor "z" is not in "1.safetensors"`,
 		},
-		{"an index of a missing file", index(`{"a": "3.safetensors"}`), ".", "no such file"},
+		{"an index of a missing file", index(`{"a": "3.safetensors"}`), ".", "without 3.safetensors, want all"},
 		{
 			name:  "shards that share a tensor",
 			files: index(`{"a": "1.safetensors", "b": "2.safetensors"}`),

@@ -64,6 +64,9 @@ func (h *Hub) fetch(ctx context.Context, ref Ref, vet Vet, check bool) (Model, e
 		}
 	}
 	weights, err := f.weights(ctx, files)
+	if err == nil && slices.Contains(files, captionerFile) {
+		err = f.take(ctx, present(l, companions))
+	}
 	if err != nil {
 		return f.model, err
 	}

@@ -73,7 +73,8 @@ func (f here) model(ref Ref) Model {
 func (f here) read() []string {
 	var all []string
 	for _, name := range f.files {
-		if slices.Contains(descriptions, name) || name == f.weights || slices.Contains(f.shards, name) {
+		if slices.Contains(descriptions, name) || name == f.weights || slices.Contains(f.shards, name) ||
+			slices.Contains(companions, name) {
 			all = append(all, name)
 		}
 	}

@@ -25,8 +25,14 @@ var descriptions = []string{
 	configFile, "generation_config.json", "preprocessor_config.json", "processor_config.json",
 	"tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt", "vocab.txt",
 	"special_tokens_map.json", "added_tokens.json",
-	openCLIPFile, "adapter_config.json", "quantize_config.json",
+	openCLIPFile, captionerFile, "adapter_config.json", "quantize_config.json",
 }
+
+// captionerFile describes a captioner that captioner wrote as a folder, and companions are the weights that it may have
+// beside the decoder's.
+const captionerFile = "captioner.json"
+
+var companions = []string{"memory.safetensors", "encoder.safetensors"}
 
 // candidates are all names that a file can have which is read.
 func candidates() []string {
@@ -40,12 +46,8 @@ func candidates() []string {
 // weightsIn is the name of the weights that are taken of files, or of the index of their shards; "" where there are
 // none. A single file of another name is taken where nothing describes it: a captioner's own model, a ClipCap.
 func weightsIn(files []string) string {
-	for _, name := range formats.WeightsNames() {
-		for _, name := range []string{name, name + formats.IndexSuffix} {
-			if slices.Contains(files, name) {
-				return name
-			}
-		}
+	if name := formats.WeightsAmong(files); name != "" {
+		return name
 	}
 	if slices.Contains(files, configFile) || slices.Contains(files, openCLIPFile) {
 		return ""
