@@ -109,7 +109,7 @@ func examineCPU(ctx context.Context, _ model.Loader) []console.Finding {
 			"that has OpenMP", ours)
 	}
 	bf16 := finding("bfloat16", "ok", "fast here: --precision bf16", "")
-	if !torch.FastBFloat16() {
+	if !torch.HasISA("avx512bf16") {
 		bf16.Found = "not faster than fp32 here"
 	}
 	return []console.Finding{f, t, bf16}

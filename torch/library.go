@@ -1,5 +1,6 @@
 package torch
 
+// #include <stdlib.h>
 // #include "kernels/bridge.h"
 import "C"
 
@@ -47,14 +48,27 @@ func CPUFeatures() []string {
 	return out
 }
 
-// FastBFloat16 says whether the processor multiplies bfloat16 faster than float32.
-func FastBFloat16() bool {
-	for _, f := range CPUFeatures() {
-		if f == "AVX512-BF16" || f == "AMX-BF16" {
-			return true
-		}
+// ISAs are the names that LimitISA takes beside all, from the narrowest on.
+var ISAs = []string{"plain", "avx2", "avxvnni", "avx512", "avx512vnni", "avx512bf16"}
+
+// LimitISA keeps this package's own kernels to what a narrower processor has, one of ISAs; "" or all for no limit. At
+// the start the limit is what CAPTIONER_ISA says, where that is one of these names. It is for tests, and for processors
+// whose wide instructions are slow. libtorch's own kernels are limited by ATEN_CPU_CAPABILITY and ONEDNN_MAX_CPU_ISA.
+func LimitISA(name string) error {
+	c := C.CString(name)
+	defer C.free(unsafe.Pointer(c))
+	if C.ct_isa_limit(c) == 0 {
+		return fmt.Errorf("limit instructions: found %q, want all or one of %s", name, strings.Join(ISAs, ", "))
 	}
-	return false
+	return nil
+}
+
+// HasISA says whether this package's kernels may use one of avx2, avxvnni, avx512, avx512vnni, avx512bf16, or oneDNN
+// amx: the processor has it, and the limit leaves it.
+func HasISA(name string) bool {
+	c := C.CString(name)
+	defer C.free(unsafe.Pointer(c))
+	return C.ct_isa_has(c) != 0
 }
 
 // LibraryPath is the file that libtorch_cpu was loaded from; "" where the kernel does not tell.

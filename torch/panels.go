@@ -17,9 +17,8 @@ type Panels struct {
 	kind    DType
 }
 
-// HasPanels says whether this processor has fast kernels for weights of type d: AVX-512, for bfloat16 with AVX512-BF16
-// (and without AMX, which libtorch puts to better use), for int8 with AVX512-VNNI. Without them int8 works too, by
-// plain loops; the other types do not.
+// HasPanels says whether this processor has fast kernels for weights of type d: with AVX2 or AVX-512 for all three
+// types. Without them int8 works too, by plain loops; the other types do not.
 func HasPanels(d DType) bool { return C.ct_panels_fast(C.int(d)) != 0 }
 
 // NewPanels lays out weight [out, in], of any floating-point type and any strides, in type d: Float32, BFloat16 or
@@ -120,12 +119,13 @@ func (p *Panels) TopKLogProbs(x *Tensor, f Fused, k int, ban [][]int32) (ids []i
 	return ids, logProbs
 }
 
-// HeadAttention lets the tokens of each picture look at each other without a mask: qkv [B, T, 3C] (float32 or
+// HeadAttention lets the tokens of each image look at each other without a mask: qkv [B, T, 3C] (float32 or
 // bfloat16), queries, keys and values of heads heads next to each other, to [B, T, C] in the same type. Only where
 // HasPanels(Float32); for inference.
 func HeadAttention(qkv *Tensor, heads int64) *Tensor {
 	return fromBridge("attention", C.ct_panels_attention(slot(), qkv.cHandle(), C.int64_t(heads)), qkv)
 }
 
-// PlainPanels takes the fast kernels away, or gives them back: for tests of the loops that other processors use.
-func PlainPanels(on bool) { C.ct_panels_plain(cint(on)) }
+// HandOver lets oneDNN make the products of int8 panels from so many rows on, for processors where it knows
+// instructions that the panels do not have; 0 for never, as at the start. The results are the same bits.
+func HandOver(rows int64) { C.ct_panels_handover(C.int64_t(rows)) }

@@ -3,6 +3,7 @@ package torch_test
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"captioner/torch"
@@ -21,6 +22,22 @@ func kinds() map[torch.DType]float64 {
 	return out
 }
 
+// onEachISA runs f with the kernels of every processor that this one can stand for.
+func onEachISA(t *testing.T, f func(t *testing.T)) {
+	for _, isa := range torch.ISAs {
+		t.Run(isa, func(t *testing.T) {
+			if err := torch.LimitISA(isa); err != nil {
+				t.Fatal(err)
+			}
+			defer torch.LimitISA("all")
+			if isa != "plain" && !torch.HasISA(isa) {
+				t.Skip("this processor has no " + isa)
+			}
+			f(t)
+		})
+	}
+}
+
 func activate(x *torch.Tensor, act torch.Activation) *torch.Tensor {
 	switch act {
 	case torch.GELUErf:
@@ -35,7 +52,9 @@ func activate(x *torch.Tensor, act torch.Activation) *torch.Tensor {
 	return x
 }
 
-func TestPanels(t *testing.T) {
+func TestPanels(t *testing.T) { onEachISA(t, testPanels) }
+
+func testPanels(t *testing.T) {
 	for kind, tol := range kinds() {
 		for _, s := range []struct{ rows, in, out int64 }{
 			{1, 1, 1}, {3, 7, 33}, {12, 64, 32}, {13, 66, 95}, {50, 768, 70}, {200, 130, 257},
@@ -81,7 +100,9 @@ func TestPanels(t *testing.T) {
 }
 
 // TestPanelsRows checks that a row's result is the same bits whatever rows stand beside it.
-func TestPanelsRows(t *testing.T) {
+func TestPanelsRows(t *testing.T) { onEachISA(t, testPanelsRows) }
+
+func testPanelsRows(t *testing.T) {
 	for kind := range kinds() {
 		t.Run(kind.String(), func(t *testing.T) {
 			torchtest.Do(t, func() {
@@ -105,41 +126,56 @@ func TestPanelsRows(t *testing.T) {
 	}
 }
 
-// TestPanelsPlain checks the loops of processors without the kernels against them.
-func TestPanelsPlain(t *testing.T) {
-	if !torch.HasPanels(torch.Int8) {
-		t.Skip("this processor has no AVX512-VNNI: TestPanels has checked the plain loops")
-	}
-	defer torch.PlainPanels(false)
-	torchtest.Do(t, func() {
-		torch.Seed(5)
-		for _, s := range []struct{ rows, in, out int64 }{{1, 5, 3}, {30, 70, 65}, {13, 256, 100}} {
-			x, w := torch.Randn(torch.Float32, torch.CPU, s.rows, s.in), torch.Randn(torch.Float32, torch.CPU, s.out, s.in)
+// TestPanelsEqual checks that every processor's int8 sums are the same numbers, and oneDNN's as well: they are whole.
+// Inputs that are whole numbers are prepared alike everywhere.
+func TestPanelsEqual(t *testing.T) {
+	const in, out = 70, 65
+	want := make(map[int64][]float32)
+	product := func(rows int64) (got []float32) {
+		whole := make([]float32, rows*in)
+		for i := range whole {
+			whole[i] = float32(i*i*37%256 - 127)
+		}
+		for r := range rows { // a row's range is 255, so that its scale is 1
+			whole[r*in], whole[r*in+1] = -127, 128
+		}
+		torchtest.Do(t, func() {
+			torch.Seed(5)
+			x := torch.FromSlice(whole, rows, in)
+			w := torch.Randn(torch.Float32, torch.CPU, out, in)
 			p := torch.NewPanels(w, torch.Int8)
-			for act := torch.NoActivation; act <= torch.SiLU; act++ {
-				f := torch.Fused{
-					NormWeight: torch.Full(1, torch.Float32, torch.CPU, s.in),
-					NormBias:   torch.Zeros(torch.Float32, torch.CPU, s.in),
-					Epsilon:    1e-5,
-					Act:        act,
-				}
-				torch.PlainPanels(false)
-				want := p.Product(x, f)
-				torch.PlainPanels(true)
-				torchtest.CloseTo(
-					t,
-					fmt.Sprint(s, act),
-					p.Product(x, f),
-					want,
-					torchtest.Tolerance{Rel: 5e-3},
-				) // a number at a rounding edge may fall to either side
+			defer p.Free()
+			got = torch.Slice[float32](p.Product(x, torch.Fused{}))
+		})
+		return got
+	}
+	check := func(t *testing.T) {
+		for _, rows := range []int64{1, 30} {
+			got := product(rows)
+			if want[rows] == nil {
+				want[rows] = got
 			}
-			p.Free()
+			for i, v := range got {
+				if w := want[rows][i]; math.Abs(float64(v-w)) > 1e-6*math.Abs(float64(w)) {
+					t.Fatalf("%d rows, number %d: got %g, want %g", rows, i, v, w)
+				}
+			}
+		}
+	}
+	onEachISA(t, check)
+	t.Run("oneDNN", func(t *testing.T) {
+		alone := product(30)
+		torch.HandOver(1)
+		defer torch.HandOver(0)
+		if got := product(30); !slices.Equal(got, alone) {
+			t.Errorf("oneDNN gives other bits than the panels")
 		}
 	})
 }
 
-func TestPanelsTopK(t *testing.T) {
+func TestPanelsTopK(t *testing.T) { onEachISA(t, testPanelsTopK) }
+
+func testPanelsTopK(t *testing.T) {
 	for kind := range kinds() {
 		for _, s := range []struct{ rows, in, out int64 }{{1, 8, 5}, {3, 30, 1000}, {40, 64, 5000}} {
 			t.Run(fmt.Sprintf("%v/%+v", kind, s), func(t *testing.T) {
@@ -185,9 +221,11 @@ func TestPanelsTopK(t *testing.T) {
 	}
 }
 
-func TestHeadAttention(t *testing.T) {
+func TestHeadAttention(t *testing.T) { onEachISA(t, testHeadAttention) }
+
+func testHeadAttention(t *testing.T) {
 	if !torch.HasPanels(torch.Float32) {
-		t.Skip("this processor has no AVX-512")
+		t.Skip("no kernels without AVX2")
 	}
 	for _, s := range []struct{ batch, tokens, heads, size int64 }{
 		{1, 1, 1, 1}, {2, 50, 3, 64}, {1, 33, 2, 80}, {3, 5, 4, 24}, {1, 197, 2, 64},

@@ -65,6 +65,10 @@ const char *ct_cpu_capability(void);
 char *ct_open_cuda(void); /* dlopen of the CUDA library; must come before any other question about CUDA */
 int ct_cuda_devices(void);
 
+/* what the kernels may use of the processor: cpu.cpp */
+int ct_isa_limit(const char *name); /* 0: no such name */
+int ct_isa_has(const char *name);
+
 /* memory of large tensors: allocator.cpp */
 struct ct_memory {
   int64_t used, peak, kept,
@@ -77,6 +81,8 @@ struct ct_memory ct_memory_now(void);
 /* kernels: the other files */
 char *ct_dropout_mask(ct_tensor *out, ct_tensor like, double p, uint64_t key);
 char *ct_linear(ct_tensor *out, ct_tensor x, ct_tensor weight, ct_tensor bias);
+void ct_linear_onednn(int on); /* whether learning layers in float32 go to oneDNN, or to libtorch's BLAS */
+int ct_linear_by_onednn(void);
 char *ct_cross_entropy(ct_tensor *out, ct_tensor logits, ct_tensor target, int reduction, int64_t ignore,
                        double smoothing);
 char *ct_step_attention(ct_tensor *out, ct_tensor q, ct_tensor k, ct_tensor v, double scale);
@@ -94,7 +100,7 @@ char *ct_packed_conv2d(ct_tensor *out, ct_tensor x, ct_tensor packed, ct_tensor 
 
 /* products with weights in panels: panels.cpp; dtype float32, bfloat16 or int8 is the kind of the weights */
 int ct_panels_fast(int dtype);
-void ct_panels_plain(int on);
+void ct_panels_handover(int64_t rows); /* from so many rows on int8 products are oneDNN's, to the same bits; 0: never */
 char *ct_panels_pack(void **out, ct_tensor weight, int dtype);
 void ct_panels_free(void *panels);
 char *ct_panels_product(ct_tensor *out, void *panels, ct_tensor x, ct_tensor norm_weight, ct_tensor norm_bias,

@@ -1,7 +1,8 @@
-// Linear layers that learn, in float32 on processors of other makers than Intel: there the BLAS in libtorch keeps to
-// AVX2, and oneDNN, which libtorch carries too, takes AVX-512 and half the time. Everything else goes to libtorch's own
-// linear.
+// Linear layers that learn, in float32. The BLAS in libtorch keeps to AVX2 on processors of some makers, where oneDNN,
+// which libtorch carries too, takes AVX-512 and half the time. Which is quicker here is measured: see package kernels of
+// torch/nn. Everything else goes to libtorch's own linear.
 #include "bridge.h"
+#include "cpu.h"
 #include "door.h"
 
 #include <ATen/Context.h>
@@ -12,6 +13,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
+#include <atomic>
 #include <vector>
 
 namespace {
@@ -69,10 +71,16 @@ struct Learning : torch::autograd::Function<Learning> {
 // Below this many multiplications the way to oneDNN costs more than it saves.
 constexpr int64_t worth = 1 << 22;
 
+// What was set; -1 before anything was.
+std::atomic<int> setting{-1};
+
+bool by_onednn() {
+  static const bool carried = at::globalContext().hasMKLDNN();
+  return carried && (setting < 0 ? cpu::features().avx512 : setting > 0);
+}
+
 bool quicker(const Tensor &x, const Tensor &w, const std::optional<Tensor> &bias) {
-  static const bool here =
-      __builtin_cpu_supports("avx512f") && !__builtin_cpu_is("intel") && at::globalContext().hasMKLDNN();
-  return here && x.device().is_cpu() && x.scalar_type() == at::kFloat && w.scalar_type() == at::kFloat &&
+  return by_onednn() && x.device().is_cpu() && x.scalar_type() == at::kFloat && w.scalar_type() == at::kFloat &&
          w.dim() == 2 && x.dim() > 0 && (!bias || (bias->scalar_type() == at::kFloat && bias->dim() == 1)) &&
          !at::autocast::is_autocast_enabled(at::kCPU) && x.size(-1) == w.size(1) && x.numel() * w.size(0) >= worth;
 }
@@ -89,3 +97,5 @@ Tensor affine(const Tensor &x, const Tensor &w, const std::optional<Tensor> &bia
 char *ct_linear(ct_tensor *out, ct_tensor x, ct_tensor weight, ct_tensor bias) {
   return returning(out, [&] { return affine(tensor(x), tensor(weight), optional_tensor(bias)); });
 }
+void ct_linear_onednn(int on) { setting = on; }
+int ct_linear_by_onednn(void) { return by_onednn(); }

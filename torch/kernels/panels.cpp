@@ -2,14 +2,15 @@
 #include "panels.h"
 
 #include "bridge.h"
+#include "cpu.h"
 #include "door.h"
 #include "vectorized.h"
 
 #include <ATen/Dispatch.h>
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/_int_mm.h>
 #include <ATen/ops/empty.h>
-#include <cpuid.h>
 #include <sys/mman.h>
 
 #include <atomic>
@@ -34,21 +35,15 @@ namespace {
 
 // ---- what this processor has
 
-std::atomic<bool> plain_only{false};
-
-bool has_amx() {
-  unsigned a, b, c, d;
-  return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & (1u << 22));
+Path path_of(Kind kind) {
+  const cpu::Features f = cpu::features();
+  if (f.avx512) return avx512_path(kind, kind == I8 ? f.vnni : f.bf16);
+  if (f.avx2) return avx2_path(kind, f.avxvnni);
+  return plain_path(kind);
 }
 
-bool fast(Kind kind) {
-  static const bool base = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-  static const bool i8 = base && __builtin_cpu_supports("avx512vnni");
-  static const bool b16 = base && __builtin_cpu_supports("avx512bf16") && !has_amx();  // libtorch uses AMX
-  if (plain_only) return false;
-  return kind == F32 ? base : kind == BF16 ? b16 : i8;
-}
+// fast says whether there are kernels for the kind: for I8 without AVX2 there are loops, which are not.
+bool fast(Kind kind) { return path_of(kind).height > 1; }
 
 void check_fast(Kind kind) { TORCH_CHECK(fast(kind), "this processor has no kernels for the type"); }
 
@@ -67,6 +62,7 @@ Kind kind_of(int dtype) {
 struct Packed {
   Weights w;
   Tensor data, scale, sum;
+  Tensor unpacked;  // [k, n] for oneDNN, int8 alone; made when it is first wanted
 };
 
 int64_t numbers_of_word(Kind kind) { return kind == F32 ? 1 : kind == BF16 ? 2 : 4; }
@@ -180,7 +176,7 @@ struct Scratch {
 template <class E>
 void prepare_all(const Weights &w, const E *x, int64_t r, const Norm *norm, const Scratch &s) {
   uint32_t *data = (uint32_t *)s.data.data_ptr<int32_t>();
-  const bool quick = fast(w.kind);
+  const bool avx512 = path_of(w.kind).avx512;
   at::parallel_for(0, r, std::max<int64_t>(1, 16384 / w.k), [&](int64_t from, int64_t to) {
     std::vector<float> values(w.k);
     for (int64_t i = from; i < to; i++) {
@@ -190,8 +186,8 @@ void prepare_all(const Weights &w, const E *x, int64_t r, const Norm *norm, cons
                     data + i * w.words,
                     s.scale.data_ptr<float>() + i,
                     s.zero.data_ptr<int32_t>() + i};
-      if (quick) avx512::prepare(x + i * w.k, norm, w.kind, row);
-      else plain::prepare(x + i * w.k, norm, row);
+      if (avx512) avx512::prepare(x + i * w.k, norm, w.kind, row);
+      else loops::prepare(x + i * w.k, norm, w.kind, row);
     }
   });
 }
@@ -214,15 +210,64 @@ Rows prepared(const Weights &w, const Tensor &x, int64_t r, const std::optional<
 // multiply shares the panels of all rows among the threads, a block of rows after the other: a block stays in the
 // processor's second cache while the panels pass.
 void multiply(const Weights &w, const Rows &x, const Finish &f, int64_t r) {
-  const int64_t fit = std::max<int64_t>(1, (256 << 10) / (w.words * 4 * tallest)) * tallest;
+  const Path path = path_of(w.kind);
+  const int64_t words = path.wide ? 2 * w.words : w.words;
+  const int64_t fit = std::max<int64_t>(1, (256 << 10) / (words * 4 * tallest)) * tallest;
   const int64_t count = panels_of(w.n), blocks = (r + fit - 1) / fit;
   const int64_t rows = std::min(r, ((r + blocks - 1) / blocks + tallest - 1) / tallest * tallest);
-  const auto run = fast(w.kind) ? avx512::multiply : plain::multiply;
   at::parallel_for(0, blocks * count, std::max<int64_t>(1, 65536 / (rows * w.words)), [&](int64_t from, int64_t to) {
     while (from < to) {
       const int64_t block = from / count, p = from % count, end = std::min(count, p + to - from);
-      run(w, x, f, {block * rows, std::min(r, (block + 1) * rows), p, end});
+      multiply(path, w, x, f, {block * rows, std::min(r, (block + 1) * rows), p, end});
       from += end - p;
+    }
+  });
+}
+
+// ---- int8 by oneDNN, which knows instructions for large products that the panels do not have
+
+// From so many rows on an int8 product is oneDNN's; 0: never. Its sums are exact too: the bits are the same.
+std::atomic<int64_t> handover{0};
+
+// unpack gives the weights of int8 panels as they were: [k, n].
+Tensor unpack(const Weights &w) {
+  Tensor all = at::empty({w.n, w.k}, at::kChar);
+  int8_t *to = all.data_ptr<int8_t>();
+  at::parallel_for(0, w.n, 64, [&](int64_t from, int64_t end) {
+    for (int64_t n = from; n < end; n++) {
+      const int8_t *panel = (const int8_t *)(w.data + n / columns * w.words * columns) + n % columns * 4;
+      for (int64_t i = 0; i < w.k; i++) to[n * w.k + i] = panel[i / 4 * columns * 4 + i % 4];
+    }
+  });
+  return all.t();
+}
+
+// by_onednn is multiply with the sums of oneDNN's product. That has no type for a row without sign, so that 128 is taken
+// from each number, and 128 times the sum of the weights is given back to each result.
+void by_onednn(Packed &p, const Rows &x, const Finish &f, int64_t r) {
+  const Weights &w = p.w;
+  if (!p.unpacked.defined()) p.unpacked = unpack(w);
+  Tensor rows = at::empty({r, w.k}, at::kChar);
+  int8_t *to = rows.data_ptr<int8_t>();
+  at::parallel_for(0, r, 64, [&](int64_t from, int64_t end) {
+    for (int64_t i = from; i < end; i++) {
+      const uint8_t *row = (const uint8_t *)(x.data + i * x.step);
+      for (int64_t j = 0; j < w.k; j++) to[i * w.k + j] = (int8_t)(row[j] ^ 128);
+    }
+  });
+  const Tensor all = at::_int_mm(rows, p.unpacked);  // [r, n] int32
+  const int32_t *sums = all.const_data_ptr<int32_t>();
+  const auto finish = path_of(I8).avx512 ? avx512::finish : loops::finish;
+  at::parallel_for(0, (r + tallest - 1) / tallest, 4, [&](int64_t from, int64_t end) {
+    alignas(64) int32_t tile[tallest * columns] = {0};
+    for (int64_t r0 = from * tallest; r0 < std::min(r, end * tallest); r0 += tallest) {
+      const int64_t count = std::min(tallest, r - r0);
+      for (int64_t c = 0; c < w.n; c += columns) {
+        const int64_t n = std::min(columns, w.n - c);
+        for (int64_t i = 0; i < count; i++)
+          for (int64_t j = 0; j < n; j++) tile[i * columns + j] = sums[(r0 + i) * w.n + c + j] + 128 * w.sum[c + j];
+        finish((uint32_t *)tile, r0, count, c / columns, w, x, f);
+      }
     }
   });
 }
@@ -236,8 +281,9 @@ struct Beside {
   ct_tensor residual;
 };
 
-Tensor product(const Weights &w, const Tensor &x, const Beside &b, at::ScalarType dtype) {
+Tensor product(Packed &p, const Tensor &x, const Beside &b, at::ScalarType dtype) {
   at::NoGradGuard no_grad;
+  const Weights &w = p.w;
   const Tensor a = x.contiguous();  // [..., in]
   TORCH_CHECK(a.dim() > 0 && a.size(-1) == w.k && a.device().is_cpu(), "want an input [..., ", w.k, "] on the CPU");
   check_float(a);
@@ -251,7 +297,10 @@ Tensor product(const Weights &w, const Tensor &x, const Beside &b, at::ScalarTyp
   else f.y16 = (uint16_t *)y.data_ptr<at::BFloat16>();
   const auto norm = norm_of(b.norm_weight, b.norm_bias, b.eps, w.k);
   Scratch s;
-  if (r > 0) multiply(w, prepared(w, a, r, norm, s), f, r);
+  if (r == 0) return y;
+  const Rows rows = prepared(w, a, r, norm, s);
+  if (w.kind == I8 && handover > 0 && r >= handover) by_onednn(p, rows, f, r);
+  else multiply(w, rows, f, r);
   return y;
 }
 
@@ -294,6 +343,7 @@ void topk(const Weights &w, const Tensor &x, const std::optional<Norm> &norm, in
   check_fast(w.kind);
   TORCH_CHECK(k > 0 && k <= w.n, "k is ", k, ", want 1 to ", w.n);
   const int64_t r = a.size(0), panels = panels_of(w.n), count = (panels + part - 1) / part;
+  const Path path = path_of(w.kind);
   Scratch s;
   const Rows rows = prepared(w, a, r, norm, s);
   std::vector<Part> parts(r * count);
@@ -303,7 +353,7 @@ void topk(const Weights &w, const Tensor &x, const std::optional<Norm> &norm, in
     mine.resize(r);
     for (int64_t i = from; i < to; i++) {
       const Ranking ranking{(size_t)k, ban, ban_end, parts.data() + i, count, mine.data()};
-      avx512::rank(w, rows, r, i * part, std::min(panels, (i + 1) * part), ranking);
+      rank(path, w, rows, {0, r, i * part, std::min(panels, (i + 1) * part)}, ranking);
     }
   });
   for (int64_t i = 0; i < r; i++) merge(parts.data() + i * count, count, best, i, k, to);
@@ -321,10 +371,11 @@ Tensor attention(const Tensor &qkv, int64_t heads) {
   check_fast(F32);
   const int64_t B = a.size(0), len = a.size(1), C = a.size(2) / 3, size = C / heads;
   const bool wide = a.scalar_type() == at::kFloat;
+  const Path path = path_of(F32);
   const float scale = 1 / std::sqrt((float)size);
   Tensor y = at::empty({B, len, C}, a.options().requires_grad(false));
   at::parallel_for(0, B * heads, 1, [&](int64_t from, int64_t to) {
-    avx512::Head head(len, size);
+    Head head(path, len, size);
     for (int64_t i = from; i < to; i++) {
       const int64_t token = i / heads * len, column = i % heads * size;
       Finish f{nullptr, nullptr, None, C, nullptr, nullptr};
@@ -355,7 +406,7 @@ int ct_panels_fast(int dtype) {
     return 0;
   }
 }
-void ct_panels_plain(int on) { plain_only = on; }
+void ct_panels_handover(int64_t rows) { handover = rows; }
 
 char *ct_panels_pack(void **out, ct_tensor weight, int dtype) {
   return guarded([&] { *out = pack(tensor(weight), kind_of(dtype)).release(); });
@@ -366,7 +417,7 @@ char *ct_panels_product(ct_tensor *out, void *panels, ct_tensor x, ct_tensor nor
                         double eps, ct_tensor bias, int act, ct_tensor residual, int dtype) {
   return returning(out, [&] {
     const Beside b{norm_weight, norm_bias, eps, bias, act, residual};
-    return product(weights_of(panels), tensor(x), b, (at::ScalarType)dtype);
+    return product(*static_cast<Packed *>(panels), tensor(x), b, (at::ScalarType)dtype);
   });
 }
 char *ct_panels_topk(void *panels, ct_tensor x, ct_tensor norm_weight, ct_tensor norm_bias, double eps, int k,

@@ -6,8 +6,9 @@
 // The sum of a result runs over the input in order, whatever the tile: a row gives the same bits in every batch and on
 // any number of threads.
 //
-// panels.cpp packs weights and shares work among threads; panels_avx512.cpp and panels_plain.cpp
-// compute, on one thread.
+// panels.cpp packs weights and shares work among threads; panels_one.cpp is what a thread does. panels_avx512.cpp and
+// panels_avx2.cpp make the sums. What goes before and after them is in panels_avx512.cpp too, and for processors without
+// AVX-512 in panels_loops.cpp.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -99,21 +100,74 @@ struct Ranking {
   Best *best;
 };
 
+// Tile gives the sums of some rows, steps of words apart, and a panel: out [rows][columns].
+using Tile = void (*)(const uint32_t *a, int64_t step, const uint32_t *panel, int64_t words, uint32_t *out);
+
+// Path is how the sums of a kind are made on this processor: tiles[i] takes i + 1 rows.
+struct Path {
+  const Tile *tiles;
+  int64_t height;  // of the tallest tile; 0 where there are no kernels for the kind
+  bool wide;       // rows come with two words for each: its even numbers, and its odd ones
+  bool avx512;     // of what goes before and after the sums
+};
+
+Path avx512_path(Kind kind, bool own_instruction);  // false: without AVX512-VNNI, or AVX512-BF16
+Path avx2_path(Kind kind, bool with_vnni);
+Path plain_path(Kind kind);
+
+// HeadOf is where the queries, keys and values of one head lie: len tokens of size numbers.
+struct HeadOf {
+  int64_t len, size;
+  float *q, *k, *v;
+};
+
+// Each namespace has what goes before and after the sums.
 namespace avx512 {
 
 // prepare writes a row, normalized where norm is not null, as words of a kind.
 void prepare(const float *x, const Norm *norm, Kind kind, const Row &row);
 void prepare(const uint16_t *x, const Norm *norm, Kind kind, const Row &row);  // from bfloat16
 
-void multiply(const Weights &w, const Rows &x, const Finish &f, const Block &b);
+// finish turns the sums of count rows from r0 on and one panel into results.
+void finish(const uint32_t *sums, int64_t r0, int64_t count, int64_t panel, const Weights &w, const Rows &x,
+            const Finish &f);
 
-// rank brings the columns of the panels p0 to p1 into the ranking of r rows.
-void rank(const Weights &w, const Rows &x, int64_t r, int64_t p0, int64_t p1, const Ranking &to);
+// rank brings the sums of count rows from r0 on and one panel into the ranking.
+void rank(const uint32_t *sums, int64_t r0, int64_t count, int64_t panel, const Weights &w, const Rows &x,
+          const Ranking &to);
+
+// load_token takes a token's query times scale, its key and its value, which follow after width numbers each, to where
+// the products of a head want them. soften is softmax over len logits.
+void load_token(const float *qkv, int64_t t, int64_t width, float scale, const HeadOf &to);
+void load_token(const uint16_t *qkv, int64_t t, int64_t width, float scale, const HeadOf &to);
+void soften(float *x, int64_t len);
+
+}  // namespace avx512
+
+// The same by loops that the compiler makes vectors of.
+namespace loops {
+
+void prepare(const float *x, const Norm *norm, Kind kind, const Row &row);
+void prepare(const uint16_t *x, const Norm *norm, Kind kind, const Row &row);  // from bfloat16
+void finish(const uint32_t *sums, int64_t r0, int64_t count, int64_t panel, const Weights &w, const Rows &x,
+            const Finish &f);
+void rank(const uint32_t *sums, int64_t r0, int64_t count, int64_t panel, const Weights &w, const Rows &x,
+          const Ranking &to);
+
+void load_token(const float *qkv, int64_t t, int64_t width, float scale, const HeadOf &to);
+void load_token(const uint16_t *qkv, int64_t t, int64_t width, float scale, const HeadOf &to);
+void soften(float *x, int64_t len);
+
+}  // namespace loops
+
+// multiply and rank do what one thread does: panels_one.cpp. rank begins the part of each row in b anew.
+void multiply(const Path &path, const Weights &w, const Rows &x, const Finish &f, const Block &b);
+void rank(const Path &path, const Weights &w, const Rows &x, const Block &b, const Ranking &to);
 
 // Head is one head of one image at a time: softmax(q kᵀ scale) v for len tokens of size numbers.
 class Head {
  public:
-  Head(int64_t len, int64_t size);
+  Head(const Path &path, int64_t len, int64_t size);
   ~Head();
   Head(const Head &) = delete;
   Head &operator=(const Head &) = delete;
@@ -125,21 +179,10 @@ class Head {
  private:
   template <class E>
   void attend(const E *qkv, int64_t step, int64_t width, float scale, const Finish &out);
-  void soften(float *x);
 
-  int64_t len, size;
-  float *q, *k, *v, *w;  // keys and values lie as the products want their weights
+  Path path;  // of float32
+  HeadOf h;   // keys and values lie as the products want their weights
+  float *w;
 };
-
-}  // namespace avx512
-
-// The same by plain loops, for I8 alone: for the other types libtorch has better ones.
-namespace plain {
-
-void prepare(const float *x, const Norm *norm, const Row &row);
-void prepare(const uint16_t *x, const Norm *norm, const Row &row);  // from bfloat16
-void multiply(const Weights &w, const Rows &x, const Finish &f, const Block &b);
-
-}  // namespace plain
 
 }  // namespace panels

@@ -1,10 +1,10 @@
 // The kernels of panels.h for processors with AVX-512. A tile of 12 rows and 32 columns fills 24 registers: its
-// instruction is vfmadd, vdpbf16ps or vpdpbusd.
+// instruction is vfmadd, vdpbf16ps or vpdpbusd. Where the last two are missing, the words come in two halves, as for
+// AVX2: see panels_avx2.cpp.
 #include "panels.h"
 
 #include <immintrin.h>
 
-#include <cstdlib>
 #include <cstring>
 
 namespace panels {
@@ -130,16 +130,49 @@ void tile(const uint32_t *a, int64_t step, const uint32_t *b, int64_t words, uin
   }
 }
 
-using Tile = void (*)(const uint32_t *a, int64_t step, const uint32_t *b, int64_t words, uint32_t *out);
-#define TILES(MAC)                                                                       \
-  {tile<MAC, 1>, tile<MAC, 2>, tile<MAC, 3>, tile<MAC, 4>,  tile<MAC, 5>,  tile<MAC, 6>, \
-   tile<MAC, 7>, tile<MAC, 8>, tile<MAC, 9>, tile<MAC, 10>, tile<MAC, 11>, tile<MAC, 12>}
-const Tile tiles[3][tallest] = {TILES(MacF32), TILES(MacBF16), TILES(MacI8)};
+// The halves of words, for processors without the kind's own instruction.
+struct WideBF16 {
+  ISA INLINE __m512i weights(__m512i b, int half) {
+    return half ? _mm512_and_si512(b, _mm512_set1_epi32((int)0xffff0000)) : _mm512_slli_epi32(b, 16);
+  }
+  ISA INLINE __m512i run(__m512i c, __m512i x, __m512i b) { return MacF32::run(c, x, b); }
+};
+struct WideI8 {
+  ISA INLINE __m512i weights(__m512i b, int half) {
+    return _mm512_srai_epi16(half ? b : _mm512_slli_epi16(b, 8), 8);
+  }
+  ISA INLINE __m512i run(__m512i c, __m512i x, __m512i b) { return _mm512_add_epi32(c, _mm512_madd_epi16(x, b)); }
+};
 
-// sums_of writes the sums of rows r0… and panel p: [rows][columns], no more rows than the tallest tile.
-void sums_of(const Weights &w, const Rows &x, int64_t r0, int64_t rows, int64_t p, uint32_t *sums) {
-  tiles[w.kind][rows - 1](x.data + r0 * x.step, x.step, w.data + p * w.words * columns, w.words, sums);
+template <class Mac, int R>
+ISA void tile_wide(const uint32_t *a, int64_t step, const uint32_t *b, int64_t words, uint32_t *out) {
+  __m512i c[R][2];
+#pragma GCC unroll 12
+  for (int r = 0; r < R; r++) c[r][0] = c[r][1] = _mm512_setzero_si512();
+  for (int64_t w = 0; w < words; w++, b += columns) {
+#pragma GCC unroll 2
+    for (int half = 0; half < 2; half++) {
+      const __m512i b0 = Mac::weights(_mm512_load_si512(b), half), b1 = Mac::weights(_mm512_load_si512(b + 16), half);
+#pragma GCC unroll 12
+      for (int r = 0; r < R; r++) {
+        const __m512i x = _mm512_set1_epi32((int)a[r * step + 2 * w + half]);
+        c[r][0] = Mac::run(c[r][0], x, b0);
+        c[r][1] = Mac::run(c[r][1], x, b1);
+      }
+    }
+  }
+#pragma GCC unroll 12
+  for (int r = 0; r < R; r++) {
+    _mm512_store_si512(out + r * columns, c[r][0]);
+    _mm512_store_si512(out + r * columns + 16, c[r][1]);
+  }
 }
+
+#define TILES(F, MAC)                                                                                   \
+  {F<MAC, 1>, F<MAC, 2>, F<MAC, 3>, F<MAC, 4>,  F<MAC, 5>,  F<MAC, 6>,                                  \
+   F<MAC, 7>, F<MAC, 8>, F<MAC, 9>, F<MAC, 10>, F<MAC, 11>, F<MAC, 12>}
+const Tile tiles[3][tallest] = {TILES(tile, MacF32), TILES(tile, MacBF16), TILES(tile, MacI8)};
+const Tile wide_tiles[3][tallest] = {TILES(tile, MacF32), TILES(tile_wide, WideBF16), TILES(tile_wide, WideI8)};
 
 // ---- results
 
@@ -163,25 +196,6 @@ ISA INLINE __m512 value(const uint32_t *sums, Kind kind, const Half &h, const Ro
   const __m512i zeros = _mm512_mullo_epi32(h.sum, _mm512_set1_epi32(x.zero[row]));
   const __m512 y = _mm512_cvtepi32_ps(_mm512_sub_epi32(s, zeros));
   return _mm512_mul_ps(y, _mm512_mul_ps(h.scale, _mm512_set1_ps(x.scale[row])));
-}
-
-// finish turns the sums of rows r0… and one panel into results.
-ISA void finish(const uint32_t *sums, int64_t r0, int64_t count, int64_t panel, const Weights &w, const Rows &x,
-                const Finish &f) {
-  for (int64_t i = 0; i < columns; i += 16) {
-    const int64_t c = panel * columns + i;
-    if (c >= w.n) return;
-    const Half h = half(w, c);
-    const __m512 bias = f.bias ? load(f.bias + c, h.there) : _mm512_setzero_ps();
-    for (int64_t r = 0; r < count; r++) {
-      const int64_t row = r0 + r;
-      __m512 y = _mm512_add_ps(value(sums + r * columns + i, w.kind, h, x, row), bias);
-      if (f.act) y = act16(y, f.act);
-      if (f.residual) y = _mm512_add_ps(y, load(f.residual + row * f.step + c, h.there));
-      if (f.y) _mm512_mask_storeu_ps(f.y + row * f.step + c, h.there, y);
-      else _mm256_mask_storeu_epi16(f.y16 + row * f.step + c, h.there, bf16(y));
-    }
-  }
 }
 
 // ---- the best columns
@@ -267,40 +281,46 @@ ISA void prepare_row(const E *x, const Norm *norm, Kind kind, const Row &row) {
   if (kind == I8) quantize(row.values, _mm512_reduce_min_ps(low), _mm512_reduce_max_ps(high), row);
 }
 
-float *floats(int64_t n) { return (float *)aligned_alloc(64, (n * 4 + 63) / 64 * 64); }
-
 }  // namespace
+
+Path avx512_path(Kind kind, bool own_instruction) {
+  const bool wide = kind != F32 && !own_instruction;
+  return {wide ? wide_tiles[kind] : tiles[kind], tallest, wide, true};
+}
 
 namespace avx512 {
 
-void multiply(const Weights &w, const Rows &x, const Finish &f, const Block &b) {
-  alignas(64) uint32_t sums[tallest * columns];
-  for (int64_t p = b.p0; p < b.p1; p++)
-    for (int64_t r = b.r0; r < b.r1; r += tallest) {
-      const int64_t n = std::min(tallest, b.r1 - r);
-      sums_of(w, x, r, n, p, sums);
-      finish(sums, r, n, p, w, x, f);
+ISA void finish(const uint32_t *sums, int64_t r0, int64_t count, int64_t panel, const Weights &w, const Rows &x,
+                const Finish &f) {
+  for (int64_t i = 0; i < columns; i += 16) {
+    const int64_t c = panel * columns + i;
+    if (c >= w.n) return;
+    const Half h = half(w, c);
+    const __m512 bias = f.bias ? load(f.bias + c, h.there) : _mm512_setzero_ps();
+    for (int64_t r = 0; r < count; r++) {
+      const int64_t row = r0 + r;
+      __m512 y = _mm512_add_ps(value(sums + r * columns + i, w.kind, h, x, row), bias);
+      if (f.act) y = act16(y, f.act);
+      if (f.residual) y = _mm512_add_ps(y, load(f.residual + row * f.step + c, h.there));
+      if (f.y) _mm512_mask_storeu_ps(f.y + row * f.step + c, h.there, y);
+      else _mm256_mask_storeu_epi16(f.y16 + row * f.step + c, h.there, bf16(y));
     }
+  }
 }
 
-ISA void rank(const Weights &w, const Rows &x, int64_t r, int64_t p0, int64_t p1, const Ranking &to) {
-  alignas(64) uint32_t sums[tallest * columns];
+ISA void rank(const uint32_t *sums, int64_t r0, int64_t count, int64_t panel, const Weights &w, const Rows &x,
+              const Ranking &to) {
   const __m512 none = _mm512_set1_ps(-INFINITY);
-  for (int64_t i = 0; i < r; i++) to.parts[i * to.parts_step] = {-INFINITY, 0};
-  for (int64_t p = p0; p < p1; p++)
-    for (int64_t r0 = 0; r0 < r; r0 += tallest) {
-      const int64_t n = std::min(tallest, r - r0), c = p * columns;
-      sums_of(w, x, r0, n, p, sums);
-      const Half ha = half(w, c), hb = half(w, c + 16);
-      for (int64_t i = 0; i < n; i++) {
-        const int64_t row = r0 + i;
-        const __m512 a = _mm512_mask_mov_ps(none, ha.there, value(sums + i * columns, w.kind, ha, x, row));
-        const __m512 b = _mm512_mask_mov_ps(none, hb.there, value(sums + i * columns + 16, w.kind, hb, x, row));
-        const float top = _mm512_reduce_max_ps(_mm512_max_ps(a, b));
-        add(to.parts[row * to.parts_step], a, b, ha.there, hb.there, top);
-        if (to.best[row].heap.size() < to.k || top > to.best[row].least) offer_all(to, row, a, b, c, w.n);
-      }
-    }
+  const int64_t c = panel * columns;
+  const Half ha = half(w, c), hb = half(w, c + 16);
+  for (int64_t i = 0; i < count; i++, sums += columns) {
+    const int64_t row = r0 + i;
+    const __m512 a = _mm512_mask_mov_ps(none, ha.there, value(sums, w.kind, ha, x, row));
+    const __m512 b = _mm512_mask_mov_ps(none, hb.there, value(sums + 16, w.kind, hb, x, row));
+    const float top = _mm512_reduce_max_ps(_mm512_max_ps(a, b));
+    add(to.parts[row * to.parts_step], a, b, ha.there, hb.there, top);
+    if (to.best[row].heap.size() < to.k || top > to.best[row].least) offer_all(to, row, a, b, c, w.n);
+  }
 }
 
 void prepare(const float *x, const Norm *norm, Kind kind, const Row &row) { prepare_row(x, norm, kind, row); }
@@ -308,52 +328,29 @@ void prepare(const uint16_t *x, const Norm *norm, Kind kind, const Row &row) { p
 
 // ---- attention
 
-Head::Head(int64_t len, int64_t size)
-    : len(len),
-      size(size),
-      q(floats(len * size)),
-      k(floats(panels_of(len) * columns * size)),
-      v(floats(panels_of(size) * columns * len)),
-      w(floats(len * len)) {
-  memset(k, 0, panels_of(len) * columns * size * 4);
-  memset(v, 0, panels_of(size) * columns * len * 4);
-}
-
-Head::~Head() {
-  for (float *p : {q, k, v, w}) free(p);
-}
-
 template <class E>
-ISA void Head::attend(const E *qkv, int64_t step, int64_t width, float scale, const Finish &out) {
-  for (int64_t t = 0; t < len; t++, qkv += step) {
-    float *kt = k + t / columns * columns * size + t % columns;
-    for (int64_t d = 0; d < size; d += 16) {
-      const __mmask16 m = first(size - d);
-      alignas(64) float key[16];
-      _mm512_mask_storeu_ps(q + t * size + d, m, _mm512_mul_ps(load(qkv + d, m), _mm512_set1_ps(scale)));
-      _mm512_store_ps(key, load(qkv + width + d, m));
-      for (int64_t i = 0; i < 16 && d + i < size; i++) kt[(d + i) * columns] = key[i];
-      float *value = v + d / columns * columns * len + t * columns + d % columns;
-      _mm512_mask_storeu_ps(value, m, load(qkv + 2 * width + d, m));
-    }
+ISA void load_one(const E *qkv, int64_t t, int64_t width, float scale, const HeadOf &h) {
+  float *kt = h.k + t / columns * columns * h.size + t % columns;
+  for (int64_t d = 0; d < h.size; d += 16) {
+    const __mmask16 m = first(h.size - d);
+    alignas(64) float key[16];
+    _mm512_mask_storeu_ps(h.q + t * h.size + d, m, _mm512_mul_ps(load(qkv + d, m), _mm512_set1_ps(scale)));
+    _mm512_store_ps(key, load(qkv + width + d, m));
+    for (int64_t i = 0; i < 16 && d + i < h.size; i++) kt[(d + i) * columns] = key[i];
+    float *value = h.v + d / columns * columns * h.len + t * columns + d % columns;
+    _mm512_mask_storeu_ps(value, m, load(qkv + 2 * width + d, m));
   }
-  const Weights keys{F32, len, size, size, (uint32_t *)k, nullptr, nullptr};
-  const Weights values{F32, size, len, len, (uint32_t *)v, nullptr, nullptr};
-  const Finish logits{nullptr, nullptr, None, len, w, nullptr};
-  multiply(keys, {(uint32_t *)q, size, nullptr, nullptr}, logits, {0, len, 0, panels_of(len)});
-  for (int64_t t = 0; t < len; t++) soften(w + t * len);
-  multiply(values, {(uint32_t *)w, len, nullptr, nullptr}, out, {0, len, 0, panels_of(size)});
 }
 
-void Head::run(const float *qkv, int64_t step, int64_t width, float scale, const Finish &out) {
-  attend(qkv, step, width, scale, out);
+void load_token(const float *qkv, int64_t t, int64_t width, float scale, const HeadOf &h) {
+  load_one(qkv, t, width, scale, h);
 }
-void Head::run(const uint16_t *qkv, int64_t step, int64_t width, float scale, const Finish &out) {
-  attend(qkv, step, width, scale, out);
+void load_token(const uint16_t *qkv, int64_t t, int64_t width, float scale, const HeadOf &h) {
+  load_one(qkv, t, width, scale, h);
 }
 
 // soften is softmax over a row of len logits.
-ISA void Head::soften(float *x) {
+ISA void soften(float *x, int64_t len) {
   __m512 top = _mm512_set1_ps(-INFINITY), sum = _mm512_setzero_ps();
   for (int64_t i = 0; i < len; i += 16) {
     const __mmask16 m = first(len - i);

@@ -1,0 +1,99 @@
+// What one thread does of products, rankings and attention: it goes through rows and panels. See panels.h.
+#include "panels.h"
+
+#include "vectorized.h"
+
+#include <cstdlib>
+
+namespace panels {
+
+namespace {
+
+// Widened is a place for a thread's rows as wide paths want them. It grows to the largest use and stays.
+uint32_t *widened(size_t words) {
+  static thread_local std::vector<uint32_t> place;
+  if (place.size() < words) place.resize(words);
+  return place.data();
+}
+
+FOR_EACH_WIDTH void widen_i8(const uint32_t *x, int64_t words, uint32_t *out) {
+  for (int64_t i = 0; i < words; i++) out[2 * i] = x[i] & 0x00ff00ff, out[2 * i + 1] = x[i] >> 8 & 0x00ff00ff;
+}
+
+FOR_EACH_WIDTH void widen_bf16(const uint32_t *x, int64_t words, uint32_t *out) {
+  for (int64_t i = 0; i < words; i++) out[2 * i] = x[i] << 16, out[2 * i + 1] = x[i] & 0xffff0000;
+}
+
+// Walk goes through the rows r0 to r1 and the panels p0 to p1, panels outermost: f(sums, row, count, panel).
+template <class F>
+void walk(const Path &path, const Weights &w, const Rows &x, const Block &b, F &&f) {
+  alignas(64) uint32_t sums[tallest * columns];
+  const uint32_t *rows = x.data + b.r0 * x.step;
+  int64_t step = x.step;
+  if (path.wide) {
+    step = 2 * w.words;
+    uint32_t *place = widened((b.r1 - b.r0) * step);
+    for (int64_t r = 0; r < b.r1 - b.r0; r++)
+      (w.kind == I8 ? widen_i8 : widen_bf16)(rows + r * x.step, w.words, place + r * step);
+    rows = place;
+  }
+  for (int64_t p = b.p0; p < b.p1; p++)
+    for (int64_t r = b.r0; r < b.r1; r += path.height) {
+      const int64_t n = std::min(path.height, b.r1 - r);
+      path.tiles[n - 1](rows + (r - b.r0) * step, step, w.data + p * w.words * columns, w.words, sums);
+      f(sums, r, n, p);
+    }
+}
+
+float *floats(int64_t n) { return (float *)aligned_alloc(64, (n * 4 + 63) / 64 * 64); }
+
+}  // namespace
+
+void multiply(const Path &path, const Weights &w, const Rows &x, const Finish &f, const Block &b) {
+  const auto finish = path.avx512 ? avx512::finish : loops::finish;
+  walk(path, w, x, b,
+       [&](const uint32_t *sums, int64_t r, int64_t n, int64_t p) { finish(sums, r, n, p, w, x, f); });
+}
+
+void rank(const Path &path, const Weights &w, const Rows &x, const Block &b, const Ranking &to) {
+  const auto bring = path.avx512 ? avx512::rank : loops::rank;
+  for (int64_t r = b.r0; r < b.r1; r++) to.parts[r * to.parts_step] = {-INFINITY, 0};
+  walk(path, w, x, b, [&](const uint32_t *sums, int64_t r, int64_t n, int64_t p) { bring(sums, r, n, p, w, x, to); });
+}
+
+// ---- attention
+
+Head::Head(const Path &path, int64_t len, int64_t size)
+    : path(path),
+      h{len, size, floats(len * size), floats(panels_of(len) * columns * size), floats(panels_of(size) * columns * len)},
+      w(floats(len * len)) {
+  memset(h.k, 0, panels_of(len) * columns * size * 4);
+  memset(h.v, 0, panels_of(size) * columns * len * 4);
+}
+
+Head::~Head() {
+  for (float *p : {h.q, h.k, h.v, w}) free(p);
+}
+
+template <class E>
+void Head::attend(const E *qkv, int64_t step, int64_t width, float scale, const Finish &out) {
+  const int64_t len = h.len, size = h.size;
+  for (int64_t t = 0; t < len; t++)
+    if (path.avx512) avx512::load_token(qkv + t * step, t, width, scale, h);
+    else loops::load_token(qkv + t * step, t, width, scale, h);
+  const Weights keys{F32, len, size, size, (uint32_t *)h.k, nullptr, nullptr};
+  const Weights values{F32, size, len, len, (uint32_t *)h.v, nullptr, nullptr};
+  const Finish logits{nullptr, nullptr, None, len, w, nullptr};
+  multiply(path, keys, {(uint32_t *)h.q, size, nullptr, nullptr}, logits, {0, len, 0, panels_of(len)});
+  for (int64_t t = 0; t < len; t++) (path.avx512 ? avx512::soften : loops::soften)(w + t * len, len);
+  multiply(path, values, {(uint32_t *)w, len, nullptr, nullptr}, out, {0, len, 0, panels_of(size)});
+}
+
+void Head::run(const float *qkv, int64_t step, int64_t width, float scale, const Finish &out) {
+  attend(qkv, step, width, scale, out);
+}
+void Head::run(const uint16_t *qkv, int64_t step, int64_t width, float scale, const Finish &out) {
+  attend(qkv, step, width, scale, out);
+}
+
+}  // namespace panels
