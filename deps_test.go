@@ -58,6 +58,8 @@ data/text           < data/image            | golang.org/x/text             # th
 data/unpack         <                       | github.com/klauspost/compress github.com/therootcompany/xz
                      # compressed files as if they were not
 data/metadata/xmp   < data/text             |                               # XMP packets, read and changed in place
+data/ifd            <                       |                               # directories of TIFF structures
+data/metadata       < data/metadata/xmp data/ifd |                          # what images say of themselves
 data/sidecar        < data/image            |                               # finds the text beside an image
 data/record         < data/text data/unpack |                               # entries of files of captions
 data                < data/record data/sidecar |                            # examples: paths and captions, not pixels
@@ -133,7 +135,7 @@ cli/input           < cli/console torch/dist/launch data data/image data/text da
                      # what is captioned
 cli/paths           < cli/input data weights/atomicfile | github.com/urfave/cli/v2
                      # what commands read and write, and that these are not one file
-cli/output          < cli/input models/train/features models/captioner data/metadata/xmp | github.com/klauspost/compress
+cli/output          < cli/input models/train/features models/captioner data/metadata | github.com/klauspost/compress
                      # where captions and features go
 cli/published       < cli/console data/coco models/train/features weights/pickle weights/safetensors |
                       github.com/urfave/cli/v2 # weights and data by name, fetched
@@ -159,6 +161,7 @@ torch/nn            < torch/torchtest       |
 torch/optim         < torch/torchtest       |
 torch/dist          < torch/nn torch/torchtest |
 data                <                       | github.com/klauspost/compress golang.org/x/text # foreign files to read
+data/metadata       < data/image            |                               # the pixels stay
 data/coco           < data                  |
 models/encoder      < torch/torchtest       |
 models/clip         < torch/torchtest data/image weights/pickle |           # real weights on real photographs

@@ -40,6 +40,8 @@ type PredictOptions struct {
 	Resume, Overwrite     bool
 	Sidecar, SidecarName  string
 	Existing              string
+	WriteMetadata         bool
+	DryRun, KeepTimes     bool
 	Failures, HTML        string
 	Watch                 bool
 	MinConfidence         float64
@@ -156,9 +158,16 @@ func (o *PredictOptions) flags() []cli.Flag {
 			Usage:    "how a sidecar of a.jpg is named: stem is a.txt, full is a.jpg.txt",
 			Category: out, Destination: &o.SidecarName},
 		&cli.StringFlag{Name: "existing", Value: "skip",
-			Usage: "a sidecar that is there already: " +
+			Usage: "a sidecar, or a description in XMP or in an image, that is there already: " +
 				strings.Join(output.Policies, ", "),
 			Category: out, Destination: &o.Existing},
+		&cli.BoolFlag{Name: "write-metadata",
+			Usage:    "also write each caption into its JPEG, PNG, WebP or TIFF file, as XMP; the coded image stays as it is",
+			Category: out, Destination: &o.WriteMetadata},
+		&cli.BoolFlag{Name: "keep-times", Usage: "of --write-metadata: the files keep the times of their last change",
+			Category: out, Destination: &o.KeepTimes},
+		&cli.BoolFlag{Name: "dry-run", Usage: "say what --sidecar and --write-metadata would write, and do not write it",
+			Category: out, Destination: &o.DryRun},
 		&cli.StringFlag{Name: "failures", DefaultText: "with --out, FILE.failed",
 			Usage:    "list what failed in `FILE`, one JSON object a line",
 			Category: out, Destination: &o.Failures, TakesFile: true},
@@ -212,10 +221,15 @@ func (o *PredictOptions) validate(json bool) error {
 	check(o.HTML == "" || o.HTML != o.Out, "", "--html and --out are one file, %q", o.HTML)
 	check(!o.Watch || !o.StdinImage && countDash(o.inputs) == 0, "", "--watch takes folders, not standard input")
 	check(!o.Watch || o.HTML == "", "", "--watch has no end at which --html could be written")
+	check(!o.WriteMetadata || !o.Watch, "give --sidecar .xmp instead",
+		"--watch would see each image that --write-metadata writes as a new one")
+	check(!o.WriteMetadata || !o.StdinImage && o.Embeddings == "", "", "--write-metadata needs images that are files")
+	check(!o.KeepTimes || o.WriteMetadata, "", "--keep-times needs --write-metadata")
+	check(!o.DryRun || o.WriteMetadata || o.Sidecar != "", "", "--dry-run needs --sidecar or --write-metadata")
 	check(o.Embeddings == "" || !o.Watch && o.HTML == "" && o.Format != "webdataset", "",
 		"--embeddings has no images for --watch, --html or --format webdataset")
-	check(o.Template == "" || o.Format == "text" || o.Sidecar != "", "", "--template does not apply to --format %s",
-		o.Format)
+	check(o.Template == "" || o.Format == "text" || o.Sidecar != "" || o.WriteMetadata, "",
+		"--template does not apply to --format %s", o.Format)
 	check(o.Sidecar == "" || validExtension(o.Sidecar), "",
 		"--sidecar %q: want an extension such as .txt that no image has", o.Sidecar)
 	errs = append(errs, console.OneOf("--format", o.Format, output.Formats...),

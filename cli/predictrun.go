@@ -49,6 +49,9 @@ func runPredict(ctx context.Context, con *console.Console, o PredictOptions) (er
 	if err := r.checkSidecars(); err != nil {
 		return err
 	}
+	if o.WriteMetadata {
+		r.inside = &output.Embed{Existing: o.Existing, KeepTimes: o.KeepTimes, Render: r.sidecarText, Dry: r.dry()}
+	}
 	m, err := model.Open(ctx, con, o.load, o.Model)
 	if err != nil {
 		return fmt.Errorf("predict: %w", err)
@@ -83,6 +86,7 @@ type predictRun struct {
 	file     *output.Journal
 	format   output.Format
 	beside   *output.Sidecars
+	inside   *output.Embed // of --write-metadata
 	progress *console.Progress
 	list     *output.Failures
 	sheet    *output.Gallery // of --html
@@ -122,6 +126,11 @@ func (r *predictRun) begin() error {
 		r.pipe.Batch = batchCPU
 		if strings.HasPrefix(r.model.Device(), "cuda") {
 			r.pipe.Batch = batchGPU
+		}
+	}
+	if r.inside != nil {
+		r.pipe.Skip = func(res *output.Result, b []byte) bool {
+			return r.inside.Skips(b) && (r.beside == nil || r.beside.Skips(res.Path))
 		}
 	}
 	r.pipe.Image = image.Options{
@@ -213,13 +222,22 @@ func (r *predictRun) checkSidecars() error {
 	if o.Sidecar == "" {
 		return nil
 	}
-	r.beside = &output.Sidecars{Extension: o.Sidecar, Existing: o.Existing, Names: o.SidecarName, Render: r.sidecarText}
+	r.beside = &output.Sidecars{Extension: o.Sidecar, Existing: o.Existing, Names: o.SidecarName, Render: r.sidecarText,
+		Dry: r.dry()}
 	listed := r.in
 	listed.Args = slices.DeleteFunc(slices.Clone(listed.Args), func(arg string) bool { return arg == "-" })
 	if o.Watch || len(listed.Args) < len(r.in.Args) {
 		r.beside.Follow()
 	}
 	return r.beside.Check(listed.Images(), o.named)
+}
+
+// dry is who is told what --dry-run would write; nil where it is written.
+func (r *predictRun) dry() func(string) {
+	if !r.o.DryRun {
+		return nil
+	}
+	return func(what string) { r.con.Term.Log.Info(what) }
 }
 
 // identity is a short form of everything that decides what a run writes.
@@ -271,7 +289,11 @@ func (r *predictRun) source(ctx context.Context, yield func(input.Input) bool) {
 			if r.beside != nil && in.Open != nil {
 				in.Err, in.Open = fmt.Errorf("input %q: a sidecar needs an image that is a file", in.Path), nil
 			}
-			in.Skip = r.beside != nil && r.beside.Skips(in.Path) || r.file != nil && r.file.Has(in)
+			if r.inside != nil && in.Open != nil && in.Err == nil {
+				in.Err, in.Open = fmt.Errorf("input %q: --write-metadata needs an image that is a file", in.Path), nil
+			}
+			beside := r.beside != nil && r.inside == nil && r.beside.Skips(in.Path)
+			in.Skip = beside || r.file != nil && r.file.Has(in)
 		}
 		return yield(in)
 	}
@@ -314,6 +336,9 @@ func (r *predictRun) one(res *output.Result) error {
 	res.Least = r.o.MinConfidence
 	if res.Err == nil && r.beside != nil {
 		res.Err = r.beside.Write(res)
+	}
+	if res.Err == nil && r.inside != nil {
+		res.Err = r.inside.Write(res)
 	}
 	if errors.Is(res.Err, syscall.ENOSPC) || errors.Is(res.Err, syscall.EDQUOT) { // so it would be for all that come
 		return console.WithHint(res.Err, "make room and run again: --existing skip, the default, goes on")
@@ -404,7 +429,7 @@ func (r *predictRun) end(start time.Time, err error) error {
 	if kinds := r.in.Passed.Others(); kinds != "" {
 		r.con.Term.Log.Debug("the folders hold besides: " + kinds)
 	}
-	if r.done+r.failed+r.skipped > 1 && !errors.Is(err, syscall.EPIPE) {
+	if (r.done+r.failed+r.skipped > 1 || r.skipped > 0) && !errors.Is(err, syscall.EPIPE) {
 		r.con.Term.Log.Info(r.summary(took))
 	}
 	switch {

@@ -26,6 +26,9 @@ type Pipeline struct {
 	Image     image.Options
 	Keep      bool // results keep their image's bytes
 	Thumbnail bool // results keep a thumbnail
+
+	// Skip says of an image that was read, by its bytes, whether it needs no caption; nil for none.
+	Skip func(*output.Result, []byte) bool
 }
 
 // Run feeds the inputs of source through, and hands the results to sink in their order. load reads an image; nil reads
@@ -64,6 +67,10 @@ func (p *Pipeline) decode(ctx context.Context, r *output.Result) (*image.RGB, er
 	b, err := ReadInput(ctx, &r.Input)
 	if err != nil {
 		return nil, fmt.Errorf("read image %q: %w", r.Path, err)
+	}
+	if p.Skip != nil && p.Skip(r, b) {
+		r.Skip = true
+		return nil, nil
 	}
 	img, err := image.Decode(b, p.Image)
 	if err != nil {

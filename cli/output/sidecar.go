@@ -24,6 +24,7 @@ type Sidecars struct {
 	Existing  string // one of Policies
 	Names     string // one of SidecarNames
 	Render    func(*Result) string
+	Dry       func(string) // is told what would be written, and nothing is; nil writes
 
 	finder  sidecar.Finder
 	places  input.Places
@@ -155,6 +156,9 @@ func (s *Sidecars) Write(r *Result) error {
 	if err := s.claim(r.Path); err != nil {
 		return err
 	}
+	if s.Skips(r.Path) { // it came to be meanwhile, or the caption was wanted for the image's metadata alone
+		return nil
+	}
 	path := s.path(r.Path)
 	if s.isXMP() {
 		return s.mergeXMP(path, r)
@@ -173,9 +177,18 @@ func (s *Sidecars) Write(r *Result) error {
 			return nil
 		}
 	}
-	put := func(w io.Writer) error { _, err := w.Write(content); return err }
 	// Nobody waits for the disk: a hundred thousand sidecars would take hours, and each can be made again.
-	return atomicfile.WriteFile(path, put, atomicfile.NoSync)
+	return s.put(path, content, caption, atomicfile.NoSync)
+}
+
+// put writes a sidecar, or says that it would.
+func (s *Sidecars) put(path string, content []byte, caption string, options ...atomicfile.Option) error {
+	if s.Dry != nil {
+		s.Dry(fmt.Sprintf("would write %q: %s", path, console.Visible(caption)))
+		return nil
+	}
+	write := func(w io.Writer) error { _, err := w.Write(content); return err }
+	return atomicfile.WriteFile(path, write, options...)
 }
 
 // join puts a caption to the text that is there; nil where it stands there already: a run that was killed had come to

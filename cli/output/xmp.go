@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"strings"
@@ -60,7 +59,8 @@ func (s *Sidecars) mergeXMP(path string, r *Result) error {
 	if err != nil {
 		return fmt.Errorf("read sidecar %q: %w", path, err)
 	}
-	merged, err := xmp.Merge(old, edit(r, s.Render(r), s.Existing))
+	caption := s.Render(r)
+	merged, err := xmp.Merge(old, edit(r, caption, s.Existing))
 	if err != nil {
 		return fmt.Errorf("write sidecar %q: %w", path, console.WithHint(err, "the file stays as it is"))
 	}
@@ -71,5 +71,5 @@ func (s *Sidecars) mergeXMP(path string, r *Result) error {
 	if len(old) == 0 { // it can be made again: see Write
 		options = append(options, atomicfile.NoSync)
 	}
-	return atomicfile.WriteFile(path, func(w io.Writer) error { _, err := w.Write(merged); return err }, options...)
+	return s.put(path, merged, caption, options...)
 }

@@ -178,13 +178,13 @@ func (p *Packet) Bytes() ([]byte, error) {
 	return append(mark, b...), err
 }
 
-// Trimmed is the packet as UTF-8 without the padding before its end, for where room is short.
+// Trimmed is the packet as UTF-8 without its padding, for where room is short.
 func (p *Packet) Trimmed() []byte {
 	head, tail, ok := strings.Cut(p.src, "<?xpacket end=")
 	if !ok {
 		return []byte(strings.TrimRight(p.src, " \t\r\n"))
 	}
-	return []byte(strings.TrimRight(head, " \t\r\n") + "\n<?xpacket end=" + tail)
+	return []byte(strings.TrimRight(head, " \t\r\n") + "\n<?xpacket end=" + strings.TrimRight(tail, " \t\r\n"))
 }
 
 // property finds a property: as an element, or as an attribute of a description.
