@@ -127,7 +127,7 @@ cli/report          < data/image            |                               # an
 cli/console         <                       | github.com/schollz/progressbar/v3 golang.org/x/term
                       github.com/dustin/go-humanize
                      # streams, terminal, progress, errors with hints, exit codes
-cli/flags           < cli/console models/decode | github.com/urfave/cli/v2   # flags that several commands share
+cli/flags           < cli/console models/decode models/checkpoint | github.com/urfave/cli/v2   # flags that several commands share
 cli/ranks           < cli/flags torch/dist  |                               # one command's work in several processes
 cli/input           < cli/console torch/dist/launch data data/image data/text data/unpack weights/npy
                       weights/safetensors |
@@ -141,7 +141,7 @@ cli/published       < cli/console data/coco models/train/features weights/pickle
                       github.com/urfave/cli/v2 # weights and data by name, fetched
 cli/model           < models/captioner cli/flags cli/input cli/published cli/server |
                      # the captioner that the flags name
-cli/inspect         < cli/published models/captioner |
+cli/inspect         < cli/published cli/flags models/captioner |
                      # what a file of weights is, and whether it is whole
 cli/captioning      < models/pipeline cli/output cli/model cli/report | # for predict and eval
 cli/training        < models/train cli/ranks cli/paths cli/model | github.com/urfave/cli/v2 # the command train

@@ -17,7 +17,6 @@ import (
 	"captioner/cli/ranks"
 	"captioner/data"
 	"captioner/models/captioner"
-	"captioner/models/checkpoint"
 	"captioner/models/encoder"
 	"captioner/models/family"
 	"captioner/models/train/features"
@@ -268,9 +267,13 @@ func openEncoder(ctx context.Context, con *console.Console, o *EncodeOptions, g 
 	if err := model.FindWeights(ctx, con, &o.Model); err != nil {
 		return c, nil, nil, err
 	}
+	known, err := o.Model.Heads.Architectures()
+	if err != nil {
+		return c, nil, nil, err
+	}
 	var src weights.Source
 	if o.Model.Encoder != "" && o.Model.Path == "" {
-		pre, err := checkpoint.OpenEncoder(o.Model.Encoder)
+		pre, err := known.OpenEncoder(o.Model.Encoder)
 		if err != nil {
 			return c, nil, nil, model.ModelHint(err)
 		}
@@ -283,7 +286,7 @@ func openEncoder(ctx context.Context, con *console.Console, o *EncodeOptions, g 
 		}
 		done = func() { pre.Close() }
 	} else {
-		f, err := captioner.OpenFile(o.Model.Path, o.Model.Encoder)
+		f, err := captioner.OpenFile(o.Model.Path, captioner.Options{Encoder: o.Model.Encoder, Architectures: known})
 		if err != nil {
 			return c, nil, nil, model.ModelHint(err)
 		}
@@ -296,6 +299,10 @@ func openEncoder(ctx context.Context, con *console.Console, o *EncodeOptions, g 
 			return c, nil, nil, model.ModelHint(err)
 		}
 		c, done = f.Config, func() { f.Close() }
+	}
+	if err := known.Heads.Unused(encoder.EncoderPart, encoder.DecoderPart); err != nil {
+		done()
+		return c, nil, nil, err
 	}
 	err = torch.Do(ctx, func() (err error) {
 		if o.Model.Threads > 0 {

@@ -127,7 +127,8 @@ func TestEvalWithCLIP(t *testing.T) {
 	eval := func(want int, more ...string) (out map[string]any, stderr string) {
 		t.Helper()
 		var o, e bytes.Buffer
-		args := []string{"captioner", "eval", "--json", "--clip", filepath.Join(dir, "clip.safetensors"), "--device", "cpu",
+		args := []string{"captioner", "eval", "--json", "--clip", filepath.Join(dir, "clip.safetensors"),
+			"--heads", "text=1", "--device", "cpu",
 			"--references", filepath.Join(dir, "refs.json"), "--images", dir,
 			"--predictions", filepath.Join(dir, "results.json")}
 		if got := newProgram(strings.NewReader(""), &o, &e).main(context.Background(), append(args, more...)); got != want {

@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"captioner/cli/console"
+	"captioner/cli/flags"
 	"captioner/cli/inspect"
 	"captioner/models/checkpoint"
 )
@@ -30,7 +31,8 @@ func newInspect(con *console.Console) *cli.Command {
 		Description: `FILE is a file of safetensors or PyTorch, a folder of Hugging Face, or a name of "captioner weights
 list" that is here; without it, the model that is built in. A PyTorch file is read without running
 anything that it holds.`,
-		Flags: []cli.Flag{&cli.BoolFlag{Name: "no-tensors", Usage: "leave out the list of tensors", Destination: &short}},
+		Flags: []cli.Flag{&cli.BoolFlag{Name: "no-tensors", Usage: "leave out the list of tensors", Destination: &short},
+			o.Heads.Flag("")},
 		Action: func(c *cli.Context) error {
 			if c.NArg() > 1 {
 				return console.Usagef("", "weights inspect takes one file, found %d", c.NArg())
@@ -42,17 +44,19 @@ anything that it holds.`,
 }
 
 func newVerify(con *console.Console) *cli.Command {
+	var heads flags.Heads
 	return &cli.Command{
 		Name:      "verify",
 		Usage:     "check a file of weights: structure, checksums, numbers, and whether decoder and encoder fit",
 		ArgsUsage: "FILE",
 		Description: `FILE is any file or folder that --model or --encoder takes, a name of "captioner weights list" that is
 here, or demo, the built-in model. Exit code 1 if something is broken; each such line has its remedy.`,
+		Flags: []cli.Flag{heads.Flag("")},
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {
 				return console.Usagef("", "weights verify takes one file, found %d", c.NArg())
 			}
-			return inspect.Verify(c.Context, con, c.Args().First())
+			return inspect.Verify(c.Context, con, c.Args().First(), heads)
 		},
 	}
 }

@@ -13,9 +13,11 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"captioner/cli/console"
+	"captioner/cli/flags"
 	"captioner/cli/inspect"
 	"captioner/cli/published"
 	"captioner/models/checkpoint"
+	"captioner/models/encoder"
 	"captioner/weights"
 	"captioner/weights/atomicfile"
 	"captioner/weights/pickle"
@@ -28,6 +30,7 @@ const formTensors = "tensors"
 // ConvertOptions are what the flags of weights convert say.
 type ConvertOptions struct {
 	In, Out, To, Encoder, DType string
+	Heads                       flags.Heads
 	NoMasks, Force              bool
 }
 
@@ -51,6 +54,7 @@ Nothing in IN is run. OUT appears whole or not at all.`,
 					"name", Destination: &o.To},
 			&cli.StringFlag{Name: "encoder", Usage: "`FILE` or name of the vision encoder, for a checkpoint that leaves it out",
 				Destination: &o.Encoder, TakesFile: true},
+			o.Heads.Flag(""),
 			&cli.StringFlag{Name: "dtype", Value: o.DType, Usage: "keep, fp32, fp16 or bf16", Destination: &o.DType},
 			&cli.BoolFlag{Name: "no-masks",
 				Usage: "leave out the constant masks that transformers before 4.27 wants in lightning and " +
@@ -138,7 +142,11 @@ func dtypeNamed(name string) (*weights.DType, error) {
 
 func convertModel(ctx context.Context, con *console.Console, in string, o ConvertOptions,
 	eo checkpoint.ExportOptions) error {
-	f, err := inspect.OpenDescribed(in)
+	known, err := o.Heads.Architectures()
+	if err != nil {
+		return err
+	}
+	f, err := inspect.OpenDescribed(in, known)
 	if err != nil {
 		return console.WithHint(err,
 			"\"captioner weights inspect %s\" says what it is; --to tensors converts any file of tensors", o.In)
@@ -149,7 +157,9 @@ func convertModel(ctx context.Context, con *console.Console, in string, o Conver
 		if err != nil {
 			return err
 		}
-		e, err := checkpoint.OpenEncoder(path)
+		opened := *known
+		opened.Heads = known.Heads.Expecting(f.Config.Encoder.Encoder)
+		e, err := opened.OpenEncoder(path)
 		if err != nil {
 			return err
 		}
@@ -157,6 +167,9 @@ func convertModel(ctx context.Context, con *console.Console, in string, o Conver
 			e.Close()
 			return err
 		}
+	}
+	if err := known.Heads.Unused(encoder.EncoderPart, encoder.DecoderPart); err != nil {
+		return err
 	}
 	if info, err := os.Stat(in); err == nil && info.Mode().IsRegular() {
 		sum, err := f.Checksum()

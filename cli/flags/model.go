@@ -15,8 +15,9 @@ type Model struct {
 	Encoder   string // "" is the one in the model file
 	Device    string // "auto", "cpu", "cuda", "cuda:1"
 	Precision string // "auto", "fp32", "bf16", "int8"
-	NoEncoder bool   // open the model for features alone
-	Threads   int    // 0 leaves it to libtorch
+	Heads     Heads
+	NoEncoder bool // open the model for features alone
+	Threads   int  // 0 leaves it to libtorch
 }
 
 // Flags are the flags that set o.
@@ -30,6 +31,7 @@ func (o *Model) Flags() []cli.Flag {
 		&cli.StringFlag{Name: "encoder",
 			Usage:    "`FILE` or name (ViT-B/32, blip:base, …) of the vision encoder, for a model that leaves it out",
 			Category: category, Destination: &o.Encoder, TakesFile: true},
+		o.Heads.Flag(category),
 		&cli.StringFlag{Name: "device", Value: "auto", Usage: "auto, cpu, cuda or cuda:`N`", Category: category,
 			Destination: &o.Device},
 		&cli.StringFlag{Name: "precision", Value: "auto", Usage: "auto, fp32, bf16, or int8 (on the CPU alone)",
@@ -45,6 +47,9 @@ func (o *Model) Validate() error {
 		return err
 	}
 	if err := console.OneOf("--precision", o.Precision, "auto", "fp32", "bf16", "int8"); err != nil {
+		return err
+	}
+	if _, err := o.Heads.Parse(); err != nil {
 		return err
 	}
 	if o.Threads < 0 || o.Threads > 4096 {

@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"captioner/models/checkpoint"
 	"captioner/models/clipdecoder10"
 	"captioner/models/crossgpt2"
+	"captioner/models/encoder"
 	"captioner/weights"
 	"captioner/weights/pickle"
 	"captioner/weights/store"
@@ -35,22 +37,26 @@ func (a account) lines() [][2]string {
 }
 
 // accountFor describes a file, or a folder; "" is the built-in model.
-func accountFor(path string, src weights.Source) account {
+func accountFor(path string, src weights.Source, known *checkpoint.Architectures) account {
 	a := account{What: container(path, src), Types: types(src)}
 	if sum, err := weights.SHA256(weightsFile(path)); err == nil {
 		if e, _, ok := store.Identify(sum); ok {
 			a.Published = e.Name
 		}
 	}
-	f, err := OpenDescribed(path)
+	f, err := OpenDescribed(path, known)
 	if err == nil {
 		a.captioner(f)
 		f.Close()
 		return a
 	}
-	if e, eerr := checkpoint.OpenEncoder(path); eerr == nil {
+	var headless *encoder.HeadsUnknownError
+	if e, eerr := known.OpenEncoder(path); eerr == nil {
 		a.Encoder = e.Config.Architecture + ", for --encoder"
 		e.Close()
+	} else if errors.As(eerr, &headless) {
+		a.Encoder = fmt.Sprintf("of width %d, for --encoder; how many heads it has, no weight says: --heads N gives them",
+			headless.Width)
 	} else if meantAsModel(src) {
 		a.What += "; not usable with --model: " + console.OneLine(err)
 	}

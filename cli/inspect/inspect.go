@@ -13,9 +13,11 @@ import (
 	"text/tabwriter"
 
 	"captioner/cli/console"
+	"captioner/cli/flags"
 	"captioner/cli/published"
 	"captioner/models/captioner/demo"
 	"captioner/models/checkpoint"
+	"captioner/models/encoder"
 	"captioner/weights"
 	"captioner/weights/formats"
 	"captioner/weights/pickle"
@@ -25,6 +27,7 @@ import (
 // Options are what the flags of weights inspect say.
 type Options struct {
 	Path    string // "" is the built-in model
+	Heads   flags.Heads
 	Tensors bool
 }
 
@@ -48,6 +51,10 @@ type tensorLine struct {
 
 // Run prints what a file of weights is, with its metadata and tensors.
 func Run(con *console.Console, o Options) error {
+	known, err := o.Heads.Architectures()
+	if err != nil {
+		return err
+	}
 	path, err := published.Here(con, o.Path)
 	if err != nil {
 		return err
@@ -64,7 +71,10 @@ func Run(con *console.Console, o Options) error {
 	} else if info, err := os.Stat(weightsFile(path)); err == nil {
 		in.Bytes = info.Size()
 	}
-	in.account = accountFor(path, src)
+	in.account = accountFor(path, src, known)
+	if err := known.Heads.Unused(encoder.Parts...); err != nil {
+		return err
+	}
 	tied := repeated(src)
 	for _, name := range src.Names() {
 		t, err := src.Tensor(name)
@@ -227,9 +237,9 @@ func fileThere(path string) bool {
 }
 
 // OpenDescribed opens a model without its weights; "" is the built-in one.
-func OpenDescribed(path string) (*checkpoint.Checkpoint, error) {
+func OpenDescribed(path string, known *checkpoint.Architectures) (*checkpoint.Checkpoint, error) {
 	if path == "" {
-		return checkpoint.Parse(demo.Model)
+		return known.Parse(demo.Model)
 	}
-	return checkpoint.Open(path)
+	return known.Open(path)
 }

@@ -13,9 +13,11 @@ import (
 	"strings"
 
 	"captioner/cli/console"
+	"captioner/cli/flags"
 	"captioner/cli/published"
 	"captioner/models/captioner"
 	"captioner/models/checkpoint"
+	"captioner/models/encoder"
 	"captioner/weights"
 	"captioner/weights/store"
 )
@@ -25,23 +27,31 @@ type verification struct {
 	con    *console.Console
 	name   string // as the user gave it
 	path   string // "" is the built-in model
+	known  *checkpoint.Architectures
 	broken bool
 	err    error // of writing to standard output
 }
 
 // Verify prints whether a file of weights is whole and fits; broken ones end in console.ErrReported.
-func Verify(ctx context.Context, con *console.Console, name string) error {
+func Verify(ctx context.Context, con *console.Console, name string, heads flags.Heads) error {
+	known, err := heads.Architectures()
+	if err != nil {
+		return err
+	}
 	path, err := published.Here(con, name)
 	if err != nil {
 		return err
 	}
-	v := &verification{con: con, name: name, path: path}
+	v := &verification{con: con, name: name, path: path, known: known}
 	src := v.structure()
 	if src != nil {
 		defer src.Close()
 		v.manifest()
 		v.numbers(ctx, src)
 		v.model(ctx, meantAsModel(src))
+	}
+	if err := known.Heads.Unused(encoder.Parts...); err != nil && v.err == nil && !v.broken {
+		return err
 	}
 	switch {
 	case v.err != nil:
@@ -217,7 +227,7 @@ func meantAsModel(src weights.Source) bool {
 
 // model loads the file as --model would, or as --encoder.
 func (v *verification) model(ctx context.Context, meant bool) {
-	f, err := OpenDescribed(v.path)
+	f, err := OpenDescribed(v.path, v.known)
 	if err != nil {
 		v.encoder(err, meant)
 		return
@@ -228,7 +238,7 @@ func (v *verification) model(ctx context.Context, meant bool) {
 	if ctx.Err() != nil {
 		return
 	}
-	c, err := captioner.Open(v.path, captioner.Options{Device: "cpu", NoEncoder: blind})
+	c, err := captioner.Open(v.path, captioner.Options{Device: "cpu", NoEncoder: blind, Architectures: v.known})
 	if err != nil {
 		v.tell("model", "broken", console.OneLine(err), "\"captioner weights inspect "+v.name+"\" lists what the file holds")
 		return
@@ -249,11 +259,14 @@ func (v *verification) model(ctx context.Context, meant bool) {
 }
 
 func (v *verification) encoder(notModel error, meant bool) {
-	e, err := checkpoint.OpenEncoder(v.path)
+	e, err := v.known.OpenEncoder(v.path)
+	var headless *encoder.HeadsUnknownError
 	switch {
 	case err == nil:
 		defer e.Close()
 		v.tell("model", "ok", "the encoder "+e.Config.Architecture+", for --encoder", "")
+	case errors.As(notModel, &headless) || errors.As(err, &headless):
+		v.tell("model", "broken", console.OneLine(headless), headless.Hint())
 	case meant:
 		v.tell("model", "broken", console.OneLine(notModel),
 			"\"captioner weights inspect "+v.name+"\" lists what the file holds")

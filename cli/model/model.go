@@ -16,6 +16,7 @@ import (
 	"captioner/models/captioner"
 	"captioner/models/checkpoint"
 	"captioner/models/decode"
+	"captioner/models/encoder"
 	"captioner/weights/store"
 )
 
@@ -73,10 +74,18 @@ func FindWeights(ctx context.Context, con *console.Console, o *flags.Model) erro
 
 // Load opens a model of this machine; nothing is fetched.
 func Load(_ context.Context, o flags.Model) (Model, error) {
+	known, err := o.Heads.Architectures()
+	if err != nil {
+		return nil, err
+	}
 	c, err := captioner.Open(o.Path, captioner.Options{Encoder: o.Encoder, NoEncoder: o.NoEncoder, Device: o.Device,
-		Precision: o.NumberType(), Threads: o.Threads})
+		Precision: o.NumberType(), Threads: o.Threads, Architectures: known})
 	if err != nil {
 		return nil, ModelHint(err)
+	}
+	if err := known.Heads.Unused(encoder.EncoderPart, encoder.DecoderPart); err != nil {
+		c.Close()
+		return nil, err
 	}
 	return loaded{c, o.Path}, nil
 }
@@ -121,9 +130,13 @@ func encoderHint(architecture string) string {
 
 // Decides is what of the options, beside the model file, decides what a model says.
 func Decides(o *flags.Model) string {
-	encoder := ""
+	stamp := ""
 	if info, err := os.Stat(o.Encoder); o.Encoder != "" && err == nil {
-		encoder = fmt.Sprint(input.StampOf(info))
+		stamp = fmt.Sprint(input.StampOf(info))
 	}
-	return strings.Join([]string{o.NumberType(), o.Encoder, encoder}, " ")
+	parts := []string{o.NumberType(), o.Encoder, stamp}
+	if o.Heads != "" {
+		parts = append(parts, "heads", string(o.Heads))
+	}
+	return strings.Join(parts, " ")
 }

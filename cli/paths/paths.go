@@ -37,7 +37,7 @@ var flagUses = map[string]Use{
 	"cache": Cache, "listen": Socket,
 
 	"ban": Word, "cors-origin": Word, "decode": Word, "device": Word, "dtype": Word, "encoder-name": Word,
-	"existing": Word, "force": Word, "format": Word, "licence": Word, "log-format": Word, "memory": Word,
+	"existing": Word, "force": Word, "format": Word, "heads": Word, "licence": Word, "log-format": Word, "memory": Word,
 	"metric": Word, "missing": Word, "monitor": Word, "name": Word, "precision": Word, "prompt": Word, "recipe": Word,
 	"schedule": Word, "shard": Word, "sidecar": Word, "sidecar-name": Word, "template": Word, "title": Word, "to": Word,
 	"tokenize": Word,

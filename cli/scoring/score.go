@@ -15,6 +15,7 @@ import (
 	"captioner/data/metrics"
 	"captioner/data/predictions"
 	"captioner/models/clipscore"
+	"captioner/models/encoder"
 	"captioner/models/evaluate"
 	"captioner/weights/store"
 )
@@ -139,10 +140,18 @@ func (e *evaluation) openCLIP(ctx context.Context) error {
 			return err
 		}
 	}
-	m, err := clipscore.Open(path, clipscore.Options{Device: e.o.Model.Device})
+	heads, err := e.o.Model.Heads.Parse()
+	if err != nil {
+		return err
+	}
+	m, err := clipscore.Open(path, clipscore.Options{Device: e.o.Model.Device, Heads: heads})
 	if err != nil {
 		return console.WithHint(err, "--clip takes a checkpoint with both towers, such as OpenAI's ViT-B-32.pt or a "+
 			"model.safetensors of Hugging Face")
+	}
+	if err := heads.Unused(encoder.CLIPPart, encoder.TextPart); err != nil {
+		m.Close()
+		return err
 	}
 	o := image.DefaultOptions()
 	o.Orient = !e.o.NoOrient

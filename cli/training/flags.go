@@ -35,8 +35,8 @@ type Options struct {
 }
 
 // ofTheModel are flags of what a model that training starts from has already.
-var ofTheModel = []string{"encoder", "encoder-name", "language-model", "memory", "memory-layers", "width", "layers",
-	"heads", "positions", "vocab-min-count"}
+var ofTheModel = []string{"encoder", "encoder-name", "encoder-heads", "language-model", "memory",
+	"memory-layers", "width", "layers", "heads", "positions", "vocab-min-count"}
 
 // ofTheRun are the flags that a run keeps once it has begun.
 func ofTheRun(c *cli.Context) (names []string) {
@@ -136,6 +136,8 @@ func (o *Options) flags() []cli.Flag {
 			"(EfficientNet-Lite), demo (the built-in model's), or one of \"weights list\"", &o.Encoder, "vision-backbone"),
 		text(net, "encoder-name",
 			"refuse an encoder of another architecture than `NAME`, such as efficientnet-lite2 or ViT-B/32", &o.EncoderName),
+		big(net, "encoder-heads", "attention heads of an encoder whose file does not say them; 0: it does",
+			&o.EncoderHeads),
 		text(net, "memory", "what the decoder sees of an image: "+strings.Join(encoder.MemoryKinds,
 			", ")+"; without it, what suits the encoder", &o.Memory),
 		text(net, "init", "start from the model `FILE`, its tokenizer and its encoder; demo is the built-in model", &o.Init,

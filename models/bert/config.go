@@ -58,13 +58,17 @@ var activations = map[string]nn.Activation{"gelu": nn.GELU}
 
 func (c Config) activation() nn.Activation { return activations[c.Activation] }
 
+// HeadCount is the number of heads, and the channels that they share.
+func (c Config) HeadCount() (heads, width int64) { return c.Heads, c.Width }
+
 func (c Config) headSize() int64 { return c.Width / c.Heads }
 
 // headSize is the channels of a head in every published model.
 const headSize = 64
 
-// ConfigOf reads the sizes from the weights themselves, whose names begin with prefix. Heads are of 64 channels, the
-// activation is GELU and the epsilon 1e-12, which no weight tells.
+// ConfigOf reads the sizes from the weights themselves, whose names begin with prefix. The activation is GELU and the
+// epsilon 1e-12, which no weight tells. Nor does one tell the heads: they are of 64 channels, and 0 where that does not
+// divide the width.
 func ConfigOf(src weights.Source, prefix string) (Config, error) {
 	c := Config{Activation: "gelu", Epsilon: 1e-12}
 	names := src.Names()
@@ -93,8 +97,12 @@ func ConfigOf(src weights.Source, prefix string) (Config, error) {
 	for slices.Contains(names, fmt.Sprintf("%sencoder.layer.%d.output.dense.weight", prefix, c.Layers)) {
 		c.Layers++
 	}
-	c.Heads = max(1, c.Width/headSize)
-	return c, c.Validate()
+	if c.Width%headSize == 0 {
+		c.Heads = c.Width / headSize
+	}
+	known := c // whether any number of heads would do
+	known.Heads = max(1, c.Heads)
+	return c, known.Validate()
 }
 
 // Matches reports sizes that are not those of the weights, before memory is taken for them.

@@ -231,10 +231,18 @@ func openLAVIS(f family.Files) (*family.Captioner, error) {
 	if err != nil {
 		return nil, err
 	}
+	if text.Heads, err = f.DecoderHeads(text.Width, 0, text.Heads); err != nil {
+		return nil, err
+	}
 	c, err := describe(f, text)
 	if err != nil {
 		return nil, err
 	}
+	t := c.Config.Encoder.Encoder.(Tower)
+	if t.Heads, err = f.Heads.Choose(encoder.EncoderPart, t.Width, 0, t.Heads); err != nil {
+		return nil, err
+	}
+	c.Config.Encoder.Encoder = t
 	begin := tokenizer.AddedToken{Content: "[DEC]", Special: true}
 	words := tokenizer.BERTUncased(begin, tokenizer.AddedToken{Content: "[ENC]", Special: true})
 	if int64(words.VocabSize()) != text.VocabSize {

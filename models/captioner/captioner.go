@@ -126,14 +126,14 @@ func openFile(path string, known checkpoint.Architectures) (*checkpoint.Checkpoi
 	return known.Open(path)
 }
 
-// OpenFile opens a model without loading it, with the checkpoint of an encoder for a model that leaves its own out; ""
-// for one that does not. The path "" is the model that is built into the program.
-func OpenFile(path, encoder string) (*checkpoint.Checkpoint, error) {
-	f, err := openFile(path, checkpoint.Known())
+// OpenFile opens a model without loading it, with the encoder that the options name for a model that leaves its own
+// out. The path "" is the model that is built into the program.
+func OpenFile(path string, o Options) (*checkpoint.Checkpoint, error) {
+	f, err := openFile(path, o.Architectures.OrKnown())
 	if err != nil {
 		return nil, err
 	}
-	if err := giveEncoder(f, Options{Encoder: encoder}); err != nil {
+	if err := giveEncoder(f, o); err != nil {
 		f.Close()
 		return nil, err
 	}
@@ -163,7 +163,9 @@ func giveEncoder(f *checkpoint.Checkpoint, o Options) error {
 		}
 		return nil
 	}
-	p, err := o.Architectures.OrKnown().OpenEncoder(o.Encoder)
+	known := o.Architectures.OrKnown()
+	known.Heads = known.Heads.Expecting(f.Config.Encoder.Encoder)
+	p, err := known.OpenEncoder(o.Encoder)
 	if err != nil {
 		return err
 	}

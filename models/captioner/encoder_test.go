@@ -61,6 +61,10 @@ func blipFile(t testing.TB) string {
 		defer m.Free()
 		randomFile(t, path, m, "visual_encoder.")
 	})
+	config := `{"vision_config": {"hidden_size": 16, "patch_size": 16, "num_attention_heads": 1}}`
+	if err := os.WriteFile(filepath.Join(filepath.Dir(path), "config.json"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	return path
 }
 

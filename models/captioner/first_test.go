@@ -157,7 +157,7 @@ func TestFirstLogits(t *testing.T) {
 func TestFirstOwnForm(t *testing.T) {
 	vision := tinyViT
 	vision.EmbedDim = 16
-	f, err := OpenFile(filepath.Join(firstDir, "model_1.0.zip"), clipFile(t, vision))
+	f, err := OpenFile(filepath.Join(firstDir, "model_1.0.zip"), Options{Encoder: clipFile(t, vision)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,7 +218,7 @@ func TestFirstOwnForm(t *testing.T) {
 func TestFirstConfig(t *testing.T) {
 	vision := tinyViT
 	vision.EmbedDim = 16
-	f, err := OpenFile(filepath.Join(firstDir, "model_1.0.zip"), clipFile(t, vision))
+	f, err := OpenFile(filepath.Join(firstDir, "model_1.0.zip"), Options{Encoder: clipFile(t, vision)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,9 @@ import (
 
 	"captioner/data/image"
 	"captioner/data/image/jpeg"
+	"captioner/models/checkpoint"
 	"captioner/models/decode"
+	"captioner/models/encoder"
 )
 
 // trainedDir and blipDir hold captioners that the Python original trained on photographs, in the forms that it writes
@@ -44,11 +46,13 @@ func openTrained(t *testing.T, dir, name string) (*Captioner, trained) {
 		t.Fatal(err)
 	}
 	vision, file := "ViT-B/32", "clip.pt"
+	known := checkpoint.Known()
 	if dir == blipDir {
 		vision, file = "blip:base", "blip.pth"
+		known.Heads = &encoder.Heads{Of: map[encoder.Part]int64{encoder.EncoderPart: 1}}
 	}
 	path := withFiles(t, filepath.Join(dir, name), 2, wordsOf(t, filepath.Join(dir, "model_1.4.pt")))
-	c, err := Open(path, Options{Device: "cpu", Threads: 1, Encoder: filepath.Join(dir, file)})
+	c, err := Open(path, Options{Device: "cpu", Threads: 1, Encoder: filepath.Join(dir, file), Architectures: &known})
 	if err != nil {
 		t.Fatal(err)
 	}

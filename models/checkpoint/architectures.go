@@ -23,6 +23,8 @@ import (
 type Architectures struct {
 	Encoders   encoder.Table
 	Captioners []family.Family
+
+	Heads *encoder.Heads // what the user says of heads, for checkpoints that do not say them; nil is nothing
 }
 
 // Known is the table of this program: to add an encoder or a captioner, add a row. Rows are asked from the top whether
@@ -77,11 +79,33 @@ func (a Architectures) Open(path string) (*Checkpoint, error) {
 		return nil, &Error{Doing: "open model", Path: path, Err: err, named: true}
 	}
 	c, err := a.describe(path, src)
+	if err == nil {
+		err = a.agree(c)
+	}
 	if err != nil {
 		src.Close()
 		return nil, &Error{Doing: "open model", Path: path, Err: err}
 	}
 	return c, nil
+}
+
+// agree holds what the user says of heads to what the files have said.
+func (a Architectures) agree(c *Checkpoint) error {
+	if err := agree(a.Heads, encoder.DecoderPart, c.Config.Decoder); err != nil || !c.HasEncoder() {
+		return err
+	}
+	return agree(a.Heads, encoder.EncoderPart, c.Config.Encoder.Encoder)
+}
+
+// agree is for one part, whose number is settled.
+func agree(h *encoder.Heads, p encoder.Part, sizes any) error {
+	known, ok := sizes.(encoder.Headed)
+	if !ok {
+		return nil
+	}
+	n, width := known.HeadCount()
+	_, err := h.Choose(p, width, n, 0)
+	return err
 }
 
 // describe finds out what src holds. The checkpoint owns src.
@@ -90,7 +114,7 @@ func (a Architectures) describe(path string, src weights.Source) (*Checkpoint, e
 		return a.native(path, src)
 	}
 	files := filesOf(path, src)
-	if files.Encoders = a.Encoders; files.Folder {
+	if files.Encoders, files.Heads = a.Encoders, a.Heads; files.Folder {
 		if err := readConfig(&files); err != nil {
 			return nil, err
 		}
@@ -139,8 +163,11 @@ var ErrNotCaptioner = errors.New("found tensors but no " + weights.MetaConfig +
 
 // notCaptioner says what a checkpoint is that no family claims.
 func (a Architectures) notCaptioner(f family.Files) error {
+	var unknown *encoder.HeadsUnknownError
 	if p, err := a.recognize(f.Path, f.Source); err == nil {
 		return fmt.Errorf("found the encoder %s alone, want a captioner's model", p.Config.Architecture)
+	} else if errors.As(err, &unknown) {
+		return errors.New("found an encoder alone, want a captioner's model")
 	}
 	switch {
 	case f.Folder:

@@ -38,13 +38,8 @@ func openClipDecoder(f family.Files) (*family.Captioner, error) {
 		return nil, err
 	}
 	var headless error
-	if d.config == nil {
-		net, err := gpt2.ConfigOf(named)
-		if err != nil {
-			return nil, err
-		}
-		net, headless = completeConfig(f.Beside, net)
-		d.config = &net
+	if d.config, headless, err = completeConfig(f, named, d.config); err != nil {
+		return nil, err
 	}
 	if !d.config.CrossAttention {
 		return nil, errBlind
@@ -76,23 +71,42 @@ func openClipDecoder(f family.Files) (*family.Captioner, error) {
 	return c, headless
 }
 
-// completeConfig adds to sizes that were read off the weights what those do not say: the settings of the config.json
-// beside the checkpoint, where that is one of the same sizes. Without it, heads are of 64 channels, as in every
-// published GPT-2; where the width is none of theirs, nobody can know.
-func completeConfig(beside encoder.Folder, net gpt2.Config) (gpt2.Config, error) {
-	b, err := beside.Read("config.json")
-	if err == nil {
-		said, err := gpt2.ParseConfig(b)
-		if err == nil && said.Layers == net.Layers && said.Width == net.Width && said.VocabSize == net.VocabSize &&
-			said.Positions == net.Positions {
-			said.CrossAttention = net.CrossAttention
-			return said, nil
+// completeConfig is the sizes of a decoder: those that the checkpoint says itself, or those of the weights with what
+// these do not say, the settings of the config.json beside the checkpoint where that is one of the same sizes, and the
+// heads that the user gave. Headless says why there is no number of heads, and the sizes have one for the time being.
+func completeConfig(f family.Files, named weights.Source, own *gpt2.Config) (c *gpt2.Config, headless, err error) {
+	var net gpt2.Config
+	var said, usual int64
+	if own != nil {
+		net, said = *own, own.Heads
+	} else {
+		if net, err = gpt2.ConfigOf(named); err != nil {
+			return nil, nil, err
+		}
+		usual = net.Heads
+		if config, ok := sameSizes(f.Beside, net); ok {
+			net, said = config, config.Heads
 		}
 	}
-	if net.Width%gpt2.HeadSize != 0 {
-		return net, &HeadsUnknownError{net.Width}
+	if net.Heads, headless = f.DecoderHeads(net.Width, said, usual); headless != nil {
+		net.Heads = 1
 	}
-	return net, nil
+	return &net, headless, net.Validate()
+}
+
+// sameSizes is the config.json of a folder, where it is that of a GPT-2 of the same sizes.
+func sameSizes(beside encoder.Folder, net gpt2.Config) (gpt2.Config, bool) {
+	b, err := beside.Read("config.json")
+	if err != nil {
+		return net, false
+	}
+	said, err := gpt2.ParseConfig(b)
+	if err != nil || said.Layers != net.Layers || said.Width != net.Width || said.VocabSize != net.VocabSize ||
+		said.Positions != net.Positions {
+		return net, false
+	}
+	said.CrossAttention = net.CrossAttention
+	return said, true
 }
 
 func hasPrefix(src weights.Source, prefixes ...string) bool {

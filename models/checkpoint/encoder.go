@@ -28,9 +28,6 @@ func (a Architectures) OpenEncoder(path string) (*Pretrained, error) {
 		return nil, &Error{Doing: "open encoder", Path: path, Encoder: true, Err: err, named: true}
 	}
 	p, err := a.recognize(path, src)
-	if dir, ok := formats.Folder(path); ok && err == nil {
-		err = a.Encoders.Configure(&p.Config, encoder.Dir(dir))
-	}
 	if err != nil {
 		src.Close()
 		return nil, &Error{Doing: "open encoder", Path: path, Encoder: true, Err: err}
@@ -48,12 +45,16 @@ func (a Architectures) recognize(path string, src weights.Source) (*Pretrained, 
 		if !c.HasEncoder() {
 			return nil, c.MissingEncoder()
 		}
+		if err := agree(a.Heads, encoder.EncoderPart, c.Config.Encoder.Encoder); err != nil {
+			return nil, err
+		}
 		return &Pretrained{Path: path, Config: c.Config.Encoder, src: src}, nil
 	}
-	if err := foreign(filesOf(path, src)); err != nil {
+	files := filesOf(path, src)
+	if err := foreign(files); err != nil {
 		return nil, err
 	}
-	e, named, err := a.Encoders.Open(src)
+	e, named, err := a.Encoders.Open(src, files.Beside, files.Folder, a.Heads)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"captioner/models/crossgpt2"
@@ -59,16 +60,14 @@ func innerEncoder(c *family.Captioner, f family.Files, config json.RawMessage) (
 	if err != nil {
 		return nil, err
 	}
-	vision, named, err := f.Encoders.Open(inner)
-	if err != nil {
-		return nil, fmt.Errorf("read config.json: encoder of the type %q: %w", e.ModelType, err)
-	}
 	beside := encoder.Inner(f.Beside, config)
-	if err := f.Encoders.Configure(&vision, beside); err != nil {
+	vision, named, err := f.Encoders.Open(inner, beside, true, f.Heads)
+	var unknown *encoder.UnknownError
+	switch {
+	case errors.As(err, &unknown):
+		return nil, fmt.Errorf("read config.json: encoder of the type %q: %w", e.ModelType, err)
+	case err != nil:
 		return nil, fmt.Errorf("encoder: %w", err)
-	}
-	if err := vision.ReadProcessor(beside); err != nil {
-		return nil, err
 	}
 	c.Config.Encoder, c.Card = vision, family.UnknownCard(c.Config.Name, vision.Architecture)
 	c.Config.Memory, err = encoder.NewMemory(vision, encoder.Tokens, 0)

@@ -219,17 +219,3 @@ func modelOf(path string) string {
 	}
 	return best
 }
-
-// A HeadsUnknownError says that the number of attention heads of a decoder cannot be known: no weight says it, and the
-// width is none that models with heads of 64 channels have.
-type HeadsUnknownError struct{ Width int64 }
-
-func (e *HeadsUnknownError) Error() string {
-	const found = "found GPT-2 of width %d, whose number of heads no weight says, want a config.json beside the file"
-	return fmt.Sprintf(found, e.Width)
-}
-
-// Hint says how to give the number.
-func (e *HeadsUnknownError) Hint() string {
-	return "the config.json that its model was saved with holds n_head: copy it beside the file"
-}

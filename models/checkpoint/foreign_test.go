@@ -345,8 +345,19 @@ func TestHeadsAreNotGuessed(t *testing.T) {
 	}
 	write(t, dir, "tokenizer.json", string(text))
 	_, err = Open(filepath.Join(dir, "state-dict.pt"))
-	var unknown *HeadsUnknownError
+	var unknown *encoder.HeadsUnknownError
 	if !errors.As(err, &unknown) || unknown.Width != 32 {
 		t.Errorf("got %v, want a HeadsUnknownError of width 32", err)
+	}
+
+	known := Known()
+	known.Heads = &encoder.Heads{Of: map[encoder.Part]int64{encoder.DecoderPart: 4}}
+	c, err := known.Open(filepath.Join(dir, "state-dict.pt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if n, _ := c.Config.Decoder.(encoder.Headed).HeadCount(); n != 4 {
+		t.Errorf("got %d heads, want the 4 that were given", n)
 	}
 }

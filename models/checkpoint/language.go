@@ -1,9 +1,7 @@
 package checkpoint
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 	"strings"
 
@@ -52,19 +50,34 @@ func openLanguage(path string) (*Language, error) {
 		src.Close()
 		return nil, err
 	}
-	if l.Config, err = gpt2.ConfigOf(l.src); err == nil {
-		if dir, ok := formats.Folder(path); ok {
-			err = l.readFolder(encoder.Dir(dir))
-		} else if l.Config, err = completeConfig(beside(path), l.Config); err == nil {
-			l.Tokenizer, err = gpt2Tokenizer(l.Config.VocabSize)
-		}
-	}
-	if err != nil {
+	if err = l.read(path); err != nil {
 		l.Close()
 		return nil, err
 	}
 	l.Config.CrossAttention = true
 	return l, nil
+}
+
+// read settles the sizes and the tokenizer.
+func (l *Language) read(path string) error {
+	files := filesOf(path, l.src)
+	if _, err := files.Beside.Read("config.json"); err == nil && files.Folder {
+		return l.readFolder(files.Beside)
+	}
+	config, headless, err := completeConfig(files, l.src, nil)
+	if err != nil {
+		return err
+	}
+	if headless != nil {
+		return headless
+	}
+	l.Config = *config
+	if files.Folder {
+		l.Tokenizer, err = folderTokenizer(files.Beside, l.Config.VocabSize)
+		return err
+	}
+	l.Tokenizer, err = gpt2Tokenizer(l.Config.VocabSize)
+	return err
 }
 
 // readFolder reads what stands beside the weights.
@@ -73,7 +86,7 @@ func (l *Language) readFolder(beside encoder.Folder) error {
 	if err == nil {
 		l.Config, err = gpt2.ParseConfig(b)
 	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err != nil {
 		return err
 	}
 	l.Tokenizer, err = folderTokenizer(beside, l.Config.VocabSize)

@@ -24,7 +24,10 @@ func Architecture() encoder.Architecture {
 	}
 }
 
-var _ encoder.Tunable = Config{}
+var (
+	_ encoder.Tunable   = Config{}
+	_ encoder.Attention = Config{}
+)
 
 // Key is "clip".
 func (c Config) Key() string { return "clip" }
@@ -179,7 +182,7 @@ func publishedName(name string) (encoder.Config, bool) {
 func Describe(c Config) encoder.Config {
 	c = c.WithoutText()
 	return encoder.Config{
-		Architecture: c.name(),
+		Architecture: nameOf(c),
 		Encoder:      c,
 		Preprocess: image.Preprocess{
 			Size: int(c.Vision.ImageSize), Fit: image.FitCrop, Mean: Mean, Std: Std, ScaleFirst: true,
@@ -187,8 +190,8 @@ func Describe(c Config) encoder.Config {
 	}
 }
 
-// name is that of a publishedName model, or says the sizes.
-func (c Config) name() string {
+// nameOf is the name of a publishedName model, or says the sizes.
+func nameOf(c Config) string {
 	for name, shape := range models {
 		if reflect.DeepEqual(shape().WithoutText(), c) {
 			return name
@@ -244,7 +247,7 @@ func configure(e *encoder.Config, beside encoder.Folder) error {
 		}
 		e.Normalize(open.Images.Mean, open.Images.Std)
 	}
-	*e = encoder.Config{Architecture: c.name(), Encoder: c, Preprocess: e.Preprocess}
+	*e = encoder.Config{Architecture: nameOf(c), Encoder: c, Preprocess: e.Preprocess}
 	return nil
 }
 
@@ -257,4 +260,59 @@ func (v visionConfig) apply(c *Config) error {
 		c.Vision.Heads = v.Heads
 	}
 	return v.Agree(c.Vision.Width, int64(c.Vision.Layers), c.Vision.MLP, c.Vision.ImageSize, c.Vision.PatchSize)
+}
+
+// textHeads is the number of heads of a text tower of some width, by the files of Hugging Face or OpenCLIP beside the
+// weights; 0 where they do not say.
+func textHeads(beside encoder.Folder, width int64) (int64, error) {
+	var config struct {
+		Text struct {
+			Width int64 `json:"hidden_size"`
+			Heads int64 `json:"num_attention_heads"`
+		} `json:"text_config"`
+	}
+	if err := encoder.ReadOptional(beside, "config.json", &config); err != nil {
+		return 0, err
+	}
+	if t := config.Text; t.Width == width && t.Heads > 0 {
+		return t.Heads, nil
+	}
+	var open struct {
+		Model struct {
+			Text struct {
+				Width int64 `json:"width"`
+				Heads int64 `json:"heads"`
+			} `json:"text_cfg"`
+		} `json:"model_cfg"`
+	}
+	err := encoder.ReadOptional(beside, "open_clip_config.json", &open)
+	if t := open.Model.Text; t.Width == width {
+		return t.Heads, err
+	}
+	return 0, err
+}
+
+// Complete adds to the sizes of both towers what no weight says: what the files beside the weights say, for certain
+// where own is set, and the heads that the user gave. Preprocessing is OpenAI's, with the numbers of the files.
+func Complete(c Config, beside encoder.Folder, own bool, h *encoder.Heads) (Config, image.Preprocess, error) {
+	e := Describe(c)
+	images := e.Preprocess
+	if err := Architecture().Complete(&e, beside, own, h, encoder.CLIPPart); err != nil {
+		return c, images, err
+	}
+	images.Mean, images.Std = e.Preprocess.Mean, e.Preprocess.Std
+	full := e.Encoder.(Config)
+	if c.Text == nil {
+		return full, images, nil
+	}
+	text := *c.Text
+	said, err := textHeads(beside, text.Width)
+	if err != nil && own {
+		return c, images, err
+	}
+	if text.Heads, err = h.Choose(encoder.TextPart, text.Width, said, text.Heads); err != nil {
+		return c, images, err
+	}
+	full.Text = &text
+	return full, images, full.Validate()
 }

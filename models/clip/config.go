@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"captioner/models/encoder"
 	"captioner/weights"
 )
 
@@ -221,9 +222,10 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// ConfigOf reads the sizes from the weights themselves, in OpenAI's keys (see Keys), as clip.load does. Heads are of 64
-// channels and the activation is QuickGELU, which no weight tells: for models that differ, such as OpenCLIP's ViT-H-14
-// and those of Hugging Face with a config.json of their own, change the fields.
+// ConfigOf reads the sizes from the weights themselves, in OpenAI's keys (see Keys), as clip.load does. The activation
+// is QuickGELU, which no weight tells: for models that differ, such as those of Hugging Face with a config.json of
+// their own, change the field. Nor does a weight tell the heads: they are those of the published models of that width,
+// and 0 where a tower is as wide as none of them.
 func ConfigOf(src weights.Source) (Config, error) {
 	shapes := weights.ShapesOf(src)
 	c := Config{QuickGELU: true}
@@ -238,7 +240,28 @@ func ConfigOf(src weights.Source) (Config, error) {
 	if err := shapes.Err(); err != nil {
 		return Config{}, fmt.Errorf("read clip's sizes: %w", err)
 	}
-	return c, c.Validate()
+	known := c // whether any number of heads would do
+	known.Vision.Heads = max(1, c.Vision.Heads)
+	if c.Text != nil {
+		text := *c.Text
+		text.Heads = max(1, text.Heads)
+		known.Text = &text
+	}
+	return c, known.Validate()
+}
+
+// HeadCount is the number of heads of the image tower, and the channels that they share.
+func (c Config) HeadCount() (heads, width int64) {
+	if c.IsResNet() {
+		return c.Vision.Heads, c.Vision.Width * shrink
+	}
+	return c.Vision.Heads, c.Vision.Width
+}
+
+// WithHeads is c with another number of heads in its image tower.
+func (c Config) WithHeads(n int64) encoder.Encoder {
+	c.Vision.Heads = n
+	return c
 }
 
 // wide are the image towers of OpenCLIP whose heads are wider than OpenAI's: ViT-H-14, ViT-g-14 and ViT-bigG-14. All
@@ -253,8 +276,13 @@ func vitHeads(width int64) int64 {
 	return headsOf(width)
 }
 
-// headsOf is OpenAI's number for a width; one where the model is narrower than a head of theirs.
-func headsOf(width int64) int64 { return max(1, width/headSize) }
+// headsOf is OpenAI's number for a width; 0 where that is none of theirs.
+func headsOf(width int64) int64 {
+	if width%headSize != 0 {
+		return 0
+	}
+	return width / headSize
+}
 
 func (c *Config) readViT(shapes *weights.Shapes) {
 	const positions, blocks = "visual.positional_embedding", "visual.transformer.resblocks."

@@ -31,6 +31,7 @@ func load(t *testing.T, src weights.Source, dev torch.Device) *Model {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.GPT2.Heads = 1
 	m, err := New(c)
 	if err != nil {
 		t.Fatal(err)

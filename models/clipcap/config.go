@@ -94,7 +94,8 @@ func find(src weights.Source) (prefix string, ok bool) {
 	return "", false
 }
 
-// ConfigOf reads the sizes from the weights themselves, in the keys of Keys. GPT-2's heads are of 64 channels.
+// ConfigOf reads the sizes from the weights themselves, in the keys of Keys. GPT-2's heads are of 64 channels, and 0
+// where that does not divide the width.
 func ConfigOf(src weights.Source) (Config, error) {
 	language, err := weights.Rename(src, weights.Prefix("gpt.", ""))
 	if err != nil {
@@ -135,5 +136,7 @@ func ConfigOf(src weights.Source) (Config, error) {
 	if err != nil {
 		return c, fmt.Errorf("read clipcap's sizes: %w", err)
 	}
-	return c, c.check()
+	known := c // whether any number of heads would do
+	known.GPT2.Heads = max(1, c.GPT2.Heads)
+	return c, known.check()
 }

@@ -35,6 +35,9 @@ func (c Config) Sizes() (vocabulary, positions, width int64) {
 	return c.GPT2.VocabSize, c.longest(), c.GPT2.Width
 }
 
+// HeadCount is the number of heads of the GPT-2, and the channels that they share.
+func (c Config) HeadCount() (heads, width int64) { return c.GPT2.HeadCount() }
+
 // Validate reports sizes that do not fit each other, and embeddings of another width than the mapper takes.
 func (c Config) Validate(m encoder.Memory, architecture string) error {
 	if err := c.check(); err != nil {
@@ -89,6 +92,9 @@ func open(f family.Files) (*family.Captioner, error) {
 	}
 	c, err := ConfigOf(named)
 	if err != nil {
+		return nil, err
+	}
+	if c.GPT2.Heads, err = f.DecoderHeads(c.GPT2.Width, 0, c.GPT2.Heads); err != nil {
 		return nil, err
 	}
 	words := tokenizer.GPT2()

@@ -39,6 +39,9 @@ func (c Config) Sizes() (vocabulary, positions, width int64) {
 	return c.VocabSize, c.Positions, c.Width
 }
 
+// HeadCount is the number of heads, and the channels that they share.
+func (c Config) HeadCount() (heads, width int64) { return c.Heads, c.Width }
+
 // Common is the sizes that the decoder has in common with GPT-2.
 func (c Config) Common() any {
 	return gpt2.Config{
@@ -110,14 +113,18 @@ func open(f family.Files) (*family.Captioner, error) {
 		return nil, err
 	}
 	var record any // of the tokenizer
+	var said int64 // heads
 	if p, ok := f.Source.(*pickle.File); ok {
 		if root, _ := p.Root.(*pickle.Dict); root != nil {
 			record, _ = root.Get("tokenizer")
 			module, _ := root.Get("model")
 			if heads, ok := pickle.Follow[int64](module, "transformer", "layers", "0", "self_attn", "num_heads"); ok {
-				c.Heads = heads
+				said = heads
 			}
 		}
+	}
+	if c.Heads, err = f.DecoderHeads(c.Width, said, c.Heads); err != nil {
+		return nil, err
 	}
 	if err := c.check(); err != nil {
 		return nil, err

@@ -14,6 +14,7 @@ package clipscore
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
 
 	"captioner/data/image"
@@ -44,7 +45,8 @@ type Model struct {
 
 // Options of Open. The zero value computes on the CPU.
 type Options struct {
-	Device string // "cpu", "cuda", "cuda:1"; "" and "auto": the best that is there
+	Device string         // "cpu", "cuda", "cuda:1"; "" and "auto": the best that is there
+	Heads  *encoder.Heads // of both towers, for a checkpoint that does not say them; nil: none is given
 }
 
 // Open loads a checkpoint of CLIP with its text tower, in the keys of OpenAI, OpenCLIP or Hugging Face, from
@@ -63,7 +65,14 @@ func open(path string, o Options) (*Model, error) {
 		return nil, err
 	}
 	m := &Model{tokenizer: tokenizer.CLIP(), src: src}
-	if err := m.load(o); err != nil {
+	folder, own := formats.Folder(path)
+	if !own {
+		folder = filepath.Dir(path)
+	}
+	if err = m.describe(encoder.Dir(folder), own, o.Heads); err == nil {
+		err = m.load(o)
+	}
+	if err != nil {
 		m.Close()
 		return nil, err
 	}
@@ -74,15 +83,17 @@ func open(path string, o Options) (*Model, error) {
 	return m, nil
 }
 
-func (m *Model) load(o Options) (err error) {
-	if m.src, err = clip.Keys(m.src); err != nil {
+// describe reads the sizes of both towers.
+func (m *Model) describe(beside encoder.Folder, own bool, h *encoder.Heads) error {
+	named, err := clip.Keys(m.src)
+	if err != nil {
 		return err
 	}
-	if m.config, err = clip.ConfigOf(m.src); err != nil {
-		return err
-	}
-	c := m.config
+	m.src = named
+	c, err := clip.ConfigOf(named)
 	switch {
+	case err != nil:
+		return err
 	case c.Text == nil:
 		return fmt.Errorf("found an image tower alone, want a checkpoint with its text tower")
 	case c.Text.VocabSize != int64(m.tokenizer.VocabSize()):
@@ -90,7 +101,12 @@ func (m *Model) load(o Options) (err error) {
 	case c.EmbedDim == 0:
 		return fmt.Errorf("found towers without a common space, want their projections")
 	}
-	m.preprocess = clip.Describe(c).Preprocess
+	m.config, m.preprocess, err = clip.Complete(c, beside, own, h)
+	return err
+}
+
+func (m *Model) load(o Options) (err error) {
+	c := m.config
 	if o.Device == "" {
 		o.Device = "auto"
 	}

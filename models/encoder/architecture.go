@@ -23,8 +23,8 @@ type Architecture struct {
 	// Recognize says whether src holds a published checkpoint of this architecture, by the names of its tensors. Rows are
 	// asked in the order of the table.
 	Recognize func(src weights.Source) bool
-	// Open describes a published checkpoint and shows its tensors under Prefix. The view owns src; after an error the
-	// caller does.
+	// Open describes a published checkpoint and shows its tensors under Prefix. The number of heads of an Attention is
+	// what is usual for its width, or 0. The view owns src; after an error the caller does.
 	Open func(src weights.Source) (Config, weights.Source, error)
 	// Configure takes from the config.json beside Hugging Face's weights what the weights do not say. Nil: there is
 	// nothing to take, and the folder's preprocessor is not read either.
@@ -50,15 +50,31 @@ func Parse[E Encoder](sizes json.RawMessage) (Encoder, error) {
 // Table is the architectures that are known, in the order in which they are asked whether a checkpoint is theirs.
 type Table []Architecture
 
-// Open finds the architecture whose published checkpoint src is, and opens it.
-func (t Table) Open(src weights.Source) (Config, weights.Source, error) {
+// Open finds the architecture whose published checkpoint src is, and opens it. The files beside it describe it: for
+// certain where own is set, else where they tell of the same sizes. Heads are what a user says of it.
+func (t Table) Open(src weights.Source, beside Folder, own bool, h *Heads) (Config, weights.Source, error) {
 	for _, a := range t {
-		if a.Recognize(src) {
-			return a.Open(src)
+		if !a.Recognize(src) {
+			continue
 		}
+		c, named, err := a.Open(src)
+		if err == nil {
+			err = a.Complete(&c, beside, own, h, EncoderPart)
+		}
+		return c, named, err
 	}
+	return Config{}, nil, &UnknownError{len(src.Names()), t.Names()}
+}
+
+// An UnknownError says that tensors are those of no encoder in the table.
+type UnknownError struct {
+	Tensors int
+	Known   string // the architectures that are known
+}
+
+func (e *UnknownError) Error() string {
 	const found = "found %d tensors of no encoder that this version knows, want a checkpoint of %s"
-	return Config{}, nil, fmt.Errorf(found, len(src.Names()), t.Names())
+	return fmt.Sprintf(found, e.Tensors, e.Known)
 }
 
 // Names lists the architectures for people.
@@ -97,21 +113,58 @@ func (t Table) Knows(modelType string) bool {
 	})
 }
 
-// Configure corrects an encoder's description by the files of Hugging Face beside its weights.
-func (t Table) Configure(c *Config, beside Folder) error {
-	for _, a := range t {
-		if c.Encoder == nil || a.Key != c.Encoder.Key() || a.Configure == nil {
-			continue
-		}
-		if err := a.Configure(c, beside); err != nil {
-			return err
-		}
-		if err := c.ReadProcessor(beside); err != nil {
-			return err
-		}
-		return c.Validate()
+// Complete corrects an encoder's description by the files of Hugging Face beside its weights, and settles its number
+// of heads, which h has under p. See Table.Open.
+func (a Architecture) Complete(c *Config, beside Folder, own bool, h *Heads, p Part) error {
+	e, attends := c.Encoder.(Attention)
+	var usual, width int64
+	if attends {
+		usual, width = e.HeadCount()
+		c.Encoder = e.WithHeads(0)
 	}
-	return nil
+	var foreign error // why the files are those of another model
+	if a.Configure != nil && (own || describes(beside)) {
+		before := *c
+		err := a.Configure(c, beside)
+		if err == nil {
+			err = c.ReadProcessor(beside)
+		}
+		if err != nil && own {
+			return err
+		}
+		if err != nil {
+			*c, foreign = before, err
+		}
+	}
+	if attends {
+		said, _ := c.Encoder.(Attention).HeadCount()
+		n, err := h.Choose(p, width, said, usual)
+		var unknown *HeadsUnknownError
+		if errors.As(err, &unknown) {
+			unknown.Beside = foreign
+		}
+		if err != nil {
+			return err
+		}
+		c.Encoder = c.Encoder.(Attention).WithHeads(n)
+	}
+	return c.Validate()
+}
+
+// describes says whether the config.json of a folder is one of a vision transformer.
+func describes(beside Folder) bool {
+	var config struct {
+		Width  json.RawMessage `json:"hidden_size"`
+		Patch  json.RawMessage `json:"patch_size"`
+		Vision struct {
+			Width json.RawMessage `json:"hidden_size"`
+			Patch json.RawMessage `json:"patch_size"`
+		} `json:"vision_config"`
+	}
+	if beside == nil || ReadJSON(beside, "config.json", &config) != nil {
+		return false
+	}
+	return config.Width != nil && config.Patch != nil || config.Vision.Width != nil && config.Vision.Patch != nil
 }
 
 // Resolve finds the architecture of a description that was read from JSON, and reads its sizes.

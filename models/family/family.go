@@ -111,7 +111,8 @@ type Files struct {
 	Beside encoder.Folder // the text files in the folder of the weights
 	Folder bool           // it is a folder as Hugging Face saves one, so that Beside describes these very weights
 
-	Encoders encoder.Table // that are known, for a family that takes any of them
+	Encoders encoder.Table  // that are known, for a family that takes any of them
+	Heads    *encoder.Heads // what the user says of heads, for a family whose files may not say them
 
 	// What config.json of such a folder says: "git", ["GitForCausalLM"].
 	ModelType     string
@@ -135,6 +136,12 @@ func (f Files) Name() string {
 		return filepath.Base(path)
 	}
 	return strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
+}
+
+// DecoderHeads is the number of heads of a decoder of some width: what its files say, what the user gave, or what is
+// usual for the width; 0 is nothing said, nothing usual.
+func (f Files) DecoderHeads(width, said, usual int64) (int64, error) {
+	return f.Heads.Choose(encoder.DecoderPart, width, said, usual)
 }
 
 // Captioner is a captioner that a family found in a checkpoint.

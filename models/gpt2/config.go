@@ -165,4 +165,7 @@ func (c Config) InnerWidth() int64 {
 	return c.Inner
 }
 
+// HeadCount is the number of heads, and the channels that they share.
+func (c Config) HeadCount() (heads, width int64) { return c.Heads, c.Width }
+
 func (c Config) headSize() int64 { return c.Width / c.Heads }

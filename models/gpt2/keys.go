@@ -36,14 +36,17 @@ func Keys(src weights.Source) (weights.Source, error) {
 // HeadSize is the channels of a head in every published GPT-2, and in distilgpt2.
 const HeadSize = 64
 
-// ConfigOf reads the sizes from the weights themselves, in GPT2LMHeadModel's keys (see Keys). Heads are of 64 channels
-// and the activation is gelu_new, which no weight tells: for a model that differs, change the fields, or take its
-// config.json (ParseConfig).
+// ConfigOf reads the sizes from the weights themselves, in GPT2LMHeadModel's keys (see Keys). The activation is
+// gelu_new, which no weight tells: for a model that differs, change the field, or take its config.json (ParseConfig).
+// Nor does one tell the heads: they are of 64 channels, and 0 where that does not divide the width.
 func ConfigOf(src weights.Source) (Config, error) {
 	shapes := weights.ShapesOf(src)
 	c := GPT2()
 	table := shapes.Of("transformer.wte.weight", 2) // [V, C]
-	c.VocabSize, c.Width, c.Heads = table[0], table[1], max(1, table[1]/HeadSize)
+	c.VocabSize, c.Width, c.Heads = table[0], table[1], 0
+	if c.Width%HeadSize == 0 {
+		c.Heads = c.Width / HeadSize
+	}
 	c.Positions = shapes.Of("transformer.wpe.weight", 2)[0]     // [n_positions, C]
 	inner := shapes.Of("transformer.h.0.mlp.c_fc.weight", 2)[1] // [C, inner]
 	c.Layers = shapes.Blocks("transformer.h.")
@@ -56,5 +59,7 @@ func ConfigOf(src weights.Source) (Config, error) {
 	if inner != c.InnerWidth() {
 		c.Inner = inner
 	}
-	return c, c.Validate()
+	known := c // whether any number of heads would do
+	known.Heads = max(1, c.Heads)
+	return c, known.Validate()
 }

@@ -204,10 +204,13 @@ func TestEncoderRunsRepeatAndResume(t *testing.T) {
 		{"recompute", func(o *Options) { o.TrainEncoder, o.EncoderAfter, o.Recompute = true, .5, true }},
 		{"whole", func(o *Options) { o.TrainEncoder, o.EncoderFrom, o.Recompute, o.SCSTSteps = true, 0, true, 0 }},
 		{"pooled", func(o *Options) { o.TrainEncoder, o.Memory = true, encoder.PooledProjected }},
-		{"vit", func(o *Options) { o.TrainEncoder, o.EncoderFrom, o.Encoder, o.EncoderName = true, 1, vit, "" }},
+		{"vit", func(o *Options) {
+			o.TrainEncoder, o.EncoderFrom = true, 1
+			o.Encoder, o.EncoderName, o.EncoderHeads = vit, "", 1
+		}},
 		{"whole vit", func(o *Options) {
 			o.TrainEncoder, o.EncoderFrom, o.Recompute = true, 0, true
-			o.Memory, o.Encoder, o.EncoderName = encoder.PooledProjected, vit, ""
+			o.Memory, o.Encoder, o.EncoderName, o.EncoderHeads = encoder.PooledProjected, vit, "", 1
 		}},
 	} {
 		o := base

@@ -51,7 +51,11 @@ func (j *job) openCaptioner(path string) (*checkpoint.Checkpoint, error) {
 
 // readEncoder takes the encoder's weights into memory and describes it.
 func (v *vision) readEncoder() (encoder.Config, error) {
+	heads := &encoder.Heads{Of: map[encoder.Part]int64{encoder.EncoderPart: v.EncoderHeads}}
 	if isDemo(v.Encoder) {
+		if err := heads.Unused(encoder.EncoderPart); err != nil {
+			return encoder.Config{}, err
+		}
 		f, err := v.openCaptioner(v.Encoder)
 		if err != nil {
 			return encoder.Config{}, err
@@ -60,11 +64,16 @@ func (v *vision) readEncoder() (encoder.Config, error) {
 		v.encoder, err = f.EncoderTensors()
 		return f.Config.Encoder, err
 	}
-	p, err := v.Architectures.OrKnown().OpenEncoder(v.Encoder)
+	known := v.Architectures.OrKnown()
+	known.Heads = heads
+	p, err := known.OpenEncoder(v.Encoder)
 	if err != nil {
 		return encoder.Config{}, err
 	}
 	defer p.Close()
+	if err := heads.Unused(encoder.EncoderPart); err != nil {
+		return encoder.Config{}, err
+	}
 	if v.EncoderName != "" && v.EncoderName != p.Config.Architecture {
 		return p.Config, fmt.Errorf("encoder %q: found %s, want %s", v.Encoder, p.Config.Architecture, v.EncoderName)
 	}

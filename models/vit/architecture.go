@@ -22,7 +22,7 @@ func Architecture() encoder.Architecture {
 	}
 }
 
-var _ encoder.Encoder = Config{}
+var _ encoder.Attention = Config{}
 
 // Key is "vit".
 func (c Config) Key() string { return "vit" }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"captioner/models/encoder"
 	"captioner/weights"
 )
 
@@ -19,8 +20,31 @@ type Config struct {
 	NormEpsilon float64 `json:"norm_epsilon,omitempty"` // of every norm; 0 is timm's, 1e-6
 }
 
-// headSize is the channels of a head in all published models.
-const headSize = 64
+const (
+	headSize  = 64   // channels of a head in the published models
+	hugeWidth = 1280 // of ViT-Huge, whose heads are wider
+	hugeHeads = 16
+)
+
+// headsOf is the heads of the published model of a width; 0 where that is none of theirs.
+func headsOf(width int64) int64 {
+	switch {
+	case width == hugeWidth:
+		return hugeHeads
+	case width%headSize != 0:
+		return 0
+	}
+	return width / headSize
+}
+
+// HeadCount is the number of heads, and the channels that they share.
+func (c Config) HeadCount() (heads, width int64) { return c.Heads, c.Width }
+
+// WithHeads is c with another number of heads.
+func (c Config) WithHeads(n int64) encoder.Encoder {
+	c.Heads = n
+	return c
+}
 
 // Tokens is how many tokens of which width the tower gives for one image: the class first, then one a patch.
 func (c Config) Tokens() (tokens, width int64) { return 1 + c.side()*c.side(), c.Width }
@@ -68,18 +92,20 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// ConfigOf reads the sizes from the weights themselves, in timm's keys (see Keys). Heads are of 64 channels, which no
-// weight tells: for a model that differs, change the field.
+// ConfigOf reads the sizes from the weights themselves, in timm's keys (see Keys). No weight tells the heads: they are
+// those of the published model of that width, and 0 where it is the width of none.
 func ConfigOf(src weights.Source) (Config, error) {
 	shapes := weights.ShapesOf(src)
 	patch := shapes.Of("patch_embed.proj.weight", 4) // [C, 3, p, p]
 	c := Config{
-		PatchSize: patch[3], Width: patch[0], Heads: max(1, patch[0]/headSize), Layers: shapes.Blocks("blocks."),
+		PatchSize: patch[3], Width: patch[0], Heads: headsOf(patch[0]), Layers: shapes.Blocks("blocks."),
 		MLP: shapes.Of("blocks.0.mlp.fc1.weight", 2)[0],
 	}
 	c.ImageSize = c.PatchSize * shapes.GridSide("pos_embed", shapes.Of("pos_embed", 3)[1]) // [1, T, C]
 	if err := shapes.Err(); err != nil {
 		return Config{}, fmt.Errorf("read a ViT's sizes: %w", err)
 	}
-	return c, c.Validate()
+	known := c // whether any number of heads would do
+	known.Heads = max(1, c.Heads)
+	return c, known.Validate()
 }
