@@ -127,7 +127,8 @@ cli/report          < data/image            |                               # an
 cli/console         <                       | github.com/schollz/progressbar/v3 golang.org/x/term
                       github.com/dustin/go-humanize
                      # streams, terminal, progress, errors with hints, exit codes
-cli/flags           < cli/console models/decode models/checkpoint | github.com/urfave/cli/v2   # flags that several commands share
+cli/flags           < cli/console models/decode models/checkpoint | github.com/urfave/cli/v2
+                     # flags that several commands share
 cli/ranks           < cli/flags torch/dist  |                               # one command's work in several processes
 cli/input           < cli/console torch/dist/launch data data/image data/text data/unpack weights/npy
                       weights/safetensors |

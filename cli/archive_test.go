@@ -135,6 +135,36 @@ func TestArchives(t *testing.T) {
 	}
 }
 
+// What an archive holds besides is counted, whatever its kind, and named with -v.
+func TestWhatArchivesHoldBesides(t *testing.T) {
+	dir := archives(t, "a.png", pictureBytes(t, "red"), "b.JXL", "x", "c.png.gz", "x", "inner.zip", "x", "in/d.tar.xz", "x",
+		"a.txt", "x", "in/b.txt", "x", "readme", "x", ".hidden.txt", "x")
+	for _, name := range []string{"a.tar", "a.tar.gz", "a.tar.zst", "a.zip"} {
+		code, out, stderr := run(t, "", "predict", "-v", filepath.Join(dir, name))
+		if code != 0 || strings.Count(out, "\n") != 1 {
+			t.Errorf("%s: got exit code %d and %q", name, code, out)
+		}
+		for _, want := range []string{
+			"warning: images of kinds that are not read were passed over: 1 .gz, 1 .jxl\n",
+			"warning: archives in archives were passed over: 1 .xz, 1 .zip\n",
+			"the archives hold besides: 2 .txt, 1 without an extension\n",
+			name + `/a.txt"`,
+		} {
+			if !strings.Contains(stderr, want) {
+				t.Errorf("%s: got %q, want it to have %q", name, stderr, want)
+			}
+		}
+	}
+	if _, _, stderr := run(t, "", "predict", filepath.Join(dir, "a.tar")); strings.Contains(stderr, "a.txt") ||
+		!strings.Contains(stderr, "hold besides: 2 .txt") {
+		t.Errorf("without -v: got %q, want a count and no names", stderr)
+	}
+	write(t, filepath.Join(dir, "z.png"), pictureBytes(t, "red"))
+	if _, _, stderr := run(t, "", "predict", dir); !strings.Contains(stderr, "archives in folders were passed over: ") {
+		t.Errorf("a folder: got %q, want its archives counted", stderr)
+	}
+}
+
 // TestLinksInTarFiles looks that links are followed where the archive can be read again, and named where it cannot.
 func TestLinksInTarFiles(t *testing.T) {
 	red := pictureBytes(t, "red")

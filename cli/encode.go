@@ -226,7 +226,8 @@ func (o EncodeOptions) pictures(con *console.Console) (found []data.Example, mis
 			con.Term.Log.Warn(line)
 		}
 	} else {
-		in := input.Inputs{Args: o.inputs, Recursive: !o.NoRecursive, Stdin: con.Stdin, Note: noteStdin(con)}
+		in := input.Inputs{Args: o.inputs, Passed: new(input.Passed), Recursive: !o.NoRecursive, Stdin: con.Stdin,
+			Note: noteStdin(con)}
 		for i := range in.All() {
 			info, err := os.Stat(i.Path)
 			switch {
@@ -247,6 +248,7 @@ func (o EncodeOptions) pictures(con *console.Console) (found []data.Example, mis
 			}
 			found = append(found, data.Example{ID: i.Key, Path: i.Path})
 		}
+		in.Passed.Log(con.Term.Log)
 	}
 	if len(found) == 0 {
 		return nil, missing, errors.New("found no images")

@@ -423,12 +423,7 @@ func (r *predictRun) end(start time.Time, err error) error {
 		r.con.Term.Log.Warn(fmt.Sprintf("%q: kept the captions of %s changed after it was written", r.o.Out,
 			console.Count(r.file.Newer, "image")), "hint", "take those lines out to caption these images again")
 	}
-	if kinds := r.in.Passed.Images(); kinds != "" {
-		r.con.Term.Log.Warn("images of kinds that are not read were passed over: " + kinds)
-	}
-	if kinds := r.in.Passed.Others(); kinds != "" {
-		r.con.Term.Log.Debug("the folders hold besides: " + kinds)
-	}
+	r.in.Passed.Log(r.con.Term.Log)
 	if (r.done+r.failed+r.skipped > 1 || r.skipped > 0) && !errors.Is(err, syscall.EPIPE) {
 		r.con.Term.Log.Info(r.summary(took))
 	}

@@ -14,6 +14,7 @@ import (
 	"captioner/data/record"
 	"captioner/data/sidecar"
 	"captioner/data/text"
+	"captioner/data/unpack"
 )
 
 // sidecarExtensions are those of the files that have the captions of the image beside them.
@@ -21,7 +22,8 @@ var sidecarExtensions = []string{".txt", ".caption"}
 
 // Folder reads the images of a folder and of all below it, in natural order (img2 before img10). The captions of a.jpg
 // stand in a.txt or a.caption or a.jpg.txt, whatever the case of the name, one a line; empty lines do not count. An
-// image without one has no captions. Names that begin with a dot are left out; links to folders are not followed.
+// image without one has no captions. Names that begin with a dot are left out; links to folders are not followed. What
+// else is left out is noted: images of formats that are not read, archives, and captions without an image.
 func Folder(root string) (Source, error) { return readFolder(root, nil) }
 
 func readFolder(root string, notes *Notes) (Source, error) {
@@ -37,7 +39,8 @@ func readFolder(root string, notes *Notes) (Source, error) {
 		defer func() { notes.Replace(found) }()
 		var finder sidecar.Finder
 		stopped := errors.New("stopped")
-		err := walk(root, "", func(name string) error {
+		left := func(name, why string) { found.Add(filepath.Join(root, name), "left out: "+why) }
+		err := walk(root, "", left, func(name string) error {
 			e := Example{ID: filepath.ToSlash(name), Path: filepath.Join(root, name)}
 			var err error
 			if path, ok := finder.Find(e.Path, sidecarExtensions...); ok {
@@ -56,8 +59,8 @@ func readFolder(root string, notes *Notes) (Source, error) {
 	}, nil
 }
 
-// walk calls visit with the name of each image below root, a folder at a time.
-func walk(root, folder string, visit func(name string) error) error {
+// walk calls visit with the name of each image below root, a folder at a time, and left for what it leaves out.
+func walk(root, folder string, left func(name, why string), visit func(name string) error) error {
 	entries, err := os.ReadDir(filepath.Join(root, folder))
 	if err != nil {
 		return err
@@ -65,20 +68,45 @@ func walk(root, folder string, visit func(name string) error) error {
 	slices.SortFunc(entries, func(a, b fs.DirEntry) int {
 		return cmp.Or(naturalCompare(a.Name(), b.Name()), strings.Compare(a.Name(), b.Name()))
 	})
+	has := captioned(entries)
 	for _, entry := range entries {
 		name := filepath.Join(folder, entry.Name())
 		switch {
 		case strings.HasPrefix(entry.Name(), "."):
 		case entry.IsDir():
-			err = walk(root, name, visit)
+			err = walk(root, name, left, visit)
+		case entry.Type()&fs.ModeSymlink != 0 && isFolder(filepath.Join(root, name)):
+			left(name, "it is a link to a folder")
 		case image.HasExtension(name):
 			err = visit(name)
+		case image.IsUnread(name):
+			left(name, "images of this format are not read")
+		case unpack.IsArchive(name):
+			left(name, "archives in a folder are not opened, want each named by itself")
+		case slices.Contains(sidecarExtensions, strings.ToLower(filepath.Ext(name))) && !has(entry.Name()):
+			left(name, "no image of that name stands beside it")
 		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// captioned says whether a sidecar among the entries of a folder has an image, of whatever format.
+func captioned(entries []fs.DirEntry) func(name string) bool {
+	images := map[string]bool{} // names in lower case, whole and without their extension
+	for _, entry := range entries {
+		if name := strings.ToLower(entry.Name()); image.HasExtension(name) || image.IsUnread(name) {
+			images[name], images[sidecar.Path(name, "")] = true, true
+		}
+	}
+	return func(name string) bool { return images[sidecar.Path(strings.ToLower(name), "")] }
+}
+
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 // readSidecar reads the captions beside an image.

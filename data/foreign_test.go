@@ -307,6 +307,44 @@ func TestFolderWithABackup(t *testing.T) {
 	}
 }
 
+// What a folder of training data holds besides its images and their captions is noted, with the reason.
+func TestWhatAFolderLeavesOut(t *testing.T) {
+	files := map[string]string{}
+	for _, name := range []string{"a.jpg", "a.txt", "b.JPG", "b.jpg.TXT", "c.jxl", "c.txt", "d.txt", "e.zip", "f.tar.gz",
+		"in/g.png", "in/h.caption", "notes.md", ".hidden.txt"} {
+		files[name] = "a dog"
+	}
+	root := tree(t, files)
+	if err := os.Symlink(filepath.Join(root, "in"), filepath.Join(root, "link")); err != nil {
+		t.Fatal(err)
+	}
+	d, err := Open(root, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, err := range d.Source {
+		if err != nil {
+			t.Fatal(err)
+		}
+		n++
+	}
+	want := []string{
+		`"c.jxl": left out: images of this format are not read`,
+		`"d.txt" and 1 more: left out: no image of that name stands beside it`,
+		`"e.zip" and 1 more: left out: archives in a folder are not opened, want each named by itself`,
+		`"link": left out: it is a link to a folder`,
+	}
+	got := d.Notes.Lines()
+	for i, line := range got {
+		got[i] = strings.Replace(line, root+string(filepath.Separator), "", 1)
+	}
+	slices.Sort(got)
+	if n != 3 || !slices.Equal(got, want) {
+		t.Errorf("got %d images and %q, want 3 and %q", n, got, want)
+	}
+}
+
 // TestSharedCases reads the small files of faults that users met.
 func TestSharedCases(t *testing.T) {
 	for name, want := range map[string]int{"dots.tar": 3, "up": 1, "latin1.csv": 1} {

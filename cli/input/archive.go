@@ -120,7 +120,10 @@ func (in Inputs) archive(file string, seen *census, yield func(Input) bool) bool
 		return yield(failed(file, console.Reason(err)))
 	}
 	a := archive{file: file, stamp: StampOf(info), size: info.Size(), flat: !in.Recursive, counting: in.Counting,
-		seen: seen, yield: yield}
+		passed: in.Passed, seen: seen, yield: yield}
+	if in.Counting {
+		a.passed = nil
+	}
 	if archiveKind(file) == ".zip" {
 		err = a.zip()
 	} else {
@@ -139,6 +142,7 @@ type archive struct {
 	size     int64
 	flat     bool // leave out what is in folders
 	counting bool // nobody will open what is listed
+	passed   *Passed
 	seen     *census
 	yield    func(Input) bool
 	stopped  bool                // yield wants no more
@@ -154,8 +158,11 @@ func (a *archive) wants(name string) (string, bool) {
 	a.seen.files++
 	parts := strings.Split(name, "/")
 	hidden := func(s string) bool { return strings.HasPrefix(s, ".") && s != ".." && s != "." || s == "__MACOSX" }
-	if a.flat && len(parts) > 1 || slices.ContainsFunc(parts, hidden) ||
-		!image.HasExtension(name) {
+	if a.flat && len(parts) > 1 || slices.ContainsFunc(parts, hidden) {
+		return name, false
+	}
+	if !image.HasExtension(name) {
+		a.passed.member(a.file, name)
 		return name, false
 	}
 	a.seen.images++
@@ -193,7 +200,7 @@ func (a *archive) zip() error {
 		}
 	}
 	for _, f := range z.File {
-		if f.FileInfo().IsDir() || !f.Mode().IsRegular() {
+		if f.FileInfo().IsDir() {
 			continue
 		}
 		name, ok := a.wants(f.Name)
@@ -204,6 +211,8 @@ func (a *archive) zip() error {
 			sum: f.CRC32, checked: true,
 			deflated: f.Method == zip.Deflate}
 		switch {
+		case !f.Mode().IsRegular():
+			err = console.WithHint(fmt.Errorf("it is a %s, want a file", console.Kind(f.Mode())), "unpack the archive first")
 		case f.Flags&1 != 0:
 			err = console.WithHint(errors.New("it is encrypted"), "unpack the archive with its password first")
 		case f.Method != zip.Store && f.Method != zip.Deflate:

@@ -400,7 +400,7 @@ func (w *walker) entry(e fs.DirEntry, path, key string) bool {
 	}
 	if !w.place.names() && !image.HasExtension(path) {
 		if !w.in.Counting {
-			w.in.Passed.add(path)
+			w.in.Passed.file(path)
 		}
 		return true
 	}

@@ -175,3 +175,19 @@ func IsTar(name string) (tar, packed bool) {
 	}
 	return false, false
 }
+
+// archiveExtensions are those of archives of other formats than tar.
+var archiveExtensions = []string{".zip", ".7z", ".rar", ".cbz", ".cbr", ".cb7", ".cbt", ".ar", ".cpio", ".jar", ".lzh",
+	".tlz", ".taz"}
+
+// IsArchive says by its name, in any case, whether a file is an archive of files, of any format.
+func IsArchive(name string) bool {
+	if tar, _ := IsTar(name); tar {
+		return true
+	}
+	name = strings.ToLower(name)
+	if inner := strings.TrimSuffix(name, path.Ext(name)); inner != name && path.Ext(inner) == ".tar" {
+		return true // packed in some way: x.tar.lz4
+	}
+	return slices.Contains(archiveExtensions, path.Ext(name))
+}

@@ -270,7 +270,7 @@ func TestEncoderRunsRepeatAndResume(t *testing.T) {
 			"what does not learn is the same", got, n)
 	}
 	base.TrainEncoder, base.EncoderFrom, base.EncoderAfter = true, 1, 9
-	base.Encoder, base.EncoderName, base.Epochs, base.SCSTSteps = vit, "", 1, 0
+	base.Encoder, base.EncoderName, base.EncoderHeads, base.Epochs, base.SCSTSteps = vit, "", 1, 1, 0
 	train(t, filepath.Join(dir, "vit before"), base)
 	below, above := encoderOf("vit before")
 	b, a := encoderOf("vit")
