@@ -137,8 +137,8 @@ func TestArchives(t *testing.T) {
 
 // What an archive holds besides is counted, whatever its kind, and named with -v.
 func TestWhatArchivesHoldBesides(t *testing.T) {
-	dir := archives(t, "a.png", pictureBytes(t, "red"), "b.JXL", "x", "c.png.gz", "x", "inner.zip", "x", "in/d.tar.xz", "x",
-		"a.txt", "x", "in/b.txt", "x", "readme", "x", ".hidden.txt", "x")
+	dir := archives(t, "a.png", pictureBytes(t, "red"), "b.JXL", "x", "c.png.gz", "x", "inner.zip", "x",
+		"in/d.tar.xz", "x", "a.txt", "x", "in/b.txt", "x", "readme", "x", ".hidden.txt", "x")
 	for _, name := range []string{"a.tar", "a.tar.gz", "a.tar.zst", "a.zip"} {
 		code, out, stderr := run(t, "", "predict", "-v", filepath.Join(dir, name))
 		if code != 0 || strings.Count(out, "\n") != 1 {

@@ -31,6 +31,7 @@ func TestArrange(t *testing.T) {
 	}
 	for in, want := range map[string]string{
 		"captioner predict a --device":      "--device needs a value",
+		"captioner predict a -o":            "-o needs a value",
 		"captioner -q weights":              `weights: which one of list, fetch, convert, inspect, average, verify?`,
 		"captioner --data x predict a":      `unknown flag "--data"`,
 		"captioner weights inspct":          `unknown command "weights inspct"`,

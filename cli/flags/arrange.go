@@ -115,7 +115,7 @@ func takeFlag(flags []cli.Flag, path []string, word string, following int) (int,
 		case inline || !TakesValue(f):
 			return 0, nil
 		case following == 0:
-			return 0, console.Usagef("", "--%s needs a value", name)
+			return 0, console.Usagef("", "%s needs a value", Dashed(name))
 		default:
 			return 1, nil
 		}
@@ -129,6 +129,14 @@ func takeFlag(flags []cli.Flag, path []string, word string, following int) (int,
 		hint = "did you mean --" + near + "?"
 	}
 	return 0, console.Usagef(hint, "unknown flag %q", word)
+}
+
+// Dashed is a flag's name or alias as it is written: "--out", "-o".
+func Dashed(name string) string {
+	if len(name) == 1 {
+		return "-" + name
+	}
+	return "--" + name
 }
 
 // Named is the flag of a name or alias; nil for none.

@@ -196,9 +196,20 @@ func (in Inputs) Images() iter.Seq[string] {
 
 // readImage reads the one image on standard input.
 func (in Inputs) readImage(context.Context) ([]byte, error) {
-	b, err := io.ReadAll(io.LimitReader(in.Stdin, image.MaxFileBytes+1))
-	if err == nil && len(b) > image.MaxFileBytes {
-		err = fmt.Errorf("more than %d bytes", image.MaxFileBytes)
+	head := make([]byte, 512)
+	n, err := io.ReadFull(in.Stdin, head)
+	head = head[:n]
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		return head, nil // what is wrong with so short an image, decoding it says
+	case err != nil:
+		return nil, err
+	case image.Format(head) == "":
+		return head, nil // no image: what follows may have no end
+	}
+	b, err := io.ReadAll(io.LimitReader(io.MultiReader(bytes.NewReader(head), in.Stdin), maxMember+1))
+	if err == nil && len(b) > maxMember {
+		err = console.WithHint(fmt.Errorf("more than %d bytes", maxMember), "give so large an image as a file")
 	}
 	return b, err
 }
@@ -244,6 +255,28 @@ func (in Inputs) argument(arg string, yield func(Input) bool) bool {
 	return true
 }
 
+// The bounds of a list of paths: of one path in bytes (an address may be long), and of empty ones in a row. Beyond them
+// it is no list, and may have no end.
+const (
+	maxPath  = 1 << 20
+	maxEmpty = 1 << 20
+)
+
+// readPath reads to the end of one path.
+func readPath(r *bufio.Reader, end byte) ([]byte, error) {
+	var word []byte
+	for {
+		part, err := r.ReadSlice(end)
+		word = append(word, part...)
+		if len(word) > maxPath {
+			return nil, fmt.Errorf("found more than %d bytes without an end of line, want a list of paths", maxPath)
+		}
+		if err != bufio.ErrBufferFull {
+			return word, err
+		}
+	}
+}
+
 // list reads paths from standard input, one a line or, if a NUL comes before the first line's end, separated by NUL.
 // Lists in UTF-16 are decoded; other names are bytes, as the file system has them.
 func (in Inputs) list(yield func(Input) bool) bool {
@@ -252,13 +285,14 @@ func (in Inputs) list(yield func(Input) bool) bool {
 	defer func() { in.note(record.Taken(source.Encoding())) }()
 	end := byte('\n')
 	windows := false // a name was found as Windows-1252
+	empty, found := 0, false
 	for first := true; ; first = false {
 		var word []byte
 		var err error
 		if first {
 			word, end, err = firstPath(r)
 		} else {
-			word, err = r.ReadBytes(end)
+			word, err = readPath(r, end)
 		}
 		path := string(bytes.TrimSuffix(word, []byte{end}))
 		if end == '\n' {
@@ -271,11 +305,22 @@ func (in Inputs) list(yield func(Input) bool) bool {
 			}
 			path, windows = decoded, true
 		}
-		if path != "" && !in.argument(path, yield) {
-			return false
+		switch empty++; {
+		case path != "":
+			if empty, found = 0, true; !in.argument(path, yield) {
+				return false
+			}
+		case empty > maxEmpty && err == nil:
+			err = fmt.Errorf("found %d empty names in a row, want a list of paths", empty)
+		}
+		if err == io.EOF {
+			if !found {
+				in.note("an empty list")
+			}
+			return true
 		}
 		if err != nil {
-			return err == io.EOF || yield(failed("-", console.Reason(err)))
+			return yield(failed("-", console.Reason(err)))
 		}
 	}
 }
@@ -314,7 +359,9 @@ func firstPath(r *bufio.Reader) ([]byte, byte, error) {
 		if err != nil {
 			return word, '\n', err
 		}
-		word = append(word, c)
+		if word = append(word, c); len(word) > maxPath {
+			return nil, '\n', fmt.Errorf("found more than %d bytes without an end of line, want a list of paths", maxPath)
+		}
 		if c == 0 || c == '\n' {
 			return word, c, nil
 		}

@@ -116,14 +116,12 @@ func (k *checker) check(w written, before []written) error {
 	if w.use != Write {
 		return k.folder(w)
 	}
-	if w.info != nil {
-		if err := k.file(w); err != nil {
-			return err
-		}
-	}
 	var target *atomicfile.TargetError
 	if _, err := atomicfile.Target(w.path); errors.As(err, &target) && !w.mayBeFolder() {
 		return console.Usagef(target.Hint(), "%s %q is %s, want a file", w.label, w.path, target.Found)
+	}
+	if w.info != nil {
+		return k.file(w)
 	}
 	return nil
 }
