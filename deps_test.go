@@ -138,7 +138,7 @@ cli/paths           < cli/input data weights/atomicfile | github.com/urfave/cli/
                      # what commands read and write, and that these are not one file
 cli/output          < cli/input models/train/features models/captioner data/metadata | github.com/klauspost/compress
                      # where captions and features go
-cli/published       < cli/console data/coco models/train/features weights/pickle weights/safetensors |
+cli/published       < cli/console data/coco models/checkpoint models/train/features weights/store |
                       github.com/urfave/cli/v2 # weights and data by name, fetched
 cli/model           < models/captioner cli/flags cli/input cli/published cli/server |
                      # the captioner that the flags name
@@ -180,7 +180,7 @@ models/captioner/demo <                     |                               # th
 models/captioner    < torch/torchtest data/metrics |
 models/train        < torch/torchtest       |
 models/clipscore    < torch/torchtest       |
-cli                 <                       | github.com/rogpeppe/go-internal go.uber.org/goleak
+cli                 < weights/hub/hubtest   | github.com/rogpeppe/go-internal go.uber.org/goleak
                                               github.com/klauspost/compress
                      # transcripts of the command line
 cli/server          <                       | github.com/chromedp go.uber.org/goleak

@@ -53,6 +53,7 @@ func TestScripts(t *testing.T) {
 			"exitcode":  exitCodeOf, // exitcode 3 captioner predict dir
 			"from":      from,       // from list captioner predict -
 			"picture":   picture,    // image red a.png b.png
+			"hub":       hubCommand, // hub start folder; hub fault cdn:cut=100; hub gated ORG/NAME; hub asked cdn 2
 			"fifo": func(ts *testscript.TestScript, _ bool, args []string) {
 				ts.Check(syscall.Mkfifo(ts.MkAbs(args[0]), 0o600))
 			},
@@ -64,7 +65,7 @@ var inProcessLock sync.Mutex // the working directory and the variables are the 
 
 // variables are those of the scripts that captioner reads.
 var variables = []string{"CAPTIONER_NUM_CAPTIONS", "HOME", "XDG_CACHE_HOME", "TORCH_HOME", "HF_HOME", "HF_HUB_CACHE",
-	"HF_HUB_OFFLINE", "CAPTIONER_CACHE", "CAPTIONER_MIRROR"}
+	"HF_HUB_OFFLINE", "HF_ENDPOINT", "HF_TOKEN", "HF_TOKEN_PATH", "CAPTIONER_CACHE", "CAPTIONER_MIRROR"}
 
 func inProcess(ts *testscript.TestScript, want int, stdin string, args []string) {
 	inProcessLock.Lock()

@@ -28,9 +28,9 @@ func newInspect(con *console.Console) *cli.Command {
 		Name:      "inspect",
 		Usage:     "say what a file of weights is, and list its metadata, card and tensors",
 		ArgsUsage: "[FILE]",
-		Description: `FILE is a file of safetensors or PyTorch, a folder of Hugging Face, or a name of "captioner weights
-list" that is here; without it, the model that is built in. A PyTorch file is read without running
-anything that it holds.`,
+		Description: `FILE is a file of safetensors or PyTorch, a folder of Hugging Face, or a name that is here of
+"captioner weights list" or of the Hugging Face hub (ORG/NAME); without it, the model that is built in.
+A PyTorch file is read without running anything that it holds.`,
 		Flags: []cli.Flag{&cli.BoolFlag{Name: "no-tensors", Usage: "leave out the list of tensors", Destination: &short},
 			o.Heads.Flag("")},
 		Action: func(c *cli.Context) error {
@@ -49,8 +49,9 @@ func newVerify(con *console.Console) *cli.Command {
 		Name:      "verify",
 		Usage:     "check a file of weights: structure, checksums, numbers, and whether decoder and encoder fit",
 		ArgsUsage: "FILE",
-		Description: `FILE is any file or folder that --model or --encoder takes, a name of "captioner weights list" that is
-here, or demo, the built-in model. Exit code 1 if something is broken; each such line has its remedy.`,
+		Description: `FILE is any file or folder that --model or --encoder takes, a name that is here of "captioner
+weights list" or of the Hugging Face hub, or demo, the built-in model. Exit code 1 if something is
+broken; each such line has its remedy.`,
 		Flags: []cli.Flag{heads.Flag("")},
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {

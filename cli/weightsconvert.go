@@ -40,8 +40,8 @@ func newConvert(con *console.Console) *cli.Command {
 		Name:      "convert",
 		Usage:     "write a captioner in another form: for Python, or as one file for captioner",
 		ArgsUsage: "IN OUT",
-		Description: `IN is any file or folder that --model takes, a name of "captioner weights list", or demo, the built-in
-model. OUT's name chooses the form:
+		Description: `IN is any file or folder that --model takes, a name of "captioner weights list", ORG/NAME of the
+Hugging Face hub, or demo, the built-in model. OUT's name chooses the form:
   .safetensors  captioner    one file for captioner, with the encoder in it if IN has one or --encoder gives it
   .ckpt         lightning    for Decoder.load_from_checkpoint of clip-text-decoder 1.4
   .pt .pth      state-dict   for Decoder.load_state_dict of clip-text-decoder 1.4
@@ -99,7 +99,7 @@ func runConvert(ctx context.Context, con *console.Console, o ConvertOptions) err
 	if err := o.mayWrite(); err != nil {
 		return err
 	}
-	in, err := published.Locate(ctx, con, o.In)
+	in, err := published.Locate(ctx, con, checkpoint.AnyUse, o.In)
 	if err != nil {
 		return err
 	}
@@ -153,7 +153,7 @@ func convertModel(ctx context.Context, con *console.Console, in string, o Conver
 	}
 	defer f.Close()
 	if o.Encoder != "" {
-		path, err := published.Locate(ctx, con, o.Encoder)
+		path, err := published.Locate(ctx, con, checkpoint.AsEncoder, o.Encoder)
 		if err != nil {
 			return err
 		}

@@ -11,12 +11,15 @@ import (
 	"captioner/cli/console"
 	"captioner/cli/flags"
 	"captioner/cli/published"
+	"captioner/weights/store"
 )
 
-const fetchHelp = `Files go to captioner's cache folder, models of the Hugging Face hub to the hub's own, where Python
-finds them too; what clip.load and LAVIS have downloaded is found. A file gets its name after its
-checksum was right; a fetch that was cut goes on; two processes fetch once. Variables: HF_HOME,
-HF_TOKEN, HF_ENDPOINT, HF_HUB_OFFLINE, HTTPS_PROXY, HTTP_PROXY, NO_PROXY, SSL_CERT_FILE.`
+const fetchHelp = `A NAME is one of "captioner weights list", or a repository of the Hugging Face hub: ORG/NAME,
+ORG/NAME@REVISION or hf:ORG/NAME. Of a repository only what captioner reads is fetched.
+Files go to captioner's cache folder, models of the hub to the hub's own, where Python finds them too;
+what clip.load and LAVIS have downloaded is found. A file gets its name after its checksum was right;
+a fetch that was cut goes on; two processes fetch once. Variables: HF_HOME, HF_HUB_CACHE, HF_TOKEN,
+HF_TOKEN_PATH, HF_ENDPOINT, HF_HUB_OFFLINE, HTTPS_PROXY, HTTP_PROXY, NO_PROXY, SSL_CERT_FILE.`
 
 func newList(con *console.Console) *cli.Command {
 	o := new(published.Options)
@@ -105,6 +108,29 @@ func runList(con *console.Console, o published.Options) error {
 	return tab.Flush()
 }
 
+// fetched is what "weights fetch --json" prints.
+type fetched struct {
+	Name    string        `json:"name"`
+	Commit  string        `json:"commit,omitempty"` // of a repository of the hub
+	Path    string        `json:"path"`
+	Fetched bool          `json:"fetched"` // false: it was here
+	Files   []store.Found `json:"files"`
+}
+
+// fetchNamed fetches weights of the list, or a repository of the hub.
+func fetchNamed(ctx context.Context, con *console.Console, s *store.Store, o published.Options, name string) (fetched,
+	error) {
+	m, ok, err := published.FetchRepository(ctx, con, o, name)
+	if ok {
+		return fetched{name, m.Commit, m.Path, m.Fetched, m.Files}, err
+	}
+	if path, was, ok, err := published.FetchLite(ctx, con, name); ok {
+		return fetched{Name: name, Path: path, Fetched: !was}, err
+	}
+	r, err := s.Fetch(ctx, name)
+	return fetched{Name: r.Name, Path: r.Path, Fetched: r.Fetched, Files: r.Files}, err
+}
+
 func runFetch(ctx context.Context, con *console.Console, o published.Options) error {
 	s, f, err := published.Open(con, o)
 	if err != nil {
@@ -112,7 +138,7 @@ func runFetch(ctx context.Context, con *console.Console, o published.Options) er
 	}
 	failed := 0
 	for _, name := range o.Names {
-		r, err := s.Fetch(ctx, name)
+		r, err := fetchNamed(ctx, con, s, o, name)
 		f.Finish()
 		switch {
 		case errors.Is(err, context.Canceled):

@@ -25,11 +25,13 @@ func (o *Model) Flags() []cli.Flag {
 	const category = "MODEL"
 	return []cli.Flag{
 		&cli.StringFlag{Name: "model", Aliases: []string{"m"},
-			Usage: "model: a captioner's `FILE`, one of clip-text-decoder or Lightning, a Hugging Face folder, or a name of " +
-				"\"weights list\"; without it, the small model that is built in",
+			Usage: "model: a captioner's `FILE`, one of clip-text-decoder or Lightning, a Hugging Face folder, ORG/NAME " +
+				"or ORG/NAME@REVISION of the Hugging Face hub, or a name of \"weights list\"; without it, the small model " +
+				"that is built in",
 			Category: category, Destination: &o.Path, TakesFile: true},
 		&cli.StringFlag{Name: "encoder",
-			Usage:    "`FILE` or name (ViT-B/32, blip:base, …) of the vision encoder, for a model that leaves it out",
+			Usage: "`FILE` or name (ViT-B/32, blip:base, ORG/NAME of the Hugging Face hub, …) of the vision encoder, " +
+				"for a model that leaves it out",
 			Category: category, Destination: &o.Encoder, TakesFile: true},
 		o.Heads.Flag(category),
 		&cli.StringFlag{Name: "device", Value: "auto", Usage: "auto, cpu, cuda or cuda:`N`", Category: category,

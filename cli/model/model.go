@@ -64,12 +64,10 @@ func Open(ctx context.Context, con *console.Console, load Loader, o flags.Model)
 
 // FindWeights puts files in the place of the names of published weights.
 func FindWeights(ctx context.Context, con *console.Console, o *flags.Model) error {
-	for _, path := range []*string{&o.Path, &o.Encoder} {
-		if err := published.Find(ctx, con, path); err != nil {
-			return err
-		}
+	if err := published.Find(ctx, con, checkpoint.AsCaptioner, &o.Path); err != nil {
+		return err
 	}
-	return nil
+	return published.Find(ctx, con, checkpoint.AsEncoder, &o.Encoder)
 }
 
 // Load opens a model of this machine; nothing is fetched.

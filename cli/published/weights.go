@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"captioner/cli/console"
+	"captioner/models/checkpoint"
 	"captioner/weights/pickle"
 	"captioner/weights/safetensors"
 	"captioner/weights/store"
@@ -17,29 +18,18 @@ import (
 
 // Find puts a file in the place of the name of published weights, fetched where it is not here. What is neither is
 // left: opening it says that there is no such file.
-func Find(ctx context.Context, con *console.Console, path *string) error {
+func Find(ctx context.Context, con *console.Console, use checkpoint.Use, path *string) error {
 	if *path == "" {
 		return nil
 	}
 	if _, err := os.Stat(*path); err == nil {
 		return nil
 	}
-	if lite, ok := findLite(*path); ok {
-		found, err := lite.fetch(ctx, con)
-		if err == nil {
-			*path = found
-		}
-		return err
+	found, err := Locate(ctx, con, use, *path)
+	if err == nil && found != "" {
+		*path = found
 	}
-	if _, err := store.Find(*path); err != nil {
-		return nil
-	}
-	found, err := Fetch(ctx, con, *path)
-	if err != nil {
-		return err
-	}
-	*path = found
-	return nil
+	return err
 }
 
 // Missing says whether a name is one of published weights that are not here and would be fetched, and how large they
@@ -53,6 +43,10 @@ func Missing(con *console.Console, name string) (size int64, missing bool) {
 	}
 	if lite, ok := findLite(name); ok {
 		return lite.size, !lite.here()
+	}
+	if ref, ok := repository(name); ok {
+		_, err := hereRepository(con, name, ref)
+		return 0, err != nil
 	}
 	entry, err := store.Find(name)
 	if err != nil {
@@ -88,9 +82,18 @@ func (o *Options) Flags() []cli.Flag {
 
 // Open makes the store that the variables describe, with what the flags say instead.
 func Open(con *console.Console, o Options) (*store.Store, *fetching, error) {
-	so, err := store.FromEnvironment(os.Getenv)
+	so, f, err := settings(con, o)
 	if err != nil {
 		return nil, nil, err
+	}
+	s, err := store.New(so)
+	return s, f, err
+}
+
+func settings(con *console.Console, o Options) (store.Options, *fetching, error) {
+	so, err := store.FromEnvironment(os.Getenv)
+	if err != nil {
+		return so, nil, err
 	}
 	if o.Cache != "" {
 		so.Cache = o.Cache
@@ -102,8 +105,7 @@ func Open(con *console.Console, o Options) (*store.Store, *fetching, error) {
 	f := &fetching{con: con}
 	so.Progress, so.Check = f.progress, checkFormat
 	so.Notice = func(text string) { con.Term.Log.Warn(text) }
-	s, err := store.New(so)
-	return s, f, err
+	return so, f, nil
 }
 
 // checkFormat says whether a file that nobody vouches for is what its entry says.
@@ -169,6 +171,12 @@ func Here(con *console.Console, name string) (string, error) {
 	if name == "demo" {
 		return "", nil
 	}
+	if ref, ok := repository(name); ok {
+		return hereRepository(con, name, ref)
+	}
+	if lite, ok := findLite(name); ok && lite.here() {
+		return lite.path()
+	}
 	if _, err := store.Find(name); err != nil {
 		return name, nil
 	}
@@ -180,16 +188,22 @@ func Here(con *console.Console, name string) (string, error) {
 }
 
 // Locate returns the path of a file or folder, or of published weights by their name, which are fetched first. "demo"
-// is the built-in model, and has no path.
-func Locate(ctx context.Context, con *console.Console, name string) (string, error) {
+// is the built-in model, and has no path. What cannot be used is refused before it is fetched.
+func Locate(ctx context.Context, con *console.Console, use checkpoint.Use, name string) (string, error) {
 	if _, err := os.Lstat(name); err == nil {
 		return name, nil
 	}
 	if name == "demo" {
 		return "", nil
 	}
+	if lite, ok := findLite(name); ok {
+		return lite.fetch(ctx, con)
+	}
 	if _, err := store.Find(name); err == nil {
 		return Fetch(ctx, con, name)
+	}
+	if ref, ok := repository(name); ok {
+		return fetchRepository(ctx, con, use, name, ref)
 	}
 	return name, nil // opening it says what is wrong
 }

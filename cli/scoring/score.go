@@ -14,6 +14,7 @@ import (
 	"captioner/data/image"
 	"captioner/data/metrics"
 	"captioner/data/predictions"
+	"captioner/models/checkpoint"
 	"captioner/models/clipscore"
 	"captioner/models/encoder"
 	"captioner/models/evaluate"
@@ -133,12 +134,15 @@ func (e *evaluation) openCLIP(ctx context.Context) error {
 		return console.WithHint(fmt.Errorf("%q is %s, and names no pictures for --clip to look at", set.Path, set.Kind),
 			"give captions with their pictures, and --images where these are elsewhere")
 	}
-	path, name := e.o.CLIP, filepath.Base(e.o.CLIP)
-	if entry, err := store.Find(path); err == nil && !exists(path) {
+	path, err := published.Locate(ctx, e.con, checkpoint.AsCLIP, e.o.CLIP)
+	if err != nil {
+		return err
+	}
+	name := e.o.CLIP // as it was asked for
+	if entry, err := store.Find(name); path == e.o.CLIP {
+		name = filepath.Base(path)
+	} else if err == nil {
 		name = entry.Name
-		if path, err = published.Fetch(ctx, e.con, name); err != nil {
-			return err
-		}
 	}
 	heads, err := e.o.Model.Heads.Parse()
 	if err != nil {
@@ -172,11 +176,6 @@ func (e *evaluation) openCLIP(ctx context.Context) error {
 		},
 	}
 	return nil
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
 }
 
 // compare scores the other predictions, and tests the difference on the images that both have.

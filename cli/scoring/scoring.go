@@ -118,7 +118,7 @@ func (o *Options) flags() []cli.Flag {
 			Category: how, Destination: &o.METEOR},
 		&cli.StringFlag{Name: "clip",
 			Usage: "CLIP for CLIPScore and RefCLIPScore: a checkpoint `FILE` with both towers, or a name of weights list " +
-				"(ViT-B/32 for published numbers), which is fetched",
+				"(ViT-B/32 for published numbers) or of the Hugging Face hub (ORG/NAME), which is fetched",
 			Category: how, Destination: &o.CLIP, TakesFile: true},
 		&cli.StringFlag{Name: "df",
 			Usage:    "document frequencies of CIDEr-D: a `FILE` of --save-df; without it, the references' own",

@@ -9,6 +9,7 @@ import (
 
 	"captioner/cli/console"
 	"captioner/cli/published"
+	"captioner/models/checkpoint"
 	"captioner/models/train"
 	"captioner/torch/dist"
 )
@@ -40,6 +41,10 @@ func (o *Options) agreed(con *console.Console) error {
 	what := []string{fmt.Sprintf("%s (%s)", published.CocoName, console.Size(published.CocoBytes))}
 	for _, name := range []string{o.Encoder, o.Init, o.LanguageModel} {
 		if size, missing := published.Missing(con, name); missing {
+			if size == 0 { // of the hub, which was not asked
+				what = append(what, name)
+				continue
+			}
 			what = append(what, fmt.Sprintf("%s (%s)", name, console.Size(size)))
 		}
 	}
@@ -65,17 +70,20 @@ func (o *Options) agreed(con *console.Console) error {
 
 // fetch gets what the run needs that is not here. Data of one's own are checked before anything is fetched.
 func (o *Options) fetch(ctx context.Context, con *console.Console, g *dist.Group) error {
-	names := []*string{&o.Encoder, &o.Init, &o.LanguageModel}
-	for _, name := range names {
-		if _, missing := published.Missing(con, *name); missing && o.Data != "" {
+	names := []struct {
+		name *string
+		use  checkpoint.Use
+	}{{&o.Encoder, checkpoint.AsEncoder}, {&o.Init, checkpoint.AsCaptioner}, {&o.LanguageModel, checkpoint.AsLanguage}}
+	for _, n := range names {
+		if _, missing := published.Missing(con, *n.name); missing && o.Data != "" {
 			if err := train.CheckData(o.Options); err != nil {
 				return err
 			}
 			break
 		}
 	}
-	for _, name := range names {
-		if err := published.Find(ctx, con, name); err != nil {
+	for _, n := range names {
+		if err := published.Find(ctx, con, n.use, n.name); err != nil {
 			return err
 		}
 	}

@@ -133,17 +133,19 @@ func (o *Options) flags() []cli.Flag {
 		text(result, "name", "of the captioner", &o.Name),
 		text(result, "licence", "of the result, for its card", &o.Licence),
 		text(net, "encoder", "`FILE` or name of the vision encoder's weights, in any form: lite0 or lite2 "+
-			"(EfficientNet-Lite), demo (the built-in model's), or one of \"weights list\"", &o.Encoder, "vision-backbone"),
+			"(EfficientNet-Lite), demo (the built-in model's), one of \"weights list\", or ORG/NAME of the Hugging Face "+
+			"hub", &o.Encoder, "vision-backbone"),
 		text(net, "encoder-name",
 			"refuse an encoder of another architecture than `NAME`, such as efficientnet-lite2 or ViT-B/32", &o.EncoderName),
 		big(net, "encoder-heads", "attention heads of an encoder whose file does not say them; 0: it does",
 			&o.EncoderHeads),
 		text(net, "memory", "what the decoder sees of an image: "+strings.Join(encoder.MemoryKinds,
 			", ")+"; without it, what suits the encoder", &o.Memory),
-		text(net, "init", "start from the model `FILE`, its tokenizer and its encoder; demo is the built-in model", &o.Init,
-			"checkpoint"),
+		text(net, "init", "start from the model `FILE`, or from ORG/NAME of the Hugging Face hub, its tokenizer and its "+
+			"encoder; demo is the built-in model", &o.Init, "checkpoint"),
 		text(net, "language-model",
-			"start the decoder from GPT-2: distilgpt2, gpt2, gpt2-medium, a `FILE` or a folder; its sizes and words replace "+
+			"start the decoder from GPT-2: distilgpt2, gpt2, gpt2-medium, ORG/NAME of the Hugging Face hub, a `FILE` or a "+
+				"folder; its sizes and words replace "+
 				"those below", &o.LanguageModel),
 		big(net, "width", "of the decoder", &o.Width),
 		count(net, "layers", "of the decoder", &o.Layers),

@@ -165,9 +165,9 @@ var ErrNotCaptioner = errors.New("found tensors but no " + weights.MetaConfig +
 func (a Architectures) notCaptioner(f family.Files) error {
 	var unknown *encoder.HeadsUnknownError
 	if p, err := a.recognize(f.Path, f.Source); err == nil {
-		return fmt.Errorf("found the encoder %s alone, want a captioner's model", p.Config.Architecture)
+		return aloneError("the encoder " + p.Config.Architecture)
 	} else if errors.As(err, &unknown) {
-		return errors.New("found an encoder alone, want a captioner's model")
+		return aloneError("an encoder")
 	}
 	switch {
 	case f.Folder:

@@ -103,12 +103,19 @@ func (a Architectures) Vet(use Use, beside encoder.Folder, files []string) error
 	}
 	if a.Encoders.Knows(d.modelType) && d.inner == "" && (use != AsCaptioner || len(captioners) == 0) {
 		if use == AsCaptioner {
-			return &ForeignError{Found: fmt.Sprintf("the encoder %s alone", d), Want: "a captioner's model",
-				Remedy: "--encoder takes it; \"captioner weights list\" begins with captioners"}
+			return aloneError("the encoder " + d.String())
 		}
 		return nil
 	}
 	return a.vetCaptioner(use, d, captioners, beside)
+}
+
+// aloneError says that a checkpoint holds an encoder and nothing that writes.
+func aloneError(encoder string) error {
+	return &ForeignError{
+		Found: encoder + " alone", Want: "a captioner's model",
+		Remedy: "--encoder takes it; \"captioner weights list\" begins with captioners",
+	}
 }
 
 // claims are the families whose checkpoints have this model_type.

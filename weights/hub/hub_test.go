@@ -622,6 +622,21 @@ func TestParse(t *testing.T) {
 	}
 }
 
+func TestNameOf(t *testing.T) {
+	for path, want := range map[string]string{
+		"/h/models--a--b/snapshots/0123":                 "a/b",
+		"/h/models--gpt2/snapshots/0123":                 "gpt2",
+		"/h/models--a--b/snapshots/0123/own.safetensors": "a/b",
+		"/h/models--a--b/blobs/0123":                     "",
+		"/home/snapshots/x":                              "",
+		"model.safetensors":                              "",
+	} {
+		if got, ok := hub.NameOf(path); got != want && ok || ok != (want != "") {
+			t.Errorf("NameOf(%q): got %q, %v, want %q", path, got, ok, want)
+		}
+	}
+}
+
 func TestEnvironment(t *testing.T) {
 	home := t.TempDir()
 	file := filepath.Join(home, "mine")

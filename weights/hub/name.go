@@ -2,6 +2,7 @@ package hub
 
 import (
 	"path"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -64,4 +65,16 @@ func isFile(name string) bool {
 		return true
 	}
 	return false
+}
+
+// NameOf is the name of the repository that a path in a hub's cache belongs to, a snapshot's folder or a file in one.
+func NameOf(path string) (name string, ok bool) {
+	for range 2 {
+		if snapshots := filepath.Dir(path); filepath.Base(snapshots) == "snapshots" {
+			repo, ok := strings.CutPrefix(filepath.Base(filepath.Dir(snapshots)), "models--")
+			return strings.ReplaceAll(repo, "--", "/"), ok
+		}
+		path = filepath.Dir(path)
+	}
+	return "", false
 }

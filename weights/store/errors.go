@@ -88,5 +88,5 @@ func (e *UnknownError) Hint() string {
 	if len(e.Near) > 0 {
 		return "did you mean " + strings.Join(e.Near, ", ") + "?"
 	}
-	return "run \"captioner weights list\" for the names"
+	return "run \"captioner weights list\" for the names; ORG/NAME is a model of the Hugging Face hub"
 }
