@@ -151,6 +151,7 @@ cli                 < cli/training cli/scoring cli/inspect |
                       github.com/urfave/cli/v2 golang.org/x/sync            # one thin file a command
 cli/captioner       < cli                   | C                              # main: a dozen lines; C sees closed output
 scripts/bench/serve <                       | # load for a service, from a process of its own
+scripts/hubstandin  < weights/hub/hubtest   | # a hub for programs of other languages to read from
 scripts/screenshots <                       | github.com/chromedp # the images in docs/images
 `
 
