@@ -60,6 +60,7 @@ data/unpack         <                       | github.com/klauspost/compress gith
 data/metadata/xmp   < data/text             |                               # XMP packets, read and changed in place
 data/ifd            <                       |                               # directories of TIFF structures
 data/metadata       < data/metadata/xmp data/ifd |                          # what images say of themselves
+data/keywords       <                       |                               # what English captions name
 data/sidecar        < data/image            |                               # finds the text beside an image
 data/record         < data/text data/unpack |                               # entries of files of captions
 data                < data/record data/sidecar |                            # examples: paths and captions, not pixels
@@ -96,7 +97,8 @@ models/checkpoint   < models/crossgpt2 models/clipdecoder10 models/blip models/g
                       weights/formats |
                      # files of captioners and encoders, and the one table of both
 models/captioner/demo <                     |                               # the built-in model file, as bytes
-models/captioner    < models/captioner/demo models/checkpoint | # the library's front door: images in, captions out
+models/captioner    < models/captioner/demo models/checkpoint data/keywords |
+                     # the library's front door: images in, captions out
 models/evaluate     < models/clipscore data/predictions data/metrics | golang.org/x/sync
                      # a data set's captions and their scores
 models/pipeline     < models/decode data/image | # a stream of images through a model, in order and in bounded memory

@@ -137,7 +137,7 @@ func (r *predictRun) begin() error {
 		Orient: !o.NoOrient, AllowTruncated: o.AllowPartial, MaxPixels: maxPixels(o.MaxPixels),
 	}
 	r.format = output.NewFormat(o.Format, output.Style{Model: r.model.Name(), Many: options.Captions > 1,
-		Marks: o.MinConfidence > 0, Template: o.template})
+		Marks: o.MinConfidence > 0, Keywords: options.Keywords > 0, Template: o.template})
 	if o.Out == "" {
 		r.buffer = bufio.NewWriterSize(r.con.Stdout, 64<<10)
 		r.out = r.buffer

@@ -189,6 +189,9 @@ func (f *fake) Caption(_ context.Context, images []*image.RGB, o decode.Options)
 		if o.Sample {
 			c.Text += fmt.Sprintf(" %d", (o.IDs[i]+o.Seed)%1000)
 		}
+		for _, w := range []string{"picture", "color", "nothing"}[:min(o.Keywords, 3)] {
+			c.Keywords = append(c.Keywords, decode.Keyword{Word: w, Probability: 0.75})
+		}
 		for n := 1; n < o.Captions; n++ {
 			c.Alternatives = append(c.Alternatives, captioner.Caption{Text: fmt.Sprintf("%s, take %d", c.Text, n+1),
 				LogProb: c.LogProb - float64(n), Confidence: c.Confidence / 2})

@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"captioner/cli/console"
+	"captioner/models/captioner"
 )
 
 // Format writes results in one form. Errors are not part of a format: with jsonl they are objects of their own.
@@ -30,6 +32,7 @@ type Style struct {
 	Model    string
 	Many     bool     // more than one caption of each image
 	Marks    bool     // captions may be uncertain
+	Keywords bool     // captions have keywords
 	Template Template // nil for none
 }
 
@@ -39,9 +42,9 @@ func NewFormat(name string, s Style) Format {
 	case "jsonl":
 		return &jsonLines{s}
 	case "csv":
-		return &table{',', s.Marks}
+		return &table{',', s}
 	case "tsv":
-		return &table{'\t', s.Marks}
+		return &table{'\t', s}
 	case "coco":
 		return &coco{}
 	case "webdataset":
@@ -87,6 +90,28 @@ type CaptionLine struct {
 	Uncertain  bool            `json:"uncertain,omitempty"` // below --min-confidence
 	Model      string          `json:"model"`
 	Captions   []alternative   `json:"captions,omitempty"` // all, the best first, where more than one was asked for
+	Keywords   []keyword       `json:"keywords,omitempty"`
+}
+
+type keyword struct {
+	Keyword     string          `json:"keyword"`
+	Probability console.Rounded `json:"probability"`
+}
+
+// keywords are a caption's keywords, for JSON.
+func keywords(c captioner.Caption) (all []keyword) {
+	for _, k := range c.Keywords {
+		all = append(all, keyword{k.Word, console.Rounded(k.Probability)})
+	}
+	return all
+}
+
+// words are a caption's keywords without their numbers.
+func words(c captioner.Caption) (all []string) {
+	for _, k := range c.Keywords {
+		all = append(all, k.Word)
+	}
+	return all
 }
 
 type alternative struct {
@@ -106,7 +131,7 @@ func (f *jsonLines) line(r *Result) CaptionLine {
 	c := r.Caption
 	line := CaptionLine{Path: r.Path, PathBytes: RawBytes(r.Path), Caption: c.Text, LogProb: console.Rounded(c.LogProb),
 		Confidence: console.Rounded(c.Confidence),
-		Uncertain:  r.Uncertain(c), Model: f.Model}
+		Uncertain:  r.Uncertain(c), Model: f.Model, Keywords: keywords(c)}
 	if f.Many {
 		for _, c := range r.captions() {
 			line.Captions = append(line.Captions, alternative{c.Text, console.Rounded(c.LogProb), console.Rounded(c.Confidence),
@@ -125,21 +150,21 @@ func RawBytes(path string) []byte {
 }
 
 // table is csv or tsv with a header; further captions of an image have rows of their own. Where captions may be
-// uncertain, a column says which are.
+// uncertain, a column says which are; where they have keywords, one lists them with semicolons between.
 type table struct {
 	comma rune
-	marks bool
+	Style
 }
 
 func (t *table) Begin(w io.Writer) error {
-	return t.row(w, "path", "caption", "logprob", "confidence", "uncertain")
+	return t.row(w, "path", "caption", "logprob", "confidence", "uncertain", "keywords")
 }
 func (t *table) End(io.Writer) error { return nil }
 func (t *table) Resume()             {}
 func (t *table) Write(w io.Writer, r *Result) error {
 	for _, c := range r.captions() {
 		if err := t.row(w, r.Path, c.Text, decimal(c.LogProb), decimal(c.Confidence),
-			strconv.FormatBool(r.Uncertain(c))); err != nil {
+			strconv.FormatBool(r.Uncertain(c)), strings.Join(words(c), ";")); err != nil {
 			return err
 		}
 	}
@@ -147,8 +172,12 @@ func (t *table) Write(w io.Writer, r *Result) error {
 }
 
 func (t *table) row(w io.Writer, fields ...string) error {
-	if !t.marks {
-		fields = fields[:len(fields)-1]
+	const marks, words = 4, 5
+	if !t.Keywords {
+		fields = fields[:words]
+	}
+	if !t.Marks {
+		fields = slices.Delete(fields, marks, marks+1)
 	}
 	if t.comma == '\t' { // readers of tsv know no quotes
 		for i, f := range fields {
@@ -183,7 +212,9 @@ func (c *coco) Write(w io.Writer, r *Result) error {
 		ID        any    `json:"image_id"`
 		Caption   string `json:"caption"`
 		Uncertain bool   `json:"uncertain,omitempty"`
-	}{imageID(r.Path), r.Caption.Text, r.Uncertain(r.Caption)})
+
+		Keywords []keyword `json:"keywords,omitempty"`
+	}{imageID(r.Path), r.Caption.Text, r.Uncertain(r.Caption), keywords(r.Caption)})
 	if err != nil {
 		return err
 	}

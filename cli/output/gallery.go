@@ -75,6 +75,9 @@ func (g *Gallery) Add(r *Result) error {
 		}
 		fmt.Fprintf(g.file, `<p%s>%s</p>`, class, pageText(c.Text))
 	}
+	if list := words(r.Caption); len(list) > 0 {
+		fmt.Fprintf(g.file, `<p class="keywords">%s</p>`, pageText(strings.Join(list, ", ")))
+	}
 	_, err := fmt.Fprintf(g.file, "<small><span>%s</span><b>%.0f %%</b></small></figcaption></figure>\n",
 		pageText(r.Path), 100*r.Caption.Confidence)
 	return err

@@ -50,7 +50,7 @@ func readXMP(path string) ([]byte, error) {
 
 // edit is what the metadata of an image are to say.
 func edit(r *Result, caption, existing string) xmp.Edit {
-	return xmp.Edit{Text: caption, Tool: Tool, Existing: xmp.Existing(existing)}
+	return xmp.Edit{Text: caption, Keywords: words(r.Caption), Tool: Tool, Existing: xmp.Existing(existing)}
 }
 
 // mergeXMP puts the caption of an image to the XMP at path, or makes a new file.

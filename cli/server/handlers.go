@@ -211,8 +211,14 @@ type captionAnswer struct {
 	LogProb      number        `json:"logprob"`
 	Confidence   number        `json:"confidence"`
 	Alternatives []alternative `json:"alternatives"` // the next best, where num_captions is above 1
+	Keywords     []keyword     `json:"keywords,omitempty"`
 	Model        string        `json:"model"`
 	Milliseconds stages        `json:"milliseconds"`
+}
+
+type keyword struct {
+	Keyword     string `json:"keyword"`
+	Probability number `json:"probability"`
 }
 
 type alternative struct {
@@ -241,6 +247,9 @@ func (n *session) caption(o outcome) captionAnswer {
 	}
 	for _, c := range c.Alternatives {
 		a.Alternatives = append(a.Alternatives, alternative{c.Text, number(c.LogProb), number(c.Confidence)})
+	}
+	for _, k := range c.Keywords {
+		a.Keywords = append(a.Keywords, keyword{k.Word, number(k.Probability)})
 	}
 	if n.a.many {
 		a.Index = &o.index

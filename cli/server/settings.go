@@ -21,8 +21,8 @@ type settings struct {
 
 // settingNames are the options that a request may hold.
 var settingNames = []string{
-	"beam_size", "max_len", "min_length", "length_penalty", "no_repeat_ngram", "num_captions", "diverse", "diversity",
-	"prompt", "sample", "temperature", "top_k", "top_p", "seed", "force", "ban", "timeout_ms",
+	"beam_size", "max_len", "min_length", "length_penalty", "no_repeat_ngram", "num_captions", "keywords", "diverse",
+	"diversity", "prompt", "sample", "temperature", "top_k", "top_p", "seed", "force", "ban", "timeout_ms",
 }
 
 // settingName is the JSON name of an option in any of its spellings, or "" for an unknown one.
@@ -55,6 +55,8 @@ func (s *settings) set(name, value string) error {
 		return parse(&s.NoRepeatNGram, name, value, "a whole number", strconv.Atoi)
 	case "num_captions":
 		return parse(&s.Captions, name, value, "a whole number", strconv.Atoi)
+	case "keywords":
+		return parse(&s.Keywords, name, value, "a whole number", strconv.Atoi)
 	case "diverse":
 		return parse(&s.Groups, name, value, "a whole number", strconv.Atoi)
 	case "diversity":

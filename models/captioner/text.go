@@ -1,8 +1,10 @@
 package captioner
 
 import (
+	"math"
 	"strings"
 
+	"captioner/data/keywords"
 	"captioner/data/tokenizer"
 	"captioner/models/decode"
 	"captioner/models/family"
@@ -15,13 +17,16 @@ func (c *Captioner) write(features *torch.Tensor, n int, o decode.Options) ([]Ca
 	if len(o.Force) > 0 {
 		o.Inside = t.Continues
 	}
+	asked := o.Captions
+	o.Captions = o.Pool()
 	hyps, err := family.Search(c.writer, features, n, c.File.Config.Decoding.ReadsPrompt, o)
 	if err != nil {
 		return nil, err
 	}
 	out := make([]Caption, n)
 	for i, hs := range hyps {
-		for j, h := range hs {
+		words := keywordsOf(t, hs, o)
+		for j, h := range hs[:min(asked, len(hs))] {
 			c := Caption{
 				Text:       caption(t, h.Tokens, o.Rule),
 				LogProb:    h.LogProb,
@@ -29,6 +34,7 @@ func (c *Captioner) write(features *torch.Tensor, n int, o decode.Options) ([]Ca
 				Tokens:     h.Tokens,
 			}
 			if j == 0 {
+				c.Keywords = words
 				out[i] = c
 			} else {
 				out[i].Alternatives = append(out[i].Alternatives, c)
@@ -36,6 +42,25 @@ func (c *Captioner) write(features *torch.Tensor, n int, o decode.Options) ([]Ca
 		}
 	}
 	return out, nil
+}
+
+// keywordsOf lists the words of an image's hypotheses; each counts by its probability under the model.
+func keywordsOf(t tokenizer.Codec, hs []decode.Hypothesis, o decode.Options) (words []decode.Keyword) {
+	if o.Keywords == 0 || len(hs) == 0 {
+		return nil
+	}
+	texts := make([]keywords.Text, len(hs))
+	best := hs[0].LogProb
+	for _, h := range hs {
+		best = max(best, h.LogProb)
+	}
+	for i, h := range hs {
+		texts[i] = keywords.Text{Text: caption(t, h.Tokens, o.Rule), Weight: math.Exp(h.LogProb - best)}
+	}
+	for _, w := range keywords.Rank(texts, o.Keywords) {
+		words = append(words, decode.Keyword{Word: w.Text, Probability: w.Share})
+	}
+	return words
 }
 
 // caption spells tokens. By the rules of Python it is what Hugging Face's tokenizer gave at the time of

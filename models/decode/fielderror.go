@@ -17,6 +17,7 @@ const (
 	FieldCaptions      Field = "num_captions"
 	FieldGroups        Field = "diverse"
 	FieldDiversity     Field = "diversity"
+	FieldKeywords      Field = "keywords"
 	FieldPrompt        Field = "prompt"
 	FieldForce         Field = "force"
 	FieldBan           Field = "ban"

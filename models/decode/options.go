@@ -18,6 +18,7 @@ type Options struct {
 	LengthPenalty float64 // exponent of the length in the score; 0 compares sums. The default is 0.7
 	NoRepeatNGram int     // no run of this many tokens occurs twice, prompt included; 0 is off. The default is 3
 	Captions      int     // hypotheses kept an image, at most Beam unless sampling. The default is 1
+	Keywords      int     // words of the hypotheses that are listed, at most MaxKeywords. The default is 0
 
 	// EarlyStopping, where it is not empty, searches as Hugging Face's generate does with that setting: StopFalse,
 	// StopTrue or StopNever. It does not apply to a beam of one, to groups, to a draw, and to forced words.
@@ -58,6 +59,18 @@ type Options struct {
 // MaxTopK bounds Options.TopK: more than this is not a truncated draw any more, and would ask the model for whole
 // vocabularies.
 const MaxTopK = 1024
+
+// MaxKeywords bounds the words of an image that are listed.
+const MaxKeywords = 100
+
+// Pool is how many hypotheses of each image say what keywords there are: all that a search keeps, of a draw those that
+// were drawn. The first Captions of them are the same whether there are more or not.
+func (o Options) Pool() int {
+	if o.Keywords == 0 || o.Sample || o.Rule == ClipDecoderSample {
+		return o.Captions
+	}
+	return max(o.Captions, o.Beam)
+}
 
 // maxForced bounds the words that can be forced at once: the beam must hold captions with none, one, … and all of them.
 const maxForced = 16
@@ -110,6 +123,7 @@ func (o Options) checkCommon() FieldErrors {
 	c.that(o.RepetitionPenalty >= 0 && o.RepetitionPenalty <= 100, fieldPenalty, o.RepetitionPenalty, "0 to 100")
 	c.that(o.NoRepeatNGram >= 0, FieldNoRepeatNGram, o.NoRepeatNGram, "0 (off) or more")
 	c.that(o.Captions >= 1, FieldCaptions, o.Captions, "1 or more")
+	c.that(o.Keywords >= 0 && o.Keywords <= MaxKeywords, FieldKeywords, o.Keywords, "0 to %d", MaxKeywords)
 	c.that(o.EOS >= 0 && o.BOS >= 0, fieldTokens, fmt.Sprintf("%d and %d", o.BOS, o.EOS), "0 or more")
 	c.that(slices.Contains([]string{"", StopFalse, StopTrue, StopNever}, o.EarlyStopping),
 		fieldEarlyStopping, fmt.Sprintf("%q", o.EarlyStopping), "false, true, never or none")

@@ -19,6 +19,7 @@ type Request struct {
 	Captions      *int     `json:"num_captions"`
 	Groups        *int     `json:"diverse"`
 	Diversity     *float64 `json:"diversity"`
+	Keywords      *int     `json:"keywords"`
 	Prompt        *string  `json:"prompt"`
 	Sample        *bool    `json:"sample"`
 	Temperature   *float64 `json:"temperature"`
@@ -54,6 +55,8 @@ func (r *Request) Has(f Field) bool {
 		return r.Groups != nil
 	case FieldDiversity:
 		return r.Diversity != nil
+	case FieldKeywords:
+		return r.Keywords != nil
 	case FieldPrompt:
 		return r.Prompt != nil
 	case FieldForce:
@@ -237,6 +240,7 @@ func (r *Request) fill(own Options) Options {
 	o.Temperature, o.TopK, o.TopP = value(r.Temperature, o.Temperature), value(r.TopK, o.TopK), value(r.TopP, o.TopP)
 	o.LengthPenalty, o.NoRepeatNGram = value(r.LengthPenalty, o.LengthPenalty), value(r.NoRepeatNGram, o.NoRepeatNGram)
 	o.Groups, o.Diversity = value(r.Groups, 1), value(r.Diversity, o.Diversity)
+	o.Keywords = value(r.Keywords, 0)
 	o.Captions = value(r.Captions, 1)
 	if r.Captions == nil && !o.Sample && o.Rule == Search {
 		o.Captions = max(1, o.Groups)
