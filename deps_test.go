@@ -87,14 +87,17 @@ models/bert         < models/family models/kvcache | # BERT's layers as a text d
 models/blip         < models/vit models/bert |
 models/git          < models/bert models/clip |
 models/efficientnet < models/encoder        |
+models/davit        < models/encoder        |
+models/bart         < models/bert           | # a transformer that reads and writes, on BERT's layers
+models/florence2    < models/davit models/bart |
 models/kvcache      < torch                 | # keys and values of the texts that a transformer writes
 models/gpt2         < torch/nn models/kvcache |
 models/family       < models/encoder models/decode data/tokenizer | # the contract of captioners: it knows none of them
 models/crossgpt2    < models/family models/gpt2 | # the captioner that is trained here: a memory, and GPT-2 on it
 models/clipdecoder10 < models/family models/gpt2 models/clip weights/pickle | # clip-text-decoder 1.0.0
 models/clipcap      < models/family models/gpt2 models/clip | # CLIP's embedding as the prefix of GPT-2
-models/checkpoint   < models/crossgpt2 models/clipdecoder10 models/blip models/git models/clipcap models/efficientnet
-                      weights/formats |
+models/checkpoint   < models/crossgpt2 models/clipdecoder10 models/blip models/git models/florence2 models/clipcap
+                      models/efficientnet weights/formats |
                      # files of captioners and encoders, and the one table of both
 models/captioner/demo <                     |                               # the built-in model file, as bytes
 models/captioner    < models/captioner/demo models/checkpoint data/keywords |
@@ -173,6 +176,7 @@ models/blip         < torch/torchtest data/image weights/pickle |
 models/bert         < torch/torchtest       |
 weights/hub         < weights/hub/hubtest   | # a hub to fetch from
 models/git          < torch/torchtest       |
+models/florence2    < torch/torchtest       |
 models/clipcap      < torch/torchtest       |
 models/clipdecoder10 < torch/torchtest      |
 models/checkpoint   < torch/torchtest models/captioner/demo |

@@ -14,7 +14,7 @@ import (
 // Decode are the flags that say how captions are chosen. A flag that is not given leaves what the model file asks for.
 type Decode struct {
 	values               decode.Options
-	rule, prompt         string
+	rule, prompt, task   string
 	forceWords, banWords cli.StringSlice
 	Set                  func(flag string) bool
 }
@@ -58,8 +58,10 @@ func (d *Decode) searchFlags() []cli.Flag {
 		real("diversity", "how much a group avoids words of the groups before it", "", &v.Diversity),
 		number("keywords", "also list `N` words that the captions of the search have, the likeliest first",
 			"none", &v.Keywords),
-		&cli.StringFlag{Name: "prompt", Usage: "`TEXT` that every caption begins with", Category: decodeCategory,
-			Destination: &d.prompt},
+		&cli.StringFlag{Name: "prompt", Category: decodeCategory, Destination: &d.prompt,
+			Usage: "`TEXT` that every caption begins with; Florence-2 reads it beside the image instead"},
+		&cli.StringFlag{Name: "task", Category: decodeCategory, Destination: &d.task,
+			Usage: "what Florence-2 writes: caption, detailed, more-detailed or ocr (the text in the image)"},
 		&cli.StringSliceFlag{Name: "force", Category: decodeCategory, Destination: &d.forceWords,
 			Usage: "a `WORD` that every caption must have, as a whole word; dog|puppy takes either; may be given several times"},
 		&cli.StringSliceFlag{Name: "ban", Category: decodeCategory, Destination: &d.banWords,
@@ -99,6 +101,7 @@ func (d *Decode) request() decode.Request {
 		Diversity:     given(d, decode.FieldDiversity, &v.Diversity),
 		Keywords:      given(d, decode.FieldKeywords, &v.Keywords),
 		Prompt:        given(d, decode.FieldPrompt, &d.prompt),
+		Task:          given(d, decode.FieldTask, &d.task),
 		Sample:        given(d, decode.FieldSample, &v.Sample),
 		Temperature:   given(d, decode.FieldTemperature, &v.Temperature),
 		TopK:          given(d, decode.FieldTopK, &v.TopK),

@@ -163,10 +163,15 @@ func decoding(o decode.Options) string {
 		}
 	}
 	fmt.Fprintf(&s, "-max%d-min%d-norepeat%d", o.MaxLen, o.MinLen, o.NoRepeatNGram)
+	prompt := len(o.Prompt)
+	if o.Task != "" {
+		prompt = 0
+		fmt.Fprintf(&s, "-%s", o.Task)
+	}
 	for _, x := range []struct {
 		name string
 		n    int
-	}{{"prompt", len(o.Prompt)}, {"force", len(o.Force)}, {"ban", len(o.Ban)}} {
+	}{{"prompt", prompt}, {"force", len(o.Force)}, {"ban", len(o.Ban)}} {
 		if x.n > 0 {
 			fmt.Fprintf(&s, "-%s%d", x.name, x.n)
 		}

@@ -18,6 +18,7 @@ type modelAnswer struct {
 	Data      string         `json:"data,omitempty"`
 	Embedding embeddingShape `json:"embedding"`
 	Defaults  defaultOptions `json:"defaults"`
+	Tasks     []string       `json:"tasks,omitempty"` // that a request may name, the usual one first
 }
 
 type embeddingShape struct {
@@ -77,6 +78,7 @@ func (b about) models(w http.ResponseWriter, _ *http.Request) error {
 		Data:      i.Data,
 		Embedding: embeddingShape{i.Vectors, i.Width},
 		Defaults:  defaultOptions{d.Beam, d.MaxLen, number(d.LengthPenalty), d.NoRepeatNGram},
+		Tasks:     d.Reading.Names(),
 	}
 	return say(w, struct {
 		Models []modelAnswer       `json:"models"`

@@ -22,7 +22,7 @@ type settings struct {
 // settingNames are the options that a request may hold.
 var settingNames = []string{
 	"beam_size", "max_len", "min_length", "length_penalty", "no_repeat_ngram", "num_captions", "keywords", "diverse",
-	"diversity", "prompt", "sample", "temperature", "top_k", "top_p", "seed", "force", "ban", "timeout_ms",
+	"diversity", "prompt", "task", "sample", "temperature", "top_k", "top_p", "seed", "force", "ban", "timeout_ms",
 }
 
 // settingName is the JSON name of an option in any of its spellings, or "" for an unknown one.
@@ -63,6 +63,8 @@ func (s *settings) set(name, value string) error {
 		return parse(&s.Diversity, name, value, "a number", parseFloat)
 	case "prompt":
 		return parse(&s.Prompt, name, value, "valid UTF-8", parseText)
+	case "task":
+		return parse(&s.Task, name, value, "valid UTF-8", parseText)
 	case "sample":
 		return parse(&s.Sample, name, value, "true or false", strconv.ParseBool)
 	case "temperature":

@@ -111,12 +111,15 @@ func (d *Decoder) Free() {
 	d.head.words.Free()
 	d.head.norm.Free()
 	for i := range d.layers {
-		l := &d.layers[i]
-		for _, n := range []*nn.PackedNorm{&l.selfNorm, &l.crossNorm, &l.norm} {
-			n.Free()
-		}
-		for _, p := range []*nn.Packed{&l.qkv, &l.out, &l.crossKV, &l.crossQ, &l.crossOut, &l.up, &l.down} {
-			p.Free()
-		}
+		d.layers[i].free()
+	}
+}
+
+func (l *layer) free() {
+	for _, n := range []*nn.PackedNorm{&l.selfNorm, &l.crossNorm, &l.norm} {
+		n.Free()
+	}
+	for _, p := range []*nn.Packed{&l.qkv, &l.out, &l.crossKV, &l.crossQ, &l.crossOut, &l.up, &l.down} {
+		p.Free()
 	}
 }

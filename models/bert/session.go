@@ -90,19 +90,7 @@ func (s *Session) prefixLayer(i int, x *torch.Tensor) *torch.Tensor {
 	l, c := &s.d.layers[i], s.d.Config.Width
 	qkv := l.qkv.Forward(x, nil) // [G, P, 3C]
 	s.d.split(qkv.Narrow(2, c, 2*c), s.prefix.Narrow(0, int64(2*i), 2))
-	x = l.selfNorm.Forward(l.out.ForwardFloat32(s.d.attendAll(qkv), nil, x), torch.Float32)
-	return l.norm.Forward(l.down.ForwardFloat32(l.up.Forward(x, nil), nil, x), torch.Float32)
-}
-
-// attendAll lets all positions of qkv [G, P, 3C] look at each other: [G, P, C].
-func (d *Decoder) attendAll(qkv *torch.Tensor) *torch.Tensor {
-	if d.fused && torch.HasPanels(torch.Float32) {
-		return torch.HeadAttention(qkv, d.Config.Heads)
-	}
-	g, p := qkv.Dim(0), qkv.Dim(1)
-	x := qkv.View(g, p, 3, d.Config.Heads, d.Config.headSize()).Permute(2, 0, 3, 1, 4) // [3, G, H, P, D]
-	y := torch.Attention(x.Select(0, 0), x.Select(0, 1), x.Select(0, 2), nil, 0, false, 0)
-	return y.Transpose(1, 2).Reshape(g, p, d.Config.Width)
+	return l.all(qkv, x, s.d.Config.Heads)
 }
 
 // Free releases the cache.

@@ -19,25 +19,25 @@ func (c *Captioner) write(features *torch.Tensor, n int, o decode.Options) ([]Ca
 	}
 	asked := o.Captions
 	o.Captions = o.Pool()
-	hyps, err := family.Search(c.writer, features, n, c.File.Config.Decoding.ReadsPrompt, o)
+	hyps, err := family.Search(c.writer, features, n, o)
 	if err != nil {
 		return nil, err
 	}
 	out := make([]Caption, n)
 	for i, hs := range hyps {
-		words := keywordsOf(t, hs, o)
+		words := c.keywordsOf(hs, o)
 		for j, h := range hs[:min(asked, len(hs))] {
-			c := Caption{
-				Text:       caption(t, h.Tokens, o.Rule),
+			one := Caption{
+				Text:       c.spell(h.Tokens, o.Rule),
 				LogProb:    h.LogProb,
 				Confidence: h.Confidence(),
 				Tokens:     h.Tokens,
 			}
 			if j == 0 {
-				c.Keywords = words
-				out[i] = c
+				one.Keywords = words
+				out[i] = one
 			} else {
-				out[i].Alternatives = append(out[i].Alternatives, c)
+				out[i].Alternatives = append(out[i].Alternatives, one)
 			}
 		}
 	}
@@ -45,7 +45,7 @@ func (c *Captioner) write(features *torch.Tensor, n int, o decode.Options) ([]Ca
 }
 
 // keywordsOf lists the words of an image's hypotheses; each counts by its probability under the model.
-func keywordsOf(t tokenizer.Codec, hs []decode.Hypothesis, o decode.Options) (words []decode.Keyword) {
+func (c *Captioner) keywordsOf(hs []decode.Hypothesis, o decode.Options) (words []decode.Keyword) {
 	if o.Keywords == 0 || len(hs) == 0 {
 		return nil
 	}
@@ -55,12 +55,20 @@ func keywordsOf(t tokenizer.Codec, hs []decode.Hypothesis, o decode.Options) (wo
 		best = max(best, h.LogProb)
 	}
 	for i, h := range hs {
-		texts[i] = keywords.Text{Text: caption(t, h.Tokens, o.Rule), Weight: math.Exp(h.LogProb - best)}
+		texts[i] = keywords.Text{Text: c.spell(h.Tokens, o.Rule), Weight: math.Exp(h.LogProb - best)}
 	}
 	for _, w := range keywords.Rank(texts, o.Keywords) {
 		words = append(words, decode.Keyword{Word: w.Text, Probability: w.Share})
 	}
 	return words
+}
+
+// spell gives the text of a caption's tokens.
+func (c *Captioner) spell(tokens []int32, rule decode.Rule) string {
+	if s, ok := c.File.Config.Decoder.(family.Speller); ok {
+		return s.Spell(c.File.Tokenizer, tokens)
+	}
+	return caption(c.File.Tokenizer, tokens, rule)
 }
 
 // caption spells tokens. By the rules of Python it is what Hugging Face's tokenizer gave at the time of

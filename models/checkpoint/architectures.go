@@ -9,9 +9,11 @@ import (
 	"captioner/models/clip"
 	"captioner/models/clipcap"
 	"captioner/models/clipdecoder10"
+	"captioner/models/davit"
 	"captioner/models/efficientnet"
 	"captioner/models/encoder"
 	"captioner/models/family"
+	"captioner/models/florence2"
 	"captioner/models/git"
 	"captioner/models/vit"
 	"captioner/weights"
@@ -36,11 +38,13 @@ func Known() Architectures {
 			clip.Architecture(),
 			efficientnet.Architecture(),
 			vit.Architecture(),
+			davit.Architecture(),
 		},
 		Captioners: []family.Family{
 			clipdecoder10.Family(),
 			blip.Family(),
 			git.Family(),
+			florence2.Family(),
 			clipcap.Family(),
 			gpt2Family(),
 		},

@@ -76,7 +76,12 @@ func (c *Checkpoint) Defaults() decode.Options {
 	o.Beam, o.LengthPenalty, o.MaxLen, o.NoRepeatNGram = d.Beam, d.LengthPenalty, d.MaxLen, d.NoRepeatNGram
 	o.MinLen, o.EarlyStopping = d.MinLen, d.EarlyStopping
 	o.Ends, o.Ban, o.RepetitionPenalty = slices.Clone(d.Ends), slices.Clone(d.Ban), d.Repetition
+	o.Processors, o.MaxLenOfAll, o.MinLenOfAll = d.Processors, d.MaxLenOfAll, d.MinLenOfAll
 	o.BOS, o.EOS = c.Tokenizer.BOS(), c.Tokenizer.EOS()
+	if p, ok := c.Config.Decoder.(family.Prompted); ok {
+		// A model whose own prompt cannot be read says so when it is asked to read it.
+		_ = o.ReadUsual(p.Reading(c.Tokenizer, c.Config.Memory))
+	}
 	if d.Begin != nil {
 		o.BOS = *d.Begin
 	}

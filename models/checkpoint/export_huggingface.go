@@ -77,6 +77,14 @@ func (e exporter) fillFolder(dir string) error {
 		"decoder_start_token_id": eos,
 		"max_length":             d.MaxLen + 1, // with the begin token
 	}
+	const usual = 20 // generate's own, which it takes for so many new tokens
+	switch {
+	case d.MaxLen == usual && !d.MaxLenOfAll:
+		generation["max_length"] = usual
+	case d.MaxLen+1 == usual:
+		delete(generation, "max_length")
+		generation["max_new_tokens"] = d.MaxLen
+	}
 	if d.Beam > 1 {
 		generation["num_beams"] = d.Beam
 		generation["length_penalty"] = d.LengthPenalty

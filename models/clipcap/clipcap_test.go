@@ -108,7 +108,7 @@ func compareCaptions(t *testing.T, src weights.Source, d *Decoder, x *torch.Tens
 		o := decode.DefaultOptions()
 		o.Rule, o.Beam, o.MaxLen, o.LengthPenalty, o.NoRepeatNGram = decode.ClipCap, beam, 20, 0, 0
 		o.BOS, o.EOS = 0, int32(end)
-		got, err := family.Search(writer{d}, x.Unsqueeze(1), len(want), false, o)
+		got, err := family.Search(writer{d}, x.Unsqueeze(1), len(want), o)
 		if err != nil {
 			t.Fatal(err)
 		}

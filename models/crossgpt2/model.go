@@ -87,7 +87,7 @@ func (m *Model) Decode(
 	n int,
 	o decode.Options,
 ) ([][]decode.Hypothesis, error) {
-	return family.Search(&Writer{m.Memory, d}, features, n, false, o)
+	return family.Search(&Writer{m.Memory, d}, features, n, o)
 }
 
 // Free releases the weights.

@@ -548,7 +548,7 @@ func checkHypothesis(t *testing.T, f *fake, o Options, image int, h Hypothesis) 
 	}
 	if n := o.NoRepeatNGram; n > 0 {
 		for i := n; i <= len(h.Tokens); i++ {
-			if slices.Contains(repeats(nil, h.Tokens[:i-1], n), h.Tokens[i-1]) {
+			if slices.Contains(repeats(nil, h.Tokens[:i-1], h.Tokens[:i-1], n), h.Tokens[i-1]) {
 				t.Fatalf("%v repeats a run of %d", h.Tokens, n)
 			}
 		}

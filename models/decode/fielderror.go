@@ -19,6 +19,7 @@ const (
 	FieldDiversity     Field = "diversity"
 	FieldKeywords      Field = "keywords"
 	FieldPrompt        Field = "prompt"
+	FieldTask          Field = "task"
 	FieldForce         Field = "force"
 	FieldBan           Field = "ban"
 	FieldSample        Field = "sample"

@@ -33,6 +33,19 @@ type Options struct {
 	// off. The Stepper applies it, for it needs whole vocabularies.
 	RepetitionPenalty float64
 
+	// Processors are what else Hugging Face's generate does to scores.
+	Processors Processors
+
+	// Reading, where it is not nil, says that Prompt is read beside the image, and is no part of captions. Run wants
+	// none: what was read is in Read then, for Processors.
+	Reading *Reading
+	Read    []int32
+	Task    string // that Prompt asks for, by its name in Reading.Tasks; "" where it is a prompt of the user's own
+
+	// MaxLenOfAll and MinLenOfAll say that MaxLen and MinLen are those of prompt and caption together, as max_length and
+	// min_length are in generate. Resolve settles them.
+	MaxLenOfAll, MinLenOfAll bool
+
 	// Force holds words that every caption must have, each as the runs of tokens that stand for it (spellings, synonyms):
 	// one of them must occur, in the prompt or behind it. A beam of two or more is needed.
 	Force [][][]int32

@@ -21,6 +21,7 @@ type Request struct {
 	Diversity     *float64 `json:"diversity"`
 	Keywords      *int     `json:"keywords"`
 	Prompt        *string  `json:"prompt"`
+	Task          *string  `json:"task"` // see Reading.Tasks
 	Sample        *bool    `json:"sample"`
 	Temperature   *float64 `json:"temperature"`
 	TopK          *int     `json:"top_k"`
@@ -59,6 +60,8 @@ func (r *Request) Has(f Field) bool {
 		return r.Keywords != nil
 	case FieldPrompt:
 		return r.Prompt != nil
+	case FieldTask:
+		return r.Task != nil
 	case FieldForce:
 		return len(r.Force) > 0
 	case FieldBan:
@@ -85,8 +88,8 @@ func (r Request) Resolve(defaults Options, encode func(string) []int32, position
 		return Options{}, err
 	}
 	o := r.fill(defaults)
-	if text := strings.TrimSpace(value(r.Prompt, "")); text != "" {
-		o.Prompt = encode(text)
+	if err := r.takePrompt(&o, encode); err != nil {
+		return Options{}, FieldErrors{err}
 	}
 	for _, phrase := range r.Force {
 		o.Force = append(o.Force, ForcedRuns(encode, phrase))
@@ -100,6 +103,31 @@ func (r Request) Resolve(defaults Options, encode func(string) []int32, position
 	return o, o.Validate()
 }
 
+// takePrompt takes the request's prompt or task into o, and leaves of lengths of prompt and caption the caption's.
+func (r *Request) takePrompt(o *Options, encode func(string) []int32) *FieldError {
+	if o.Reading != nil {
+		return r.readPrompt(o)
+	}
+	if r.Task != nil {
+		_, wrong := r.task(nil)
+		return wrong
+	}
+	if text := strings.TrimSpace(value(r.Prompt, "")); text != "" {
+		o.Prompt = encode(text)
+	}
+	if o.MinLenOfAll && r.MinLen == nil {
+		o.MinLen = max(o.MinLen-len(o.Prompt), 0)
+	}
+	if o.MaxLenOfAll && r.MaxLen == nil {
+		if o.MaxLen-len(o.Prompt) <= o.MinLen {
+			return &FieldError{Field: FieldPrompt, Found: fmt.Sprintf("of %d tokens", len(o.Prompt)),
+				Want: fmt.Sprintf("fewer than the %d that the model gives prompt and caption, or more by max_len", o.MaxLen)}
+		}
+		o.MaxLen -= len(o.Prompt)
+	}
+	return nil
+}
+
 // Check reports everything that is wrong whatever the model is, as FieldErrors.
 func (r Request) Check() error {
 	errs := slices.Concat(r.checkRule(), r.checkDraw(), r.checkPhrases())
@@ -108,6 +136,9 @@ func (r Request) Check() error {
 	}
 	if value(r.Groups, 1) == 1 && r.Diversity != nil {
 		errs = append(errs, &FieldError{Field: FieldDiversity, Needs: FieldGroups})
+	}
+	if r.Task != nil && r.Prompt != nil {
+		errs = append(errs, &FieldError{Field: FieldTask, Against: FieldPrompt})
 	}
 	if len(r.Force) > 0 && value(r.Groups, 1) > 1 {
 		errs = append(errs, &FieldError{Field: FieldForce, Against: FieldGroups})
@@ -120,8 +151,8 @@ func (r Request) Check() error {
 
 // notClipDecoder are the fields that the rules of clip-text-decoder do not have.
 var notClipDecoder = []Field{
-	FieldMinLen, FieldLengthPenalty, FieldNoRepeatNGram, FieldGroups, FieldDiversity, FieldPrompt, FieldForce, FieldBan,
-	FieldSample, FieldTopP,
+	FieldMinLen, FieldLengthPenalty, FieldNoRepeatNGram, FieldGroups, FieldDiversity, FieldPrompt, FieldTask, FieldForce,
+	FieldBan, FieldSample, FieldTopP,
 }
 
 // notIn are the further fields that single rules do not have.
@@ -296,12 +327,16 @@ func (r *Request) fit(o *Options, positions int) *FieldError {
 	if positions <= 0 {
 		return nil
 	}
-	room := positions - len(o.Prompt)
+	prompt := len(o.Prompt)
+	if o.Reading != nil {
+		prompt = 0 // it is read elsewhere
+	}
+	room := positions - prompt
 	if room >= 1 && (r.MaxLen == nil || o.MaxLen <= room) {
 		o.MaxLen = min(o.MaxLen, room)
 		return nil
 	}
-	if len(o.Prompt) == 0 {
+	if prompt == 0 {
 		return &FieldError{
 			Field: FieldMaxLen,
 			Found: fmt.Sprint(o.MaxLen),

@@ -89,11 +89,12 @@ func TestResolveByTheRulesOfClipDecoder(t *testing.T) {
 func TestEveryFieldIsThere(t *testing.T) {
 	all := Request{
 		Rule: new(""), Beam: new(0), MaxLen: new(0), MinLen: new(0), LengthPenalty: new(0.), NoRepeatNGram: new(0),
-		Captions: new(0), Groups: new(0), Diversity: new(0.), Prompt: new(""), Sample: new(false), Temperature: new(0.),
-		TopK: new(0), TopP: new(0.), Seed: new(uint64(0)), Force: []string{""}, Ban: []string{""},
+		Captions: new(0), Groups: new(0), Diversity: new(0.), Prompt: new(""), Task: new(""), Sample: new(false),
+		Temperature: new(0.), TopK: new(0), TopP: new(0.), Seed: new(uint64(0)), Force: []string{""}, Ban: []string{""},
 	}
 	for _, f := range []Field{FieldRule, FieldBeam, FieldMaxLen, FieldMinLen, FieldLengthPenalty, FieldNoRepeatNGram,
-		FieldCaptions, FieldGroups, FieldDiversity, FieldPrompt, FieldForce, FieldBan, FieldSample, FieldTemperature,
+		FieldCaptions, FieldGroups, FieldDiversity, FieldPrompt, FieldTask, FieldForce, FieldBan, FieldSample,
+		FieldTemperature,
 		FieldTopK, FieldTopP, FieldSeed} {
 		if !all.Has(f) || new(Request).Has(f) {
 			t.Errorf("%s: said %t, and %t in an empty request", f, all.Has(f), new(Request).Has(f))

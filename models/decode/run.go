@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 )
 
 // ErrNaN is the cause where a model gives no numbers: its weights are spoilt.
@@ -121,7 +122,8 @@ func (r *runner) run(out [][]Hypothesis) error {
 	}
 	rows := 1 // an image
 	for step := 1; len(r.alive) > 0; step++ {
-		c, err := r.step(rows)
+		forced := r.o.forced(step - 1)
+		c, err := r.step(rows, forced, len(forced) > 0 && step == r.o.MaxLen)
 		if err != nil {
 			return fmt.Errorf("step %d: %w", step, err)
 		}
@@ -152,14 +154,24 @@ func (r *runner) feedPrompt() error {
 	return nil
 }
 
-// step asks the model and checks what it says, as far as that is cheap.
-func (r *runner) step(rows int) (Candidates, error) {
+// step asks the model and checks what it says, as far as that is cheap. Where tokens are forced it only tells it what
+// was chosen, and nothing at the last step.
+func (r *runner) step(rows int, forced []int32, last bool) (Candidates, error) {
+	n := len(r.alive) * rows
+	if last {
+		return r.force(n, forced), nil
+	}
 	r.req.K, r.req.Extra = r.k, r.extra
+	if len(forced) > 0 {
+		r.req.K, r.req.Extra = 0, nil
+	}
 	c, err := r.s.Step(r.req)
 	if err != nil {
 		return c, err
 	}
-	n := len(r.alive) * rows
+	if len(forced) > 0 {
+		return r.force(n, forced), nil
+	}
 	if want := n * r.k; len(c.IDs) != want || len(c.LogProbs) != want {
 		return c, fmt.Errorf("stepper gave %d ids and %d log-probabilities, want %d rows of %d",
 			len(c.IDs), len(c.LogProbs), n, r.k)
@@ -174,6 +186,24 @@ func (r *runner) step(rows int) (Candidates, error) {
 		}
 	}
 	return c, nil
+}
+
+// force is the answer of a step whose n rows must choose one of some tokens, all of them without a cost.
+func (r *runner) force(n int, tokens []int32) Candidates {
+	tokens = slices.DeleteFunc(slices.Sorted(slices.Values(tokens)), func(id int32) bool {
+		return slices.Contains(r.o.Processors.Suppress, id) // which is applied behind the force
+	})
+	c := Candidates{IDs: make([]int32, n*r.k), LogProbs: make([]float32, n*r.k), Extra: make([]float32, n*len(r.extra))}
+	for i := range c.IDs {
+		c.IDs[i] = -1
+		if at := i % r.k; at < len(tokens) {
+			c.IDs[i] = tokens[at]
+		}
+	}
+	for i := range c.Extra {
+		c.Extra[i] = float32(math.Inf(-1))
+	}
+	return c
 }
 
 // collect hands each image its candidates, takes the results of those that are finished, and makes the next request of

@@ -73,6 +73,9 @@ func (p processor) applyFit(c *Config) error {
 	if err := errors.Join(err, err2); err != nil {
 		return errors.New(strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
+	if c.Encoder != nil && c.Encoder.Side() == 0 && whole && !crop { // which takes images of any size
+		c.Preprocess.Size = side
+	}
 	want := c.Preprocess.Size
 	switch {
 	case side != 0 && side != want || crop && middle != 0 && middle != want:

@@ -37,7 +37,12 @@ type Decoding struct {
 	Ends          []int32     `json:"ends,omitempty"`           // further ones
 	Ban           [][]int32   `json:"ban,omitempty"`            // runs of tokens that never occur
 	Repetition    float64     `json:"repetition_penalty,omitempty"`
-	ReadsPrompt   bool        `json:"reads_prompt,omitempty"` // a prompt is read beside the image: see Texts.Prompt
+
+	// MaxLenOfAll and MinLenOfAll say that MaxLen and MinLen count a prompt that captions begin with.
+	MaxLenOfAll bool `json:"max_len_of_all,omitempty"`
+	MinLenOfAll bool `json:"min_len_of_all,omitempty"`
+
+	Processors decode.Processors `json:"processors,omitzero"`
 }
 
 // Card is where a captioner comes from and what it is worth: what a model file holds under weights.MetaCard, as JSON.
@@ -198,6 +203,9 @@ func (c Config) ValidateDecoder() error {
 		if id != nil && (*id < 0 || int64(*id) >= vocabulary) {
 			bad("decoding: found the token %d as begin or end, want one of the vocabulary's %d", *id, vocabulary)
 		}
+	}
+	if err := c.Decoding.Processors.Check(vocabulary); err != nil {
+		errs = append(errs, fmt.Errorf("decoding: %w", err))
 	}
 	return errors.Join(errs...)
 }

@@ -18,6 +18,7 @@ import (
 	"strings"
 
 	"captioner/data/tokenizer"
+	"captioner/models/decode"
 	"captioner/models/encoder"
 	"captioner/torch"
 	"captioner/torch/nn"
@@ -43,6 +44,20 @@ type Decoder interface {
 	Load(src weights.Source, m encoder.Memory, o nn.LoadOptions, d torch.DType) (Writer, error)
 }
 
+// Prompted is a Decoder that reads a prompt beside the image.
+type Prompted interface {
+	Decoder
+	// Reading says how, with the captioner's tokenizer and memory.
+	Reading(t tokenizer.Codec, m encoder.Memory) *decode.Reading
+}
+
+// Speller is a Decoder whose captions are spelled in a way of its own.
+type Speller interface {
+	Decoder
+	// Spell gives the text of a caption's tokens.
+	Spell(t tokenizer.Codec, tokens []int32) string
+}
+
 // Writer is a decoder loaded for inference. Free releases it.
 type Writer interface {
 	// Start begins texts about images, from their features [B, P, C] in float32, as the encoder gives them.
@@ -56,7 +71,7 @@ type Texts struct {
 	Rows   int // texts of an image at once, once there is more than one; more are allowed, at the price of more memory
 	Length int // most tokens of a text, those of a prompt that it begins with included
 	// Prompt is tokens that the decoder reads beside the image, and that are no part of the text: the input of an
-	// encoder-decoder. Nil is the family's own. It is given only where Decoding.ReadsPrompt is set.
+	// encoder-decoder. It is given only to a Prompted one.
 	Prompt []int32
 }
 

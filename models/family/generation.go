@@ -25,9 +25,61 @@ type generation struct {
 	EarlyStopping json.RawMessage `json:"early_stopping"`
 	Start         *int32          `json:"decoder_start_token_id"`
 	Begin         *int32          `json:"bos_token_id"`
-	End           json.RawMessage `json:"eos_token_id"`
-	BadWords      [][]int32       `json:"bad_words_ids"`
-	Suppress      []int32         `json:"suppress_tokens"`
+	End           tokenList       `json:"eos_token_id"`
+
+	EncoderRepetition float64             `json:"encoder_repetition_penalty"`
+	EncoderNoRepeat   int                 `json:"encoder_no_repeat_ngram_size"`
+	BadWords          [][]int32           `json:"bad_words_ids"`
+	Bias              []sequenceBias      `json:"sequence_bias"`
+	ForcedFirst       *int32              `json:"forced_bos_token_id"`
+	ForcedLast        tokenList           `json:"forced_eos_token_id"`
+	Decay             *exponentialPenalty `json:"exponential_decay_length_penalty"`
+	Suppress          []int32             `json:"suppress_tokens"`
+	BeginSuppress     []int32             `json:"begin_suppress_tokens"`
+	Renormalize       bool                `json:"renormalize_logits"`
+}
+
+// tokenList is one token or a list.
+type tokenList []int32
+
+// UnmarshalJSON reads either.
+func (l *tokenList) UnmarshalJSON(b []byte) error {
+	var one *int32
+	if json.Unmarshal(b, &one) == nil {
+		if *l = nil; one != nil {
+			*l = tokenList{*one}
+		}
+		return nil
+	}
+	var several []int32
+	if json.Unmarshal(b, &several) != nil || len(several) == 0 {
+		return fmt.Errorf("found the tokens %s, want one or more numbers", encoder.Spell(b))
+	}
+	*l = several
+	return nil
+}
+
+// sequenceBias is a run of tokens and what is added to the score of its last one.
+type sequenceBias decode.Bias
+
+// UnmarshalJSON reads [[4, 5], -10.0].
+func (s *sequenceBias) UnmarshalJSON(b []byte) error {
+	if err := json.Unmarshal(b, &[]any{&s.Tokens, &s.Add}); err != nil || len(s.Tokens) == 0 {
+		return fmt.Errorf("found the sequence_bias %s, want a list of tokens and a number", encoder.Spell(b))
+	}
+	return nil
+}
+
+// exponentialPenalty is a number of tokens and a factor.
+type exponentialPenalty decode.Decay
+
+// UnmarshalJSON reads [15, 1.6].
+func (p *exponentialPenalty) UnmarshalJSON(b []byte) error {
+	if err := json.Unmarshal(b, &[]any{&p.From, &p.Factor}); err != nil || !(p.Factor > 0) {
+		const message = "found exponential_decay_length_penalty %s, want a number of tokens and a factor above 0"
+		return fmt.Errorf(message, encoder.Spell(b))
+	}
+	return nil
 }
 
 // refused are the settings of generate that change what it finds and that this program does not have, each with the
@@ -40,19 +92,11 @@ var refused = []struct {
 	{"num_beam_groups", []string{"1"}},
 	{"num_return_sequences", []string{"1"}},
 	{"diversity_penalty", []string{"0", "0.0"}},
-	{"encoder_repetition_penalty", []string{"1", "1.0"}},
-	{"encoder_no_repeat_ngram_size", []string{"0"}},
 	{"penalty_alpha", nil},
 	{"dola_layers", nil},
 	{"force_words_ids", nil},
 	{"constraints", nil},
-	{"renormalize_logits", []string{"false"}},
-	{"forced_bos_token_id", nil},
-	{"forced_eos_token_id", nil},
 	{"forced_decoder_ids", nil},
-	{"exponential_decay_length_penalty", nil},
-	{"begin_suppress_tokens", nil},
-	{"sequence_bias", nil},
 	{"guidance_scale", []string{"1", "1.0"}},
 	{"stop_strings", nil},
 	{"max_time", nil},
@@ -92,27 +136,35 @@ const usualLength = 20
 // ReadGeneration is how a model of Hugging Face is generated from: by generation_config.json, or, in older folders, by
 // config.json and, for what that leaves out, the section of its decoder. A text has at most so many positions.
 func ReadGeneration(beside encoder.Folder, positions int64) (Decoding, error) {
-	g := generation{Beams: 1, MaxLength: usualLength, Penalty: 1, Repetition: 1}
+	return ReadLongGeneration(beside, positions, usualLength)
+}
+
+// ReadLongGeneration is ReadGeneration for a family whose captions have another length where the files say none.
+func ReadLongGeneration(beside encoder.Folder, positions int64, length int) (Decoding, error) {
+	g := generation{Beams: 1, MaxLength: usualLength, Penalty: 1, Repetition: 1, EncoderRepetition: 1}
 	name, all := "generation_config.json", map[string]json.RawMessage{}
 	err := encoder.ReadJSON(beside, name, &all)
 	if errors.Is(err, fs.ErrNotExist) {
 		name = "config.json"
-		old := struct {
+		var old struct {
 			Decoder map[string]json.RawMessage `json:"decoder"`
-		}{map[string]json.RawMessage{}}
+			Text    map[string]json.RawMessage `json:"text_config"`
+		}
 		if err = encoder.ReadJSON(beside, name, &old); err == nil {
 			err = encoder.ReadJSON(beside, name, &all)
 		}
-		for key, value := range old.Decoder {
-			if _, ok := all[key]; !ok {
-				all[key] = value
+		for _, section := range []map[string]json.RawMessage{old.Decoder, old.Text} {
+			for key, value := range section {
+				if _, ok := all[key]; !ok {
+					all[key] = value
+				}
 			}
 		}
 	}
 	if err != nil {
 		return Decoding{}, err
 	}
-	d, err := g.read(all, int(positions))
+	d, err := g.read(all, int(positions), length)
 	if err != nil {
 		return d, fmt.Errorf("read %s: %w", name, err)
 	}
@@ -120,7 +172,7 @@ func ReadGeneration(beside encoder.Folder, positions int64) (Decoding, error) {
 }
 
 // read takes the settings that are there.
-func (g generation) read(settings map[string]json.RawMessage, positions int) (Decoding, error) {
+func (g generation) read(settings map[string]json.RawMessage, positions, length int) (Decoding, error) {
 	if err := refuse(settings); err != nil {
 		return Decoding{}, err
 	}
@@ -131,28 +183,32 @@ func (g generation) read(settings map[string]json.RawMessage, positions int) (De
 	if err != nil {
 		return Decoding{}, err
 	}
-	return g.decoding(positions)
+	return g.decoding(positions, length)
 }
 
-// decoding says the same as a Decoding. Lengths there count the begin token.
-func (g generation) decoding(positions int) (Decoding, error) {
+// decoding says the same as a Decoding. Lengths there do not count the begin token.
+func (g generation) decoding(positions, length int) (Decoding, error) {
 	d := Decoding{
-		Beam: max(g.Beams, 1), LengthPenalty: g.Penalty, NoRepeatNGram: max(g.NoRepeat, 0),
-		MaxLen: g.MaxLength - 1, MinLen: max(g.MinLength-1, 0), Begin: g.Begin, Ban: g.BadWords,
-	}
-	for _, id := range g.Suppress {
-		d.Ban = append(d.Ban, []int32{id})
+		Beam: max(g.Beams, 1), LengthPenalty: g.Penalty, NoRepeatNGram: max(g.NoRepeat, 0), Begin: g.Begin,
+		Processors: g.processors(),
 	}
 	if g.Repetition != 1 {
 		d.Repetition = g.Repetition
 	}
-	if g.MaxLength == usualLength {
-		d.MaxLen = usualLength
-	}
-	if g.MaxNew > 0 {
+	switch {
+	case g.MaxNew > 0:
 		d.MaxLen = g.MaxNew
+	case g.MaxLength == usualLength:
+		d.MaxLen = length
+	default:
+		d.MaxLen, d.MaxLenOfAll = g.MaxLength-1, true
 	}
-	d.MinLen = max(d.MinLen, g.MinNew)
+	switch {
+	case g.MinNew > 0:
+		d.MinLen = g.MinNew
+	case g.MinLength > 1:
+		d.MinLen, d.MinLenOfAll = g.MinLength-1, true
+	}
 	d.MaxLen = min(max(d.MaxLen, 1), positions)
 	if d.MinLen >= d.MaxLen {
 		const message = "found min_length %d, want less than the %d tokens of the longest caption"
@@ -161,17 +217,11 @@ func (g generation) decoding(positions int) (Decoding, error) {
 	if g.Start != nil {
 		d.Begin = g.Start
 	}
-	if len(g.End) > 0 && string(g.End) != "null" {
-		var one int32
-		var several []int32
-		switch {
-		case json.Unmarshal(g.End, &one) == nil:
-		case json.Unmarshal(g.End, &several) == nil && len(several) > 0:
-			one, d.Ends = several[0], several[1:]
-		default:
-			return d, fmt.Errorf("found the end tokens %s, want one or more", encoder.Spell(g.End))
+	if len(g.End) > 0 {
+		d.End = &g.End[0]
+		if len(g.End) > 1 {
+			d.Ends = g.End[1:]
 		}
-		d.End = &one
 	}
 	switch stop := strings.Trim(string(g.EarlyStopping), `"`); stop {
 	case "", "null", decode.StopFalse:
@@ -182,4 +232,23 @@ func (g generation) decoding(positions int) (Decoding, error) {
 		return d, fmt.Errorf("found early_stopping %s, want false, true or \"never\"", encoder.Spell(g.EarlyStopping))
 	}
 	return d, nil
+}
+
+// processors are the settings that no field of a Decoding stands for.
+func (g generation) processors() decode.Processors {
+	p := decode.Processors{
+		BadWords: g.BadWords, EncoderNoRepeat: max(g.EncoderNoRepeat, 0), ForcedLast: g.ForcedLast,
+		Suppress: g.Suppress, BeginSuppress: g.BeginSuppress,
+		Scores: decode.Scores{Decay: (*decode.Decay)(g.Decay), Renormalize: g.Renormalize},
+	}
+	if g.EncoderRepetition != 1 {
+		p.EncoderRepetition = g.EncoderRepetition
+	}
+	if g.ForcedFirst != nil {
+		p.ForcedFirst = []int32{*g.ForcedFirst}
+	}
+	for _, b := range g.Bias {
+		p.Bias = append(p.Bias, decode.Bias(b))
+	}
+	return p
 }

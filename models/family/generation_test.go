@@ -25,12 +25,22 @@ func TestReadGeneration(t *testing.T) {
 		{"nothing", `{}`,
 			`{"beam":1,"length_penalty":1,"max_len":20,"no_repeat_ngram":0,"early_stopping":"false"}`},
 		{"lengths count what a text begins with", `{"max_length": 16, "min_length": 5}`,
-			`{"beam":1,"length_penalty":1,"max_len":15,"no_repeat_ngram":0,"min_len":4,"early_stopping":"false"}`},
+			`{"beam":1,"length_penalty":1,"max_len":15,"no_repeat_ngram":0,"min_len":4,"early_stopping":"false",` +
+				`"max_len_of_all":true,"min_len_of_all":true}`},
 		{"new tokens", `{"max_new_tokens": 9, "min_new_tokens": 2}`,
 			`{"beam":1,"length_penalty":1,"max_len":9,"no_repeat_ngram":0,"min_len":2,"early_stopping":"false"}`},
 		{"bans and penalty", `{"bad_words_ids": [[4, 5]], "suppress_tokens": [7], "repetition_penalty": 1.5}`,
 			`{"beam":1,"length_penalty":1,"max_len":20,"no_repeat_ngram":0,"early_stopping":"false",` +
-				`"ban":[[4,5],[7]],"repetition_penalty":1.5}`},
+				`"repetition_penalty":1.5,"processors":{"bad_words_ids":[[4,5]],"suppress_tokens":[7]}}`},
+		{"forced tokens", `{"forced_bos_token_id": 0, "forced_eos_token_id": [2, 3], "begin_suppress_tokens": [9]}`,
+			`{"beam":1,"length_penalty":1,"max_len":20,"no_repeat_ngram":0,"early_stopping":"false",` +
+				`"processors":{"forced_bos_token_id":[0],"forced_eos_token_id":[2,3],"begin_suppress_tokens":[9]}}`},
+		{"scores", `{"sequence_bias": [[[4, 5], -1.5]], "exponential_decay_length_penalty": [3, 1.5],
+			"encoder_repetition_penalty": 1.2, "encoder_no_repeat_ngram_size": 2, "renormalize_logits": true}`,
+			`{"beam":1,"length_penalty":1,"max_len":20,"no_repeat_ngram":0,"early_stopping":"false",` +
+				`"processors":{"sequence_bias":[{"tokens":[4,5],"add":-1.5}],"encoder_repetition_penalty":1.2,` +
+				`"exponential_decay_length_penalty":{"from":3,"factor":1.5},"renormalize_logits":true,` +
+				`"encoder_no_repeat_ngram_size":2}}`},
 		{"several ends", `{"eos_token_id": [2, 3]}`,
 			`{"beam":1,"length_penalty":1,"max_len":20,"no_repeat_ngram":0,"early_stopping":"false","end":2,"ends":[3]}`},
 		{"neutral values of what is refused", `{"num_beam_groups": 1, "do_sample": false, "sequence_bias": null}`,
@@ -50,9 +60,8 @@ func TestReadGeneration(t *testing.T) {
 
 func TestReadGenerationRefusesByName(t *testing.T) {
 	for name, value := range map[string]string{
-		"do_sample": "true", "num_beam_groups": "3", "forced_bos_token_id": "0", "forced_eos_token_id": "2",
-		"exponential_decay_length_penalty": "[5,1.1]", "sequence_bias": "[[[4],-10.0]]", "guidance_scale": "1.5",
-		"begin_suppress_tokens": "[220]", "penalty_alpha": "0.6",
+		"do_sample": "true", "num_beam_groups": "3", "guidance_scale": "1.5", "penalty_alpha": "0.6",
+		"force_words_ids": "[[4]]", "forced_decoder_ids": "[[1,4]]", "num_return_sequences": "2",
 	} {
 		_, err := ReadGeneration(settings(fmt.Sprintf(`{%q: %s}`, name, value)), 100)
 		var unsupported *UnsupportedSettingError

@@ -1,22 +1,23 @@
 package family
 
 import (
+	"slices"
+
 	"captioner/models/decode"
 	"captioner/torch"
 )
 
-// Search finds the texts of n images from their features [n, P, C], best first for each. readsPrompt hands the options'
-// prompt to the writer: see Decoding.ReadsPrompt. What is made on the way is freed.
-func Search(w Writer, features *torch.Tensor, n int, readsPrompt bool, o decode.Options) (
-	out [][]decode.Hypothesis, err error,
-) {
+// Search finds the texts of n images from their features [n, P, C], best first for each. What is made on the way is
+// freed.
+func Search(w Writer, features *torch.Tensor, n int, o decode.Options) (out [][]decode.Hypothesis, err error) {
 	rows := o.Beam
 	if o.Sample {
 		rows = o.Captions
 	}
 	t := Texts{Images: n, Rows: max(rows, 1)}
-	if readsPrompt {
-		t.Prompt, o.Prompt = o.Prompt, nil
+	if r := o.Reading; r != nil {
+		o.Read = slices.Concat(r.Image, o.Prompt)
+		t.Prompt, o.Prompt, o.Reading = o.Prompt, nil, nil
 	}
 	t.Length = len(o.Prompt) + o.MaxLen
 	torch.NoGrad(func() {
@@ -27,8 +28,8 @@ func Search(w Writer, features *torch.Tensor, n int, readsPrompt bool, o decode.
 			}
 			defer s.Free()
 			var next decode.Stepper = stepper{s}
-			if p := o.RepetitionPenalty; p != 0 && p != 1 {
-				next = &penalized{session: s, penalty: float32(p), greedy: o.Beam == 1 || o.Sample}
+			if p := newProcessed(s, &o); p != nil {
+				next = p
 			}
 			out, err = decode.Run(next, n, o)
 		})

@@ -26,3 +26,15 @@ func Attend(q, k, v, mask *torch.Tensor) *torch.Tensor {
 
 // JoinHeads puts the heads next to each other: [B, H, T, D] -> [B, T, C].
 func JoinHeads(x *torch.Tensor) *torch.Tensor { return x.Transpose(1, 2).Flatten(2, 3) }
+
+// HeadAttention is SelfAttention without a mask for inference, by our own kernel where this processor has it. qkv is in
+// float32 or bfloat16, and so is what comes out.
+func HeadAttention(qkv *torch.Tensor, heads int64) *torch.Tensor {
+	if qkv.Device() == torch.CPU && torch.HasPanels(torch.Float32) {
+		return torch.HeadAttention(qkv, heads)
+	}
+	b, t, c := qkv.Dim(0), qkv.Dim(1), qkv.Dim(2)/3
+	x := qkv.View(b, t, 3, heads, c/heads).Permute(2, 0, 3, 1, 4) // [B, T, 3C] -> [3, B, H, T, D]
+	y := torch.Attention(x.Select(0, 0), x.Select(0, 1), x.Select(0, 2), nil, 0, false, 0)
+	return y.Transpose(1, 2).Reshape(b, t, c) // [B, H, T, D] -> [B, T, C]
+}

@@ -13,7 +13,6 @@ type StackBlock struct {
 // fused. It holds its own tensors; the blocks that it was made of may go first. Free releases it.
 type Stack struct {
 	heads  int64
-	fused  bool // attention by our own kernel
 	blocks []stackBlock
 }
 
@@ -30,7 +29,6 @@ type stackBlock struct {
 func NewStack(blocks []StackBlock, heads int64, act Activation, d torch.DType) *Stack {
 	s := &Stack{heads: heads}
 	for _, b := range blocks {
-		s.fused = b.QKV.Weight.Device() == torch.CPU && torch.HasPanels(torch.Float32)
 		out := stackBlock{attnNorm: NewPackedNorm(b.AttnNorm), mlpNorm: NewPackedNorm(b.MLPNorm),
 			qkv: NewPacked(
 				b.QKV.Weight,
@@ -76,23 +74,12 @@ func (s *Stack) Forward(x *torch.Tensor, visit func(block int, x *torch.Tensor))
 
 // First is the stack of the first n blocks. It shares the tensors of s, which alone is to be freed.
 func (s *Stack) First(n int) *Stack {
-	return &Stack{heads: s.heads, fused: s.fused, blocks: s.blocks[:n]}
+	return &Stack{heads: s.heads, blocks: s.blocks[:n]}
 }
 
 func (s *Stack) block(b *stackBlock, x *torch.Tensor) *torch.Tensor {
-	x = b.out.ForwardFloat32(s.attend(b.qkv.Forward(x, &b.attnNorm)), nil, x)
+	x = b.out.ForwardFloat32(HeadAttention(b.qkv.Forward(x, &b.attnNorm), s.heads), nil, x)
 	return b.down.ForwardFloat32(b.up.Forward(x, &b.mlpNorm), nil, x)
-}
-
-// attend lets the tokens look at each other: qkv [B, T, 3C] -> [B, T, C].
-func (s *Stack) attend(qkv *torch.Tensor) *torch.Tensor {
-	if s.fused {
-		return torch.HeadAttention(qkv, s.heads)
-	}
-	b, t, c := qkv.Dim(0), qkv.Dim(1), qkv.Dim(2)/3
-	x := qkv.View(b, t, 3, s.heads, c/s.heads).Permute(2, 0, 3, 1, 4) // [3, B, H, T, D]
-	y := torch.Attention(x.Select(0, 0), x.Select(0, 1), x.Select(0, 2), nil, 0, false, 0)
-	return y.Transpose(1, 2).Reshape(b, t, c) // [B, H, T, D] -> [B, T, C]
 }
 
 // Free releases the tensors.

@@ -17,6 +17,7 @@ function settings() {
   if (length !== null) q.set('max_len', length);
   if (beam !== null) q.set('beam_size', Math.max(beam, captions));
   if (captions > 1) q.set('num_captions', captions);
+  if ($('task').value) q.set('task', $('task').value);
   return q;
 }
 
@@ -369,6 +370,9 @@ async function about() {
     $('beam').max = limits.beam_size;
     $('length').max = limits.max_len;
     $('others').max = limits.beam_size - 1;
+    const tasks = m.tasks ?? [], task = $('task').value;
+    $('task').replaceChildren(...tasks.map(t => new Option(t.replace('-', ' '), t, false, t === task)));
+    $('task-field').hidden = tasks.length === 0;
     if (!$('beam').dataset.set) $('beam').value = m.defaults.beam_size;
     if (!$('length').dataset.set) $('length').value = m.defaults.max_len;
   } catch { /* the first picture will tell that the service is gone */ }
