@@ -112,8 +112,14 @@ type familyDifference struct {
 // compareFamily captions the photographs of a folder's want.json by all its settings.
 func compareFamily(t *testing.T, name, dir, precision string) familyReport {
 	t.Helper()
+	return compareFamilyAs(t, name, dir, dir, precision)
+}
+
+// compareFamilyAs compares the model in a folder with what is wanted of the one in another.
+func compareFamilyAs(t *testing.T, name, dir, wanted, precision string) familyReport {
+	t.Helper()
 	var want familyWant
-	b, err := os.ReadFile(filepath.Join(dir, "want.json"))
+	b, err := os.ReadFile(filepath.Join(wanted, "want.json"))
 	if err == nil {
 		err = json.Unmarshal(b, &want)
 	}
@@ -174,7 +180,7 @@ func compareFamily(t *testing.T, name, dir, precision string) familyReport {
 		r.Equal[string(settings)] = fmt.Sprintf("%d of %d", n, len(want.Images))
 	}
 	if precision == "fp32" {
-		r.Furthest = compareFamilyValues(t, c, dir, want, images)
+		r.Furthest = compareFamilyValues(t, c, wanted, want, images)
 	}
 	return r
 }

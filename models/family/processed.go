@@ -18,6 +18,7 @@ type processed struct {
 	greedy  bool
 	read    []int32   // ascending, each once: for encoder_repetition_penalty
 	rows    [][]int32 // the context of each row of the last step
+	images  []int     // whose rows these are
 }
 
 // newProcessed is nil where o changes no scores.
@@ -34,14 +35,15 @@ func newProcessed(s Session, o *decode.Options) *processed {
 
 // Step feeds one token a row.
 func (p *processed) Step(r decode.StepRequest) (c decode.Candidates, err error) {
-	rows := make([][]int32, len(r.Tokens))
+	rows, images := make([][]int32, len(r.Tokens)), make([]int, len(r.Tokens))
 	for i, token := range r.Tokens {
+		images[i] = i
 		if r.Parents != nil {
-			rows[i] = slices.Clip(p.rows[r.Parents[i]])
+			rows[i], images[i] = slices.Clip(p.rows[r.Parents[i]]), p.images[r.Parents[i]]
 		}
 		rows[i] = append(rows[i], token)
 	}
-	p.rows = rows
+	p.rows, p.images = rows, images
 	torch.Scoped(func() {
 		var logits *torch.Tensor // [R, V]
 		if logits, err = p.session.Logits(r.Parents, r.Tokens); err != nil || r.K == 0 {
@@ -57,7 +59,7 @@ func (p *processed) Step(r decode.StepRequest) (c decode.Candidates, err error) 
 				ban = r.Ban[i]
 			}
 			row := scores[i*vocabulary : (i+1)*vocabulary]
-			p.process(row, rows[i], ban, p.greedy || i%p.o.Beam == 0)
+			p.process(row, rows[i], ban, i == 0 || images[i] != images[i-1])
 			for _, e := range r.Extra {
 				c.Extra = append(c.Extra, row[e])
 			}
