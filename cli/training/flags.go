@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -37,6 +38,14 @@ type Options struct {
 // ofTheModel are flags of what a model that training starts from has already.
 var ofTheModel = []string{"encoder", "encoder-name", "encoder-heads", "language-model", "memory",
 	"memory-layers", "width", "layers", "heads", "positions", "vocab-min-count"}
+
+// hasAlready are those flags of a run that starts from a model.
+func (o *Options) hasAlready() []string {
+	if !o.ExtendVocab {
+		return ofTheModel
+	}
+	return slices.DeleteFunc(slices.Clone(ofTheModel), func(name string) bool { return name == "vocab-min-count" })
+}
 
 // ofTheRun are the flags that a run keeps once it has begun.
 func ofTheRun(c *cli.Context) (names []string) {
@@ -154,6 +163,8 @@ func (o *Options) flags() []cli.Flag {
 		big(net, "vocab-min-count",
 			"tokens used less often are spelt from smaller ones; where it is not given, fewer are with few "+
 				"captions", &o.VocabMinCount),
+		yes(net, "extend-vocab", "with --init: give what captions and --text use --vocab-min-count times or more "+
+			"tokens of its own, besides those of the model", &o.ExtendVocab),
 		number(net, "dropout", "of what each part of the decoder adds", &o.Dropout),
 		number(net, "input-dropout", "of embeddings and memory", &o.InputDropout),
 		number(net, "attention-dropout", "of the decoder's attention", &o.AttentionDropout),

@@ -44,7 +44,7 @@ command takes. The encoder's features are computed once and cached. Ctrl-C saves
 			case o.Resume != "" && o.Out == "":
 				o.void = voidOf(c, "a run that goes on keeps its options", ofTheRun(c))
 			case o.Init != "":
-				o.void = voidOf(c, "the model of --init has its own", ofTheModel)
+				o.void = voidOf(c, "the model of --init has its own", o.hasAlready())
 			}
 			o.Command = commandLine(c)
 			return run(c.Context, con, o)

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 
 	"captioner/data"
+	"captioner/data/tokenizer"
 	"captioner/models/train/features"
 )
 
@@ -178,16 +180,56 @@ func whole(c corpus) []features.View {
 	return out
 }
 
+// newVocabulary makes the tokenizer of the captions; where base is not nil, that of the captions and of the lines to
+// pretrain on, with the tokens of base.
+func (c *corpora) newVocabulary(base *tokenizer.Tokenizer) error {
+	var failed error
+	lines := func(yield func(string) bool) {
+		for _, e := range c.train {
+			for _, s := range e.Captions {
+				if !yield(normalise(s)) {
+					return
+				}
+			}
+		}
+		if base == nil {
+			return
+		}
+		for line, err := range c.textLines() {
+			if failed = err; err != nil || !yield(normalise(line)) {
+				return
+			}
+		}
+	}
+	tok, err := vocabulary(lines, c.FitVocabMinCount(c.train.captions()), base)
+	c.tok = tok
+	return errors.Join(failed, err)
+}
+
+// textLines are the lines to pretrain on, if there is a phase that does.
+func (c *corpora) textLines() iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		if c.TextEpochs == 0 {
+			return
+		}
+		for _, path := range c.Text {
+			for line, err := range data.Lines(path) {
+				if !yield(line, err) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // readText reads the lines to pretrain on, and adds the captions.
 func (c *corpora) readText(positions int) error {
-	for _, path := range c.Text {
-		for line, err := range data.Lines(path) {
-			if err != nil {
-				return err
-			}
-			if row, _ := encode(c.tok, normalise(line), positions); len(row) >= 6 {
-				c.text = append(c.text, row)
-			}
+	for line, err := range c.textLines() {
+		if err != nil {
+			return err
+		}
+		if row, _ := encode(c.tok, normalise(line), positions); len(row) >= 6 {
+			c.text = append(c.text, row)
 		}
 	}
 	if len(c.Text) == 0 {

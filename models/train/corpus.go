@@ -2,6 +2,8 @@ package train
 
 import (
 	"errors"
+	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -127,19 +129,21 @@ func encode(t *tokenizer.Tokenizer, s string, positions int) (row []int32, lengt
 	return append(row, t.EOS()), length
 }
 
-// vocabulary makes a small tokenizer for the captions: lower case, GPT-2's tokens that the captions use at least
-// minCount times.
-func vocabulary(c corpus, minCount int64) (*tokenizer.Tokenizer, error) {
+// vocabulary makes a small tokenizer for lines of text: lower case, GPT-2's tokens that they use at least minCount
+// times. Where base is not nil, it has base's tokens too, and treats text as base does.
+func vocabulary(lines iter.Seq[string], minCount int64, base *tokenizer.Tokenizer) (*tokenizer.Tokenizer, error) {
 	whole := tokenizer.GPT2().With(tokenizer.Options{Lowercase: true, PrefixSpace: true})
-	uses := whole.Count(func(yield func(string) bool) {
-		for _, e := range c {
-			for _, s := range e.Captions {
-				if !yield(normalise(s)) {
-					return
-				}
+	var keep []int32
+	if base != nil {
+		whole = whole.With(base.Options())
+		for id, ids := range tokenizer.Spelled(base, whole) {
+			if len(ids) != 1 {
+				token, _ := base.Token(int32(id))
+				return nil, fmt.Errorf("tokenizer: found the token %q, want those of GPT-2 alone", token)
 			}
+			keep = append(keep, ids[0])
 		}
-	})
-	small, _, err := whole.Trim(tokenizer.AtLeast(uses, minCount))
+	}
+	small, _, err := whole.Trim(append(keep, tokenizer.AtLeast(whole.Count(lines), minCount)...))
 	return small, err
 }

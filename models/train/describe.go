@@ -53,6 +53,12 @@ func (t *trainer) describeInit() error {
 	}
 	t.config.Name = t.Name
 	if net, ok := crossgpt2.Sizes(t.config); ok { // other captioners are refused where the model is loaded
+		if t.ExtendVocab {
+			if err := t.extendVocabulary(); err != nil {
+				return fmt.Errorf("extend the vocabulary of %q: %w", t.Init, err)
+			}
+			net.VocabSize = int64(t.tok.VocabSize())
+		}
 		net.ResidualDrop, net.EmbeddingDrop, net.AttentionDrop = t.Dropout, t.InputDropout, t.AttentionDropout
 		t.config.Decoder, t.config.Memory.Dropout = crossgpt2.Decoder{Config: net}, t.InputDropout
 	}

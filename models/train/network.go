@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"captioner/data/tokenizer"
 	"captioner/models/checkpoint"
 	"captioner/models/crossgpt2"
 	"captioner/models/decode"
@@ -18,15 +19,14 @@ import (
 // network is the captioner that learns.
 type network struct {
 	vision
-	model *crossgpt2.Model
+	model   *crossgpt2.Model
+	spelled [][]int32 // the tokens of Init that each token stands for; nil where they are the same
 }
 
 // decoderConfig is the shape of the decoder: new, or that of a language model, with its words.
 func (net *network) decoderConfig() (gpt2.Config, error) {
 	if net.LanguageModel == "" {
-		var err error
-		net.tok, err = vocabulary(net.train, net.FitVocabMinCount(net.train.captions()))
-		if err != nil {
+		if err := net.newVocabulary(nil); err != nil {
 			return gpt2.Config{}, err
 		}
 		return gpt2.Config{
@@ -45,6 +45,18 @@ func (net *network) decoderConfig() (gpt2.Config, error) {
 	c := l.Config
 	c.ResidualDrop, c.EmbeddingDrop, c.AttentionDrop = net.Dropout, net.InputDropout, net.AttentionDropout
 	return c, nil
+}
+
+// extendVocabulary adds tokens to those of the model that learning starts from.
+func (net *network) extendVocabulary() error {
+	old := net.tok
+	if err := net.newVocabulary(old); err != nil {
+		return err
+	}
+	net.spelled = tokenizer.Spelled(net.tok, old)
+	net.tell(Event{Note: fmt.Sprintf("%d tokens besides the %d of %q",
+		net.tok.VocabSize()-old.VocabSize(), old.VocabSize(), net.Init)})
+	return nil
 }
 
 // decodes is how the captioner is meant to be decoded.
@@ -66,7 +78,9 @@ func (net *network) begin() (err error) {
 			return err
 		}
 		defer f.Close()
-		net.model, err = f.LoadModel(net.device, true)
+		if net.model, err = f.LoadModel(net.device, true); err == nil && net.spelled != nil {
+			net.model.Decoder.Respell(net.spelled)
+		}
 		return err
 	}
 	if net.model, err = crossgpt2.New(net.config); err != nil {

@@ -40,11 +40,12 @@ type Options struct {
 	Width            int64   `json:"width"`
 	Layers           int     `json:"layers"`
 	Heads            int64   `json:"heads"`
-	Positions        int64   `json:"positions"`         // longest caption in tokens, with its end
-	VocabMinCount    int64   `json:"vocab_min_count"`   // a token used less often is spelt from smaller ones
-	Dropout          float64 `json:"dropout"`           // of what each part adds
-	InputDropout     float64 `json:"input_dropout"`     // of embeddings and memory
-	AttentionDropout float64 `json:"attention_dropout"` // of the decoder's attention
+	Positions        int64   `json:"positions"`              // longest caption in tokens, with its end
+	VocabMinCount    int64   `json:"vocab_min_count"`        // a token used less often is spelt from smaller ones
+	ExtendVocab      bool    `json:"extend_vocab,omitempty"` // add such tokens to those of Init
+	Dropout          float64 `json:"dropout"`                // of what each part adds
+	InputDropout     float64 `json:"input_dropout"`          // of embeddings and memory
+	AttentionDropout float64 `json:"attention_dropout"`      // of the decoder's attention
 	// LanguageModel is a GPT-2 to start the decoder from: a file or a folder. Its sizes and tokenizer replace those
 	// above.
 	LanguageModel string `json:"language_model,omitempty"`
@@ -161,6 +162,7 @@ func (o Options) Validate() error {
 	atLeast := func(name string, v, low int) { check(v >= low, "%s: found %d, want %d or more", name, v, low) }
 	check(o.Data != "", "data: none given")
 	check(o.Encoder != "" || o.Init != "", "encoder: none given, want its checkpoint")
+	check(!o.ExtendVocab || o.Init != "", "extend-vocab: found no init, want the model whose vocabulary is extended")
 	check(o.Memory == "" || slices.Contains(encoder.MemoryKinds, o.Memory),
 		"memory: found %q, want one of %q", o.Memory, encoder.MemoryKinds)
 	check(o.Val != "" || o.ValFraction > 0 && o.ValFraction < 1,
