@@ -175,8 +175,9 @@ func (o *PredictOptions) flags() []cli.Flag {
 			Usage:    "also write a page `FILE` that shows each image with its caption, and needs nothing else",
 			Category: out, Destination: &o.HTML, TakesFile: true},
 		&cli.Float64Flag{Name: "min-confidence",
-			Usage:    "mark captions below this mean token probability, 0 to 1, as uncertain",
-			Category: out, Destination: &o.MinConfidence},
+			Usage: "mark captions below this mean token probability, 0 to 1, as uncertain; with --json, a model whose " +
+				"card names one does so by itself",
+			Category: out, Destination: &o.MinConfidence, DefaultText: "0, with --json the model's own"},
 	)
 }
 

@@ -92,6 +92,7 @@ type predictRun struct {
 	sheet    *output.Gallery // of --html
 	watch    *input.Watcher  // of --watch
 	before   captioner.Times // the model's, when the run began
+	least    float64         // confidence below which a caption is marked
 
 	done, failed, skipped, uncertain int64
 	fatal                            error // what the source found that ends the run
@@ -138,6 +139,9 @@ func (r *predictRun) begin() error {
 	}
 	r.format = output.NewFormat(o.Format, output.Style{Model: r.model.Name(), Many: options.Captions > 1,
 		Marks: o.MinConfidence > 0, Keywords: options.Keywords > 0, Template: o.template})
+	if r.least = o.MinConfidence; o.Format == "jsonl" && !o.Decode.Set("min-confidence") {
+		r.least = r.model.UncertainBelow()
+	}
 	if o.Out == "" {
 		r.buffer = bufio.NewWriterSize(r.con.Stdout, 64<<10)
 		r.out = r.buffer
@@ -147,7 +151,7 @@ func (r *predictRun) begin() error {
 			return err
 		}
 		j := o.journal()
-		j.Identity = identity(sum, model.Decides(&o.Model), o.NoOrient, o.Format, o.Template, o.MinConfidence, options)
+		j.Identity = identity(sum, model.Decides(&o.Model), o.NoOrient, o.Format, o.Template, r.least, options)
 		if r.file, err = output.OpenJournal(o.Out, j); err != nil {
 			return err
 		}
@@ -333,7 +337,7 @@ func (r *predictRun) one(res *output.Result) error {
 	if res.Skip {
 		return nil
 	}
-	res.Least = r.o.MinConfidence
+	res.Least = r.least
 	if res.Err == nil && r.beside != nil {
 		res.Err = r.beside.Write(res)
 	}

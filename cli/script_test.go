@@ -156,6 +156,7 @@ func (*fake) Close() error              { return nil }
 func (*fake) Times() captioner.Times    { return captioner.Times{} }
 func (*fake) Defaults() decode.Options  { return decode.DefaultOptions() }
 func (*fake) Positions() int            { return 64 }
+func (*fake) UncertainBelow() float64   { return .3 }
 func (*fake) Encode(s string) []int32 {
 	var out []int32
 	for _, c := range []byte(s) {

@@ -26,6 +26,7 @@ type Model interface {
 	Device() string                // where it works: "cpu", "cuda:0"
 	Checksum() (string, error)     // SHA-256 of the model file
 	Defaults() decode.Options      // as the model file asks for, with its own BOS and EOS
+	UncertainBelow() float64       // confidence below which a caption is as likely wrong as right; 0: not known
 	Positions() int                // tokens that prompt and caption may have together
 	Encode(text string) []int32    // tokens of a text that captions begin with
 	Prepare(*image.RGB) *image.RGB // the model's input of an image; any number of goroutines may call it

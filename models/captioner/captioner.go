@@ -218,6 +218,10 @@ func (c *Captioner) Prepare(img *image.RGB) *image.RGB {
 // Defaults are the decoding options that the model file asks for, with its own begin and end tokens.
 func (c *Captioner) Defaults() decode.Options { return c.File.Defaults() }
 
+// UncertainBelow is the confidence below which a caption is as likely wrong as right; 0 where the model file does not
+// say.
+func (c *Captioner) UncertainBelow() float64 { return c.File.Card.UncertainBelow }
+
 // Caption captions prepared images, in their order. The whole batch goes through the model at once: the caller bounds
 // its size.
 func (c *Captioner) Caption(ctx context.Context, imgs []*image.RGB, o decode.Options) ([]Caption, error) {

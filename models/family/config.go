@@ -60,7 +60,10 @@ type Card struct {
 	Seed      int64              `json:"seed"`
 	Metrics   map[string]float64 `json:"metrics,omitempty"` // fractions
 	Stages    []Stage            `json:"stages,omitempty"`
-	Versions  map[string]string  `json:"versions,omitempty"`
+	// UncertainBelow is the confidence below which a caption is as likely wrong as right; 0: nobody has measured it.
+	UncertainBelow float64 `json:"uncertain_below,omitempty"`
+
+	Versions map[string]string `json:"versions,omitempty"`
 }
 
 // Stage is what one part of a training gave.

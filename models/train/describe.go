@@ -48,6 +48,7 @@ func (t *trainer) describeInit() error {
 		return err
 	}
 	t.config, t.card = f.Config, f.Card
+	t.card.UncertainBelow = 0 // was measured on the captions of the model before
 	if t.encoder, err = f.EncoderTensors(); err != nil {
 		return err
 	}
