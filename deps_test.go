@@ -96,8 +96,9 @@ models/family       < models/encoder models/decode data/tokenizer | # the contra
 models/crossgpt2    < models/family models/gpt2 | # the captioner that is trained here: a memory, and GPT-2 on it
 models/clipdecoder10 < models/family models/gpt2 models/clip weights/pickle | # clip-text-decoder 1.0.0
 models/clipcap      < models/family models/gpt2 models/clip | # CLIP's embedding as the prefix of GPT-2
+models/coca         < models/family models/clip models/kvcache | # CoCa, as open_clip has it
 models/checkpoint   < models/crossgpt2 models/clipdecoder10 models/blip models/git models/florence2 models/clipcap
-                      models/efficientnet weights/formats |
+                      models/coca models/efficientnet weights/formats |
                      # files of captioners and encoders, and the one table of both
 models/captioner/demo <                     |                               # the built-in model file, as bytes
 models/captioner    < models/captioner/demo models/checkpoint data/keywords |
@@ -178,6 +179,7 @@ weights/hub         < weights/hub/hubtest   | # a hub to fetch from
 models/git          < torch/torchtest       |
 models/florence2    < torch/torchtest       |
 models/clipcap      < torch/torchtest       |
+models/coca         < torch/torchtest       |
 models/clipdecoder10 < torch/torchtest      |
 models/checkpoint   < torch/torchtest models/captioner/demo |
 models/vit          < torch/torchtest data/image |

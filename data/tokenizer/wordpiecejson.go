@@ -111,11 +111,13 @@ func (f *wordPieceFile) options() (WordPieceOptions, error) {
 	return o, nil
 }
 
-// Read reads a tokenizer.json of Hugging Face: WordPiece as BERT has it, or what [Parse] reads. Errors are as in Parse.
+// Read reads a tokenizer.json of Hugging Face: WordPiece as BERT has it, CLIP's, or what [Parse] reads. Errors are as
+// in Parse.
 func Read(b []byte) (Codec, error) {
 	var f struct {
 		Model struct {
-			Type string `json:"type"`
+			Type   string `json:"type"`
+			Suffix string `json:"end_of_word_suffix"`
 		} `json:"model"`
 	}
 	if err := json.Unmarshal(b, &f); err != nil {
@@ -123,6 +125,9 @@ func Read(b []byte) (Codec, error) {
 	}
 	if f.Model.Type == "WordPiece" {
 		return parseWordPiece(b)
+	}
+	if f.Model.Suffix != "" {
+		return parseCLIP(b)
 	}
 	t, err := Parse(b)
 	if err != nil {

@@ -73,6 +73,13 @@ func (g generateSettings) options(c *Captioner) decode.Options {
 	if g.Own {
 		return o
 	}
+	if o.Rule == decode.CoCa { // its generate has settings of its own, and defaults
+		o.Beam = max(g.Beams, 1)
+		if g.Beams == 0 {
+			o.Beam = c.Defaults().Beam
+		}
+		return o
+	}
 	if g.MaxLength > 0 {
 		o.MaxLen = g.MaxLength - 1 - prompt
 	}
@@ -306,7 +313,7 @@ func TestFamilyRoundTrip(t *testing.T) {
 // CAPTIONER_FULL names a folder in which scripts/fixtures/captioners.py made captioners of the published sizes.
 func TestFullSizeFamilies(t *testing.T) {
 	root := os.Getenv("CAPTIONER_FULL")
-	for _, name := range []string{"blip", "git", "florence2"} {
+	for _, name := range []string{"blip", "git", "florence2", "coca"} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(root, name)
 			if _, err := os.Stat(filepath.Join(dir, "want.json")); root == "" || err != nil {

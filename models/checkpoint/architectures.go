@@ -9,6 +9,7 @@ import (
 	"captioner/models/clip"
 	"captioner/models/clipcap"
 	"captioner/models/clipdecoder10"
+	"captioner/models/coca"
 	"captioner/models/davit"
 	"captioner/models/efficientnet"
 	"captioner/models/encoder"
@@ -46,6 +47,7 @@ func Known() Architectures {
 			git.Family(),
 			florence2.Family(),
 			clipcap.Family(),
+			coca.Family(),
 			gpt2Family(),
 		},
 	}
@@ -145,7 +147,7 @@ func (a Architectures) describe(path string, src weights.Source) (*Checkpoint, e
 	return nil, a.notCaptioner(files)
 }
 
-// readConfig reads what config.json says of the network.
+// readConfig reads what config.json says of the network, or what stands for it in a folder of open_clip.
 func readConfig(f *family.Files) error {
 	var c struct {
 		ModelType     string   `json:"model_type"`
@@ -153,9 +155,12 @@ func readConfig(f *family.Files) error {
 	}
 	err := encoder.ReadJSON(f.Beside, "config.json", &c)
 	if errors.Is(err, fs.ErrNotExist) {
-		return errors.New(
-			"found a folder without config.json, want it beside the weights, as save_pretrained writes it",
-		)
+		var d described
+		if d, err = describe(f.Beside); errors.Is(err, fs.ErrNotExist) {
+			const want = "want it beside the weights, as save_pretrained writes it"
+			return errors.New("found a folder without config.json, " + want)
+		}
+		c.ModelType = d.modelType
 	}
 	f.ModelType, f.Architectures = c.ModelType, c.Architectures
 	return err

@@ -22,7 +22,7 @@ const (
 	AsLanguage    Use = "a language model"
 	AsCLIP        Use = "a CLIP with both towers"
 	openCLIPModel     = "open_clip"
-	coca              = "coca"
+	cocaModel         = "coca"
 )
 
 // An UnknownArchitectureError says that a checkpoint is of an architecture that is not in the table, or of none that
@@ -204,7 +204,7 @@ func describe(beside encoder.Folder) (described, error) {
 	}
 	d := described{modelType: openCLIPModel, inner: open.Model.Vision.Timm}
 	if open.Model.Text != nil {
-		d.modelType = coca
+		d.modelType = cocaModel
 	}
 	return d, nil
 }

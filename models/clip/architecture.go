@@ -44,6 +44,8 @@ func (c Config) Shape(m encoder.Memory, _ int64) (positions, channels int64, err
 	switch {
 	case err != nil:
 		return 0, 0, err
+	case m.Pooled() && c.Vision.Bare:
+		return 0, 0, errors.New("clip: found a pooled memory of a bare tower, want one of tokens")
 	case m.Pooled():
 		return 1, c.Pooled(), nil
 	case m.Kind == encoder.Grid && !c.IsResNet():
@@ -57,7 +59,7 @@ func (c Config) form(m encoder.Memory) Form {
 	switch {
 	case m.Form != "":
 		return Form(m.Form)
-	case m.Kind == encoder.Patches && !c.IsResNet():
+	case m.Kind == encoder.Patches && !c.IsResNet() && !c.Vision.Bare:
 		return Normed
 	}
 	return Raw

@@ -26,6 +26,9 @@ type Vision struct {
 	Layers    int   `json:"layers,omitempty"`     // ViT
 	PatchSize int64 `json:"patch_size,omitempty"` // ViT
 	MLP       int64 `json:"mlp_width,omitempty"`  // ViT
+	// Bare is a ViT without the norm and the projection behind its blocks: its tokens are raw, and something else pools
+	// them.
+	Bare bool `json:"bare,omitempty"`
 
 	Stages []int `json:"stages,omitempty"` // ResNet: blocks of each of the four stages
 }
@@ -149,6 +152,8 @@ func (c Config) Tokens(f Form) (tokens, width int64, err error) {
 			Raw,
 			Projected,
 		)
+	case f == Normed && c.Vision.Bare:
+		return 0, 0, fmt.Errorf("clip tokens: form %q of a bare ViT, which has no such norm, want %q", f, Raw)
 	case f == Projected && c.EmbedDim == 0:
 		return 0, 0, fmt.Errorf("clip tokens: form %q of a model without projection, want %q or %q", f, Raw, Normed)
 	case f == Projected:
@@ -212,6 +217,9 @@ func (c Config) Validate() error {
 		positive("text: layers", int64(t.Layers))
 		positive("text: mlp width", t.MLP)
 		divides("text: ", t.Width, t.Heads)
+	}
+	if v.Bare && (c.IsResNet() || c.EmbedDim != 0) {
+		errs = append(errs, errors.New("vision: found a bare tower that projects, want a ViT without embed dim"))
 	}
 	if c.EmbedDim < 0 {
 		errs = append(errs, fmt.Errorf("embed dim: found %d, want 0 or more", c.EmbedDim))

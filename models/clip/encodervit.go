@@ -17,7 +17,10 @@ type vitTower struct {
 
 func newViTTower(m *VisionTransformer, v Vision, d torch.DType) *vitTower {
 	t := &vitTower{patches: nn.NewPatches(&m.Patches, m.Class, m.Positions, v.ImageSize/v.PatchSize, d),
-		pre: nn.NewPackedNorm(&m.Pre), post: nn.NewPackedNorm(&m.Post)}
+		pre: nn.NewPackedNorm(&m.Pre)}
+	if m.Post != nil {
+		t.post = nn.NewPackedNorm(m.Post)
+	}
 	if m.Proj != nil {
 		p := nn.NewPacked(
 			m.Proj.Transpose(0, 1),

@@ -15,8 +15,8 @@ type VisionTransformer struct {
 	Positions   *torch.Tensor `key:"positional_embedding"` // [T, C]
 	Pre         nn.LayerNorm  `key:"ln_pre"`
 	Transformer Transformer   `key:"transformer"`
-	Post        nn.LayerNorm  `key:"ln_post"`
-	Proj        *torch.Tensor `key:"proj"` // [C, E], or nil
+	Post        *nn.LayerNorm `key:"ln_post"` // nil in a bare tower
+	Proj        *torch.Tensor `key:"proj"`    // [C, E], or nil
 }
 
 // Transformer is a stack of blocks.
@@ -63,8 +63,11 @@ func newViT(c Config) *VisionTransformer {
 		Pre: nn.NewLayerNorm(
 			v.Width,
 			normEpsilon,
-		), Transformer: newTransformer(v.Layers, v.Width, v.MLP, v.Heads, c.activation()),
-		Post: nn.NewLayerNorm(v.Width, normEpsilon),
+		), Transformer: NewTransformer(v.Layers, v.Width, v.MLP, v.Heads, c.activation()),
+	}
+	if !v.Bare {
+		post := nn.NewLayerNorm(v.Width, normEpsilon)
+		m.Post = &post
 	}
 	if c.EmbedDim > 0 {
 		m.Proj = nn.NewParam(v.Width, c.EmbedDim)
@@ -79,7 +82,8 @@ func (c Config) activation() nn.Activation {
 	return nn.GELU
 }
 
-func newTransformer(layers int, width, mlp, heads int64, act nn.Activation) Transformer {
+// NewTransformer makes a stack with unset weights.
+func NewTransformer(layers int, width, mlp, heads int64, act nn.Activation) Transformer {
 	t := Transformer{Blocks: make([]Block, layers), heads: heads, act: act}
 	for i := range t.Blocks {
 		t.Blocks[i] = Block{

@@ -28,6 +28,9 @@ const (
 	// ClipCap is the rule of ClipCap's own code, token for token: the mean of the float32 log-probabilities ranks
 	// captions, and a caption holds its end token, the full stop. A beam of one is its greedy search.
 	ClipCap Rule = "clipcap"
+	// CoCa is the rule of open_clip's generate for CoCa, token for token: sums of logits, ranked by their mean. A beam of
+	// one is its greedy search. Its groups are as many equal searches, so that a beam here is one group of it.
+	CoCa Rule = "coca"
 )
 
 // clipDecoder is the search of one image by the rule of that name.

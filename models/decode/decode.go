@@ -40,6 +40,7 @@ type StepRequest struct {
 	K       int       // how many best next tokens to return a row; 0 while a prompt is fed: no scores are wanted
 	Ban     [][]int32 // per row tokens that must not be returned; nil or short rows allowed; ids may repeat
 	Extra   []int32   // tokens whose log-probabilities are wanted for every row beside the best K, for forced words
+	Norms   bool      // Candidates.Norms are wanted
 }
 
 // Candidates are a step's answer: the K best next tokens of each row, best first, ties by the lower id.
@@ -49,6 +50,7 @@ type Candidates struct {
 	IDs      []int32   // [rows*K]
 	LogProbs []float32 // [rows*K]
 	Extra    []float32 // [rows*len(StepRequest.Extra)]
+	Norms    []float32 // [rows], where wanted: what a row's log-probabilities lack to be its logits
 }
 
 // Stepper is a language model over a batch of images that it already has.

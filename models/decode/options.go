@@ -177,8 +177,9 @@ func (o Options) checkBeam() FieldErrors {
 // checkClipDecoder refuses what the rules of clip-text-decoder do not have: it would be left out silently.
 func (o Options) checkClipDecoder() FieldErrors {
 	var c checks
-	if o.Rule != ClipDecoder && o.Rule != ClipDecoderSample && o.Rule != ClipCap {
-		c.that(false, FieldRule, fmt.Sprintf("%q", o.Rule), "%q, %q, %q or none", ClipDecoder, ClipDecoderSample, ClipCap)
+	rules := []Rule{ClipDecoder, ClipDecoderSample, ClipCap, CoCa}
+	if !slices.Contains(rules, o.Rule) {
+		c.that(false, FieldRule, fmt.Sprintf("%q", o.Rule), "one of %q or none", rules)
 		return c.errs
 	}
 	c.that(o.MaxLen >= 2, FieldMaxLen, o.MaxLen, "2 or more under the rule %s: the begin token counts", o.Rule)
@@ -186,7 +187,7 @@ func (o Options) checkClipDecoder() FieldErrors {
 		set   bool
 		field Field
 	}{
-		{o.Sample, FieldSample}, {o.MinLen != 0, FieldMinLen}, {o.NoRepeatNGram != 0, FieldNoRepeatNGram},
+		{o.Sample, FieldSample}, {o.MinLen != 0 && o.Rule != CoCa, FieldMinLen}, {o.NoRepeatNGram != 0, FieldNoRepeatNGram},
 		{o.Groups > 1, FieldGroups}, {len(o.Prompt) > 0, FieldPrompt}, {len(o.Ban) > 0, FieldBan},
 		{len(o.Force) > 0, FieldForce},
 	} {

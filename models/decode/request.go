@@ -251,7 +251,8 @@ func (r *Request) rule(own Rule) Rule {
 	case "python-sample":
 		return ClipDecoderSample
 	}
-	if slices.ContainsFunc(notClipDecoder, r.Has) {
+	has := func(f Field) bool { return r.Has(f) && !(own == CoCa && f == FieldMinLen) }
+	if slices.ContainsFunc(notClipDecoder, has) {
 		return Search
 	}
 	return own
@@ -284,6 +285,8 @@ func (r *Request) fill(own Options) Options {
 		r.fillClipDecoder(&o, own.Rule)
 	case ClipCap: // it has a beam and a longest caption of its own
 		o.NoRepeatNGram, o.MinLen = 0, 0
+	case CoCa: // and shortest one
+		o.NoRepeatNGram = 0
 	}
 	return o
 }

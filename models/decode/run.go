@@ -33,6 +33,7 @@ type view struct {
 	logs  []float32
 	k     int
 	extra []float32 // log-probabilities of the forced tokens, row by row
+	norms []float32 // see Candidates.Norms
 }
 
 // alive is an image that is still being captioned.
@@ -61,6 +62,8 @@ func Run(s Stepper, images int, o Options) ([][]Hypothesis, error) {
 	switch {
 	case o.Rule == ClipDecoder, o.Rule == ClipCap:
 		r.k = o.Beam
+	case o.Rule == CoCa && o.Beam > 1:
+		r.k = 2 * o.Beam
 	case o.Rule == ClipDecoderSample:
 		r.width, r.k = 1, o.TopK
 	case o.Sample:
@@ -85,6 +88,10 @@ func newSearcher(o *Options, image int) searcher {
 		return newClipDecoderSampler(o)
 	case o.Rule == ClipCap:
 		return newClipCap(o)
+	case o.Rule == CoCa && o.Beam > 1:
+		return newCoCa(o)
+	case o.Rule == CoCa:
+		return newCoCaGreedy(o)
 	case o.Sample:
 		id := uint64(image)
 		if o.IDs != nil {
@@ -161,7 +168,7 @@ func (r *runner) step(rows int, forced []int32, last bool) (Candidates, error) {
 	if last {
 		return r.force(n, forced), nil
 	}
-	r.req.K, r.req.Extra = r.k, r.extra
+	r.req.K, r.req.Extra, r.req.Norms = r.k, r.extra, r.o.Rule == CoCa && r.o.Beam > 1
 	if len(forced) > 0 {
 		r.req.K, r.req.Extra = 0, nil
 	}
@@ -179,6 +186,9 @@ func (r *runner) step(rows int, forced []int32, last bool) (Candidates, error) {
 	if want := n * len(r.extra); len(c.Extra) != want {
 		return c, fmt.Errorf("stepper gave %d log-probabilities of forced tokens, want %d for each of %d rows",
 			len(c.Extra), len(r.extra), n)
+	}
+	if r.req.Norms && len(c.Norms) != n {
+		return c, fmt.Errorf("stepper gave %d norms, want one for each of %d rows", len(c.Norms), n)
 	}
 	for i, l := range c.LogProbs {
 		if c.IDs[i] >= 0 && math.IsNaN(float64(l)) {
@@ -217,6 +227,9 @@ func (r *runner) collect(c Candidates, rows int, out [][]Hypothesis) {
 		v := view{ids: c.IDs[i*n : (i+1)*n], logs: c.LogProbs[i*n : (i+1)*n], k: r.k}
 		if e := rows * len(r.extra); e > 0 {
 			v.extra = c.Extra[i*e : (i+1)*e]
+		}
+		if r.req.Norms {
+			v.norms = c.Norms[i*rows : (i+1)*rows]
 		}
 		if !a.advance(v) {
 			out[a.image] = a.hypotheses()

@@ -42,7 +42,7 @@ type stepper struct{ session Session }
 
 // Step feeds one token a row. What the step makes is freed at its end, but for the session's cache.
 func (s stepper) Step(r decode.StepRequest) (c decode.Candidates, err error) {
-	if r.K > 0 && len(r.Extra) == 0 {
+	if r.K > 0 && len(r.Extra) == 0 && !r.Norms {
 		c.IDs, c.LogProbs, err = s.session.Step(r.Parents, r.Tokens, r.K, r.Ban)
 		return c, err
 	}
@@ -52,12 +52,19 @@ func (s stepper) Step(r decode.StepRequest) (c decode.Candidates, err error) {
 			return
 		}
 		c.IDs, c.LogProbs = torch.TopKLogProbs(logits, r.K, 1, r.Ban)
+		logProbs := logits.LogSoftmax(-1)
+		if r.Norms {
+			c.Norms = torch.Slice[float32](logits.Select(1, 0).Sub(logProbs.Select(1, 0)).Contiguous()) // [R]
+		}
+		if len(r.Extra) == 0 {
+			return
+		}
 		extra := make([]int64, len(r.Extra))
 		for i, id := range r.Extra {
 			extra[i] = int64(id)
 		}
 		ids := torch.FromSlice(extra).ToDevice(logits.Device())
-		c.Extra = torch.Slice[float32](logits.LogSoftmax(-1).IndexSelect(1, ids)) // [R, len(Extra)]
+		c.Extra = torch.Slice[float32](logProbs.IndexSelect(1, ids)) // [R, len(Extra)]
 	})
 	return c, err
 }

@@ -151,6 +151,12 @@ func (c *Cache) Len() int64 { return c.t }
 // Rows is how many rows the caller has.
 func (c *Cache) Rows() int64 { return int64(len(c.at.row)) }
 
+// Row is where the caller's row r stands in the cache, whose images have Width rows each.
+func (c *Cache) Row(r int) int { return c.at.row[r] }
+
+// Width is how many rows an image has.
+func (c *Cache) Width() int { return c.at.width }
+
 // Images is how many images the step computes: those that go on, and some that are finished and still stand behind
 // them, for a round number. oneDNN's kernels are made for each number of rows that they meet, and kept: with every
 // number, that is time and memory. Our own take any.
