@@ -22,7 +22,11 @@ ENV = . scripts/env.sh;
 # The rooms that know no tensors: they build and pass their tests without cgo, libtorch or a C compiler.
 PURE = ./data/... ./weights/... ./models/decode/...
 
-.PHONY: help setup build demo test test-pure fuzz sanitize bench soak fixtures fmt lint doctor train-demo clean
+# The tests that run on each device, the loop of training, and whole commands.
+STANDIN = ./torch/... ./models/gpt2 ./models/clip ./models/vit ./models/blip ./models/git ./models/efficientnet ./models/clipcap \
+  ./models/clipdecoder10 ./models/clipscore ./models/captioner ./models/train ./cli/captioner
+
+.PHONY: help setup build demo test test-standin test-pure fuzz sanitize bench soak fixtures fmt lint doctor train-demo clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -44,6 +48,10 @@ demo: build ## caption the photographs in examples/
 test: setup ## vet and test everything
 	$(ENV) go vet ./...
 	$(ENV) go test ./...
+
+test-standin: setup ## test the GPU path on the stand-in that computes on the CPU (torch/standin)
+	$(ENV) go vet -tags nodynamic,standin ./torch/... ./cli/captioner
+	$(ENV) OMP_NUM_THREADS=1 go test -tags nodynamic,standin $(STANDIN)
 
 test-pure: ## vet and test the rooms without tensors, with CGO_ENABLED=0
 	CGO_ENABLED=0 go vet $(PURE)

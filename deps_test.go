@@ -78,7 +78,9 @@ torch/optim         < torch/nn              | # parameters come from the walk ov
 torch/dist/c10d     <                       | C # its C++; without Go, it is seldom compiled again
 torch/dist          < torch torch/dist/launch torch/dist/c10d | C # process groups of libtorch
 torch/dist/launch   <                       | # who started this process: variables only, for any command
-torch/torchtest     < torch weights/safetensors |                           # for tests: never in a binary
+torch/standin       < torch torch/standin/device | # for tests: a GPU that is none, behind the build tag standin
+torch/standin/device <                      | C # its C++
+torch/torchtest     < torch torch/standin weights/safetensors |             # for tests: never in a binary
 
 models/encoder      < torch/nn data/image | # the contract of vision encoders: it knows none of them
 models/clip         < models/encoder        | # one published architecture each: they know no files, no text
@@ -151,11 +153,12 @@ cli/model           < models/captioner cli/flags cli/input cli/published cli/ser
 cli/inspect         < cli/published cli/flags models/captioner |
                      # what a file of weights is, and whether it is whole
 cli/captioning      < models/pipeline cli/output cli/model cli/report | # for predict and eval
+cli/fleet           < cli/model             |                               # predict on all GPUs: a process each
 cli/training        < models/train cli/ranks cli/paths cli/model | github.com/urfave/cli/v2 # the command train
 cli/scoring         < models/evaluate cli/captioning cli/ranks cli/paths | github.com/urfave/cli/v2 # the command eval
-cli                 < cli/training cli/scoring cli/inspect |
+cli                 < cli/training cli/scoring cli/inspect cli/fleet |
                       github.com/urfave/cli/v2 golang.org/x/sync            # one thin file a command
-cli/captioner       < cli                   | C                              # main: a dozen lines; C sees closed output
+cli/captioner       < cli torch/standin     | C                              # main: a dozen lines; C sees closed output
 scripts/bench/serve <                       | # load for a service, from a process of its own
 scripts/hubstandin  < weights/hub/hubtest   | # a hub for programs of other languages to read from
 scripts/screenshots <                       | github.com/chromedp # the images in docs/images
@@ -165,6 +168,7 @@ scripts/screenshots <                       | github.com/chromedp # the images i
 const testEdges = `
 *                   < weights/safetensors   | github.com/google/go-cmp      # fixtures are safetensors files
 torch               < torch/torchtest       |
+torch/standin       < torch/torchtest       |
 torch/nn            < torch/torchtest       |
 torch/optim         < torch/torchtest       |
 torch/dist          < torch/nn torch/torchtest |
@@ -184,12 +188,12 @@ models/clipdecoder10 < torch/torchtest      |
 models/checkpoint   < torch/torchtest models/captioner/demo |
 models/vit          < torch/torchtest data/image |
 models/efficientnet < torch/torchtest data/image weights/pickle |
-models/gpt2         < torch/torchtest torch/optim data/tokenizer models/decode |
+models/gpt2         < torch/torchtest torch/standin torch/optim data/tokenizer models/decode |
 models/captioner/demo <                     |                               # the built-in model file, as bytes
 models/captioner    < torch/torchtest data/metrics |
-models/train        < torch/torchtest       |
+models/train        < torch/torchtest torch/standin |
 models/clipscore    < torch/torchtest       |
-cli                 < weights/hub/hubtest   | github.com/rogpeppe/go-internal go.uber.org/goleak
+cli                 < torch/torchtest weights/hub/hubtest | github.com/rogpeppe/go-internal go.uber.org/goleak
                                               github.com/klauspost/compress
                      # transcripts of the command line
 cli/server          <                       | github.com/chromedp go.uber.org/goleak

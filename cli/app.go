@@ -41,6 +41,7 @@ func (p *program) newApp() *cli.App {
 		newPredict(p.con, p.load), training.Command(p.con), newEncode(p.con), scoring.Command(p.con, p.load),
 		newServe(p.con), newMerge(p.con), newDoctor(p.con, p.load),
 		newWeights(p.con), newCompletion(p.con), newVersion(p.con), newCandidates(p.con),
+		newWorker(p.con, p.load),
 	} {
 		p.finish(c.Name, c)
 		app.Commands = append(app.Commands, c)

@@ -67,7 +67,8 @@ func newCandidates(con *console.Console) *cli.Command {
 // values are the words that a flag takes, where they are few.
 var values = map[string][]string{
 	"device": {"auto", "cpu", "cuda"}, "precision": {"auto", "fp32", "bf16",
-		"int8"}, "format": output.Formats, "existing": output.Policies, "shard": {"auto"}, "log-format": {"text", "json"},
+		"fp16", "int8"}, "format": output.Formats, "existing": output.Policies, "shard": {"auto"},
+	"log-format": {"text", "json"},
 }
 
 func candidates(app *cli.App, words []string) []string {

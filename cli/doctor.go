@@ -115,15 +115,6 @@ func examineCPU(ctx context.Context, _ model.Loader) []console.Finding {
 	return []console.Finding{f, t, bf16}
 }
 
-func examineCUDA(ctx context.Context, _ model.Loader) []console.Finding {
-	var n int
-	err := torch.Do(ctx, func() (err error) { n, err = torch.CUDADevices(); return err })
-	if err != nil {
-		return []console.Finding{finding("cuda", "ok", "not used: "+console.OneLine(err), "")}
-	}
-	return []console.Finding{finding("cuda", "ok", fmt.Sprintf("%d devices: --device cuda:0 and on", n), "")}
-}
-
 // examineFolders looks at the folders that captioner writes to besides those that it is told.
 func examineFolders(context.Context, model.Loader) []console.Finding {
 	var out []console.Finding

@@ -55,7 +55,7 @@ type PredictOptions struct {
 }
 
 func newPredict(con *console.Console, load model.Loader) *cli.Command {
-	o := PredictOptions{load: load}
+	o := PredictOptions{load: load, Model: flags.Model{All: true}}
 	return &cli.Command{
 		Name:      "predict",
 		Usage:     "caption images",
@@ -229,6 +229,8 @@ func (o *PredictOptions) validate(json bool) error {
 	check(!o.DryRun || o.WriteMetadata || o.Sidecar != "", "", "--dry-run needs --sidecar or --write-metadata")
 	check(o.Embeddings == "" || !o.Watch && o.HTML == "" && o.Format != "webdataset", "",
 		"--embeddings has no images for --watch, --html or --format webdataset")
+	check(o.Embeddings == "" || o.Model.Device != flags.AllGPUs, "--device cuda takes the first",
+		"--embeddings are captioned on one GPU, found --device %s", o.Model.Device)
 	check(o.Template == "" || o.Format == "text" || o.Sidecar != "" || o.WriteMetadata, "",
 		"--template does not apply to --format %s", o.Format)
 	check(o.Sidecar == "" || validExtension(o.Sidecar), "",

@@ -15,6 +15,7 @@ import (
 
 	"captioner/cli/captioning"
 	"captioner/cli/console"
+	"captioner/cli/fleet"
 	"captioner/cli/input"
 	"captioner/cli/model"
 	"captioner/cli/output"
@@ -52,7 +53,7 @@ func runPredict(ctx context.Context, con *console.Console, o PredictOptions) (er
 	if o.WriteMetadata {
 		r.inside = &output.Embed{Existing: o.Existing, KeepTimes: o.KeepTimes, Render: r.sidecarText, Dry: r.dry()}
 	}
-	m, err := model.Open(ctx, con, o.load, o.Model)
+	m, err := o.open(ctx, con)
 	if err != nil {
 		return fmt.Errorf("predict: %w", err)
 	}
@@ -70,6 +71,14 @@ func runPredict(ctx context.Context, con *console.Console, o PredictOptions) (er
 		err = nil // that is how it ends
 	}
 	return r.end(start, err)
+}
+
+// open opens the model, on one device or on all GPUs.
+func (o *PredictOptions) open(ctx context.Context, con *console.Console) (model.Model, error) {
+	if o.Model.Device == fleet.All {
+		return fleet.Open(ctx, con, o.Model)
+	}
+	return model.Open(ctx, con, o.load, o.Model)
 }
 
 // predictRun is one run of predict.
@@ -127,6 +136,9 @@ func (r *predictRun) begin() error {
 		r.pipe.Batch = batchCPU
 		if strings.HasPrefix(r.model.Device(), "cuda") {
 			r.pipe.Batch = batchGPU
+		}
+		if all, ok := r.model.(*fleet.Fleet); ok {
+			r.pipe.Batch *= all.Size()
 		}
 	}
 	if r.inside != nil {

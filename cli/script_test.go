@@ -23,10 +23,12 @@ import (
 	"captioner/data/image"
 	"captioner/models/captioner"
 	"captioner/models/decode"
+	"captioner/torch/torchtest"
 )
 
 // As a process of its own, this test binary is captioner with a fake model.
 func TestMain(m *testing.M) {
+	torchtest.UseStandIn()
 	if os.Getenv("CAPTIONER_TEST_PROCESS") != "" {
 		p := newProgram(os.Stdin, os.Stdout, os.Stderr)
 		if os.Getenv("CAPTIONER_TEST_PROCESS") != "real" {

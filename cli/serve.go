@@ -180,6 +180,7 @@ func runServe(ctx context.Context, con *console.Console, o ServeOptions) (err er
 	if err := model.FindWeights(ctx, con, &o.Model); err != nil {
 		return fmt.Errorf("serve: %w", err)
 	}
+	o.Model.Notice = func(s string) { con.Term.Log.Warn(s) }
 	m, err := o.open(o.Model)
 	if err != nil {
 		return fmt.Errorf("serve: %w", err)

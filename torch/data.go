@@ -129,6 +129,29 @@ func (t *Tensor) Float() float64 {
 	return v
 }
 
+// Floats are the one elements of ts, converted. Those on a GPU are read together, so that the host waits for it once.
+func Floats(ts ...*Tensor) []float64 {
+	out := make([]float64, len(ts))
+	Scoped(func() {
+		var gpu []*Tensor
+		var at []int
+		for i, t := range ts {
+			if !t.Device().IsCUDA() {
+				out[i] = t.Float()
+				continue
+			}
+			gpu, at = append(gpu, t.Detach().To(Float64).Reshape(1)), append(at, i)
+		}
+		if len(gpu) == 0 {
+			return
+		}
+		for i, v := range Slice[float64](Cat(0, gpu...)) {
+			out[at[i]] = v
+		}
+	})
+	return out
+}
+
 // Empty is a tensor of unset elements.
 func Empty(d DType, dev Device, shape ...int64) *Tensor {
 	return fromBridge("empty", C.ct_empty(slot(), dims(shape), C.int(len(shape)), C.int(d), C.int(dev.index())))

@@ -13,6 +13,21 @@ type OpError struct {
 	Msg    string    // libtorch's own first line, or ours
 }
 
+// OutOfMemory says whether the op failed because the memory of its device was used up. libtorch tells it by its text
+// alone.
+func (e *OpError) OutOfMemory() bool {
+	return strings.Contains(e.Msg, "out of memory") || strings.Contains(e.Msg, "CUBLAS_STATUS_ALLOC_FAILED") ||
+		strings.Contains(e.Msg, "cannot allocate") || strings.Contains(e.Msg, "can't allocate memory")
+}
+
+// Hint says what needs less memory, where that is what was missing.
+func (e *OpError) Hint() string {
+	if e.OutOfMemory() {
+		return "a smaller --batch-size needs less memory (train: with more --accumulate-grad-batches it learns the same)"
+	}
+	return ""
+}
+
 // Error is one line: "matmul [2 3] [2 3]: mat1 and mat2 shapes cannot be multiplied (2x3 and 2x3)".
 func (e *OpError) Error() string {
 	var b strings.Builder

@@ -124,7 +124,8 @@ func StepAttention(q, k, v *Tensor, scale float64) *Tensor {
 // TopKLogProbs gives for each row of logits [R, V] its k best columns, best first, with their log-probabilities under
 // the softmax of the whole row times invTemperature; equal values: the lower column first. ban lists columns that a row
 // must not return; they still count in the softmax. A row with fewer than k columns left ends in ids of -1 and
-// log-probabilities of -Inf. The results are [R*k], on the host.
+// log-probabilities of -Inf. The results are [R*k], on the host. Logits on a GPU are ranked there; of equal values at
+// the end of the k best, any may be taken then.
 func TopKLogProbs(logits *Tensor, k int, invTemperature float64, ban [][]int32) (ids []int32, logProbs []float32) {
 	rows := int(logits.Dim(0))
 	ids, logProbs = make([]int32, rows*k), make([]float32, rows*k)
@@ -132,19 +133,14 @@ func TopKLogProbs(logits *Tensor, k int, invTemperature float64, ban [][]int32) 
 		return ids, logProbs
 	}
 	flat, ends := flatten(ban, rows)
-	checkBridge(
-		"topk",
-		C.ct_topk_logprobs(
-			logits.cHandle(),
-			C.double(invTemperature),
-			C.int(k),
-			(*C.int32_t)(unsafe.SliceData(flat)),
-			dims(ends),
-			(*C.int32_t)(unsafe.SliceData(ids)),
-			(*C.float)(unsafe.SliceData(logProbs)),
-		),
-		logits,
-	)
+	l, t, n := logits.cHandle(), C.double(invTemperature), C.int(k)
+	b, e := (*C.int32_t)(unsafe.SliceData(flat)), dims(ends)
+	i, p := (*C.int32_t)(unsafe.SliceData(ids)), (*C.float)(unsafe.SliceData(logProbs))
+	if logits.Device().IsCUDA() {
+		checkBridge("topk", C.ct_topk_gpu(l, t, n, b, e, i, p), logits)
+	} else {
+		checkBridge("topk", C.ct_topk_logprobs(l, t, n, b, e, i, p), logits)
+	}
 	return ids, logProbs
 }
 

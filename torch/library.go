@@ -5,11 +5,9 @@ package torch
 import "C"
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"strings"
-	"sync"
 	"unsafe"
 )
 
@@ -111,24 +109,3 @@ func Threads() int { return int(C.ct_threads()) }
 // ParallelThreads is how many threads this package's own kernels are really spread over: Threads, unless the build left
 // OpenMP out.
 func ParallelThreads() int { return int(C.ct_parallel_threads()) }
-
-var (
-	cudaOnce sync.Once
-	cudaN    int
-	cudaErr  error
-)
-
-// CUDADevices is the number of GPUs that libtorch can use. It loads the CUDA libraries at its first call; the error
-// says why they are not there. Nothing else in this package asks libtorch about CUDA before.
-func CUDADevices() (int, error) {
-	cudaOnce.Do(func() {
-		if e := C.ct_open_cuda(); e != nil {
-			cudaErr = fmt.Errorf("libtorch_cuda.so did not load: %s", takeError(unsafe.Pointer(e)))
-			return
-		}
-		if cudaN = int(C.ct_cuda_devices()); cudaN == 0 {
-			cudaErr = errors.New("libtorch_cuda.so loaded, but no NVIDIA driver or device was found")
-		}
-	})
-	return cudaN, cudaErr
-}

@@ -410,13 +410,12 @@ func (t *Tensor) ChannelsLast() *Tensor {
 // To is t in type d; t's own memory where it has that type.
 func (t *Tensor) To(d DType) *Tensor { return t.Move(t.Device(), d, false) }
 
-// ToDevice is t on device dev.
+// ToDevice is t on device dev. The host does not wait for what goes to a GPU.
 func (t *Tensor) ToDevice(dev Device) *Tensor { return t.Move(dev, t.DType(), false) }
 
 // Move is t on a device in a type; copy makes a new tensor even where nothing changes.
 func (t *Tensor) Move(dev Device, d DType, copy bool) *Tensor {
-	lib.AtgToDevice(&slots[0], t.alive(), dev.index(), int32(d), 0, lbool(copy))
-	return fromLibtch("to", t)
+	return fromBridge("to", C.ct_move(slot(), t.cHandle(), C.int(dev.index()), C.int(d), cint(copy)), t)
 }
 
 // Clone is a copy with memory of its own.
@@ -430,6 +429,5 @@ func (t *Tensor) Detach() *Tensor {
 
 // Randn is a tensor of standard normal draws.
 func Randn(d DType, dev Device, shape ...int64) *Tensor {
-	lib.AtgRandn(&slots[0], some(shape), len(shape), int32(d), dev.index())
-	return fromLibtch("randn")
+	return fromBridge("randn", C.ct_randn(slot(), dims(shape), C.int(len(shape)), C.int(d), C.int(dev.index())))
 }

@@ -164,4 +164,4 @@ func (t *Tensor) Numel() int64 {
 func (t *Tensor) DType() DType { return DType(lib.AtScalarType(t.alive())) }
 
 // Device is where the elements are.
-func (t *Tensor) Device() Device { return Device(lib.AtDevice(t.alive()) + 1) }
+func (t *Tensor) Device() Device { return Device(C.ct_device(t.cHandle()) + 1) }

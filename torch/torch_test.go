@@ -305,13 +305,13 @@ func TestSeedRepeats(t *testing.T) {
 		}
 		torch.Seed(7)
 		a := draw()
-		state := torch.RandomState()
+		state := torch.RandomState(torch.CPU)
 		b := draw()
 		torch.Seed(7)
 		if !slices.Equal(a, draw()) {
 			t.Error("the same seed gave other numbers")
 		}
-		torch.SetRandomState(state)
+		torch.SetRandomState(state, torch.CPU)
 		if !slices.Equal(b, draw()) {
 			t.Error("a restored state gave other numbers")
 		}

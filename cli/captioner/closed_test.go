@@ -10,8 +10,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if command := os.Getenv("CAPTIONER_TEST_COMMAND"); command != "" {
-		os.Args = []string{"captioner", command}
+	if os.Getenv("CAPTIONER_TEST_COMMAND") != "" {
+		os.Args[0] = "captioner"
 		main()
 	}
 	os.Exit(m.Run())
@@ -31,8 +31,8 @@ func TestClosedStandardOutputFails(t *testing.T) {
 		{"all closed", "<&- >&- 2>&-", 1, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			cmd := exec.Command("sh", "-c", `exec "$0" `+tt.redirect, os.Args[0])
-			cmd.Env = append(os.Environ(), "CAPTIONER_TEST_COMMAND=version")
+			cmd := exec.Command("sh", "-c", `exec "$0" version `+tt.redirect, os.Args[0])
+			cmd.Env = append(os.Environ(), "CAPTIONER_TEST_COMMAND=1")
 			var stderr bytes.Buffer
 			cmd.Stderr = &stderr
 			code := 0

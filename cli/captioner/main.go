@@ -1,3 +1,5 @@
+//go:build !standin
+
 // Command captioner trains image captioners and captions images.
 package main
 

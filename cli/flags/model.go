@@ -11,10 +11,12 @@ import (
 
 // Model say which model runs, and on what.
 type Model struct {
-	Path      string // "" is the embedded demo model
-	Encoder   string // "" is the one in the model file
-	Device    string // "auto", "cpu", "cuda", "cuda:1"
-	Precision string // "auto", "fp32", "bf16", "int8"
+	Path      string       // "" is the embedded demo model
+	Encoder   string       // "" is the one in the model file
+	Device    string       // "auto", "cpu", "cuda", "cuda:1"; AllGPUs where All is set
+	All       bool         // AllGPUs is taken
+	Notice    func(string) // told what the model does otherwise than asked; nil: nobody
+	Precision string       // "auto", "fp32", "bf16", "fp16", "int8"
 	Heads     Heads
 	NoEncoder bool // open the model for features alone
 	Threads   int  // 0 leaves it to libtorch
@@ -34,21 +36,30 @@ func (o *Model) Flags() []cli.Flag {
 				"for a model that leaves it out",
 			Category: category, Destination: &o.Encoder, TakesFile: true},
 		o.Heads.Flag(category),
-		&cli.StringFlag{Name: "device", Value: "auto", Usage: "auto, cpu, cuda or cuda:`N`", Category: category,
+		&cli.StringFlag{Name: "device", Value: "auto", Usage: o.devices(), Category: category,
 			Destination: &o.Device},
-		&cli.StringFlag{Name: "precision", Value: "auto", Usage: "auto, fp32, bf16, or int8 (on the CPU alone)",
+		&cli.StringFlag{Name: "precision", Value: "auto", Usage: "auto (fp32), fp32, bf16, fp16 (on a GPU alone) or int8 " +
+			"(on the CPU alone)",
 			Category: category, Destination: &o.Precision},
 		&cli.IntFlag{Name: "threads", Usage: "threads of one computation; 0: as many as there are cores", Category: category,
 			Destination: &o.Threads},
 	}
 }
 
+// devices are the words for --device.
+func (o *Model) devices() string {
+	if o.All {
+		return "auto, cpu, cuda, cuda:`N`, or cuda:all for a process on every GPU"
+	}
+	return "auto, cpu, cuda or cuda:`N`"
+}
+
 // Validate checks what can be checked before a model is opened.
 func (o *Model) Validate() error {
-	if err := ValidDevice(o.Device); err != nil {
+	if err := ValidDevice(o.Device); err != nil && !(o.All && o.Device == AllGPUs) {
 		return err
 	}
-	if err := console.OneOf("--precision", o.Precision, "auto", "fp32", "bf16", "int8"); err != nil {
+	if err := console.OneOf("--precision", o.Precision, "auto", "fp32", "bf16", "fp16", "int8"); err != nil {
 		return err
 	}
 	if _, err := o.Heads.Parse(); err != nil {
@@ -68,6 +79,9 @@ func (o *Model) NumberType() string {
 	return o.Precision
 }
 
+// AllGPUs is the device that is all GPUs of the machine. Whoever takes it looks for it before ValidDevice.
+const AllGPUs = "cuda:all"
+
 // ValidDevice checks the word; whether the device is there is found out when the model opens.
 func ValidDevice(s string) error {
 	kind, number, numbered := strings.Cut(s, ":")
@@ -76,6 +90,10 @@ func ValidDevice(s string) error {
 		if n, err := strconv.Atoi(number); err != nil || n < 0 || strconv.Itoa(n) != number {
 			ok = false
 		}
+	}
+	if s == AllGPUs {
+		return console.Usagef("train and eval take --nproc gpu; others take one GPU, --device cuda:0",
+			"--device %s is for predict", s)
 	}
 	if !ok {
 		return console.Usagef("--device cpu works everywhere", "--device %q: want auto, cpu, cuda or cuda:N", s)

@@ -49,6 +49,7 @@ func Open(ctx context.Context, con *console.Console, load Loader, o flags.Model)
 	if err := FindWeights(ctx, con, &o); err != nil {
 		return nil, err
 	}
+	o.Notice = func(s string) { con.Term.Log.Warn(s) }
 	m, err := load(ctx, o)
 	var missing *checkpoint.EncoderMissingError
 	if errors.As(err, &missing) && o.Encoder == "" { // what Python or a fetch has left on this machine will do
@@ -78,7 +79,7 @@ func Load(_ context.Context, o flags.Model) (Model, error) {
 		return nil, err
 	}
 	c, err := captioner.Open(o.Path, captioner.Options{Encoder: o.Encoder, NoEncoder: o.NoEncoder, Device: o.Device,
-		Precision: o.NumberType(), Threads: o.Threads, Architectures: known})
+		Precision: o.NumberType(), Threads: o.Threads, Architectures: known, Notice: o.Notice})
 	if err != nil {
 		return nil, ModelHint(err)
 	}

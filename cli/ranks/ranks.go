@@ -18,6 +18,7 @@ import (
 
 	"captioner/cli/console"
 	"captioner/cli/flags"
+	"captioner/torch"
 	"captioner/torch/dist"
 	"captioner/torch/dist/launch"
 )
@@ -27,6 +28,12 @@ import (
 func Share(ctx context.Context, con *console.Console, o flags.Ranks,
 	work func(ctx context.Context, g *dist.Group) error) error {
 	place, err := launch.Find(os.Getenv)
+	if err == nil && place == nil && o.Processes == flags.OnGPUs {
+		err = torch.Do(ctx, func() (err error) { o.Processes, err = torch.CUDADevices(); return err })
+		if err != nil {
+			return console.WithHint(fmt.Errorf("--nproc gpu: %w", err), "\"captioner doctor\" says what is there")
+		}
+	}
 	switch {
 	case err != nil:
 		return err

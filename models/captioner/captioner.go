@@ -13,6 +13,7 @@ package captioner
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -36,8 +37,12 @@ type Options struct {
 	NoEncoder bool
 
 	Device    string // "auto" (or ""), "cpu", "cuda", "cuda:N"
-	Precision string // "fp32" (or ""), "bf16", "int8" (on the CPU alone)
+	Precision string // "fp32" (or ""), "bf16", "fp16" (on a GPU alone), "int8" (on the CPU alone)
 	Threads   int    // an op may use; 0 leaves libtorch's choice
+
+	// Notice is told, in a line, what the captioner does otherwise than asked: where a batch does not fit a GPU's memory,
+	// for one. It may be nil.
+	Notice func(string)
 
 	// Architectures are the encoders and captioners that are known; nil is checkpoint.Known.
 	Architectures *checkpoint.Architectures
@@ -50,6 +55,7 @@ type Captioner struct {
 	device  torch.Device
 	encoder *encoder.Runner
 	writer  family.Writer
+	fits    fitting
 
 	encoding, generating atomic.Int64 // nanoseconds
 }
@@ -81,7 +87,7 @@ func Open(path string, o Options) (*Captioner, error) {
 
 // start loads what an opened file describes. It owns f.
 func start(f *checkpoint.Checkpoint, o Options, dtype torch.DType) (_ *Captioner, err error) {
-	c := &Captioner{File: f}
+	c := &Captioner{File: f, fits: fitting{notice: o.Notice}}
 	if err := giveEncoder(f, o); err != nil {
 		c.Close()
 		return nil, err
@@ -93,10 +99,10 @@ func start(f *checkpoint.Checkpoint, o Options, dtype torch.DType) (_ *Captioner
 		if c.device, err = torch.ParseDevice(o.Device); err != nil {
 			return &DeviceError{err}
 		}
-		if dtype == torch.Int8 && c.device != torch.CPU {
-			const found = "precision int8 is for the CPU, found device %v, want fp32 or bf16 there"
-			return &DeviceError{fmt.Errorf(found, c.device)}
+		if err := suits(dtype, c.device); err != nil {
+			return err
 		}
+		c.fits.gpu = c.device.IsCUDA()
 		return c.load(dtype, !o.NoEncoder)
 	})
 	if err != nil {
@@ -104,6 +110,23 @@ func start(f *checkpoint.Checkpoint, o Options, dtype torch.DType) (_ *Captioner
 		return nil, err
 	}
 	return c, nil
+}
+
+// suits refuses a number type that a device has no fast products for.
+func suits(d torch.DType, dev torch.Device) error {
+	var err error
+	switch {
+	case d == torch.Int8 && dev.IsCUDA():
+		const found = "precision int8 is for the CPU (its kernels are the processor's), found device %v, " +
+			"want fp16, bf16 or fp32"
+		err = fmt.Errorf(found, dev)
+	case d == torch.Float16 && !dev.IsCUDA():
+		err = errors.New("precision fp16 is for GPUs (a processor has no fast products of it), found device cpu, " +
+			"want bf16, int8 or fp32")
+	default:
+		return nil
+	}
+	return &DeviceError{err}
 }
 
 // A DeviceError says that a device is not there, or cannot do what is asked of it.
@@ -146,10 +169,12 @@ func precision(s string) (torch.DType, error) {
 		return torch.Float32, nil
 	case "bf16":
 		return torch.BFloat16, nil
+	case "fp16":
+		return torch.Float16, nil
 	case "int8":
 		return torch.Int8, nil
 	}
-	return 0, fmt.Errorf("precision: found %q, want fp32, bf16 or int8", s)
+	return 0, fmt.Errorf("precision: found %q, want fp32, bf16, fp16 or int8", s)
 }
 
 // giveEncoder opens the encoder that the options name.
@@ -223,11 +248,25 @@ func (c *Captioner) Defaults() decode.Options { return c.File.Defaults() }
 func (c *Captioner) UncertainBelow() float64 { return c.File.Card.UncertainBelow }
 
 // Caption captions prepared images, in their order. The whole batch goes through the model at once: the caller bounds
-// its size.
+// its size. Where it does not fit the memory of a GPU, it goes in halves, and so do those after it.
 func (c *Captioner) Caption(ctx context.Context, imgs []*image.RGB, o decode.Options) ([]Caption, error) {
 	if len(imgs) == 0 {
 		return nil, ctx.Err()
 	}
+	out := make([]Caption, 0, len(imgs))
+	err := c.fits.each(len(imgs), func(from, to int) error {
+		some, err := c.captionBatch(ctx, imgs[from:to], o.Of(from, to))
+		out = append(out, some...)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// captionBatch is Caption of a batch that fits.
+func (c *Captioner) captionBatch(ctx context.Context, imgs []*image.RGB, o decode.Options) ([]Caption, error) {
 	pixels, err := c.pack(imgs)
 	if err != nil {
 		return nil, err

@@ -23,6 +23,23 @@ func (c *Captioner) FeatureShape() (positions, width int) {
 // ever see of them. The mean over the positions is an image's embedding; it is good for finding images alike, and has
 // lost where things are. The whole batch goes through the encoder at once: the caller bounds its size.
 func (c *Captioner) Features(ctx context.Context, imgs []*image.RGB) ([][]float32, error) {
+	if len(imgs) == 0 && c.encoder == nil {
+		return nil, c.File.MissingEncoder()
+	}
+	var out [][]float32
+	err := c.fits.each(len(imgs), func(from, to int) error {
+		some, err := c.featuresOf(ctx, imgs[from:to])
+		out = append(out, some...)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// featuresOf is Features of a batch that fits.
+func (c *Captioner) featuresOf(ctx context.Context, imgs []*image.RGB) ([][]float32, error) {
 	pixels, err := c.pack(imgs)
 	if err != nil {
 		return nil, err
@@ -30,13 +47,11 @@ func (c *Captioner) Features(ctx context.Context, imgs []*image.RGB) ([][]float3
 	var flat []float32
 	err = torch.Do(ctx, func() error {
 		torch.Inference(func() {
-			if len(imgs) > 0 {
-				flat = torch.Slice[float32](c.encoder.Features(pixels, len(imgs)).To(torch.Float32)) // [n, P, In]
-			}
+			flat = torch.Slice[float32](c.encoder.Features(pixels, len(imgs)).To(torch.Float32)) // [n, P, In]
 		})
 		return nil
 	})
-	if err != nil || len(imgs) == 0 {
+	if err != nil {
 		return nil, err
 	}
 	out := make([][]float32, len(imgs))
@@ -80,22 +95,23 @@ func (c *Captioner) CaptionFeatures(ctx context.Context, features [][]float32, o
 	if len(features) == 0 {
 		return nil, nil
 	}
-	var out []Caption
-	err := torch.Do(ctx, func() (err error) {
-		torch.Inference(func() {
-			x := torch.FromSlice(
-				flat,
-				int64(len(features)),
-				int64(positions),
-				int64(width),
-			).ToDevice(
-				c.device,
-			) // [n, P, In]
-			out, err = c.write(x, len(features), o)
+	out := make([]Caption, 0, len(features))
+	err := c.fits.each(len(features), func(from, to int) error {
+		n, each := to-from, positions*width
+		return torch.Do(ctx, func() (err error) {
+			var some []Caption
+			torch.Inference(func() {
+				x := torch.FromSlice(flat[from*each:to*each], int64(n), int64(positions), int64(width)) // [n, P, In]
+				some, err = c.write(x.ToDevice(c.device), n, o.Of(from, to))
+			})
+			out = append(out, some...)
+			return err
 		})
-		return err
 	})
-	return out, err
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 // pack lays the pixels of prepared images one after the other.

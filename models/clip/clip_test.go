@@ -191,7 +191,7 @@ func closeIn(t *testing.T, d torch.DType) func(name string, got, want *torch.Ten
 // distance is |got-want|/|want| in the 2-norm.
 func distance(got, want *torch.Tensor) float64 {
 	norm := func(x *torch.Tensor) float64 { return math.Sqrt(x.Mul(x).Sum().Float()) }
-	return norm(got.Sub(want)) / norm(want)
+	return norm(got.ToDevice(want.Device()).Sub(want)) / norm(want)
 }
 
 // The features of an image must not depend on the batch that it comes in, not by one bit: captions are compared with

@@ -170,7 +170,7 @@ func (m *Model) Images(ctx context.Context, imgs []*image.RGB) ([][]float32, err
 		for _, img := range imgs[from:to] {
 			pixels = append(pixels, img.Pix...)
 		}
-		return m.images.EncodeImage(encoder.Pixels(pixels, to-from, m.preprocess).ToDevice(m.device)), nil
+		return m.images.EncodeImage(encoder.Pixels(pixels, to-from, m.preprocess, m.device)), nil
 	})
 }
 

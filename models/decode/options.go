@@ -234,3 +234,17 @@ func (o Options) checkForce() FieldErrors {
 func (o Options) bans(run []int32) bool {
 	return slices.ContainsFunc(o.Ban, func(ban []int32) bool { return len(ban) > 0 && contains(run, ban) })
 }
+
+// Of are the options for images from to to, without to, of a batch that o is for: each keeps its own number.
+func (o Options) Of(from, to int) Options {
+	if o.IDs != nil {
+		o.IDs = o.IDs[from:to]
+		return o
+	}
+	if from > 0 && o.Sample {
+		for i := from; i < to; i++ {
+			o.IDs = append(o.IDs, uint64(i))
+		}
+	}
+	return o
+}

@@ -50,7 +50,7 @@ func compare(t *testing.T, src weights.Source, seen map[string]bool, d torch.DTy
 // distance is |got-want|/|want| in the 2-norm.
 func distance(got, want *torch.Tensor) float64 {
 	norm := func(x *torch.Tensor) float64 { return math.Sqrt(x.Mul(x).Sum().Float()) }
-	return norm(got.Sub(want)) / norm(want)
+	return norm(got.ToDevice(want.Device()).Sub(want)) / norm(want)
 }
 
 func checkSeen(t *testing.T, src weights.Source, seen map[string]bool, but string) {

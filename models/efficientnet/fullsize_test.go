@@ -103,7 +103,7 @@ func comparePublished(t *testing.T, c efficientnet.Config, checkpoint, want weig
 		efficientnet.Std,
 		efficientnet.Std,
 	}
-	x := encoder.Pixels(pixels, int(images), image.Preprocess{Size: int(side), Mean: mean, Std: std})
+	x := encoder.Pixels(pixels, int(images), image.Preprocess{Size: int(side), Mean: mean, Std: std}, torch.CPU)
 	check := func(name string, got *torch.Tensor, d torch.DType) {
 		t.Helper()
 		ref := torchtest.Get(t, want, name)

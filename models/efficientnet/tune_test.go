@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"captioner/torch"
+	"captioner/torch/nn"
 	"captioner/torch/torchtest"
 )
 
@@ -18,6 +19,7 @@ func TestUpperContinuesLower(t *testing.T) {
 		}
 		defer m.Free()
 		randomise(m)
+		nn.Move(m, dev)
 		e := m.Encoder(torch.Float32)
 		defer e.Free()
 		torch.Seed(3)

@@ -35,7 +35,7 @@ func TestPixels(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			torchtest.Do(t, func() {
 				pixels := []uint8{0, 127, 255, 1, 2, 3, 6, 7, 8, 9, 10, 11} // four of red, green and blue
-				got := encoder.Pixels(pixels, 1, image.Preprocess{Size: 2, Mean: tt.mean, Std: tt.std})
+				got := encoder.Pixels(pixels, 1, image.Preprocess{Size: 2, Mean: tt.mean, Std: tt.std}, torch.CPU)
 				want := torch.FromSlice(tt.want, 1, 3, 2, 2)
 				torchtest.CloseTo(t, "pixels", got, want, torchtest.Tolerance{Rel: 1e-6})
 			})

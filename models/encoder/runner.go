@@ -10,6 +10,7 @@ import (
 // Runner turns prepared images into the features that a memory looks at. Free releases it.
 type Runner struct {
 	config  Config
+	device  torch.Device
 	memory  Memory
 	network Network
 }
@@ -24,7 +25,7 @@ func NewRunner(c Config, m Memory, src weights.Source, dev torch.Device, d torch
 	if err != nil {
 		return nil, err
 	}
-	return &Runner{config: c, memory: m, network: network}, nil
+	return &Runner{config: c, device: dev, memory: m, network: network}, nil
 }
 
 // Features maps the pixels of n prepared images (n·Size·Size·3 bytes, packed RGB) to [n, P, C] in float32. An image's
@@ -42,7 +43,8 @@ func (r *Runner) Lower(pixels []byte, n, stage int) *torch.Tensor {
 	return r.chunked(pixels, n, func(x *torch.Tensor) *torch.Tensor { return network.Lower(x, stage) })
 }
 
-// chunk is how many images are turned into numbers at once: as bytes they take a quarter of the memory.
+// chunk is how many images are turned into numbers at once on the CPU: as bytes they take a quarter of the memory. A
+// GPU takes all.
 const chunk = 4
 
 // chunked runs f on a chunk of normalized images at a time.
@@ -50,11 +52,15 @@ func (r *Runner) chunked(pixels []byte, n int, f func(*torch.Tensor) *torch.Tens
 	return torch.Tidy1(func() *torch.Tensor {
 		size := r.config.Preprocess.Size
 		bytes := size * size * 3 // of an image
+		chunk := chunk
+		if r.device.IsCUDA() {
+			chunk = n
+		}
 		var chunks []*torch.Tensor
 		for i := 0; i < n; i += chunk {
 			end := min(i+chunk, n)
 			chunks = append(chunks, torch.Tidy1(func() *torch.Tensor {
-				return f(Pixels(pixels[i*bytes:end*bytes], end-i, r.config.Preprocess))
+				return f(Pixels(pixels[i*bytes:end*bytes], end-i, r.config.Preprocess, r.device))
 			}))
 		}
 		if len(chunks) == 1 {
@@ -67,16 +73,17 @@ func (r *Runner) chunked(pixels []byte, n int, f func(*torch.Tensor) *torch.Tens
 // Free releases the weights.
 func (r *Runner) Free() { r.network.Free() }
 
-// Pixels makes normalized images [n, 3, Size, Size] of n prepared ones, Size·Size·3 bytes of packed RGB each: (pixel -
-// Mean)/Std.
-func Pixels(pixels []byte, n int, p image.Preprocess) *torch.Tensor {
+// Pixels makes normalized images [n, 3, Size, Size] on dev of n prepared ones, Size·Size·3 bytes of packed RGB each:
+// (pixel - Mean)/Std. They go to a GPU as bytes.
+func Pixels(pixels []byte, n int, p image.Preprocess, dev torch.Device) *torch.Tensor {
 	return torch.Tidy1(func() *torch.Tensor {
 		mean, std := p.Mean, p.Std
-		x := torch.FromSlice(pixels, int64(n), int64(p.Size), int64(p.Size), 3).To(torch.Float32)
+		x := torch.FromSlice(pixels, int64(n), int64(p.Size), int64(p.Size), 3).ToDevice(dev).To(torch.Float32)
 		if mean[0] == mean[1] && mean[1] == mean[2] && std[0] == std[1] && std[1] == std[2] {
 			x = x.AddScalar(-mean[0]).MulScalar(1 / std[0]) // not broadcast: over an inner extent of 3 that is slow
 		} else {
-			x = x.Sub(torch.FromSlice(mean[:]).To(torch.Float32)).Div(torch.FromSlice(std[:]).To(torch.Float32))
+			channels := func(v []float64) *torch.Tensor { return torch.FromSlice(v).Move(dev, torch.Float32, false) }
+			x = x.Sub(channels(mean[:])).Div(channels(std[:]))
 		}
 		return x.Permute(0, 3, 1, 2) // [n, h, w, 3] -> [n, 3, h, w], channels innermost
 	})

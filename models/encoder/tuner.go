@@ -68,7 +68,7 @@ func (t *Tuner) Features(x *torch.Tensor) *torch.Tensor { return t.network.Upper
 
 // Pixels turns n prepared images (n·Size·Size·3 bytes, packed RGB) into what Features takes for stage 0.
 func (t *Tuner) Pixels(pixels []byte, n int, dev torch.Device) *torch.Tensor {
-	return torch.Tidy1(func() *torch.Tensor { return Pixels(pixels, n, t.config.Preprocess).ToDevice(dev) })
+	return Pixels(pixels, n, t.config.Preprocess, dev)
 }
 
 // Tensors are all weights of the encoder as a model file stores them, and their SHA-256, which stands for that of a

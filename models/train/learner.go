@@ -156,8 +156,8 @@ func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 func (l *learner) update(ctx context.Context, lr float64) (loss float64, rows int, norm float64, err error) {
 	l.reseed()
 	torch.Scoped(func() {
-		loss, rows, err = l.phase.step(l, l.state.Step)
-		if err != nil {
+		var overflow float64
+		if loss, norm, overflow, rows, err = gradients(l); err != nil {
 			return
 		}
 		if loss, err = l.exchange.Agree(ctx, loss); err != nil {
@@ -167,15 +167,16 @@ func (l *learner) update(ctx context.Context, lr float64) (loss float64, rows in
 			err = l.spoilt("loss", loss)
 			return
 		}
-		if l.scaler == nil || l.scaler.Unscale(l.adam) && finite(loss) {
-			norm = l.adam.ClipGradNorm(l.Clip)
+		if overflow == 0 && (l.scaler == nil || finite(loss)) {
 			if !finite(norm) {
 				err = l.spoilt("norm of the gradients", norm)
 				return
 			}
+			l.adam.ClipGrad(norm, l.Clip)
 			l.adam.Step(lr, nil)
 			l.state.InARow = 0
 		} else {
+			norm = 0
 			l.state.Skipped++
 			if l.state.InARow++; l.state.InARow >= mostSkipped {
 				err = l.spoilt("norm of the gradients", math.Inf(1))
@@ -191,6 +192,25 @@ func (l *learner) update(ctx context.Context, lr float64) (loss float64, rows in
 		}
 	})
 	return loss, rows, norm, err
+}
+
+// gradients computes those of a step of l, unscaled, with the loss, the norm and whether they overflowed in float16 (1,
+// else 0). A GPU is waited for once.
+func gradients(l *learner) (loss, norm, overflow float64, rows int, err error) {
+	mean, rows, err := l.phase.step(l, l.state.Step)
+	if err != nil {
+		return 0, 0, 0, 0, err
+	}
+	if err := l.exchange.SumGradients(); err != nil {
+		return 0, 0, 0, 0, err
+	}
+	if l.scaler == nil {
+		v := torch.Floats(mean, l.adam.GradNorm())
+		return v[0], v[1], 0, rows, nil
+	}
+	found := l.scaler.Unscale(l.adam)
+	v := torch.Floats(mean, l.adam.GradNorm(), found)
+	return v[0], v[1], v[2], rows, nil
 }
 
 // reseed gives each rank numbers of its own for a step's dropout, the same whenever the run gets there.

@@ -86,8 +86,12 @@ func (net *network) begin() (err error) {
 	if net.model, err = crossgpt2.New(net.config); err != nil {
 		return err
 	}
-	net.model.Init()
-	return net.fill()
+	net.model.Init() // on the CPU, whose numbers are the same everywhere
+	if err := net.fill(); err != nil {
+		return err
+	}
+	nn.Move(net.model, net.device)
+	return nil
 }
 
 // fill starts the decoder from the language model, where there is one.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"captioner/models/train/recipe"
+	"captioner/torch"
 	"captioner/torch/optim"
 )
 
@@ -19,7 +20,7 @@ type phase struct {
 	decay    float64
 	average  float64 // share that the moving average of the weights keeps; 0: none
 	every    int     // steps between measurements; 0: none
-	step     func(*learner, int) (loss float64, rows int, err error)
+	step     func(*learner, int) (loss *torch.Tensor, rows int, err error)
 }
 
 // phases lists the run's parts in their order.

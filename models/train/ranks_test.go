@@ -20,6 +20,7 @@ import (
 
 	"captioner/torch/dist"
 	"captioner/torch/dist/launch"
+	"captioner/torch/torchtest"
 	"captioner/weights/safetensors"
 )
 
@@ -34,6 +35,7 @@ type order struct {
 }
 
 func TestMain(m *testing.M) {
+	torchtest.UseStandIn()
 	text := os.Getenv("TRAIN_TEST_ORDER")
 	if text == "" {
 		os.Exit(m.Run())

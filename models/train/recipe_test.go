@@ -114,7 +114,7 @@ func originalLearner(t *testing.T, src weights.Source, recipe string, accumulate
 		t.Fatal(err)
 	}
 	tr := newTrainer("", o, func(Event) {})
-	tr.tok, tr.device, tr.dtype = tok, torch.CPU, torch.Float32
+	tr.tok, tr.device, tr.dtype = tok, torchtest.Best(t), torch.Float32
 	tr.config = family.Config{
 		Encoder: vision, Memory: memory,
 		Decoder: crossgpt2.Decoder{Config: net}, Decoding: tr.decodes(net),
@@ -123,7 +123,8 @@ func originalLearner(t *testing.T, src weights.Source, recipe string, accumulate
 		t.Fatal(err)
 	}
 	other := func(n string) bool { return !strings.HasPrefix(n, "model.") }
-	if err := tr.model.Decoder.Load(src, nn.LoadOptions{Prefix: "model.", Own: true, Ignore: other}); err != nil {
+	load := nn.LoadOptions{Prefix: "model.", Own: true, Ignore: other, Device: tr.device}
+	if err := tr.model.Decoder.Load(src, load); err != nil {
 		t.Fatal(err)
 	}
 	cached := &fakeRows{channels: int64(width)}
@@ -313,7 +314,7 @@ func TestSpoiltBatchInFloat16(t *testing.T) {
 		l := originalLearner(t, src, recipe.Original, 1)
 		defer l.free()
 		defer l.model.Free()
-		l.dir, l.dtype, l.scaler = t.TempDir(), torch.Float16, optim.NewGradScaler(torch.CPU)
+		l.dir, l.dtype, l.scaler = t.TempDir(), torch.Float16, optim.NewGradScaler(l.device)
 		good := slices.Clone(dataOf(l))
 		for i := range dataOf(l) {
 			dataOf(l)[i] = 0xff // not a number in float16

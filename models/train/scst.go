@@ -11,18 +11,19 @@ import (
 //
 // Draws and gradient use the same temperature: label smoothing leaves probability on words that no caption has, and at
 // temperature 1 they would be drawn.
-func (l *learner) scstStep(step int) (reward float64, rows int, err error) {
+func (l *learner) scstStep(step int) (mean *torch.Tensor, rows int, err error) {
+	reward := 0.0
 	whole := l.pick(step, l.SCSTBatch)
 	l.batch = whole
 	from, to := l.Group.Share(len(whole))
 	index := whole[from:to]
 	features, err := l.features(step, l.SCSTBatch)
 	if err != nil {
-		return 0, 0, err
+		return nil, 0, err
 	}
 	drawn, err := l.drawCaptions(index, features, step)
 	if err != nil {
-		return 0, 0, err
+		return nil, 0, err
 	}
 	n := l.SCSTSamples
 	var texts [][]int32
@@ -49,7 +50,7 @@ func (l *learner) scstStep(step int) (reward float64, rows int, err error) {
 	}
 	b, err := gpt2.PackRounded(texts, l.device)
 	if err != nil {
-		return 0, 0, err
+		return nil, 0, err
 	}
 	var logits *torch.Tensor
 	torch.Autocast(l.device, l.dtype, func() { logits = l.model.Logits(b, features, false) })
@@ -57,13 +58,13 @@ func (l *learner) scstStep(step int) (reward float64, rows int, err error) {
 	nll := torch.CrossEntropy(logits, b.Targets, torch.Each, gpt2.Ignore, 0) // [N]
 	part, err := l.exchange.Weigh(b.Count)
 	if err != nil {
-		return 0, 0, err
+		return nil, 0, err
 	}
 	if err := l.exchange.LastBackward(); err != nil {
-		return 0, 0, err
+		return nil, 0, err
 	}
 	l.backward(nll.Mul(b.Spread(advantage)).Sum().MulScalar(part / float64(b.Count)))
-	return reward / float64(len(whole)*n), len(whole) * n, nil
+	return torch.Full(reward/float64(len(whole)*n), torch.Float64, torch.CPU), len(whole) * n, nil
 }
 
 // drawCaptions draws SCSTSamples captions of each image from the model as it is.

@@ -40,7 +40,7 @@ func (t *trainer) writeState(tensors []weights.NamedTensor, inside bool) error {
 	if !t.Group.IsLead() {
 		return nil
 	}
-	random := torch.RandomState()
+	random := torch.RandomState(t.device)
 	tensors = append(tensors, weights.NamedTensor{
 		Name: "random", DType: weights.U8, Shape: []int64{int64(len(random))}, Data: random,
 	})
@@ -84,7 +84,7 @@ func (t *trainer) loadState() error {
 	if err != nil {
 		return fmt.Errorf("resume %q: %w", t.dir, err)
 	}
-	torch.SetRandomState(random.Data)
+	torch.SetRandomState(random.Data, t.device)
 	return t.cutMetrics()
 }
 

@@ -8,8 +8,7 @@ import (
 )
 
 // captionStep is one step of cross-entropy over Accumulate batches.
-func (l *learner) captionStep(step int) (float64, int, error) {
-	total, rows := 0.0, 0
+func (l *learner) captionStep(step int) (total *torch.Tensor, rows int, err error) {
 	for a := range l.Accumulate {
 		i := step*l.Accumulate + a
 		index := l.pick(i, l.BatchSize)
@@ -23,29 +22,32 @@ func (l *learner) captionStep(step int) (float64, int, error) {
 				captions = append(captions, chosen...)
 			}
 		}
-		var err error
-		torch.Scoped(func() {
+		loss := torch.Tidy1(func() (loss *torch.Tensor) {
 			var b *gpt2.Batch
 			if b, err = l.pack(captions); err != nil {
-				return
+				return nil
 			}
 			var x *torch.Tensor
 			if x, err = l.features(i, l.BatchSize); err != nil {
-				return
+				return nil
 			}
-			var loss float64
 			loss, err = l.crossEntropy(b, x, a == l.Accumulate-1)
-			total += loss
+			return loss
 		})
 		if err != nil {
-			return 0, 0, err
+			return nil, 0, err
+		}
+		if total == nil {
+			total = loss
+		} else {
+			total = total.Add(loss)
 		}
 	}
-	return total / float64(l.Accumulate), rows, nil
+	return total.MulScalar(1 / float64(l.Accumulate)), rows, nil
 }
 
 // textStep is one step of cross-entropy on text alone.
-func (l *learner) textStep(step int) (loss float64, rows int, err error) {
+func (l *learner) textStep(step int) (loss *torch.Tensor, rows int, err error) {
 	n := l.BatchSize * l.Captions
 	if e := step / l.perEpoch; e != l.epoch {
 		l.epoch, l.groups = e, l.bucket(l.text, n, l.perEpoch, e)
@@ -57,7 +59,7 @@ func (l *learner) textStep(step int) (loss float64, rows int, err error) {
 	}
 	b, err := gpt2.PackRounded(lines, l.device)
 	if err != nil {
-		return 0, 0, err
+		return nil, 0, err
 	}
 	loss, err = l.crossEntropy(b, nil, true)
 	return loss, n, err
@@ -73,23 +75,24 @@ func (l *learner) pack(rows [][]int32) (*gpt2.Batch, error) {
 	return gpt2.Pad(rows, gpt2.Padding{Token: end, Target: int64(end), Mask: true, End: true}, l.device)
 }
 
-// crossEntropy adds the gradients of a batch, divided by Accumulate, and returns its loss; of several ranks, each its
-// part of them. Last says that the gradients of the step are then whole. The text phase has no other.
-func (l *learner) crossEntropy(b *gpt2.Batch, features *torch.Tensor, last bool) (float64, error) {
+// crossEntropy adds the gradients of a batch, divided by Accumulate, and returns its loss, a scalar in float64 that is
+// still to be computed on a GPU; of several ranks, each its part of them. Last says that the gradients of the step are
+// then whole. The text phase has no other.
+func (l *learner) crossEntropy(b *gpt2.Batch, features *torch.Tensor, last bool) (*torch.Tensor, error) {
 	var logits *torch.Tensor
 	torch.Autocast(l.device, l.dtype, func() { logits = l.model.Logits(b, features, true) })
 	loss := b.Loss(logits.To(torch.Float32), l.LabelSmoothing)
 	part, err := l.exchange.Weigh(b.Count)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	if last {
 		if err := l.exchange.LastBackward(); err != nil {
-			return 0, err
+			return nil, err
 		}
 	}
 	l.backward(loss.MulScalar(part / float64(l.Accumulate)))
-	return loss.Float() * part, nil
+	return loss.Detach().To(torch.Float64).MulScalar(part), nil
 }
 
 // backward adds the gradients of a batch's loss.

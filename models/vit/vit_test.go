@@ -66,7 +66,7 @@ func TestModelMatchesTransformers(t *testing.T) {
 // distance is |got-want|/|want| in the 2-norm.
 func distance(got, want *torch.Tensor) float64 {
 	norm := func(x *torch.Tensor) float64 { return math.Sqrt(x.Mul(x).Sum().Float()) }
-	return norm(got.Sub(want)) / norm(want)
+	return norm(got.ToDevice(want.Device()).Sub(want)) / norm(want)
 }
 
 // closeIn compares by the table in float32. In bfloat16 it looks at the whole map: in nets of few channels single

@@ -9,7 +9,6 @@
 #include <ATen/Version.h>
 #include <ATen/autocast_mode.h>
 #include <c10/core/InferenceMode.h>
-#include <dlfcn.h>
 #include <torch/csrc/autograd/variable.h>
 #include <torch/version.h>
 
@@ -21,8 +20,7 @@
 // ---- data in and out
 
 static at::TensorOptions options(int dtype, int device) {
-  const at::Device d = device < 0 ? at::Device(at::kCPU) : at::Device(at::kCUDA, device);
-  return at::TensorOptions().dtype((at::ScalarType)dtype).device(d);
+  return at::TensorOptions().dtype((at::ScalarType)dtype).device(device_of(device));
 }
 
 static void check_bytes(const Tensor &t, size_t found) {
@@ -78,7 +76,7 @@ char *ct_channels_last(ct_tensor *out, ct_tensor t) {
 
 // ---- modes
 
-static at::DeviceType device_type(int cuda) { return cuda ? at::kCUDA : at::kCPU; }
+static at::DeviceType device_type(int cuda) { return cuda ? device_of(0).type() : at::kCPU; }
 
 static void autocast_begin(at::DeviceType d, int dtype) {
   if (dtype >= 0) at::autocast::set_autocast_dtype(d, (at::ScalarType)dtype);
@@ -109,24 +107,35 @@ char *ct_autocast_end(int cuda, int previous) {
 
 // ---- random numbers and threads
 
-static Tensor rng_state() {
-  auto generator = at::detail::getDefaultCPUGenerator();
+// at::manual_seed would ask whether there is CUDA, and libtorch keeps the first answer for good: see ct_open_cuda.
+static void seed(uint64_t value) {
+  for (int i = -1; i < gpu_count(); i++) {
+    auto generator = at::globalContext().defaultGenerator(device_of(i));
+    std::lock_guard<std::mutex> lock(generator.mutex());
+    generator.set_current_seed(value);
+  }
+}
+
+static Tensor rng_state(int device) {
+  auto generator = at::globalContext().defaultGenerator(device_of(device));
   std::lock_guard<std::mutex> lock(generator.mutex());
   return generator.get_state();
 }
 
-static void set_rng_state(const Tensor &state) {
-  auto generator = at::detail::getDefaultCPUGenerator();
+static void set_rng_state(const Tensor &state, int device) {
+  auto generator = at::globalContext().defaultGenerator(device_of(device));
   std::lock_guard<std::mutex> lock(generator.mutex());
   generator.set_state(state);
 }
 
-char *ct_seed(uint64_t seed) {
-  return guarded([&] { at::manual_seed(seed); });
+char *ct_seed(uint64_t value) {
+  return guarded([&] { seed(value); });
 }
-char *ct_rng_state(ct_tensor *out) { return returning(out, rng_state); }
-char *ct_set_rng_state(ct_tensor state) {
-  return guarded([&] { set_rng_state(tensor(state)); });
+char *ct_rng_state(ct_tensor *out, int device) {
+  return returning(out, [&] { return rng_state(device); });
+}
+char *ct_set_rng_state(ct_tensor state, int device) {
+  return guarded([&] { set_rng_state(tensor(state), device); });
 }
 char *ct_set_threads(int n) {
   return guarded([&] { at::set_num_threads(n); });
@@ -254,15 +263,4 @@ const char *ct_version(void) { return TORCH_VERSION; }
 const char *ct_cpu_capability(void) {
   static const std::string s = at::get_cpu_capability();
   return s.c_str();
-}
-char *ct_open_cuda(void) {
-  if (dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL)) return nullptr;
-  return strdup(dlerror());
-}
-int ct_cuda_devices(void) {
-  try {
-    return at::detail::getCUDAHooks().hasCUDA() ? (int)at::detail::getCUDAHooks().getNumGPUs() : 0;
-  } catch (...) {
-    return 0;
-  }
 }

@@ -17,6 +17,9 @@ char *ct_storage(ct_tensor t, void **data, size_t *bytes); /* 0 bytes where the 
 char *ct_empty(ct_tensor *out, const int64_t *shape, int dims, int dtype, int device);
 char *ct_full(ct_tensor *out, const int64_t *shape, int dims, double value, int dtype, int device);
 char *ct_channels_last(ct_tensor *out, ct_tensor t);
+int ct_device(ct_tensor t); /* the number of its GPU; -1 for the CPU */
+char *ct_move(ct_tensor *out, ct_tensor t, int device, int dtype, int copy);
+char *ct_randn(ct_tensor *out, const int64_t *shape, int dims, int dtype, int device);
 
 /* modes; each getter and setter touches the calling thread only */
 int ct_grad_enabled(void);
@@ -29,8 +32,8 @@ char *ct_autocast_end(int cuda, int previous);
 
 /* random numbers and threads */
 char *ct_seed(uint64_t seed);
-char *ct_rng_state(ct_tensor *out);
-char *ct_set_rng_state(ct_tensor state);
+char *ct_rng_state(ct_tensor *out, int device);
+char *ct_set_rng_state(ct_tensor state, int device);
 char *ct_set_threads(int n);
 int ct_threads(void);
 int ct_parallel_threads(void); /* how many threads a kernel of ours runs on */
@@ -59,11 +62,31 @@ char *ct_amp_unscale(ct_tensor *grads, int n, ct_tensor found_inf, ct_tensor inv
 char *ct_amp_update_scale(ct_tensor scale, ct_tensor growth_tracker, ct_tensor found_inf, double growth, double backoff,
                           int64_t interval);
 
+/* GPUs: gpu.cpp */
+char *ct_open_cuda(void); /* dlopen of the CUDA library; must come before any other question about CUDA */
+int ct_cuda_devices(void);
+void ct_use_gpus(int type, int n); /* type, a c10::DeviceType, takes the place of CUDA: for the stand-in of tests */
+char *ct_allow_tf32(int on);               /* of products and convolutions in float32 on a GPU; off at first */
+char *ct_synchronize(int device);
+struct ct_gpu_use {
+  int64_t free, total, used, peak, kept; /* bytes: of the GPU; in tensors, at most so far, kept for later ones */
+};
+char *ct_gpu_memory(int device, struct ct_gpu_use *m);
+char *ct_gpu_release(void);
+struct ct_gpu_properties {
+  char name[128];
+  int major, minor;                    /* of the compute capability */
+  int driver, runtime, cudnn, nccl;    /* versions as NVIDIA writes them: 13000 for 13.0; 0 for none */
+  unsigned peers;                      /* bit i: can reach the memory of GPU i */
+};
+char *ct_gpu_info(int device, struct ct_gpu_properties *p);
+char *ct_topk_gpu(ct_tensor logits, double inverse_temperature, int k, const int32_t *ban, const int64_t *ban_end,
+                  int32_t *ids, float *logprobs);
+char *ct_dropout_gpu(ct_tensor *out, ct_tensor x, double p);
+
 /* what the library is */
 const char *ct_version(void);
 const char *ct_cpu_capability(void);
-char *ct_open_cuda(void); /* dlopen of the CUDA library; must come before any other question about CUDA */
-int ct_cuda_devices(void);
 
 /* what the kernels may use of the processor: cpu.cpp */
 int ct_isa_limit(const char *name); /* 0: no such name */

@@ -60,3 +60,7 @@ inline std::vector<Tensor> tensors(ct_tensor *list, int n) {
 }
 
 inline at::IntArrayRef ints(const int64_t *p, int n) { return at::IntArrayRef(p, n); }
+
+// device_of is the device that Go numbers so: -1 for the CPU, else a GPU (gpu.cpp). gpu_count is how many were opened.
+at::Device device_of(int index);
+int gpu_count();

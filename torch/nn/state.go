@@ -170,6 +170,26 @@ func (p *Param) Replace(t *torch.Tensor) {
 	p.slot.Set(reflect.ValueOf(t))
 }
 
+// Move puts every tensor of the model on dev, in the place of the one that it had. Tensors that two fields share stay
+// shared. It comes before Trainable, and before an optimizer has the tensors.
+func Move(m any, dev torch.Device) {
+	moved := map[*torch.Tensor]*torch.Tensor{}
+	for _, p := range State(m) {
+		if p.Tensor.Device() == dev {
+			continue
+		}
+		t := moved[p.Tensor]
+		if t == nil {
+			t = torch.Tidy1(func() *torch.Tensor { return p.Tensor.Detach().ToDevice(dev) }).Keep()
+			moved[p.Tensor] = t
+		}
+		p.slot.Set(reflect.ValueOf(t))
+	}
+	for old := range moved {
+		old.Free()
+	}
+}
+
 // Trainable marks every tensor of the model that is not a buffer as a leaf that wants a gradient, and lists them.
 func Trainable(m any) []Param {
 	var out []Param

@@ -105,16 +105,26 @@ func (a *AdamW) Grads() []*torch.Tensor {
 func (a *AdamW) ClipGradNorm(limit float64) float64 {
 	var norm float64
 	torch.Scoped(func() {
-		g := a.Grads()
-		if len(g) == 0 {
-			return
-		}
-		norm = torch.GlobalNorm(g).Float()
-		if limit > 0 && norm > limit {
-			torch.ScaleAll(g, limit/(norm+1e-6))
-		}
+		norm = a.GradNorm().Float()
+		a.ClipGrad(norm, limit)
 	})
 	return norm
+}
+
+// GradNorm is the common 2-norm of all gradients: a scalar where they are, 0 where there are none.
+func (a *AdamW) GradNorm() *torch.Tensor {
+	g := a.Grads()
+	if len(g) == 0 {
+		return torch.Zeros(torch.Float32, torch.CPU)
+	}
+	return torch.GlobalNorm(g)
+}
+
+// ClipGrad scales all gradients, whose common norm is norm, so that it becomes at most limit. 0 means no limit.
+func (a *AdamW) ClipGrad(norm, limit float64) {
+	if limit > 0 && norm > limit {
+		torch.Scoped(func() { torch.ScaleAll(a.Grads(), limit/(norm+1e-6)) })
+	}
 }
 
 // Save copies the state: for each parameter NAME, prefix + "NAME.exp_avg", ".exp_avg_sq" and ".step".

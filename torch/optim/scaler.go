@@ -11,7 +11,6 @@ import (
 type GradScaler struct {
 	Growth, Backoff       float64
 	Interval              int64
-	Skipped               int // steps left out so far
 	scale, tracker, found *torch.Tensor
 }
 
@@ -29,18 +28,14 @@ func (g *GradScaler) Scale(loss *torch.Tensor) *torch.Tensor { return loss.Mul(g
 // Value is the scale now.
 func (g *GradScaler) Value() float64 { return g.scale.Float() }
 
-// Unscale divides the optimizer's gradients by the scale and looks for overflow. It says whether the step may be taken.
-func (g *GradScaler) Unscale(a *AdamW) bool {
-	ok := true
+// Unscale divides the optimizer's gradients by the scale and looks for overflow: where a gradient is not finite, the
+// scalar that it returns, which is the scaler's, becomes 1, else 0. The step may be taken where it is 0.
+func (g *GradScaler) Unscale(a *AdamW) *torch.Tensor {
 	torch.Scoped(func() {
 		g.found.Copy(torch.Zeros(torch.Float32, g.found.Device()))
 		torch.UnscaleAll(a.Grads(), g.found, torch.Full(1, torch.Float32, g.scale.Device()).Div(g.scale))
-		ok = g.found.Float() == 0
 	})
-	if !ok {
-		g.Skipped++
-	}
-	return ok
+	return g.found
 }
 
 // Update adapts the scale after a step, taken or left out.

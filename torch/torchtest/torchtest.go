@@ -15,8 +15,9 @@ import (
 )
 
 // OneThread is a TestMain whose tests compute on one thread: small nets gain nothing from more, and lose much where
-// other processes want the cores.
+// other processes want the cores. With the build tag "standin", the GPUs are the stand-in's.
 func OneThread(m *testing.M) {
+	UseStandIn()
 	if err := torch.Do(context.Background(), func() error { torch.SetThreads(1); return nil }); err != nil {
 		panic(err)
 	}
@@ -46,15 +47,28 @@ func Do(t testing.TB, f func()) {
 	}
 }
 
-// EachDevice runs f as a subtest inside torch.Do on the CPU, and on the first GPU where there is one.
+// EachDevice runs f as a subtest inside torch.Do on the CPU, and on the last GPU where there is one: what forgets the
+// number of its device is found where there are two. With the build tag "standin", the GPUs are the stand-in's.
 func EachDevice(t *testing.T, f func(t *testing.T, dev torch.Device)) {
+	UseStandIn()
+	n, err := torch.CUDADevices() // before anything else that may ask libtorch about CUDA
 	t.Run("cpu", func(t *testing.T) { Do(t, func() { f(t, torch.CPU) }) })
 	t.Run("cuda", func(t *testing.T) {
-		if _, err := torch.CUDADevices(); err != nil {
+		if err != nil {
 			t.Skip("no GPU: ", err)
 		}
-		Do(t, func() { f(t, torch.CUDA(0)) })
+		Do(t, func() { f(t, torch.CUDA(n-1)) })
 	})
+}
+
+// Best is the device that "auto" leads to, for tests that run on one device: a GPU where there is one.
+func Best(t testing.TB) torch.Device {
+	t.Helper()
+	dev, err := torch.ParseDevice("auto")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dev
 }
 
 // Fixture opens reference values. The file stays open until the test ends.

@@ -53,8 +53,8 @@ func (e *Exchange) LastBackward() error {
 	return e.buckets.Begin()
 }
 
-// sumGradients waits for the sums over all ranks.
-func (e *Exchange) sumGradients() error {
+// SumGradients sums the gradients over all ranks, and waits for it.
+func (e *Exchange) SumGradients() error {
 	if !e.early {
 		if err := e.buckets.Begin(); err != nil {
 			return err
@@ -64,12 +64,9 @@ func (e *Exchange) sumGradients() error {
 	return err
 }
 
-// Agree sums up a step: the gradients over all ranks, the loss, and whether one of them is to stop, which Halted then
-// tells. A rank is to stop once its ctx has ended.
+// Agree sums up the loss of a step over all ranks, and whether one of them is to stop, which Halted then tells. A rank
+// is to stop once its ctx has ended.
 func (e *Exchange) Agree(ctx context.Context, loss float64) (float64, error) {
-	if err := e.sumGradients(); err != nil {
-		return 0, err
-	}
 	stop := 0.0
 	if ctx.Err() != nil {
 		stop = 1

@@ -1,0 +1,6 @@
+//go:build !standin
+
+package torchtest
+
+// UseStandIn does nothing without the build tag "standin".
+func UseStandIn() {}
