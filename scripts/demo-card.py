@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Writes a model file with another card: what `make train-demo` ends with becomes the built-in model.
 
-    python3 scripts/demo-card.py runs/demo/best.safetensors CARD.json models/captioner/demo/demo.safetensors
+    python3 scripts/demo-card.py runs/demo.safetensors CARD.json models/captioner/demo/demo.safetensors
 
-Each key of CARD.json stands for that key of the card; the others stay. The card of the built-in model names the scores on both dev sets
+Each key of CARD.json stands for that key of the card, null for none; the others stay. The card of the built-in model names the scores on both dev sets
 (`captioner eval --data runs/demo-data/coco-dev.json` and `flickr-dev.json`) and what each stage gave, and uncertain_below, which
 scripts/demo-confidence.py measures. The weights are copied byte for byte. Standard library only.
 """
@@ -11,6 +11,10 @@ import json
 import os
 import struct
 import sys
+
+# As captioner writes them, in its order, so that the file that it writes of this one has the same bytes.
+KEYS = ("name", "data", "licence", "encoder", "command", "origin", "options", "split", "tokeniser", "decoding", "seed", "metrics", "stages",
+        "uncertain_below", "versions")
 
 
 def main(model, card, out):
@@ -22,10 +26,11 @@ def main(model, card, out):
         changes = json.load(f)
     meta = header["__metadata__"]
     own = json.loads(meta["captioner.card"])
-    unknown = set(changes) - {"name", "data", "licence", "encoder", "command", "split", "decoding", "metrics", "stages", "uncertain_below"}
+    own.update(changes)
+    unknown = set(own) - set(KEYS)
     if unknown:
         sys.exit(f"{card}: found the keys {sorted(unknown)}, want those of a card")
-    own.update(changes)
+    own = {k: own[k] for k in KEYS if own.get(k) is not None}
     meta["captioner.card"] = json.dumps(own, separators=(",", ":"))
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)

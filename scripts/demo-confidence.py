@@ -9,8 +9,8 @@ the same line of SAME below. A word is a noun where the lines of --text put it b
 preposition, a verb form of "be" or "and", in a tenth of its uses or more. Photographs without four references or more are left out, and every set of
 photographs counts alike, however many it has.
 
-Prints a table by confidence, and the confidence below which half of the captions are wrong: of the thresholds at which half or more of the captions
-below them are wrong, the highest. Standard library only.
+Prints a table by confidence, and the confidence at which half of the captions are wrong: where the share that is right, as a rising function of
+confidence that fits the captions best (isotonic regression), passes a half. Standard library only.
 """
 import argparse
 import collections
@@ -89,6 +89,18 @@ def wrong(caption, references, known):
     return [w for w in words(caption) if w in known and singular(w) not in have]
 
 
+def passes_half(rows):
+    """The confidence at which the isotonic fit of what is right passes a half. Rows are confidence, wrong, weight, in order of confidence."""
+    blocks = []  # [right, weight, confidence of the first]: the pool-adjacent-violators algorithm
+    for confidence, is_wrong, weight in rows:
+        blocks.append([weight * (not is_wrong), weight, confidence])
+        while len(blocks) > 1 and blocks[-2][0] * blocks[-1][1] >= blocks[-1][0] * blocks[-2][1]:
+            right, weight, _ = blocks.pop()
+            blocks[-1][0] += right
+            blocks[-1][1] += weight
+    return next((first for right, weight, first in blocks if right >= .5 * weight), 1)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--text", action="append", required=True)
@@ -121,13 +133,10 @@ def main():
         if part:
             right = sum(r[2] for r in part if not r[1]) / sum(r[2] for r in part)
             print(f"{low:.2f} to {high:.2f} {len(part):9d}  {right:.2f}")
-    below, weight, threshold = 0, 0, 0
-    for i, (c, w, n) in enumerate(rows):
-        below, weight = below + n * w, weight + n
-        if i >= 20 and below >= .5 * weight:
-            threshold = c
-    print(f"half of the captions below {threshold:.3f} have a wrong noun: "
-          f"{sum(r[2] for r in rows if r[0] < threshold) / sum(r[2] for r in rows):.0%} of all")
+    least = passes_half(rows)
+    print(f"half of the captions have a wrong noun at {least:.3f}")
+    for name, part in (("below", [r for r in rows if r[0] < least]), ("above", [r for r in rows if r[0] >= least])):
+        print(f"{name}: {len(part)} captions, {sum(r[2] for r in part if not r[1]) / sum(r[2] for r in part):.0%} without a wrong noun")
 
 
 if __name__ == "__main__":

@@ -97,12 +97,14 @@ func alike(a, b *Checkpoint) error {
 	return nil
 }
 
-// mean is that of one tensor, in the type that the first file stores it in.
+// mean is that of one tensor, in the type that the first file stores it in. What is the same in all files stays so to
+// the bit: features that an encoder's frozen part gave before are those of the mean too.
 func mean(files []*Checkpoint, name string) (weights.NamedTensor, error) {
 	first, err := files[0].src.Tensor(name)
 	if err != nil {
 		return first, err
 	}
+	same := true
 	sum := make([]float64, 0)
 	for _, f := range files {
 		t, err := f.src.Tensor(name)
@@ -112,6 +114,7 @@ func mean(files []*Checkpoint, name string) (weights.NamedTensor, error) {
 		if !slices.Equal(t.Shape, first.Shape) {
 			return t, fmt.Errorf("%q: %s: found shape %v, want %v", f.Path, name, t.Shape, first.Shape)
 		}
+		same = same && t.DType == first.DType && bytes.Equal(t.Data, first.Data)
 		values, err := t.Float32s()
 		if err != nil {
 			return t, fmt.Errorf("%q: %s: %w", f.Path, name, err)
@@ -122,6 +125,9 @@ func mean(files []*Checkpoint, name string) (weights.NamedTensor, error) {
 		for i, v := range values {
 			sum[i] += float64(v)
 		}
+	}
+	if same {
+		return first, nil
 	}
 	out := make([]float32, len(sum))
 	for i, v := range sum {

@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"bytes"
 	"math"
 	"path/filepath"
 	"strings"
@@ -84,5 +85,36 @@ func TestAverage(t *testing.T) {
 	}
 	if err := Average([]string{a, filepath.Join(t.TempDir(), "none")}, out, ""); err == nil {
 		t.Error("a missing file: got no error")
+	}
+}
+
+// The mean of equal weights is these weights, to the bit: thirds would round.
+func TestAverageOfEqualWeights(t *testing.T) {
+	a, out := demoPath(t), filepath.Join(t.TempDir(), "mean.safetensors")
+	if err := Average([]string{a, a, a}, out, ""); err != nil {
+		t.Fatal(err)
+	}
+	want, err := safetensors.Open(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer want.Close()
+	got, err := safetensors.Open(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer got.Close()
+	for _, name := range want.Names() {
+		x, err := want.Tensor(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		y, err := got.Tensor(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(x.Data, y.Data) {
+			t.Errorf("%s has changed", name)
+		}
 	}
 }
