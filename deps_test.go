@@ -48,8 +48,10 @@ weights/store       < weights/hub           |
 data/image/jpeg     <                       | C # the one room with libjpeg-turbo; pure Go without cgo
 data/image/tiff     < data/image/jpeg       | C # the one room with libtiff; reads nothing without cgo
 data/image/resample <                       | C # Pillow's resize, byte for byte; its loops in C where there is cgo
-data/image          < data/image/jpeg data/image/tiff data/image/resample | golang.org/x/image github.com/gen2brain
-                     # files to pixels
+data/ifd            <                       |                               # directories of TIFF structures
+data/image/raw      < data/ifd              |                               # previews in raw files of cameras
+data/image          < data/image/jpeg data/image/tiff data/image/resample data/image/raw |
+                      golang.org/x/image github.com/gen2brain       # files to pixels
 data/tokenizer      <                       | github.com/sugarme/tokenizer golang.org/x/text # text to ids
 data/mersenne       <                       |                               # PyTorch's random numbers on a CPU
 data/metrics/ptb    <                       |                               # coco-caption's tokenizer
@@ -58,12 +60,12 @@ data/text           < data/image            | golang.org/x/text             # th
 data/unpack         <                       | github.com/klauspost/compress github.com/therootcompany/xz
                      # compressed files as if they were not
 data/metadata/xmp   < data/text             |                               # XMP packets, read and changed in place
-data/ifd            <                       |                               # directories of TIFF structures
 data/metadata       < data/metadata/xmp data/ifd |                          # what images say of themselves
 data/keywords       <                       |                               # what English captions name
+data/parquet        <                       | github.com/parquet-go/parquet-go # tables of images and captions
 data/sidecar        < data/image            |                               # finds the text beside an image
 data/record         < data/text data/unpack |                               # entries of files of captions
-data                < data/record data/sidecar |                            # examples: paths and captions, not pixels
+data                < data/record data/sidecar data/parquet |               # examples: paths and captions, not pixels
 data/predictions    < data                  |                               # captions of programs, put to examples
 data/coco           < weights/store         | golang.org/x/sync github.com/gofrs/flock
                      # COCO 2014, member by member out of its archives
@@ -135,7 +137,8 @@ cli/report          < data/image            |                               # an
 cli/console         <                       | github.com/schollz/progressbar/v3 golang.org/x/term
                       github.com/dustin/go-humanize
                      # streams, terminal, progress, errors with hints, exit codes
-cli/flags           < cli/console models/decode models/checkpoint | github.com/urfave/cli/v2
+cli/prompt          <                       |                               # prompts with variables
+cli/flags           < cli/console cli/prompt models/decode models/checkpoint | github.com/urfave/cli/v2
                      # flags that several commands share
 cli/ranks           < cli/flags torch/dist  |                               # one command's work in several processes
 cli/input           < cli/console torch/dist/launch data data/image data/text data/unpack weights/npy
@@ -152,7 +155,7 @@ cli/model           < models/captioner cli/flags cli/input cli/published cli/ser
                      # the captioner that the flags name
 cli/inspect         < cli/published cli/flags models/captioner |
                      # what a file of weights is, and whether it is whole
-cli/captioning      < models/pipeline cli/output cli/model cli/report | # for predict and eval
+cli/captioning      < models/pipeline cli/output cli/model cli/report data/metadata | # for predict and eval
 cli/fleet           < cli/model             |                               # predict on all GPUs: a process each
 cli/training        < models/train cli/ranks cli/paths cli/model | github.com/urfave/cli/v2 # the command train
 cli/scoring         < models/evaluate cli/captioning cli/ranks cli/paths | github.com/urfave/cli/v2 # the command eval
@@ -174,6 +177,7 @@ torch/optim         < torch/torchtest       |
 torch/dist          < torch/nn torch/torchtest |
 data                <                       | github.com/klauspost/compress golang.org/x/text # foreign files to read
 data/metadata       < data/image            |                               # the pixels stay
+data/parquet        < data/record           |                               # the names of columns
 data/coco           < data                  |
 models/encoder      < torch/torchtest       |
 models/clip         < torch/torchtest data/image weights/pickle |           # real weights on real photographs

@@ -86,7 +86,7 @@ written \\, \t, \n, \xNN.`,
 				return err
 			}
 			o.named = paths.Named("predict", c)
-			if o.Watch || countDash(o.inputs) > 0 {
+			if o.unlisted() {
 				o.guard = paths.NewGuard("predict", c)
 			}
 			if o.Embeddings != "" {
@@ -217,6 +217,9 @@ func (o *PredictOptions) validate(json bool) error {
 	check(!o.Overwrite || o.Out != "", "for sidecars, it is --existing overwrite", "--overwrite needs --out")
 	check(!o.Resume || !o.Overwrite, "leave out one of them", "--resume and --overwrite contradict each other")
 	check(!o.Resume || o.Out != "", "for sidecars, --existing skip goes on where a run ended", "--resume needs --out")
+	check((o.Format == "parquet") == (output.FormatOf(o.Out) == "parquet"), "give --out a name that ends in .parquet",
+		"--format %s and --out %q: Parquet is written into a file, whole at the end, and nothing else into such a file",
+		o.Format, o.Out)
 	check(o.HTML == "" || !o.Resume, "leave out one of them",
 		"--html shows the images of this run alone, and --resume leaves out those of earlier ones")
 	check(o.HTML == "" || o.HTML != o.Out, "", "--html and --out are one file, %q", o.HTML)
@@ -238,6 +241,9 @@ func (o *PredictOptions) validate(json bool) error {
 	errs = append(errs, console.OneOf("--format", o.Format, output.Formats...),
 		console.OneOf("--existing", o.Existing, output.Policies...),
 		console.OneOf("--sidecar-name", o.SidecarName, output.SidecarNames...), o.Model.Validate(), o.Decode.Validate())
+	if o.Decode.Template() != nil {
+		check(o.Embeddings == "", "", "--embeddings has no images for the variables of --prompt")
+	}
 	var err error
 	if o.template, err = output.ParseTemplate(o.Template); err != nil {
 		errs = append(errs, err)
@@ -267,6 +273,13 @@ func nameError(label, path string) error {
 		output.NameHelp)
 }
 
+// unlisted says whether some images cannot be listed before the run: what a table names is known row by row.
+func (o *PredictOptions) unlisted() bool {
+	return o.Watch || countDash(o.inputs) > 0 || slices.ContainsFunc(o.inputs, func(arg string) bool {
+		return strings.Contains(strings.ToLower(arg), ".parquet")
+	})
+}
+
 func countDash(args []string) (n int) {
 	for _, a := range args {
 		if a == "-" {
@@ -278,5 +291,5 @@ func countDash(args []string) (n int) {
 
 func validExtension(s string) bool {
 	return len(s) > 1 && s[0] == '.' && !strings.ContainsAny(s, "/\\\x00") &&
-		!image.HasExtension(s)
+		!image.HasExtension(s) && !image.HasRawExtension(s)
 }

@@ -21,6 +21,7 @@ import (
 	"captioner/cli/output"
 	"captioner/data/image"
 	"captioner/models/captioner"
+	"captioner/models/decode"
 )
 
 func runPredict(ctx context.Context, con *console.Console, o PredictOptions) (err error) {
@@ -141,6 +142,16 @@ func (r *predictRun) begin() error {
 			r.pipe.Batch *= all.Size()
 		}
 	}
+	if t := o.Decode.Template(); t != nil {
+		r.pipe.Prompt = t
+		r.pipe.Each = func(res *output.Result) (decode.Options, error) {
+			own, err := o.Decode.ApplyPrompt(r.model, res.Prompt)
+			if err != nil {
+				err = fmt.Errorf("caption %q: %w", res.Path, err)
+			}
+			return own, err
+		}
+	}
 	if r.inside != nil {
 		r.pipe.Skip = func(res *output.Result, b []byte) bool {
 			return r.inside.Skips(b) && (r.beside == nil || r.beside.Skips(res.Path))
@@ -242,7 +253,7 @@ func (r *predictRun) checkSidecars() error {
 		Dry: r.dry()}
 	listed := r.in
 	listed.Args = slices.DeleteFunc(slices.Clone(listed.Args), func(arg string) bool { return arg == "-" })
-	if o.Watch || len(listed.Args) < len(r.in.Args) {
+	if o.unlisted() {
 		r.beside.Follow()
 	}
 	return r.beside.Check(listed.Images(), o.named)
@@ -369,6 +380,9 @@ func (r *predictRun) one(res *output.Result) error {
 	}
 	if res.Uncertain(res.Caption) {
 		r.uncertain++
+	}
+	if res.Preview != "" {
+		r.con.Term.Log.Debug(fmt.Sprintf("%q: captioned the preview of a raw file (%s)", res.Path, res.Preview))
 	}
 	if err := r.format.Write(r.out, res); err != nil {
 		return err

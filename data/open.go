@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"captioner/data/parquet"
 	"captioner/data/record"
 )
 
@@ -24,6 +25,7 @@ const (
 	KindRecords    Kind = "JSON records of paths and captions"
 	KindFolder     Kind = "folder of pictures with captions beside them"
 	KindWebDataset Kind = "WebDataset shards"
+	KindParquet    Kind = "Parquet table"
 )
 
 // A Dataset is what Open found at a path.
@@ -42,6 +44,7 @@ type Dataset struct {
 //   - lines of name#number, a tab and a caption: the token files of Flickr8k and Flickr30k;
 //   - CSV and the like with a path and captions (see [Table]);
 //   - a tar file, or a pattern of several: [WebDataset];
+//   - a Parquet table, a pattern of several, or a folder of them, with images or their paths, and captions;
 //   - a folder: the tar files in it, or its metadata.jsonl or metadata.csv, or its images with captions beside them.
 //
 // Text files may be compressed. After the path may stand "#" and the name of a split, for Karpathy's files (where
@@ -60,6 +63,14 @@ func Open(path, images string) (Dataset, error) {
 	switch {
 	case err != nil && (strings.ContainsAny(name, "*?[") || numberRange.MatchString(name)):
 		notes := new(Notes)
+		if strings.HasSuffix(strings.ToLower(name), ".parquet") {
+			parts, err := expand(name)
+			if err != nil {
+				return Dataset{}, fmt.Errorf("open data set: %w", err)
+			}
+			s, err := readParquet(parts, images, split)
+			return opened(KindParquet, name, split, s, notes, err)
+		}
 		s, err := readWebDataset(name, notes)
 		return opened(KindWebDataset, name, "", s, notes, err)
 	case err != nil:
@@ -96,6 +107,10 @@ func openFolder(folder, images, split string) (Dataset, error) {
 			return openFile(path, folder, split)
 		}
 	}
+	if parts := partsOf(folder); len(parts) > 0 {
+		s, err := readParquet(parts, "", split)
+		return opened(KindParquet, folder, split, s, new(Notes), err)
+	}
 	if split != "" {
 		return Dataset{}, fmt.Errorf("open data set %q: found a folder, want a file to take the split %q of", folder, split)
 	}
@@ -130,6 +145,8 @@ func openFile(path, images, split string) (Dataset, error) {
 			list = filepath.Join(filepath.Dir(path), split)
 		}
 		s, err = readTokenFile(path, images, list, notes)
+	case KindParquet:
+		s, err = readParquet([]string{path}, images, split)
 	case KindTable:
 		s, err = readTable(path, images, split, notes)
 	case KindRecords:
@@ -150,6 +167,9 @@ func openFile(path, images, split string) (Dataset, error) {
 func kindOf(path string) (Kind, error) {
 	if tar, err := IsTar(path); err != nil || tar {
 		return KindWebDataset, err
+	}
+	if parquet.Is(path) {
+		return KindParquet, nil
 	}
 	f, err := record.Open(path)
 	if err != nil {

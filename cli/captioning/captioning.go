@@ -13,6 +13,7 @@ import (
 	"captioner/cli/input"
 	"captioner/cli/model"
 	"captioner/cli/output"
+	"captioner/cli/prompt"
 	"captioner/cli/report"
 	"captioner/data/image"
 	"captioner/models/decode"
@@ -29,6 +30,8 @@ type Pipeline struct {
 
 	// Skip says of an image that was read, by its bytes, whether it needs no caption; nil for none.
 	Skip func(*output.Result, []byte) bool
+	// Prompt is a prompt with variables; the results keep it filled in. Nil for none.
+	Prompt prompt.Template
 }
 
 // Run feeds the inputs of source through, and hands the results to sink in their order. load reads an image; nil reads
@@ -75,6 +78,10 @@ func (p *Pipeline) decode(ctx context.Context, r *output.Result) (*image.RGB, er
 	img, err := image.Decode(b, p.Image)
 	if err != nil {
 		return nil, fmt.Errorf("read image %q: %w", r.Path, err)
+	}
+	r.Preview = image.RawKind(b)
+	if p.Prompt != nil {
+		r.Prompt = p.Prompt.Expand(known(r.Path, b))
 	}
 	if p.Keep {
 		r.Data = b

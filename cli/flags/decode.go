@@ -8,6 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"captioner/cli/console"
+	"captioner/cli/prompt"
 	"captioner/models/decode"
 )
 
@@ -15,6 +16,7 @@ import (
 type Decode struct {
 	values               decode.Options
 	rule, prompt, task   string
+	template             prompt.Template // of the prompt; filled in by Validate
 	forceWords, banWords cli.StringSlice
 	Set                  func(flag string) bool
 }
@@ -59,7 +61,8 @@ func (d *Decode) searchFlags() []cli.Flag {
 		number("keywords", "also list `N` words that the captions of the search have, the likeliest first",
 			"none", &v.Keywords),
 		&cli.StringFlag{Name: "prompt", Category: decodeCategory, Destination: &d.prompt,
-			Usage: "`TEXT` that every caption begins with; Florence-2 reads it beside the image instead"},
+			Usage: "`TEXT` that every caption begins with; Florence-2 reads it beside the image instead; predict fills in {" +
+				strings.Join(prompt.Names, "}, {") + "} of each image"},
 		&cli.StringFlag{Name: "task", Category: decodeCategory, Destination: &d.task,
 			Usage: "what Florence-2 writes: caption, detailed, more-detailed or ocr (the text in the image)"},
 		&cli.StringSliceFlag{Name: "force", Category: decodeCategory, Destination: &d.forceWords,
@@ -89,6 +92,10 @@ func (d *Decode) drawFlags() []cli.Flag {
 // request is what the flags that were given ask for.
 func (d *Decode) request() decode.Request {
 	v := &d.values
+	text := d.prompt
+	if !d.template.Variable() { // its braces are written twice
+		text = d.template.Expand(nil)
+	}
 	return decode.Request{
 		Rule:          given(d, decode.FieldRule, &d.rule),
 		Beam:          given(d, decode.FieldBeam, &v.Beam),
@@ -100,7 +107,7 @@ func (d *Decode) request() decode.Request {
 		Groups:        given(d, decode.FieldGroups, &v.Groups),
 		Diversity:     given(d, decode.FieldDiversity, &v.Diversity),
 		Keywords:      given(d, decode.FieldKeywords, &v.Keywords),
-		Prompt:        given(d, decode.FieldPrompt, &d.prompt),
+		Prompt:        given(d, decode.FieldPrompt, &text),
 		Task:          given(d, decode.FieldTask, &d.task),
 		Sample:        given(d, decode.FieldSample, &v.Sample),
 		Temperature:   given(d, decode.FieldTemperature, &v.Temperature),
@@ -124,7 +131,28 @@ func given[T any](d *Decode, f decode.Field, v *T) *T {
 func FlagOf(f decode.Field) string { return "--" + strings.ReplaceAll(string(f), "_", "-") }
 
 // Validate checks the flags as far as that needs no model.
-func (d *Decode) Validate() error { return inFlags(d.request().Check()) }
+func (d *Decode) Validate() (err error) {
+	if d.template, err = prompt.Parse(d.prompt); err != nil {
+		return console.Usagef(console.HintOf(err), "--%s", err)
+	}
+	return inFlags(d.request().Check())
+}
+
+// Template is the prompt, if it has variables; nil for others. It is there after Validate.
+func (d *Decode) Template() prompt.Template {
+	if !d.template.Variable() {
+		return nil
+	}
+	return d.template
+}
+
+// ApplyPrompt is Apply with a prompt that has its variables filled in.
+func (d *Decode) ApplyPrompt(m searched, text string) (decode.Options, error) {
+	r := d.request()
+	r.Prompt = &text
+	o, err := r.Resolve(m.Defaults(), m.Encode, m.Positions())
+	return o, inFlags(err)
+}
 
 // searched is what decoding options need to know of the model that they are for.
 type searched interface {

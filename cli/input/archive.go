@@ -27,13 +27,14 @@ const (
 	maxWaits  = 64 << 20
 )
 
-// archiveKind is ".tar" or ".zip" by a file's name; "" for any other file. A tar file may be compressed.
+// archiveKind is ".tar", ".zip" or ".parquet" by a file's name; "" for any other file. A tar file may be compressed.
 func archiveKind(name string) string {
 	if tar, _ := unpack.IsTar(name); tar {
 		return ".tar"
 	}
-	if strings.HasSuffix(strings.ToLower(name), ".zip") {
-		return ".zip"
+	switch ext := strings.ToLower(filepath.Ext(name)); ext {
+	case ".zip", ".parquet":
+		return ext
 	}
 	return ""
 }
@@ -124,9 +125,13 @@ func (in Inputs) archive(file string, seen *census, yield func(Input) bool) bool
 	if in.Counting {
 		a.passed = nil
 	}
-	if archiveKind(file) == ".zip" {
+	switch archiveKind(file) {
+	case ".zip":
 		err = a.zip()
-	} else {
+	case ".parquet":
+		a.web = in.Web
+		err = a.parquet()
+	default:
 		err = a.tar()
 	}
 	if err != nil && !a.stopped {
@@ -147,6 +152,7 @@ type archive struct {
 	yield    func(Input) bool
 	stopped  bool                // yield wants no more
 	members  map[string]archived // the images of a tar file that were seen; empty ones of a compressed one
+	web      *Fetcher            // gets what a table names by URL
 }
 
 // slashed is a name in an archive with "/" between folders, where Windows writes "\".
@@ -161,7 +167,7 @@ func (a *archive) wants(name string) (string, bool) {
 	if a.flat && len(parts) > 1 || slices.ContainsFunc(parts, hidden) {
 		return name, false
 	}
-	if !image.HasExtension(name) {
+	if !image.HasExtension(name) && !image.HasRawExtension(name) {
 		a.passed.member(a.file, name)
 		return name, false
 	}

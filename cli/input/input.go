@@ -414,11 +414,23 @@ func (w *walker) folder(path, key string) bool {
 		if strings.HasPrefix(e.Name(), ".") {
 			continue
 		}
+		if image.HasRawExtension(e.Name()) && developed(entries, e.Name()) {
+			continue
+		}
 		if !w.entry(e, filepath.Join(path, e.Name()), strings.TrimPrefix(key+"/"+e.Name(), "/")) {
 			return false
 		}
 	}
 	return true
+}
+
+// developed says whether an image of another format has the name of a raw file: a camera wrote both of one photograph.
+func developed(entries []fs.DirEntry, name string) bool {
+	stem := strings.TrimSuffix(name, filepath.Ext(name))
+	return slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
+		other := e.Name()
+		return image.HasExtension(other) && strings.EqualFold(strings.TrimSuffix(other, filepath.Ext(other)), stem)
+	})
 }
 
 func (w *walker) entry(e fs.DirEntry, path, key string) bool {
@@ -445,7 +457,7 @@ func (w *walker) entry(e fs.DirEntry, path, key string) bool {
 			return w.in.archive(path, w.seen, w.yield)
 		}
 	}
-	if !w.place.names() && !image.HasExtension(path) {
+	if !w.place.names() && !image.HasExtension(path) && !image.HasRawExtension(path) {
 		if !w.in.Counting {
 			w.in.Passed.file(path)
 		}

@@ -200,7 +200,7 @@ func (w *Watcher) know(path string, s Stamp) {
 
 // expect notes that an image came or changed.
 func (w *Watcher) expect(path, key string) {
-	if strings.HasPrefix(filepath.Base(path), ".") || !image.HasExtension(path) {
+	if strings.HasPrefix(filepath.Base(path), ".") || !image.HasExtension(path) && !image.HasRawExtension(path) {
 		return
 	}
 	w.mu.Lock()

@@ -20,6 +20,9 @@ type Embed struct {
 	KeepTimes bool   // the files keep their times
 	Render    func(*Result) string
 	Dry       func(string) // is told what would be written, and nothing is; nil writes
+
+	places  input.Places
+	written map[string]input.Stamp // of each file that this run wrote, by its place
 }
 
 // Skips says whether an image of these bytes needs no caption, because it has a description that shall stay.
@@ -37,7 +40,8 @@ func (e *Embed) Write(r *Result) error {
 	if err != nil {
 		return fmt.Errorf("write metadata into %q: %w", r.Path, console.Reason(err))
 	}
-	if input.StampOf(before) != r.Stamp {
+	place := placeOf(&e.places, r.Path)
+	if now := input.StampOf(before); now != r.Stamp && now != e.written[place] { // the image may be named twice
 		return fmt.Errorf("write metadata into %q: it changed while it was captioned", r.Path)
 	}
 	b, err := image.ReadFile(r.Path)
@@ -45,6 +49,9 @@ func (e *Embed) Write(r *Result) error {
 		return fmt.Errorf("write metadata into %q: %w", r.Path, err)
 	}
 	caption := e.Render(r)
+	if strings.TrimSpace(caption) == "" {
+		return nil
+	}
 	change, err := metadata.Edit(b, edit(r, caption, e.Existing))
 	if errors.Is(err, metadata.ErrDescribed) {
 		return nil
@@ -63,7 +70,14 @@ func (e *Embed) Write(r *Result) error {
 	case change.Bytes == nil:
 		return nil
 	}
-	return e.put(r, change.Bytes, before)
+	if err := e.put(r, change.Bytes, before); err != nil {
+		return err
+	}
+	if e.written == nil {
+		e.written = make(map[string]input.Stamp)
+	}
+	e.written[place] = r.Stamp
+	return nil
 }
 
 // put replaces the file of an image; before is what it was.

@@ -25,7 +25,7 @@ type Format interface {
 }
 
 // Formats are the words of --format.
-var Formats = []string{"text", "jsonl", "csv", "tsv", "coco", "webdataset"}
+var Formats = []string{"text", "jsonl", "csv", "tsv", "coco", "webdataset", "parquet"}
 
 // Style is what formats need to know of a run.
 type Style struct {
@@ -39,7 +39,7 @@ type Style struct {
 // NewFormat is the format of a name among Formats.
 func NewFormat(name string, s Style) Format {
 	switch name {
-	case "jsonl":
+	case "jsonl", "parquet": // Parquet is made of JSON lines: see Packed
 		return &jsonLines{s}
 	case "csv":
 		return &table{',', s}
@@ -89,6 +89,7 @@ type CaptionLine struct {
 	Confidence console.Rounded `json:"confidence"`
 	Uncertain  bool            `json:"uncertain,omitempty"` // below --min-confidence
 	Model      string          `json:"model"`
+	Preview    string          `json:"preview,omitempty"`  // kind of a raw file of which the preview was captioned
 	Captions   []alternative   `json:"captions,omitempty"` // all, the best first, where more than one was asked for
 	Keywords   []keyword       `json:"keywords,omitempty"`
 }
@@ -131,7 +132,7 @@ func (f *jsonLines) line(r *Result) CaptionLine {
 	c := r.Caption
 	line := CaptionLine{Path: r.Path, PathBytes: RawBytes(r.Path), Caption: c.Text, LogProb: console.Rounded(c.LogProb),
 		Confidence: console.Rounded(c.Confidence),
-		Uncertain:  r.Uncertain(c), Model: f.Model, Keywords: keywords(c)}
+		Uncertain:  r.Uncertain(c), Model: f.Model, Preview: r.Preview, Keywords: keywords(c)}
 	if f.Many {
 		for _, c := range r.captions() {
 			line.Captions = append(line.Captions, alternative{c.Text, console.Rounded(c.LogProb), console.Rounded(c.Confidence),

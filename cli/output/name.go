@@ -10,29 +10,40 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"captioner/data/parquet"
 	"captioner/data/unpack"
 )
 
 // extensionFormats are the formats that a file's name asks for.
 var extensionFormats = map[string]string{
 	".txt": "text", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "tsv", ".json": "coco",
-	".tar": "webdataset", "": "text",
+	".tar": "webdataset", ".parquet": "parquet", "": "text",
 }
 
 // NameHelp says which names ask for a format.
-const NameHelp = ".txt, .jsonl, .ndjson, .csv, .tsv, .json or .tar, or in one of these and .gz or .zst"
+const NameHelp = ".txt, .jsonl, .ndjson, .csv, .tsv, .json, .tar or .parquet, or in one of these but the " +
+	"last and .gz or .zst"
 
 // FormatOf is the format that a file's name asks for, in any case; "" where its extension is none that is known. A name
 // without an extension asks for text.
 func FormatOf(path string) string {
 	name := strings.ToLower(filepath.Base(path))
+	if packed := packing(name); packed == parquetExtension {
+		return "parquet"
+	} else if strings.HasSuffix(strings.TrimSuffix(name, packed), parquetExtension) {
+		return "" // it is compressed in itself
+	}
 	return extensionFormats[filepath.Ext(strings.TrimSuffix(name, packing(name)))]
 }
 
-// packing is the extension of a file that is compressed, in lower case; "" for others.
+// parquetExtension is that of the format which is made of JSON lines at the end, as a compressed file is made of a
+// plain one.
+const parquetExtension = ".parquet"
+
+// packing is the extension of a file that is compressed or of Parquet, in lower case; "" for others.
 func packing(path string) string {
 	switch ext := strings.ToLower(filepath.Ext(path)); ext {
-	case ".gz", ".zst":
+	case ".gz", ".zst", parquetExtension:
 		return ext
 	}
 	return ""
@@ -50,6 +61,8 @@ func Packed(path string, write func(io.Writer) error) func(io.Writer) error {
 			if z, err = zstd.NewWriter(w, zstd.WithEncoderConcurrency(1)); err != nil {
 				return err
 			}
+		case parquetExtension:
+			z = parquet.NewWriter(w)
 		default:
 			return write(w)
 		}
@@ -63,6 +76,9 @@ func Packed(path string, write func(io.Writer) error) func(io.Writer) error {
 
 // unpackTo writes the bytes of a file, unpacked if they are packed.
 func unpackTo(w io.Writer, f *os.File) (int64, error) {
+	if parquet.Begins(f) {
+		return parquet.WriteLines(w, f)
+	}
 	r, err := unpack.NewReader(f)
 	if err != nil {
 		return 0, err

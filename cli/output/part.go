@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"captioner/cli/console"
+	"captioner/data/parquet"
 	"captioner/data/unpack"
 )
 
@@ -31,7 +32,7 @@ func openPart(path, format string) (*partReader, error) {
 		return nil, console.Reason(err)
 	}
 	r := &partReader{path: path, file: f}
-	z, err := unpack.NewReader(f)
+	z, err := unpackedReader(f)
 	if err != nil {
 		f.Close()
 		return nil, err
@@ -39,7 +40,7 @@ func openPart(path, format string) (*partReader, error) {
 	r.unpacked = z
 	b := bufio.NewReaderSize(z, 64<<10)
 	switch format {
-	case "jsonl":
+	case "jsonl", "parquet":
 		r.read = lineReader(b, jsonPath)
 	case "tsv":
 		if _, err = readLine(b); err == nil {
@@ -63,6 +64,19 @@ func openPart(path, format string) (*partReader, error) {
 		return nil, err
 	}
 	return r, nil
+}
+
+// unpackedReader reads a file, unpacked: Parquet as JSON lines.
+func unpackedReader(f *os.File) (io.ReadCloser, error) {
+	if !parquet.Begins(f) {
+		return unpack.NewReader(f)
+	}
+	lines, err := unpackedCopy(f)
+	if err != nil {
+		return nil, err
+	}
+	_, err = lines.Seek(0, io.SeekStart)
+	return lines, err
 }
 
 func (r *partReader) close() {

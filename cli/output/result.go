@@ -9,6 +9,8 @@ import (
 type Result struct {
 	input.Input
 	Caption   captioner.Caption // where err is nil
+	Preview   string            // kind of a raw file, of which the preview was captioned: "NEF"; "" for others
+	Prompt    string            // with its variables filled in; "" where it has none
 	Data      []byte            // of the image, where the pipeline keeps them
 	Thumbnail []byte            // a small JPEG of it, where the pipeline makes them
 	Least     float64           // confidence below which a caption is uncertain

@@ -40,7 +40,7 @@ func scanCaptions(f *os.File, format string, lost bool) (scanned, error) {
 		return scanCSV(f, lost)
 	case "webdataset":
 		return scanSamples(f, lost)
-	case "jsonl":
+	case "jsonl", "parquet":
 		return scanLines(f, jsonPath, false, false)
 	case "tsv":
 		return scanLines(f, tabPath, true, lost)

@@ -50,13 +50,16 @@ func (s *Sidecars) path(image string) string {
 }
 
 // place is where a file is: two sidecars that have one place are one file, on some systems or on all.
-func (s *Sidecars) place(path string) string {
+func (s *Sidecars) place(path string) string { return placeOf(&s.places, path) }
+
+// placeOf is where a file is that would be written, through links.
+func placeOf(places *input.Places, path string) string {
 	if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSymlink != 0 {
 		if target, err := atomicfile.Target(path); err == nil {
 			path = target
 		}
 	}
-	return s.places.Of(input.Input{Path: path})
+	return places.Of(input.Input{Path: path})
 }
 
 // key is the same for sidecars that are one file. Without the image's extension, names that differ in case alone count

@@ -66,7 +66,7 @@ func writeSample(w io.Writer, files []sampleFile) error {
 
 // imageExtension is the image's own, or where its name has none, that of its format.
 func imageExtension(r *Result) string {
-	if image.HasExtension(r.Path) {
+	if image.HasExtension(r.Path) || image.HasRawExtension(r.Path) {
 		return strings.ToLower(filepath.Ext(r.Path))
 	}
 	if f := image.Format(r.Data); f != "JPEG" {

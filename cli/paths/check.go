@@ -199,7 +199,7 @@ func (k *checker) files(r named, w written) func(yield func(string) bool) {
 
 // The files of a folder that are read because of their names, where the folder is a data set, and where it is a model.
 var (
-	setFiles   = []string{".txt", ".caption", ".tar", "metadata.jsonl", "metadata.csv"}
+	setFiles   = []string{".txt", ".caption", ".tar", ".parquet", "metadata.jsonl", "metadata.csv"}
 	modelFiles = []string{".safetensors", ".bin", ".json", ".txt", ".pt", ".pth", ".ckpt", ".pkl", ".model", ".gz", ".jar"}
 )
 

@@ -200,6 +200,9 @@ func (o *Options) validate() error {
 		console.OneOf("--tokenize", o.Tokenize, "each", "together"))
 	if o.Predictions == "" {
 		errs = append(errs, o.Model.Validate(), o.Decode.Validate(), o.Ranks.Validate())
+		if o.Decode.Template() != nil {
+			errs = append(errs, console.Usagef("predict fills in variables", "--prompt: eval gives all images one prompt"))
+		}
 	}
 	return errors.Join(errs...)
 }

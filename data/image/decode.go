@@ -30,6 +30,7 @@ func formats() []format {
 		{"GIF", prefix("GIF87a", "GIF89a"), gifConfig, decodeGIF, nil},
 		{"BMP", isBMP, bmpConfig, decodeBMP, nil},
 		{"WebP", isWebP, webpConfig, decodeWebP, webpOrientation},
+		{"raw", isRaw, rawConfig, decodeRaw, rawOrientation}, // before TIFF, as which most of these begin
 		{"TIFF", prefix("II*\x00", "MM\x00*", "II+\x00", "MM\x00+"), tiffConfig, decodeTIFF, exifOrientation},
 		{"HEIC", isHEIC, heifConfig, decodeHEIC, nil},
 		{"AVIF", isAVIF, heifConfig, decodeAVIF, nil},
@@ -48,7 +49,7 @@ func prefix(magic ...string) func([]byte) bool {
 }
 
 // Format is the name of the format that b begins as, "JPEG" or "PNG"; "" if it is none of the supported ones. 16 bytes
-// tell.
+// tell, but for raw files of cameras, most of which begin as TIFF.
 func Format(b []byte) string {
 	for _, f := range formats() {
 		if f.match(b) {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -131,7 +132,8 @@ func tiffOf(order binary.AppendByteOrder, big bool, texts map[uint16]string) []b
 		end += 4
 	}
 	var tail []byte
-	for tag, s := range texts {
+	for _, tag := range slices.Sorted(maps.Keys(texts)) {
+		s := texts[tag]
 		entries = append(entries, entry{tag, 2, uint64(len(s) + 1), uint64(end + len(tail))})
 		tail = append(append(tail, s...), 0)
 	}

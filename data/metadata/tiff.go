@@ -8,12 +8,14 @@ import (
 	"slices"
 
 	"captioner/data/ifd"
+	"captioner/data/image/raw"
 )
 
 // tiffFile is a TIFF or BigTIFF file, of which the first directory is changed.
 type tiffFile struct {
 	*ifd.File
 	first ifd.Directory
+	raw   string      // kind of a raw file, which is read alone
 	image [][2]uint64 // offset and length of each part of its data
 }
 
@@ -22,11 +24,14 @@ func openTIFF(b []byte) (container, error) {
 	if err != nil {
 		return nil, fmt.Errorf("metadata: the TIFF file: %w", err)
 	}
+	t := &tiffFile{File: f, raw: raw.Kind(b)}
 	d, err := f.Directory(f.First)
 	if err != nil {
 		return nil, fmt.Errorf("metadata: the TIFF file: %w", err)
 	}
-	t := &tiffFile{File: f, first: d}
+	if t.first = d; t.raw != "" {
+		return t, nil
+	}
 	return t, t.whole()
 }
 
@@ -69,6 +74,9 @@ func (t *tiffFile) blocks() (b blocks) {
 
 // replace appends what is new. All that offsets point to stays where it is.
 func (t *tiffFile) replace(b blocks) ([]byte, error) {
+	if t.raw != "" {
+		return nil, &UnsupportedError{Found: "a raw file of a camera (" + t.raw + ")"}
+	}
 	out := slices.Clone(t.Bytes)
 	if b.exif != nil {
 		out = b.exif

@@ -15,6 +15,7 @@ import (
 	"captioner/data/image"
 
 	"captioner/data"
+	"captioner/data/parquet"
 	"captioner/data/record"
 )
 
@@ -62,12 +63,17 @@ var referenceNames = append([]string{"references", "refs"}, record.CaptionNames.
 //   - an object of captions by image: {"image1": "a dog"};
 //   - a table with columns for id or path and for the caption, separated by commas, semicolons, tabs or bars; rows of
 //     an image's file name and a caption need no names of columns;
+//   - a Parquet table with columns of such names;
 //   - else text, a caption a line; an empty line is an empty caption.
 //
 // The file may be compressed. It is read whole, and once, so it can be a pipe.
 func Read(path string) (*Set, error) {
 	p := &Set{File: path, Notes: new(record.Notes)}
-	b, err := readText(path, p.Notes)
+	read := func() ([]byte, error) { return readText(path, p.Notes) }
+	if parquet.Is(path) {
+		read = func() ([]byte, error) { return parquetLines(path) }
+	}
+	b, err := read()
 	if err != nil {
 		return nil, fmt.Errorf("read predictions: %w", err)
 	}
@@ -92,6 +98,29 @@ func Read(path string) (*Set, error) {
 type entry struct {
 	id, path, failed string
 	captions         []string
+}
+
+// parquetLines are the rows of a Parquet table as JSON lines, without the bytes of images.
+func parquetLines(path string) ([]byte, error) {
+	f, err := parquet.Open(path)
+	if err != nil {
+		return nil, &record.Error{File: path, Err: err}
+	}
+	defer f.Close()
+	l, err := f.Layout(parquet.Names{Path: record.PathNames})
+	if err != nil {
+		return nil, &record.Error{File: path, Err: err}
+	}
+	var b bytes.Buffer
+	for row, err := range f.Rows(func(column string) bool { return column != l.Image }) {
+		if err != nil {
+			return nil, &record.Error{File: path, Err: err}
+		}
+		if err := json.NewEncoder(&b).Encode(row); err != nil {
+			return nil, &record.Error{File: path, Err: err}
+		}
+	}
+	return b.Bytes(), nil
 }
 
 // readText reads a file whole, unpacked, as UTF-8.

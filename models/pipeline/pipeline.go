@@ -12,6 +12,7 @@ import (
 	"errors"
 	"hash/fnv"
 	"iter"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,6 +38,9 @@ type Pipeline[T any] struct {
 	// Load reads an image. Workers call it at the same time. Where both results are nil, the image needs no caption,
 	// and Set is not called.
 	Load func(context.Context, T) (*image.RGB, error)
+	// Each gives an image options of its own in the place of Options, after Load; nil for none. Workers call it at the
+	// same time. Images whose prompts differ go through the model one after the other.
+	Each func(T) (decode.Options, error)
 	// Set is called once for each other image, before the sink sees it, with the caption or the reason why there is
 	// none. Calls for different images may come at the same time.
 	Set func(T, decode.Caption, error)
@@ -50,8 +54,9 @@ type Times struct{ Load, Caption, Sink atomic.Int64 }
 // item is an image on its way through the queue.
 type item[T any] struct {
 	of     T
-	pixels *image.RGB // prepared; nil without an image
-	id     uint64     // of the prepared pixels, for draws
+	pixels *image.RGB      // prepared; nil without an image
+	id     uint64          // of the prepared pixels, for draws
+	own    *decode.Options // of Each; nil for those of the pipeline
 	ready  chan struct{}
 }
 
@@ -160,6 +165,14 @@ func (p *Pipeline[T]) prepare(ctx context.Context, it *item[T]) {
 	if err != nil || img == nil {
 		return
 	}
+	if p.Each != nil {
+		o, err := p.Each(it.of)
+		if err != nil {
+			p.Set(it.of, decode.Caption{}, err)
+			return
+		}
+		it.own = &o
+	}
 	it.pixels = p.Model.Prepare(img)
 	if p.Options.Sample {
 		h := fnv.New64a()
@@ -240,19 +253,50 @@ func (p *Pipeline[T]) work(stop context.Context, batches <-chan []*item[T], done
 func (p *Pipeline[T]) caption(ctx context.Context, items []*item[T]) error {
 	start := time.Now()
 	defer func() { p.Times.Caption.Add(int64(time.Since(start))) }()
-	var images []*image.RGB
 	var good []*item[T]
-	o := p.Options
 	for _, it := range items {
 		if it.pixels != nil {
-			images, good = append(images, it.pixels), append(good, it)
-			if o.Sample {
-				o.IDs = append(o.IDs, it.id)
-			}
+			good = append(good, it)
 		}
 	}
-	if len(good) == 0 {
-		return nil
+	for len(good) > 0 {
+		alike, rest := p.alike(good)
+		if err := p.captionAlike(ctx, alike); err != nil {
+			return err
+		}
+		good = rest
+	}
+	return nil
+}
+
+// alike parts the images with the prompt of the first one from the others.
+func (p *Pipeline[T]) alike(items []*item[T]) (alike, rest []*item[T]) {
+	if p.Each == nil {
+		return items, nil
+	}
+	first := items[0].own
+	for _, it := range items {
+		if slices.Equal(it.own.Prompt, first.Prompt) && it.own.MaxLen == first.MaxLen {
+			alike = append(alike, it)
+		} else {
+			rest = append(rest, it)
+		}
+	}
+	return alike, rest
+}
+
+// captionAlike sets the captions of images with the same options.
+func (p *Pipeline[T]) captionAlike(ctx context.Context, good []*item[T]) error {
+	o := p.Options
+	if own := good[0].own; own != nil {
+		o = *own
+	}
+	var images []*image.RGB
+	for _, it := range good {
+		images = append(images, it.pixels)
+		if o.Sample {
+			o.IDs = append(o.IDs, it.id)
+		}
 	}
 	captions, err := p.Model.Caption(ctx, images, o)
 	if err != nil {
