@@ -36,8 +36,8 @@ func (a *archive) parquet() error {
 			return fmt.Errorf("read the table: %w", err)
 		}
 		path, _ := parquet.Text(parquet.Get(row, l.Path))
-		name := rowName(path, n, names)
 		n++
+		name := rowName(path, n, names)
 		a.seen.files++
 		a.seen.images++
 		if l.Image == "" {

@@ -139,7 +139,7 @@ func (o *Options) flags() []cli.Flag {
 			Category: output, Destination: &o.ReportPictures},
 		&cli.StringFlag{Name: "title", Usage: "of that page", Category: output, Destination: &o.Title},
 		&cli.StringFlag{Name: "save",
-			Usage:    "write the captions of --model to `FILE`: COCO results for .json, else .jsonl, .csv or .tsv",
+			Usage:    "write the captions of --model to `FILE`: COCO results for .json, else .jsonl, .csv, .tsv or .parquet",
 			Category: output, Destination: &o.Save, TakesFile: true},
 		&cli.BoolFlag{Name: "overwrite", Usage: "replace the captions that --save holds already", Category: output,
 			Destination: &o.Overwrite},
@@ -186,8 +186,9 @@ func (o *Options) validate() error {
 		"--title and --report-pictures need --report")
 	check(o.Save == "" || o.Overwrite || !holdsAnything(o.Save), "--overwrite replaces it; or give another name",
 		"--save %q is there already", o.Save)
-	check(o.Save == "" || slices.Contains([]string{"jsonl", "csv", "tsv", "coco"}, output.FormatOf(o.Save)), "",
-		"--save %q: want a name that ends in .json, .jsonl, .csv or .tsv, or in one of these and .gz or .zst", o.Save)
+	check(o.Save == "" || slices.Contains([]string{"jsonl", "csv", "tsv", "coco", "parquet"}, output.FormatOf(o.Save)), "",
+		"--save %q: want a name that ends in .json, .jsonl, .csv or .tsv, or in one of these and .gz or .zst, or in .parquet",
+		o.Save)
 	for _, m := range o.metrics.Value() {
 		errs = append(errs, console.OneOf("--metric", m, evaluate.Families...))
 	}
