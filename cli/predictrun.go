@@ -162,7 +162,7 @@ func (r *predictRun) begin() error {
 	}
 	r.format = output.NewFormat(o.Format, output.Style{Model: r.model.Name(), Many: options.Captions > 1,
 		Marks: o.MinConfidence > 0, Keywords: options.Keywords > 0, Template: o.template})
-	if r.least = o.MinConfidence; o.Format == "jsonl" && !o.Decode.Set("min-confidence") {
+	if r.least = o.MinConfidence; (o.Format == "jsonl" || o.Format == "parquet") && !o.Decode.Set("min-confidence") {
 		r.least = r.model.UncertainBelow()
 	}
 	if o.Out == "" {
@@ -275,8 +275,11 @@ func identity(parts ...any) string {
 }
 
 func (r *predictRun) sidecarText(res *output.Result) string {
-	if r.o.Template == "" {
+	switch {
+	case r.o.Template == "" && r.o.MinConfidence > 0:
 		return res.Marked(res.Caption, res.Caption.Text)
+	case r.o.Template == "": // what the model's card calls uncertain is marked in JSON alone
+		return res.Caption.Text
 	}
 	return r.o.template.Render(res, r.model.Name(), res.Caption)
 }
