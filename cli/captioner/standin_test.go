@@ -59,10 +59,10 @@ func TestPredictAgreesWithTheCPU(t *testing.T) {
 	}{
 		{"beam", nil},
 		{"greedy", []string{"--beam-size", "1"}},
-		{"several captions", []string{"--captions", "3", "--beam-size", "4"}},
+		{"several captions", []string{"--num-captions", "3", "--beam-size", "4"}},
 		{"one by one", []string{"--batch-size", "1"}},
 		{"drawn", []string{"--sample", "--seed", "3"}},
-		{"by Python's rules", []string{"--decode", "python"}},
+		{"by Python's rules", []string{"--decode", "python-beam"}},
 		{"prompt", []string{"--prompt", "a photo of"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
