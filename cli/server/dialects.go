@@ -114,7 +114,7 @@ func addChoice(a *chat.Answer, list []outcome, i int, o decode.Options) {
 		}
 		lines = append(lines, c.Text)
 		tokens += len(c.Tokens)
-		cut = cut || len(c.Tokens)-len(o.Prompt) >= o.MaxLen // the end token would have been the last
+		cut = cut || len(c.Tokens)-o.Begun() >= o.MaxLen // the end token would have been the last
 	}
 	a.Texts = append(a.Texts, strings.Join(lines, "\n"))
 	a.Tokens, a.Cut = append(a.Tokens, tokens), append(a.Cut, cut)

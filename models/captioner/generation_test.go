@@ -96,11 +96,7 @@ func captionWith(t *testing.T, dir, prompt string, photographs []*image.RGB) (ou
 		t.Fatal(err)
 	}
 	for _, got := range captions {
-		tokens := got.Tokens
-		if o.Reading == nil {
-			tokens = tokens[len(o.Prompt):]
-		}
-		out = append(out, tokens)
+		out = append(out, got.Tokens[o.Begun():])
 	}
 	return out
 }

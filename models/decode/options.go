@@ -188,7 +188,7 @@ func (o Options) checkClipDecoder() FieldErrors {
 		field Field
 	}{
 		{o.Sample, FieldSample}, {o.MinLen != 0 && o.Rule != CoCa, FieldMinLen}, {o.NoRepeatNGram != 0, FieldNoRepeatNGram},
-		{o.Groups > 1, FieldGroups}, {len(o.Prompt) > 0, FieldPrompt}, {len(o.Ban) > 0, FieldBan},
+		{o.Groups > 1, FieldGroups}, {o.Begun() > 0, FieldPrompt}, {len(o.Ban) > 0, FieldBan},
 		{len(o.Force) > 0, FieldForce},
 	} {
 		if f.set {

@@ -46,6 +46,14 @@ func (o *Options) ReadUsual(r *Reading) (err error) {
 	return err
 }
 
+// Begun is how many tokens captions begin with: those of a prompt that is not read beside the image.
+func (o Options) Begun() int {
+	if o.Reading != nil {
+		return 0
+	}
+	return len(o.Prompt)
+}
+
 // readPrompt takes a request's prompt or task into options of a model that reads them.
 func (r *Request) readPrompt(o *Options) *FieldError {
 	text, name, asked := strings.TrimSpace(value(r.Prompt, "")), "", FieldPrompt

@@ -330,10 +330,7 @@ func (r *Request) fit(o *Options, positions int) *FieldError {
 	if positions <= 0 {
 		return nil
 	}
-	prompt := len(o.Prompt)
-	if o.Reading != nil {
-		prompt = 0 // it is read elsewhere
-	}
+	prompt := o.Begun()
 	room := positions - prompt
 	if room >= 1 && (r.MaxLen == nil || o.MaxLen <= room) {
 		o.MaxLen = min(o.MaxLen, room)

@@ -101,6 +101,7 @@ var refused = []struct {
 	{"stop_strings", nil},
 	{"max_time", nil},
 	{"token_healing", []string{"false"}},
+	{"cache_implementation", []string{`"dynamic"`, `"static"`, `"hybrid"`, `"offloaded"`, `"offloaded_static"`}},
 	{"watermarking_config", nil},
 }
 

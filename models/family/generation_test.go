@@ -62,6 +62,7 @@ func TestReadGenerationRefusesByName(t *testing.T) {
 	for name, value := range map[string]string{
 		"do_sample": "true", "num_beam_groups": "3", "guidance_scale": "1.5", "penalty_alpha": "0.6",
 		"force_words_ids": "[[4]]", "forced_decoder_ids": "[[1,4]]", "num_return_sequences": "2",
+		"cache_implementation": `"quantized"`,
 	} {
 		_, err := ReadGeneration(settings(fmt.Sprintf(`{%q: %s}`, name, value)), 100)
 		var unsupported *UnsupportedSettingError

@@ -43,16 +43,20 @@ type Cache struct {
 	before int64 // of which stand before the first step: see Before
 	at     slots
 	rows   int64           // that text has room for
-	text   *torch.Tensor   // [2 layers, rows, H, Length, D]: keys and values of each layer's texts
+	room   int64           // tokens that it has room for: Length, or fewer of a long one
+	text   *torch.Tensor   // [2 layers, rows, H, room, D]: keys and values of each layer's texts
 	shared []*torch.Tensor // [n, images, …]: what all texts of an image share
 }
 
 // New makes a cache in which each image has one row without tokens.
 func New(s Shape) *Cache {
 	c := &Cache{shape: s, at: firstSlots(s.Images)}
-	c.grow(int64(s.Images * s.Width))
+	c.grow(int64(s.Images*s.Width), min(int64(s.Length), firstRoom))
 	return c
 }
+
+// firstRoom is the tokens that a cache of long texts has room for at first. Most texts are shorter, whatever they may be.
+const firstRoom = 64
 
 // Share hands over x [n, images, …], of which each image's part follows the image. The cache frees it.
 func (c *Cache) Share(x *torch.Tensor) { c.shared = append(c.shared, x) }
@@ -65,15 +69,15 @@ func (c *Cache) Free() {
 	}
 }
 
-// grow makes room for rows, and keeps what is there.
-func (c *Cache) grow(rows int64) {
+// grow makes room for rows and tokens, and keeps what is there.
+func (c *Cache) grow(rows, room int64) {
 	old, s := c.text, c.shape
-	c.text = torch.Empty(torch.Float32, s.Device, int64(2*s.Layers), rows, s.Heads, int64(s.Length), s.Size).Keep()
+	c.text = torch.Empty(torch.Float32, s.Device, int64(2*s.Layers), rows, s.Heads, room, s.Size).Keep()
 	if old != nil {
-		torch.Scoped(func() { c.text.Narrow(1, 0, c.rows).Copy(old) })
+		torch.Scoped(func() { c.text.Narrow(1, 0, c.rows).Narrow(3, 0, c.t).Copy(old.Narrow(3, 0, c.t)) })
 		old.Free()
 	}
-	c.rows = rows
+	c.rows, c.room = rows, room
 }
 
 // Next begins a step: row r continues row parents[r] of the step before (nil at the first step: one row an image),
@@ -109,7 +113,7 @@ func (c *Cache) move(parents []int32) error {
 	}
 	c.at = next
 	if n := int64(len(next.row)); n > c.rows {
-		c.grow(n)
+		c.grow(n, c.room)
 	}
 	torch.NoGrad(func() {
 		torch.Scoped(func() {
@@ -173,6 +177,9 @@ func (c *Cache) Images() int64 {
 // Put writes the keys and values kv [R, 2, H, D] of the step's tokens in a layer, and gives all that its texts have
 // so far: [2, R, H, S, D].
 func (c *Cache) Put(layer int, kv *torch.Tensor) *torch.Tensor {
+	if c.t == c.room {
+		c.grow(c.rows, min(2*c.room, int64(c.shape.Length)))
+	}
 	all := c.text.Narrow(0, int64(2*layer), 2).Narrow(1, 0, kv.Dim(0)) // [2, R, H, Length, D]
 	all.Select(3, c.t).Copy(kv.Transpose(0, 1))
 	return all.Narrow(3, 0, c.t+1)
