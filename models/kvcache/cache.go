@@ -55,7 +55,7 @@ func New(s Shape) *Cache {
 	return c
 }
 
-// firstRoom is the tokens that a cache of long texts has room for at first. Most texts are shorter, whatever they may be.
+// firstRoom is the tokens that a cache of long texts has room for at first: most texts are shorter than they may be.
 const firstRoom = 64
 
 // Share hands over x [n, images, …], of which each image's part follows the image. The cache frees it.
