@@ -149,7 +149,8 @@ cli/paths           < cli/input data weights/atomicfile | github.com/urfave/cli/
                      # what commands read and write, and that these are not one file
 cli/output          < cli/input models/train/features models/captioner data/metadata | github.com/klauspost/compress
                      # where captions and features go
-cli/published       < cli/console data/coco models/checkpoint models/train/features weights/store |
+cli/published       < cli/console data/coco models/captioner/demo models/checkpoint models/train/features
+                      weights/store |
                       github.com/urfave/cli/v2 # weights and data by name, fetched
 cli/model           < models/captioner cli/flags cli/input cli/published cli/server |
                      # the captioner that the flags name

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"embed"
+	"path/filepath"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -9,6 +10,8 @@ import (
 	"captioner/cli/console"
 	"captioner/cli/flags"
 	"captioner/cli/output"
+	"captioner/cli/published"
+	"captioner/weights/store"
 )
 
 // The scripts ask the program itself what may stand next (newCandidates), so they never grow stale.
@@ -54,7 +57,7 @@ func newCandidates(con *console.Console) *cli.Command {
 		Name:   "__complete",
 		Hidden: true,
 		Action: func(c *cli.Context) error {
-			for _, s := range candidates(c.App, c.Args().Slice()) {
+			for _, s := range candidates(con, c.App, c.Args().Slice()) {
 				if err := con.Printf("%s\n", s); err != nil {
 					return err
 				}
@@ -71,13 +74,33 @@ var values = map[string][]string{
 	"log-format": {"text", "json"},
 }
 
-func candidates(app *cli.App, words []string) []string {
+// kinds are what the flags that take names of weights want.
+var kinds = map[string][]store.Kind{
+	"model": {store.Captioner}, "init": {store.Captioner}, "encoder": {store.Encoder}, "clip": {store.Encoder},
+	"language-model": {store.LanguageModel},
+}
+
+// names are the names of weights that a flag or a command takes: none where there is nothing to go by yet, or where the
+// word is the beginning of a path.
+func names(con *console.Console, command, flag, word string) []string {
+	wanted, ok := kinds[flag]
+	if flag == "" && command == "fetch" {
+		return published.Names(con, store.Captioner, store.Encoder, store.LanguageModel, store.Data)
+	}
+	if found, err := filepath.Glob(word + "*"); !ok || word == "" || err != nil || len(found) > 0 {
+		return nil
+	}
+	return published.Names(con, wanted...)
+}
+
+func candidates(con *console.Console, app *cli.App, words []string) []string {
 	if len(words) == 0 {
 		words = []string{""}
 	}
 	commands, own, leaf := app.Commands, app.Flags, false
 	last := words[len(words)-1]
 	pending := "" // the flag that the last word is the value of
+	command := "" // the last one named
 	for _, w := range words[:len(words)-1] {
 		name := strings.TrimLeft(w, "-")
 		switch {
@@ -95,18 +118,21 @@ func candidates(app *cli.App, words []string) []string {
 				return nil
 			}
 			commands, own, leaf = c.Subcommands, c.Flags, len(c.Subcommands) == 0
+			command = c.Name
 		}
 	}
 	var all []string
 	switch {
 	case pending != "":
-		all = values[pending]
+		all = append(names(con, command, pending, last), values[pending]...)
 	case strings.HasPrefix(last, "-"):
 		for _, f := range flags.KnownFlags(commands, own, leaf) {
 			all = append(all, "--"+f.Names()[0])
 		}
 	case !leaf:
 		all = flags.CommandNames(commands)
+	default:
+		all = names(con, command, "", last)
 	}
 	var out []string
 	for _, s := range all {

@@ -25,7 +25,7 @@ func newList(con *console.Console) *cli.Command {
 	o := new(published.Options)
 	return &cli.Command{
 		Name:        "list",
-		Usage:       "list the published weights that can be fetched by name, and what of them is here",
+		Usage:       "list captioners worth trying, encoders and language models by name, and what of them is here",
 		Description: fetchHelp,
 		Flags:       o.Flags(),
 		Action: func(c *cli.Context) error {
@@ -55,24 +55,16 @@ func newFetch(con *console.Console) *cli.Command {
 	}
 }
 
-// weightsLine is an entry as "weights list --json" prints it.
-type weightsLine struct {
-	Name     string   `json:"name"`
-	Aliases  []string `json:"aliases"`
-	What     string   `json:"what"`
-	Licence  string   `json:"licence"`
-	Origin   string   `json:"origin"`
-	URLs     []string `json:"urls"`
-	SHA256   string   `json:"sha256,omitempty"` // of the one file, or of the last of a model's
-	Bytes    int64    `json:"bytes,omitempty"`
-	Checksum string   `json:"checksum"` // who vouches for the content: published, hub or none
-	Path     string   `json:"path,omitempty"`
-	Part     int64    `json:"part_bytes,omitempty"`
-	Target   string   `json:"target"`
+// headings are how the list calls kinds of weights.
+var headings = map[store.Kind]string{
+	store.Captioner:     "captioners, for --model",
+	store.Encoder:       "vision encoders, for --encoder",
+	store.LanguageModel: "language models, for --language-model",
+	store.Data:          "data",
 }
 
 func runList(con *console.Console, o published.Options) error {
-	s, _, err := published.Open(con, o)
+	list, err := published.List(con, o)
 	if err != nil {
 		return err
 	}
@@ -80,30 +72,23 @@ func runList(con *console.Console, o published.Options) error {
 	if !con.Options.JSON {
 		fmt.Fprintln(tab, "NAME\tSIZE\tHERE\tWHAT\tLICENCE")
 	}
-	for _, st := range s.List() {
+	var kind store.Kind
+	for _, l := range list {
 		if con.Options.JSON {
-			l := weightsLine{Name: st.Name, Aliases: st.Aliases, What: st.What, Licence: st.Licence, Origin: st.Origin,
-				SHA256: st.Files[len(st.Files)-1].SHA256,
-				Bytes:  st.Size(), Checksum: st.Checksum(), Path: st.Path, Part: st.Part, Target: st.Target}
-			for _, f := range st.Files {
-				l.URLs = append(l.URLs, f.URL)
-			}
 			if err := console.WriteJSON(con.Stdout, l); err != nil {
 				return err
 			}
 			continue
 		}
-		size, here := "", ""
-		if n := st.Size(); n > 0 {
-			size = console.Size(n)
+		if l.Kind != kind {
+			kind = l.Kind
+			fmt.Fprintf(tab, "# %s\t\t\t\t\n", headings[kind])
 		}
-		switch {
-		case st.Path != "":
-			here = "yes"
-		case st.Part > 0:
-			here = console.Size(st.Part)
+		size := ""
+		if l.Bytes > 0 {
+			size = console.Size(l.Bytes)
 		}
-		fmt.Fprintf(tab, "%s\t%s\t%s\t%s\t%s\n", st.Name, size, here, st.What, st.Licence)
+		fmt.Fprintf(tab, "%s\t%s\t%s\t%s\t%s\n", l.Name, size, l.Here(), l.Describe(), l.Licence)
 	}
 	return tab.Flush()
 }

@@ -157,6 +157,11 @@ func (a Architectures) vetCaptioner(use Use, d described, claims []family.Family
 	return &UnknownArchitectureError{Found: d.String(), Known: a.known(use), Use: use}
 }
 
+// Captions says whether captioners of this model_type are read.
+func (a Architectures) Captions(modelType string) bool {
+	return len(a.claims(described{modelType: modelType})) > 0
+}
+
 // known lists what is read.
 func (a Architectures) known(use Use) []string {
 	var all []string

@@ -11,6 +11,7 @@ import (
 // Entry is something that can be fetched by its name: one file, a model of several files, or members of an archive.
 type Entry struct {
 	Name    string   // "openai:ViT-B/32"
+	Kind    Kind     // what it is for
 	Aliases []string // other names that Find knows
 	What    string   // for people
 	Licence string   // of the weights, as their publisher states it
@@ -22,6 +23,17 @@ type Entry struct {
 
 	repos []string // other names that the hub's cache may hold it under
 }
+
+// Kind is what an entry is for.
+type Kind string
+
+// The kinds of entries.
+const (
+	Captioner     Kind = "captioner"
+	Encoder       Kind = "encoder"
+	LanguageModel Kind = "language-model"
+	Data          Kind = "data"
+)
 
 // File is one published file.
 type File struct {
@@ -77,6 +89,9 @@ func Manifest() []Entry {
 	all = append(all, blip())
 	for _, d := range decoders {
 		all = append(all, d.entry())
+	}
+	for _, c := range clipCaps {
+		all = append(all, c.entry())
 	}
 	return append(all, meteor())
 }
@@ -136,8 +151,9 @@ type clip struct {
 
 func (c clip) entry() Entry {
 	return Entry{
-		Name: "openai:" + c.name, Aliases: []string{c.name, strings.TrimSuffix(c.file, ".pt"), "clip:" + c.name},
-		What: "CLIP " + c.name + ", image and text towers", Licence: "MIT",
+		Name: "openai:" + c.name, Kind: Encoder,
+		Aliases: []string{c.name, strings.TrimSuffix(c.file, ".pt"), "clip:" + c.name},
+		What:    "CLIP " + c.name + ", image and text towers", Licence: "MIT",
 		Origin: "https://github.com/openai/CLIP", Folder: "openai",
 		Files: []File{{Name: c.file, URL: "https://openaipublic.azureedge.net/clip/models/" + c.sha256 + "/" + c.file,
 			SHA256: c.sha256, Size: c.size}},
@@ -163,7 +179,8 @@ type hubModel struct {
 
 func (m hubModel) entry() Entry {
 	e := Entry{
-		Name: m.name, Aliases: []string{"hf:" + m.name, m.owner + "/" + m.name}, What: "GPT-2, " + m.what, Licence: m.licence,
+		Name: m.name, Kind: LanguageModel, Aliases: []string{"hf:" + m.name, m.owner + "/" + m.name},
+		What: "GPT-2, " + m.what, Licence: m.licence,
 		Origin: DefaultHubURL + "/" + m.name, Repo: m.name, repos: []string{m.owner + "/" + m.name},
 	}
 	// 1042301 and 456318 bytes: the vocabulary is the same for all sizes.
@@ -183,7 +200,7 @@ func hubAddress(base, repo, revision, file string) string {
 func blip() Entry {
 	const file = "model_base_capfilt_large.pth"
 	return Entry{
-		Name: "blip:base", Aliases: []string{"blip", "blip-base",
+		Name: "blip:base", Kind: Encoder, Aliases: []string{"blip", "blip-base",
 			file}, What: "BLIP base with CapFilt-L, LAVIS's blip_feature_extractor", Licence: "BSD-3-Clause",
 		Origin: "https://github.com/salesforce/BLIP", Folder: "blip",
 		Files: []File{{Name: file, URL: "https://storage.googleapis.com/sfr-vision-language-research/BLIP/models/" + file}},
@@ -215,7 +232,8 @@ func (d decoder) what() string {
 func (d decoder) entry() Entry {
 	const family = "clip-text-decoder"
 	e := Entry{
-		Name: family + ":" + d.version, What: "the captioner that " + family + " " + d.what() + " downloads",
+		Name: family + ":" + d.version, Kind: Captioner,
+		What:    "the captioner that " + family + " " + d.what() + " downloads",
 		Licence: "MIT", Origin: "https://github.com/fkodom/clip-text-decoder", Folder: family + "/" + d.version,
 		Files: []File{{Name: "model.zip", URL: "https://" + transfer.DriveHost + "/download?id=" + d.id +
 			"&export=download&confirm=t", mirror: transfer.DriveHost + "/" + d.id}},
@@ -229,6 +247,24 @@ func (d decoder) entry() Entry {
 	return e
 }
 
+// clipCaps are the captioners of ClipCap's authors: a mapping by an MLP, and GPT-2 tuned with it. They lie on Google
+// Drive, without a checksum. Their encoder is CLIP ViT-B/32.
+var clipCaps = []clipCap{
+	{"coco", "COCO", "1IdaBtMSvtyzF0ByVaBHtvM0JYSXRExRX"},
+	{"conceptual", "Conceptual Captions", "14pXWwB4Zm82rsDdvbGguLfx9F8aM7ovT"},
+}
+
+type clipCap struct{ name, data, id string }
+
+func (c clipCap) entry() Entry {
+	return Entry{
+		Name: "clipcap:" + c.name, Kind: Captioner, What: "ClipCap trained on " + c.data + ", with --encoder ViT-B/32",
+		Licence: "MIT", Origin: "https://github.com/rmokady/CLIP_prefix_caption", Folder: "clipcap",
+		Files: []File{{Name: c.name + "_weights.pt", URL: "https://" + transfer.DriveHost + "/download?id=" + c.id +
+			"&export=download&confirm=t", mirror: transfer.DriveHost + "/" + c.id}},
+	}
+}
+
 // meteor is the Java program of METEOR 1.5, of which only the tables of words are read, and its paraphrases, out of the
 // source of the Python package pycocoevalcap 1.2: its jar, which differs from the authors' own, is what coco-caption's
 // scores come from. Nobody vouches for the archive's own bytes; the checksums are those of the two files in the
@@ -236,8 +272,9 @@ func (d decoder) entry() Entry {
 func meteor() Entry {
 	const source = "https://github.com/salaniz/pycocoevalcap"
 	return Entry{
-		Name: "meteor", What: "METEOR 1.5's synonyms and paraphrases, from pycocoevalcap 1.2", Licence: "LGPL, WordNet",
-		Origin: source, Folder: "meteor",
+		Name: "meteor", Kind: Data, What: "METEOR 1.5's synonyms and paraphrases, from pycocoevalcap 1.2",
+		Licence: "LGPL, WordNet",
+		Origin:  source, Folder: "meteor",
 		Files: []File{{Name: "pycocoevalcap-1.2.zip", URL: source + "/archive/refs/tags/v1.2.zip"}},
 		Members: []Member{
 			{"pycocoevalcap-1.2/meteor/meteor-1.5.jar", "meteor-1.5.jar",

@@ -23,7 +23,8 @@ func TestManifest(t *testing.T) {
 				t.Errorf("Find(%q): got %q, %v, want %q", name, got.Name, err, e.Name)
 			}
 		}
-		if e.What == "" || e.Licence == "" || e.Origin == "" || len(e.Files) == 0 || e.Repo == "" && e.Folder == "" {
+		if e.Kind == "" || e.What == "" || e.Licence == "" || e.Origin == "" || len(e.Files) == 0 ||
+			e.Repo == "" && e.Folder == "" {
 			t.Errorf("%s: not complete: %+v", e.Name, e)
 		}
 		for _, f := range e.Files {

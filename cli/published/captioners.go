@@ -1,0 +1,62 @@
+package published
+
+// captioner is a captioner of the Hugging Face hub that is worth trying, as its publisher describes it.
+type captioner struct {
+	name      string
+	modelType string // as config.json has it; it is listed where the table of architectures knows it
+	what      string
+	licence   string
+	bytes     int64   // of its weights, from the number of its parameters; the hub knows better
+	cider     float64 // on COCO's Karpathy test split, times 100; 0 where nobody has published it
+	source    string  // of cider
+}
+
+// captioners begin the list of weights. None was measured here at its full size with its published weights: speeds are
+// left to docs/benchmarks.md.
+var captioners = []captioner{
+	{
+		name: "Salesforce/blip-image-captioning-base", modelType: "blip", what: "BLIP base", licence: "BSD-3-Clause",
+		bytes: 990e6, cider: 133.3, source: "BLIP (Li et al. 2022), table 7",
+	},
+	{
+		name: "Salesforce/blip-image-captioning-large", modelType: "blip", what: "BLIP large", licence: "BSD-3-Clause",
+		bytes: 1.88e9, cider: 136.7, source: "BLIP (Li et al. 2022), table 7",
+	},
+	{
+		name: "microsoft/git-base-coco", modelType: "git", what: "GIT base, tuned on COCO", licence: "MIT",
+		bytes: 707e6, cider: 131.4, source: "README of microsoft/GenerativeImage2Text",
+	},
+	{
+		name: "microsoft/git-large-coco", modelType: "git", what: "GIT large, tuned on COCO", licence: "MIT",
+		bytes: 1.58e9, cider: 138.5, source: "README of microsoft/GenerativeImage2Text",
+	},
+	{
+		name: "microsoft/git-base-textcaps", modelType: "git", what: "GIT base, tuned on TextCaps: it reads signs",
+		licence: "MIT", bytes: 707e6,
+	},
+	{
+		name: "microsoft/git-large-textcaps", modelType: "git", what: "GIT large, tuned on TextCaps: it reads signs",
+		licence: "MIT", bytes: 1.58e9,
+	},
+	{
+		name: "florence-community/Florence-2-base", modelType: "florence2", what: "Florence-2 base, short and long captions",
+		licence: "MIT", bytes: 463e6, cider: 133.0, source: "model card of microsoft/Florence-2-base",
+	},
+	{
+		name: "florence-community/Florence-2-large", modelType: "florence2",
+		what: "Florence-2 large, short and long captions", licence: "MIT", bytes: 1.55e9, cider: 135.6,
+		source: "model card of microsoft/Florence-2-large",
+	},
+	{
+		name: "laion/mscoco_finetuned_CoCa-ViT-B-32-laion2B-s13B-b90k", modelType: "coca",
+		what: "CoCa ViT-B/32 of OpenCLIP, tuned on COCO", licence: "MIT", bytes: 1.01e9,
+	},
+	{
+		name: "laion/mscoco_finetuned_CoCa-ViT-L-14-laion2B-s13B-b90k", modelType: "coca",
+		what: "CoCa ViT-L/14 of OpenCLIP, tuned on COCO", licence: "MIT", bytes: 2.55e9,
+	},
+	{
+		name: "nlpconnect/vit-gpt2-image-captioning", modelType: "vision-encoder-decoder", what: "ViT base and GPT-2",
+		licence: "Apache-2.0", bytes: 982e6,
+	},
+}
