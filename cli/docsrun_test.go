@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"captioner/weights/hub/hubtest"
 )
 
 // notRun says which commands of the pages only a flag check sees, and why.
@@ -38,7 +40,7 @@ func TestDocsRun(t *testing.T) {
 			t.Skip("no " + tool + " here")
 		}
 	}
-	ran := 0
+	ran, hub := 0, docsHub(t)
 	for _, p := range pages(t) {
 		dir := docsFolder(t) // in which a page's commands build on each other
 		for _, block := range codeBlock.FindAllStringSubmatch(p.text, -1) {
@@ -51,7 +53,7 @@ func TestDocsRun(t *testing.T) {
 					continue
 				}
 				ran++
-				t.Run(p.path+": "+command, func(t *testing.T) { runInFolder(t, dir, command) })
+				t.Run(p.path+": "+command, func(t *testing.T) { runInFolder(t, dir, hub, command) })
 			}
 		}
 	}
@@ -69,16 +71,31 @@ func reasonNotToRun(command string) string {
 	return ""
 }
 
-func runInFolder(t *testing.T, dir, command string) {
+func runInFolder(t *testing.T, dir, hub, command string) {
 	t.Helper()
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
 	c := exec.CommandContext(ctx, "sh", "-c", strings.ReplaceAll(command, "{000..127}", "{000..001}"))
 	c.Dir = dir
-	c.Env = append(os.Environ(), "CAPTIONER_TEST_PROCESS=1", "HOME="+dir)
+	c.Env = append(os.Environ(), "CAPTIONER_TEST_PROCESS=1", "HOME="+dir, "HF_HOME="+dir+"/hf", "HF_ENDPOINT="+hub)
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
+}
+
+// docsHub is the address of a stand-in of the Hugging Face hub, with tiny models under the names of the pages.
+func docsHub(t *testing.T) string {
+	t.Helper()
+	h := hubtest.New()
+	t.Cleanup(h.Close)
+	for name, folder := range map[string]string{
+		"Salesforce/blip-image-captioning-base": "blip", "microsoft/git-base-coco": "git",
+	} {
+		if _, err := h.PushFolder(name, filepath.Join("../models/captioner/testdata/families", folder)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return h.URL
 }
 
 // docsFolder has a bin/captioner with a fake model, and what the commands of the pages name.

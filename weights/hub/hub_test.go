@@ -49,7 +49,7 @@ func newHub(t *testing.T) *hubtest.Hub {
 func open(t *testing.T, h *hubtest.Hub, change func(*hub.Options)) (*hub.Hub, string) {
 	t.Helper()
 	o := hub.Options{Cache: filepath.Join(t.TempDir(), "hub"), Endpoint: h.URL, Transfer: transfer.Settings{
-		Attempts: 3, Backoff: time.Millisecond, Stall: 300 * time.Millisecond,
+		Attempts: 3, Backoff: time.Millisecond, Stall: 600 * time.Millisecond,
 	}}
 	if change != nil {
 		change(&o)
@@ -333,7 +333,7 @@ func TestRefused(t *testing.T) {
 		{name: "cut and no more", faults: []string{"cdn:cut=1000", "cdn:status=500", "cdn:status=500", "cdn:status=500"},
 			err: transfer.ErrServer, text: "500", hint: "it goes on where it was"},
 		{name: "stalled", faults: slices.Repeat([]string{"cdn:stall=5s"}, 3), err: transfer.ErrStalled,
-			text: "no byte in 300ms", hint: "it goes on where it was"},
+			text: "no byte in 600ms", hint: "it goes on where it was"},
 		{name: "stalled once", faults: []string{"cdn:cut=100000,stall=5s"}},
 		{name: "spoilt", faults: []string{"cdn:spoil"}, err: transfer.ErrChecksum, text: "SHA256 ", hint: "nothing was kept"},
 		{name: "spoilt after a cut", faults: []string{"cdn:cut=100000", "cdn:spoil"}},

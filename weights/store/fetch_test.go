@@ -59,7 +59,7 @@ func TestFetchFromBadServers(t *testing.T) {
 			name:    "stalls for good",
 			answers: append([]answer{stall(40_000)}, times[answer](3, stall(0))...),
 			err:     ErrStalled,
-			text:    "no byte in 200ms after 40000 of 100000 bytes",
+			text:    "no byte in 500ms after 40000 of 100000 bytes",
 			hint:    "overloaded",
 			left:    "one.pt.part 40000, one.pt.part.json",
 		},

@@ -155,7 +155,7 @@ func newStore(t *testing.T, change func(*Options)) *Store {
 	dir := t.TempDir()
 	o := Options{
 		Cache: filepath.Join(dir, "captioner"), HubCache: filepath.Join(dir, "hub"), HubURL: DefaultHubURL,
-		Attempts: 3, Backoff: time.Millisecond, Stall: 200 * time.Millisecond,
+		Attempts: 3, Backoff: time.Millisecond, Stall: 500 * time.Millisecond,
 	}
 	if change != nil {
 		change(&o)
