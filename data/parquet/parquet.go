@@ -174,8 +174,11 @@ type leaf struct {
 	text  bool
 }
 
-// maxLeaves bounds the columns.
-const maxLeaves = 10_000
+// The limits of a table: columns, and values of one row in one of them.
+const (
+	maxLeaves = 10_000
+	maxValues = 100_000
+)
 
 // leaves lists the columns that are wanted. Lists in lists are left out.
 func (f *File) leaves(wanted func(string) bool) (all []leaf, err error) {
@@ -301,6 +304,9 @@ func (c *cursor) row() (values []parquet.Value, err error) {
 		}
 		if len(values) > 0 && c.ahead[0].RepetitionLevel() == 0 {
 			return values, nil
+		}
+		if len(values) == maxValues {
+			return nil, fmt.Errorf("a row of more than %d values", maxValues)
 		}
 		values = append(values, c.ahead[0].Clone())
 		c.ahead = c.ahead[1:]
