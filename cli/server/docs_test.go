@@ -26,7 +26,7 @@ func TestClientsOfTheDocs(t *testing.T) {
 	for _, tt := range []struct {
 		language, program, file string
 		captions                int // that it prints
-	}{{"sh", "sh", "client.sh", 5}, {"python", "python3", "client.py", 1}, {"javascript", "node", "client.mjs", 1}} {
+	}{{"sh", "sh", "client.sh", 6}, {"python", "python3", "client.py", 1}, {"javascript", "node", "client.mjs", 1}} {
 		t.Run(tt.language, func(t *testing.T) {
 			block := regexp.MustCompile("(?s)\n```" + tt.language + "\n(.*?)```").FindStringSubmatch(section)
 			if block == nil {
