@@ -27,6 +27,26 @@ import (
 // The line of what is being written gives way to the notes of the batch once it is there.
 const journalHead = "captioner journal 3 "
 
+// oldHead begins the journals of version 2, which did not say what was being written, nor the checksum of what was. What
+// stands in their files is kept as if no journal spoke of it.
+const oldHead = "captioner journal 2 "
+
+// checkHead holds the first line of a journal to the one that this run would write.
+func checkHead(found, head string) error {
+	switch {
+	case found == "" || found == head:
+		return nil
+	case strings.HasPrefix(found, journalHead):
+		return console.WithHint(errors.New("the journal is of a run with another model or other options"),
+			"give the options of that run, or --overwrite to start over")
+	case strings.HasPrefix(found, "captioner journal "):
+		return console.WithHint(errors.New("the journal is of another version of captioner"),
+			"go on with that version, or give another --out")
+	}
+	return console.WithHint(errors.New("the file of its name with .journal behind it is no journal"),
+		"move that file away, or give another --out")
+}
+
 // maxAnnounced is the longest batch whose text stands in the journal while it is written. A longer one, of a
 // WebDataset, is known by its length.
 const maxAnnounced = 1 << 20
@@ -149,13 +169,16 @@ func (j *Journal) goOn(head string, o JournalOptions) error {
 	if err != nil {
 		return err
 	}
-	if rec.head != "" && rec.head != head {
-		return console.WithHint(errors.New("the journal is of a run with another model or other options"),
-			"give the options of that run, or --overwrite to start over")
+	old := strings.HasPrefix(rec.head, oldHead)
+	if err := checkHead(rec.head, head); err != nil && !old {
+		return err
 	}
 	size, err := source(j.part, j.target)
 	if err != nil || size == 0 {
 		return err
+	}
+	if old {
+		return j.goOnOld(size, o)
 	}
 	var good int
 	if good, j.size, j.sum, err = verify(j.part, rec, size); err != nil {
@@ -180,6 +203,35 @@ func (j *Journal) goOn(head string, o JournalOptions) error {
 		}
 	}
 	return j.adopt(rec, lost, o)
+}
+
+// goOnOld goes on after a run with a journal of version 2. All whole lines stay. A last one without its end, behind what
+// that journal vouches for, is half written.
+func (j *Journal) goOnOld(size int64, o JournalOptions) error {
+	if _, err := j.journal.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	whole := int64(0)
+	lines := bufio.NewScanner(j.journal)
+	for lines.Scan() {
+		if end, id, _, ok := parseNote(lines.Text()); ok && id == (input.ID{}) && end <= size {
+			whole = max(whole, end)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return err
+	}
+	tail, err := tailOf(j.part, whole, size-whole)
+	if err != nil {
+		return err
+	}
+	half := len(tail) > 0 && tail[len(tail)-1] != '\n'
+	if half && !o.Template {
+		if err := j.part.Truncate(whole + int64(bytes.LastIndexByte(tail, '\n')) + 1); err != nil {
+			return err
+		}
+	}
+	return j.adopt(record{}, false, o)
 }
 
 // source makes sure that the part holds what was done before: after a finished run, that is the file itself.
