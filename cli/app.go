@@ -22,7 +22,7 @@ func (p *program) newApp() *cli.App {
 		Description:     exitCodeHelp,
 		HideHelpCommand: true,
 		HideVersion:     true, // the built-in one would own -v
-		Writer:          p.con.Stdout,
+		Writer:          &p.help,
 		ErrWriter:       p.con.Term,
 		ExitErrHandler:  func(*cli.Context, error) {}, // the default one ends the process
 		OnUsageError:    flags.OnUsageError,
@@ -68,7 +68,7 @@ func (p *program) finish(name string, c *cli.Command) {
 	}
 	action := c.Action
 	c.Action = func(c *cli.Context) error {
-		if err := checkPaths(name, c, p.con.Stdin); err != nil {
+		if err := checkPaths(name, c, p.con); err != nil {
 			return err
 		}
 		return action(c)
@@ -93,9 +93,23 @@ func configure() {
 
 // checkPaths refuses to write over what is read. Of several processes of one command, the first looks: others may find
 // what it has begun to write.
-func checkPaths(command string, c *cli.Context, stdin io.Reader) error {
+func checkPaths(command string, c *cli.Context, con *console.Console) error {
 	if place, err := launch.Find(os.Getenv); err == nil && place != nil && place.Rank != 0 {
 		return nil
 	}
-	return paths.Check(command, c, stdin)
+	return paths.Check(command, c, con.Stdin, con.Stdout)
+}
+
+// helpWriter keeps the error of writing help, which urfave/cli throws away.
+type helpWriter struct {
+	w   io.Writer
+	err error
+}
+
+func (h *helpWriter) Write(b []byte) (int, error) {
+	n, err := h.w.Write(b)
+	if h.err == nil {
+		h.err = err
+	}
+	return n, err
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"archive/tar"
+	"bytes"
 	"fmt"
 	"io"
 	"io/fs"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"captioner/cli/console"
 	"captioner/cli/paths"
 )
 
@@ -333,5 +335,44 @@ func write(t *testing.T, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Standard output that the shell leads to the end of a file that is read is refused, and the file stays as it was.
+func TestStandardOutputIsAnInput(t *testing.T) {
+	dir := t.TempDir()
+	image := filepath.Join(dir, "a.png")
+	write(t, image, pictureBytes(t, "red"))
+	list := filepath.Join(dir, "list.txt")
+	write(t, list, image+"\n")
+	for _, tt := range []struct {
+		name, file string
+		stdin      string
+		args       []string
+		code       int
+	}{
+		{"an image", image, "", []string{"predict", image}, console.ExitUsage},
+		{"an image of a folder", image, "", []string{"predict", dir}, console.ExitUsage},
+		{"an image of a list", image, image + "\n", []string{"predict", "-"}, console.ExitSome},
+		{"another file", filepath.Join(dir, "log"), "", []string{"predict", image}, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			out, err := os.OpenFile(tt.file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer out.Close()
+			out.WriteString(strings.Repeat("#", 8)) // behind the end of an image, and in a log
+			before := read(t, tt.file)
+			var msg bytes.Buffer
+			p := newProgram(strings.NewReader(tt.stdin), out, &msg)
+			p.load = openFake
+			if code := p.run(t.Context(), append([]string{"captioner"}, tt.args...)); code != tt.code {
+				t.Errorf("exit code %d, want %d: %s", code, tt.code, msg.String())
+			}
+			if after := read(t, tt.file); (after == before) == (tt.code == 0) {
+				t.Errorf("%d bytes became %d: %s", len(before), len(after), msg.String())
+			}
+		})
 	}
 }

@@ -87,7 +87,7 @@ written \\, \t, \n, \xNN.`,
 			}
 			o.named = paths.Named("predict", c)
 			if o.unlisted() {
-				o.guard = paths.NewGuard("predict", c)
+				o.guard = paths.NewGuard("predict", c, con.Stdout)
 			}
 			if o.Embeddings != "" {
 				return runEmbeddings(c.Context, con, o)

@@ -32,11 +32,13 @@ func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 // program is one run: its console, and how models are loaded, for which tests put a fake.
 type program struct {
 	con  *console.Console
+	help helpWriter
 	load model.Loader
 }
 
 func newProgram(stdin io.Reader, stdout, stderr io.Writer) *program {
-	return &program{con: console.New(stdin, stdout, stderr), load: model.Load}
+	con := console.New(stdin, stdout, stderr)
+	return &program{con: con, help: helpWriter{w: con.Stdout}, load: model.Load}
 }
 
 func (p *program) main(ctx context.Context, args []string) int {
@@ -90,6 +92,9 @@ func (p *program) run(ctx context.Context, args []string) int {
 	args, err := flags.Arrange(app, args)
 	if err == nil {
 		err = app.RunContext(ctx, args)
+	}
+	if err == nil {
+		err = p.help.err
 	}
 	if err != nil {
 		p.con.Report(err)

@@ -23,7 +23,8 @@ var sidecarExtensions = []string{".txt", ".caption"}
 // Folder reads the images of a folder and of all below it, in natural order (img2 before img10). The captions of a.jpg
 // stand in a.txt or a.caption or a.jpg.txt, whatever the case of the name, one a line; empty lines do not count. An
 // image without one has no captions. Names that begin with a dot are left out; links to folders are not followed. What
-// else is left out is noted: images of formats that are not read, archives, and captions without an image.
+// else is left out is noted: images of formats that are not read, archives, captions without an image, and folders of
+// training runs.
 func Folder(root string) (Source, error) { return readFolder(root, nil) }
 
 func readFolder(root string, notes *Notes) (Source, error) {
@@ -73,6 +74,8 @@ func walk(root, folder string, left func(name, why string), visit func(name stri
 		name := filepath.Join(folder, entry.Name())
 		switch {
 		case strings.HasPrefix(entry.Name(), "."):
+		case entry.IsDir() && isRun(filepath.Join(root, name)):
+			left(name, "it is the folder of a training run")
 		case entry.IsDir():
 			err = walk(root, name, left, visit)
 		case entry.Type()&fs.ModeSymlink != 0 && isFolder(filepath.Join(root, name)):
@@ -102,6 +105,16 @@ func captioned(entries []fs.DirEntry) func(name string) bool {
 		}
 	}
 	return func(name string) bool { return images[sidecar.Path(strings.ToLower(name), "")] }
+}
+
+// isRun says whether a folder is that of a training run, whose images are its curves.
+func isRun(path string) bool {
+	for _, name := range []string{"options.json", "metrics.jsonl"} {
+		if info, err := os.Stat(filepath.Join(path, name)); err != nil || !info.Mode().IsRegular() {
+			return false
+		}
+	}
+	return true
 }
 
 func isFolder(path string) bool {

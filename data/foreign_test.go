@@ -311,7 +311,7 @@ func TestFolderWithABackup(t *testing.T) {
 func TestWhatAFolderLeavesOut(t *testing.T) {
 	files := map[string]string{}
 	for _, name := range []string{"a.jpg", "a.txt", "b.JPG", "b.jpg.TXT", "c.jxl", "c.txt", "d.txt", "e.zip", "f.tar.gz",
-		"in/g.png", "in/h.caption", "notes.md", ".hidden.txt"} {
+		"in/g.png", "in/h.caption", "notes.md", ".hidden.txt", "run/options.json", "run/metrics.jsonl", "run/loss.png"} {
 		files[name] = "a dog"
 	}
 	root := tree(t, files)
@@ -334,6 +334,7 @@ func TestWhatAFolderLeavesOut(t *testing.T) {
 		`"d.txt" and 1 more: left out: no image of that name stands beside it`,
 		`"e.zip" and 1 more: left out: archives in a folder are not opened, want each named by itself`,
 		`"link": left out: it is a link to a folder`,
+		`"run": left out: it is the folder of a training run`,
 	}
 	got := d.Notes.Lines()
 	for i, line := range got {

@@ -308,7 +308,7 @@ func TestOpenErrors(t *testing.T) {
 		{"row too long", "image,caption\na.jpg,\"A\nB\"\nb.jpg,x,y\n", "f", "line 4: found 3 fields, want 2"},
 		{"quote", "image,caption\na.jpg,A \"dog\"\n", "f", `line 2: bare "`},
 		{"open quote", "image,caption\na.jpg,A\nb.jpg,\"x\n\n\n", "f", "line 3: extraneous or missing"},
-		{"no path", "image,caption\n,A\n", "f", "line 2: no path of a picture"},
+		{"no path", "image,caption\n,A\n", "f", "line 2: no path of an image"},
 		{
 			"web",
 			"caption\timage\nA\thttps://example.org/a.jpg\n",
@@ -322,7 +322,7 @@ func TestOpenErrors(t *testing.T) {
 			"record without path",
 			`{"caption": "A"}`,
 			"f",
-			"line 1: no path of a picture, want a string named one of path, image",
+			"line 1: no path of an image, want a string named one of path, image",
 		},
 		{
 			"record without caption",
@@ -532,7 +532,7 @@ func TestCaptionsByPath(t *testing.T) {
 		{name: "objects", text: `{"a.jpg": [{"caption": "one"}, {"caption": "two"}]}`, want: "a.jpg: [one two]"},
 		{name: "null", text: fmt.Sprintf(coco, "null"), want: "1: []"},
 		{name: "a number", text: fmt.Sprintf(coco, "12"), err: "annotation 1: the caption is 12, want a string"},
-		{name: "a record without a path", text: `{"caption": "one"}`, err: "no path of a picture"},
+		{name: "a record without a path", text: `{"caption": "one"}`, err: "no path of an image"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			path := filepath.Join(dir, c.name+".json")

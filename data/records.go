@@ -6,10 +6,11 @@ import (
 	"slices"
 	"strings"
 
+	"captioner/data/image"
 	"captioner/data/record"
 )
 
-// Records reads JSON objects that each have the path of a picture and a caption, or an array of captions, under one of
+// Records reads JSON objects that each have the path of an image and a caption, or an array of captions, under one of
 // the names that [Table] takes for columns: an object a line (JSON lines), or one array of them. It also reads one
 // object whose members are captions by the path of their image. Objects of one image are gathered. With a split
 // other than "" only objects whose "split" it is are used. Relative paths start from the folder images, or if that is
@@ -53,7 +54,11 @@ func readRecords(annotations, images, split string, notes *Notes) (Source, error
 				err = addRecord(&g, r, split)
 			}
 			if err != nil && len(g.List) == 0 && split == "" {
-				if byPath, ok := pathRecords(annotations); ok {
+				byPath, ok, failed := pathRecords(annotations)
+				if failed != nil {
+					return nil, failed
+				}
+				if ok {
 					g = byPath
 					break
 				}
@@ -72,32 +77,35 @@ func readRecords(annotations, images, split string, notes *Notes) (Source, error
 }
 
 // pathRecords reads an object whose members are captions by the path of their image; ok is false where the file is
-// none.
-func pathRecords(annotations string) (g Group, ok bool) {
+// none. A member that is no caption makes it none, unless its name is that of an image: then it is an error.
+func pathRecords(annotations string) (g Group, ok bool, err error) {
 	f, err := record.Open(annotations)
 	if err != nil {
-		return g, false
+		return g, false, err
 	}
 	defer f.Close()
 	d := json.NewDecoder(f)
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
-		return g, false
+		return g, false, nil
 	}
 	for d.More() {
 		name, err := d.Token()
 		path := fmt.Sprint(name)
 		var v json.RawMessage
 		if err != nil || d.Decode(&v) != nil || slices.Contains(record.CaptionNames, path) || localPath(path) != nil {
-			return Group{}, false
+			return Group{}, false, nil
 		}
 		captions, err := record.Captions(v)
+		if err != nil && image.HasExtension(path) {
+			return g, false, &RecordError{File: annotations, Record: fmt.Sprintf("image %q", path), Err: err}
+		}
 		if err != nil {
-			return Group{}, false
+			return Group{}, false, nil
 		}
 		g.Add(path, path, captions...)
 	}
 	_, err = d.Token()
-	return g, err == nil && !d.More()
+	return g, err == nil && !d.More(), nil
 }
 
 func addRecord(g *Group, r map[string]json.RawMessage, split string) error {
@@ -112,12 +120,16 @@ func addRecord(g *Group, r map[string]json.RawMessage, split string) error {
 	}
 	var path string
 	if err := json.Unmarshal(record.Member(r, record.PathNames), &path); err != nil {
-		return fmt.Errorf("no path of a picture, want a string named one of %s", strings.Join(record.PathNames, ", "))
+		return fmt.Errorf("no path of an image, want a string named one of %s", strings.Join(record.PathNames, ", "))
 	}
 	if err := localPath(path); err != nil {
 		return err
 	}
-	captions, err := record.Captions(record.Member(r, record.CaptionNames))
+	value := record.Member(r, record.CaptionNames)
+	if string(value) == "{}" && slices.ContainsFunc(record.CaptionNames, func(name string) bool { return r[name] != nil }) {
+		value = json.RawMessage("null")
+	}
+	captions, err := record.Captions(value)
 	if err != nil {
 		return err
 	}

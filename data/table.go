@@ -123,7 +123,7 @@ func (c *columns) add(g *Group, row []string, split string) error {
 
 func localPath(path string) error {
 	if path == "" {
-		return errors.New("no path of a picture")
+		return errors.New("no path of an image")
 	}
 	if strings.HasPrefix(path, "http://") || strings.HasPrefix(path, "https://") {
 		return fmt.Errorf("the picture is %.100q on the web, want a local file: fetch the pictures first", path)

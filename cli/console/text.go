@@ -85,6 +85,10 @@ func Kind(m fs.FileMode) string {
 		return "folder"
 	case m&fs.ModeNamedPipe != 0:
 		return "named pipe"
+	case m&fs.ModeSymlink != 0:
+		return "link"
+	case m&fs.ModeSocket != 0:
+		return "socket"
 	default:
 		return "device"
 	}

@@ -27,7 +27,8 @@ const (
 	maxWaits  = 64 << 20
 )
 
-// archiveKind is ".tar", ".zip" or ".parquet" by a file's name; "" for any other file. A tar file may be compressed.
+// archiveKind is ".tar", ".zip" or ".parquet" by a file's name; "" for any other file. A tar file may be compressed, and
+// a comic book is a .zip.
 func archiveKind(name string) string {
 	if tar, _ := unpack.IsTar(name); tar {
 		return ".tar"
@@ -35,6 +36,8 @@ func archiveKind(name string) string {
 	switch ext := strings.ToLower(filepath.Ext(name)); ext {
 	case ".zip", ".parquet":
 		return ext
+	case ".cbz":
+		return ".zip"
 	}
 	return ""
 }

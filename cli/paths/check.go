@@ -21,7 +21,7 @@ import (
 // Check refuses a command line by which a file that is read would be written, or one file be written twice, or
 // something be written that is no plain file. The command is named as below the program: "weights convert". It is an
 // error of usage, in one line that names both paths.
-func Check(command string, c *cli.Context, stdin io.Reader) error {
+func Check(command string, c *cli.Context, stdin io.Reader, stdout io.Writer) error {
 	k := checker{recursive: !c.Bool("no-recursive"), images: c.String("images")}
 	for _, n := range collect(command, c) {
 		switch n.use {
@@ -34,12 +34,29 @@ func Check(command string, c *cli.Context, stdin io.Reader) error {
 	if f, ok := stdin.(*os.File); ok {
 		k.stdin, _ = f.Stat()
 	}
+	if w, ok := redirected(stdout); ok {
+		if err := k.reading(w); err != nil {
+			return err
+		}
+	}
 	for i, w := range k.writes {
 		if err := k.check(w, k.writes[:i]); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// redirected is standard output where the shell has led it to the end of a file. One that the shell has emptied holds
+// nothing that could be lost.
+func redirected(stdout io.Writer) (w written, ok bool) {
+	f, ok := stdout.(*os.File)
+	if !ok {
+		return w, false
+	}
+	info, err := f.Stat()
+	w.label, w.info = "standard output", info
+	return w, err == nil && info.Mode().IsRegular() && info.Size() > 0
 }
 
 // checker holds the paths of one command line.
@@ -129,8 +146,21 @@ func (k *checker) check(w written, before []written) error {
 // mayBeFolder says whether the path may name a folder: of the second argument of weights convert.
 func (w written) mayBeFolder() bool { return w.label == "OUT" && w.info != nil && w.info.IsDir() }
 
-// file refuses to write a file that is there if it is read.
+// file refuses to write a file that is there if it is read, or stands in a folder whose files of such names are.
 func (k *checker) file(w written) error {
+	if err := k.reading(w); err != nil {
+		return err
+	}
+	for _, r := range k.reads {
+		if r.readsFrom(w.real) {
+			return w.refuse(r.label, r.path)
+		}
+	}
+	return nil
+}
+
+// reading refuses to write a file that is there if it is one that is read.
+func (k *checker) reading(w written) error {
 	if k.stdin != nil && os.SameFile(k.stdin, w.info) {
 		return w.refuse("standard input", "")
 	}
@@ -139,9 +169,6 @@ func (k *checker) file(w written) error {
 			if info, err := os.Stat(path); err == nil && os.SameFile(info, w.info) {
 				return w.refuse(r.label, r.path)
 			}
-		}
-		if r.readsFrom(w.real) {
-			return w.refuse(r.label, r.path)
 		}
 	}
 	return nil
@@ -153,6 +180,10 @@ func (w written) refuse(label, path string) error {
 		label = fmt.Sprintf("%q", path)
 	case path != "":
 		label = fmt.Sprintf("%s %q", label, path)
+	}
+	if w.path == "" { // standard output
+		return console.Usagef("let the results go to a file of another name",
+			"%s would be written into a file that is read: %s", w.label, label)
 	}
 	return console.Usagef("give "+w.label+" another name", "%s %q would be written over a file that is read: %s",
 		w.label, w.path, label)

@@ -1,6 +1,7 @@
 package paths
 
 import (
+	"io"
 	"os"
 
 	"github.com/urfave/cli/v2"
@@ -11,8 +12,11 @@ import (
 type Guard []written
 
 // NewGuard looks at what is there now.
-func NewGuard(command string, c *cli.Context) (g Guard) {
+func NewGuard(command string, c *cli.Context, stdout io.Writer) (g Guard) {
 	k := new(checker)
+	if w, ok := redirected(stdout); ok {
+		g = append(g, w)
+	}
 	for _, n := range collect(command, c) {
 		if n.use != Write {
 			continue

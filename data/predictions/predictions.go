@@ -361,7 +361,7 @@ func (c *predictionColumns) read(path string, b []byte) ([]entry, error) {
 			r.path = record.Trim(row.Fields[c.path])
 		}
 		if r.id == "" && r.path == "" {
-			return nil, record.At(path, "line", number, "no id and no path of a picture")
+			return nil, record.At(path, "line", number, "no id and no path of an image")
 		}
 		for _, i := range c.captions {
 			if i == c.caption || record.Trim(row.Fields[i]) != "" {

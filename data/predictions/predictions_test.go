@@ -111,7 +111,7 @@ func TestReadPredictionsRefuses(t *testing.T) {
 		`{"images": [], "annotations": {}}`:    "record 1: no image",
 		"image_id,caption\n":                   "found names of columns and no row below them",
 		"image_id,caption\n7,a,b\n":            "line 2: found 3 fields, want 2",
-		"image_id,caption\n,a\n":               "line 2: no id and no path of a picture",
+		"image_id,caption\n,a\n":               "line 2: no id and no path of an image",
 		"image_id,caption\n7,\"a\n":            "line 2: ",
 	} {
 		path := filepath.Join(tree(t, map[string]string{"f": text}), "f")

@@ -32,30 +32,65 @@ func Member(r map[string]json.RawMessage, names []string) json.RawMessage {
 	return json.RawMessage(`{}`) // no string and no array
 }
 
+// Captions reads a caption, or an array of them, each a string or one of pycocoevalcap's objects. The error says which of
+// them is none, and what it is.
 func Captions(v json.RawMessage) ([]string, error) {
-	var one string
-	if json.Unmarshal(v, &one) == nil {
-		return []string{one}, nil
+	var one *string
+	if json.Unmarshal(v, &one) == nil && one != nil {
+		return []string{*one}, nil
 	}
-	var many []string
-	if json.Unmarshal(v, &many) == nil {
-		return many, nil
+	if v := bytes.TrimSpace(v); len(v) == 0 || v[0] != '[' {
+		return nil, notCaption("caption", v)
 	}
-	var objects []struct { // pycocoevalcap's
-		Caption *string `json:"caption"`
+	var items []json.RawMessage
+	if err := json.Unmarshal(v, &items); err != nil {
+		return nil, NoEOF(err)
 	}
-	many = nil // what was read of it before the first that is no string
-	if json.Unmarshal(v, &objects) == nil && len(objects) > 0 {
-		for _, o := range objects {
-			if o.Caption == nil {
-				return nil, errors.New("an object without a caption among the captions")
+	many := make([]string, 0, len(items))
+	for i, item := range items {
+		var text *string
+		if json.Unmarshal(item, &text) != nil {
+			var object struct { // pycocoevalcap's
+				Caption *string `json:"caption"`
 			}
-			many = append(many, *o.Caption)
+			if json.Unmarshal(item, &object) == nil {
+				text = object.Caption
+			}
 		}
-		return many, nil
+		if text == nil {
+			return nil, notCaption(fmt.Sprintf("caption %d", i+1), item)
+		}
+		many = append(many, *text)
 	}
-	return nil, errors.New("no caption, want a string or an array of strings named one of " + strings.Join(CaptionNames,
-		", "))
+	return many, nil
+}
+
+// notCaption says what stands where a caption should be.
+func notCaption(what string, v json.RawMessage) error {
+	const want = "want a string or an array of strings"
+	var found string
+	switch v := bytes.TrimSpace(v); {
+	case len(v) == 0, bytes.Equal(v, []byte("{}")):
+		return errors.New("no caption, " + want + " named one of " + strings.Join(CaptionNames, ", "))
+	case v[0] == 'n':
+		found = "null"
+	case v[0] == '{':
+		found = "an object without a caption"
+	case v[0] == '[':
+		found = "an array"
+	case v[0] == 't', v[0] == 'f':
+		found = string(v)
+	default:
+		found = fmt.Sprintf("the number %.40s", v)
+	}
+	return &NotCaptionError{What: what, Found: found}
+}
+
+// A NotCaptionError says that something else stands where a caption should be.
+type NotCaptionError struct{ What, Found string }
+
+func (e *NotCaptionError) Error() string {
+	return fmt.Sprintf("%s is %s, want a string", e.What, e.Found)
 }
 
 // ID is an identifier that data sets write as a number or as a string.

@@ -134,8 +134,11 @@ func (t *Reader) head() ([]byte, error) {
 	return head, nil
 }
 
-// wide finds UTF-16 without a byte order mark.
+// wide finds UTF-16 and UTF-32 without a byte order mark.
 func wide(head []byte) Charset {
+	if charset := wider(head); charset != "" {
+		return charset
+	}
 	pairs := len(head) / 2
 	if pairs < 4 { // "a", NUL, "b", NUL is a list
 		return ""
@@ -153,6 +156,28 @@ func wide(head []byte) Charset {
 		return UTF16LE
 	case nul[1] == 0 && control[1] == 0 && 2*nul[0] >= pairs:
 		return UTF16BE
+	}
+	return ""
+}
+
+// wider finds UTF-32: of each four bytes the two that say the plane and the one beside them are NULs, and the last is
+// none.
+func wider(head []byte) Charset {
+	fours := len(head) / 4
+	if fours < 2 {
+		return ""
+	}
+	var nul [4]int
+	for i, b := range head[:4*fours] {
+		if b == 0 {
+			nul[i%4]++
+		}
+	}
+	switch {
+	case nul[0] == 0 && 2*nul[1] >= fours && nul[2] == fours && nul[3] == fours:
+		return UTF32LE
+	case nul[3] == 0 && 2*nul[2] >= fours && nul[0] == fours && nul[1] == fours:
+		return UTF32BE
 	}
 	return ""
 }

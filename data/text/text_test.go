@@ -54,6 +54,8 @@ func TestRead(t *testing.T) {
 		{"UTF-16 beyond the first plane", "\xff\xfe\x3d\xd8\x36\xdc", "🐶", "UTF-16LE with a byte order mark", false},
 		{"UTF-32LE", "\xff\xfe\x00\x00a\x00\x00\x00", "a", "UTF-32LE with a byte order mark", false},
 		{"UTF-32BE", "\x00\x00\xfe\xff\x00\x00\x00a", "a", "UTF-32BE with a byte order mark", false},
+		{"UTF-32LE without a mark", wide("a.jpg\n", "", "\x00\x00\x00"), "a.jpg\n", "UTF-32LE", false},
+		{"UTF-32BE without a mark", wide("a.jpg\n", "\x00\x00\x00", ""), "a.jpg\n", "UTF-32BE", false},
 		{"the name of a car", "BMW.jpg\n", "BMW.jpg\n", "UTF-8", true},
 		{"a colored terminal", "\x1b[1ma\x1b[0m", "\x1b[1ma\x1b[0m", "UTF-8", true},
 	}

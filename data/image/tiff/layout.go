@@ -4,7 +4,7 @@ import "fmt"
 
 // The values of tags that matter here (TIFF 6.0).
 const (
-	minIsWhite, minIsBlack, rgb, palette, separated, ycbcr = 0, 1, 2, 3, 5, 6
+	minIsWhite, minIsBlack, rgb, palette, separated, ycbcr, cieLab = 0, 1, 2, 3, 5, 6, 8
 
 	unsigned, signed, floating = 1, 2, 3
 
@@ -72,6 +72,10 @@ func (h header) layout() (layout, error) {
 	case separated:
 		if h.samples >= 4 && h.format == unsigned && (h.bits == 8 || h.bits == 16) {
 			l.mode, l.planes, l.convert = CMYK, 4, fromCMYK
+		}
+	case cieLab:
+		if h.bits == 8 && h.format == unsigned && h.samples == 3 {
+			l.planes, l.convert = 3, fromLab
 		}
 	case ycbcr:
 		switch {
@@ -156,7 +160,7 @@ func (h header) alpha() int {
 
 func (h header) unsupported() error {
 	name, ok := map[int]string{minIsWhite: "grey", minIsBlack: "grey", rgb: "RGB", palette: "palette", 4: "mask",
-		separated: "CMYK", ycbcr: "YCbCr", 8: "CIE L*a*b*", 9: "ICC L*a*b*", 10: "ITU L*a*b*", 32803: "color filter array",
+		separated: "CMYK", ycbcr: "YCbCr", cieLab: "CIE L*a*b*", 9: "ICC L*a*b*", 10: "ITU L*a*b*", 32803: "color filter array",
 		32844: "CIE log L", 32845: "CIE log L u v", 34892: "linear raw"}[h.photometric]
 	if !ok {
 		name = fmt.Sprintf("photometric interpretation %d", h.photometric)

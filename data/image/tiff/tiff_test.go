@@ -60,7 +60,7 @@ func TestRefuses(t *testing.T) {
 		{"a directory at 0", []byte("II*\x00\x00\x00\x00\x00"), ErrTruncated, ""},
 		{"another format", []byte("GIF89a..................."), ErrCorrupt, ""},
 		{"a compression that nobody has", change(259, 77), ErrUnsupported, "unsupported: compression 77"},
-		{"log colors", change(262, 8), ErrUnsupported, "unsupported: CIE L*a*b* with 3 samples of 8 bits a pixel"},
+		{"log colors", change(262, 9), ErrUnsupported, "unsupported: ICC L*a*b* with 3 samples of 8 bits a pixel"},
 		{"masks", change(262, 4), ErrUnsupported, "unsupported: mask with 3 samples of 8 bits a pixel"},
 		{"other data than it says", change(259, 8), ErrCorrupt, ""},
 	} {
