@@ -164,8 +164,8 @@ func examineDemo(ctx context.Context, load model.Loader) []console.Finding {
 	size := 64
 	captions, err := m.Caption(ctx, []*image.RGB{m.Prepare(image.New(size, size))}, m.Defaults())
 	if err != nil || captions[0].Text == "" {
-		return []console.Finding{f, finding("captioning", "broken", fmt.Sprintf("a black picture gets no caption (%v)", err),
+		return []console.Finding{f, finding("captioning", "broken", fmt.Sprintf("a black image gets no caption (%v)", err),
 			"report this with the lines above")}
 	}
-	return []console.Finding{f, finding("captioning", "ok", fmt.Sprintf("a black picture is %q", captions[0].Text), "")}
+	return []console.Finding{f, finding("captioning", "ok", fmt.Sprintf("a black image is %q", captions[0].Text), "")}
 }

@@ -313,7 +313,7 @@ func TestOpenErrors(t *testing.T) {
 			"web",
 			"caption\timage\nA\thttps://example.org/a.jpg\n",
 			"f",
-			"line 2: the picture is \"https://example.org/a.jpg\" on the web",
+			"line 2: the image is \"https://example.org/a.jpg\" on the web",
 		},
 		{"no split column", "image,caption\na.jpg,A\n", "f#val", "line 1: no column split"},
 		{"no such split", "image,caption,split\na.jpg,A,train\n", "f#val", `no row of the split "val"`},

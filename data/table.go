@@ -126,7 +126,7 @@ func localPath(path string) error {
 		return errors.New("no path of an image")
 	}
 	if strings.HasPrefix(path, "http://") || strings.HasPrefix(path, "https://") {
-		return fmt.Errorf("the picture is %.100q on the web, want a local file: fetch the pictures first", path)
+		return fmt.Errorf("the image is %.100q on the web, want a local file: fetch the images first", path)
 	}
 	return nil
 }

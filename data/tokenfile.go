@@ -49,7 +49,7 @@ func readTokenFile(annotations, images, list string, notes *Notes) (Source, erro
 	}
 	f.NoteEncoding(notes)
 	if len(wanted) > 0 && len(g.List) == 0 {
-		return nil, &RecordError{File: annotations, Err: fmt.Errorf("none of the %d pictures of %q", len(wanted), list)}
+		return nil, &RecordError{File: annotations, Err: fmt.Errorf("none of the %d images of %q", len(wanted), list)}
 	}
 	Locate(g.List, annotations, images)
 	return FromList(g.List), nil

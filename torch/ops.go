@@ -161,16 +161,16 @@ func Attention(q, k, v, mask *Tensor, dropout float64, causal bool, scale float6
 	)
 }
 
-// ---- normalisation, softmax, loss
+// ---- normalization, softmax, loss
 
-// LayerNorm normalises the last len(shape) dimensions (Ba, Kiros, Hinton 2016); weight and bias have that shape or are
+// LayerNorm normalizes the last len(shape) dimensions (Ba, Kiros, Hinton 2016); weight and bias have that shape or are
 // nil.
 func LayerNorm(x *Tensor, shape []int64, weight, bias *Tensor, eps float64) *Tensor {
 	lib.AtgLayerNorm(&slots[0], x.alive(), shape, len(shape), optional(weight), optional(bias), eps, 1)
 	return fromLibtch("layer norm", x, weight, bias)
 }
 
-// BatchNorm is the inference form of batch normalisation over dimension 1.
+// BatchNorm is the inference form of batch normalization over dimension 1.
 func BatchNorm(x, weight, bias, mean, variance *Tensor, eps float64) *Tensor {
 	lib.AtgBatchNorm(&slots[0], x.alive(), optional(weight), optional(bias), mean.alive(), variance.alive(), 0, 0, eps, 1)
 	return fromLibtch("batch norm", x, weight, bias, mean, variance)

@@ -35,8 +35,8 @@ type captioned struct {
 // reported one by one.
 func (e *evaluation) caption(ctx context.Context) (*predictions.Set, error) {
 	if e.scorer.Set.Kind == predictions.KindLines || e.scorer.Set.Kind == predictions.KindObject {
-		err := fmt.Errorf("%q is %s, and names no pictures to caption", e.scorer.Set.Path, e.scorer.Set.Kind)
-		return nil, console.WithHint(err, "give --predictions, or as --data captions with their pictures")
+		err := fmt.Errorf("%q is %s, and names no images to caption", e.scorer.Set.Path, e.scorer.Set.Kind)
+		return nil, console.WithHint(err, "give --predictions, or as --data captions with their images")
 	}
 	m, err := model.Open(ctx, e.con, e.o.load, e.o.Model)
 	if err != nil {

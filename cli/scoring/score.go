@@ -131,8 +131,8 @@ func (e *evaluation) openCLIP(ctx context.Context) error {
 	}
 	set := e.scorer.Set
 	if set.Kind == predictions.KindLines || set.Kind == predictions.KindObject {
-		return console.WithHint(fmt.Errorf("%q is %s, and names no pictures for --clip to look at", set.Path, set.Kind),
-			"give captions with their pictures, and --images where these are elsewhere")
+		return console.WithHint(fmt.Errorf("%q is %s, and names no images for --clip to look at", set.Path, set.Kind),
+			"give captions with their images, and --images where these are elsewhere")
 	}
 	path, err := published.Locate(ctx, e.con, checkpoint.AsCLIP, e.o.CLIP)
 	if err != nil {
@@ -165,7 +165,7 @@ func (e *evaluation) openCLIP(ctx context.Context) error {
 		Failed: func(err error) { e.con.Term.Fail(captioning.Hint(err)) },
 		Done: func(batch, left int) {
 			if batch == 0 {
-				progress = console.NewProgress(e.con.Term, "pictures")
+				progress = console.NewProgress(e.con.Term, "images")
 				progress.Expect(int64(left))
 			} else {
 				progress.Add(int64(batch), 0)

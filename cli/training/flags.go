@@ -122,7 +122,7 @@ func (o *Options) flags() []cli.Flag {
 	}
 	const (
 		input, result, net, vision, xe, scst, how = "DATA", "RESULT", "NETWORK", "ENCODER AND " +
-			"PICTURES", "CROSS-ENTROPY", "SELF-CRITICAL TRAINING", "HOW"
+			"IMAGES", "CROSS-ENTROPY", "SELF-CRITICAL TRAINING", "HOW"
 	)
 	flags := []cli.Flag{
 		text(input, "data", "captions to learn: `FILE` or folder in any known form; or coco2014, which is fetched into "+

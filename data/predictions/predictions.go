@@ -31,9 +31,9 @@ type Prediction struct {
 	// the image id as the file writes it, or the path where there is none; the line's number, from 1, in a text of
 	// captions alone
 	ID      string
-	Path    string // of the picture, "" if the file has none
+	Path    string // of the image, "" if the file has none
 	Caption string
-	// why there is no caption, as captioner's own JSON lines say of a picture that could not be read; "" if there is one
+	// why there is no caption, as captioner's own JSON lines say of an image that could not be read; "" if there is one
 	Failed string
 }
 

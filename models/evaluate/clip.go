@@ -55,8 +55,8 @@ func (c *CLIP) Close() {
 func (c *CLIP) Mismatch() Mismatch {
 	return Mismatch{
 		"unseen", c.Unread,
-		"picture cannot be read: left out of CLIPScore",
-		"pictures cannot be read: left out of CLIPScore",
+		"image cannot be read: left out of CLIPScore",
+		"images cannot be read: left out of CLIPScore",
 	}
 }
 

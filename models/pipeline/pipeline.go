@@ -183,9 +183,10 @@ func (p *Pipeline[T]) prepare(ctx context.Context, it *item[T]) {
 
 // gather makes batches of what is ready. A batch goes when it is full, or when the next image does not come for as
 // long as Patient: a list that comes in slowly is captioned as it comes. With a Patient of 0 only the order decides
-// which images make up a batch: the last digits of a log-probability depend on its batch, and a run that is resumed
-// writes what an uninterrupted one does. Images that need no caption or cannot be loaded fill no batch. When ctx ends,
-// what has not become a batch is dropped.
+// which images make up a batch, so that a run that is resumed writes what an uninterrupted one does wherever it works:
+// with kernels of captioner's own (torch.HasPanels) no digit depends on the batch, and with libtorch's products, as on
+// a GPU, the last digits of a log-probability may. Images that need no caption or cannot be loaded fill no batch. When
+// ctx ends, what has not become a batch is dropped.
 func (p *Pipeline[T]) gather(ctx, stop context.Context, queue <-chan *item[T], batches chan<- []*item[T]) {
 	var items []*item[T]
 	good := 0

@@ -90,7 +90,7 @@ func (c *corpora) leaveOut(train, val []features.Bad) error {
 	}
 	c.train, c.val = c.train.without(train), c.val.without(val)
 	if len(c.train) == 0 || len(c.val) == 0 {
-		return errors.New("check data: found no picture that can be decoded")
+		return errors.New("check data: found no image that can be decoded")
 	}
 	c.sizes()
 	return nil

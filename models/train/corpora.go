@@ -56,10 +56,10 @@ func (c *corpora) readData() error {
 	}
 	c.doubtMeasure()
 	if !c.Learns() {
-		c.tell(Event{Note: fmt.Sprintf("measuring on %d pictures with %d captions", len(c.val), c.val.captions())})
+		c.tell(Event{Note: fmt.Sprintf("measuring on %d images with %d captions", len(c.val), c.val.captions())})
 		return nil
 	}
-	c.tell(Event{Note: fmt.Sprintf("training on %d pictures with %d captions, measuring on %d with %d",
+	c.tell(Event{Note: fmt.Sprintf("training on %d images with %d captions, measuring on %d with %d",
 		len(c.train), c.train.captions(), len(c.val), c.val.captions())})
 	return nil
 }
@@ -108,7 +108,7 @@ func (c *corpora) open(name, path, images string) (data.Dataset, error) {
 // are listed in the run folder.
 func (c *corpora) check(r *data.Report) error {
 	if len(r.EmptyCaptions) > 0 {
-		c.tell(Event{Note: fmt.Sprintf("leaving out the empty captions of %d pictures, the first: %s",
+		c.tell(Event{Note: fmt.Sprintf("leaving out the empty captions of %d images, the first: %s",
 			len(r.EmptyCaptions), r.EmptyCaptions[0])})
 		r.EmptyCaptions = nil
 	}
@@ -124,7 +124,7 @@ func (c *corpora) check(r *data.Report) error {
 		return err
 	}
 	if r.Val.Examples == 0 {
-		return fmt.Errorf("check data: found no pictures to measure on, want some in a val set, "+
+		return fmt.Errorf("check data: found no images to measure on, want some in a val set, "+
 			"or a larger val-fraction than %g", c.ValFraction)
 	}
 	return c.report(counted(missing, "missing image"), counted(bare, "image without captions"))
@@ -187,7 +187,7 @@ func (c *corpora) newVocabulary(base *tokenizer.Tokenizer) error {
 	lines := func(yield func(string) bool) {
 		for _, e := range c.train {
 			for _, s := range e.Captions {
-				if !yield(normalise(s)) {
+				if !yield(normalize(s)) {
 					return
 				}
 			}
@@ -196,7 +196,7 @@ func (c *corpora) newVocabulary(base *tokenizer.Tokenizer) error {
 			return
 		}
 		for line, err := range c.textLines() {
-			if failed = err; err != nil || !yield(normalise(line)) {
+			if failed = err; err != nil || !yield(normalize(line)) {
 				return
 			}
 		}
@@ -228,7 +228,7 @@ func (c *corpora) readText(positions int) error {
 		if err != nil {
 			return err
 		}
-		if row, _ := encode(c.tok, normalise(line), positions); len(row) >= 6 {
+		if row, _ := encode(c.tok, normalize(line), positions); len(row) >= 6 {
 			c.text = append(c.text, row)
 		}
 	}
@@ -244,8 +244,8 @@ func (c *corpora) readText(positions int) error {
 
 // sizes writes into the card how much there is to learn from and to measure on.
 func (c *corpora) sizes() {
-	c.card.Data = fmt.Sprintf("%d pictures with %d captions", len(c.train), c.train.captions())
-	c.card.Split = fmt.Sprintf("%d pictures apart from training", len(c.val))
+	c.card.Data = fmt.Sprintf("%d images with %d captions", len(c.train), c.train.captions())
+	c.card.Split = fmt.Sprintf("%d images apart from training", len(c.val))
 }
 
 // checkRanks refuses batches that are too small to part.
@@ -258,8 +258,8 @@ func (c *corpora) checkRanks() error {
 	}
 	err := errors.Join(
 		check("batch-size", c.BatchSize),
-		check("pictures to learn from", len(c.train)),
-		check("pictures to measure on", len(c.val)),
+		check("images to learn from", len(c.train)),
+		check("images to measure on", len(c.val)),
 	)
 	if c.SCSTSteps > 0 {
 		err = errors.Join(err, check("scst-batch-size", c.SCSTBatch))

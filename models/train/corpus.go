@@ -89,7 +89,7 @@ func sided(captions []string) bool {
 
 // normalize is what captions go through before they are learnt: one space between words, and none before a final mark,
 // which is dropped.
-func normalise(s string) string {
+func normalize(s string) string {
 	s = strings.Join(strings.Fields(s), " ")
 	return strings.TrimRight(s, " .")
 }
@@ -106,7 +106,7 @@ func (c corpus) encode(t *tokenizer.Tokenizer, positions int, verbatim bool) (lo
 	for i := range c {
 		for _, s := range c[i].Captions {
 			if !verbatim {
-				s = normalise(s)
+				s = normalize(s)
 			}
 			row, length := encode(t, s, positions)
 			if length > positions {

@@ -37,7 +37,7 @@ func (l *learner) spoilt(what string, v float64) error {
 		jerr = atomicfile.WriteFile(filepath.Join(l.dir, spoiltFile), writer(append(b, '\n')))
 	}
 	if jerr != nil {
-		return fmt.Errorf("%w (its pictures could not be written down: %w)", err, jerr)
+		return fmt.Errorf("%w (its images could not be written down: %w)", err, jerr)
 	}
-	return fmt.Errorf("%w; the pictures of its last batch are in %s", err, spoiltFile)
+	return fmt.Errorf("%w; the images of its last batch are in %s", err, spoiltFile)
 }
