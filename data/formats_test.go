@@ -328,7 +328,7 @@ func TestOpenErrors(t *testing.T) {
 			"record without caption",
 			`[{"image": "a", "caption": "A"}, {"image": "b", "caption": 3}]`,
 			"f",
-			"record 2: no caption, want a string or an array",
+			"record 2: caption is the number 3, want a string",
 		},
 		{"array cut off", `[{"image": "a", "caption": "A"},`, "f", "record 2: the file ends here"},
 		{

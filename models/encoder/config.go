@@ -1,7 +1,6 @@
 package encoder
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 
@@ -24,29 +23,15 @@ type Config struct {
 
 // MarshalJSON writes the sizes under the key of their architecture.
 func (c Config) MarshalJSON() ([]byte, error) {
-	type field struct {
-		key   string
-		value any
-	}
-	fields := []field{{"architecture", c.Architecture}}
+	members := []Member{{"architecture", c.Architecture}}
 	if c.Encoder != nil {
-		fields = append(fields, field{c.Encoder.Key(), c.Encoder})
+		members = append(members, Member{c.Encoder.Key(), c.Encoder})
 	}
-	fields = append(fields, field{"preprocess", c.Preprocess})
+	members = append(members, Member{"preprocess", c.Preprocess})
 	if c.SHA256 != "" {
-		fields = append(fields, field{"sha256", c.SHA256})
+		members = append(members, Member{"sha256", c.SHA256})
 	}
-	var b bytes.Buffer
-	for i, f := range fields {
-		b.WriteByte("{,"[min(i, 1)])
-		value, err := json.Marshal(f.value)
-		if err != nil {
-			return nil, err
-		}
-		fmt.Fprintf(&b, "%q:%s", f.key, value)
-	}
-	b.WriteByte('}')
-	return b.Bytes(), nil
+	return MarshalMembers(members...)
 }
 
 // UnmarshalJSON reads a description. Its sizes are those of no architecture yet: Table.Resolve reads them.
@@ -59,14 +44,9 @@ func (c *Config) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &known); err != nil {
 		return err
 	}
-	all := map[string]json.RawMessage{}
-	if err := json.Unmarshal(b, &all); err != nil {
+	all, err := ReadMembers(b)
+	if err != nil {
 		return err
-	}
-	for key, value := range all {
-		if string(value) == "null" {
-			delete(all, key)
-		}
 	}
 	*c = Config{Architecture: known.Architecture, Preprocess: known.Preprocess, SHA256: known.SHA256, unresolved: all}
 	return nil

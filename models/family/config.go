@@ -1,7 +1,6 @@
 package family
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -97,30 +96,14 @@ func (c Config) MarshalJSON() ([]byte, error) {
 	} else if d, ok := c.Decoder.(commoner); ok {
 		common = d.Common()
 	}
-	var b bytes.Buffer
-	for i, f := range []struct {
-		key   string
-		value any
-	}{
-		{"name", c.Name},
-		{"encoder", c.Encoder},
-		{"memory", c.Memory},
-		{commonKey, common},
-		{"decoding", c.Decoding},
-		{key, own},
-	} {
-		if f.value == nil {
-			continue
-		}
-		b.WriteByte("{,"[min(i, 1)])
-		value, err := json.Marshal(f.value)
-		if err != nil {
-			return nil, err
-		}
-		fmt.Fprintf(&b, "%q:%s", f.key, value)
-	}
-	b.WriteByte('}')
-	return b.Bytes(), nil
+	return encoder.MarshalMembers(
+		encoder.Member{Key: "name", Value: c.Name},
+		encoder.Member{Key: "encoder", Value: c.Encoder},
+		encoder.Member{Key: "memory", Value: c.Memory},
+		encoder.Member{Key: commonKey, Value: common},
+		encoder.Member{Key: "decoding", Value: c.Decoding},
+		encoder.Member{Key: key, Value: own},
+	)
 }
 
 // UnmarshalJSON reads a description. Its sizes are those of no family and no architecture yet: Resolve reads them.
@@ -134,14 +117,9 @@ func (c *Config) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &known); err != nil {
 		return err
 	}
-	all := map[string]json.RawMessage{}
-	if err := json.Unmarshal(b, &all); err != nil {
+	all, err := encoder.ReadMembers(b)
+	if err != nil {
 		return err
-	}
-	for key, value := range all {
-		if string(value) == "null" {
-			delete(all, key)
-		}
 	}
 	*c = Config{
 		Name:       known.Name,
