@@ -354,9 +354,13 @@ func (r *predictRun) sink(results []*output.Result) error {
 			done++
 		}
 	}
-	r.done, r.failed, r.skipped = r.done+done, r.failed+failed, r.skipped+skipped
+	r.failed, r.skipped = r.failed+failed, r.skipped+skipped
+	if err := r.flush(); err != nil { // then the captions are nowhere
+		return err
+	}
+	r.done += done
 	r.progress.Add(done+skipped, failed)
-	return r.flush()
+	return nil
 }
 
 func (r *predictRun) one(res *output.Result) error {

@@ -126,7 +126,8 @@ func addRecord(g *Group, r map[string]json.RawMessage, split string) error {
 		return err
 	}
 	value := record.Member(r, record.CaptionNames)
-	if string(value) == "{}" && slices.ContainsFunc(record.CaptionNames, func(name string) bool { return r[name] != nil }) {
+	given := func(name string) bool { return r[name] != nil }
+	if string(value) == "{}" && slices.ContainsFunc(record.CaptionNames, given) {
 		value = json.RawMessage("null")
 	}
 	captions, err := record.Captions(value)

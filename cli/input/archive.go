@@ -27,8 +27,8 @@ const (
 	maxWaits  = 64 << 20
 )
 
-// archiveKind is ".tar", ".zip" or ".parquet" by a file's name; "" for any other file. A tar file may be compressed, and
-// a comic book is a .zip.
+// archiveKind is ".tar", ".zip" or ".parquet" by a file's name; "" for any other file. A tar file may be compressed,
+// and a comic book is a .zip.
 func archiveKind(name string) string {
 	if tar, _ := unpack.IsTar(name); tar {
 		return ".tar"

@@ -27,8 +27,8 @@ import (
 // The line of what is being written gives way to the notes of the batch once it is there.
 const journalHead = "captioner journal 3 "
 
-// oldHead begins the journals of version 2, which did not say what was being written, nor the checksum of what was. What
-// stands in their files is kept as if no journal spoke of it.
+// oldHead begins the journals of version 2, which did not say what was being written, nor the checksum of what was.
+// What stands in their files is kept as if no journal spoke of it.
 const oldHead = "captioner journal 2 "
 
 // checkHead holds the first line of a journal to the one that this run would write.
@@ -178,7 +178,7 @@ func (j *Journal) goOn(head string, o JournalOptions) error {
 		return err
 	}
 	if old {
-		return j.goOnOld(size, o)
+		return goOnOld(j, size, o)
 	}
 	var good int
 	if good, j.size, j.sum, err = verify(j.part, rec, size); err != nil {
@@ -205,9 +205,9 @@ func (j *Journal) goOn(head string, o JournalOptions) error {
 	return j.adopt(rec, lost, o)
 }
 
-// goOnOld goes on after a run with a journal of version 2. All whole lines stay. A last one without its end, behind what
-// that journal vouches for, is half written.
-func (j *Journal) goOnOld(size int64, o JournalOptions) error {
+// goOnOld goes on after a run with a journal of version 2. All whole lines stay. A last one without its end, behind
+// what that journal vouches for, is half written.
+func goOnOld(j *Journal, size int64, o JournalOptions) error {
 	if _, err := j.journal.Seek(0, io.SeekStart); err != nil {
 		return err
 	}

@@ -32,8 +32,8 @@ func Member(r map[string]json.RawMessage, names []string) json.RawMessage {
 	return json.RawMessage(`{}`) // no string and no array
 }
 
-// Captions reads a caption, or an array of them, each a string or one of pycocoevalcap's objects. The error says which of
-// them is none, and what it is.
+// Captions reads a caption, or an array of them, each a string or one of pycocoevalcap's objects. The error says which
+// of them is none, and what it is.
 func Captions(v json.RawMessage) ([]string, error) {
 	var one *string
 	if json.Unmarshal(v, &one) == nil && one != nil {

@@ -19,7 +19,7 @@ func TestLab(t *testing.T) {
 		m := &Image{W: 1, H: 1, Pix: make([]byte, 3)}
 		fromLab(samples{rows: [][]byte{tt.lab[:]}, bits: 8, step: 3, n: 1}, m, 0)
 		for i, v := range m.Pix {
-			if d := int(v) - int(tt.want[i]); d < -2 || d > 2 {
+			if d := int(v) - int(tt.want[i]); d < -4 || d > 4 {
 				t.Errorf("%v: got %v, want %v", tt.lab, m.Pix, tt.want)
 				break
 			}

@@ -160,8 +160,8 @@ func (h header) alpha() int {
 
 func (h header) unsupported() error {
 	name, ok := map[int]string{minIsWhite: "grey", minIsBlack: "grey", rgb: "RGB", palette: "palette", 4: "mask",
-		separated: "CMYK", ycbcr: "YCbCr", cieLab: "CIE L*a*b*", 9: "ICC L*a*b*", 10: "ITU L*a*b*", 32803: "color filter array",
-		32844: "CIE log L", 32845: "CIE log L u v", 34892: "linear raw"}[h.photometric]
+		separated: "CMYK", ycbcr: "YCbCr", cieLab: "CIE L*a*b*", 9: "ICC L*a*b*", 10: "ITU L*a*b*",
+		32803: "color filter array", 32844: "CIE log L", 32845: "CIE log L u v", 34892: "linear raw"}[h.photometric]
 	if !ok {
 		name = fmt.Sprintf("photometric interpretation %d", h.photometric)
 	}
