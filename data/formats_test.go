@@ -324,6 +324,9 @@ func TestOpenErrors(t *testing.T) {
 			"f",
 			"line 1: no path of an image, want a string named one of path, image",
 		},
+		{"a map with a null", `{"a.jpg": ["A", null]}`, "f", `image "a.jpg": caption 2 is null, want a string`},
+		{"a map with a number", `{"1": ["A"], "2": [{"caption": 7}]}`, "f", `image "2": caption 1 is an object`},
+		{"a null", `[{"image": "a", "caption": null}]`, "f", "record 1: caption is null, want a string"},
 		{
 			"record without caption",
 			`[{"image": "a", "caption": "A"}, {"image": "b", "caption": 3}]`,

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"captioner/data/image"
@@ -77,7 +78,7 @@ func readRecords(annotations, images, split string, notes *Notes) (Source, error
 }
 
 // pathRecords reads an object whose members are captions by the path of their image; ok is false where the file is
-// none. A member that is no caption makes it none, unless its name is that of an image: then it is an error.
+// none. A member that is no caption makes it none, but is an error where its name is that of an image, or a number.
 func pathRecords(annotations string) (g Group, ok bool, err error) {
 	f, err := record.Open(annotations)
 	if err != nil {
@@ -92,11 +93,12 @@ func pathRecords(annotations string) (g Group, ok bool, err error) {
 		name, err := d.Token()
 		path := fmt.Sprint(name)
 		var v json.RawMessage
-		if err != nil || d.Decode(&v) != nil || slices.Contains(record.CaptionNames, path) || localPath(path) != nil {
+		if err != nil || d.Decode(&v) != nil || slices.Contains(record.CaptionNames, path) ||
+			slices.Contains(record.PathNames, path) || localPath(path) != nil {
 			return Group{}, false, nil
 		}
 		captions, err := record.Captions(v)
-		if err != nil && image.HasExtension(path) {
+		if _, number := strconv.Atoi(path); err != nil && (image.HasExtension(path) || number == nil) {
 			return g, false, &RecordError{File: annotations, Record: fmt.Sprintf("image %q", path), Err: err}
 		}
 		if err != nil {

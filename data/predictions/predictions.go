@@ -227,17 +227,17 @@ func parseObjects(path string, b []byte) (data.Kind, []entry, error) {
 	}
 }
 
-// byImage says whether the members of an object are captions.
+// byImage says whether the members of an object are captions. Some may be none, which reading them says.
 func byImage(members map[string]json.RawMessage) bool {
+	good := false
 	for name, v := range members {
 		if slices.Contains(idNames, name) || slices.Contains(record.PathNames, name) {
 			return false // a record that lacks its caption
 		}
-		if _, err := record.Captions(v); err != nil {
-			return false
-		}
+		_, err := record.Captions(v)
+		good = good || err == nil
 	}
-	return len(members) > 0
+	return good
 }
 
 // parseObject reads captions by image in their order; an image may be named twice.
@@ -261,6 +261,9 @@ func parseObject(path string, b []byte) ([]entry, error) {
 			err = errors.New("the image has no name")
 		}
 		if err != nil {
+			if name != nil {
+				err = fmt.Errorf("image %q: %w", name, record.NoEOF(err))
+			}
 			return nil, record.At(path, "record", len(list)+1, "%w", record.NoEOF(err))
 		}
 		list = append(list, entry{id: fmt.Sprint(name), captions: captions})
