@@ -326,6 +326,7 @@ func TestOpenErrors(t *testing.T) {
 		},
 		{"a map with a null", `{"a.jpg": ["A", null]}`, "f", `image "a.jpg": caption 2 is null, want a string`},
 		{"a map with a number", `{"1": ["A"], "2": [{"caption": 7}]}`, "f", `image "2": caption 1 is an object`},
+		{"a map with a number among captions", `{"a.jpg": ["A", 7]}`, "f", "caption 2 is the number 7, want a string"},
 		{"a null", `[{"image": "a", "caption": null}]`, "f", "record 1: caption is null, want a string"},
 		{
 			"record without caption",

@@ -234,8 +234,8 @@ func byImage(members map[string]json.RawMessage) bool {
 		if slices.Contains(idNames, name) || slices.Contains(record.PathNames, name) {
 			return false // a record that lacks its caption
 		}
-		_, err := record.Captions(v)
-		good = good || err == nil
+		captions, err := record.Captions(v)
+		good = good || err == nil && len(captions) > 0
 	}
 	return good
 }

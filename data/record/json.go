@@ -50,6 +50,7 @@ func Captions(v json.RawMessage) ([]string, error) {
 	for i, item := range items {
 		var text *string
 		if json.Unmarshal(item, &text) != nil {
+			text = nil          // of a number it is an empty string
 			var object struct { // pycocoevalcap's
 				Caption *string `json:"caption"`
 			}
