@@ -353,7 +353,7 @@ func TestStandardOutputIsAnInput(t *testing.T) {
 	}{
 		{"an image", image, "", []string{"predict", image}, console.ExitUsage},
 		{"an image of a folder", image, "", []string{"predict", dir}, console.ExitUsage},
-		{"an image of a list", image, image + "\n", []string{"predict", "-"}, console.ExitSome},
+		{"an image of a list", image, image + "\n", []string{"predict", "-"}, console.ExitUsage},
 		{"another file", filepath.Join(dir, "log"), "", []string{"predict", image}, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
