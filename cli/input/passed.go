@@ -44,7 +44,7 @@ func (p *Passed) file(path string) {
 	switch {
 	case image.IsUnread(path):
 		p.add(unreadImages, path)
-	case unpack.IsArchive(path):
+	case unpack.IsArchive(path), archiveKind(path) != "":
 		p.add(closedArchives, path)
 	default:
 		p.add(otherFiles, path)
