@@ -76,6 +76,7 @@ torch/kernels       <                       | C # the C++ of torch; without Go, 
 torch               < weights torch/kernels | C github.com/sugarme/gotch/libtch
                      # the only room that sees libtorch; a tensor comes from named bytes
 torch/nn            < torch                 |
+torch/nn/measure    < torch/nn weights/atomicfile | # which kernels are quick here, kept in a file
 torch/optim         < torch/nn              | # parameters come from the walk over a module
 torch/dist/c10d     <                       | C # its C++; without Go, it is seldom compiled again
 torch/dist          < torch torch/dist/launch torch/dist/c10d | C # process groups of libtorch
@@ -138,7 +139,8 @@ cli/console         <                       | github.com/schollz/progressbar/v3 
                       github.com/dustin/go-humanize
                      # streams, terminal, progress, errors with hints, exit codes
 cli/prompt          <                       |                               # prompts with variables
-cli/flags           < cli/console cli/prompt models/decode models/checkpoint | github.com/urfave/cli/v2
+cli/flags           < cli/console cli/prompt models/decode models/checkpoint torch/nn |
+                      github.com/urfave/cli/v2
                      # flags that several commands share
 cli/ranks           < cli/flags torch/dist  |                               # one command's work in several processes
 cli/input           < cli/console torch/dist/launch data data/image data/text data/unpack weights/npy
@@ -152,7 +154,7 @@ cli/output          < cli/input models/train/features models/captioner data/meta
 cli/published       < cli/console data/coco models/captioner/demo models/checkpoint models/train/features
                       weights/store |
                       github.com/urfave/cli/v2 # weights and data by name, fetched
-cli/model           < models/captioner cli/flags cli/input cli/published cli/server |
+cli/model           < models/captioner torch/nn/measure cli/flags cli/input cli/published cli/server |
                      # the captioner that the flags name
 cli/inspect         < cli/published cli/flags models/captioner |
                      # what a file of weights is, and whether it is whole
@@ -174,6 +176,7 @@ const testEdges = `
 torch               < torch/torchtest       |
 torch/standin       < torch/torchtest       |
 torch/nn            < torch/torchtest       |
+torch/nn/measure    < torch/torchtest       |
 torch/optim         < torch/torchtest       |
 torch/dist          < torch/nn torch/torchtest |
 data                <                       | github.com/klauspost/compress golang.org/x/text # foreign files to read

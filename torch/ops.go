@@ -113,6 +113,12 @@ func Linear(x, weight, bias *Tensor) *Tensor {
 	return fromBridge("linear", C.ct_linear(slot(), x.cHandle(), weight.cHandle(), optionalC(bias)), x, weight, bias)
 }
 
+// LearnByOneDNN says whether layers that learn in float32 go to oneDNN from now on, or to libtorch's own BLAS.
+func LearnByOneDNN(on bool) { C.ct_linear_onednn(cint(on)) }
+
+// LearnsByOneDNN says which of the two it is. At the start it is oneDNN where there is AVX-512.
+func LearnsByOneDNN() bool { return C.ct_linear_by_onednn() != 0 }
+
 // Conv2d convolves x [B, in, h, w] with weight [out, in/groups, kh, kw]; bias [out] or nil. stride, padding and
 // dilation are (height, width).
 func Conv2d(x, weight, bias *Tensor, stride, padding, dilation [2]int64, groups int64) *Tensor {

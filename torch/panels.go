@@ -127,5 +127,13 @@ func HeadAttention(qkv *Tensor, heads int64) *Tensor {
 }
 
 // HandOver lets oneDNN make the products of int8 panels from so many rows on, for processors where it knows
-// instructions that the panels do not have; 0 for never, as at the start. The results are the same bits.
-func HandOver(rows int64) { C.ct_panels_handover(C.int64_t(rows)) }
+// instructions that the panels do not have; 0 for never, as at the start. It gives what was set before. The results are
+// the same bits.
+func HandOver(rows int64) (before int64) {
+	before, handOver = handOver, rows
+	C.ct_panels_handover(C.int64_t(rows))
+	return before
+}
+
+// handOver is what HandOver has set. Only the torch thread uses it.
+var handOver int64

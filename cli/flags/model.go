@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"captioner/cli/console"
+	"captioner/torch/nn"
 )
 
 // Model say which model runs, and on what.
@@ -18,8 +19,9 @@ type Model struct {
 	Notice    func(string) // told what the model does otherwise than asked; nil: nobody
 	Precision string       // "auto", "fp32", "bf16", "fp16", "int8"
 	Heads     Heads
-	NoEncoder bool // open the model for features alone
-	Threads   int  // 0 leaves it to libtorch
+	NoEncoder bool   // open the model for features alone
+	Threads   int    // 0 leaves it to libtorch
+	Kernels   string // "measured", "default", or what nn.ParseFixed reads
 }
 
 // Flags are the flags that set o.
@@ -43,6 +45,9 @@ func (o *Model) Flags() []cli.Flag {
 			Category: category, Destination: &o.Precision},
 		&cli.IntFlag{Name: "threads", Usage: "threads of one computation; 0: as many as there are cores", Category: category,
 			Destination: &o.Threads},
+		&cli.StringFlag{Name: "kernels", Value: "measured", Category: category, Destination: &o.Kernels,
+			Usage: "what makes the products on a CPU: measured (the quickest here), default, own, onednn, mkl, or two as " +
+				"`ENCODER/DECODER`"},
 	}
 }
 
@@ -65,6 +70,9 @@ func (o *Model) Validate() error {
 	if _, err := o.Heads.Parse(); err != nil {
 		return err
 	}
+	if _, err := o.FixedKernels(); err != nil {
+		return err
+	}
 	if o.Threads < 0 || o.Threads > 4096 {
 		return console.Usagef("", "--threads %d: want 0 to 4096", o.Threads)
 	}
@@ -81,6 +89,22 @@ func (o *Model) NumberType() string {
 
 // AllGPUs is the device that is all GPUs of the machine. Whoever takes it looks for it before ValidDevice.
 const AllGPUs = "cuda:all"
+
+// FixedKernels is the choice of kernels that the flag names, nil where it is to be measured.
+func (o *Model) FixedKernels() (nn.Kernels, error) {
+	switch o.Kernels {
+	case "", "measured":
+		return nil, nil
+	case "default":
+		return nn.Fixed{}, nil
+	}
+	f, err := nn.ParseFixed(o.Kernels)
+	if err != nil {
+		return nil, console.Usagef("", "--kernels %q: want measured, default, own, onednn, mkl, or two of these as "+
+			"ENCODER/DECODER", o.Kernels)
+	}
+	return f, nil
+}
 
 // ValidDevice checks the word; whether the device is there is found out when the model opens.
 func ValidDevice(s string) error {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"captioner/cli/console"
@@ -17,6 +18,9 @@ import (
 	"captioner/models/checkpoint"
 	"captioner/models/decode"
 	"captioner/models/encoder"
+	"captioner/torch"
+	"captioner/torch/nn"
+	"captioner/torch/nn/measure"
 	"captioner/weights/store"
 )
 
@@ -41,7 +45,8 @@ type Loader func(context.Context, flags.Model) (Model, error)
 // loaded is a real model.
 type loaded struct {
 	*captioner.Captioner
-	path string
+	path    string
+	kernels nn.Kernels
 }
 
 // Open opens a model, and fetches first what is named and not here.
@@ -51,6 +56,9 @@ func Open(ctx context.Context, con *console.Console, load Loader, o flags.Model)
 	}
 	o.Notice = func(s string) { con.Term.Log.Warn(s) }
 	m, err := load(ctx, o)
+	if l, ok := m.(loaded); ok && l.Device() == torch.CPU.String() {
+		con.Term.Log.Debug("kernels", "chosen", l.kernels.String(), "threads", torch.Threads())
+	}
 	var missing *checkpoint.EncoderMissingError
 	if errors.As(err, &missing) && o.Encoder == "" { // what Python or a fetch has left on this machine will do
 		if s, _, failed := published.Open(con, published.Options{}); failed == nil {
@@ -62,6 +70,23 @@ func Open(ctx context.Context, con *console.Console, load Loader, o flags.Model)
 		}
 	}
 	return m, err
+}
+
+// Kernels are the kernels that the flags name: by default those that are measured to be the quickest here.
+func Kernels(o *flags.Model) (nn.Kernels, error) {
+	if k, err := o.FixedKernels(); k != nil || err != nil {
+		return k, err
+	}
+	return Measured(), nil
+}
+
+// Measured is the table of what was measured on this machine. It stays in the user's cache folder, where there is one.
+func Measured() *measure.Table {
+	folder, err := os.UserCacheDir()
+	if err != nil {
+		return measure.Open("", console.Version)
+	}
+	return measure.Open(filepath.Join(folder, "captioner"), console.Version)
 }
 
 // FindWeights puts files in the place of the names of published weights.
@@ -78,8 +103,12 @@ func Load(_ context.Context, o flags.Model) (Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	kernels, err := Kernels(&o)
+	if err != nil {
+		return nil, err
+	}
 	c, err := captioner.Open(o.Path, captioner.Options{Encoder: o.Encoder, NoEncoder: o.NoEncoder, Device: o.Device,
-		Precision: o.NumberType(), Threads: o.Threads, Architectures: known, Notice: o.Notice})
+		Precision: o.NumberType(), Threads: o.Threads, Architectures: known, Notice: o.Notice, Kernels: kernels})
 	if err != nil {
 		return nil, ModelHint(err)
 	}
@@ -87,7 +116,7 @@ func Load(_ context.Context, o flags.Model) (Model, error) {
 		c.Close()
 		return nil, err
 	}
-	return loaded{c, o.Path}, nil
+	return loaded{c, o.Path, kernels}, nil
 }
 
 func (l loaded) Name() string {

@@ -38,7 +38,8 @@ var flagUses = map[string]Use{
 
 	"ban": Word, "cors-origin": Word, "decode": Word, "device": Word, "dtype": Word, "encoder-name": Word,
 	"existing": Word, "force": Word, "format": Word, "heads": Word, "licence": Word, "log-format": Word, "memory": Word,
-	"metric": Word, "missing": Word, "monitor": Word, "name": Word, "nproc": Word, "precision": Word,
+	"kernels": Word,
+	"metric":  Word, "missing": Word, "monitor": Word, "name": Word, "nproc": Word, "precision": Word,
 	"prompt": Word, "recipe": Word,
 	"schedule": Word, "shard": Word, "sidecar": Word, "sidecar-name": Word, "task": Word, "template": Word, "title": Word,
 	"to": Word, "tokenize": Word,

@@ -33,6 +33,8 @@ type Options struct {
 	evalOnly, scst bool
 	void           string // a warning of flags that change nothing
 	lowered        bool   // 16 became bfloat16, because the device is a CPU
+	kernels        string // "measured", "default", "onednn", "mkl"
+	auto           bool   // bfloat16 or float32, whichever is quicker on this CPU
 }
 
 // ofTheModel are flags of what a model that training starts from has already.
@@ -219,8 +221,11 @@ func (o *Options) flags() []cli.Flag {
 		number(scst, "scst-ema", "as --ema", &o.SCSTEMA),
 		count(scst, "scst-eval-every", "steps between measurements", &o.SCSTEvery),
 		text(how, "precision",
-			"16 (float16 with loss scaling; bfloat16 on a CPU), bf16, 32, Lightning's 16-mixed, bf16-mixed and 32-true, or "+
-				"fp16 (float16 also on a CPU: slow)", &o.Precision),
+			"16 (float16 with loss scaling; bfloat16 on a CPU), bf16, 32, Lightning's 16-mixed, bf16-mixed and 32-true, "+
+				"fp16 (float16 also on a CPU: slow), or auto (on a CPU the quicker of bf16 and 32, measured)",
+			&o.Precision),
+		text(how, "kernels", "what makes linear layers in float32 on a CPU: measured (the quicker here), onednn, mkl, "+
+			"or default", &o.kernels),
 		text(how, "device", "auto, cpu, cuda or cuda:`N`", &o.Device),
 		count(how, "threads", "of one computation; 0: as many as there are cores", &o.Threads),
 		big(how, "seed", "decides everything that is drawn", &o.Seed),
@@ -240,7 +245,7 @@ func (o *Options) flags() []cli.Flag {
 // precisions are the spellings of --precision, Lightning's among them.
 var precisions = map[string]string{"16": "16", "16-mixed": "16", "fp16": "fp16", "bf16": "bf16", "bf16-mixed": "bf16",
 	"32":      "fp32",
-	"32-true": "fp32", "fp32": "fp32"}
+	"32-true": "fp32", "fp32": "fp32", "auto": "auto"}
 
 // settle turns the flags into options that train understands, and tells where a wish had to give way.
 func (o *Options) settle(con *console.Console) error {
@@ -255,10 +260,13 @@ func (o *Options) settle(con *console.Console) error {
 	}
 	known, ok := precisions[o.Precision]
 	if !ok {
-		return console.Usagef("", "--precision %q: want 16, bf16, 32, 16-mixed, bf16-mixed or 32-true", o.Precision)
+		return console.Usagef("", "--precision %q: want 16, bf16, 32, 16-mixed, bf16-mixed, 32-true or auto", o.Precision)
 	}
-	if o.Precision = known; known == "16" {
+	if o.Precision = known; known == "16" || known == "auto" {
 		o.Precision = "fp16"
+	}
+	if err := console.OneOf("--kernels", o.kernels, "measured", "default", "own", "onednn", "mkl"); err != nil {
+		return err
 	}
 	if err := o.shorten(); err != nil {
 		return err
@@ -266,13 +274,13 @@ func (o *Options) settle(con *console.Console) error {
 	if err := flags.ValidDevice(o.Device); err != nil {
 		return err
 	}
-	if known == "16" {
+	if known == "16" || known == "auto" {
 		dev, err := torch.ParseDevice(o.Device)
 		if err != nil {
 			return console.WithHint(err, "--device cpu works everywhere")
 		}
 		if !dev.IsCUDA() {
-			o.Precision, o.lowered = "bf16", true
+			o.Precision, o.lowered, o.auto = "bf16", known == "16", known == "auto"
 		}
 	}
 	all := o.Options

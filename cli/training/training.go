@@ -4,6 +4,7 @@ package training
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path/filepath"
 	"strings"
@@ -14,6 +15,7 @@ import (
 
 	"captioner/cli/console"
 	"captioner/cli/flags"
+	"captioner/cli/model"
 	"captioner/cli/ranks"
 	"captioner/models/train"
 	"captioner/torch"
@@ -21,7 +23,7 @@ import (
 )
 
 func Command(con *console.Console) *cli.Command {
-	o := Options{Options: train.DefaultOptions()}
+	o := Options{Options: train.DefaultOptions(), kernels: "measured"}
 	return &cli.Command{
 		Name:  "train",
 		Usage: "train a captioner on captioned images",
@@ -81,6 +83,7 @@ func trainIn(ctx context.Context, con *console.Console, o *Options, g *dist.Grou
 		if err := o.fetch(ctx, con, g); err != nil {
 			return err
 		}
+		o.quicken(ctx, con, g)
 		err = train.Run(ctx, dir, o.Options, r.tell)
 	}
 	con.Term.Show(nil)
@@ -103,6 +106,37 @@ func trainIn(ctx context.Context, con *console.Console, o *Options, g *dist.Grou
 		return nil
 	}
 	return r.result(dir)
+}
+
+// quicken chooses what makes linear layers, and with --precision auto the type, by what is measured on this machine. A
+// run keeps the choice: it stands in its options. Ranks that share a run keep the default, which is the same for all.
+func (o *Options) quicken(ctx context.Context, con *console.Console, g *dist.Group) {
+	if device, err := torch.ParseDevice(o.Device); err != nil || device != torch.CPU {
+		return
+	}
+	if o.kernels == "onednn" || o.kernels == "mkl" {
+		o.Linear = o.kernels
+	}
+	measured := o.kernels == "measured" && g.Size() == 1
+	if !measured && !o.auto {
+		return
+	}
+	engine, bf16, ok := model.Measured().Learning(ctx)
+	if measured && ok {
+		o.Linear = string(engine)
+		con.Term.Log.Debug("kernels", "linear", o.Linear)
+	}
+	switch {
+	case !o.auto:
+	case !ok:
+		con.Term.Log.Info("--precision auto: training in " + o.Precision + ", for the machine is too busy to measure")
+	default:
+		if bf16 < 1 {
+			o.Precision = "fp32"
+		}
+		con.Term.Log.Info(fmt.Sprintf("--precision auto: training in %s; linear layers learn %.1f times as quickly in bf16 "+
+			"as in fp32 here", o.Precision, bf16))
+	}
 }
 
 // resumeCommand is what goes on with a run, as a shell takes it.

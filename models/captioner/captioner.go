@@ -26,6 +26,7 @@ import (
 	"captioner/models/encoder"
 	"captioner/models/family"
 	"captioner/torch"
+	"captioner/torch/nn"
 )
 
 // Options say where and how a captioner works. The zero value is the best device that is there, in float32, with
@@ -43,6 +44,9 @@ type Options struct {
 	// Notice is told, in a line, what the captioner does otherwise than asked: where a batch does not fit a GPU's memory,
 	// for one. It may be nil.
 	Notice func(string)
+
+	// Kernels choose what makes the products on a CPU; nil is the default choice.
+	Kernels nn.Kernels
 
 	// Architectures are the encoders and captioners that are known; nil is checkpoint.Known.
 	Architectures *checkpoint.Architectures
@@ -96,6 +100,7 @@ func start(f *checkpoint.Checkpoint, o Options, dtype torch.DType) (_ *Captioner
 		if o.Threads > 0 {
 			torch.SetThreads(o.Threads)
 		}
+		nn.SetKernels(o.Kernels)
 		if c.device, err = torch.ParseDevice(o.Device); err != nil {
 			return &DeviceError{err}
 		}

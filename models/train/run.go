@@ -167,6 +167,9 @@ func (t *trainer) run(ctx context.Context, resume bool) (err error) {
 		if t.Threads > 0 {
 			torch.SetThreads(t.Threads)
 		}
+		if t.Linear != "" {
+			torch.LearnByOneDNN(t.Linear == "onednn")
+		}
 		return t.learn(ctx, resume)
 	})
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {

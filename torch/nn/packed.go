@@ -2,8 +2,8 @@ package nn
 
 import "captioner/torch"
 
-// Packed is a linear layer prepared for inference: its weight in panels where this processor has kernels for its type,
-// otherwise laid out as oneDNN wants it, on a GPU as it is. It holds its own tensors.
+// Packed is a linear layer prepared for inference: on a CPU its weight is laid out as the engine wants it that Kernels
+// choose, on a GPU it stays as it is. It holds its own tensors.
 type Packed struct {
 	panels       *torch.Panels
 	weight, bias *torch.Tensor // weight: without panels
@@ -26,30 +26,50 @@ func Unquantized(d torch.DType) torch.DType {
 	switch {
 	case d != torch.Int8:
 		return d
-	case torch.HasPanels(torch.BFloat16):
+	case torch.HasISA("avx512bf16"):
 		return torch.BFloat16
 	}
 	return torch.Float32
 }
 
-// NewPacked prepares act(x weightᵀ + bias) in type d: weight [out, in], bias [out] or nil. Int8 is for the CPU. A
-// weight in a memory map is forgotten when it is laid out, so that a file's pages and what is made of them are not in
-// memory together.
+// NewPacked prepares act(x weightᵀ + bias) in type d, for few rows at a time: weight [out, in], bias [out] or nil. Int8
+// is for the CPU. A weight in a memory map is forgotten when it is laid out, so that a file's pages and what is made of
+// them are not in memory together.
 func NewPacked(weight, bias *torch.Tensor, act torch.Activation, d torch.DType) Packed {
+	return newPacked(weight, bias, act, d, Decoder)
+}
+
+func newPacked(weight, bias *torch.Tensor, act torch.Activation, d torch.DType, use Use) Packed {
+	if weight.Device() != torch.CPU {
+		return PackedBy("", weight, bias, act, d)
+	}
+	e := engine(d, use, weight)
+	l := PackedBy(e, weight, bias, act, d)
+	if d != torch.Int8 && torch.HasPanels(d) && !l.SameBits(e, weight.Dim(1), weight.Dim(0)) {
+		l.Free()
+		return PackedBy(Own, weight, bias, act, d)
+	}
+	return l
+}
+
+// PackedBy is NewPacked with an engine of its own; "" for a device that has none.
+func PackedBy(e Engine, weight, bias *torch.Tensor, act torch.Activation, d torch.DType) Packed {
 	l := Packed{dtype: Activations(d), act: act}
-	cpu := weight.Device() == torch.CPU
 	torch.NoGrad(func() {
 		torch.Scoped(func() {
 			w := weight.Detach()
 			defer w.Forget()
 			switch {
-			case cpu && (d == torch.Int8 || torch.HasPanels(d)):
+			case e == Own || e != "" && d == torch.Int8:
+				if e == OneDNN {
+					torch.HandOver(handOver)
+				}
 				l.panels = torch.NewPanels(w, d)
 				if bias != nil {
 					l.bias = bias.Detach().Move(torch.CPU, torch.Float32, true).Keep()
 				}
 				return
-			case cpu && (d == torch.Float32 || d == torch.BFloat16):
+			case e == OneDNN && (d == torch.Float32 || d == torch.BFloat16):
 				l.packed, l.weight = true, torch.PackLinear(w.To(d).Contiguous()).Keep()
 			default:
 				l.weight = w.Move(w.Device(), d, true).Contiguous().Keep()

@@ -30,16 +30,12 @@ func NewStack(blocks []StackBlock, heads int64, act Activation, d torch.DType) *
 	s := &Stack{heads: heads}
 	for _, b := range blocks {
 		out := stackBlock{attnNorm: NewPackedNorm(b.AttnNorm), mlpNorm: NewPackedNorm(b.MLPNorm),
-			qkv: NewPacked(
-				b.QKV.Weight,
-				b.QKV.Bias,
-				torch.NoActivation,
-				d,
-			), out: NewPacked(b.Out.Weight, b.Out.Bias, torch.NoActivation, d)}
+			qkv: newPacked(b.QKV.Weight, b.QKV.Bias, torch.NoActivation, d, Encoder),
+			out: newPacked(b.Out.Weight, b.Out.Bias, torch.NoActivation, d, Encoder)}
 		torch.Scoped(func() {
 			if act == QuickGELU {
-				out.up = NewPacked(scaled(b.Up.Weight, quick), scaled(b.Up.Bias, quick), torch.SiLU, d)
-				out.down = NewPacked(scaled(b.Down.Weight, 1/quick), b.Down.Bias, torch.NoActivation, d)
+				out.up = newPacked(scaled(b.Up.Weight, quick), scaled(b.Up.Bias, quick), torch.SiLU, d, Encoder)
+				out.down = newPacked(scaled(b.Down.Weight, 1/quick), b.Down.Bias, torch.NoActivation, d, Encoder)
 				b.Up.Weight.Forget()
 				b.Down.Weight.Forget()
 				return
@@ -48,8 +44,8 @@ func NewStack(blocks []StackBlock, heads int64, act Activation, d torch.DType) *
 			if act == ReLU {
 				fused = torch.ReLU
 			}
-			out.up = NewPacked(b.Up.Weight, b.Up.Bias, fused, d)
-			out.down = NewPacked(b.Down.Weight, b.Down.Bias, torch.NoActivation, d)
+			out.up = newPacked(b.Up.Weight, b.Up.Bias, fused, d, Encoder)
+			out.down = newPacked(b.Down.Weight, b.Down.Bias, torch.NoActivation, d, Encoder)
 		})
 		s.blocks = append(s.blocks, out)
 	}

@@ -20,7 +20,8 @@ type environment struct {
 	CPUs     int      `json:"cpus"`
 	CPU      string   `json:"cpu_capability"` // that libtorch's kernels use
 	Features []string `json:"cpu_features"`
-	Threads  int      `json:"threads"` // of one computation
+	Threads  int      `json:"threads"`          // of one computation
+	OneDNN   bool     `json:"linear_by_onednn"` // layers in float32; false: libtorch's BLAS
 	Device   string   `json:"device"`
 	Host     string   `json:"host"`
 }
@@ -37,6 +38,7 @@ func JSON(version string, device torch.Device) ([]byte, error) {
 		CPU:      torch.CPUCapability(),
 		Features: torch.CPUFeatures(),
 		Threads:  torch.Threads(),
+		OneDNN:   torch.LearnsByOneDNN(),
 		Device:   device.String(),
 	}
 	e.Host, _ = os.Hostname()

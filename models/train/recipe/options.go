@@ -104,6 +104,7 @@ type Options struct {
 	Precision     string  `json:"precision"` // "fp32", "bf16", "fp16"
 	Device        string  `json:"device"`
 	Threads       int     `json:"threads"`
+	Linear        string  `json:"linear,omitempty"` // what makes float32's linear layers: "onednn", "mkl"; "": the default
 	Seed          int64   `json:"seed"`
 	Beam          int     `json:"beam_size"` // of the last measurement, and of the model by default
 	LengthPenalty float64 `json:"length_penalty"`
