@@ -113,6 +113,12 @@ func Linear(x, weight, bias *Tensor) *Tensor {
 	return fromBridge("linear", C.ct_linear(slot(), x.cHandle(), weight.cHandle(), optionalC(bias)), x, weight, bias)
 }
 
+// Addmm is bias + x weight: x [N, in], weight [in, out], bias [out].
+func Addmm(bias, x, weight *Tensor) *Tensor {
+	lib.AtgAddmm(&slots[0], bias.alive(), x.alive(), weight.alive())
+	return fromLibtch("addmm", bias, x, weight)
+}
+
 // LearnByOneDNN says whether layers that learn in float32 go to oneDNN from now on, or to libtorch's own BLAS.
 func LearnByOneDNN(on bool) { C.ct_linear_onednn(cint(on)) }
 

@@ -221,8 +221,8 @@ func (o *Options) flags() []cli.Flag {
 		number(scst, "scst-ema", "as --ema", &o.SCSTEMA),
 		count(scst, "scst-eval-every", "steps between measurements", &o.SCSTEvery),
 		text(how, "precision",
-			"16 (float16 with loss scaling; bfloat16 on a CPU), bf16, 32, Lightning's 16-mixed, bf16-mixed and 32-true, "+
-				"fp16 (float16 also on a CPU: slow), or auto (on a CPU the quicker of bf16 and 32, measured)",
+			"16 (float16 with loss scaling; on a CPU the quicker of bf16 and 32, measured), bf16, 32, Lightning's 16-mixed, "+
+				"bf16-mixed and 32-true, fp16 (float16 also on a CPU: slow), or auto (as 16)",
 			&o.Precision),
 		text(how, "kernels", "what makes linear layers in float32 on a CPU: measured (the quicker here), onednn, mkl, "+
 			"or default", &o.kernels),

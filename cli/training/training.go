@@ -20,6 +20,7 @@ import (
 	"captioner/models/train"
 	"captioner/torch"
 	"captioner/torch/dist"
+	"captioner/torch/nn"
 )
 
 func Command(con *console.Console) *cli.Command {
@@ -69,9 +70,6 @@ func trainIn(ctx context.Context, con *console.Console, o *Options, g *dist.Grou
 	if o.void != "" && g.IsLead() {
 		con.Term.Log.Warn(o.void)
 	}
-	if o.lowered {
-		con.Term.Log.Info("--precision 16 on a CPU: training in bfloat16, which needs no loss scaling")
-	}
 	r := &progress{con: con, start: time.Now()}
 	var err error
 	dir := o.Out
@@ -118,24 +116,25 @@ func (o *Options) quicken(ctx context.Context, con *console.Console, g *dist.Gro
 		o.Linear = o.kernels
 	}
 	measured := o.kernels == "measured" && g.Size() == 1
-	if !measured && !o.auto {
-		return
+	auto := o.auto || o.lowered && measured // who asks for 16 asks for speed
+	var engine nn.Engine
+	bf16, ok := 0., false
+	if measured || auto {
+		engine, bf16, ok = model.Measured().Learning(ctx)
 	}
-	engine, bf16, ok := model.Measured().Learning(ctx)
 	if measured && ok {
 		o.Linear = string(engine)
 		con.Term.Log.Debug("kernels", "linear", o.Linear)
 	}
 	switch {
-	case !o.auto:
-	case !ok:
-		con.Term.Log.Info("--precision auto: training in " + o.Precision + ", for the machine is too busy to measure")
-	default:
+	case auto && ok:
 		if bf16 < 1 {
 			o.Precision = "fp32"
 		}
-		con.Term.Log.Info(fmt.Sprintf("--precision auto: training in %s; linear layers learn %.1f times as quickly in bf16 "+
-			"as in fp32 here", o.Precision, bf16))
+		con.Term.Log.Info(fmt.Sprintf("training in %s: linear layers learn %.1f times as quickly in bf16 as in fp32 here",
+			o.Precision, bf16))
+	case o.auto || o.lowered:
+		con.Term.Log.Info("training in bfloat16, which needs no loss scaling")
 	}
 }
 

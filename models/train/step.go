@@ -7,8 +7,14 @@ import (
 	"captioner/torch"
 )
 
-// captionStep is one step of cross-entropy over Accumulate batches.
+// captionStep is one step of cross-entropy over Accumulate batches. Its batches share the weights in the type of
+// autocast: they are cast once, and forgotten before the optimizer changes them.
 func (l *learner) captionStep(step int) (total *torch.Tensor, rows int, err error) {
+	torch.Autocast(l.device, torch.Float32, func() { total, rows, err = captionBatches(l, step) })
+	return total, rows, err
+}
+
+func captionBatches(l *learner, step int) (total *torch.Tensor, rows int, err error) {
 	for a := range l.Accumulate {
 		i := step*l.Accumulate + a
 		index := l.pick(i, l.BatchSize)
@@ -81,7 +87,10 @@ func (l *learner) pack(rows [][]int32) (*gpt2.Batch, error) {
 func (l *learner) crossEntropy(b *gpt2.Batch, features *torch.Tensor, last bool) (*torch.Tensor, error) {
 	var logits *torch.Tensor
 	torch.Autocast(l.device, l.dtype, func() { logits = l.model.Logits(b, features, true) })
-	loss := b.Loss(logits.To(torch.Float32), l.LabelSmoothing)
+	if l.device != torch.CPU || l.dtype != torch.BFloat16 { // for that there is a kernel, to the same bits
+		logits = logits.To(torch.Float32)
+	}
+	loss := b.Loss(logits, l.LabelSmoothing)
 	part, err := l.exchange.Weigh(b.Count)
 	if err != nil {
 		return nil, err
