@@ -7,7 +7,7 @@ COCO photographs with beam 4, one photograph from its file to its caption in a p
 from the start of the process to the first caption, and peak memory. Shares of the ceiling are of a 2048 x 2048 x 2048 product of the same type,
 measured in the same run (torch/torchtest). --processor measures nothing but the processor time that an image of one batch of 32 costs with one thread, from
 file to caption with beam 4: of the two sides' clocks it is the one that other work on the machine hardly moves. --peer names a Python with torch, transformers, safetensors, Pillow and clip; without one, the
-peer's columns stay empty. --readme writes the table into docs/benchmarks.md, between its marks. Standard library only.
+peer's part stays empty. --readme writes this processor's column of the table in docs/benchmarks.md, between its marks. Standard library only.
 """
 import argparse
 import array
@@ -24,6 +24,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+import columns
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PROGRAM = os.path.join("bin", "captioner")
@@ -250,10 +252,9 @@ def report(o, folder, images):
             ("one image, greedy, ms", "one image, beam 1", 0, -1), ("encoding alone, batch 1, images/s", "encode, batch 1", 1, 1),
             ("encoding alone, batch 16, images/s", "encode, batch 16", 1, 1), ("encoding alone, batch 64, images/s", "encode, batch 64", 1, 1),
             ("start of the process to the first caption, s", "start", 2, -1), ("peak memory of the folder run, MB", "peak memory", 0, -1)]
-    names = {"fp32": "fp32", "bf16": "bf16", "int8": "int8 (beside the peer's bf16)"}
-    text = ["| | " + " | ".join(names[p] for p in o.precisions) + " |", "| --- |" + " --- |" * len(o.precisions)]
+    names = {"fp32": "fp32", "bf16": "bf16", "int8": "int8 beside the peer's bf16"}
+    values = {}
     for title, what, digits, sense in rows:
-        cells = []
         for precision in o.precisions:
             x, y = ours[precision, what], theirs.get(("bf16" if precision == "int8" else precision, what))
             cell = f"**{x:.{digits}f}**"
@@ -261,24 +262,19 @@ def report(o, folder, images):
                 cell += f" : {y:.{digits}f} = {(x / y if sense > 0 else y / x):.1f} ×"
             if what.startswith("encode") and (precision, what.replace("encode", "share")) in ours:
                 cell += f", {ours[precision, what.replace('encode', 'share')]:.0f} % of the ceiling"
-            cells.append(cell)
-        text.append(f"| {title} | " + " | ".join(cells) + " |")
+            values[f"{title}, {names[precision]}"] = cell
     version = subprocess.run([PROGRAM, "version"], cwd=ROOT, stdout=subprocess.PIPE).stdout.decode().strip().replace("\n", ", ")
-    about = [f"{len(images)} photographs; {processor()}, {o.threads} threads, load {os.getloadavg()[0]:.1f}; {version}"
-             + (f"; peer: {versions}" if versions else "; no peer was measured: --peer names a Python that has it") + ".", "",
-             "```console", "$ python3 scripts/bench/fullsize.py" + (" --peer PYTHON" if o.peer else ""),
-             "$ " + shlex.join(command("WEIGHTS", "int8", "--beam-size", "4", "PHOTOGRAPHS/")), "$ " + go, "```"]
-    table = "\n".join(text + [""] + about)
-    print(table)
+    kernels = subprocess.run([PROGRAM, "predict", "-v", *command(o.weights, o.precisions[0], images[0])[2:]], cwd=ROOT, stdout=subprocess.DEVNULL,
+                             stderr=subprocess.PIPE).stderr.decode()
+    chosen = re.search(r"chosen=(.*?)(?: threads=|$)", kernels, re.M)
+    about = (f"{time.strftime('%Y-%m-%d')}, {len(images)} photographs, {processor()}, {o.threads} threads, load {os.getloadavg()[0]:.1f}; "
+             + (f"kernels: {chosen[1]}; " if chosen else "") + version
+             + (f"; peer: {versions}" if versions else "; no peer was measured: --peer names a Python that has it") + ".")
+    print(columns.merge("", columns.processor(), values, about))
+    print("$ python3 scripts/bench/fullsize.py" + (" --peer PYTHON" if o.peer else ""),
+          "$ " + shlex.join(command("WEIGHTS", "int8", "--beam-size", "4", "PHOTOGRAPHS/")), "$ " + go, sep="\n")
     if o.readme:
-        path = os.path.join(ROOT, "docs", "benchmarks.md")
-        with open(path) as f:
-            readme = f.read()
-        if MARKS[0] not in readme:
-            sys.exit(f"docs/benchmarks.md has no {MARKS[0]}")
-        before, rest = readme.split(MARKS[0], 1)
-        with open(path, "w") as f:
-            f.write(before + MARKS[0] + "\n" + table + "\n" + MARKS[1] + rest.split(MARKS[1], 1)[1])
+        columns.replace(os.path.join(ROOT, "docs", "benchmarks.md"), MARKS, columns.processor(), values, about)
 
 
 if __name__ == "__main__":
