@@ -60,7 +60,7 @@ func ofTheRun(c *cli.Context) (names []string) {
 }
 
 // ofTheProcess are flags that say nothing about what is learnt.
-var ofTheProcess = map[string]bool{"cache": true, "nproc": true, "dist-timeout": true, "quiet": true, "verbose": true,
+var ofTheProcess = map[string]bool{"cache": true, "nproc": true, "dist-timeout": true, "kernels": true, "quiet": true, "verbose": true,
 	"json": true, "log-format": true, "help": true}
 
 // voidOf names the flags among some that were given and change nothing; "" for none.
