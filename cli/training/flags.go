@@ -60,8 +60,9 @@ func ofTheRun(c *cli.Context) (names []string) {
 }
 
 // ofTheProcess are flags that say nothing about what is learnt.
-var ofTheProcess = map[string]bool{"cache": true, "nproc": true, "dist-timeout": true, "kernels": true, "quiet": true, "verbose": true,
-	"json": true, "log-format": true, "help": true}
+var ofTheProcess = map[string]bool{"cache": true, "nproc": true, "dist-timeout": true, "kernels": true, "quiet": true,
+	"verbose": true,
+	"json":    true, "log-format": true, "help": true}
 
 // voidOf names the flags among some that were given and change nothing; "" for none.
 func voidOf(c *cli.Context, why string, names []string) string {
