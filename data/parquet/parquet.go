@@ -285,6 +285,8 @@ func (c *cursor) fill() error {
 			c.values = nil
 		} else if err != nil {
 			return err
+		} else if n == 0 {
+			return io.ErrNoProgress
 		}
 	}
 	return nil
