@@ -32,6 +32,9 @@ import (
 // cgo, and a module stands for all its packages. The room * is every room. A room that is not here fails the test.
 // A line that begins with a space goes on with the line before it.
 const edges = `
+*                   < weights/plural        | # numbers of things in messages
+
+weights/plural      <                       | github.com/dustin/go-humanize # "1 image", "1,000 images": leaf
 weights             <                       | # named tensors as bytes: leaf, any tool can use it
 weights/atomicfile  < weights               |                               # writes a file whole or not at all
 weights/safetensors < weights/atomicfile    |                               # a format, no tensors
@@ -114,11 +117,13 @@ models/pipeline     < models/decode data/image | # a stream of images through a 
 models/train/features < models/family torch/dist data weights/safetensors |
                      # an encoder's features of images, computed once and kept on disk
 models/train/curves < weights/atomicfile    | gonum.org/v1/plot # losses and scores drawn, and for TensorBoard
+models/train/board  < data/image            | golang.org/x/image            # a training as TensorBoard reads it
 models/train/reward < data/metrics          |                               # what drawn captions are worth: text only
 models/train/ranks  < torch/dist torch/nn   |                               # what processes that share a run exchange
 models/train/recipe < models/checkpoint torch/dist |                   # what may be chosen, and its defaults
 models/train/environment < torch            |                               # by what and on what a run was made
-models/train        < models/train/features models/train/curves models/train/reward models/train/ranks
+models/train        < models/train/features models/train/curves models/train/board models/train/reward
+                      models/train/ranks
                       models/train/recipe models/train/environment models/captioner torch/optim torch/dist data
                       data/metrics | golang.org/x/sync # the loop
 
@@ -142,6 +147,7 @@ cli/prompt          <                       |                               # pr
 cli/flags           < cli/console cli/prompt models/decode models/checkpoint torch/nn |
                       github.com/urfave/cli/v2
                      # flags that several commands share
+cli/help            <                       | github.com/urfave/cli/v2   # what a command is for: a screen, or the whole
 cli/ranks           < cli/flags torch/dist  |                               # one command's work in several processes
 cli/input           < cli/console torch/dist/launch data data/image data/text data/unpack weights/npy
                       weights/safetensors |
@@ -149,6 +155,10 @@ cli/input           < cli/console torch/dist/launch data data/image data/text da
                      # what is captioned
 cli/paths           < cli/input data weights/atomicfile | github.com/urfave/cli/v2
                      # what commands read and write, and that these are not one file
+cli/config          < cli/flags cli/paths   | github.com/urfave/cli/v2 github.com/pelletier/go-toml/v2
+                     # captioner.toml: flags that are not given each time
+cli/completion      < cli/output cli/paths cli/flags cli/published models/evaluate | github.com/urfave/cli/v2
+                     # what may stand next on a command line
 cli/output          < cli/input models/train/features models/captioner data/metadata | github.com/klauspost/compress
                      # where captions and features go
 cli/published       < cli/console data/coco models/captioner/demo models/checkpoint models/train/features
@@ -162,7 +172,7 @@ cli/captioning      < models/pipeline cli/output cli/model cli/report data/metad
 cli/fleet           < cli/model             |                               # predict on all GPUs: a process each
 cli/training        < models/train cli/ranks cli/paths cli/model | github.com/urfave/cli/v2 # the command train
 cli/scoring         < models/evaluate cli/captioning cli/ranks cli/paths | github.com/urfave/cli/v2 # the command eval
-cli                 < cli/training cli/scoring cli/inspect cli/fleet |
+cli                 < cli/training cli/scoring cli/inspect cli/fleet cli/help cli/config cli/completion |
                       github.com/urfave/cli/v2 golang.org/x/sync            # one thin file a command
 cli/captioner       < cli torch/standin     | C                              # main: a dozen lines; C sees closed output
 scripts/bench/serve <                       | # load for a service, from a process of its own
@@ -381,7 +391,7 @@ func TestEdges(t *testing.T) {
 				f.path, f.room)
 			continue
 		}
-		rooms, outside := reach(rules, r.rooms), r.outside
+		rooms, outside := reach(rules, slices.Concat(r.rooms, rules["*"].rooms)), r.outside
 		if f.test {
 			rooms = append(rooms, f.room)
 			rooms = append(rooms, reach(rules, slices.Concat(extra["*"].rooms, extra[f.room].rooms))...)

@@ -6,8 +6,11 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"captioner/cli/completion"
+	"captioner/cli/config"
 	"captioner/cli/console"
 	"captioner/cli/flags"
+	"captioner/cli/help"
 	"captioner/cli/paths"
 	"captioner/cli/scoring"
 	"captioner/cli/training"
@@ -34,13 +37,14 @@ func (p *program) newApp() *cli.App {
 			if c.Bool("version") {
 				return runVersion(p.con)
 			}
-			return cli.ShowAppHelp(c)
+			return help.Topic{App: c.App, Columns: p.con.Columns()}.Print(p.con.Stdout, false)
 		},
 	}
 	for _, c := range []*cli.Command{
 		newPredict(p.con, p.load), training.Command(p.con), newEncode(p.con), scoring.Command(p.con, p.load),
 		newServe(p.con), newMerge(p.con), newDoctor(p.con, p.load),
-		newWeights(p.con), newCompletion(p.con), newVersion(p.con), newCandidates(p.con),
+		newWeights(p.con), config.Command(p.con, os.Getenv), completion.Command(p.con), newVersion(p.con),
+		completion.Candidates(p.con),
 		newWorker(p.con, p.load),
 	} {
 		p.finish(c.Name, c)

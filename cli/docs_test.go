@@ -35,7 +35,7 @@ func pages(t *testing.T) []page {
 
 // TestDocsAreShort holds each page to what a person reads at once.
 func TestDocsAreShort(t *testing.T) {
-	limits := map[string]int{"README.md": 9000, "ARCHITECTURE.md": 10_000}
+	limits := map[string]int{"README.md": 9000, "ARCHITECTURE.md": 10_000, "CHANGELOG.md": 16_000}
 	for _, p := range pages(t) {
 		limit, ok := limits[p.path]
 		if !ok {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -20,12 +19,14 @@ import (
 	"captioner/torch"
 	"captioner/torch/nn"
 	"captioner/torch/nn/measure"
+	"captioner/weights"
+	"captioner/weights/plural"
 )
 
 func newDoctor(con *console.Console, load model.Loader) *cli.Command {
 	return &cli.Command{
 		Name:        "doctor",
-		Usage:       "say whether libtorch, the processor, CUDA and the built-in model are in order",
+		Usage:       "say what works here: libtorch, processor, CUDA, model",
 		Description: "Exit code 1 if something is broken; each such line has its remedy.",
 		Action: func(c *cli.Context) error {
 			if err := flags.NoArguments(c); err != nil {
@@ -101,12 +102,12 @@ func examineCPU(ctx context.Context, _ model.Loader) []console.Finding {
 	threads, ours := 0, 0
 	// an error shows as 0 threads
 	_ = torch.Do(ctx, func() error { threads, ours = torch.Threads(), torch.ParallelThreads(); return nil })
-	t := finding("threads", "ok", fmt.Sprintf("%d, on %d cores", threads, runtime.NumCPU()), "")
+	t := finding("threads", "ok", fmt.Sprintf("%d, on %s", threads, plural.Count(torch.Cores(), "core")), "")
 	if threads < 1 {
 		t.Status, t.Remedy = "broken", "unset OMP_NUM_THREADS and MKL_NUM_THREADS"
-	} else if threads > runtime.NumCPU() {
+	} else if threads > torch.Cores() {
 		t.Status, t.Remedy = "note", fmt.Sprintf("more threads than cores are slow: give --threads %d, or unset "+
-			"OMP_NUM_THREADS", runtime.NumCPU())
+			"OMP_NUM_THREADS", torch.Cores())
 	} else if ours < threads {
 		t.Status, t.Remedy = "note", fmt.Sprintf("captioner's own kernels run on %d of them: build again with a compiler "+
 			"that has OpenMP", ours)
@@ -206,7 +207,7 @@ func writable(check, dir string) console.Finding {
 	}
 	f, err := os.CreateTemp(at, ".captioner-*")
 	if err != nil {
-		return finding(check, "broken", fmt.Sprintf("%s: %v", dir, console.Reason(err)), "make "+at+" writable for this user")
+		return finding(check, "broken", fmt.Sprintf("%s: %v", dir, weights.Reason(err)), "make "+at+" writable for this user")
 	}
 	f.Close()
 	os.Remove(f.Name())

@@ -23,6 +23,7 @@ import (
 	"captioner/torch"
 	"captioner/torch/dist"
 	"captioner/weights"
+	"captioner/weights/plural"
 )
 
 // EncodeOptions are what the flags of encode say.
@@ -46,7 +47,7 @@ func newEncode(con *console.Console) *cli.Command {
 	o := new(EncodeOptions)
 	return &cli.Command{
 		Name:      "encode",
-		Usage:     "compute an encoder's features of images ahead, for train and for other programs",
+		Usage:     "compute an encoder's features of images ahead",
 		ArgsUsage: "[FILE or FOLDER…]",
 		Description: `Fills the cache from which train takes the features of a frozen encoder: of the images of --data, or
 of files and folders. What is there is not computed again; a run that was cut goes on; several processes
@@ -146,7 +147,7 @@ func runEncode(ctx context.Context, con *console.Console, o EncodeOptions, g *di
 		return err
 	}
 	defer done()
-	progress := console.NewProgress(con.Term, "images")
+	progress := console.NewProgress(con.Term, "image")
 	progress.Expect(int64(len(pictures)))
 	begun, ready := time.Now(), 0
 	f, bad, err := features.Encode(ctx, encoder, config, pictures,
@@ -173,7 +174,7 @@ func runEncode(ctx context.Context, con *console.Console, o EncodeOptions, g *di
 		return err
 	}
 	if r.Bad > 0 && !o.SkipBad && f.Len() == 0 {
-		return fmt.Errorf("none of %d images can be decoded", len(bad))
+		return fmt.Errorf("none of %s can be decoded", plural.Count(len(bad), "image"))
 	}
 	if o.Out != "" && g.IsLead() {
 		w := output.FeatureWriter{Folder: o.Out, Format: o.Format, Size: o.ShardSize, Model: config.Encoder.Architecture}
@@ -194,7 +195,8 @@ func (r encodeResult) print(con *console.Console, o EncodeOptions) error {
 		if r.Out != "" {
 			where = r.Out
 		}
-		err = con.Printf("%s\t%d images, %d of them new, %d x %d numbers each\n", where, r.Images, r.Computed, r.Places,
+		err = con.Printf("%s\t%s, %d of them new, %d x %d numbers each\n", where, plural.Count(r.Images, "image"),
+			r.Computed, r.Places,
 			r.Width)
 	}
 	if err == nil && r.Bad > 0 && !o.SkipBad {
@@ -234,12 +236,11 @@ func (o EncodeOptions) pictures(con *console.Console) (found []data.Example, mis
 			case i.Err != nil:
 				err = i.Err
 			case i.Open != nil:
-				err = fmt.Errorf("input %q: want a file, encode opens no archives and no addresses (--data takes tar files)",
-					i.Path)
+				err = fail(i.Path, errors.New("want a file, encode opens no archives and no addresses (--data takes tar files)"))
 			case err != nil:
-				err = fmt.Errorf("input %q: %w", i.Path, console.Reason(err))
+				err = fail(i.Path, weights.Reason(err))
 			case info.Size() == 0:
-				err = fmt.Errorf("input %q: the file is empty", i.Path)
+				err = fail(i.Path, errors.New("empty file"))
 			}
 			if err != nil {
 				missing++
@@ -255,6 +256,8 @@ func (o EncodeOptions) pictures(con *console.Console) (found []data.Example, mis
 	}
 	return found, missing, nil
 }
+
+func fail(path string, why error) error { return &input.Failure{Doing: "input", Path: path, Err: why} }
 
 func without(pictures []data.Example, bad []features.Bad) []data.Example {
 	for i := len(bad) - 1; i >= 0; i-- {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"os"
 	"slices"
 	"strings"
 
@@ -26,6 +27,8 @@ missing, as far as the names say which there are: a-1-of-3.jsonl, a-2-of-3.jsonl
 				Category: "OUTPUT", Destination: &o.Out, TakesFile: true},
 			&cli.StringFlag{Name: "format", Usage: "form of the parts and of the output: " +
 				strings.Join(output.Formats, ", ") + "; the parts' extension decides", Category: "OUTPUT", Destination: &o.Format},
+			&cli.BoolFlag{Name: "overwrite", Usage: "replace what --out holds already", Category: "OUTPUT",
+				Destination: &o.Overwrite},
 			&cli.BoolFlag{Name: "allow-missing", Usage: "join what parts there are", Category: "INPUT",
 				Destination: &o.AllowMissing},
 		},
@@ -43,6 +46,9 @@ func validateMerge(o *output.MergeOptions) error {
 	if len(o.Parts) == 0 {
 		return console.Usagef("captioner merge --out all.jsonl part-*.jsonl",
 			"nothing to merge: give the files that the parts wrote")
+	}
+	if info, err := os.Stat(o.Out); err == nil && info.Mode().IsRegular() && info.Size() > 0 && !o.Overwrite {
+		return console.Usagef("--overwrite replaces it; or give another name", "--out %q is there already", o.Out)
 	}
 	if o.Format != "" {
 		return console.OneOf("--format", o.Format, output.Formats...)

@@ -27,7 +27,7 @@ type PredictOptions struct {
 
 	BatchSize, Workers     int
 	Embeddings             string
-	NoRecursive            bool
+	Recursive, NoRecursive bool
 	StdinImage             bool
 	URLTimeout             time.Duration
 	URLMaxMB               int
@@ -105,6 +105,8 @@ func (o *PredictOptions) flags() []cli.Flag {
 			Usage: "caption the rows of `FILE` (.npy or .safetensors) in place of images: what the model's encoder gave " +
 				"for them",
 			Category: in, Destination: &o.Embeddings, TakesFile: true},
+		&cli.BoolFlag{Name: "recursive", Aliases: []string{"r"}, Usage: "look into subfolders, which is what it does anyway",
+			Category: in, Destination: &o.Recursive},
 		&cli.BoolFlag{Name: "no-recursive", Usage: "do not look into subfolders", Category: in, Destination: &o.NoRecursive},
 		&cli.BoolFlag{Name: "watch",
 			Usage:    "go on with images that appear in the folders, each when it is whole, until interrupted",
@@ -199,6 +201,8 @@ func (o *PredictOptions) validate(json bool) error {
 	if o.Embeddings != "" {
 		errs = append(errs, o.validateEmbeddings()...)
 	}
+	check(!o.Recursive || !o.NoRecursive, "leave out one of them",
+		"--recursive and --no-recursive contradict each other")
 	check(!o.StdinImage || len(o.inputs) == 0, "",
 		"--stdin-image takes the image from standard input alone, found also %q", o.inputs)
 	check(o.URLTimeout > 0, "", "--url-timeout %v: want more than 0", o.URLTimeout)

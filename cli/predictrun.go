@@ -22,6 +22,8 @@ import (
 	"captioner/data/image"
 	"captioner/models/captioner"
 	"captioner/models/decode"
+	"captioner/weights"
+	"captioner/weights/plural"
 )
 
 func runPredict(ctx context.Context, con *console.Console, o PredictOptions) (err error) {
@@ -104,8 +106,9 @@ type predictRun struct {
 	before   captioner.Times // the model's, when the run began
 	least    float64         // confidence below which a caption is marked
 
-	done, failed, skipped, uncertain int64
-	fatal                            error // what the source found that ends the run
+	tally   tally
+	counted chan struct{} // closed at the end, which ends counting; nil where nobody counts
+	fatal   error         // what the source found that ends the run
 }
 
 // refuse ends a run of which no argument yields anything.
@@ -166,7 +169,7 @@ func (r *predictRun) begin() error {
 		r.least = r.model.UncertainBelow()
 	}
 	if o.Out == "" {
-		r.buffer = bufio.NewWriterSize(r.con.Stdout, 64<<10)
+		r.buffer = bufio.NewWriterSize(r.con.Term.Above(r.con.Stdout), 64<<10)
 		r.out = r.buffer
 	} else {
 		sum, err := r.model.Checksum()
@@ -195,7 +198,6 @@ func (r *predictRun) begin() error {
 		if r.watch, err = input.NewWatcher(r.in, r.con.Term); err != nil {
 			return err
 		}
-		r.con.Term.Live = false // there is no end to measure
 	}
 	r.before = r.model.Times()
 	if r.file == nil || !r.file.Begun() {
@@ -205,12 +207,10 @@ func (r *predictRun) begin() error {
 	} else {
 		r.format.Resume()
 	}
-	if r.file == nil && console.IsTerminal(r.con.Stdout) {
-		r.con.Term.Live = false // the captions show how far it is, and a bar would stand in their way
-	}
-	r.progress = console.NewProgress(r.con.Term, "images")
-	if r.con.Term.Live && countDash(o.inputs) == 0 && !o.StdinImage {
-		go r.count()
+	r.progress = console.NewProgress(r.con.Term, "image")
+	if !r.con.Options.Quiet && countDash(o.inputs) == 0 && !o.StdinImage && !o.Watch && o.Embeddings == "" {
+		r.counted = make(chan struct{})
+		go r.count(r.counted)
 	}
 	return nil
 }
@@ -220,7 +220,7 @@ func keptLines(out string, n int) string {
 	if n == 1 {
 		return fmt.Sprintf("%q: kept 1 line that is not a caption", out)
 	}
-	return fmt.Sprintf("%q: kept %s that are not captions", out, console.Count(n, "line"))
+	return fmt.Sprintf("%q: kept %s that are not captions", out, plural.Count(n, "line"))
 }
 
 // journal says how the file of --out begins, but for the model.
@@ -235,6 +235,9 @@ func (o *PredictOptions) checkOutputs() error {
 		o.Failures = o.Out + ".failed"
 	}
 	if err := output.CheckFailures(o.Failures); err != nil {
+		return err
+	}
+	if err := output.CheckPage("--html", o.HTML); err != nil {
 		return err
 	}
 	if o.Out == "" {
@@ -284,12 +287,27 @@ func (r *predictRun) sidecarText(res *output.Result) string {
 	return r.o.template.Render(res, r.model.Name(), res.Caption)
 }
 
-// count finds out how many images there are, for the bar.
-func (r *predictRun) count() {
+// countAfter is how long a run without a bar lasts before its images are counted: a short one says no lines.
+const countAfter = 5 * time.Second
+
+// count finds out how many images there are, for the bar or the lines in its place.
+func (r *predictRun) count(end <-chan struct{}) {
+	if !r.con.Term.Live {
+		select {
+		case <-time.After(countAfter):
+		case <-end:
+			return
+		}
+	}
 	n := int64(0)
 	all := r.in
 	all.Counting = true
 	for in := range all.All() {
+		select {
+		case <-end:
+			return
+		default:
+		}
 		if in.Err == nil && r.o.shard.Holds(in.Key) {
 			n++
 		}
@@ -317,10 +335,13 @@ func (r *predictRun) source(ctx context.Context, yield func(input.Input) bool) {
 				return true
 			}
 			if r.beside != nil && in.Open != nil {
-				in.Err, in.Open = fmt.Errorf("input %q: a sidecar needs an image that is a file", in.Path), nil
+				in.Err = &input.Failure{Doing: "input", Path: in.Path, Err: errors.New("a sidecar needs an image that is a file")}
+				in.Open = nil
 			}
 			if r.inside != nil && in.Open != nil && in.Err == nil {
-				in.Err, in.Open = fmt.Errorf("input %q: --write-metadata needs an image that is a file", in.Path), nil
+				in.Err = &input.Failure{Doing: "input", Path: in.Path,
+					Err: errors.New("--write-metadata needs an image that is a file")}
+				in.Open = nil
 			}
 			beside := r.beside != nil && r.inside == nil && r.beside.Skips(in.Path)
 			in.Skip = beside || r.file != nil && r.file.Has(in)
@@ -334,33 +355,42 @@ func (r *predictRun) source(ctx context.Context, yield func(input.Input) bool) {
 	good.All()(each)
 }
 
-// sink writes a batch. What it returns ends the run.
+// sink writes a batch. What it returns ends the run. Only what is written counts as done.
 func (r *predictRun) sink(results []*output.Result) error {
-	var done, failed, skipped int64
+	var n tally
 	for _, res := range results {
 		if res.Err != nil && r.watch != nil && r.watch.Again(res.Input) {
 			continue
 		}
-		err := r.one(res)
-		if err != nil {
+		if err := r.one(res); err != nil {
+			if r.file == nil { // what stands before it in the batch is written
+				err = errors.Join(err, r.flush())
+				r.add(n)
+			}
 			return err
 		}
 		switch {
+		case res.Skip && (r.beside != nil && r.beside.Skips(res.Path) || r.inside != nil && r.file == nil):
+			n.kept++
 		case res.Skip:
-			skipped++
+			n.skipped++
 		case res.Err != nil:
-			failed++
+			n.failed++
 		default:
-			done++
+			n.done++
 		}
 	}
-	r.failed, r.skipped = r.failed+failed, r.skipped+skipped
-	if err := r.flush(); err != nil { // then the captions are nowhere
+	if err := r.flush(); err != nil {
 		return err
 	}
-	r.done += done
-	r.progress.Add(done+skipped, failed)
+	r.add(n)
 	return nil
+}
+
+func (r *predictRun) add(n tally) {
+	r.tally.add(n)
+	r.progress.Skip(n.skipped + n.kept)
+	r.progress.Add(n.done, n.failed)
 }
 
 func (r *predictRun) one(res *output.Result) error {
@@ -382,11 +412,11 @@ func (r *predictRun) one(res *output.Result) error {
 	}
 	if r.sheet != nil {
 		if err := r.sheet.Add(res); err != nil {
-			return fmt.Errorf("write %q: %w", r.o.HTML, console.Reason(err))
+			return fmt.Errorf("write %q: %w", r.o.HTML, weights.Reason(err))
 		}
 	}
 	if res.Uncertain(res.Caption) {
-		r.uncertain++
+		r.tally.uncertain++
 	}
 	if res.Preview != "" {
 		r.con.Term.Log.Debug(fmt.Sprintf("%q: captioned the preview of a raw file (%s)", res.Path, res.Preview))
@@ -407,16 +437,16 @@ func (r *predictRun) fail(in input.Input) error {
 	case in.Argument:
 		r.con.Term.Fail(err)
 	case hint != "":
-		r.con.Term.Log.Error(console.OneLine(err) + " (" + hint + ")")
+		r.con.Term.Log.Error(console.Message(err) + " (" + hint + ")")
 	default:
-		r.con.Term.Log.Error(console.OneLine(err))
+		r.con.Term.Log.Error(console.Message(err))
 	}
-	line := console.ErrorLine{Path: in.Path, PathBytes: output.RawBytes(in.Path), Error: console.OneLine(err),
+	line := console.ErrorLine{Path: in.Path, PathBytes: output.RawBytes(in.Path), Error: console.Message(err),
 		Hint: console.HintOf(err)}
 	r.list.Add(line)
 	if r.sheet != nil {
 		if err := r.sheet.Fail(in); err != nil {
-			return fmt.Errorf("write %q: %w", r.o.HTML, console.Reason(err))
+			return fmt.Errorf("write %q: %w", r.o.HTML, weights.Reason(err))
 		}
 	}
 	if r.o.Format != "jsonl" || r.o.Out != "" && !r.con.Options.JSON {
@@ -434,76 +464,6 @@ func (r *predictRun) flush() error {
 		return r.file.Commit()
 	}
 	return r.buffer.Flush()
-}
-
-// end closes the outputs and says how it went.
-func (r *predictRun) end(start time.Time, err error) error {
-	r.progress.Finish()
-	if err == nil {
-		err = r.complete()
-	} else if r.file != nil {
-		r.file.Close()
-		r.con.Term.Log.Warn(fmt.Sprintf("%d captions are in %q", r.file.Held(), r.o.Out+".part"), "hint",
-			"run again with --resume to go on")
-	}
-	if err := r.list.Close(); err != nil {
-		r.con.Term.Log.Warn(fmt.Sprintf("the list of what failed is not whole: write %q: %v", r.o.Failures,
-			console.Reason(err)))
-	}
-	took := time.Since(start)
-	if r.sheet != nil && err == nil {
-		err = r.sheet.Finish(r.summary(took))
-	} else if r.sheet != nil {
-		r.sheet.Abandon()
-	}
-	if r.file != nil && r.file.Newer > 0 {
-		r.con.Term.Log.Warn(fmt.Sprintf("%q: kept the captions of %s changed after it was written", r.o.Out,
-			console.Count(r.file.Newer, "image")), "hint", "take those lines out to caption these images again")
-	}
-	r.in.Passed.Log(r.con.Term.Log)
-	if (r.done+r.failed+r.skipped > 1 || r.skipped > 0) && !errors.Is(err, syscall.EPIPE) {
-		r.con.Term.Log.Info(r.summary(took))
-	}
-	switch {
-	case err != nil:
-		return err
-	case r.failed > 0:
-		return console.ErrSome
-	}
-	return nil
-}
-
-func (r *predictRun) complete() error {
-	if err := r.format.End(r.out); err != nil {
-		return err
-	}
-	if r.file != nil {
-		return r.file.Finish()
-	}
-	return r.buffer.Flush()
-}
-
-// summary is the last line: how many, how fast, and where the time went. The stages work side by side: their times add
-// up to more than it took.
-func (r *predictRun) summary(took time.Duration) string {
-	var s strings.Builder
-	fmt.Fprintf(&s, "%d captions", r.done)
-	if r.uncertain > 0 {
-		fmt.Fprintf(&s, " (%d uncertain)", r.uncertain)
-	}
-	if r.skipped > 0 {
-		fmt.Fprintf(&s, ", %d done before", r.skipped)
-	}
-	if r.failed > 0 {
-		fmt.Fprintf(&s, ", %d failed%s", r.failed, r.list.Listed())
-	}
-	t, m := &r.pipe.Times, r.model.Times()
-	fmt.Fprintf(&s, " in %.2f s, %.1f images/s; time in decode %.2f s over %d workers, encode %.2f s, generate %.2f "+
-		"s, write %.2f s",
-		took.Seconds(), float64(r.done)/took.Seconds(), time.Duration(t.Load.Load()).Seconds(), r.o.Workers,
-		(m.Encode - r.before.Encode).Seconds(),
-		(m.Generate - r.before.Generate).Seconds(), time.Duration(t.Sink.Load()).Seconds())
-	return s.String()
 }
 
 // noteStdin logs by which rule a list on standard input was read.

@@ -251,7 +251,7 @@ func TestResumeOfAFinishedRunAddsWhatIsNew(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, msg := run("--resume")
-	if code != console.ExitDone || !strings.Contains(msg, "1 captions, 3 done before") {
+	if code != console.ExitDone || !strings.Contains(msg, "1 caption → ") || !strings.Contains(msg, ", 3 done before") {
 		t.Errorf("exit code %d, %q; want only the new image to be captioned", code, msg)
 	}
 	if got, want := read(t, out), uninterrupted(t, "coco", dir); got != want {

@@ -10,17 +10,23 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 
+	"github.com/urfave/cli/v2"
+
+	"captioner/cli/config"
 	"captioner/cli/console"
 	"captioner/cli/flags"
+	"captioner/cli/fleet"
+	"captioner/cli/help"
 	"captioner/cli/model"
 )
 
 const exitCodeHelp = `Exit codes: 0 all done, 1 failed, 2 wrong usage, 3 some inputs failed, 130 interrupted.
-The first Ctrl-C finishes what is in hand and saves it; the second quits at once.
-Every flag can also be set by a variable: --beam-size by CAPTIONER_BEAM_SIZE, and so on.`
+The first Ctrl-C finishes what is in hand and saves it; the second quits at once.`
 
 // Main runs the command that args name, args[0] being the program, and returns its exit code. It takes over SIGINT,
 // SIGTERM and SIGPIPE while it runs. It may return before the command does, when a second signal asks to quit: then the
@@ -83,6 +89,21 @@ func (p *program) watchSignals(stop func()) <-chan struct{} {
 	return quit
 }
 
+// unsettled are the commands that settings in a file say nothing of: they work also where such a file is wrong.
+var unsettled = []string{"completion", "version", "config", "__complete", fleet.Command}
+
+// settings puts what captioner.toml says into the arguments.
+func (p *program) settings(app *cli.App, args []string) ([]string, error) {
+	if len(args) < 2 || strings.HasPrefix(args[1], "-") || slices.Contains(unsettled, args[1]) {
+		return args, nil
+	}
+	s, err := config.Load(app, os.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	return s.Apply(app, args, os.Getenv), nil
+}
+
 var configureOnce sync.Once // urfave/cli keeps some of its settings in package variables
 
 func (p *program) run(ctx context.Context, args []string) int {
@@ -91,7 +112,11 @@ func (p *program) run(ctx context.Context, args []string) int {
 	app := p.newApp()
 	args, err := flags.Arrange(app, args)
 	if err == nil {
-		err = app.RunContext(ctx, args)
+		if path, whole, asked := flags.Help(app, args); asked {
+			err = help.Topic{App: app, Path: path, Columns: p.con.Columns()}.Print(p.con.Stdout, whole)
+		} else if args, err = p.settings(app, args); err == nil {
+			err = app.RunContext(ctx, args)
+		}
 	}
 	if err == nil {
 		err = p.help.err

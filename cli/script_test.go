@@ -68,7 +68,8 @@ var inProcessLock sync.Mutex // the working directory and the variables are the 
 
 // variables are those of the scripts that captioner reads.
 var variables = []string{"CAPTIONER_NUM_CAPTIONS", "HOME", "XDG_CACHE_HOME", "TORCH_HOME", "HF_HOME", "HF_HUB_CACHE",
-	"HF_HUB_OFFLINE", "HF_ENDPOINT", "HF_TOKEN", "HF_TOKEN_PATH", "CAPTIONER_CACHE", "CAPTIONER_MIRROR"}
+	"HF_HUB_OFFLINE", "HF_ENDPOINT", "HF_TOKEN", "HF_TOKEN_PATH", "CAPTIONER_CACHE", "CAPTIONER_MIRROR",
+	"CAPTIONER_CONFIG", "XDG_CONFIG_HOME", "COLUMNS"}
 
 func inProcess(ts *testscript.TestScript, want int, stdin string, args []string) {
 	inProcessLock.Lock()

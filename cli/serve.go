@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -23,6 +24,7 @@ import (
 	"captioner/cli/server/access"
 	"captioner/cli/server/listen"
 	"captioner/torch"
+	"captioner/weights"
 )
 
 // ServeOptions are what the flags of serve say.
@@ -34,6 +36,9 @@ type ServeOptions struct {
 	TokenFile       string
 	TLSCert, TLSKey string
 	NoReload        bool
+
+	host string
+	port int
 
 	maxBody, maxMemory, maxPixels int // in megabytes and megapixels
 
@@ -57,6 +62,9 @@ started on, it ends as by SIGTERM. With -v each request is a line on standard er
 				return err
 			}
 			o.Server.CORSOrigins = c.StringSlice("cors-origin")
+			if err := o.place(c.IsSet); err != nil {
+				return err
+			}
 			if err := o.validate(); err != nil {
 				return err
 			}
@@ -82,6 +90,9 @@ func (o *ServeOptions) flags() []cli.Flag {
 	return slices.Concat(o.Model.Flags(), []cli.Flag{
 		text("listen", "127.0.0.1:8080",
 			"`ADDRESS`: HOST:PORT, unix:PATH, or systemd for the socket that systemd passes on", &o.Listen, false),
+		text("host", "", "the host of --listen, for the port that it has: 0.0.0.0 for other machines", &o.host, false),
+		&cli.IntFlag{Name: "port", Category: reach, Destination: &o.port, DefaultText: "8080",
+			Usage: "the port of --listen, for the host that it has; 0 is any that is free"},
 		text("token-file", "", "`FILE` of tokens, one a line: the API answers only who sends one of them",
 			&o.TokenFile, true),
 		text("tls-cert", "", "`FILE` of the certificate, for https", &o.TLSCert, true),
@@ -115,6 +126,31 @@ func (o *ServeOptions) flags() []cli.Flag {
 		period(limits, "idle-timeout", "between two requests of a connection", &s.IdleTimeout),
 		period(limits, "drain", "for what was accepted to be answered when the service is stopped", &s.Drain),
 	})
+}
+
+// place makes --listen of --host and --port.
+func (o *ServeOptions) place(set func(string) bool) error {
+	if !set("host") && !set("port") {
+		return nil
+	}
+	if set("listen") {
+		return console.Usagef("leave out one of them", "--listen has the host and the port already")
+	}
+	if o.port < 0 || o.port > 65535 {
+		return console.Usagef("", "--port %d: want 0 to 65535", o.port)
+	}
+	host, port, err := net.SplitHostPort(o.Listen)
+	if err != nil {
+		return err
+	}
+	if set("host") {
+		host = strings.Trim(o.host, "[]")
+	}
+	if set("port") {
+		port = strconv.Itoa(o.port)
+	}
+	o.Listen = net.JoinHostPort(host, port)
+	return nil
 }
 
 func (o *ServeOptions) validate() error {
@@ -212,7 +248,7 @@ func (s *service) tokens() ([]string, error) {
 	}
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, console.WithHint(fmt.Errorf("read tokens %q: %w", path, console.Reason(err)),
+		return nil, console.WithHint(fmt.Errorf("read tokens %q: %w", path, weights.Reason(err)),
 			"check the spelling of --token-file")
 	}
 	if info.Mode().IsRegular() && info.Mode().Perm()&0o004 != 0 {
@@ -221,7 +257,7 @@ func (s *service) tokens() ([]string, error) {
 	}
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("read tokens %q: %w", path, console.Reason(err))
+		return nil, fmt.Errorf("read tokens %q: %w", path, weights.Reason(err))
 	}
 	tokens, err := access.ParseTokens(b)
 	if err != nil {

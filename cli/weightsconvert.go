@@ -21,6 +21,7 @@ import (
 	"captioner/weights"
 	"captioner/weights/atomicfile"
 	"captioner/weights/pickle"
+	"captioner/weights/plural"
 	"captioner/weights/safetensors"
 )
 
@@ -63,7 +64,7 @@ Nothing in IN is run. OUT appears whole or not at all.`,
 		},
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 2 {
-				return console.Usagef("", "weights convert takes IN and OUT, found %d arguments", c.NArg())
+				return console.Usagef("", "weights convert takes IN and OUT, found %s", plural.Count(c.NArg(), "argument"))
 			}
 			o.In, o.Out = c.Args().Get(0), c.Args().Get(1)
 			return runConvert(c.Context, con, o)

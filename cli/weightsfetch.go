@@ -123,6 +123,10 @@ func runFetch(ctx context.Context, con *console.Console, o published.Options) er
 	}
 	failed := 0
 	for _, name := range o.Names {
+		if published.BuiltIn(name) {
+			con.Term.Log.Info(name + ": is built in")
+			continue
+		}
 		r, err := fetchNamed(ctx, con, s, o, name)
 		f.Finish()
 		switch {

@@ -304,7 +304,7 @@ func TestOpenErrors(t *testing.T) {
 		{"empty", "", "f", "the file is empty"},
 		{"prose", "This is a text.\nIt has no columns.\n", "f", "the format is not known: as a table: found the columns"},
 		{"token line", "a.jpg#0\tA\nb.jpg B\n", "f", `line 2: found "b.jpg B", want name#number, a tab and a caption`},
-		{"row too short", "image,caption\na.jpg,A\nb.jpg\n", "f", "line 3: found 1 fields, want 2"},
+		{"row too short", "image,caption\na.jpg,A\nb.jpg\n", "f", "line 3: found 1 field, want 2"},
 		{"row too long", "image,caption\na.jpg,\"A\nB\"\nb.jpg,x,y\n", "f", "line 4: found 3 fields, want 2"},
 		{"quote", "image,caption\na.jpg,A \"dog\"\n", "f", `line 2: bare "`},
 		{"open quote", "image,caption\na.jpg,A\nb.jpg,\"x\n\n\n", "f", "line 3: extraneous or missing"},

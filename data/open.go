@@ -23,7 +23,7 @@ const (
 	KindTokenFile  Kind = "Flickr token file"
 	KindTable      Kind = "table of paths and captions"
 	KindRecords    Kind = "JSON records of paths and captions"
-	KindFolder     Kind = "folder of images with captions beside them"
+	KindFolder     Kind = "a folder of images with captions beside them"
 	KindWebDataset Kind = "WebDataset shards"
 	KindParquet    Kind = "Parquet table"
 )

@@ -7,6 +7,7 @@ import (
 
 	"captioner/data/image"
 	"captioner/data/record"
+	"captioner/weights/plural"
 )
 
 // Table reads rows of an image's path and its captions: CSV with commas or semicolons, where fields may be quoted, or
@@ -103,7 +104,7 @@ func columnsOf(row []string) (c *columns, header bool, err error) {
 
 func (c *columns) add(g *Group, row []string, split string) error {
 	if len(row) != c.width {
-		return fmt.Errorf("found %d fields, want %d", len(row), c.width)
+		return fmt.Errorf("found %s, want %d", plural.Count(len(row), "field"), c.width)
 	}
 	path := strings.TrimSpace(row[c.path])
 	if err := localPath(path); err != nil {

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"captioner/data/record"
+	"captioner/weights/plural"
 )
 
 // TokenFile reads the captions of Flickr8k and Flickr30k as published: "name.jpg#0<TAB>caption" a line, any number of
@@ -49,7 +50,8 @@ func readTokenFile(annotations, images, list string, notes *Notes) (Source, erro
 	}
 	f.NoteEncoding(notes)
 	if len(wanted) > 0 && len(g.List) == 0 {
-		return nil, &RecordError{File: annotations, Err: fmt.Errorf("none of the %d images of %q", len(wanted), list)}
+		return nil, &RecordError{File: annotations, Err: fmt.Errorf("none of the %s of %q", plural.Count(len(wanted),
+			"image"), list)}
 	}
 	Locate(g.List, annotations, images)
 	return FromList(g.List), nil

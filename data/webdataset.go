@@ -12,6 +12,7 @@ import (
 	"captioner/data/image"
 	"captioner/data/record"
 	"captioner/data/unpack"
+	"captioner/weights/plural"
 )
 
 // WebDataset reads tar files in which the members of one example stand together under one name: 000001.jpg and
@@ -99,7 +100,7 @@ func Ranges(pattern string) ([]string, error) {
 		return nil, err
 	}
 	if (last-first+1)*len(rest) > maxShards {
-		return nil, fmt.Errorf("found more than %d files, want fewer", maxShards)
+		return nil, fmt.Errorf("found more than %s, want fewer", plural.Count(maxShards, "file"))
 	}
 	var names []string
 	for n := first; n <= last; n++ {

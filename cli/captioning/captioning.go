@@ -69,7 +69,7 @@ func (p *Pipeline) Run(ctx context.Context, source iter.Seq[input.Input], load f
 func (p *Pipeline) decode(ctx context.Context, r *output.Result) (*image.RGB, error) {
 	b, err := ReadInput(ctx, &r.Input)
 	if err != nil {
-		return nil, fmt.Errorf("read image %q: %w", r.Path, err)
+		return nil, &input.Failure{Doing: "read image", Path: r.Path, Err: err}
 	}
 	if p.Skip != nil && p.Skip(r, b) {
 		r.Skip = true
@@ -77,7 +77,7 @@ func (p *Pipeline) decode(ctx context.Context, r *output.Result) (*image.RGB, er
 	}
 	img, err := image.Decode(b, p.Image)
 	if err != nil {
-		return nil, fmt.Errorf("read image %q: %w", r.Path, err)
+		return nil, &input.Failure{Doing: "read image", Path: r.Path, Err: err}
 	}
 	r.Preview = image.RawKind(b)
 	if p.Prompt != nil {

@@ -59,7 +59,7 @@ func (con *Console) Report(err error) {
 	con.Term.Fail(err)
 	if con.Options.JSON {
 		// a failure to say so has nobody left to hear it
-		_ = WriteJSON(con.Stdout, ErrorLine{Error: OneLine(err), Hint: HintOf(err)})
+		_ = WriteJSON(con.Stdout, ErrorLine{Error: Message(err), Hint: HintOf(err)})
 	}
 }
 

@@ -1,10 +1,6 @@
 package console
 
-import (
-	"fmt"
-
-	"github.com/dustin/go-humanize"
-)
+import "fmt"
 
 // Size is a number of bytes for people.
 func Size(n int64) string {
@@ -19,12 +15,4 @@ func Size(n int64) string {
 		return "1 byte"
 	}
 	return fmt.Sprintf("%d bytes", n)
-}
-
-// Count is a number of things for people: "1 image", "1,000 images".
-func Count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return humanize.Comma(int64(n)) + " " + what + "s"
 }

@@ -12,14 +12,14 @@ import (
 	"golang.org/x/term"
 )
 
-// Terminal is standard error: messages, and on a real terminal a progress bar below them.
+// Terminal is standard error: messages, and on a real terminal a line that is pinned below them.
 type Terminal struct {
-	mu    sync.Mutex
-	W     io.Writer
-	bar   *Bar // nil where none is shown
-	Live  bool // a person is watching: a bar may be drawn
-	color bool
-	Log   *slog.Logger
+	mu     sync.Mutex
+	W      io.Writer
+	pinned *pin // nil where none is shown
+	Live   bool // a person is watching: a line may be pinned
+	color  bool
+	Log    *slog.Logger
 }
 
 func newTerminal(w io.Writer, getenv func(string) string) *Terminal {
@@ -56,22 +56,15 @@ func (t *Terminal) SetLog(o Options) {
 	t.Log = slog.New(&plainHandler{t: t, level: level})
 }
 
-// Write prints whole lines above the progress bar.
-func (t *Terminal) Write(b []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.bar != nil {
-		t.bar.clear()
-	}
-	return t.W.Write(b)
-}
+// Write prints whole lines above what is pinned.
+func (t *Terminal) Write(b []byte) (int, error) { return t.above(t.W, b) }
 
 // Fail prints an error and its hint.
 func (t *Terminal) Fail(err error, attrs ...any) {
 	if hint := HintOf(err); hint != "" {
 		attrs = append(attrs, "hint", hint)
 	}
-	t.Log.Error(OneLine(err), attrs...)
+	t.Log.Error(Message(err), attrs...)
 }
 
 // plainHandler writes records for people: the message, then key=value. Errors, warnings and hints begin with their

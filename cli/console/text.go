@@ -1,9 +1,7 @@
 package console
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"strconv"
 	"strings"
 )
@@ -76,29 +74,4 @@ func OneLine(err error) string {
 	text, _, _ := strings.Cut(err.Error(), " frame #0: ")
 	lines := strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' })
 	return Visible(strings.Join(lines, "; "))
-}
-
-// Kind names what is no plain file.
-func Kind(m fs.FileMode) string {
-	switch {
-	case m.IsDir():
-		return "folder"
-	case m&fs.ModeNamedPipe != 0:
-		return "named pipe"
-	case m&fs.ModeSymlink != 0:
-		return "link"
-	case m&fs.ModeSocket != 0:
-		return "socket"
-	default:
-		return "device"
-	}
-}
-
-// Reason leaves out of a file error the path and the system call, which the line that reports it has already.
-func Reason(err error) error {
-	var p *fs.PathError
-	if errors.As(err, &p) {
-		return p.Err
-	}
-	return err
 }

@@ -32,7 +32,7 @@ func Arrange(app *cli.App, args []string) ([]string, error) {
 			rest = append(rest, words...)
 			words = nil
 		case len(word) > 1 && word[0] == '-':
-			take, err := takeFlag(KnownFlags(commands, own, leaf), path, word, len(words))
+			take, err := takeFlag(app, KnownFlags(commands, own, leaf), path, word, len(words))
 			if err != nil {
 				return nil, err
 			}
@@ -46,7 +46,7 @@ func Arrange(app *cli.App, args []string) ([]string, error) {
 		default:
 			c := FindCommand(commands, word)
 			if c == nil {
-				return nil, unknownCommand(commands, path, word)
+				return nil, unknownCommand(commands, path, word, words)
 			}
 			path, commands, own = append(path, c.Name), c.Subcommands, c.Flags
 			leaf = len(commands) == 0
@@ -57,7 +57,7 @@ func Arrange(app *cli.App, args []string) ([]string, error) {
 			"%s: which one of %s?", strings.Join(path, " "), strings.Join(CommandNames(commands), ", "))
 	}
 	if leaf {
-		if err := checkFlags(KnownFlags(nil, own, true), path, flags); err != nil {
+		if err := checkFlags(app, KnownFlags(nil, own, true), path, flags); err != nil {
 			return nil, err
 		}
 	}
@@ -71,10 +71,10 @@ func Arrange(app *cli.App, args []string) ([]string, error) {
 
 // checkFlags checks the flags of a command with their values, and its variables. A flag that stood before the command
 // may not be one of it.
-func checkFlags(all []cli.Flag, path, words []string) error {
+func checkFlags(app *cli.App, all []cli.Flag, path, words []string) error {
 	hint := helpHint(path)
 	for i := 0; i < len(words); i++ {
-		take, err := takeFlag(all, path, words[i], len(words)-i-1)
+		take, err := takeFlag(app, all, path, words[i], len(words)-i-1)
 		if err != nil {
 			return err
 		}
@@ -83,7 +83,7 @@ func checkFlags(all []cli.Flag, path, words []string) error {
 			value = words[i]
 		}
 		if inline || take == 1 {
-			if err := checkValue(Named(all, name), "--"+name, value, hint); err != nil {
+			if err := CheckValue(Named(all, name), "--"+name, value, hint); err != nil {
 				return err
 			}
 		}
@@ -108,7 +108,7 @@ func KnownFlags(commands []*cli.Command, own []cli.Flag, leaf bool) []cli.Flag {
 }
 
 // takeFlag looks up the flag in word and says how many of the following words are its value: 0 or 1.
-func takeFlag(flags []cli.Flag, path []string, word string, following int) (int, error) {
+func takeFlag(app *cli.App, flags []cli.Flag, path []string, word string, following int) (int, error) {
 	name, _, inline := strings.Cut(strings.TrimLeft(word, "-"), "=")
 	if f := Named(flags, name); f != nil {
 		switch {
@@ -120,15 +120,7 @@ func takeFlag(flags []cli.Flag, path []string, word string, following int) (int,
 			return 1, nil
 		}
 	}
-	hint := helpHint(path)
-	var all []string
-	for _, f := range flags {
-		all = append(all, f.Names()...)
-	}
-	if near := nearest(name, all); near != "" {
-		hint = "did you mean --" + near + "?"
-	}
-	return 0, console.Usagef(hint, "unknown flag %q", word)
+	return 0, unknownFlag(app, flags, path, word)
 }
 
 // Dashed is a flag's name or alias as it is written: "--out", "-o".
@@ -176,14 +168,6 @@ func CommandNames(commands []*cli.Command) []string {
 	return out
 }
 
-func unknownCommand(commands []*cli.Command, path []string, word string) error {
-	hint := "the commands are " + strings.Join(CommandNames(commands), ", ")
-	if near := nearest(word, CommandNames(commands)); near != "" {
-		hint = "did you mean " + near + "?"
-	}
-	return console.Usagef(hint, "unknown command %q", strings.Join(append(path, word), " "))
-}
-
 func asksHelp(flags []string) bool {
 	for _, f := range flags {
 		if n := strings.TrimLeft(f, "-"); n == "help" || n == "h" {
@@ -193,8 +177,34 @@ func asksHelp(flags []string) bool {
 	return false
 }
 
-// nearest is the name that word was probably meant to be; "" if none is near.
-func nearest(word string, names []string) string {
+// Help says whether arranged arguments ask for help, on which command, and for the whole of it.
+func Help(app *cli.App, arranged []string) (path []string, whole, asked bool) {
+	words := arranged[1:]
+	commands, own := app.Commands, app.Flags
+	for len(words) > 0 && !strings.HasPrefix(words[0], "-") {
+		c := FindCommand(commands, words[0])
+		if c == nil {
+			break
+		}
+		path, commands, own, words = append(path, c.Name), c.Subcommands, c.Flags, words[1:]
+	}
+	for i := 0; i < len(words) && words[i] != "--"; i++ {
+		name, _, inline := strings.Cut(strings.TrimLeft(words[i], "-"), "=")
+		switch name {
+		case "help":
+			return path, true, true
+		case "h":
+			asked = true
+		}
+		if f := Named(KnownFlags(nil, own, true), name); f != nil && TakesValue(f) && !inline {
+			i++
+		}
+	}
+	return path, false, asked
+}
+
+// Nearest is the name that word was probably meant to be; "" if none is near.
+func Nearest(word string, names []string) string {
 	best, at := "", 1+len(word)/3 // one slip in three letters
 	for _, n := range names {
 		if d := distance(word, n); d <= at && len(n) > 1 {

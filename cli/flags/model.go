@@ -54,9 +54,9 @@ func (o *Model) Flags() []cli.Flag {
 // devices are the words for --device.
 func (o *Model) devices() string {
 	if o.All {
-		return "auto, cpu, cuda, cuda:`N`, or cuda:all for a process on every GPU"
+		return "`DEVICE`: auto, cpu, cuda, cuda:N, or cuda:all for a process on every GPU"
 	}
-	return "auto, cpu, cuda or cuda:`N`"
+	return "`DEVICE`: auto, cpu, cuda or cuda:N"
 }
 
 // Validate checks what can be checked before a model is opened.

@@ -40,8 +40,8 @@ func OnUsageError(c *cli.Context, err error, _ bool) error {
 	return console.Usagef("run \""+strings.TrimSpace(c.App.Name+" "+c.Command.Name)+" --help\" for the flags", "%s", err)
 }
 
-// checkValue refuses a value that a flag does not take; what stands before it in the message is label.
-func checkValue(f cli.Flag, label, value, hint string) error {
+// CheckValue refuses a value that a flag does not take; what stands before it in the message is label.
+func CheckValue(f cli.Flag, label, value, hint string) error {
 	var err error
 	switch f.(type) {
 	case *cli.BoolFlag:
@@ -70,7 +70,7 @@ func checkVariables(all []cli.Flag, hint string) error {
 		}
 		for _, name := range d.GetEnvVars() {
 			if value := os.Getenv(name); value != "" {
-				if err := checkValue(f, "variable "+name, value, hint); err != nil {
+				if err := CheckValue(f, "variable "+name, value, hint); err != nil {
 					return err
 				}
 			}

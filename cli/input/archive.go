@@ -18,6 +18,7 @@ import (
 	"captioner/cli/console"
 	"captioner/data/image"
 	"captioner/data/unpack"
+	"captioner/weights"
 )
 
 // maxMember is the size up to which an image in an archive is read, unpacked. Those of a compressed tar file wait in
@@ -58,12 +59,12 @@ type archived struct {
 func (m archived) open(context.Context) (_ []byte, err error) {
 	f, err := os.Open(m.archive)
 	if err != nil {
-		return nil, console.Reason(err)
+		return nil, weights.Reason(err)
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return nil, console.Reason(err)
+		return nil, weights.Reason(err)
 	}
 	if StampOf(info) != m.stamp {
 		return nil, errors.New("the archive changed while it was read")
@@ -118,10 +119,10 @@ func (in Inputs) archive(file string, seen *census, yield func(Input) bool) bool
 	}
 	info, err := os.Stat(file)
 	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("it is a %s, want a file", console.Kind(info.Mode()))
+		err = fmt.Errorf("it is a %s, want a file", weights.FileKind(info.Mode()))
 	}
 	if err != nil {
-		return yield(failed(file, console.Reason(err)))
+		return yield(failed(file, weights.Reason(err)))
 	}
 	a := archive{file: file, stamp: StampOf(info), size: info.Size(), flat: !in.Recursive, counting: in.Counting,
 		passed: in.Passed, seen: seen, yield: yield}
@@ -190,7 +191,7 @@ func (a *archive) give(name string, size int64, open func(context.Context) ([]by
 		err = fmt.Errorf("%d bytes, limit %d", size, maxMember)
 	}
 	if err != nil {
-		in.Err, in.Open = fmt.Errorf("read image %q: %w", in.Path, err), nil
+		in.Err, in.Open = &Failure{"read image", in.Path, err}, nil
 	}
 	a.stopped = !a.yield(in)
 	return !a.stopped
@@ -199,7 +200,7 @@ func (a *archive) give(name string, size int64, open func(context.Context) ([]by
 func (a *archive) zip() error {
 	z, err := zip.OpenReader(a.file)
 	if err != nil {
-		return fmt.Errorf("read the archive: %w", console.Reason(err))
+		return fmt.Errorf("read the archive: %w", weights.Reason(err))
 	}
 	defer z.Close()
 	var packed uint64
@@ -221,7 +222,7 @@ func (a *archive) zip() error {
 			deflated: f.Method == zip.Deflate}
 		switch {
 		case !f.Mode().IsRegular():
-			err = console.WithHint(fmt.Errorf("it is a %s, want a file", console.Kind(f.Mode())), "unpack the archive first")
+			err = console.WithHint(fmt.Errorf("it is a %s, want a file", weights.FileKind(f.Mode())), "unpack the archive first")
 		case f.Flags&1 != 0:
 			err = console.WithHint(errors.New("it is encrypted"), "unpack the archive with its password first")
 		case f.Method != zip.Store && f.Method != zip.Deflate:
@@ -243,7 +244,7 @@ func (a *archive) zip() error {
 func (a *archive) tar() error {
 	f, err := os.Open(a.file)
 	if err != nil {
-		return console.Reason(err)
+		return weights.Reason(err)
 	}
 	defer f.Close()
 	r, err := unpack.NewReader(f)
@@ -256,7 +257,7 @@ func (a *archive) tar() error {
 	t := tar.NewReader(r)
 	if !packed { // archive/tar reads no further than a header: where f stands, the member begins
 		if _, err := f.Seek(0, io.SeekStart); err != nil {
-			return console.Reason(err)
+			return weights.Reason(err)
 		}
 		t = tar.NewReader(f)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"captioner/cli/console"
 	"captioner/data"
+	"captioner/weights"
 )
 
 // place is where an argument leads: a file or a folder, or of a folder what matches a pattern.
@@ -54,7 +55,7 @@ func glob(name string) ([]place, error) {
 	if _, err := os.Lstat(name); err == nil {
 		return []place{{path: name}}, nil
 	} else if !strings.ContainsAny(name, "*?[{") {
-		return nil, console.Reason(err)
+		return nil, weights.Reason(err)
 	}
 	slashed := filepath.ToSlash(name)
 	if !doublestar.ValidatePattern(slashed) {
@@ -65,7 +66,7 @@ func glob(name string) ([]place, error) {
 	}
 	paths, err := doublestar.FilepathGlob(name)
 	if err != nil {
-		return nil, console.Reason(err)
+		return nil, weights.Reason(err)
 	}
 	if len(paths) == 0 {
 		return nil, errNoMatch

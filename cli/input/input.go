@@ -23,6 +23,8 @@ import (
 	"captioner/data/image"
 	"captioner/data/record"
 	"captioner/data/text"
+	"captioner/weights"
+	"captioner/weights/plural"
 )
 
 // Input is one image to caption, or the reason why there is none.
@@ -39,8 +41,22 @@ type Input struct {
 }
 
 func failed(path string, err error) Input {
-	return Input{Path: path, Err: fmt.Errorf("input %q: %w", path, err)}
+	return Input{Path: path, Err: &Failure{"input", path, err}}
 }
+
+// Failure says why there is no image.
+type Failure struct {
+	Doing, Path string // "read image", of what is shown as the path
+	Err         error
+}
+
+func (e *Failure) Error() string { return fmt.Sprintf("%s %q: %v", e.Doing, e.Path, e.Err) }
+
+// Unwrap returns the reason.
+func (e *Failure) Unwrap() error { return e.Err }
+
+// About returns what it is about, and the reason.
+func (e *Failure) About() (string, error) { return e.Path, e.Err }
 
 // Inputs lists images: files, folders, globs, archives, URLs, "-" for a list on standard input.
 type Inputs struct {
@@ -85,7 +101,7 @@ func (in Inputs) checkArgument(arg string) error {
 	for _, p := range places {
 		info, err := os.Stat(p.path)
 		if err != nil {
-			return console.WithHint(console.Reason(err), "check the spelling; a relative path starts at the current folder")
+			return console.WithHint(weights.Reason(err), "check the spelling; a relative path starts at the current folder")
 		}
 		if archiveKind(p.path) != "" && !info.IsDir() {
 			in.Counting, seen.archive = true, true
@@ -129,21 +145,22 @@ type census struct {
 func (c census) nothing(recursive bool) error {
 	switch {
 	case c.archive:
-		return console.WithHint(fmt.Errorf("the archive has no images among its %d files", c.files), "images are %s",
+		return console.WithHint(fmt.Errorf("the archive has no images among its %s", plural.Count(c.files, "file")),
+			"images are %s",
 			strings.Join(image.Extensions(), " "))
 	case c.archives > 0 && c.images == 0:
-		return console.WithHint(fmt.Errorf("the folder has no images, but %d archives", c.archives),
+		return console.WithHint(fmt.Errorf("the folder has no images, but %s", plural.Count(c.archives, "archive")),
 			"archives are opened when they are named, as in 'folder/*.tar'")
 	case c.files == 0 && c.folders == 0:
 		return console.WithHint(errors.New("the folder is empty"), "give a folder with images, or the images themselves")
 	case c.files == 0 && !recursive:
-		return console.WithHint(fmt.Errorf("the folder has no files, only %d folders", c.folders),
+		return console.WithHint(fmt.Errorf("the folder has no files, only %s", plural.Count(c.folders, "folder")),
 			"leave out --no-recursive to look into them")
 	case c.files == 0:
 		return console.WithHint(errors.New("the folder is empty, and so are those in it"),
 			"give a folder with images, or the images themselves")
 	default:
-		return console.WithHint(fmt.Errorf("the folder has no images among its %d files", c.files),
+		return console.WithHint(fmt.Errorf("the folder has no images among its %s", plural.Count(c.files, "file")),
 			"images are %s; a file of another name can be given by itself", strings.Join(image.Extensions(), " "))
 	}
 }
@@ -320,7 +337,7 @@ func (in Inputs) list(yield func(Input) bool) bool {
 			return true
 		}
 		if err != nil {
-			return yield(failed("-", console.Reason(err)))
+			return yield(failed("-", weights.Reason(err)))
 		}
 	}
 }
@@ -407,7 +424,7 @@ func (w *walker) folder(path, key string) bool {
 	}
 	entries, readErr := os.ReadDir(path)
 	if err = errors.Join(err, readErr); err != nil {
-		return w.yield(failed(path, fmt.Errorf("read the folder: %w", console.Reason(err))))
+		return w.yield(failed(path, fmt.Errorf("read the folder: %w", weights.Reason(err))))
 	}
 	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return Natural(a.Name(), b.Name()) })
 	for _, e := range entries {

@@ -10,6 +10,7 @@ import (
 	"captioner/cli/console"
 	"captioner/data/parquet"
 	"captioner/data/record"
+	"captioner/weights"
 )
 
 // parquet lists the images of a table: those whose bytes are in it, as in an archive, or those that it names by path or
@@ -17,7 +18,7 @@ import (
 func (a *archive) parquet() error {
 	f, err := parquet.Open(a.file)
 	if err != nil {
-		return fmt.Errorf("read the table: %w", console.Reason(err))
+		return fmt.Errorf("read the table: %w", weights.Reason(err))
 	}
 	defer f.Close()
 	l, err := f.Layout(parquet.Names{Path: record.PathNames})

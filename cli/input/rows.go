@@ -10,6 +10,7 @@ import (
 	"captioner/cli/console"
 	"captioner/weights"
 	"captioner/weights/npy"
+	"captioner/weights/plural"
 	"captioner/weights/safetensors"
 )
 
@@ -40,7 +41,7 @@ func OpenRows(path string) (*Rows, error) {
 	var begin [8]byte
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, console.WithHint(fmt.Errorf("open embeddings %q: %w", path, console.Reason(err)), "check the spelling")
+		return nil, console.WithHint(fmt.Errorf("open embeddings %q: %w", path, weights.Reason(err)), "check the spelling")
 	}
 	n, _ := f.Read(begin[:])
 	f.Close()
@@ -89,8 +90,8 @@ func (e *Rows) Fit(places, width int, pads bool) error {
 		switch {
 		case p.rows == 0 || p.each == places*width || pads && 0 < p.each && p.each < width:
 		case pads:
-			return console.WithHint(fmt.Errorf("read embeddings %q: tensor %q of shape %v, want rows of at most %d numbers",
-				e.path, p.Name, p.Shape, width),
+			return console.WithHint(fmt.Errorf("read embeddings %q: tensor %q of shape %v, want rows of at most %s",
+				e.path, p.Name, p.Shape, plural.Count(width, "number")),
 				"the decoder is %d wide and sees no more of an image", width)
 		default:
 			return console.WithHint(fmt.Errorf("read embeddings %q: tensor %q of shape %v, want rows of %d places with %d "+

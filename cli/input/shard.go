@@ -9,6 +9,7 @@ import (
 
 	"captioner/cli/console"
 	"captioner/torch/dist/launch"
+	"captioner/weights/plural"
 )
 
 // Shard is one part of n, counted from 0; the zero value is everything.
@@ -60,7 +61,8 @@ func autoShard(flag string, getenv func(string) string) (Shard, error) {
 			return Shard{}, console.Usagef("", "--shard %q: want auto/N with N 1 or more", flag)
 		}
 		if s.Of > 0 && s.Of != of {
-			return Shard{}, console.Usagef("leave out one of them", "--shard %s: %s say %d parts", flag, s.From, s.Of)
+			return Shard{}, console.Usagef("leave out one of them", "--shard %s: %s say %s", flag, s.From, plural.Count(s.Of,
+				"part"))
 		}
 		s.Of = of
 	}

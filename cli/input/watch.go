@@ -16,6 +16,8 @@ import (
 
 	"captioner/cli/console"
 	"captioner/data/image"
+	"captioner/weights"
+	"captioner/weights/plural"
 )
 
 // Times of --watch: an image is taken when its file has not changed for watchSettle; one that looks cut off is tried
@@ -57,7 +59,7 @@ func NewWatcher(in Inputs, t *console.Terminal) (*Watcher, error) {
 func CheckWatched(args []string) error {
 	for _, a := range args {
 		if info, err := os.Stat(a); err != nil {
-			return fmt.Errorf("watch %q: %w", a, console.Reason(err))
+			return fmt.Errorf("watch %q: %w", a, weights.Reason(err))
 		} else if !info.IsDir() {
 			return console.Usagef("", "--watch takes folders, found %q", a)
 		}
@@ -93,7 +95,7 @@ func (w *Watcher) All(ctx context.Context, yield func(Input) bool) {
 			return
 		}
 	}
-	w.term.Log.Info(fmt.Sprintf("watching %d folders; Ctrl-C ends it", len(w.events.WatchList())))
+	w.term.Log.Info(fmt.Sprintf("watching %s; Ctrl-C ends it", plural.Count(len(w.events.WatchList()), "folder")))
 	tick := time.NewTicker(WatchSettle / 4)
 	defer tick.Stop()
 	for {

@@ -15,6 +15,7 @@ import (
 	"captioner/models/encoder"
 	"captioner/weights"
 	"captioner/weights/pickle"
+	"captioner/weights/plural"
 	"captioner/weights/store"
 )
 
@@ -67,7 +68,7 @@ func (a *account) captioner(f *checkpoint.Checkpoint) {
 	c := f.Config
 	a.Decoder = decoder(f)
 	places, width := c.Memory.Shape()
-	a.Memory = fmt.Sprintf("%s, %d × %d numbers an image", c.Memory.Kind, places, width)
+	a.Memory = fmt.Sprintf("%s, %d × %s an image", c.Memory.Kind, places, plural.Count(width, "number"))
 	switch vision := c.Encoder.Architecture; {
 	case f.HasEncoder():
 		a.Encoder = vision + ", in the file"
@@ -87,18 +88,19 @@ func (a *account) captioner(f *checkpoint.Checkpoint) {
 // decoder says what writes the captions.
 func decoder(f *checkpoint.Checkpoint) string {
 	if net, ok := crossgpt2.Sizes(f.Config); ok {
-		text := fmt.Sprintf("GPT-2 of %d layers, width %d, %d tokens, with cross-attention", net.Layers, net.Width,
-			net.VocabSize)
+		text := fmt.Sprintf("GPT-2 of %s, width %d, %s, with cross-attention", plural.Count(net.Layers, "layer"), net.Width,
+			plural.Count(net.VocabSize, "token"))
 		if name := net.PublishedName(); name != "" {
 			return name + ": " + text
 		}
 		return text
 	}
 	if t, ok := f.Config.Decoder.(clipdecoder10.Config); ok {
-		return fmt.Sprintf("a transformer of %d layers, width %d, %d words", t.Layers, t.Width, t.VocabSize)
+		return fmt.Sprintf("a transformer of %s, width %d, %s", plural.Count(t.Layers, "layer"), t.Width,
+			plural.Count(t.VocabSize, "word"))
 	}
 	vocabulary, _, width := f.Config.Decoder.Sizes()
-	return fmt.Sprintf("%s of width %d, %d tokens", f.Family, width, vocabulary)
+	return fmt.Sprintf("%s of width %d, %s", f.Family, width, plural.Count(vocabulary, "token"))
 }
 
 // tokenizerKind says how text becomes tokens.
@@ -106,13 +108,13 @@ func tokenizerKind(t tokenizer.Codec) string {
 	bpe, ok := t.(*tokenizer.Tokenizer)
 	switch {
 	case !ok:
-		return fmt.Sprintf("WordPiece of %d tokens", t.VocabSize())
+		return fmt.Sprintf("WordPiece of %s", plural.Count(t.VocabSize(), "token"))
 	case bpe.Words():
 		return fmt.Sprintf("%d whole words", t.VocabSize())
 	case bpe.Options().Lowercase:
-		return fmt.Sprintf("byte-level BPE of %d tokens, lower case", t.VocabSize())
+		return fmt.Sprintf("byte-level BPE of %s, lower case", plural.Count(t.VocabSize(), "token"))
 	}
-	return fmt.Sprintf("byte-level BPE of %d tokens", t.VocabSize())
+	return fmt.Sprintf("byte-level BPE of %s", plural.Count(t.VocabSize(), "token"))
 }
 
 // container says what kind of file it is.

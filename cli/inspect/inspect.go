@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -124,11 +125,11 @@ func OpenWeights(path string) (weights.Source, string, error) {
 	}
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, "", console.WithHint(fmt.Errorf("open %q: %w", path, console.Reason(err)),
+		return nil, "", console.WithHint(&fs.PathError{Op: "open", Path: path, Err: weights.Reason(err)},
 			"check the spelling; a relative path starts at the current folder")
 	}
 	if !info.Mode().IsRegular() && !info.IsDir() {
-		return nil, "", fmt.Errorf("open %q: it is a %s, want a file", path, console.Kind(info.Mode()))
+		return nil, "", fmt.Errorf("open %q: it is a %s, want a file", path, weights.FileKind(info.Mode()))
 	}
 	src, err := formats.Open(path)
 	var unknown *formats.UnknownError

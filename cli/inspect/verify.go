@@ -19,6 +19,7 @@ import (
 	"captioner/models/checkpoint"
 	"captioner/models/encoder"
 	"captioner/weights"
+	"captioner/weights/plural"
 	"captioner/weights/store"
 )
 
@@ -86,10 +87,10 @@ func (v *verification) structure() weights.Source {
 		}
 		what = "pytorch"
 		if entries > 0 {
-			what = fmt.Sprintf("pytorch, the CRC-32 of all %d entries is right", entries)
+			what = fmt.Sprintf("pytorch, the CRC-32 of all %s is right", plural.Count(entries, "entry"))
 		}
 	}
-	v.tell("structure", "ok", fmt.Sprintf("%s, %d tensors", what, len(src.Names())), "")
+	v.tell("structure", "ok", fmt.Sprintf("%s, %s", what, plural.Count(len(src.Names()), "tensor")), "")
 	return src
 }
 
@@ -100,7 +101,7 @@ func checkArchive(path string) (int, error) {
 		return 0, nil
 	}
 	if err != nil {
-		return 0, console.Reason(err)
+		return 0, weights.Reason(err)
 	}
 	defer z.Close()
 	for _, f := range z.File {

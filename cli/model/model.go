@@ -91,6 +91,12 @@ func Measured() *measure.Table {
 
 // FindWeights puts files in the place of the names of published weights.
 func FindWeights(ctx context.Context, con *console.Console, o *flags.Model) error {
+	if published.BuiltIn(o.Path) {
+		o.Path = ""
+	}
+	if o.Path == "" && published.BuiltIn(o.Encoder) { // its own
+		o.Encoder = ""
+	}
 	if err := published.Find(ctx, con, checkpoint.AsCaptioner, &o.Path); err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"captioner/cli/server"
 	"captioner/data/image"
 	"captioner/models/captioner"
+	"captioner/weights"
 	"captioner/weights/hub"
 )
 
@@ -78,12 +79,12 @@ func snapshot(path string) (copied string, gone func(), err error) {
 	}
 	in, err := os.Open(path)
 	if err != nil {
-		return "", nil, console.WithHint(fmt.Errorf("open model %q: %w", path, console.Reason(err)),
+		return "", nil, console.WithHint(fmt.Errorf("open model %q: %w", path, weights.Reason(err)),
 			"check the spelling; without --model the built-in model is used")
 	}
 	defer in.Close()
 	if info, err := in.Stat(); err == nil && !info.Mode().IsRegular() {
-		return "", nil, fmt.Errorf("open model %q: it is a %s, want a file", path, console.Kind(info.Mode()))
+		return "", nil, fmt.Errorf("open model %q: it is a %s, want a file", path, weights.FileKind(info.Mode()))
 	}
 	out, err := os.CreateTemp("", "captioner-*"+filepath.Ext(path))
 	if err != nil {

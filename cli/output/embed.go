@@ -11,6 +11,7 @@ import (
 	"captioner/cli/input"
 	"captioner/data/image"
 	"captioner/data/metadata"
+	"captioner/weights"
 	"captioner/weights/atomicfile"
 )
 
@@ -38,7 +39,7 @@ func (e *Embed) Write(r *Result) error {
 	}
 	before, err := os.Stat(r.Path)
 	if err != nil {
-		return fmt.Errorf("write metadata into %q: %w", r.Path, console.Reason(err))
+		return fmt.Errorf("write metadata into %q: %w", r.Path, weights.Reason(err))
 	}
 	place := placeOf(&e.places, r.Path)
 	if now := input.StampOf(before); now != r.Stamp && now != e.written[place] { // the image may be named twice
@@ -87,7 +88,7 @@ func (e *Embed) put(r *Result, b []byte, before os.FileInfo) error {
 	}
 	if e.KeepTimes {
 		if err := os.Chtimes(r.Path, accessed(before), before.ModTime()); err != nil {
-			return fmt.Errorf("keep the times of %q: %w", r.Path, console.Reason(err))
+			return fmt.Errorf("keep the times of %q: %w", r.Path, weights.Reason(err))
 		}
 	}
 	if after, err := os.Stat(r.Path); err == nil { // so that --resume knows it again

@@ -75,12 +75,12 @@ func (f *Failures) Add(l console.ErrorLine) {
 	f.err = console.WriteJSON(f.file, l)
 }
 
-// Listed says where, for the last line of a run.
+// Listed is the file, for the last line of a run; "" where nothing is listed.
 func (f *Failures) Listed() string {
 	if f == nil || f.file == nil || f.err != nil {
 		return ""
 	}
-	return " (listed in " + console.Visible(f.path) + ")"
+	return console.Visible(f.path)
 }
 
 // Close ends the list.

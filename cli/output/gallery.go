@@ -92,7 +92,7 @@ func (g *Gallery) Fail(in input.Input) error {
 	g.shown++
 	_, err := fmt.Fprintf(g.file,
 		`<figure class="failed" data-c="-1"><figcaption><p>%s</p><small><span>%s</span></small></figcaption></figure>`+"\n",
-		pageText(console.OneLine(in.Err)), pageText(in.Path))
+		pageText(console.Message(in.Err)), pageText(in.Path))
 	return err
 }
 

@@ -15,13 +15,16 @@ import (
 
 	"captioner/cli/console"
 	"captioner/cli/input"
+	"captioner/weights"
 	"captioner/weights/atomicfile"
+	"captioner/weights/plural"
 )
 
 // MergeOptions are what the flags of merge say.
 type MergeOptions struct {
 	Out, Format  string
 	AllowMissing bool
+	Overwrite    bool
 	Parts        []string
 }
 
@@ -45,7 +48,11 @@ func Merge(con *console.Console, o MergeOptions) error {
 	if err := m.write(o.Out, con.Stdout); err != nil {
 		return err
 	}
-	con.Term.Log.Info(fmt.Sprintf("%d images of %d parts", m.pictures, len(o.Parts)))
+	done := fmt.Sprintf("%s of %s", plural.Count(m.pictures, "image"), plural.Count(len(o.Parts), "part"))
+	if o.Out != "" && o.Out != "-" {
+		done += " → " + console.Visible(o.Out)
+	}
+	con.Term.Log.Info(done)
 	return nil
 }
 
@@ -64,10 +71,10 @@ func (o *MergeOptions) check(t *console.Terminal) error {
 				"run it again with --resume, or wait for it"))
 		}
 		if err != nil {
-			return fmt.Errorf("merge %q: %w", path, console.Reason(err))
+			return fmt.Errorf("merge %q: %w", path, weights.Reason(err))
 		}
 		if !info.Mode().IsRegular() {
-			return fmt.Errorf("merge %q: it is a %s, want a file", path, console.Kind(info.Mode()))
+			return fmt.Errorf("merge %q: it is a %s, want a file", path, weights.FileKind(info.Mode()))
 		}
 		for i, other := range infos {
 			if os.SameFile(info, other) {
@@ -86,7 +93,7 @@ func (o *MergeOptions) check(t *console.Terminal) error {
 		i, _ := strconv.Atoi(word[1])
 		n, _ := strconv.Atoi(word[2])
 		if of != 0 && n != of {
-			return fmt.Errorf("merge: %q is of %d parts, and %q of %d", path, n, o.Parts[0], of)
+			return fmt.Errorf("merge: %q is of %s, and %q of %d", path, plural.Count(n, "part"), o.Parts[0], of)
 		}
 		if other, twice := given[i]; twice {
 			return fmt.Errorf("merge: %q and %q are both part %d", other, path, i)
@@ -112,10 +119,11 @@ func (o *MergeOptions) check(t *console.Terminal) error {
 		return console.Usagef("", "merge: %d of the parts have a number in their names, and %d have none", len(given),
 			nameless)
 	case len(missing) > 0 && !o.AllowMissing:
-		return console.WithHint(fmt.Errorf("merge: of %d parts %s is missing", of, strings.Join(missing, ", ")),
+		return console.WithHint(fmt.Errorf("merge: of %s %s is missing", plural.Count(of, "part"), strings.Join(missing,
+			", ")),
 			"--allow-missing joins what there is")
 	case len(missing) > 0:
-		t.Log.Warn(fmt.Sprintf("of %d parts %s is missing", of, strings.Join(missing, ", ")))
+		t.Log.Warn(fmt.Sprintf("of %s %s is missing", plural.Count(of, "part"), strings.Join(missing, ", ")))
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"captioner/cli/console"
 	"captioner/data/parquet"
 	"captioner/data/unpack"
+	"captioner/weights"
 )
 
 // partReader reads back what predict wrote, image by image.
@@ -29,7 +30,7 @@ type partReader struct {
 func openPart(path, format string) (*partReader, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, console.Reason(err)
+		return nil, weights.Reason(err)
 	}
 	r := &partReader{path: path, file: f}
 	z, err := unpackedReader(f)
@@ -212,7 +213,7 @@ func cocoReader(b *bufio.Reader) (func() (unit, error), error) {
 func firstLine(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, console.Reason(err)
+		return nil, weights.Reason(err)
 	}
 	defer f.Close()
 	z, err := unpack.NewReader(f)

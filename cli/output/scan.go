@@ -14,6 +14,7 @@ import (
 
 	"captioner/cli/console"
 	"captioner/weights/atomicfile"
+	"captioner/weights/plural"
 )
 
 // scanned is what a file of captions holds, whoever wrote it.
@@ -242,7 +243,7 @@ func CheckOut(path string, o JournalOptions) error {
 				path, what, o.Format)
 		}
 		if n := count(s.paths); n > 0 {
-			what += fmt.Sprintf(", with captions of %s", console.Count(n, "image"))
+			what += fmt.Sprintf(", with captions of %s", plural.Count(n, "image"))
 		}
 		return console.Usagef("--resume keeps them and goes on; --overwrite starts over", "--out %q %s", path, what)
 	}

@@ -14,6 +14,7 @@ import (
 	"captioner/cli/input"
 	"captioner/data/sidecar"
 	"captioner/data/text"
+	"captioner/weights"
 	"captioner/weights/atomicfile"
 )
 
@@ -171,7 +172,7 @@ func (s *Sidecars) Write(r *Result) error {
 	if s.Existing == "append" || s.Existing == "prepend" {
 		old, err := os.ReadFile(path)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("read sidecar %q: %w", path, console.Reason(err))
+			return fmt.Errorf("read sidecar %q: %w", path, weights.Reason(err))
 		}
 		if content, err = s.join(old, caption); err != nil {
 			return fmt.Errorf("write sidecar %q: %w", path, err)

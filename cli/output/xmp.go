@@ -10,6 +10,7 @@ import (
 
 	"captioner/cli/console"
 	"captioner/data/metadata/xmp"
+	"captioner/weights"
 	"captioner/weights/atomicfile"
 )
 
@@ -38,14 +39,14 @@ func readXMP(path string) ([]byte, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
 	case err != nil:
-		return nil, console.Reason(err)
+		return nil, weights.Reason(err)
 	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("it is a %s, want a file", console.Kind(info.Mode()))
+		return nil, fmt.Errorf("it is a %s, want a file", weights.FileKind(info.Mode()))
 	case info.Size() > xmp.MaxBytes:
 		return nil, fmt.Errorf("%d bytes, limit %d", info.Size(), xmp.MaxBytes)
 	}
 	b, err := os.ReadFile(path)
-	return b, console.Reason(err)
+	return b, weights.Reason(err)
 }
 
 // edit is what the metadata of an image are to say.

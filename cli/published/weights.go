@@ -4,6 +4,7 @@ package published
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"sync"
 
@@ -168,14 +169,17 @@ func Here(con *console.Console, name string) (string, error) {
 	if _, err := os.Lstat(name); err == nil {
 		return name, nil
 	}
-	if name == "demo" {
+	if name == Demo {
 		return "", nil
 	}
 	if ref, ok := repository(name); ok {
 		return hereRepository(con, name, ref)
 	}
-	if lite, ok := findLite(name); ok && lite.here() {
-		return lite.path()
+	if l, ok := findLite(name); ok {
+		if path, err := l.path(); err == nil && l.here() {
+			return path, nil
+		}
+		return "", console.WithHint(fmt.Errorf("%s is not here", name), "\"captioner weights fetch %s\" fetches it", name)
 	}
 	if _, err := store.Find(name); err != nil {
 		return name, nil
@@ -193,7 +197,7 @@ func Locate(ctx context.Context, con *console.Console, use checkpoint.Use, name 
 	if _, err := os.Lstat(name); err == nil {
 		return name, nil
 	}
-	if name == "demo" {
+	if name == Demo {
 		return "", nil
 	}
 	if lite, ok := findLite(name); ok {

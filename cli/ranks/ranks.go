@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,6 +20,7 @@ import (
 	"captioner/torch"
 	"captioner/torch/dist"
 	"captioner/torch/dist/launch"
+	"captioner/weights/plural"
 )
 
 // Share runs work in every process that shares it: here with g nil for one process, in this one as a rank of those that
@@ -74,11 +74,11 @@ func Share(ctx context.Context, con *console.Console, o flags.Ranks,
 func spread(ctx context.Context, con *console.Console, o flags.Ranks) error {
 	exe, err := os.Executable()
 	if err != nil {
-		return fmt.Errorf("start %d processes: %w", o.Processes, err)
+		return fmt.Errorf("start %s: %w", plural.Count(o.Processes, "process"), err)
 	}
 	store, err := dist.Host("127.0.0.1", 0, o.Timeout)
 	if err != nil {
-		return fmt.Errorf("start %d processes: %w", o.Processes, err)
+		return fmt.Errorf("start %s: %w", plural.Count(o.Processes, "process"), err)
 	}
 	defer store.Close()
 	ranks := make([]*child, o.Processes)
@@ -89,7 +89,7 @@ func spread(ctx context.Context, con *console.Console, o flags.Ranks) error {
 			for _, before := range ranks[:i] {
 				before.cmd.Process.Kill()
 			}
-			return fmt.Errorf("start %d processes: %w", o.Processes, err)
+			return fmt.Errorf("start %s: %w", plural.Count(o.Processes, "process"), err)
 		}
 		ranks[i] = r
 		go func() { r.err = r.cmd.Wait(); ends <- r }()
@@ -113,7 +113,7 @@ func newChild(con *console.Console, exe string, rank, size, port int) *child {
 		"TORCHELASTIC_USE_AGENT_STORE=True",
 		"TORCHELASTIC_RESTART_COUNT=0")
 	if os.Getenv("OMP_NUM_THREADS") == "" { // as torchrun, but with all cores in use
-		c.cmd.Env = append(c.cmd.Env, "OMP_NUM_THREADS="+strconv.Itoa(max(1, runtime.NumCPU()/size)))
+		c.cmd.Env = append(c.cmd.Env, "OMP_NUM_THREADS="+strconv.Itoa(max(1, torch.Cores()/size)))
 	}
 	// A group of its own: Ctrl-C comes to this process alone, which passes it on once.
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -136,7 +136,7 @@ func await(ctx context.Context, con *console.Console, ranks []*child, ends <-cha
 			if r.err != nil && failed == nil {
 				failed = r
 				late = time.After(timeout + 5*time.Second)
-				told(con, r)
+				reportEnd(con, r)
 			}
 		case <-stop:
 			stop = nil
@@ -161,9 +161,9 @@ func await(ctx context.Context, con *console.Console, ranks []*child, ends <-cha
 	return console.ExitedError(code)
 }
 
-// told says how the first process to fail has ended, unless that was rank 0, which has said so itself, or one that
+// reportEnd says how the first process to fail has ended, unless that was rank 0, which has said so itself, or one that
 // leaves it to rank 0.
-func told(con *console.Console, r *child) {
+func reportEnd(con *console.Console, r *child) {
 	state := r.cmd.ProcessState
 	said := r.said.String()
 	if r.rank == 0 && state.Exited() || state.ExitCode() == console.ExitInterrupted ||

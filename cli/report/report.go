@@ -19,6 +19,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"captioner/weights/plural"
 )
 
 // A Page is what is shown.
@@ -114,7 +116,7 @@ type span struct {
 func Write(w io.Writer, p Page) error {
 	for _, it := range p.Items {
 		if len(it.Scores) != len(p.Names) || len(p.Names) == 0 {
-			return fmt.Errorf("write report: %q has %d scores, want %d", it.ID, len(it.Scores), len(p.Names))
+			return fmt.Errorf("write report: %q has %s, want %d", it.ID, plural.Count(len(it.Scores), "score"), len(p.Names))
 		}
 	}
 	v := view{Page: p}

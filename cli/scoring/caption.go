@@ -56,7 +56,7 @@ func (e *evaluation) caption(ctx context.Context) (*predictions.Set, error) {
 	pipe.Image.Orient = !e.o.NoOrient
 	load := func(in input.Input) (*image.RGB, error) { return e.load(in, pipe.Image) }
 	set := &predictions.Set{File: c.model, Kind: data.KindRecords}
-	progress := console.NewProgress(e.con.Term, "images")
+	progress := console.NewProgress(e.con.Term, "image")
 	from, to := e.group.Share(len(e.scorer.Examples))
 	progress.Expect(int64(to - from))
 	err = pipe.Run(ctx, e.images, load, func(results []*output.Result) error {
@@ -67,7 +67,7 @@ func (e *evaluation) caption(ctx context.Context) (*predictions.Set, error) {
 			}
 			one := predictions.Prediction{ID: e.scorer.Examples[k].ID, Path: r.Path, Caption: r.Caption.Text}
 			if r.Err != nil {
-				one.Failed = console.OneLine(r.Err)
+				one.Failed = console.Message(r.Err)
 				c.failed++
 				if e.group.IsLead() {
 					e.con.Term.Fail(captioning.Hint(r.Err))

@@ -18,6 +18,7 @@ import (
 	"captioner/models/clipscore"
 	"captioner/models/encoder"
 	"captioner/models/evaluate"
+	"captioner/weights/plural"
 	"captioner/weights/store"
 )
 
@@ -165,7 +166,7 @@ func (e *evaluation) openCLIP(ctx context.Context) error {
 		Failed: func(err error) { e.con.Term.Fail(captioning.Hint(err)) },
 		Done: func(batch, left int) {
 			if batch == 0 {
-				progress = console.NewProgress(e.con.Term, "images")
+				progress = console.NewProgress(e.con.Term, "image")
 				progress.Expect(int64(left))
 			} else {
 				progress.Add(int64(batch), 0)
@@ -196,8 +197,8 @@ func (e *evaluation) compare(ctx context.Context) error {
 		return err
 	}
 	if c := e.comparison; c.Images < len(e.system.Pairs) {
-		e.con.Term.Log.Warn(fmt.Sprintf("compared on the %d images that both have, of %d scored",
-			c.Images, len(e.system.Pairs)))
+		e.con.Term.Log.Warn(fmt.Sprintf("compared on the %s that both have, of %d scored",
+			plural.Count(c.Images, "image"), len(e.system.Pairs)))
 	}
 	return nil
 }

@@ -189,6 +189,7 @@ func (o *Options) validate() error {
 	check(o.Save == "" || slices.Contains([]string{"jsonl", "csv", "tsv", "coco", "parquet"}, output.FormatOf(o.Save)), "",
 		"--save %q: want a name that ends in .json, .jsonl, .csv or .tsv, or in one of these and .gz or .zst, or in .parquet",
 		o.Save)
+	errs = append(errs, output.CheckPage("--report", o.Report))
 	for _, m := range o.metrics.Value() {
 		errs = append(errs, console.OneOf("--metric", m, evaluate.Families...))
 	}

@@ -14,6 +14,7 @@ import (
 	"captioner/cli/server/ollama"
 	"captioner/cli/server/openai"
 	"captioner/models/decode"
+	"captioner/weights/plural"
 )
 
 // dialect is one request of an API of other programs, and how it is answered.
@@ -162,7 +163,8 @@ func gather(ctx context.Context, o *Options, images []chat.Image, b *body) ([]up
 	case n == 0:
 		return nil, refuse("bad-request", "found no image, want 1 to %d", o.MaxImages)
 	case n > o.MaxImages:
-		return nil, refuse("too-many-pictures", "found %d images, want at most %d in a request", n, o.MaxImages)
+		return nil, refuse("too-many-pictures", "found %s, want at most %d in a request", plural.Count(n, "image"),
+			o.MaxImages)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, o.Timeout, errDeadline)
 	defer cancel()

@@ -14,6 +14,7 @@ import (
 
 	"captioner/data/image"
 	"captioner/models/decode"
+	"captioner/weights/plural"
 )
 
 // task says what the model does with an image.
@@ -351,7 +352,8 @@ func (e *engine) call(ctx context.Context, jobs []*job) (err error) {
 		vectors, err = m.Features(ctx, images)
 	}
 	if err == nil && len(captions)+len(vectors) != len(jobs) {
-		err = fmt.Errorf("the model gave %d answers for %d images", len(captions)+len(vectors), len(jobs))
+		err = fmt.Errorf("the model gave %s for %s", plural.Count(len(captions)+len(vectors), "answer"),
+			plural.Count(len(jobs), "image"))
 	}
 	if err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 
 	"captioner/data/image"
 	"captioner/models/decode"
+	"captioner/weights/plural"
 )
 
 var errDeadline = errors.New("the deadline is past")
@@ -337,7 +338,7 @@ func (n *session) collect(results <-chan outcome) ([]outcome, error) {
 	}
 	p := n.s.asProblem(n.r, list[0].err)
 	if len(list) > 1 {
-		p.Detail = fmt.Sprintf("none of %d images has an answer; the first: %s", len(list), p.Detail)
+		p.Detail = fmt.Sprintf("none of %s has an answer; the first: %s", plural.Count(len(list), "image"), p.Detail)
 	}
 	return nil, p
 }

@@ -18,6 +18,7 @@ import (
 
 	"captioner/cli/server/chat"
 	"captioner/data/image"
+	"captioner/weights/plural"
 )
 
 // upload is an image of a request, as it came.
@@ -210,7 +211,8 @@ func (rd reader) multipart(a *asked, boundary string) error {
 }
 
 func (rd reader) tooMany() error {
-	return refuse("too-many-pictures", "found more than %d images, want at most that in a request", rd.limits.MaxImages)
+	return refuse("too-many-pictures", "found more than %s, want at most that in a request",
+		plural.Count(rd.limits.MaxImages, "image"))
 }
 
 // partProblem keeps the reasons of the body and names those of the form.

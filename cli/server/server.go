@@ -17,6 +17,7 @@ import (
 	"captioner/cli/server/access"
 	"captioner/cli/server/listen"
 	"captioner/cli/server/metrics"
+	"captioner/weights/plural"
 )
 
 // Server is the service over one model at a time. It is made by New and ends with Serve.
@@ -214,11 +215,12 @@ func (s *Server) asProblem(r *http.Request, err error) *problem {
 	case errors.Is(err, errDeadline):
 		return refuse("deadline", "the answer was not ready in the time that the request had")
 	case errors.Is(err, errFull):
-		p := refuse("queue-full", "%d images are waiting, which is the limit", s.o.Queue)
+		p := refuse("queue-full", "%s are waiting, which is the limit", plural.Count(s.o.Queue, "image"))
 		p.retryAfter = s.engine.retryAfter()
 		return p
 	case errors.Is(err, errLate):
-		p := refuse("queue-full", "%d images are waiting, which is what can be answered in time", s.engine.depth())
+		p := refuse("queue-full", "%s are waiting, which is what can be answered in time", plural.Count(s.engine.depth(),
+			"image"))
 		p.retryAfter = s.engine.retryAfter()
 		return p
 	case errors.Is(err, errDraining):

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"captioner/models/decode"
+	"captioner/weights/plural"
 )
 
 // settings are the options of a request. They mean what the flags of predict mean. In a query and in a form their names
@@ -191,10 +192,10 @@ func (s *settings) limit(m *handle, limits *Options) error {
 		return refuse("bad-option", "prompt of %d bytes: want at most %d", n, maxPrompt)
 	}
 	if most := max(limits.MaxBeam/2-1, 0); len(s.Force) > most { // each widens the beam by two or more
-		return refuse("bad-option", "force of %d phrases: want at most %d", len(s.Force), most)
+		return refuse("bad-option", "force of %s: want at most %d", plural.Count(len(s.Force), "phrase"), most)
 	}
 	if len(s.Ban) > maxBans {
-		return refuse("bad-option", "ban of %d phrases: want at most %d", len(s.Ban), maxBans)
+		return refuse("bad-option", "ban of %s: want at most %d", plural.Count(len(s.Ban), "phrase"), maxBans)
 	}
 	bytes := 0
 	for _, phrase := range slices.Concat(s.Force, s.Ban) {

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"math"
+
+	"captioner/weights/plural"
 )
 
 // vectors reads the embeddings of a request in JSON: lists of numbers, or little-endian float32 in base64.
@@ -72,8 +74,8 @@ func spread(v []float32, m Info) ([]float32, error) {
 	}
 	return nil, refuse(
 		"bad-request",
-		"found an embedding of %d numbers, want %d (pooled) or %d (all places)",
-		len(v),
+		"found an embedding of %s, want %d (pooled) or %d (all places)",
+		plural.Count(len(v), "number"),
 		m.Width,
 		m.Vectors*m.Width,
 	)

@@ -117,9 +117,11 @@ func (o *Options) flags() []cli.Flag {
 	big := func(category, name, usage string, to *int64) cli.Flag {
 		return &cli.Int64Flag{Name: name, Usage: usage, Category: category, Value: *to, Destination: to}
 	}
-	number := func(category, name, usage string, to *float64) cli.Flag {
-		return &cli.Float64Flag{Name: name, Usage: usage, Category: category, Value: *to, Destination: to}
+	counted := func(category, name, usage string, to *float64, aliases ...string) cli.Flag {
+		return &cli.Float64Flag{Name: name, Aliases: aliases, Usage: usage, Category: category, Value: *to,
+			Destination: to}
 	}
+	number := func(category, name, usage string, to *float64) cli.Flag { return counted(category, name, usage, to) }
 	yes := func(category, name, usage string, to *bool) cli.Flag {
 		return &cli.BoolFlag{Name: name, Usage: usage, Category: category, Value: *to, Destination: to}
 	}
@@ -141,7 +143,7 @@ func (o *Options) flags() []cli.Flag {
 			Category: input, Destination: &o.text},
 		yes(input, "skip-bad", "go on without images that are not there", &o.SkipBad),
 		text(result, "out", "run `FOLDER`, made anew", &o.Out, "o"),
-		text(result, "resume", "go on with the run in `FOLDER`; all its options are kept but --cache", &o.Resume),
+		text(result, "resume", "go on with the run in `FOLDER`; all its options are kept but --cache", &o.Resume, "r"),
 		text(result, "name", "of the captioner", &o.Name),
 		text(result, "licence", "of the result, for its card", &o.Licence),
 		text(net, "encoder", "`FILE` or name of the vision encoder's weights, in any form: lite0 or lite2 "+
@@ -188,12 +190,12 @@ func (o *Options) flags() []cli.Flag {
 			"more time", &o.Recompute),
 		text(xe, "recipe", "`NAME` of other defaults: clip-text-decoder (1.4), clip-text-decoder-1.2 or "+
 			"clip-text-decoder-1.4 train as that package does", &o.Recipe),
-		number(xe, "max-epochs", "epochs; where it is not given, there are more on few images, so that there are 300 steps",
-			&o.Epochs),
+		counted(xe, "max-epochs", "epochs; where it is not given, there are more on few images, so that there are 300 steps",
+			&o.Epochs, "epochs"),
 		count(xe, "batch-size", "images a batch", &o.BatchSize),
 		count(xe, "captions-per-image", "captions of each image in a batch; 1 draws one each round", &o.Captions),
 		count(xe, "accumulate-grad-batches", "batches a step", &o.Accumulate),
-		number(xe, "lr", "highest learning rate", &o.LR),
+		counted(xe, "lr", "highest learning rate", &o.LR, "learning-rate"),
 		count(xe, "warmup", "steps of rise; where it is not given, at most a tenth of the steps", &o.Warmup),
 		text(xe, "schedule", "after the rise: cosine, linear, constant, or plateau (halved after each two measurements "+
 			"without a better one)", &o.Schedule),
@@ -227,7 +229,7 @@ func (o *Options) flags() []cli.Flag {
 			&o.Precision),
 		text(how, "kernels", "what makes linear layers in float32 on a CPU: measured (the quicker here), onednn, mkl, "+
 			"or default", &o.kernels),
-		text(how, "device", "auto, cpu, cuda or cuda:`N`", &o.Device),
+		text(how, "device", "`DEVICE`: auto, cpu, cuda or cuda:N", &o.Device),
 		count(how, "threads", "of one computation; 0: as many as there are cores", &o.Threads),
 		big(how, "seed", "decides everything that is drawn", &o.Seed),
 		count(how, "beam-size", "of the last measurement, and of the captioner by default", &o.Beam, "beam"),

@@ -11,6 +11,7 @@ import (
 
 	"captioner/cli/console"
 	"captioner/models/train"
+	"captioner/weights/plural"
 )
 
 // progress tells what a run says: on a terminal by a bar, else by a line every ten seconds; measurements always.
@@ -23,8 +24,8 @@ type progress struct {
 	phase string
 	since time.Time // when the phase began, for its rate
 	rows  int
-	first int // step that the phase began at here
-	epoch int // that the bar is of; -1 before the first
+	first int               // step that the phase began at here
+	bar   *console.Progress // of the phase; nil before its first step
 	final map[string]float64
 
 	loss struct { // of the steps since the last measurement
@@ -49,7 +50,10 @@ func (r *progress) tell(e train.Event) {
 		return
 	}
 	if e.Phase != r.phase {
-		r.phase, r.since, r.rows, r.first, r.epoch = e.Phase, now, 0, e.Step, -1
+		r.phase, r.since, r.rows, r.first = e.Phase, now, 0, e.Step
+		r.loss.sum, r.loss.n = 0, 0
+		r.bar.Finish()
+		r.bar = nil
 	}
 	r.rows += e.Rows
 	if e.Scores != nil {
@@ -72,26 +76,25 @@ func (r *progress) tell(e train.Event) {
 	}
 }
 
-// draw shows a step on a bar: one for each epoch, which counts captions.
+// draw shows a step on the bar of its phase, which counts captions: how long the whole phase still lasts, and in which
+// epoch it is.
 func (r *progress) draw(e train.Event) {
-	epoch, done, all, b := 0, int64(e.Step), int64(e.Steps), &console.Bar{About: "encoding"}
+	unit, rows, about := "image", 1, "encoding"
 	if e.Phase != "encode" && e.Epoch > 0 {
 		per := max(1, int(math.Round(float64(e.Step)/e.Epoch))) // steps
-		epoch = (e.Step - 1) / per
-		begun := epoch * per
-		done, all, b = int64((e.Step-begun)*e.Rows), int64(min(per, e.Steps-begun)*e.Rows), &console.Bar{Unit: "cap"}
+		unit, rows = "caption", e.Rows
 		name := e.Phase
 		if name == "captions" {
 			name = "epoch"
 		}
-		b.About = fmt.Sprintf("%s %d/%d %s %.3f lr %.1e", name, epoch+1, (e.Steps+per-1)/per, r.measured(e), e.Loss, e.LR)
+		about = fmt.Sprintf("%s %d/%d, %s %.3f", name, (e.Step-1)/per+1, (e.Steps+per-1)/per, r.measured(e), e.Loss)
 	}
-	if epoch != r.epoch {
-		r.epoch = epoch
-		r.con.Term.Show(b)
+	if r.bar == nil {
+		r.bar = console.NewSteps(r.con.Term, unit)
+		r.bar.Set(int64(r.first*rows), int64(e.Steps*rows))
 	}
-	r.con.Term.Describe(b.About)
-	r.con.Term.Update(done, all, 0)
+	r.bar.About(about)
+	r.bar.Set(int64(e.Step*rows), int64(e.Steps*rows))
 }
 
 // line is a step for people: "captions 120/2400 (epoch 0.50) loss 3.124 lr 0.00061 540 captions/s, 3m20s left".
@@ -105,7 +108,7 @@ func (r *progress) line(e train.Event, now time.Time) string {
 		}
 		fmt.Fprintf(&s, " (epoch %.2f) %s %s lr %.2g", e.Epoch, r.measured(e), value, e.LR)
 		if e.Skipped > 0 {
-			fmt.Fprintf(&s, " %d steps skipped (overflow)", e.Skipped)
+			fmt.Fprintf(&s, " %s skipped (overflow)", plural.Count(e.Skipped, "step"))
 		}
 	}
 	gone := now.Sub(r.since).Seconds()
@@ -145,20 +148,11 @@ func (r *progress) row(e train.Event, now time.Time) {
 	}
 	s := e.Scores
 	fmt.Fprintf(r.con.Term, "%-10s %8.3f %8.3f %7.3f %7.3f %8.1e %7s%s\n", at,
-		r.loss.sum/float64(max(1, r.loss.n)), s["val_loss"], s["cider"], s["bleu4"], r.loss.lr, clock(gone), mark)
+		r.loss.sum/float64(max(1, r.loss.n)), s["val_loss"], s["cider"], s["bleu4"], r.loss.lr, console.Clock(gone), mark)
 	for _, x := range e.Samples[:min(2, len(e.Samples))] {
 		fmt.Fprintf(r.con.Term, "    %s: %s\n", console.Visible(filepath.Base(x.Path)), console.Visible(x.Caption))
 	}
 	r.loss.sum, r.loss.n = 0, 0
-}
-
-// clock is a time as 1:02 or 1:02:03.
-func clock(d time.Duration) string {
-	s := int(d.Seconds())
-	if s < 3600 {
-		return fmt.Sprintf("%d:%02d", s/60, s%60)
-	}
-	return fmt.Sprintf("%d:%02d:%02d", s/3600, s/60%60, s%60)
 }
 
 // last says which model is the best and how to use it.
@@ -188,15 +182,17 @@ func (r *progress) scores(e train.Event) {
 	if e.Phase == "final" {
 		r.final = s
 	}
-	at := e.Phase
+	at, learnt := e.Phase, ""
 	if e.Steps > 0 {
 		at += fmt.Sprintf(" %d/%d", e.Step, e.Steps)
+		learnt = fmt.Sprintf("%s %.3f, lr %.1e, ", r.measured(e), r.loss.sum/float64(max(1, r.loss.n)), r.loss.lr)
 	}
-	r.con.Term.Log.Info(fmt.Sprintf("%s: CIDEr %.3f, BLEU-4 %.3f, ROUGE-L %.3f, val loss %.3f, %.1f %% of the "+
-		"captions differ%s", at, s["cider"],
+	r.loss.sum, r.loss.n = 0, 0
+	r.con.Term.Log.Info(fmt.Sprintf("%s: %sCIDEr %.3f, BLEU-4 %.3f, ROUGE-L %.3f, val loss %.3f, %.1f %% of the "+
+		"captions differ%s", at, learnt, s["cider"],
 		s["bleu4"], s["rouge_l"], s["val_loss"], 100*s["distinct_captions"], best))
-	for _, x := range e.Samples[:min(3, len(e.Samples))] {
-		r.con.Term.Log.Info("  " + console.Visible(x.Path) + ": " + x.Caption)
+	for _, x := range e.Samples[:min(2, len(e.Samples))] {
+		r.con.Term.Log.Info("  " + console.Visible(filepath.Base(x.Path)) + ": " + console.Visible(x.Caption))
 	}
 }
 

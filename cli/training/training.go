@@ -84,7 +84,7 @@ func trainIn(ctx context.Context, con *console.Console, o *Options, g *dist.Grou
 		o.quicken(ctx, con, g)
 		err = train.Run(ctx, dir, o.Options, r.tell)
 	}
-	con.Term.Show(nil)
+	r.bar.Finish()
 	if errors.Is(err, context.Canceled) {
 		con.Term.Log.Warn("training stopped and saved", "hint", resumeCommand(dir))
 		return console.ErrInterrupted

@@ -17,6 +17,7 @@ import (
 	"github.com/gofrs/flock"
 	"golang.org/x/sync/errgroup"
 
+	"captioner/weights/plural"
 	"captioner/weights/store"
 )
 
@@ -61,8 +62,8 @@ type Lost struct {
 }
 
 func (l *Lost) Error() string {
-	return fmt.Sprintf("fetch COCO 2014: %d files could not be had whole after several tries: %s (first: %v)",
-		len(l.Names), strings.Join(l.Names, ", "), l.Reason)
+	return fmt.Sprintf("fetch COCO 2014: %s could not be had whole after several tries: %s (first: %v)",
+		plural.Count(len(l.Names), "file"), strings.Join(l.Names, ", "), l.Reason)
 }
 
 // Hint says what to do about it.
@@ -188,7 +189,8 @@ func (f *fetch) plan(ctx context.Context) error {
 	}
 	here += f.total
 	f.done.Store(here)
-	f.o.Notice(fmt.Sprintf("COCO 2014 goes to %q: %d files of %s to fetch, %d are here", f.o.Folder, f.files.Load(),
+	f.o.Notice(fmt.Sprintf("COCO 2014 goes to %q: %s of %s to fetch, %d are here", f.o.Folder,
+		plural.Count(f.files.Load(), "file"),
 		gigabytes(f.total-here), files))
 	if free, ok := f.store.Free(f.o.Folder); ok && need > free {
 		return &noRoom{fmt.Sprintf("fetch COCO 2014: %s are free in %q, want %s", gigabytes(free), f.o.Folder,

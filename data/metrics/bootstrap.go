@@ -5,6 +5,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+
+	"captioner/weights/plural"
 )
 
 // A Named is one measure of a corpus. Names are those of the machine-readable results: BLEU-1 to BLEU-4, ROUGE-L,
@@ -131,7 +133,8 @@ func Compare(a, b *Each, o BootstrapOptions) ([]Difference, error) {
 	}
 	n := len(a.Stats)
 	if n != len(b.Stats) {
-		return nil, fmt.Errorf("compare systems: %d and %d captions, want as many of the same images", n, len(b.Stats))
+		return nil, fmt.Errorf("compare systems: %d and %s, want as many of the same images", n, plural.Count(len(b.Stats),
+			"caption"))
 	}
 	va, vb := a.values(nil), b.values(nil)
 	if len(va) != len(vb) {

@@ -6,6 +6,8 @@ import (
 	"io"
 	"math"
 	"strings"
+
+	"captioner/weights/plural"
 )
 
 // DocumentFrequencies say in the references of how many images each n-gram stands, for a CIDEr-D that does not depend
@@ -45,7 +47,7 @@ func ReadDocumentFrequencies(r io.Reader) (*DocumentFrequencies, error) {
 			return nil, fmt.Errorf("read document frequencies: %q in %v images, want 0 to %v", gram, n, d.Images)
 		}
 		if k := strings.Count(gram, " ") + 1; gram == "" || k > maxN {
-			return nil, fmt.Errorf("read document frequencies: %q: want 1 to %d words", gram, maxN)
+			return nil, fmt.Errorf("read document frequencies: %q: want 1 to %s", gram, plural.Count(maxN, "word"))
 		}
 	}
 	return &d, nil

@@ -16,6 +16,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 
 	"captioner/data/metrics/ptb"
+	"captioner/weights/plural"
 )
 
 // The files that pycocoevalcap ships in its folder meteor.
@@ -243,9 +244,9 @@ func readParaphrases(r io.Reader, size int64) (*paraphrases, error) {
 	case err != nil:
 		return nil, err
 	case line%3 != 0:
-		return nil, fmt.Errorf("%d lines, want a multiple of 3", line)
+		return nil, fmt.Errorf("%s, want a multiple of 3", plural.Count(line, "line"))
 	case empty > 0:
-		return nil, fmt.Errorf("%d pairs with an empty phrase", empty)
+		return nil, fmt.Errorf("%s with an empty phrase", plural.Count(empty, "pair"))
 	}
 	p.from = make([]int32, len(p.tree.order)+1)
 	for _, n := range nodes {

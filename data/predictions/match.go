@@ -10,6 +10,7 @@ import (
 
 	"captioner/data"
 	"captioner/data/record"
+	"captioner/weights/plural"
 )
 
 // A Match puts predictions to the examples that they are of. What does not fit is listed, by the names of the examples
@@ -42,9 +43,9 @@ type NoMatchError struct {
 }
 
 func (e *NoMatchError) Error() string {
-	return fmt.Sprintf("none of the %d predictions (the first is of %q) is of one of the %d images that have "+
-		"references (the first is %q)",
-		e.Predictions, e.Prediction, e.References, e.Reference)
+	return fmt.Sprintf("none of the %s (the first is of %q) is of an image with references (%s, the "+
+		"first is %q)",
+		plural.Count(e.Predictions, "prediction"), e.Prediction, plural.Count(e.References, "image"), e.Reference)
 }
 
 // Hint is the remedy.
@@ -65,7 +66,8 @@ func (p *Set) Match(kind data.Kind, list []data.Example) (*Match, error) {
 			KindLines, with)
 	}
 	if kind == KindLines && len(p.List) != len(list) {
-		return nil, fmt.Errorf("%q has %d lines and the references have %d, want as many", p.File, len(p.List), len(list))
+		return nil, fmt.Errorf("%q has %s and the references have %d, want as many", p.File, plural.Count(len(p.List),
+			"line"), len(list))
 	}
 	m := &Match{}
 	list, index := m.examples(list)

@@ -12,11 +12,11 @@ import (
 	"strconv"
 	"strings"
 
-	"captioner/data/image"
-
 	"captioner/data"
+	"captioner/data/image"
 	"captioner/data/parquet"
 	"captioner/data/record"
+	"captioner/weights/plural"
 )
 
 // The kinds of files of predictions and references beyond those that [data.Open] knows.
@@ -354,7 +354,7 @@ func (c *predictionColumns) read(path string, b []byte) ([]entry, error) {
 			header = false
 			continue
 		case len(row.Fields) != c.width:
-			return nil, record.At(path, "line", number, "found %d fields, want %d", len(row.Fields), c.width)
+			return nil, record.At(path, "line", number, "found %s, want %d", plural.Count(len(row.Fields), "field"), c.width)
 		}
 		var r entry
 		if c.id >= 0 {

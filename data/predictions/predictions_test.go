@@ -150,7 +150,7 @@ func TestReadReferences(t *testing.T) {
 		{"paths.csv", data.KindTable, "p/7.jpg p/7.jpg: [a]"},
 		{"tokens.txt", data.KindTokenFile, "7.jpg 7.jpg: [a b]"},
 		{"p", data.KindFolder, "7.jpg p/7.jpg: []"},
-		{"a.txt c.txt", "", `c.txt" has 1 lines and`},
+		{"a.txt c.txt", "", `c.txt" has 1 line and`},
 		{"a.txt refs.json", "", "is no text with a caption a line"},
 		{"failed.jsonl", "", `the record of "7" says "no" in the place of references`},
 		{"missing.json", "", "no such file"},
@@ -257,7 +257,7 @@ func TestMatchRefuses(t *testing.T) {
 		refs []data.Example
 		want string
 	}{
-		{lines, KindLines, refs, `"hyp.txt" has 1 lines and the references have 2, want as many`},
+		{lines, KindLines, refs, `"hyp.txt" has 1 line and the references have 2, want as many`},
 		{
 			lines,
 			data.KindCOCO,
@@ -271,7 +271,7 @@ func TestMatchRefuses(t *testing.T) {
 			"the references are text, a caption a line and the predictions name their images, want both of the same sort",
 		},
 		{&Set{List: []Prediction{{ID: "9"}, {ID: "2"}}}, data.KindCOCO, refs,
-			`none of the 2 predictions (the first is of "9") is of one of the 1 images that have references (the first is "1")`},
+			`none of the 2 predictions (the first is of "9") is of an image with references (1 image, the first is "1")`},
 		{
 			&Set{List: []Prediction{{ID: "2"}}},
 			data.KindCOCO,

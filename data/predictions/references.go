@@ -9,6 +9,7 @@ import (
 
 	"captioner/data"
 	"captioner/data/record"
+	"captioner/weights/plural"
 )
 
 // ReadReferences reads what people wrote about images, to score predictions against. One path can be anything that
@@ -38,14 +39,15 @@ func ReadReferences(images string, paths ...string) (data.Dataset, error) {
 		}
 		if kind != KindLines {
 			return data.Dataset{}, fmt.Errorf("read references: %q is no text with a caption a line, "+
-				"want only such where there are %d files", path, len(paths))
+				"want only such where there are %s", path, plural.Count(len(paths), "file"))
 		}
 		if i == 0 {
 			whole = list
 			continue
 		}
 		if len(list) != len(whole) {
-			return data.Dataset{}, fmt.Errorf("read references: %q has %d lines and %q has %d, want as many", path, len(list),
+			return data.Dataset{}, fmt.Errorf("read references: %q has %s and %q has %d, want as many", path,
+				plural.Count(len(list), "line"),
 				paths[0], len(whole))
 		}
 		for k := range list {

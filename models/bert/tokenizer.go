@@ -7,6 +7,7 @@ import (
 
 	"captioner/data/tokenizer"
 	"captioner/models/encoder"
+	"captioner/weights/plural"
 )
 
 // ReadTokenizer reads the tokenizer of a folder of Hugging Face: tokenizer.json, or vocab.txt with what
@@ -18,7 +19,8 @@ func ReadTokenizer(beside encoder.Folder, vocabulary int64) (tokenizer.Codec, er
 		return nil, err
 	}
 	if int64(t.VocabSize()) > vocabulary {
-		return nil, fmt.Errorf("tokenizer: found %d tokens, want at most the decoder's %d", t.VocabSize(), vocabulary)
+		return nil, fmt.Errorf("tokenizer: found %s, want at most the decoder's %d", plural.Count(t.VocabSize(), "token"),
+			vocabulary)
 	}
 	return t, nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"captioner/models/vit"
 	"captioner/weights"
+	"captioner/weights/plural"
 )
 
 // What is done to images: both sides are scaled to ImageSize, whatever their ratio was (bicubic, nothing is cut off),
@@ -56,8 +57,8 @@ func Keys(src weights.Source) (weights.Source, error) {
 		}
 	}
 	return nil, fmt.Errorf(
-		"read blip's weights: found %d tensors, none of them %q or %q: want a checkpoint of LAVIS or Hugging Face",
-		len(names),
+		"read blip's weights: found %s, none of them %q or %q: want a checkpoint of LAVIS or Hugging Face",
+		plural.Count(len(names), "tensor"),
 		"visual_encoder.cls_token",
 		huggingFaceQKV,
 	)

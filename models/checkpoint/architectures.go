@@ -84,6 +84,10 @@ func (a Architectures) Open(path string) (*Checkpoint, error) {
 	if err != nil {
 		return nil, &Error{Doing: "open model", Path: path, Err: err, named: true}
 	}
+	if err := foreignMeta(path, src.Metadata()); err != nil {
+		src.Close()
+		return nil, &Error{Doing: "open model", Path: path, Err: err}
+	}
 	c, err := a.describe(path, src)
 	if err == nil {
 		err = a.agree(c)

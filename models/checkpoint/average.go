@@ -11,6 +11,7 @@ import (
 	"captioner/models/encoder"
 	"captioner/models/family"
 	"captioner/weights"
+	"captioner/weights/plural"
 	"captioner/weights/safetensors"
 )
 
@@ -92,7 +93,7 @@ func alike(a, b *Checkpoint) error {
 		return fmt.Errorf("%q and %q have different vocabularies, want one", a.Path, b.Path)
 	}
 	if x, y := len(a.src.Names()), len(b.src.Names()); x != y {
-		return fmt.Errorf("%q has %d tensors and %q has %d, want as many", a.Path, x, b.Path, y)
+		return fmt.Errorf("%q has %s and %q has %d, want as many", a.Path, plural.Count(x, "tensor"), b.Path, y)
 	}
 	return nil
 }

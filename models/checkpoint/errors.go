@@ -27,6 +27,14 @@ func (e *Error) Error() string {
 // Unwrap returns what is wrong.
 func (e *Error) Unwrap() error { return e.Err }
 
+// About returns the file, and what is wrong with it; bytes in memory are the built-in model.
+func (e *Error) About() (string, error) {
+	if e.Path == "" {
+		return "the built-in model", e.Err
+	}
+	return e.Path, e.Err
+}
+
 // Hint says what can be done: what the cause says itself, or what is common for files of this kind.
 func (e *Error) Hint() string {
 	var inner interface{ Hint() string }

@@ -12,6 +12,7 @@ import (
 	"captioner/models/encoder"
 	"captioner/models/family"
 	"captioner/weights"
+	"captioner/weights/plural"
 )
 
 // exportHuggingFace writes a folder that transformers reads: a VisionEncoderDecoderModel where the captioner is one,
@@ -55,7 +56,7 @@ func newFolder(path string) error {
 	case err != nil:
 		return weights.Reason(err)
 	case len(entries) > 0:
-		return fmt.Errorf("found a folder with %d files, want an empty one or none", len(entries))
+		return fmt.Errorf("found a folder with %s, want an empty one or none", plural.Count(len(entries), "file"))
 	}
 	return nil
 }

@@ -168,6 +168,12 @@ var magics = []struct{ begin, found, remedy string }{
 // foreignPath says that a path leads to a part of a model, or to a kind of file or folder that no format here is; nil
 // where it does not. It is asked before anything is opened.
 func foreignPath(path string) error {
+	if _, err := os.Stat(filepath.Join(path, RunOptionsFile)); err == nil {
+		return &ForeignError{
+			Found: "the folder of a training run without a model", Want: "one with " + BestFile,
+			Remedy: fmt.Sprintf("captioner train --resume %s goes on with it", path),
+		}
+	}
 	if m := shard.FindStringSubmatch(path); m != nil && m[2] != "00001" {
 		return &ForeignError{
 			Found: fmt.Sprintf("shard %s of %s", strings.TrimLeft(m[1], "0"), strings.TrimLeft(m[2], "0")), Want: "all of them",
@@ -205,8 +211,23 @@ func begins(path, magic string) bool {
 	return string(b[:n]) == magic
 }
 
-// BestFile is the name of the best model in the folder of a training run.
-const BestFile = "best.safetensors"
+// What a training run leaves in its folder.
+const (
+	BestFile       = "best.safetensors"      // the best model
+	RunOptionsFile = "options.json"          // what the run was asked for
+	MetaTrainState = "captioner.train.state" // the metadata of the file that --resume goes on from, which is no model
+)
+
+// foreignMeta says by the metadata of a file that it is no model; nil where it does not.
+func foreignMeta(path string, meta map[string]string) error {
+	if meta[MetaTrainState] == "" {
+		return nil
+	}
+	return &ForeignError{
+		Found: "the state of a training run, from which it can go on", Want: "its model",
+		Remedy: fmt.Sprintf("--model %s is the best model of that run", filepath.Join(filepath.Dir(path), BestFile)),
+	}
+}
 
 // modelOf is the model in the folder of a training run, and any other path as it is.
 func modelOf(path string) string {

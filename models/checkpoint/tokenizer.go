@@ -13,6 +13,7 @@ import (
 	"captioner/data/tokenizer"
 	"captioner/models/encoder"
 	"captioner/weights/pickle"
+	"captioner/weights/plural"
 )
 
 // gpt2Tokens is the size of GPT-2's vocabulary, and of its table of merges.
@@ -60,7 +61,7 @@ func checkpointTokenizer(record any, beside encoder.Folder, vocabulary int64) (*
 		return nil, fmt.Errorf("tokenizer: %w", err)
 	}
 	if n := int64(t.VocabSize()); n != vocabulary {
-		return nil, fmt.Errorf("tokenizer: found %d tokens, want the decoder's %d", n, vocabulary)
+		return nil, fmt.Errorf("tokenizer: found %s, want the decoder's %d", plural.Count(n, "token"), vocabulary)
 	}
 	return t, nil
 }
@@ -91,7 +92,7 @@ func folderTokenizer(beside encoder.Folder, vocabulary int64) (*tokenizer.Tokeni
 		return gpt2Tokenizer(vocabulary)
 	}
 	if n := int64(t.VocabSize()); n > vocabulary {
-		return nil, fmt.Errorf("tokenizer: found %d tokens, want at most the decoder's %d", n, vocabulary)
+		return nil, fmt.Errorf("tokenizer: found %s, want at most the decoder's %d", plural.Count(n, "token"), vocabulary)
 	}
 	return t, nil
 }

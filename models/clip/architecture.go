@@ -12,6 +12,7 @@ import (
 	"captioner/torch"
 	"captioner/torch/nn"
 	"captioner/weights"
+	"captioner/weights/plural"
 )
 
 // Architecture is CLIP's image tower as a vision encoder.
@@ -200,7 +201,7 @@ func nameOf(c Config) string {
 		}
 	}
 	if v := c.Vision; !c.IsResNet() {
-		return fmt.Sprintf("CLIP ViT of %d layers, width %d, patches of %d", v.Layers, v.Width, v.PatchSize)
+		return fmt.Sprintf("CLIP ViT of %s, width %d, patches of %d", plural.Count(v.Layers, "layer"), v.Width, v.PatchSize)
 	}
 	return fmt.Sprintf("CLIP ResNet of stages %v, width %d", c.Vision.Stages, c.Vision.Width)
 }

@@ -7,6 +7,7 @@ import (
 
 	"captioner/models/encoder"
 	"captioner/weights"
+	"captioner/weights/plural"
 )
 
 // Config is the shape of a model.
@@ -172,7 +173,8 @@ func (c Config) Validate() error {
 	}
 	divides := func(name string, width, heads int64) {
 		if heads < 1 || width%heads != 0 {
-			errs = append(errs, fmt.Errorf("%sheads: found %d, want a divisor of %d channels", name, heads, width))
+			errs = append(errs, fmt.Errorf("%sheads: found %d, want a divisor of %s", name, heads, plural.Count(width,
+				"channel")))
 		}
 	}
 	v := c.Vision

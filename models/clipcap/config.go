@@ -8,6 +8,7 @@ import (
 
 	"captioner/models/gpt2"
 	"captioner/weights"
+	"captioner/weights/plural"
 )
 
 // A Mapping is a kind of mapper.
@@ -50,7 +51,8 @@ func (c Config) check() error {
 		positive("clip_length", c.Clip)
 		positive("num_layers", int64(c.Layers))
 		if c.GPT2.Width%mapperHeads != 0 {
-			errs = append(errs, fmt.Errorf("n_embd: found %d, want a multiple of %d heads", c.GPT2.Width, mapperHeads))
+			errs = append(errs, fmt.Errorf("n_embd: found %d, want a multiple of %s", c.GPT2.Width, plural.Count(mapperHeads,
+				"head")))
 		}
 	default:
 		errs = append(errs, fmt.Errorf("mapping: found %q, want %s, %s or %s", c.Mapping, Linear, MLP, Transformer))

@@ -13,6 +13,7 @@ import (
 	"captioner/torch"
 	"captioner/torch/nn"
 	"captioner/weights"
+	"captioner/weights/plural"
 )
 
 // Family is ClipCap as a row of the table of captioners: the .pt files that its own code saves, of its three mappings.
@@ -99,7 +100,8 @@ func open(f family.Files) (*family.Captioner, error) {
 	}
 	words := tokenizer.GPT2()
 	if int64(words.VocabSize()) != c.GPT2.VocabSize {
-		return nil, fmt.Errorf("found a vocabulary of %d tokens, want GPT-2's %d", c.GPT2.VocabSize, words.VocabSize())
+		return nil, fmt.Errorf("found a vocabulary of %s, want GPT-2's %d", plural.Count(c.GPT2.VocabSize, "token"),
+			words.VocabSize())
 	}
 	vision, err := c.clip()
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"captioner/torch/nn"
 	"captioner/weights"
 	"captioner/weights/pickle"
+	"captioner/weights/plural"
 )
 
 // Family is the family as a row of the table of captioners.
@@ -143,7 +144,7 @@ func open(f family.Files) (*family.Captioner, error) {
 	}
 	words, err := readTokenizer(f.Path, record)
 	if err == nil && int64(words.VocabSize()) != c.VocabSize {
-		err = fmt.Errorf("tokenizer: found %d words, want the decoder's %d", words.VocabSize(), c.VocabSize)
+		err = fmt.Errorf("tokenizer: found %s, want the decoder's %d", plural.Count(words.VocabSize(), "word"), c.VocabSize)
 	}
 	out.Tokenizer = words
 	return out, err

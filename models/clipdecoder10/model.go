@@ -14,6 +14,7 @@ import (
 	"captioner/torch"
 	"captioner/torch/nn"
 	"captioner/weights"
+	"captioner/weights/plural"
 )
 
 // Config is the sizes of a decoder.
@@ -101,9 +102,9 @@ func (c Config) check() error {
 	}
 	if c.Layers > 1024 || c.Width%c.Heads != 0 {
 		return fmt.Errorf(
-			"transformer: found %d layers and %d heads for width %d, want at most 1024, and heads that divide it",
-			c.Layers,
-			c.Heads,
+			"transformer: found %s and %s for width %d, want at most 1024, and heads that divide it",
+			plural.Count(c.Layers, "layer"),
+			plural.Count(c.Heads, "head"),
 			c.Width,
 		)
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"captioner/weights/plural"
 )
 
 // Options say how captions are chosen. Start from DefaultOptions: zero is a real value in several fields.
@@ -206,7 +208,8 @@ func (o Options) checkClipDecoder() FieldErrors {
 // checkForce checks the words that every caption must have.
 func (o Options) checkForce() FieldErrors {
 	var c checks
-	c.that(len(o.Force) <= maxForced, FieldForce, fmt.Sprintf("of %d words", len(o.Force)), "at most %d", maxForced)
+	c.that(len(o.Force) <= maxForced, FieldForce, fmt.Sprintf("of %s", plural.Count(len(o.Force), "word")), "at most %d",
+		maxForced)
 	tokens := 0
 	for i, runs := range o.Force {
 		word := fmt.Sprintf("word %d", i)
@@ -225,7 +228,7 @@ func (o Options) checkForce() FieldErrors {
 		}
 		tokens += shortest
 	}
-	c.that(tokens == 0 || tokens < o.MaxLen, FieldForce, fmt.Sprintf("of %d tokens", tokens),
+	c.that(tokens == 0 || tokens < o.MaxLen, FieldForce, fmt.Sprintf("of %s", plural.Count(tokens, "token")),
 		"fewer than the longest caption's %d: it ends with an end token", o.MaxLen)
 	return c.errs
 }

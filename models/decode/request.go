@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"captioner/weights/plural"
 )
 
 // Request is what somebody asks of captions, on the command line or over HTTP. A field that is nil was not said: the
@@ -345,7 +347,7 @@ func (r *Request) fit(o *Options, positions int) *FieldError {
 	}
 	return &FieldError{
 		Field: FieldPrompt,
-		Found: fmt.Sprintf("of %d tokens before a caption of %d", len(o.Prompt), o.MaxLen),
+		Found: fmt.Sprintf("of %s before a caption of %d", plural.Count(len(o.Prompt), "token"), o.MaxLen),
 		Want:  fmt.Sprintf("at most %d together for this model", positions),
 	}
 }

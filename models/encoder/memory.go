@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"captioner/torch"
+	"captioner/weights/plural"
 )
 
 // The kinds of a memory.
@@ -86,15 +87,16 @@ func (m Memory) Fits(c Config) error {
 		return err
 	}
 	if m.Layers > 0 && m.Kind != Grid && m.Kind != Patches {
-		return fmt.Errorf("memory: found %d layers between the positions of kind %q, want none", m.Layers, m.Kind)
+		return fmt.Errorf("memory: found %s between the positions of kind %q, want none", plural.Count(m.Layers, "layer"),
+			m.Kind)
 	}
 	if m.In != channels {
-		return fmt.Errorf("memory: found %d channels, want the encoder's %d", m.In, channels)
+		return fmt.Errorf("memory: found %s, want the encoder's %d", plural.Count(m.In, "channel"), channels)
 	}
 	if have, _ := m.Shape(); have != positions {
 		return fmt.Errorf(
-			"memory: found %d positions, want %d for images of %d pixels",
-			have,
+			"memory: found %s, want %d for images of %d pixels",
+			plural.Count(have, "position"),
 			positions,
 			c.Preprocess.Size,
 		)

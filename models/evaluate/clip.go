@@ -12,6 +12,7 @@ import (
 	"captioner/data/metrics"
 	"captioner/data/predictions"
 	"captioner/models/clipscore"
+	"captioner/weights/plural"
 )
 
 // CLIP adds CLIPScore and RefCLIPScore to the measures. It looks at each image and reads each text once, however many
@@ -36,7 +37,7 @@ type UnreadableError struct {
 }
 
 func (e *UnreadableError) Error() string {
-	return fmt.Sprintf("CLIPScore: none of the first %d images can be read: %v", e.Images, e.First)
+	return fmt.Sprintf("CLIPScore: none of the first %s can be read: %v", plural.Count(e.Images, "image"), e.First)
 }
 
 func (e *UnreadableError) Unwrap() error { return e.First }

@@ -15,6 +15,7 @@ import (
 	"captioner/data"
 	"captioner/data/metrics"
 	"captioner/data/predictions"
+	"captioner/weights/plural"
 )
 
 // Scorer scores captions against the references of a data set. It may not be used by two goroutines at once.
@@ -83,7 +84,8 @@ func (s *Scorer) Match(p *predictions.Set) (*predictions.Match, Mismatches, erro
 		}
 	}
 	if len(m.Pairs) == 0 {
-		return nil, mismatches, fmt.Errorf("score %q: none of %d images has a caption", p.File, len(m.Missing)+len(m.Failed))
+		return nil, mismatches, fmt.Errorf("score %q: none of %s has a caption", p.File,
+			plural.Count(len(m.Missing)+len(m.Failed), "image"))
 	}
 	return m, mismatches, nil
 }
@@ -156,7 +158,7 @@ func (s *Scorer) Doubts(sys System) []string {
 		if strings.TrimSpace(hyps[0]) == "" {
 			return append(out, "all captions are empty")
 		}
-		out = append(out, fmt.Sprintf("all %d captions are the same: %q", len(hyps), hyps[0]))
+		out = append(out, fmt.Sprintf("all %s are the same: %q", plural.Count(len(hyps), "caption"), hyps[0]))
 	}
 	return out
 }

@@ -20,6 +20,7 @@ import (
 	"captioner/torch"
 	"captioner/torch/nn"
 	"captioner/weights"
+	"captioner/weights/plural"
 )
 
 // Config is the shape of a model.
@@ -99,7 +100,7 @@ type visionConfig struct {
 func (v visionConfig) clip() (clip.Config, error) {
 	switch {
 	case v.Channels != 3:
-		return clip.Config{}, fmt.Errorf("git config: found %d channels of an image, want 3", v.Channels)
+		return clip.Config{}, fmt.Errorf("git config: found %s of an image, want 3", plural.Count(v.Channels, "channel"))
 	case v.Activation != "quick_gelu" && v.Activation != "gelu":
 		const message = "git config: found hidden_act %q of the vision tower, want quick_gelu or gelu"
 		return clip.Config{}, fmt.Errorf(message, v.Activation)
@@ -135,8 +136,8 @@ func TextKeys(src weights.Source) (weights.Source, error) {
 			return rest, ok && !apart
 		})
 	}
-	return nil, fmt.Errorf("read git's weights: found %d tensors, none of them %q: want a checkpoint of Hugging Face",
-		len(src.Names()), mark)
+	return nil, fmt.Errorf("read git's weights: found %s, none of them %q: want a checkpoint of Hugging Face",
+		plural.Count(len(src.Names()), "tensor"), mark)
 }
 
 // Load fills the model from a checkpoint in the keys of TextKeys.

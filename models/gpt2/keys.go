@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"captioner/weights"
+	"captioner/weights/plural"
 )
 
 // Keys shows a checkpoint under the names of GPT2LMHeadModel (transformer.h.0.attn.c_attn.weight, …). It knows, by
@@ -26,8 +27,8 @@ func Keys(src weights.Source) (weights.Source, error) {
 		return weights.Rename(src, weights.Prefix(prefix, "transformer."))
 	}
 	return nil, fmt.Errorf(
-		"read gpt2's weights: found %d tensors, none of them %q or %q: want a checkpoint of Hugging Face",
-		len(src.Names()),
+		"read gpt2's weights: found %s, none of them %q or %q: want a checkpoint of Hugging Face",
+		plural.Count(len(src.Names()), "tensor"),
 		"transformer."+table,
 		table,
 	)

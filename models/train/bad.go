@@ -10,6 +10,7 @@ import (
 	"captioner/models/train/features"
 	"captioner/models/train/ranks"
 	"captioner/weights/atomicfile"
+	"captioner/weights/plural"
 )
 
 // badFile lists the images of a run that are missing, have no captions or cannot be decoded, a line each with the
@@ -62,14 +63,11 @@ func (c *corpora) report(counts ...string) error {
 
 // counted is "1 missing image" or "2 missing images"; "" for none.
 func counted(n int, what string) string {
-	switch n {
-	case 0:
+	if n == 0 {
 		return ""
-	case 1:
-		return "1 " + what
 	}
-	noun, rest, _ := strings.Cut(what, "image")
-	return fmt.Sprintf("%d %simages%s", n, noun, rest)
+	before, after, _ := strings.Cut(what, "image")
+	return plural.Count(n, before+"image") + after
 }
 
 // leaveOutBare lists images of which every caption is empty; readCorpus has left them out.

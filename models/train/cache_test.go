@@ -168,8 +168,8 @@ func TestBadImages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := f.Card.Data; got != "22 pictures with 44 captions" {
-		t.Errorf("the card says %q, want 22 pictures", got)
+	if got := f.Card.Data; got != "22 images with 44 captions" {
+		t.Errorf("the card says %q, want 22 images", got)
 	}
 	f.Close()
 

@@ -10,6 +10,7 @@ import (
 	"captioner/data"
 	"captioner/data/tokenizer"
 	"captioner/models/train/features"
+	"captioner/weights/plural"
 )
 
 // corpora are the captions and texts of a run.
@@ -56,11 +57,12 @@ func (c *corpora) readData() error {
 	}
 	c.doubtMeasure()
 	if !c.Learns() {
-		c.tell(Event{Note: fmt.Sprintf("measuring on %d images with %d captions", len(c.val), c.val.captions())})
+		c.tell(Event{Note: fmt.Sprintf("measuring on %s with %s", plural.Count(len(c.val), "image"),
+			plural.Count(c.val.captions(), "caption"))})
 		return nil
 	}
-	c.tell(Event{Note: fmt.Sprintf("training on %d images with %d captions, measuring on %d with %d",
-		len(c.train), c.train.captions(), len(c.val), c.val.captions())})
+	c.tell(Event{Note: fmt.Sprintf("training on %s with %s, measuring on %d with %d",
+		plural.Count(len(c.train), "image"), plural.Count(c.train.captions(), "caption"), len(c.val), c.val.captions())})
 	return nil
 }
 
@@ -108,8 +110,8 @@ func (c *corpora) open(name, path, images string) (data.Dataset, error) {
 // are listed in the run folder.
 func (c *corpora) check(r *data.Report) error {
 	if len(r.EmptyCaptions) > 0 {
-		c.tell(Event{Note: fmt.Sprintf("leaving out the empty captions of %d images, the first: %s",
-			len(r.EmptyCaptions), r.EmptyCaptions[0])})
+		c.tell(Event{Note: fmt.Sprintf("leaving out the empty captions of %s, the first: %s",
+			plural.Count(len(r.EmptyCaptions), "image"), r.EmptyCaptions[0])})
 		r.EmptyCaptions = nil
 	}
 	for _, m := range r.MissingImages {
@@ -238,14 +240,15 @@ func (c *corpora) readText(positions int) error {
 	for _, e := range c.train {
 		c.text = append(c.text, e.text...)
 	}
-	c.tell(Event{Note: fmt.Sprintf("learning the language from %d lines first", len(c.text))})
+	c.tell(Event{Note: fmt.Sprintf("learning the language from %s first", plural.Count(len(c.text), "line"))})
 	return nil
 }
 
 // sizes writes into the card how much there is to learn from and to measure on.
 func (c *corpora) sizes() {
-	c.card.Data = fmt.Sprintf("%d images with %d captions", len(c.train), c.train.captions())
-	c.card.Split = fmt.Sprintf("%d images apart from training", len(c.val))
+	c.card.Data = fmt.Sprintf("%s with %s", plural.Count(len(c.train), "image"), plural.Count(c.train.captions(),
+		"caption"))
+	c.card.Split = fmt.Sprintf("%s apart from training", plural.Count(len(c.val), "image"))
 }
 
 // checkRanks refuses batches that are too small to part.
@@ -254,7 +257,8 @@ func (c *corpora) checkRanks() error {
 		if n >= c.Group.Size() {
 			return nil
 		}
-		return fmt.Errorf("train in %d processes: %s: found %d, want one or more for each", c.Group.Size(), what, n)
+		return fmt.Errorf("train in %s: %s: found %d, want one or more for each", plural.Count(c.Group.Size(), "process"),
+			what, n)
 	}
 	err := errors.Join(
 		check("batch-size", c.BatchSize),

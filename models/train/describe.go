@@ -7,6 +7,7 @@ import (
 	"captioner/models/encoder"
 	"captioner/models/family"
 	"captioner/torch"
+	"captioner/weights/plural"
 )
 
 // describe settles the words and the shape of the captioner.
@@ -73,8 +74,8 @@ func (t *trainer) prepareText() error {
 	long := t.train.encode(t.tok, positions, t.Verbatim)
 	t.val.encode(t.tok, positions, t.Verbatim)
 	if long.captions > 0 && t.Learns() {
-		t.warn("%d of %d captions are longer than %d tokens, which is the limit of positions, and are cut; "+
-			"the longest has %d", long.captions, t.train.captions(), positions, long.longest)
+		t.warn("captions that are longer than %s, the limit of positions, are cut: %d of %s; the longest has %d",
+			plural.Count(positions, "token"), long.captions, plural.Count(t.train.captions(), "caption"), long.longest)
 	}
 	if t.TextEpochs > 0 {
 		if err := t.readText(positions); err != nil {

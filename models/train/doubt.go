@@ -3,6 +3,8 @@ package train
 import (
 	"fmt"
 	"strings"
+
+	"captioner/weights/plural"
 )
 
 // warn tells what a person should not miss.
@@ -23,9 +25,9 @@ func (net *network) doubtResult(captions []string) {
 	const more = "it has learnt too little: more epochs, more images, or init with a model that captions already may help"
 	switch first := captions[0]; {
 	case strings.TrimSpace(strings.Join(captions, "")) == "":
-		net.warn("the model says nothing: its captions of all %d images are empty; %s", len(captions), more)
+		net.warn("the model says nothing: its captions of all %s are empty; %s", plural.Count(len(captions), "image"), more)
 	case len(captions) > 1 && distinct(captions)*float64(len(captions)) == 1:
-		net.warn("the model always says the same: %q, of all %d images; %s", first, len(captions), more)
+		net.warn("the model always says the same: %q, of all %s; %s", first, plural.Count(len(captions), "image"), more)
 	case net.Monitor == "cider" && net.state.Any && net.state.Best == 0 && len(captions) > 1:
 		net.warn("CIDEr was 0 in every measurement: the validation loss has chosen the best checkpoint")
 	}

@@ -9,6 +9,7 @@ import (
 
 	"captioner/torch"
 	"captioner/torch/nn"
+	"captioner/weights/plural"
 )
 
 // dryRunSteps is how many steps of each phase a dry run takes.
@@ -71,9 +72,10 @@ func (t *trainer) tellSizes(ctx context.Context) error {
 		learns := nn.Count(t.model)
 		decoder := t.model.Decoder.Config
 		t.tell(Event{Note: fmt.Sprintf(
-			"memory: %.2f million parameters (%s); decoder: %.2f million (width %d, %d layers, %d tokens)",
+			"memory: %.2f million parameters (%s); decoder: %.2f million (width %d, %s, %s)",
 			float64(nn.Count(t.model.Memory))/1e6, t.config.Memory.Kind,
-			float64(nn.Count(t.model.Decoder))/1e6, decoder.Width, decoder.Layers, decoder.VocabSize)})
+			float64(nn.Count(t.model.Decoder))/1e6, decoder.Width, plural.Count(decoder.Layers, "layer"),
+			plural.Count(decoder.VocabSize, "token"))})
 		if err := t.newTuner(); err != nil {
 			return err
 		}

@@ -1,6 +1,9 @@
 package train
 
-import "captioner/models/train/curves"
+import (
+	"captioner/data"
+	"captioner/models/train/curves"
+)
 
 // Event is a piece of news from a run.
 type Event struct {
@@ -19,6 +22,7 @@ type Event struct {
 	Note    string             `json:"note,omitempty"`
 	Warning bool               `json:"-"` // the note is one that a person should not miss
 	Rows    int                `json:"-"` // captions since the last event
+	Base    int                `json:"-"` // steps of the phases before this one
 }
 
 // point is what curves show of an event.
@@ -30,4 +34,5 @@ func (e Event) point() curves.Point {
 type Sample struct {
 	Path    string `json:"path"`
 	Caption string `json:"caption"`
+	of      data.Example
 }

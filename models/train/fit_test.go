@@ -58,7 +58,8 @@ func TestRunWarns(t *testing.T) {
 		want []string
 	}{
 		{"long captions", func(o *Options) {}, []string{
-			"captions are longer than 4 tokens", "the longest has 6", "the model always says the same|the model says nothing",
+			"captions that are longer than 4 tokens", "the longest has 6",
+			"the model always says the same|the model says nothing",
 		}},
 		{"few images", func(o *Options) { o.Fit.MinVal = 10 }, []string{
 			"measuring on 4 |measuring on 5 |measuring on 6 |measuring on 7 ",

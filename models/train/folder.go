@@ -8,7 +8,7 @@ import (
 
 // The files of a run folder.
 const (
-	optionsFile = "options.json"
+	optionsFile = checkpoint.RunOptionsFile
 	stateFile   = "state.safetensors"
 	bestFile    = checkpoint.BestFile
 	lastFile    = "last.safetensors" // of the last measurement

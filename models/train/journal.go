@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"captioner/models/train/board"
 	"captioner/models/train/curves"
 	"captioner/models/train/environment"
 	"captioner/weights/atomicfile"
@@ -32,11 +33,7 @@ func (j *journal) log(e Event) error {
 	if err := j.append(metricsFile, append(b, '\n'), &j.state.Metrics); err != nil {
 		return err
 	}
-	b = nil
-	if j.state.Events == 0 {
-		b = curves.BoardHeader()
-	}
-	return j.append(eventsFile, append(b, curves.BoardRecord(e.point())...), &j.state.Events)
+	return j.board(e)
 }
 
 // append writes behind the first size bytes of a file of the run folder: all that the state knows of.
@@ -76,6 +73,9 @@ func (j *journal) record(e Event) error {
 		lines = append(append(lines, b...), '\n')
 	}
 	if err := j.append(samplesFile, lines, &j.state.Samples); err != nil {
+		return err
+	}
+	if err := j.boardSamples(e); err != nil {
 		return err
 	}
 	return j.drawCurves()
@@ -119,6 +119,9 @@ func (j *journal) cutMetrics() error {
 		metricsFile: j.state.Metrics,
 		samplesFile: j.state.Samples,
 		eventsFile:  j.state.Events,
+
+		filepath.Join(board.Train, eventsFile): j.state.TrainEvents,
+		filepath.Join(board.Val, eventsFile):   j.state.ValEvents,
 	} {
 		err := os.Truncate(filepath.Join(j.dir, file), size)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {

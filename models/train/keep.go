@@ -10,6 +10,7 @@ import (
 
 	"captioner/models/decode"
 	"captioner/models/train/recipe"
+	"captioner/weights/plural"
 )
 
 // measure scores the averaged weights, keeps the model if it is the best so far, and says whether to stop early.
@@ -33,10 +34,10 @@ func (l *learner) measure() (stop bool, err error) {
 	}
 	e := Event{
 		Phase: l.name, Step: l.state.Step, Steps: l.steps, Epoch: float64(l.state.Step) / float64(l.perEpoch),
-		Scores: scores,
+		Scores: scores, Base: l.base,
 	}
 	for i := 0; i < len(captions); i += max(1, len(captions)/4) {
-		e.Samples = append(e.Samples, Sample{l.val[i].Name(), captions[i]})
+		e.Samples = append(e.Samples, l.sample(i, captions[i]))
 	}
 	loss := scores["val_loss"]
 	e.Best = !l.state.Any || value > l.state.Best || value == l.state.Best && loss < l.state.Loss
@@ -77,7 +78,7 @@ func (l *learner) keep(e Event, scores map[string]float64) error {
 	slices.Sort(kept)
 	for _, old := range kept[:max(0, len(kept)-l.Keep)] {
 		if err := os.Remove(old); err != nil {
-			return fmt.Errorf("keep %d checkpoints: %w", l.Keep, err)
+			return fmt.Errorf("keep %s: %w", plural.Count(l.Keep, "checkpoint"), err)
 		}
 	}
 	return nil
@@ -105,9 +106,9 @@ func (t *trainer) finish(ctx context.Context) error {
 		return err
 	}
 	t.card.Metrics, t.card.Decoding = scores, fmt.Sprintf("beam %d, length penalty %g", t.Beam, t.LengthPenalty)
-	e := Event{Phase: "final", Scores: scores}
+	e := Event{Phase: "final", Scores: scores, Base: t.planned()}
 	for i := 0; i < len(captions); i += max(1, len(captions)/8) {
-		e.Samples = append(e.Samples, Sample{t.val[i].Name(), captions[i]})
+		e.Samples = append(e.Samples, t.sample(i, captions[i]))
 	}
 	if err := t.write(path, t.card); err != nil {
 		return err
@@ -115,4 +116,9 @@ func (t *trainer) finish(ctx context.Context) error {
 	t.tell(e)
 	t.doubtResult(captions)
 	return t.record(e)
+}
+
+// sample is the caption of an image to measure on.
+func (c *corpora) sample(i int, caption string) Sample {
+	return Sample{Path: c.val[i].Name(), Caption: caption, of: c.val[i].Example}
 }

@@ -134,7 +134,7 @@ func (l *learner) advance(ctx context.Context) error {
 	}
 	e := Event{
 		Phase: l.name, Step: s.Step, Steps: l.steps, Epoch: float64(s.Step) / float64(l.perEpoch),
-		Loss: loss, LR: lr, Norm: norm, Skipped: s.Skipped, Rows: rows,
+		Loss: loss, LR: lr, Norm: norm, Skipped: s.Skipped, Rows: rows, Base: l.base,
 	}
 	l.tell(e)
 	if s.Step%l.StepsPerLine() != 0 && s.Step != l.steps {

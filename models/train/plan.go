@@ -6,12 +6,14 @@ import (
 	"captioner/models/train/recipe"
 	"captioner/torch"
 	"captioner/torch/optim"
+	"captioner/weights/plural"
 )
 
 // phase is a part of the run with an optimizer of its own.
 type phase struct {
 	name     string
 	number   int
+	base     int // steps of the phases before it
 	steps    int
 	perEpoch int // steps
 	lr       float64
@@ -26,12 +28,14 @@ type phase struct {
 // phases lists the run's parts in their order.
 func (t *trainer) phases() []phase {
 	var out []phase
+	base := 0
 	add := func(p phase) {
 		if t.DryRun {
 			p.steps, p.every = min(p.steps, dryRunSteps), 0
 		}
 		if p.steps > 0 {
-			p.number = len(out)
+			p.number, p.base = len(out), base
+			base += p.steps
 			out = append(out, p)
 		}
 	}
@@ -69,18 +73,27 @@ func (t *trainer) phases() []phase {
 	return out
 }
 
+// planned is how many steps all phases have together.
+func (t *trainer) planned() (steps int) {
+	for _, p := range t.phases() {
+		steps += p.steps
+	}
+	return steps
+}
+
 // String is the phase for people: "captions: 300 steps, 5 an epoch, learning rate up to 0.001 after 30 steps of
 // warm-up, average 0.983".
 func (p phase) String() string {
-	s := fmt.Sprintf("%s: %d steps, %d an epoch, learning rate up to %g", p.name, p.steps, p.perEpoch, p.lr)
+	s := fmt.Sprintf("%s: %s, %d an epoch, learning rate up to %g", p.name, plural.Count(p.steps, "step"), p.perEpoch,
+		p.lr)
 	if p.schedule.Warmup > 0 {
-		s += fmt.Sprintf(" after %d steps of warm-up", p.schedule.Warmup)
+		s += fmt.Sprintf(" after %s of warm-up", plural.Count(p.schedule.Warmup, "step"))
 	}
 	if p.average > 0 {
 		s += fmt.Sprintf(", average %.3g", p.average)
 	}
 	if p.every > 0 {
-		s += fmt.Sprintf(", measured every %d steps", p.every)
+		s += fmt.Sprintf(", measured every %s", plural.Count(p.every, "step"))
 	}
 	return s
 }
@@ -90,8 +103,9 @@ func (t *trainer) tellPlan() {
 	for _, p := range t.phases() {
 		t.tell(Event{Note: p.String()})
 		if epochs, _ := t.FitEpochs(p.perEpoch); p.name == "captions" && epochs > t.Epochs {
-			t.tell(Event{Note: fmt.Sprintf("%d images make %d steps an epoch: there are %g epochs instead of %g, so that "+
-				"there are %d steps (max-epochs chooses another number)", len(t.train), p.perEpoch, epochs, t.Epochs, p.steps)})
+			t.tell(Event{Note: fmt.Sprintf("%s make %s an epoch: there are %g epochs instead of %g, so that "+
+				"there are %s (max-epochs chooses another number)", plural.Count(len(t.train), "image"), plural.Count(p.perEpoch,
+				"step"), epochs, t.Epochs, plural.Count(p.steps, "step"))})
 		}
 	}
 }

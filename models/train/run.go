@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"captioner/models/checkpoint"
 	"captioner/models/train/features"
 	"captioner/torch"
 	"captioner/torch/dist"
@@ -40,6 +41,9 @@ func ResumeGroup(ctx context.Context, dir string, now Options, tell func(Event))
 		dir = filepath.Dir(dir)
 	}
 	b, err := os.ReadFile(filepath.Join(dir, optionsFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return &checkpoint.NoRunError{Dir: dir}
+	}
 	if err != nil {
 		return fmt.Errorf("resume %q: %w", dir, err)
 	}
@@ -98,7 +102,7 @@ func (t *trainer) start(ctx context.Context) error {
 	made := false
 	if t.Group.IsLead() && !t.DryRun {
 		if _, err := os.Stat(filepath.Join(t.dir, optionsFile)); err == nil {
-			return fmt.Errorf("train in %q: found a run there, want a new folder (or resume that run)", t.dir)
+			return &checkpoint.RunThereError{Dir: t.dir}
 		}
 		_, err := os.Stat(t.dir)
 		made = errors.Is(err, fs.ErrNotExist)
@@ -202,6 +206,7 @@ func (t *trainer) learn(ctx context.Context, resume bool) (err error) {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
+		t.tell(Event{Note: t.standing()})
 	}
 	for _, p := range t.phases()[t.state.Phase:] {
 		if err := t.runPhase(ctx, p); err != nil {
@@ -212,6 +217,17 @@ func (t *trainer) learn(ctx context.Context, resume bool) (err error) {
 		return nil
 	}
 	return t.finish(ctx)
+}
+
+// standing says from where a run goes on.
+func (t *trainer) standing() string {
+	all := t.phases()
+	if t.state.Phase >= len(all) {
+		return "resuming after the last step"
+	}
+	p, per := all[t.state.Phase], float64(all[t.state.Phase].perEpoch)
+	return fmt.Sprintf("resuming from step %d of %d (%s, epoch %.4g of %.4g)", t.state.Step, p.steps, p.name,
+		float64(t.state.Step)/per, float64(p.steps)/per)
 }
 
 // close releases everything.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"captioner/models/checkpoint"
 	"captioner/torch"
 	"captioner/torch/nn"
 	"captioner/weights"
@@ -28,11 +29,14 @@ type state struct {
 	Metrics int64   `json:"metrics"`            // bytes of metrics.jsonl that belong to this state
 	Samples int64   `json:"samples,omitempty"`  // of samples.jsonl
 	Events  int64   `json:"events,omitempty"`   // of the file for TensorBoard
+
+	TrainEvents int64 `json:"train_events,omitempty"` // of its files for one chart of both losses
+	ValEvents   int64 `json:"val_events,omitempty"`
 }
 
 // metaState is the metadata key of the state in a state file; metaInside says whether it was saved inside a phase.
 const (
-	metaState  = "captioner.train.state"
+	metaState  = checkpoint.MetaTrainState
 	metaInside = "captioner.train.inside"
 )
 

@@ -11,6 +11,7 @@ import (
 	"captioner/torch"
 	"captioner/torch/nn"
 	"captioner/weights"
+	"captioner/weights/plural"
 )
 
 // Architecture is Hugging Face's ViTModel as a vision encoder.
@@ -93,8 +94,8 @@ func open(src weights.Source) (encoder.Config, weights.Source, error) {
 
 // Sizes says the sizes for people.
 func (c Config) Sizes() string {
-	return fmt.Sprintf(" of %d layers, width %d, patches of %d, pictures of %d",
-		c.Layers, c.Width, c.PatchSize, c.ImageSize)
+	return fmt.Sprintf(" of %s, width %d, patches of %d, pictures of %d",
+		plural.Count(c.Layers, "layer"), c.Width, c.PatchSize, c.ImageSize)
 }
 
 // configure takes the settings of a ViTConfig.

@@ -6,6 +6,7 @@ import (
 
 	"captioner/models/encoder"
 	"captioner/weights"
+	"captioner/weights/plural"
 )
 
 // Config is the shape of the network.
@@ -71,7 +72,7 @@ func (c Config) Validate() error {
 		}
 	}
 	if c.Heads < 1 || c.Width%c.Heads != 0 {
-		errs = append(errs, fmt.Errorf("heads: found %d, want a divisor of %d channels", c.Heads, c.Width))
+		errs = append(errs, fmt.Errorf("heads: found %d, want a divisor of %s", c.Heads, plural.Count(c.Width, "channel")))
 	}
 	if c.PatchSize < 1 || c.ImageSize < c.PatchSize {
 		errs = append(

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"captioner/weights"
+	"captioner/weights/plural"
 )
 
 // huggingFacePatch and huggingFaceQuery tell Hugging Face's ViTModel from its kin.
@@ -47,8 +48,8 @@ func Keys(src weights.Source) (weights.Source, error) {
 	prefix, ok := IsHuggingFace(src)
 	if !ok {
 		return nil, fmt.Errorf(
-			"read a ViT's weights: found %d tensors, none of them %q, want a ViTModel of Hugging Face",
-			len(src.Names()),
+			"read a ViT's weights: found %s, none of them %q, want a ViTModel of Hugging Face",
+			plural.Count(len(src.Names()), "tensor"),
 			huggingFaceQuery,
 		)
 	}

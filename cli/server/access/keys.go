@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"unicode/utf8"
+
+	"captioner/weights/plural"
 )
 
 // Keyring holds the tokens that open the API, as checksums. An unset one opens it to everybody.
@@ -33,7 +35,8 @@ func ParseTokens(b []byte) ([]string, error) {
 		case t == "" || t[0] == '#':
 			continue
 		case len(t) < minToken:
-			return nil, fmt.Errorf("read tokens: line %d: found %d characters, want at least %d", line, len(t), minToken)
+			return nil, fmt.Errorf("read tokens: line %d: found %s, want at least %d", line, plural.Count(len(t), "character"),
+				minToken)
 		case strings.ContainsFunc(t, func(r rune) bool { return r <= ' ' || r >= utf8.RuneSelf }):
 			return nil, fmt.Errorf("read tokens: line %d: found a space or a character beyond ASCII, want neither", line)
 		}

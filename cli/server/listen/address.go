@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"captioner/weights/plural"
 )
 
 // Open opens the address that a service listens on:
@@ -99,7 +101,7 @@ func inherited(getenv func(string) string) (net.Listener, error) {
 		return nil, errors.New("listen: systemd passed on no socket (LISTEN_FDS)")
 	}
 	if n > 1 {
-		return nil, fmt.Errorf("listen: systemd passed on %d sockets, want one", n)
+		return nil, fmt.Errorf("listen: systemd passed on %s, want one", plural.Count(n, "socket"))
 	}
 	syscall.CloseOnExec(firstInherited)
 	f := os.NewFile(firstInherited, "systemd")

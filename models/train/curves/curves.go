@@ -1,5 +1,4 @@
-// Package curves shows how a training goes: as drawings of its losses and scores, and as the records that TensorBoard
-// reads.
+// Package curves draws how a training goes: its losses and its scores.
 package curves
 
 import (

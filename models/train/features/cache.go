@@ -17,6 +17,7 @@ import (
 	"captioner/models/family"
 	"captioner/torch/dist"
 	"captioner/weights"
+	"captioner/weights/plural"
 	"captioner/weights/safetensors"
 )
 
@@ -173,8 +174,8 @@ func (s *cache) add(path string) error {
 		f.Metadata()[metaSum] != hex.EncodeToString(sum[:]) ||
 		s.shape != nil && !slices.Equal(s.shape, features.Shape[1:]) {
 		f.Close()
-		return &damagedError{fmt.Errorf("%q: found %v %v, want F16 of %d images and their checksum",
-			path, features.DType, features.Shape, n)}
+		return &damagedError{fmt.Errorf("%q: found %v %v, want F16 of %s and their checksum",
+			path, features.DType, features.Shape, plural.Count(n, "image"))}
 	}
 	for row := range n {
 		s.index[imageKey(keys.Data[row*size:])] = position{len(s.shards), row}

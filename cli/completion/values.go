@@ -1,0 +1,129 @@
+package completion
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"captioner/cli/console"
+	"captioner/cli/flags"
+	"captioner/cli/output"
+	"captioner/cli/paths"
+	"captioner/cli/published"
+	"captioner/models/decode"
+	"captioner/models/encoder"
+	"captioner/models/evaluate"
+	"captioner/weights/store"
+)
+
+func words(list ...string) (out []candidate) {
+	for _, w := range list {
+		word, about, _ := strings.Cut(w, "\t")
+		out = append(out, candidate{word, about})
+	}
+	return out
+}
+
+// fixed are the values of flags that take one of a few words. A flag whose words depend on its command stands with the
+// command's name.
+var fixed = map[string][]candidate{
+	"device": words("auto\ta GPU where there is one, else the processor", "cpu\tthe processor", "cuda\tthe first GPU",
+		"cuda:0", "cuda:1", "cuda:all\tof predict: a process on every GPU"),
+	"precision": words("auto\tthe model's own", "fp32\tthe reference", "bf16\tfaster on many processors and GPUs",
+		"fp16\ton a GPU alone", "int8\tfaster on a processor"),
+	"train precision": words("bf16\tbfloat16", "16\tfloat16 with loss scaling; bfloat16 on a CPU", "32\tfloat32",
+		"bf16-mixed", "16-mixed", "32-true", "fp16"),
+	"format":        words(output.Formats...),
+	"encode format": words("safetensors\tfor captioner and Python", "npy\tfor NumPy"),
+	"existing": words("skip\tleave it, and do not caption the image", "overwrite\treplace it",
+		"append\tput the caption behind what is there", "prepend\tput the caption before what is there"),
+	"sidecar":      words(".txt\ttext", ".caption\ttext, for kohya's programs", ".xmp\tfor photo managers"),
+	"sidecar-name": words("stem\ta.jpg: a.txt", "full\ta.jpg: a.jpg.txt"),
+	"shard":        words("auto\tas Slurm, Kubernetes, MPI or torchrun say"),
+	"log-format":   words("text\tfor people", "json\tfor programs"),
+	"decode":       words(decode.RuleNames...),
+	"memory":       words(encoder.MemoryKinds...),
+	"metric":       words(evaluate.Families...),
+	"missing":      words("skip\tleave the image out", "empty\tcount an empty caption"),
+	"tokenize":     words("together\tas coco-caption does", "each\teach caption by itself"),
+	"recipe": words("clip-text-decoder\tthe newest of that package", "clip-text-decoder-1.4",
+		"clip-text-decoder-1.2"),
+	"schedule": words("cosine\tfalls like a half wave", "linear\tfalls evenly", "constant\tstays",
+		"plateau\thalved where nothing gets better"),
+	"monitor": words("cider\tCIDEr, the larger the better", "bleu4\tBLEU-4, the larger the better",
+		"val_loss\tthe validation loss, the smaller the better"),
+	"to": words("captioner\tone file for captioner", "lightning\tfor clip-text-decoder 1.4",
+		"state-dict\tfor clip-text-decoder 1.4", "huggingface\ta folder for transformers",
+		"tensors\tall tensors under their own names"),
+	"dtype":  words("keep\tas they are", "fp32", "fp16", "bf16"),
+	"listen": words("127.0.0.1:8080\tthis machine alone", "0.0.0.0:8080\tother machines too", "unix:", "systemd"),
+}
+
+// valuesOf are the words that a flag of a command takes, and whether it takes files too.
+func valuesOf(con *console.Console, command, flag string) (all []candidate, isFile bool) {
+	if all, ok := fixed[command+" "+flag]; ok {
+		return all, false
+	}
+	if all, ok := fixed[flag]; ok {
+		return all, false
+	}
+	switch flag {
+	case "model", "init":
+		return named(con, store.Captioner), true
+	case "encoder":
+		return named(con, store.Encoder), true
+	case "language-model":
+		return named(con, store.LanguageModel), true
+	case "clip":
+		return named(con, store.Encoder), true
+	case "data":
+		if command == "train" {
+			return words("coco2014\tCOCO 2014, fetched: 20 GB"), true
+		}
+	}
+	use, ok := paths.UseOf(command, flag)
+	return nil, ok && use != paths.Word
+}
+
+// named are the names of weights of some kinds, with what they are, and the repositories of the hub that are here.
+func named(con *console.Console, kinds ...store.Kind) (out []candidate) {
+	list, err := published.List(con, published.Options{})
+	if err != nil {
+		return nil
+	}
+	for _, l := range list {
+		if slices.Contains(kinds, l.Kind) {
+			out = append(out, candidate{l.Name, brief(l.What)})
+		}
+	}
+	for _, name := range published.Cached(con) {
+		if !slices.ContainsFunc(out, func(c candidate) bool { return c.word == name }) {
+			out = append(out, candidate{name, "from the hub, here"})
+		}
+	}
+	return out
+}
+
+// argumentsOf are the words that the arguments of a command may be, and whether they may be files too.
+func argumentsOf(con *console.Console, command string, app *cli.App) (all []candidate, isFile bool) {
+	switch command {
+	case "weights fetch":
+		return named(con, store.Captioner, store.Encoder, store.LanguageModel, store.Data), false
+	case "weights inspect", "weights verify", "weights convert":
+		return named(con, store.Captioner, store.Encoder, store.LanguageModel, store.Data), true
+	case "config":
+		return commandNames(visible(app.Commands)), false
+	}
+	return nil, true
+}
+
+// visible are the commands that do something themselves.
+func visible(commands []*cli.Command) (out []*cli.Command) {
+	for _, c := range commands {
+		if !c.Hidden && len(c.Subcommands) == 0 && flags.FindCommand(out, c.Name) == nil {
+			out = append(out, c)
+		}
+	}
+	return out
+}
