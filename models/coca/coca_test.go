@@ -52,12 +52,12 @@ func load(t *testing.T, src weights.Source, dev torch.Device, d torch.DType) (*D
 	if err := m.Load(view, nn.LoadOptions{Device: dev}); err != nil {
 		t.Fatal(err)
 	}
-	eye, tensors, err := imageTower(model(t, src))
+	vision, tensors, err := imageTower(model(t, src))
 	if err != nil {
 		t.Fatal(err)
 	}
-	eye.Vision.Heads = eye.Vision.Width / 8
-	tower, err := clip.New(eye)
+	vision.Vision.Heads = vision.Vision.Width / 8
+	tower, err := clip.New(vision)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,10 +72,10 @@ func TestMatchesOpenCLIP(t *testing.T) {
 	for _, path := range fixtures {
 		src := torchtest.Fixture(t, path)
 		torchtest.EachDevice(t, func(t *testing.T, dev torch.Device) {
-			d, eye := load(t, src, dev, torch.Float32)
+			d, vision := load(t, src, dev, torch.Float32)
 			defer d.Free()
-			defer eye.Free()
-			tokens, err := eye.Tokens(torchtest.Get(t, src, "want.image").To(torch.Float32).ToDevice(dev), clip.Raw)
+			defer vision.Free()
+			tokens, err := vision.Tokens(torchtest.Get(t, src, "want.image").To(torch.Float32).ToDevice(dev), clip.Raw)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -139,10 +139,10 @@ func TestGeneratesAsOpenCLIP(t *testing.T) {
 			}
 		}
 		torchtest.EachDevice(t, func(t *testing.T, dev torch.Device) {
-			d, eye := load(t, src, dev, torch.Float32)
+			d, vision := load(t, src, dev, torch.Float32)
 			defer d.Free()
-			defer eye.Free()
-			tokens, err := eye.Tokens(torchtest.Get(t, src, "want.image").To(torch.Float32).ToDevice(dev), clip.Raw)
+			defer vision.Free()
+			tokens, err := vision.Tokens(torchtest.Get(t, src, "want.image").To(torch.Float32).ToDevice(dev), clip.Raw)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -187,10 +187,10 @@ func TestDoesNotDependOnTheBatch(t *testing.T) {
 				t.Skip("no kernels of our own for this processor")
 			}
 			torchtest.Do(t, func() {
-				d, eye := load(t, src, torch.CPU, dtype)
+				d, vision := load(t, src, torch.CPU, dtype)
 				defer d.Free()
-				defer eye.Free()
-				tokens, err := eye.Tokens(torchtest.Get(t, src, "want.image").To(torch.Float32), clip.Raw)
+				defer vision.Free()
+				tokens, err := vision.Tokens(torchtest.Get(t, src, "want.image").To(torch.Float32), clip.Raw)
 				if err != nil {
 					t.Fatal(err)
 				}

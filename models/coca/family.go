@@ -178,16 +178,16 @@ func open(f family.Files) (*family.Captioner, error) {
 	if int64(words.VocabSize()) != c.VocabSize {
 		return nil, fmt.Errorf("found a vocabulary of %d tokens, want CLIP's %d", c.VocabSize, words.VocabSize())
 	}
-	eye, src, err := s.image(f)
+	vision, src, err := s.image(f)
 	if err != nil {
 		return nil, err
 	}
 	out := &family.Captioner{
-		Config:    family.Config{Name: f.Name(), Encoder: eye, Decoder: c, Decoding: c.decoding()},
-		Card:      family.UnknownCard(f.Name(), eye.Architecture),
+		Config:    family.Config{Name: f.Name(), Encoder: vision, Decoder: c, Decoding: c.decoding()},
+		Card:      family.UnknownCard(f.Name(), vision.Architecture),
 		Tokenizer: words,
 	}
-	if out.Config.Memory, err = encoder.NewMemory(eye, encoder.Tokens, 0); err != nil {
+	if out.Config.Memory, err = encoder.NewMemory(vision, encoder.Tokens, 0); err != nil {
 		return nil, err
 	}
 	if named, err = weights.Rename(named, weights.Prefix("", family.DecoderPrefix)); err != nil {
