@@ -36,7 +36,7 @@ func parse(b []byte) (*File, error) {
 	}
 	n := binary.LittleEndian.Uint64(b)
 	if n > maxHeaderSize {
-		return nil, errors.New("the file does not begin with the length of a header")
+		return nil, fmt.Errorf("the file does not begin with the length of a header, want at most %d", maxHeaderSize)
 	}
 	if n > uint64(len(b)-prefixSize) {
 		return nil, fmt.Errorf("header of %d bytes, but the file has only %d after its first %d", n, len(b)-prefixSize,
