@@ -126,12 +126,12 @@ type settings struct {
 	} `json:"preprocess_cfg"`
 }
 
-// readSettings reads them, and refuses what this package does not have.
+// readSettings reads them, and refuses what this package does not have. Without the file nothing is said.
 func readSettings(beside encoder.Folder) (*settings, error) {
 	var s settings
 	err := encoder.ReadJSON(beside, "open_clip_config.json", &s)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return &s, nil
 	}
 	if err != nil {
 		return nil, err
@@ -208,9 +208,6 @@ func (c Config) decoding() family.Decoding {
 
 // apply takes what no weight says, and asks for heads that nothing says.
 func (s *settings) apply(c *Config, f family.Files) (err error) {
-	if s == nil {
-		s = &settings{}
-	}
 	m := s.Model
 	c.Pooler = cmp.Or(m.Vision.Pooler, c.Pooler)
 	c.Pad = m.Text.Pad
@@ -226,9 +223,6 @@ func (s *settings) image(f family.Files) (encoder.Config, weights.Source, error)
 	c, src, err := imageTower(f.Source)
 	if err != nil {
 		return encoder.Config{}, nil, err
-	}
-	if s == nil {
-		s = &settings{}
 	}
 	var said int64
 	if size := s.Model.Vision.HeadWidth; size > 0 {

@@ -120,12 +120,13 @@ func (s *Session) note(parents, tokens []int32) {
 			rows[r] = slices.Clip(s.rows[parents[r]])
 		}
 		rows[r] = append(rows[r], token)
-		if seen := s.d.Config.visible(rows[r]); len(seen) < len(rows[r]) {
-			if s.hidden == nil {
-				s.hidden = make([][]int64, s.cache.Images()*int64(s.cache.Width()))
-			}
-			s.hidden[s.cache.Row(r)] = seen
+		if !slices.Contains(rows[r][:len(rows[r])-1], s.d.Config.Pad) {
+			continue
 		}
+		if s.hidden == nil {
+			s.hidden = make([][]int64, s.cache.Images()*int64(s.cache.Width()))
+		}
+		s.hidden[s.cache.Row(r)] = s.d.Config.visible(rows[r])
 	}
 	s.rows = rows
 }
