@@ -120,6 +120,7 @@ func examineCPU(ctx context.Context, _ model.Loader) []console.Finding {
 func examineKernels(ctx context.Context, _ model.Loader) []console.Finding {
 	const in, out = 768, 2304 // queries, keys and values of CLIP ViT-B and GPT-2
 	table := model.Measured()
+	table.Tries = 10
 	encoder := make(map[string]float64) // GFLOP/s by precision
 	var findings []console.Finding
 	err := torch.Do(ctx, func() error {

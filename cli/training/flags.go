@@ -78,6 +78,9 @@ func voidOf(c *cli.Context, why string, names []string) string {
 	return why + ", so that this changes nothing: " + strings.Join(void, ", ")
 }
 
+// beginWith is what the flags say where none is given.
+func beginWith(o train.Options) *Options { return &Options{Options: o, kernels: "measured"} }
+
 // underRecipe is what the flags say where a recipe gives the defaults.
 func underRecipe(c *cli.Context, o Options) (*Options, error) {
 	if o.Recipe == "" {
@@ -87,7 +90,7 @@ func underRecipe(c *cli.Context, o Options) (*Options, error) {
 	if err != nil {
 		return nil, console.Usagef("", "--%v", err)
 	}
-	under := &Options{Options: recipe}
+	under := beginWith(recipe)
 	set := flag.NewFlagSet("train", flag.ContinueOnError)
 	set.SetOutput(io.Discard)
 	for _, f := range under.flags() {

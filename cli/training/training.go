@@ -24,7 +24,7 @@ import (
 )
 
 func Command(con *console.Console) *cli.Command {
-	o := Options{Options: train.DefaultOptions(), kernels: "measured"}
+	o := *beginWith(train.DefaultOptions())
 	return &cli.Command{
 		Name:  "train",
 		Usage: "train a captioner on captioned images",

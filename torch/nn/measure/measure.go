@@ -174,7 +174,7 @@ func timed(f func()) float64 {
 	}
 }
 
-// busy says whether more is to run on this machine now than there are processors for.
+// busy says whether more is to run on this machine now, besides this process, than leaves it the processors it wants.
 func busy() bool {
 	b, err := os.ReadFile("/proc/loadavg") // "1.68 2.03 3.54 4/104 18170"
 	if err != nil {
@@ -184,7 +184,26 @@ func busy() bool {
 	if len(fields) < 4 {
 		return false
 	}
-	running, _, _ := strings.Cut(fields[3], "/")
-	n, err := strconv.Atoi(running)
-	return err == nil && n > torch.Cores()+1
+	all, _, _ := strings.Cut(fields[3], "/")
+	n, err := strconv.Atoi(all)
+	return err == nil && n-runningHere() >= torch.Cores()
+}
+
+// runningHere is how many threads of this process run or want to: at least the one that asks.
+func runningHere() int {
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return 1
+	}
+	n := 0
+	for _, t := range tasks {
+		b, err := os.ReadFile("/proc/self/task/" + t.Name() + "/stat") // "18170 (captioner) R 1 …"
+		if err != nil {
+			continue // it has ended
+		}
+		if _, state, ok := strings.Cut(string(b), ") "); ok && strings.HasPrefix(state, "R") {
+			n++
+		}
+	}
+	return max(n, 1)
 }

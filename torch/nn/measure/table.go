@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"captioner/torch"
 	"captioner/torch/nn"
@@ -22,7 +23,9 @@ const revision = 1
 // it first. It is an nn.Kernels. Its methods that measure run inside torch.Do; String may be called at any time.
 type Table struct {
 	path, program string // "" path: nothing is kept
-	measure       func(d torch.DType, use nn.Use, in, out int64) (Entry, bool)
+	// Tries is how often a shape is tried before the machine counts as busy. 0 is once.
+	Tries   int
+	measure func(d torch.DType, use nn.Use, in, out int64) (Entry, bool)
 
 	mu     sync.Mutex
 	chosen map[string]choice // by type and use: one choice for a whole process
@@ -51,7 +54,8 @@ type file struct {
 
 const (
 	format      = 1
-	mostKept    = 32 // machines
+	pause       = 100 * time.Millisecond // between tries
+	mostKept    = 32                     // machines
 	largestFile = 1 << 20
 )
 
@@ -93,6 +97,10 @@ func (t *Table) Entry(d torch.DType, use nn.Use, in, out int64) (Entry, bool) {
 		return e, true
 	}
 	e, ok := t.measure(d, use, in, out)
+	for try := 1; !ok && try < t.Tries; try++ {
+		time.Sleep(pause)
+		e, ok = t.measure(d, use, in, out)
+	}
 	if ok {
 		t.here.Entries[key] = e
 		t.save()
