@@ -26,7 +26,7 @@ PURE = ./data/... ./weights/... ./models/decode/...
 STANDIN = ./torch/... ./models/gpt2 ./models/clip ./models/vit ./models/blip ./models/git ./models/efficientnet ./models/clipcap \
   ./models/clipdecoder10 ./models/clipscore ./models/captioner ./models/train ./cli/captioner
 
-.PHONY: help setup build demo test test-standin test-pure fuzz sanitize bench soak fixtures fmt lint doctor train-demo clean
+.PHONY: help setup build demo test test-standin test-pure fuzz sanitize bench bench-families soak fixtures fmt lint doctor train-demo clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -68,6 +68,9 @@ bench: build ## measure the command line, the full size (beside PEER, a Python w
 	@$(PYTHON) scripts/bench/busy.py --shared $(SHARED)
 	@$(ENV) $(PYTHON) scripts/bench/fullsize.py --shared $(SHARED) --peer "$(PEER)" --readme
 	$(ENV) go test -run '^$$' -bench . -benchtime $(BENCHTIME) ./...
+
+bench-families: build ## measure a captioner of each family at base size beside PEER, a Python with transformers and open_clip_torch
+	@$(ENV) $(PYTHON) scripts/bench/families.py --shared $(SHARED) --peer "$(PEER)" --readme
 
 soak: build ## serve at half load for SOAK (2m) and check that memory, tensors, goroutines and files stay flat
 	@$(PYTHON) scripts/bench/serve/run.py soak --soak $(SOAK)
