@@ -65,7 +65,10 @@ data/unpack         <                       | github.com/klauspost/compress gith
 data/metadata/xmp   < data/text             |                               # XMP packets, read and changed in place
 data/metadata       < data/metadata/xmp data/ifd |                          # what images say of themselves
 data/keywords       <                       |                               # what English captions name
-data/parquet        <                       | github.com/parquet-go/parquet-go # tables of images and captions
+data/parquet/bounds <                       | github.com/parquet-go/parquet-go github.com/klauspost/compress
+                      github.com/andybalholm/brotli github.com/pierrec/lz4/v4
+                     # tables held to their size before they are read
+data/parquet        < data/parquet/bounds   | github.com/parquet-go/parquet-go # tables of images and captions
 data/sidecar        < data/image            |                               # finds the text beside an image
 data/record         < data/text data/unpack |                               # entries of files of captions
 data                < data/record data/sidecar data/parquet |               # examples: paths and captions, not pixels
@@ -191,7 +194,7 @@ torch/optim         < torch/torchtest       |
 torch/dist          < torch/nn torch/torchtest |
 data                <                       | github.com/klauspost/compress golang.org/x/text # foreign files to read
 data/metadata       < data/image            |                               # the pixels stay
-data/parquet        < data/record           |                               # the names of columns
+data/parquet        < data/record           | github.com/klauspost/compress # the names of columns; bombs
 data/coco           < data                  |
 models/encoder      < torch/torchtest       |
 models/clip         < torch/torchtest data/image weights/pickle |           # real weights on real photographs

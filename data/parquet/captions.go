@@ -100,18 +100,18 @@ func (w *Writer) Close() error {
 // WriteLines writes the captions of a file that Writer made as the JSON lines that they were, and gives their length.
 func WriteLines(w io.Writer, f *os.File) (n int64, err error) {
 	defer caught(&err)
-	info, err := f.Stat()
+	table, err := openFile(f)
 	if err != nil {
 		return 0, err
 	}
-	file, err := parquet.OpenFile(f, info.Size(), parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
-	if err != nil {
-		return 0, fmt.Errorf("parquet: %w", err)
-	}
+	file := table.file
 	for _, name := range []string{"path", "caption", "model"} {
 		if c, ok := file.Schema().Lookup(name); !ok || c.Node.Type().Kind() != parquet.ByteArray {
 			return 0, fmt.Errorf("parquet: no column %q, want a file of captioner's captions", name)
 		}
+	}
+	if err := table.checkAll(); err != nil {
+		return 0, fmt.Errorf("parquet: %w", err)
 	}
 	rows := parquet.NewGenericReader[caption](file)
 	defer rows.Close()

@@ -15,6 +15,8 @@ import (
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/format"
+
+	"captioner/data/parquet/bounds"
 )
 
 // Magic is how a Parquet file begins and ends.
@@ -27,6 +29,7 @@ type Row = map[string]any
 // File is an open file. One goroutine at a time may use it.
 type File struct {
 	file   *parquet.File
+	raw    io.ReaderAt
 	closer io.Closer
 }
 
@@ -57,7 +60,7 @@ func Open(path string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := Read(f)
+	p, err := openFile(f)
 	if err != nil {
 		f.Close()
 		return nil, err
@@ -66,18 +69,26 @@ func Open(path string) (*File, error) {
 	return p, nil
 }
 
-// Read reads the index of a file, which has to stay open.
-func Read(f *os.File) (_ *File, err error) {
-	defer caught(&err)
+// openFile is Read of all of a file.
+func openFile(f *os.File) (*File, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
-	file, err := parquet.OpenFile(f, info.Size(), parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
+	return Read(f, info.Size())
+}
+
+// Read reads the index of a file of this size, which has to stay open.
+func Read(r io.ReaderAt, size int64) (_ *File, err error) {
+	defer caught(&err)
+	if err := bounds.Footer(r, size); err != nil {
+		return nil, fmt.Errorf("parquet: %w", err)
+	}
+	file, err := parquet.OpenFile(r, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
 	if err != nil {
 		return nil, fmt.Errorf("parquet: %w", err)
 	}
-	return &File{file: file}, nil
+	return &File{file: file, raw: r}, nil
 }
 
 // caught makes an error of what the library panics with on damaged files.
@@ -133,11 +144,15 @@ func (f *File) each(wanted func(string) bool, yield func(Row) bool) (err error) 
 	if err != nil {
 		return err
 	}
-	for _, group := range f.file.RowGroups() {
+	pages := bounds.NewPages(f.raw, f.file.Size())
+	for number, group := range f.file.RowGroups() {
 		chunks := group.ColumnChunks()
 		cursors := make([]*cursor, len(leaves))
 		for i, l := range leaves {
-			cursors[i] = &cursor{pages: chunks[l.index].Pages()}
+			if err := f.check(pages, number, l.index); err != nil {
+				return fmt.Errorf("parquet: column %q: %w", strings.Join(l.names, "."), err)
+			}
+			cursors[i] = &cursor{pages: chunks[l.index].Pages(), bounds: pages}
 			defer cursors[i].pages.Close()
 		}
 		for range group.NumRows() {
@@ -153,6 +168,25 @@ func (f *File) each(wanted func(string) bool, yield func(Row) bool) (err error) 
 			more := yield(row)
 			if inside = false; !more {
 				return nil
+			}
+		}
+	}
+	return nil
+}
+
+// check holds the pages of a column of a row group to the size of the file.
+func (f *File) check(pages *bounds.Pages, group, column int) error {
+	chunk := f.file.RowGroups()[group].ColumnChunks()[column].(*parquet.FileColumnChunk)
+	return pages.Check(chunk.Node().(*parquet.Column), &f.file.Metadata().RowGroups[group].Columns[column].MetaData)
+}
+
+// checkAll is check of all columns.
+func (f *File) checkAll() error {
+	pages := bounds.NewPages(f.raw, f.file.Size())
+	for group, g := range f.file.RowGroups() {
+		for column := range g.ColumnChunks() {
+			if err := f.check(pages, group, column); err != nil {
+				return err
 			}
 		}
 	}
@@ -259,6 +293,7 @@ func isText(n parquet.Node) bool {
 // cursor reads a column row by row.
 type cursor struct {
 	pages  parquet.Pages
+	bounds *bounds.Pages
 	values parquet.ValueReader
 	buffer [64]parquet.Value
 	ahead  []parquet.Value
@@ -309,6 +344,11 @@ func (c *cursor) row() (values []parquet.Value, err error) {
 		}
 		if len(values) == maxValues {
 			return nil, fmt.Errorf("a row of more than %d values", maxValues)
+		}
+		if k := c.ahead[0].Kind(); k == parquet.ByteArray || k == parquet.FixedLenByteArray {
+			if err := c.bounds.Given(len(c.ahead[0].ByteArray())); err != nil {
+				return nil, err
+			}
 		}
 		values = append(values, c.ahead[0].Clone())
 		c.ahead = c.ahead[1:]
