@@ -59,6 +59,7 @@ data/tokenizer      <                       | github.com/sugarme/tokenizer golan
 data/mersenne       <                       |                               # PyTorch's random numbers on a CPU
 data/metrics/ptb    <                       |                               # coco-caption's tokenizer
 data/metrics        < data/metrics/ptb data/mersenne | github.com/klauspost/compress # text to scores
+data/image/thumbnail < data/image           |                               # small photographs for pages
 data/text           < data/image            | golang.org/x/text             # the one reader of foreign text
 data/unpack         <                       | github.com/klauspost/compress github.com/therootcompany/xz
                      # compressed files as if they were not
@@ -139,10 +140,15 @@ cli/server/openai   < cli/server/chat       |                               # Op
 cli/server/listen   <                       |                               # addresses, certificates, systemd
 cli/server/access   <                       | golang.org/x/time             # tokens and rates
 cli/server/metrics  <                       | github.com/prometheus/client_golang # for Prometheus
+cli/server/page     <                       |                               # what a browser is sent
+cli/server/problem  < data/image            |                               # errors as answers (RFC 9457)
+cli/server/edit     < cli/server/problem data/sidecar data/text weights/atomicfile |
+                     # a folder of images, and captions saved beside them
+cli/server/export   < data/metadata data/parquet | # captions of the page as files
 cli/server          < cli/server/ollama cli/server/openai cli/server/listen cli/server/access cli/server/metrics
-                      data/image            | github.com/rs/cors
+                      cli/server/page cli/server/edit cli/server/export data/image/thumbnail | github.com/rs/cors
                      # captions over HTTP, over a model that it knows as an interface
-cli/report          < data/image            |                               # an evaluation as one page
+cli/report          < data/image/thumbnail  |                               # an evaluation as one page
 cli/console         <                       | github.com/schollz/progressbar/v3 golang.org/x/term
                       github.com/dustin/go-humanize
                      # streams, terminal, progress, errors with hints, exit codes

@@ -22,6 +22,7 @@ import (
 	"captioner/cli/model"
 	"captioner/cli/server"
 	"captioner/cli/server/access"
+	"captioner/cli/server/edit"
 	"captioner/cli/server/listen"
 	"captioner/torch"
 	"captioner/weights"
@@ -36,6 +37,7 @@ type ServeOptions struct {
 	TokenFile       string
 	TLSCert, TLSKey string
 	NoReload        bool
+	Edit, EditText  string // a folder that a page edits, and the extension of its captions
 
 	host string
 	port int
@@ -74,7 +76,7 @@ started on, it ends as by SIGTERM. With -v each request is a line on standard er
 }
 
 func (o *ServeOptions) flags() []cli.Flag {
-	const reach, limits, engine = "ADDRESS AND ACCESS", "LIMITS", "ENGINE"
+	const reach, editing, limits, engine = "ADDRESS AND ACCESS", "EDITING", "LIMITS", "ENGINE"
 	o.Server = server.DefaultOptions()
 	s := &o.Server
 	period := func(category, name, usage string, to *time.Duration) cli.Flag {
@@ -102,6 +104,11 @@ func (o *ServeOptions) flags() []cli.Flag {
 		&cli.Float64Flag{Name: "rate", Category: reach, Destination: &s.Rate,
 			Usage: "requests a second that one client may send; 0: any number"},
 		count(reach, "burst", "of --rate: requests that a client may send at once", &s.Burst),
+
+		&cli.StringFlag{Name: "edit", Category: editing, Destination: &o.Edit,
+			Usage: "`FOLDER` whose captions a page edits and saves beside the images; for this machine only"},
+		&cli.StringFlag{Name: "edit-extension", Value: ".txt", Category: editing, Destination: &o.EditText,
+			Usage: "of --edit: `EXTENSION` of the files of captions, such as .caption"},
 
 		count(engine, "max-batch", "images that go through the model together; captions do not depend on it", &s.MaxBatch),
 		period(engine, "max-wait", "how long a batch waits for images that are still being decoded", &s.MaxWait),
@@ -213,6 +220,12 @@ func runServe(ctx context.Context, con *console.Console, o ServeOptions) (err er
 		return console.WithHint(err, "--listen takes HOST:PORT, unix:PATH or systemd; port 0 is any that is free")
 	}
 	defer l.Close()
+	if o.Edit != "" {
+		if o.Server.Edit, err = openEdit(&o, l); err != nil {
+			return err
+		}
+		defer o.Server.Edit.Close()
+	}
 	if err := model.FindWeights(ctx, con, &o.Model); err != nil {
 		return fmt.Errorf("serve: %w", err)
 	}
@@ -238,6 +251,19 @@ func runServe(ctx context.Context, con *console.Console, o ServeOptions) (err er
 		return console.WithHint(err, "--drain gives them more time")
 	}
 	return err
+}
+
+// openEdit opens the folder of --edit. It wants a listener that no other machine reaches: who reaches it may write.
+func openEdit(o *ServeOptions, l net.Listener) (*edit.Folder, error) {
+	if l.Addr().Network() == "unix" || listen.Public(l) {
+		return nil, console.Usagef("leave out --listen, or give it an address such as 127.0.0.1:8080",
+			"--edit is for this machine only, and %q is not", o.Listen)
+	}
+	f, err := edit.Open(o.Edit, o.EditText)
+	if err != nil {
+		return nil, console.WithHint(err, "--edit wants a folder of images, --edit-extension that of their captions")
+	}
+	return f, nil
 }
 
 // tokens reads the file of tokens; none without one.
@@ -277,6 +303,9 @@ func (s *service) announce(l net.Listener, tokens int) {
 		where = scheme + "://" + l.Addr().String()
 	}
 	s.con.Term.Log.Info("listening on " + where)
+	if s.o.Edit != "" {
+		s.con.Term.Log.Info(fmt.Sprintf("the captions of %q are edited at %s/edit", s.o.Edit, where))
+	}
 	if !listen.Public(l) {
 		return
 	}

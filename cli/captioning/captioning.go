@@ -14,8 +14,8 @@ import (
 	"captioner/cli/model"
 	"captioner/cli/output"
 	"captioner/cli/prompt"
-	"captioner/cli/report"
 	"captioner/data/image"
+	"captioner/data/image/thumbnail"
 	"captioner/models/decode"
 	"captioner/models/pipeline"
 )
@@ -87,7 +87,7 @@ func (p *Pipeline) decode(ctx context.Context, r *output.Result) (*image.RGB, er
 		r.Data = b
 	}
 	if p.Thumbnail {
-		if r.Thumbnail, err = report.Thumbnail(img); err != nil {
+		if r.Thumbnail, err = thumbnail.JPEG(img, thumbnail.Size); err != nil {
 			return nil, fmt.Errorf("shrink %q: %w", r.Path, err)
 		}
 	}

@@ -66,6 +66,7 @@ func newServed(c *captioner.Captioner, path string) (*served, error) {
 	return &served{c, server.Info{
 		Name: name, SHA256: sum, Device: c.Device(), Licence: c.File.Card.Licence, Data: c.File.Card.Data,
 		Defaults: c.Defaults(), Positions: c.Positions(), Vectors: places, Width: width,
+		UncertainBelow: c.UncertainBelow(),
 	}}, nil
 }
 

@@ -33,11 +33,12 @@ var flagUses = map[string]Use{
 	"token-file": Read, "tls-cert": Read, "tls-key": Read,
 
 	"out": Write, "failures": Write, "html": Write, "report": Write, "save": Write, "save-df": Write,
-	"train out": NewFolder, "train resume": Folder, "encode out": Folder,
+	"train out": NewFolder, "train resume": Folder, "encode out": Folder, "edit": Folder,
 	"cache": Cache, "listen": Socket,
 
-	"ban": Word, "cors-origin": Word, "decode": Word, "device": Word, "dtype": Word, "encoder-name": Word,
-	"existing": Word, "force": Word, "format": Word, "heads": Word, "host": Word, "kernels": Word, "licence": Word,
+	"ban": Word, "cors-origin": Word, "decode": Word, "device": Word, "dtype": Word, "edit-extension": Word,
+	"encoder-name": Word,
+	"existing":     Word, "force": Word, "format": Word, "heads": Word, "host": Word, "kernels": Word, "licence": Word,
 	"log-format": Word, "memory": Word, "metric": Word, "missing": Word, "monitor": Word, "name": Word, "nproc": Word,
 	"precision": Word,
 	"prompt":    Word, "recipe": Word,

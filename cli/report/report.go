@@ -10,6 +10,7 @@ package report
 import (
 	"bufio"
 	_ "embed"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"html/template"
@@ -20,6 +21,7 @@ import (
 	"strconv"
 	"strings"
 
+	"captioner/data/image/thumbnail"
 	"captioner/weights/plural"
 )
 
@@ -175,8 +177,10 @@ func (v *view) card(it Item, group string, rank int) card {
 		c.Why = "no photograph"
 	} else if b, err := it.Picture(); err != nil {
 		c.Why = "no photograph: " + firstLine(err)
-	} else if c.Image, err = thumbnail(b); err != nil {
+	} else if small, err := thumbnail.Of(b, thumbnail.Size, 0); err != nil {
 		c.Why = "no photograph: " + firstLine(err)
+	} else {
+		c.Image = template.URL("data:image/jpeg;base64," + base64.StdEncoding.EncodeToString(small))
 	}
 	if c.Why != "" {
 		v.Absent++

@@ -1,10 +1,14 @@
 package server
 
 import (
+	_ "embed"
+	"encoding/json"
+	"io"
 	"net/http"
 	"time"
 
 	"captioner/cli/server/openai"
+	"captioner/cli/server/page"
 	"captioner/models/decode"
 )
 
@@ -19,6 +23,7 @@ type modelAnswer struct {
 	Embedding embeddingShape `json:"embedding"`
 	Defaults  defaultOptions `json:"defaults"`
 	Tasks     []string       `json:"tasks,omitempty"` // that a request may name, the usual one first
+	Uncertain number         `json:"uncertain_below"` // a caption of less confidence is a guess
 }
 
 type embeddingShape struct {
@@ -60,6 +65,9 @@ func limitsOf(o *Options, i Info) limitAnswer {
 	}
 }
 
+//go:embed openapi.json
+var openAPI []byte
+
 // about answers questions about the service itself.
 type about struct{ s *Server }
 
@@ -79,6 +87,7 @@ func (b about) models(w http.ResponseWriter, _ *http.Request) error {
 		Embedding: embeddingShape{i.Vectors, i.Width},
 		Defaults:  defaultOptions{d.Beam, d.MaxLen, number(d.LengthPenalty), d.NoRepeatNGram},
 		Tasks:     d.Reading.Names(),
+		Uncertain: number(i.UncertainBelow),
 	}
 	return say(w, struct {
 		Models []modelAnswer       `json:"models"`
@@ -93,6 +102,13 @@ func say(w http.ResponseWriter, v any) error {
 	w.Header().Set("Content-Type", "application/json")
 	_ = writeJSON(w, v) // a client that is gone reads no answer
 	return nil
+}
+
+// writeJSON writes v and a line end.
+func writeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
 }
 
 func (b about) version(w http.ResponseWriter, _ *http.Request) error { return say(w, b.s.o.Version) }
@@ -127,5 +143,6 @@ func (b about) scrape(w http.ResponseWriter, r *http.Request) error {
 
 // openAPI sends the description of the API.
 func (about) openAPI(w http.ResponseWriter, r *http.Request) error {
-	return pageFile{name: "openapi.json", kind: "application/json"}.serve(w, r)
+	page.Send(w, r, openAPI, "application/json")
+	return nil
 }

@@ -9,6 +9,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"captioner/cli/server/problem"
 )
 
 // budget is how many bytes of bodies may be in memory at one time.
@@ -58,7 +60,7 @@ const bodyStep = 64 << 10 // the budget is asked in steps of this many bytes
 // openBody limits r's body and gives it a time to arrive.
 func openBody(w http.ResponseWriter, r *http.Request, limit int64, b *budget, within time.Duration) (*body, error) {
 	if r.ContentLength > limit {
-		return nil, refuse("too-large", "found a body of %d bytes, want at most %d", r.ContentLength, limit)
+		return nil, problem.New("too-large", "found a body of %d bytes, want at most %d", r.ContentLength, limit)
 	}
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(within)) // a test's writer has no deadlines
 	return &body{r: r.Body, left: limit, budget: b}, nil
@@ -116,21 +118,21 @@ func (b *body) all(size int64) ([]byte, error) {
 
 // bodyProblem says what went wrong while a body was read.
 func bodyProblem(err error, limit int64) error {
-	var p *problem
+	var p *problem.Problem
 	var slow net.Error
 	switch {
 	case errors.As(err, &p):
 		return p
 	case errors.Is(err, errBody):
-		return refuse("too-large", "found a body of more than %d bytes, want at most that", limit)
+		return problem.New("too-large", "found a body of more than %d bytes, want at most that", limit)
 	case errors.Is(err, errMemory):
-		p := refuse("queue-full", "too many bytes of other requests are in memory")
-		p.retryAfter = 1
+		p := problem.New("queue-full", "too many bytes of other requests are in memory")
+		p.RetryAfter = 1
 		return p
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &slow) && slow.Timeout():
-		return refuse("slow-body", "the body did not arrive in time")
+		return problem.New("slow-body", "the body did not arrive in time")
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		return refuse("truncated-body", "the body ends before its announced or written end")
+		return problem.New("truncated-body", "the body ends before its announced or written end")
 	}
-	return refuse("bad-request", "the body cannot be read")
+	return problem.New("bad-request", "the body cannot be read")
 }

@@ -81,11 +81,12 @@ func openTab(t *testing.T, url string, width, height int64, dark bool) tab {
 	ctx, stop = context.WithTimeout(own, 4*time.Minute)
 	t.Cleanup(stop)
 	b := tab{ctx, t, t.TempDir(), new([]string), new([]string)}
+	site := strings.TrimSuffix(url, "/edit")
 	chromedp.ListenTarget(ctx, func(e any) {
 		switch e := e.(type) {
 		case *network.EventRequestWillBeSent:
 			own := func(begin string) bool { return strings.HasPrefix(e.Request.URL, begin) }
-			if !slices.ContainsFunc([]string{url, "blob:", "data:"}, own) {
+			if !slices.ContainsFunc([]string{site, "blob:", "data:"}, own) {
 				*b.hosts = append(*b.hosts, e.Request.URL)
 			}
 		case *runtime.EventExceptionThrown:
@@ -105,7 +106,7 @@ func openTab(t *testing.T, url string, width, height int64, dark bool) tab {
 			WithDownloadPath(b.downloads).
 			WithEventsEnabled(true),
 		chromedp.Navigate(url),
-		chromedp.WaitVisible("#choose", chromedp.ByQuery),
+		chromedp.WaitVisible("main", chromedp.ByQuery),
 	)
 	return b
 }
@@ -161,12 +162,12 @@ func (b tab) view(name string) {
 	}
 }
 
-// pictureFiles writes two images and a broken one.
-func pictureFiles(t *testing.T) []string {
+// imageFiles writes two images and a broken one.
+func imageFiles(t *testing.T) []string {
 	t.Helper()
 	dir := t.TempDir()
 	var paths []string
-	long := "a much longer name of a picture, as cameras and people give them 2026-11-24 12.00.01.jpg"
+	long := "a much longer name of an image, as cameras and people give them 2026-11-24 12.00.01.jpg"
 	for i, name := range []string{"meadow.jpg", "broken.jpg", long} {
 		m := stdimage.NewRGBA(stdimage.Rect(0, 0, 320, 240))
 		for y := range 240 {
@@ -225,6 +226,12 @@ func (b tab) saved(name string) []byte {
 	return data
 }
 
+// save presses Save for a format.
+func (b tab) save(format string) {
+	b.t.Helper()
+	b.run(chromedp.SetValue(`#format`, format, chromedp.ByQuery), chromedp.Click(`#save`, chromedp.ByQuery))
+}
+
 const (
 	doneCount   = `document.querySelectorAll('.card.done').length`
 	failedCount = `document.querySelectorAll('.card.wrong').length`
@@ -244,15 +251,13 @@ func browserService(t *testing.T) string {
 func TestBrowserDropEditSave(t *testing.T) {
 	b := openTab(t, browserService(t)+"/", 1280, 900, false)
 	b.shot("wide-light-empty")
-	b.drop(pictureFiles(t))
+	b.drop(imageFiles(t))
 	b.until(doneCount + ` === 2 && ` + failedCount + ` === 1`)
 	got := b.text(`document.querySelector('.card.wrong .why').textContent`)
-	if !strings.Contains(got, "not a picture that can be read") {
-		t.Errorf("the broken picture says %q", got)
+	if !strings.Contains(got, "not an image that can be read") {
+		t.Errorf("the broken image says %q", got)
 	}
-	if got := b.text(`document.getElementById('progress').textContent`); got != "3 of 3 done, 1 failed" {
-		t.Errorf("progress %q", got)
-	}
+	b.until(`document.getElementById('progress').textContent === '3 of 3 done, 1 failed'`)
 	b.until(`document.getElementById('live').textContent.includes('fake sees')`) // what a screen reader is told
 	b.run(
 		chromedp.Click(`.card.done [data-do=more]`, chromedp.ByQuery),
@@ -270,7 +275,7 @@ func TestBrowserDropEditSave(t *testing.T) {
 		chromedp.Evaluate(`document.querySelector('.card.done textarea').select()`, nil),
 		chromedp.SendKeys(`.card.done textarea`, `My "own", caption & more`, chromedp.ByQuery),
 	)
-	b.run(chromedp.Click(`[data-save=jsonl]`, chromedp.ByQuery))
+	b.save("jsonl")
 	lines := strings.Split(strings.TrimSpace(string(b.saved("captions.jsonl"))), "\n")
 	var first struct {
 		Path, Caption string
@@ -282,12 +287,12 @@ func TestBrowserDropEditSave(t *testing.T) {
 		!first.Edited {
 		t.Errorf("JSONL: got %q (%v)", lines, err)
 	}
-	b.run(chromedp.Click(`[data-save=csv]`, chromedp.ByQuery))
+	b.save("csv")
 	table := "path,caption,logprob,confidence\r\nmeadow.jpg,\"My \"\"own\"\", caption & more\",-2.5,0.5\r\n"
 	if got := string(b.saved("captions.csv")); !strings.HasPrefix(got, table) {
 		t.Errorf("CSV: got %q", got)
 	}
-	b.run(chromedp.Click(`[data-save=zip]`, chromedp.ByQuery))
+	b.save("zip")
 	data := b.saved("captions.zip")
 	z, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
 	if err != nil || len(z.File) != 2 || z.File[0].Name != "meadow.txt" {
@@ -317,7 +322,7 @@ func TestBrowserDropEditSave(t *testing.T) {
 // Everything can be reached and done with the keyboard alone, in the order in which it stands.
 func TestBrowserKeyboard(t *testing.T) {
 	b := openTab(t, browserService(t)+"/", 1024, 800, true)
-	b.drop(pictureFiles(t)[:1])
+	b.drop(imageFiles(t)[:1])
 	b.until(doneCount + ` === 1`)
 	var seen []string
 	press := func(key string) string {
@@ -332,13 +337,13 @@ func TestBrowserKeyboard(t *testing.T) {
 		seen = append(seen, at)
 	}
 	for i, want := range []string{
-		"A", "choose", "choose-folder", "SUMMARY", "jsonl", "csv", "zip", "clear", "TEXTAREA",
+		"A", "choose", "choose-folder", "SUMMARY", "format", "save", "clear", "show", "most", "has", "TEXTAREA",
 	} {
 		if i >= len(seen) || seen[i] != want {
 			t.Fatalf("focus went %q, want %q at %d", seen, want, i)
 		}
 	}
-	if len(seen) != 9 { // what comes next is the link at the foot, which is an A again
+	if len(seen) != 11 { // what comes next is the link at the foot, which is an A again
 		t.Errorf("focus went %q, want one stop for the card", seen)
 	}
 	// Within the card the arrow keys go on, from the end of the caption.
@@ -363,7 +368,7 @@ func TestBrowserKeyboard(t *testing.T) {
 	b.shot("middle-dark")
 	b.eval(`document.querySelector('.card [data-do=remove]').focus()`, nil)
 	if at := press(kb.Enter); at != "choose" {
-		t.Errorf("after removing the last picture the focus is on %q, want choose", at)
+		t.Errorf("after removing the last image the focus is on %q, want choose", at)
 	}
 	b.eval(`document.getElementById('undo').focus()`, nil)
 	if at := press(kb.Enter); at != "remove" {
@@ -381,7 +386,7 @@ func TestBrowserPhone(t *testing.T) {
 		b := openTab(t, url, 360, 740, dark)
 		name := map[bool]string{false: "phone-light", true: "phone-dark"}[dark]
 		b.shot(name + "-empty")
-		b.drop(pictureFiles(t))
+		b.drop(imageFiles(t))
 		b.until(doneCount + ` === 2 && ` + failedCount + ` === 1`)
 		b.run(chromedp.Click(`summary`, chromedp.ByQuery), chromedp.Click(`.card.done [data-do=more]`, chromedp.ByQuery))
 		var wide float64
@@ -402,7 +407,7 @@ func TestBrowserPhone(t *testing.T) {
 // What a person wrote is never lost: not to a new run, not to "Remove all", not to leaving the page unasked.
 func TestBrowserKeepsWork(t *testing.T) {
 	b := openTab(t, browserService(t)+"/", 1280, 900, false)
-	b.drop(pictureFiles(t))
+	b.drop(imageFiles(t))
 	b.until(doneCount + ` === 2 && ` + failedCount + ` === 1`)
 	asks := func() (asked bool) {
 		b.eval(`!dispatchEvent(new Event('beforeunload', {cancelable: true}))`, &asked)
@@ -412,8 +417,8 @@ func TestBrowserKeepsWork(t *testing.T) {
 		t.Error("with captions that are not saved, leaving is not asked")
 	}
 	b.run(chromedp.Evaluate(`document.querySelector('.card.done textarea').select()`, nil),
-		chromedp.SendKeys(`.card.done textarea`, `mine`, chromedp.ByQuery),
-		chromedp.Click(`[data-save=csv]`, chromedp.ByQuery))
+		chromedp.SendKeys(`.card.done textarea`, `mine`, chromedp.ByQuery))
+	b.save("csv")
 	b.saved("captions.csv")
 	if asks() {
 		t.Error("after saving, leaving is asked")
@@ -438,7 +443,7 @@ func TestBrowserKeepsWork(t *testing.T) {
 	}
 	if got := b.text(`[...document.querySelectorAll('button[data-do]')].filter(b => b.checkVisibility() && !b.ariaLabel.
 		includes(b.closest('.card').querySelector('.name').textContent)).map(b => b.textContent).join()`); got != "" {
-		t.Errorf("buttons that do not name their picture: %s", got)
+		t.Errorf("buttons that do not name their image: %s", got)
 	}
 }
 
@@ -470,7 +475,7 @@ func TestBrowserFolder(t *testing.T) {
 	if got := b.text(`document.querySelector('#note p').textContent`); !strings.HasPrefix(got, "2 files left out") {
 		t.Errorf("the page says %q", got)
 	}
-	b.run(chromedp.Click(`[data-save=zip]`, chromedp.ByQuery))
+	b.save("zip")
 	archive := b.saved("captions.zip")
 	z, err := zip.NewReader(bytes.NewReader(archive), int64(len(archive)))
 	if err != nil || len(z.File) != 3 || z.File[2].Name != "holiday/sub/a.txt" {
@@ -510,7 +515,7 @@ func TestBrowserTwoHundred(t *testing.T) {
 		}
 		b.eval(`scrollTo(0, document.documentElement.scrollHeight / 2)`, nil)
 		b.until(`scrollY > 1000`)
-		for _, id := range []string{`#progress`, `[data-save=jsonl]`} {
+		for _, id := range []string{`#progress`, `#save`} {
 			var seen bool
 			b.eval(`(r => r.top >= 0 && r.bottom <= innerHeight && r.left >= 0 && r.right <= innerWidth)(
 				document.querySelector('`+id+`').getBoundingClientRect())`, &seen)
@@ -529,7 +534,7 @@ func TestBrowserToken(t *testing.T) {
 	r.SetTokens([]string{"0123456789abcdef"})
 	b := openTab(t, r.url+"/", 800, 800, false)
 	b.until(`!document.getElementById('token-field').hidden`)
-	b.drop(pictureFiles(t)[:1])
+	b.drop(imageFiles(t)[:1])
 	b.until(failedCount + ` === 1`)
 	b.shot("token")
 	b.run(
@@ -569,7 +574,7 @@ func TestBrowserAxe(t *testing.T) {
 				}
 			}
 			check("empty")
-			b.drop(pictureFiles(t))
+			b.drop(imageFiles(t))
 			b.until(doneCount + ` === 2 && ` + failedCount + ` === 1`)
 			b.run(chromedp.Click(`summary`, chromedp.ByQuery), chromedp.Click(`.card.done [data-do=more]`, chromedp.ByQuery))
 			check("with captions, an error and settings")

@@ -13,6 +13,7 @@ import (
 	"captioner/cli/server/chat"
 	"captioner/cli/server/ollama"
 	"captioner/cli/server/openai"
+	"captioner/cli/server/problem"
 	"captioner/models/decode"
 	"captioner/weights/plural"
 )
@@ -28,9 +29,9 @@ type dialect struct {
 // dialects are the routes that speak Ollama's and OpenAI's APIs. Keys, rates, limits and the queue are those of
 // /v1/captions.
 func dialects(s *Server) []route {
-	asOllama := func(p *problem) any { return ollama.Error(p.Detail) }
-	asOpenAI := func(p *problem) any { return openai.Error(p.Status, p.name(), p.Detail, p.param) }
-	post := func(path string, errors func(*problem) any, d dialect) route {
+	asOllama := func(p *problem.Problem) any { return ollama.Error(p.Detail) }
+	asOpenAI := func(p *problem.Problem) any { return openai.Error(p.Status, p.Name(), p.Detail, p.Param) }
+	post := func(path string, errors func(*problem.Problem) any, d dialect) route {
 		d.s = s
 		return route{method: "POST", path: path, serve: d.serve, errors: errors}
 	}
@@ -152,8 +153,8 @@ func chatProblem(err error) error {
 	if !errors.As(err, &e) {
 		return err
 	}
-	p := refuse("bad-request", "%s", e.Text)
-	p.param = e.Param
+	p := problem.New("bad-request", "%s", e.Text)
+	p.Param = e.Param
 	return p
 }
 
@@ -161,9 +162,9 @@ func chatProblem(err error) error {
 func gather(ctx context.Context, o *Options, images []chat.Image, b *body) ([]upload, error) {
 	switch n := len(images); {
 	case n == 0:
-		return nil, refuse("bad-request", "found no image, want 1 to %d", o.MaxImages)
+		return nil, problem.New("bad-request", "found no image, want 1 to %d", o.MaxImages)
 	case n > o.MaxImages:
-		return nil, refuse("too-many-pictures", "found %s, want at most %d in a request", plural.Count(n, "image"),
+		return nil, problem.New("too-many-pictures", "found %s, want at most %d in a request", plural.Count(n, "image"),
 			o.MaxImages)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, o.Timeout, errDeadline)
@@ -184,7 +185,7 @@ func gather(ctx context.Context, o *Options, images []chat.Image, b *body) ([]up
 // fetch gets one image. Its room in memory is taken before, for the largest that it may be.
 func fetch(ctx context.Context, o *Options, url string, b *body) ([]byte, error) {
 	if o.Fetch == nil {
-		return nil, refuse("bad-request", "found a URL, want the image itself as a data: URL")
+		return nil, problem.New("bad-request", "found a URL, want the image itself as a data: URL")
 	}
 	if !b.charge(o.MaxBody) {
 		return nil, bodyProblem(errMemory, o.MaxBody)
@@ -195,9 +196,9 @@ func fetch(ctx context.Context, o *Options, url string, b *body) ([]byte, error)
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
 	case errors.As(err, &network): // it may name machines that are none of the client's business
-		return nil, refuse("unreachable-image", "fetch %.200q: the host cannot be reached", url)
+		return nil, problem.New("unreachable-image", "fetch %.200q: the host cannot be reached", url)
 	case err != nil:
-		return nil, refuse("unreachable-image", "fetch %.200q: %s", url, err)
+		return nil, problem.New("unreachable-image", "fetch %.200q: %s", url, err)
 	}
 	b.uncharge(o.MaxBody - int64(len(data)))
 	return data, nil

@@ -7,6 +7,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"captioner/cli/server/problem"
 )
 
 // Whatever a request holds, reading it gives images within the limits or a problem that a client can read, and leaves
@@ -47,7 +49,7 @@ func FuzzRequest(f *testing.F) {
 		rd.limits, rd.budget = &o, budget
 		a, err := rd.read(httptest.NewRecorder(), r)
 		if err != nil {
-			var p *problem
+			var p *problem.Problem
 			if !errors.As(err, &p) || p.Status < 400 || p.Status > 499 {
 				t.Fatalf("got %v, want a problem of 4xx", err)
 			}

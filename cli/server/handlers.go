@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"captioner/cli/server/problem"
 	"captioner/data/image"
 	"captioner/models/decode"
 	"captioner/weights/plural"
@@ -154,7 +155,7 @@ func (n *session) decode(ctx context.Context, b []byte) (m *image.RGB, took time
 	start := time.Now()
 	img, err := image.Decode(b, image.Options{Orient: true, MaxPixels: n.s.o.MaxPixels})
 	if err != nil {
-		return nil, 0, undecodable(err)
+		return nil, 0, problem.Undecodable(err)
 	}
 	return n.model.Prepare(img), time.Since(start), nil
 }
@@ -230,9 +231,9 @@ type alternative struct {
 
 // errorAnswer stands in a list for an image that has no answer.
 type errorAnswer struct {
-	Index int      `json:"index"`
-	Name  string   `json:"name,omitempty"`
-	Error *problem `json:"error"`
+	Index int              `json:"index"`
+	Name  string           `json:"name,omitempty"`
+	Error *problem.Problem `json:"error"`
 }
 
 func (n *session) caption(o outcome) captionAnswer {
@@ -319,7 +320,7 @@ func (n *session) entry(o outcome, render func(outcome) any) any {
 		return render(o)
 	}
 	p := n.s.asProblem(n.r, o.err)
-	n.s.metrics.Failure(p.name())
+	n.s.metrics.Failure(p.Name())
 	return errorAnswer{o.index, o.upload.name, p}
 }
 

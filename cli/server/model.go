@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"captioner/cli/server/ollama"
+	"captioner/cli/server/problem"
 	"captioner/data/image"
 	"captioner/models/decode"
 )
@@ -36,6 +37,7 @@ type Info struct {
 	Defaults       decode.Options // with its own begin and end tokens
 	Positions      int            // most tokens of a text, the prompt included
 	Vectors, Width int            // of an image's features
+	UncertainBelow float64        // confidence below which a caption is a guess
 }
 
 // handle is a model in use. A model that was replaced is closed when its last handle ends.
@@ -140,8 +142,8 @@ func (s *registry) knows(name string) error {
 	case m.info.Name, "captioner":
 		return nil
 	}
-	p := refuse("unknown-model", "found the model %.60q, want %q", name, m.info.Name)
-	p.param = "model"
+	p := problem.New("unknown-model", "found the model %.60q, want %q", name, m.info.Name)
+	p.Param = "model"
 	return p
 }
 

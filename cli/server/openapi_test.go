@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"captioner/cli/server/page"
 )
 
 type object = map[string]any
@@ -18,12 +20,8 @@ type object = map[string]any
 // specification is openapi.json.
 func specification(t *testing.T) object {
 	t.Helper()
-	b, err := files.ReadFile("openapi.json")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var o object
-	if err := json.Unmarshal(b, &o); err != nil {
+	if err := json.Unmarshal(openAPI, &o); err != nil {
 		t.Fatal(err)
 	}
 	return o
@@ -132,7 +130,7 @@ func TestSpecificationHasTheRoutes(t *testing.T) {
 	s := start(t, &fake{}, nil)
 	var got, want []string
 	for _, rt := range s.table() {
-		if !slices.ContainsFunc(pageFiles, func(f pageFile) bool { return f.path == rt.path }) {
+		if !slices.ContainsFunc(page.Files(false), func(f page.File) bool { return f.Path == rt.path }) {
 			got = append(got, rt.path+" "+strings.ToLower(rt.method))
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"runtime"
 	"time"
+
+	"captioner/cli/server/edit"
 )
 
 // Options say what a service allows. Start from DefaultOptions: zero is a real value in some fields.
@@ -39,6 +41,10 @@ type Options struct {
 	// Fetch gets an image of at most MaxBody bytes from an http or https URL, for OpenAI's image_url. It must not reach
 	// machines that clients should not. With nil such URLs are refused.
 	Fetch func(ctx context.Context, url string) ([]byte, error)
+
+	// Edit is a folder that a page may edit, for who sits at this machine: then the service must listen on no other
+	// address than a loopback one. The caller closes it. With nil there is no such page.
+	Edit *edit.Folder
 }
 
 // DefaultOptions suit one machine that captions for a team.

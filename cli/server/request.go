@@ -17,6 +17,7 @@ import (
 	"unicode/utf8"
 
 	"captioner/cli/server/chat"
+	"captioner/cli/server/problem"
 	"captioner/data/image"
 	"captioner/weights/plural"
 )
@@ -75,7 +76,7 @@ type reader struct {
 	embeddings bool // embeddings instead of images
 }
 
-// read reads a request: its query, its body and what the body holds. The error is a *problem.
+// read reads a request: its query, its body and what the body holds. The error is a *problem.Problem.
 func (rd reader) read(w http.ResponseWriter, r *http.Request) (*asked, error) {
 	start := time.Now()
 	a := &asked{form: "pooled", encoding: "float"}
@@ -93,7 +94,7 @@ func (rd reader) read(w http.ResponseWriter, r *http.Request) (*asked, error) {
 	case kind == "application/json":
 		err = rd.json(a, r.ContentLength)
 	case rd.embeddings:
-		err = refuse("unsupported-type", "found the content type %.60q, want application/json", kind)
+		err = problem.New("unsupported-type", "found the content type %.60q, want application/json", kind)
 	case kind == "multipart/form-data":
 		err = rd.multipart(a, params["boundary"])
 	case slices.Contains(imageTypes, kind):
@@ -115,7 +116,7 @@ func (rd reader) read(w http.ResponseWriter, r *http.Request) (*asked, error) {
 
 func contentType(r *http.Request) (string, map[string]string, error) {
 	if e := r.Header.Get("Content-Encoding"); e != "" && e != "identity" {
-		return "", nil, refuse("unsupported-type", "found the content encoding %.60q, want none", e)
+		return "", nil, problem.New("unsupported-type", "found the content encoding %.60q, want none", e)
 	}
 	kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil {
@@ -128,7 +129,7 @@ func contentType(r *http.Request) (string, map[string]string, error) {
 func (rd reader) query(a *asked, raw string) error {
 	values, err := url.ParseQuery(raw)
 	if err != nil {
-		return refuse("bad-request", "the query cannot be read")
+		return problem.New("bad-request", "the query cannot be read")
 	}
 	names := make([]string, 0, len(values))
 	for name := range values {
@@ -155,7 +156,7 @@ func (rd reader) option(a *asked, name, value string) error {
 	case rd.options || settingName(name) == "timeout_ms":
 		return a.settings.set(name, value)
 	default:
-		return refuse("bad-option", "found the option %.60q, which this request does not take", name)
+		return problem.New("bad-option", "found the option %.60q, which this request does not take", name)
 	}
 	return nil
 }
@@ -177,7 +178,7 @@ func (rd reader) sniffed(a *asked, r *http.Request) error {
 	}
 	if b := a.uploads[0].bytes; len(b) > 0 && image.Format(b) == "" {
 		kind := r.Header.Get("Content-Type")
-		return refuse("unsupported-type", "found the content type %.60q and a body that is no image", kind)
+		return problem.New("unsupported-type", "found the content type %.60q and a body that is no image", kind)
 	}
 	return nil
 }
@@ -188,7 +189,7 @@ const spareParts = 32
 // multipart reads a form: a part with a file name, or with an image's type, is an image; all others are options.
 func (rd reader) multipart(a *asked, boundary string) error {
 	if boundary == "" {
-		return refuse("bad-request", "the content type multipart/form-data has no boundary")
+		return problem.New("bad-request", "the content type multipart/form-data has no boundary")
 	}
 	m := multipart.NewReader(a.body, boundary)
 	for parts := 0; ; parts++ {
@@ -211,16 +212,17 @@ func (rd reader) multipart(a *asked, boundary string) error {
 }
 
 func (rd reader) tooMany() error {
-	return refuse("too-many-pictures", "found more than %s, want at most that in a request",
+	return problem.New("too-many-pictures", "found more than %s, want at most that in a request",
 		plural.Count(rd.limits.MaxImages, "image"))
 }
 
 // partProblem keeps the reasons of the body and names those of the form.
 func partProblem(err error) error {
-	if errors.Is(err, errBody) || errors.Is(err, errMemory) || bodyProblem(err, 0).(*problem).name() != "bad-request" {
+	if errors.Is(err, errBody) || errors.Is(err, errMemory) ||
+		bodyProblem(err, 0).(*problem.Problem).Name() != "bad-request" {
 		return err
 	}
-	return refuse("bad-request", "the form cannot be read: its parts are not as multipart/form-data has them")
+	return problem.New("bad-request", "the form cannot be read: its parts are not as multipart/form-data has them")
 }
 
 func (rd reader) part(a *asked, p *multipart.Part) error {
@@ -232,7 +234,7 @@ func (rd reader) part(a *asked, p *multipart.Part) error {
 			return partProblem(err)
 		}
 		if len(value) > maxPrompt {
-			return refuse("bad-option", "%.60q has more than %d bytes", name, maxPrompt)
+			return problem.New("bad-option", "%.60q has more than %d bytes", name, maxPrompt)
 		}
 		return rd.option(a, name, string(value))
 	}
@@ -289,7 +291,7 @@ func (rd reader) json(a *asked, size int64) error {
 		return errMemory
 	}
 	if !utf8.Valid(b) {
-		return refuse("bad-request", "the body is not UTF-8")
+		return problem.New("bad-request", "the body is not UTF-8")
 	}
 	d := document{settings: a.settings}
 	if err := strict(b, &d); err != nil {
@@ -298,9 +300,9 @@ func (rd reader) json(a *asked, size int64) error {
 	a.settings = d.settings
 	switch {
 	case !rd.forms && (d.Form != nil || d.Encoding != nil):
-		return refuse("bad-option", "form and encoding are options of embeddings")
+		return problem.New("bad-option", "form and encoding are options of embeddings")
 	case !rd.options && d.settings.forCaptions():
-		return refuse("bad-option", "found options of captions, which this request does not take")
+		return problem.New("bad-option", "found options of captions, which this request does not take")
 	}
 	a.form, a.encoding = or(d.Form, a.form), or(d.Encoding, a.encoding)
 	if rd.embeddings {
@@ -316,7 +318,7 @@ func strict(b []byte, v any) error {
 	err := d.Decode(v)
 	if err == nil {
 		if _, end := d.Token(); !errors.Is(end, io.EOF) {
-			return refuse("bad-request", "found something behind the JSON value")
+			return problem.New("bad-request", "found something behind the JSON value")
 		}
 		return nil
 	}
@@ -325,18 +327,18 @@ func strict(b []byte, v any) error {
 	switch {
 	case errors.As(err, &kind) && kind.Field != "":
 		name := kind.Field[strings.LastIndex(kind.Field, ".")+1:]
-		return refuse("bad-option", "%.60q: found %s, want %s", name, kind.Value, plainType(kind.Type.String()))
+		return problem.New("bad-option", "%.60q: found %s, want %s", name, kind.Value, plainType(kind.Type.String()))
 	case errors.As(err, &kind):
-		return refuse("bad-request", "found a JSON %s, want %s", kind.Value, plainType(kind.Type.String()))
+		return problem.New("bad-request", "found a JSON %s, want %s", kind.Value, plainType(kind.Type.String()))
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return refuse("bad-request", "the JSON ends too early")
+		return problem.New("bad-request", "the JSON ends too early")
 	case errors.As(err, &syntax):
-		return refuse("bad-request", "the body is not valid JSON: character %d is wrong", syntax.Offset)
+		return problem.New("bad-request", "the body is not valid JSON: character %d is wrong", syntax.Offset)
 	}
 	if name, found := unknownField(b, v); found {
-		return refuse("bad-option", "found the unknown field %.60q", name)
+		return problem.New("bad-option", "found the unknown field %.60q", name)
 	}
-	return refuse("bad-request", "the body is not valid JSON")
+	return problem.New("bad-request", "the body is not valid JSON")
 }
 
 // unknownField finds a field of an object in JSON that the struct to which v points does not have: the decoder's error
@@ -378,10 +380,10 @@ func plainType(t string) string {
 
 func (rd reader) images(a *asked, d *document) error {
 	if d.Embedding != nil || d.Embeddings != nil {
-		return refuse("bad-request", "found embeddings, want image or images")
+		return problem.New("bad-request", "found embeddings, want image or images")
 	}
 	if (d.Image == nil) == (d.Images == nil) {
-		return refuse("bad-request", "want either image (a string in base64) or images (a list)")
+		return problem.New("bad-request", "want either image (a string in base64) or images (a list)")
 	}
 	if len(d.Images) > rd.limits.MaxImages {
 		return rd.tooMany()
@@ -399,11 +401,11 @@ func (rd reader) images(a *asked, d *document) error {
 			err = strict(raw, &p)
 		}
 		if err != nil {
-			return refuse("bad-request", "images[%d]: want a string in base64, or an object of name and image", i)
+			return problem.New("bad-request", "images[%d]: want a string in base64, or an object of name and image", i)
 		}
 		b, err := decode64(p.Image)
 		if err != nil {
-			return refuse("bad-request", "images[%d]: %s", i, err.(*problem).Detail)
+			return problem.New("bad-request", "images[%d]: %s", i, err.(*problem.Problem).Detail)
 		}
 		a.uploads = append(a.uploads, upload{clean(p.Name), b})
 	}
@@ -414,7 +416,7 @@ func (rd reader) images(a *asked, d *document) error {
 func decode64(s string) ([]byte, error) {
 	b, err := chat.Base64(s)
 	if err != nil {
-		return nil, refuse("bad-request", "%s", err)
+		return nil, problem.New("bad-request", "%s", err)
 	}
 	return b, nil
 }
@@ -424,16 +426,16 @@ func (rd reader) check(a *asked) error {
 	n := a.count()
 	switch {
 	case n == 0:
-		return refuse("bad-request", "found no image, want 1 to %d", rd.limits.MaxImages)
+		return problem.New("bad-request", "found no image, want 1 to %d", rd.limits.MaxImages)
 	case n > rd.limits.MaxImages:
 		return rd.tooMany()
 	case a.form != "pooled" && a.form != "places":
-		return refuse("bad-option", "form: found %.60q, want pooled or places", a.form)
+		return problem.New("bad-option", "form: found %.60q, want pooled or places", a.form)
 	case a.encoding != "float" && a.encoding != "base64":
-		return refuse("bad-option", "encoding: found %.60q, want float or base64", a.encoding)
+		return problem.New("bad-option", "encoding: found %.60q, want float or base64", a.encoding)
 	}
 	if !a.many && len(a.uploads) == 1 && len(a.uploads[0].bytes) == 0 {
-		return refuse("bad-request", "the image is empty: found 0 bytes")
+		return problem.New("bad-request", "the image is empty: found 0 bytes")
 	}
 	return nil
 }

@@ -17,6 +17,8 @@ import (
 	"captioner/cli/server/access"
 	"captioner/cli/server/listen"
 	"captioner/cli/server/metrics"
+	"captioner/cli/server/page"
+	"captioner/cli/server/problem"
 	"captioner/weights/plural"
 )
 
@@ -49,7 +51,7 @@ func New(m Model, o Options, log *slog.Logger) (*Server, error) {
 		decoded: make(chan struct{}, decodedBatches*o.MaxBatch+o.Workers), rates: access.NewRates(o.Rate, o.Burst),
 		conns: listen.NewConnections(o.MaxConnections)}
 	s.registry = newRegistry(m, func(err error) { log.Error("a replaced model cannot be closed", "error", err) })
-	s.metrics = metrics.New(kindNames(), gauges(s))
+	s.metrics = metrics.New(problem.Kinds(), gauges(s))
 	s.engine = newEngine(o.MaxBatch, o.MaxWait, o.Queue, log, s.metrics.Batch)
 	s.handler = s.guard(s.routes())
 	return s, nil
@@ -96,7 +98,7 @@ type route struct {
 	open         bool // needs no token
 	page         bool // part of the page: it may be kept in a browser's cache
 	serve        func(http.ResponseWriter, *http.Request) error
-	errors       func(*problem) any // how errors are written; nil is RFC 9457
+	errors       func(*problem.Problem) any // how errors are written; nil is RFC 9457
 }
 
 func (s *Server) table() []route {
@@ -105,6 +107,7 @@ func (s *Server) table() []route {
 		{method: "POST", path: "/v1/captions", serve: s.talk(reader{options: true}, taskCaption)},
 		{method: "POST", path: "/v1/captions:fromEmbedding",
 			serve: s.talk(reader{options: true, embeddings: true}, taskCaptionFeatures)},
+		{method: "POST", path: "/v1/captions:export", serve: exporting{s}.serve},
 		{method: "POST", path: "/v1/embeddings", serve: s.embeddings},
 		{method: "GET", path: "/v1/models", serve: about.models},
 		{method: "GET", path: "/version", serve: about.version},
@@ -112,11 +115,14 @@ func (s *Server) table() []route {
 		{method: "GET", path: "/healthz", open: true, serve: about.alive},
 		{method: "GET", path: "/readyz", open: true, serve: about.ready},
 		{method: "GET", path: "/openapi.json", open: true, page: true, serve: about.openAPI},
-		{method: "GET", path: problemPath + "{name}", open: true, serve: explain},
+		{method: "GET", path: problem.Path + "{name}", open: true, serve: problem.Explain},
 	}
 	routes = append(routes, dialects(s)...)
-	for _, f := range pageFiles {
-		routes = append(routes, route{method: "GET", path: f.path, open: true, page: true, serve: f.serve})
+	if f := s.o.Edit; f != nil {
+		routes = append(routes, editing{s, f, make(chan struct{}, max(s.o.Workers/2, 1))}.routes()...)
+	}
+	for _, f := range page.Files(s.o.Edit != nil) {
+		routes = append(routes, route{method: "GET", path: f.Path, open: true, page: true, serve: f.Serve})
 	}
 	return routes
 }
@@ -132,7 +138,7 @@ func (s *Server) routes() http.Handler {
 		mux.Handle(pattern, s.answer(rt))
 	}
 	mux.Handle("/", s.answer(route{path: "other", open: true, serve: func(http.ResponseWriter, *http.Request) error {
-		return refuse("not-found", "there is nothing at this path")
+		return problem.New("not-found", "there is nothing at this path")
 	}}))
 	return mux
 }
@@ -153,8 +159,8 @@ func (s *Server) answer(rt route) http.Handler {
 		}
 		err := func() error {
 			if rt.method != "" && !slices.Contains(allowed, r.Method) {
-				p := refuse("method-not-allowed", "found the method %.20q, want %s", r.Method, rt.method)
-				p.allow = allowed
+				p := problem.New("method-not-allowed", "found the method %.20q, want %s", r.Method, rt.method)
+				p.Allow = allowed
 				return p
 			}
 			if r.Method == "OPTIONS" {
@@ -179,62 +185,62 @@ func (s *Server) answer(rt route) http.Handler {
 func (s *Server) admit(r *http.Request) error {
 	who, err := s.keys.Check(r)
 	if err != nil {
-		return refuse("unauthorized", "%s", err)
+		return problem.New("unauthorized", "%s", err)
 	}
 	if wait := s.rates.Wait(who, time.Now()); wait > 0 {
-		p := refuse("rate-limit", "you may send %g requests a second", s.o.Rate)
-		p.retryAfter = int(wait/time.Second) + 1
+		p := problem.New("rate-limit", "you may send %g requests a second", s.o.Rate)
+		p.RetryAfter = int(wait/time.Second) + 1
 		return p
 	}
 	return nil
 }
 
 // fail answers with a problem, unless an answer has begun.
-func (s *Server) fail(w *writer, r *http.Request, err error, shape func(*problem) any) {
+func (s *Server) fail(w *writer, r *http.Request, err error, shape func(*problem.Problem) any) {
 	p := s.asProblem(r, err)
-	s.metrics.Failure(p.name())
-	if p.Status >= 500 && p.name() == "internal" {
+	s.metrics.Failure(p.Name())
+	if p.Status >= 500 && p.Name() == "internal" {
 		s.log.Error("a request failed", "path", r.URL.Path, "error", err)
 	}
 	if w.status != 0 {
 		return
 	}
-	if p.name() == "client-gone" {
+	if p.Name() == "client-gone" {
 		w.status = p.Status
 		return
 	}
-	p.send(w, shape)
+	p.Send(w, shape)
 }
 
 // asProblem turns an error into what a client may know of it.
-func (s *Server) asProblem(r *http.Request, err error) *problem {
-	var p *problem
+func (s *Server) asProblem(r *http.Request, err error) *problem.Problem {
+	var p *problem.Problem
 	switch {
 	case errors.As(err, &p):
 		return p
 	case errors.Is(err, errDeadline):
-		return refuse("deadline", "the answer was not ready in the time that the request had")
+		return problem.New("deadline", "the answer was not ready in the time that the request had")
 	case errors.Is(err, errFull):
-		p := refuse("queue-full", "%s are waiting, which is the limit", plural.Count(s.o.Queue, "image"))
-		p.retryAfter = s.engine.retryAfter()
+		p := problem.New("queue-full", "%s are waiting, which is the limit", plural.Count(s.o.Queue, "image"))
+		p.RetryAfter = s.engine.retryAfter()
 		return p
 	case errors.Is(err, errLate):
-		p := refuse("queue-full", "%s are waiting, which is what can be answered in time", plural.Count(s.engine.depth(),
+		p := problem.New("queue-full", "%s are waiting, which is what can be answered in time", plural.Count(s.engine.depth(),
 			"image"))
-		p.retryAfter = s.engine.retryAfter()
+		p.RetryAfter = s.engine.retryAfter()
 		return p
 	case errors.Is(err, errDraining):
-		p := refuse("draining", "no new requests are taken")
-		p.retryAfter = 5
+		p := problem.New("draining", "no new requests are taken")
+		p.RetryAfter = 5
 		return p
 	case r.Context().Err() != nil, errors.Is(err, context.Canceled):
-		return refuse("client-gone", "the client went away")
+		return problem.New("client-gone", "the client went away")
 	}
-	return refuse("internal", "the request could not be answered")
+	return problem.New("internal", "the request could not be answered")
 }
 
 // recover turns a bug in a handler into an answer.
-func (s *Server) recover(w *writer, r *http.Request, shape func(*problem) any) {
+func (s *Server) recover(w *writer, r *http.Request, shape func(*problem.Problem) any) {
 	v := recover()
 	if v == nil {
 		return
@@ -243,7 +249,7 @@ func (s *Server) recover(w *writer, r *http.Request, shape func(*problem) any) {
 		panic(v)
 	}
 	s.log.Error("a handler panicked", "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
-	s.fail(w, r, refuse("internal", "the request could not be answered"), shape)
+	s.fail(w, r, problem.New("internal", "the request could not be answered"), shape)
 }
 
 // guard sets the headers of every answer, and refuses strange paths and other sites.
@@ -252,7 +258,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		secure(w.Header(), r.TLS != nil)
 		if p := r.URL.Path; p != "/" && path.Clean(p) != p || strings.ContainsAny(p, "\\\x00") {
-			s.refuseAtTheDoor(w, r, refuse("not-found", "there is nothing at this path"))
+			s.refuseAtTheDoor(w, r, problem.New("not-found", "there is nothing at this path"))
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -267,7 +273,7 @@ func (s *Server) fromOtherSites(next http.Handler) http.Handler {
 	}
 	checked := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := cross.Check(r); err != nil {
-			s.refuseAtTheDoor(w, r, refuse("cross-origin", "the request comes from the page of another site"))
+			s.refuseAtTheDoor(w, r, problem.New("cross-origin", "the request comes from the page of another site"))
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -285,7 +291,7 @@ func (s *Server) fromOtherSites(next http.Handler) http.Handler {
 }
 
 // refuseAtTheDoor answers a request that reaches no route.
-func (s *Server) refuseAtTheDoor(w http.ResponseWriter, r *http.Request, p *problem) {
+func (s *Server) refuseAtTheDoor(w http.ResponseWriter, r *http.Request, p *problem.Problem) {
 	rec := &writer{ResponseWriter: w}
 	s.fail(rec, r, p, nil)
 	s.note("other", r.Method, rec.status, 0)

@@ -19,6 +19,8 @@ import (
 	"testing"
 	"time"
 
+	"captioner/cli/server/page"
+	"captioner/cli/server/problem"
 	"captioner/data/image"
 	"captioner/models/decode"
 )
@@ -38,16 +40,16 @@ func decoded[T any](t *testing.T, w *httptest.ResponseRecorder, status int) T {
 
 // answered is an answer of any kind.
 type answered struct {
-	Index        *int          `json:"index"`
-	Name         string        `json:"name"`
-	Caption      string        `json:"caption"`
-	Confidence   float64       `json:"confidence"`
-	Alternatives []alternative `json:"alternatives"`
-	Model        string        `json:"model"`
-	Error        *problem      `json:"error"`
-	Embedding    any           `json:"embedding"`
-	Places       int           `json:"places"`
-	Results      []answered    `json:"results"`
+	Index        *int             `json:"index"`
+	Name         string           `json:"name"`
+	Caption      string           `json:"caption"`
+	Confidence   float64          `json:"confidence"`
+	Alternatives []alternative    `json:"alternatives"`
+	Model        string           `json:"model"`
+	Error        *problem.Problem `json:"error"`
+	Embedding    any              `json:"embedding"`
+	Places       int              `json:"places"`
+	Results      []answered       `json:"results"`
 }
 
 func form(t testing.TB, parts ...any) (io.Reader, string) {
@@ -113,7 +115,7 @@ func TestManyImages(t *testing.T) {
 		t.Errorf("events: got %v, want 2 captions, 1 error, 1 done", events)
 	}
 	b, kind := form(t, "a.png", []byte("x"), "b.png", []byte("y"))
-	p := decoded[problem](t, ask(s, "POST", "/v1/captions", b, kind), 422)
+	p := decoded[problem.Problem](t, ask(s, "POST", "/v1/captions", b, kind), 422)
 	if !strings.Contains(p.Detail, "none of 2 images") {
 		t.Errorf("none readable: got %+v", p)
 	}
@@ -179,7 +181,7 @@ func TestEmbeddings(t *testing.T) {
 		"image":    `{"image":"AAAA"}`,
 	} {
 		w := ask(s, "POST", "/v1/captions:fromEmbedding", strings.NewReader(b), "Content-Type: application/json")
-		decoded[problem](t, w, 400)
+		decoded[problem.Problem](t, w, 400)
 		if s.engine.depth() != 0 {
 			t.Fatalf("%s: %d places are held, want 0", name, s.engine.depth())
 		}
@@ -209,7 +211,7 @@ func TestOptionsReachTheModel(t *testing.T) {
 	} {
 		w := askPNG(s, query, 1)
 		if want == nil {
-			decoded[problem](t, w, 400)
+			decoded[problem.Problem](t, w, 400)
 			continue
 		}
 		decoded[answered](t, w, 200)
@@ -383,7 +385,7 @@ func TestRefusals(t *testing.T) {
 			}
 			w := httptest.NewRecorder()
 			s.Handler().ServeHTTP(w, r)
-			p := decoded[problem](t, w, status)
+			p := decoded[problem.Problem](t, w, status)
 			if p.Type != "/problems/"+kind || !strings.Contains(p.Detail, c.says) || p.Remedy == "" || p.Status != status {
 				t.Errorf("got %+v, want type %q with %q and a remedy", p, kind, c.says)
 			}
@@ -449,7 +451,8 @@ func hugePNG() []byte {
 func TestNothingInternalLeaks(t *testing.T) {
 	s := start(t, &fake{fail: func([]*image.RGB) error { return errors.New("secret path /srv/secret") }}, nil)
 	w := askPNG(s, "", 1)
-	if p := decoded[problem](t, w, 500); p.Type != "/problems/internal" || strings.Contains(w.Body.String(), "secret") {
+	p := decoded[problem.Problem](t, w, 500)
+	if p.Type != "/problems/internal" || strings.Contains(w.Body.String(), "secret") {
 		t.Errorf("got %s", w.Body)
 	}
 }
@@ -465,7 +468,8 @@ func TestAFullQueueRefusesAtOnce(t *testing.T) {
 	read := false
 	body := readerFunc(func([]byte) (int, error) { read = true; return 0, io.EOF })
 	w := ask(s, "POST", "/v1/captions", body, "Content-Type: image/png")
-	if p := decoded[problem](t, w, 429); p.Type != "/problems/queue-full" || w.Header().Get("Retry-After") == "" || read {
+	p := decoded[problem.Problem](t, w, 429)
+	if p.Type != "/problems/queue-full" || w.Header().Get("Retry-After") == "" || read {
 		t.Errorf("got %+v, Retry-After %q, body read %t; want queue-full, some seconds, unread",
 			p, w.Header().Get("Retry-After"), read)
 	}
@@ -502,7 +506,7 @@ func until(t testing.TB, ok func() bool) {
 func TestDeadlines(t *testing.T) {
 	f := &fake{hold: make(chan struct{})}
 	s := start(t, f, nil)
-	if p := decoded[problem](t, askPNG(s, "?timeout_ms=20", 1), 504); p.Type != "/problems/deadline" {
+	if p := decoded[problem.Problem](t, askPNG(s, "?timeout_ms=20", 1), 504); p.Type != "/problems/deadline" {
 		t.Errorf("got %+v", p)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -587,7 +591,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	if !s.budget.take(190_000) {
 		t.Fatal("the budget gives nothing")
 	}
-	if p := decoded[problem](t, askPNG(s, "", 1), 429); p.Type != "/problems/queue-full" {
+	if p := decoded[problem.Problem](t, askPNG(s, "", 1), 429); p.Type != "/problems/queue-full" {
 		t.Errorf("got %+v", p)
 	}
 	s.budget.give(190_000)
@@ -617,22 +621,22 @@ func TestMetrics(t *testing.T) {
 
 func TestPageHeaders(t *testing.T) {
 	s := start(t, &fake{}, nil)
-	for _, f := range pageFiles {
-		w := ask(s, "GET", f.path, nil)
+	for _, f := range page.Files(false) {
+		w := ask(s, "GET", f.Path, nil)
 		h := w.Header()
-		if w.Code != 200 || h.Get("Content-Type") != f.kind ||
+		if w.Code != 200 || h.Get("Content-Type") != f.Kind ||
 			!strings.Contains(h.Get("Content-Security-Policy"), "default-src 'none'") ||
 			strings.Contains(h.Get("Content-Security-Policy"), "unsafe") ||
 			h.Get("X-Content-Type-Options") != "nosniff" {
-			t.Errorf("%s: got %d %v", f.path, w.Code, h)
+			t.Errorf("%s: got %d %v", f.Path, w.Code, h)
 		}
-		if w := ask(s, "GET", f.path, nil, "If-None-Match: "+h.Get("ETag")); w.Code != http.StatusNotModified {
-			t.Errorf("%s again: got %d, want 304", f.path, w.Code)
+		if w := ask(s, "GET", f.Path, nil, "If-None-Match: "+h.Get("ETag")); w.Code != http.StatusNotModified {
+			t.Errorf("%s again: got %d, want 304", f.Path, w.Code)
 		}
 		for _, bad := range []string{"http://", "https://", "//cdn", "style=", "onclick=", "eval("} {
 			text := strings.ReplaceAll(w.Body.String(), `xmlns="http://www.w3.org/2000/svg"`, "")
 			if strings.Contains(text, bad) {
-				t.Errorf("%s holds %q", f.path, bad)
+				t.Errorf("%s holds %q", f.Path, bad)
 			}
 		}
 	}

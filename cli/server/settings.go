@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"captioner/cli/server/problem"
 	"captioner/models/decode"
 	"captioner/weights/plural"
 )
@@ -83,14 +84,14 @@ func (s *settings) set(name, value string) error {
 	case "timeout_ms":
 		return parse(&s.TimeoutMS, name, value, "a whole number", strconv.Atoi)
 	}
-	return refuse("bad-option", "found the option %.60q, want one of %s", name, strings.Join(settingNames, ", "))
+	return problem.New("bad-option", "found the option %.60q, want one of %s", name, strings.Join(settingNames, ", "))
 }
 
 // phrase appends one phrase to a list: force and ban may stand in a query several times.
 func (s *settings) phrase(list *[]string, name, value string) error {
 	text, err := parseText(value)
 	if err != nil {
-		return refuse("bad-option", "%s: found %.60q, want valid UTF-8", name, value)
+		return problem.New("bad-option", "%s: found %.60q, want valid UTF-8", name, value)
 	}
 	*list = append(*list, text)
 	return nil
@@ -104,11 +105,11 @@ func (s *settings) forCaptions() bool {
 // parse sets *p. A second value for the same option is an error.
 func parse[T any](p **T, name, value, want string, read func(string) (T, error)) error {
 	if *p != nil {
-		return refuse("bad-option", "%s is there twice, want it once", name)
+		return problem.New("bad-option", "%s is there twice, want it once", name)
 	}
 	v, err := read(value)
 	if err != nil {
-		return refuse("bad-option", "%s: found %.60q, want %s", name, value, want)
+		return problem.New("bad-option", "%s: found %.60q, want %s", name, value, want)
 	}
 	*p = &v
 	return nil
@@ -167,7 +168,7 @@ func optionProblem(err error) error {
 	if err == nil {
 		return nil
 	}
-	return refuse("bad-option", "%s", strings.ReplaceAll(err.Error(), "\n", "; "))
+	return problem.New("bad-option", "%s", strings.ReplaceAll(err.Error(), "\n", "; "))
 }
 
 func mostBeam(m *handle, limits *Options) int { return max(limits.MaxBeam, m.info.Defaults.Beam) }
@@ -185,24 +186,24 @@ func (s *settings) limit(m *handle, limits *Options) error {
 		{decode.FieldMinLen, or(s.MinLen, 0), limits.MaxLen},
 	} {
 		if c.got > c.limit {
-			return refuse("bad-option", "%s %d: want at most %d", c.name, c.got, c.limit)
+			return problem.New("bad-option", "%s %d: want at most %d", c.name, c.got, c.limit)
 		}
 	}
 	if n := len(or(s.Prompt, "")); n > maxPrompt {
-		return refuse("bad-option", "prompt of %d bytes: want at most %d", n, maxPrompt)
+		return problem.New("bad-option", "prompt of %d bytes: want at most %d", n, maxPrompt)
 	}
 	if most := max(limits.MaxBeam/2-1, 0); len(s.Force) > most { // each widens the beam by two or more
-		return refuse("bad-option", "force of %s: want at most %d", plural.Count(len(s.Force), "phrase"), most)
+		return problem.New("bad-option", "force of %s: want at most %d", plural.Count(len(s.Force), "phrase"), most)
 	}
 	if len(s.Ban) > maxBans {
-		return refuse("bad-option", "ban of %s: want at most %d", plural.Count(len(s.Ban), "phrase"), maxBans)
+		return problem.New("bad-option", "ban of %s: want at most %d", plural.Count(len(s.Ban), "phrase"), maxBans)
 	}
 	bytes := 0
 	for _, phrase := range slices.Concat(s.Force, s.Ban) {
 		bytes += len(phrase)
 	}
 	if bytes > maxPrompt {
-		return refuse("bad-option", "force and ban of %d bytes: want at most %d", bytes, maxPrompt)
+		return problem.New("bad-option", "force and ban of %d bytes: want at most %d", bytes, maxPrompt)
 	}
 	return nil
 }
@@ -213,7 +214,7 @@ func (s *settings) within(limit time.Duration) (time.Duration, error) {
 		return limit, nil
 	}
 	if *s.TimeoutMS < 1 {
-		return 0, refuse("bad-option", "timeout_ms %d: want 1 or more", *s.TimeoutMS)
+		return 0, problem.New("bad-option", "timeout_ms %d: want 1 or more", *s.TimeoutMS)
 	}
 	return min(limit, time.Duration(*s.TimeoutMS)*time.Millisecond), nil
 }

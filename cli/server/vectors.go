@@ -6,16 +6,17 @@ import (
 	"encoding/json"
 	"math"
 
+	"captioner/cli/server/problem"
 	"captioner/weights/plural"
 )
 
 // vectors reads the embeddings of a request in JSON: lists of numbers, or little-endian float32 in base64.
 func (rd reader) vectors(a *asked, d *document) error {
 	if d.Image != nil || d.Images != nil {
-		return refuse("bad-request", "found images, want embedding or embeddings")
+		return problem.New("bad-request", "found images, want embedding or embeddings")
 	}
 	if (d.Embedding == nil) == (d.Embeddings == nil) {
-		return refuse(
+		return problem.New(
 			"bad-request",
 			"want either embedding (a list of numbers, or a string in base64) or embeddings (a list of such)",
 		)
@@ -30,7 +31,7 @@ func (rd reader) vectors(a *asked, d *document) error {
 	for i, raw := range list {
 		v, err := vector(raw)
 		if err != nil {
-			return refuse("bad-request", "embedding %d: %s", i, err.(*problem).Detail)
+			return problem.New("bad-request", "embedding %d: %s", i, err.(*problem.Problem).Detail)
 		}
 		a.embeddings = append(a.embeddings, v)
 	}
@@ -43,18 +44,18 @@ func vector(raw json.RawMessage) ([]float32, error) {
 	if strict(raw, &text) == nil {
 		b, err := decode64(text)
 		if err != nil || len(b)%4 != 0 {
-			return nil, refuse("bad-request", "want float32 numbers, little-endian, in base64")
+			return nil, problem.New("bad-request", "want float32 numbers, little-endian, in base64")
 		}
 		v = make([]float32, len(b)/4)
 		for i := range v {
 			v[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:]))
 		}
 	} else if strict(raw, &v) != nil {
-		return nil, refuse("bad-request", "want a list of numbers within float32, or a string in base64")
+		return nil, problem.New("bad-request", "want a list of numbers within float32, or a string in base64")
 	}
 	for i, x := range v {
 		if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
-			return nil, refuse("bad-request", "number %d is not finite", i)
+			return nil, problem.New("bad-request", "number %d is not finite", i)
 		}
 	}
 	return v, nil
@@ -72,7 +73,7 @@ func spread(v []float32, m Info) ([]float32, error) {
 		}
 		return out, nil
 	}
-	return nil, refuse(
+	return nil, problem.New(
 		"bad-request",
 		"found an embedding of %s, want %d (pooled) or %d (all places)",
 		plural.Count(len(v), "number"),

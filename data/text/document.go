@@ -71,15 +71,32 @@ func (d *Document) Prepend(lines ...string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	mark := 0
-	if d.Encoding.Mark {
-		for _, m := range marks {
-			if m.charset == d.Encoding.Charset {
-				mark = len(m.bytes)
-			}
+	mark := d.mark()
+	return slices.Concat(mark, added, d.written[len(mark):]), nil
+}
+
+// Replace returns the bytes of another text in the encoding of the document: with its byte order mark, its line ends,
+// and an end of the last line where the document has one. The text's own lines end with "\n". An empty document gives
+// UTF-8 with an end of the last line.
+func (d *Document) Replace(s string) ([]byte, error) {
+	if s != "" && (d.Text == "" || strings.HasSuffix(d.Text, "\n")) {
+		s += "\n"
+	}
+	b, err := d.Encoding.Encode(strings.ReplaceAll(s, "\n", d.LineEnd()))
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(d.mark(), b), nil
+}
+
+// mark is the byte order mark of the document, or nothing.
+func (d *Document) mark() []byte {
+	for _, m := range marks {
+		if d.Encoding.Mark && m.charset == d.Encoding.Charset {
+			return d.written[:len(m.bytes)]
 		}
 	}
-	return slices.Concat(d.written[:mark], added, d.written[mark:]), nil
+	return nil
 }
 
 func (d *Document) encode(lines []string) ([]byte, error) {

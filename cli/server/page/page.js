@@ -1,397 +1,282 @@
-'use strict';
-// The page of captioner serve: pictures go to the service a few at a time, and come back with captions. Nothing is kept beyond this tab.
+// The page of captioner serve: images go to the service a few at a time, and come back with captions. Captions are kept
+// in this tab until it is closed, images only as long as the page is open.
 
-const $ = id => document.getElementById(id);
-const atOnce = 4; // requests under way
+import { $, breather, eachFrame, many, note, report, say } from './announce.js';
+import * as card from './card.js';
+import { Filter } from './filter.js';
+import { chosenFolder, dropped, loose } from './folder.js';
+import { keysWithin } from './keys.js';
+import { Queue } from './queue.js';
+import { save } from './save.js';
+import * as service from './service.js';
+import * as session from './session.js';
+
 const items = []; // in the order of the list
-let waiting = []; // items that no request was sent for
-let running = 0;
-let limits = { beam_size: 16, max_len: 64, bytes: 32 << 20 };
+const counts = { waiting: 0, working: 0, done: 0, wrong: 0 };
+const tell = eachFrame(progress);
+const queue = new Queue(caption, tell);
+const filter = new Filter(filterAll);
+let rate = null; // when captions were last begun, and how many were over then
 
-// settings are the options of a request.
-function settings() {
-  const q = new URLSearchParams();
-  const value = id => { const f = $(id); return f.value !== '' && f.checkValidity() ? Number(f.value) : null; };
-  const beam = value('beam'), length = value('length'), others = value('others');
-  const captions = (others ?? 0) + 1;
-  if (length !== null) q.set('max_len', length);
-  if (beam !== null) q.set('beam_size', Math.max(beam, captions));
-  if (captions > 1) q.set('num_captions', captions);
-  if ($('task').value) q.set('task', $('task').value);
-  return q;
-}
-
-function headers(more) {
-  const token = $('token').value.trim();
-  return token ? { ...more, Authorization: 'Bearer ' + token } : more;
-}
-
-// say tells a screen reader what happened, one thing after the other.
-function say(text) {
-  const p = document.createElement('p');
-  p.textContent = text;
-  $('live').append(p);
-  if ($('live').childElementCount > 3) $('live').firstElementChild.remove();
-}
-
-// report says what became of a picture. Who drops 200 pictures hears how many are done now and then, not 200 captions.
-const reportEvery = 2000; // milliseconds
-let reports = [];
-function report(text) {
-  reports.push(text);
-  if (reports.length > 1) return;
-  setTimeout(() => {
-    if (reports.length <= 3) reports.forEach(say);
-    else say($('progress').textContent);
-    reports = [];
-  }, reportEvery);
-}
-
-// note shows a message with a way back, until it is dismissed or the next one comes. forget is called when there is no
-// way back any more.
-let forgotten = () => {};
-function note(text, undo, forget = () => {}) {
-  forgotten();
-  forgotten = forget;
-  $('note').hidden = !text;
-  $('note').firstElementChild.textContent = text;
-  $('undo').hidden = !undo;
-  $('undo').onclick = () => { forgotten = () => {}; note(''); undo(); };
-  if (text) say(text);
-}
-
-const many = (n, what) => n === 1 ? `1 ${what}` : `${n} ${what}s`;
-
-// add takes pictures, each a file with its name; others is how many files were left out.
-function add({ pictures, others }) {
-  for (const { file, name } of pictures) {
-    const node = $('card').content.firstElementChild.cloneNode(true);
-    const item = { file, name, node, state: '', saved: true, url: URL.createObjectURL(file) };
-    const img = node.querySelector('img');
-    img.onerror = () => { img.removeAttribute('src'); img.hidden = true; };
-    img.src = item.url;
-    node.querySelector('.name').textContent = item.name;
-    node.querySelector('.name').title = item.name;
-    node.querySelector('textarea').setAttribute('aria-label', 'Caption of ' + item.name);
-    for (const b of node.querySelectorAll('[data-do]')) b.ariaLabel = `${b.ariaLabel ?? b.textContent}, ${item.name}`;
-    node.addEventListener('click', e => act(item, e.target.closest('[data-do]')));
-    node.querySelector('textarea').addEventListener('input', e => edit(item, e.target.value));
-    items.push(item);
-    $('list').append(node);
+// add takes images, each a file with its name; others is how many files were left out. It works in steps: the page
+// answers meanwhile, however many there are.
+async function add({ images, others }) {
+  const rest = breather(), lost = new Map(items.filter(i => !i.file).map(i => [identity(i), i]));
+  let again = 0;
+  for (const { file, name } of images) {
+    const known = lost.get(identity({ name, size: file.size, modified: file.lastModified }));
+    if (known) {
+      again++;
+      known.file = file;
+      card.showImage(known, URL.createObjectURL(file));
+      card.mark(known, '');
+      continue;
+    }
+    const item = place({ file, name, size: file.size, modified: file.lastModified, saved: true });
+    card.showImage(item, URL.createObjectURL(file));
     start(item);
+    await rest();
   }
-  const left = others ? `${many(others, 'file')} left out: not a picture by name` : '';
-  if (others) note(left);
-  if (pictures.length) say(pictures.length === 1 ? `${items.at(-1).name} added` : `${pictures.length} pictures added`);
-  $('results').hidden = items.length === 0;
+  const left = [];
+  if (others) left.push(`${many(others, 'file')} left out: not an image by name`);
+  if (again) left.push(`${many(again, 'image')} had a caption here already`);
+  if (left.length) note(left.join('. '));
+  if (images.length) say(images.length === 1 ? `${images[0].name} added` : `${many(images.length, 'image')} added`);
 }
 
-// loose are files that were chosen or pasted one by one.
-const loose = files => ({ pictures: [...files].map(file => ({ file, name: file.name || 'pasted picture' })), others: 0 });
+const identity = i => `${i.name} ${i.size} ${i.modified}`;
+
+// place puts an item at the end of the list.
+function place(item) {
+  card.make(item, act, edit);
+  items.push(item);
+  $('list').append(item.node);
+  $('results').hidden = false;
+  return item;
+}
 
 function edit(item, caption) {
   item.caption = caption;
   item.edited = caption !== item.answer.caption;
   item.saved = false;
+  keep(item);
+}
+
+let full = false;
+function keep(item) {
+  if (session.keep(item) || full) return;
+  full = true;
+  note('The browser has no room to keep more captions over a reload: save them before you leave.');
 }
 
 function start(item) {
   item.cancel?.abort();
-  item.stale = null;
-  waiting = waiting.filter(i => i !== item);
-  waiting.push(item);
+  if (!counts.waiting && !counts.working) rate = null;
   show(item, 'waiting', 'Waiting for its turn…');
-  next();
-}
-
-function next() {
-  while (running < atOnce && waiting.length) {
-    const item = waiting.shift();
-    running++;
-    caption(item).finally(() => { running--; next(); });
-  }
-  tell();
+  queue.add(item);
 }
 
 async function caption(item) {
   const cancel = item.cancel = new AbortController();
+  let body = item.file;
+  const send = signal => {
+    const type = body.type && body.type.startsWith('image/') ? body.type : 'application/octet-stream';
+    return fetch('v1/captions?' + service.settings(), { method: 'POST', body, signal,
+      headers: service.headers({ 'Content-Type': type, Accept: 'application/json' }) });
+  };
+  const mend = async () => { // a kind that the browser can show and the service cannot read
+    const made = body === item.file && await card.convert(item.file);
+    if (made) body = made;
+    return Boolean(made);
+  };
+  rate ??= { since: performance.now(), over: counts.done + counts.wrong };
   show(item, 'working', 'Looking at it…');
   try {
-    let body = item.file;
-    for (let tries = 0; ; tries++) {
-      const r = await send(body, cancel.signal);
-      if (r.ok) return await finish(item, cancel, await r.json());
-      const problem = await r.json().catch(() => ({}));
-      if ((r.status === 415 || r.status === 422) && body === item.file) {
-        const made = await convert(item.file); // a form that the browser can show and the service cannot read
-        if (made) { body = made; continue; }
-      }
-      if ((r.status === 429 || r.status === 503) && tries < 20) {
-        show(item, 'working', 'The service is busy; trying again in a moment…');
-        await pause((Number(r.headers.get('Retry-After')) || 1) * 1000 * (1 + Math.random() / 4), cancel.signal);
-        continue;
-      }
-      if (r.status === 401) askToken();
-      return fail(item, cancel, words(r.status, problem));
-    }
+    const busy = () => show(item, 'working', 'The service is busy; trying again in a moment…');
+    const answer = await service.caption(send, cancel.signal, busy, mend);
+    if (!cancel.signal.aborted) finish(item, answer);
   } catch (e) {
-    if (!cancel.signal.aborted) fail(item, cancel, 'The service cannot be reached. Is it still running?');
+    if (!cancel.signal.aborted) wrong(item, e.message);
   }
 }
 
-function send(body, signal) {
-  const type = body.type && body.type.startsWith('image/') ? body.type : 'application/octet-stream';
-  return fetch('v1/captions?' + settings(), { method: 'POST', body, signal, headers: headers({ 'Content-Type': type, Accept: 'application/json' }) });
-}
-
-const pause = (time, signal) => new Promise((done, stop) => {
-  const timer = setTimeout(done, time);
-  signal.addEventListener('abort', () => { clearTimeout(timer); stop(new Error('stopped')); }, { once: true });
-});
-
-// convert makes a JPEG of what the browser can decode (SVG, JPEG XL on a Mac); null where it cannot.
-async function convert(file) {
-  try {
-    const bitmap = await createImageBitmap(file);
-    const scale = Math.min(1, 2048 / Math.max(bitmap.width, bitmap.height));
-    const canvas = document.createElement('canvas');
-    canvas.width = Math.max(1, Math.round(bitmap.width * scale));
-    canvas.height = Math.max(1, Math.round(bitmap.height * scale));
-    canvas.getContext('2d').drawImage(bitmap, 0, 0, canvas.width, canvas.height);
-    bitmap.close();
-    return await new Promise(done => canvas.toBlob(done, 'image/jpeg', 0.92));
-  } catch {
-    return null;
-  }
-}
-
-// words say what is wrong with a picture, for people.
-function words(status, p) {
-  const name = String(p.type || '').split('/').pop();
-  const known = {
-    'undecodable-picture': 'This is not a picture that can be read, or the file is damaged.',
-    'unsupported-type': 'This kind of file is not supported. JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC and AVIF are.',
-    'too-large': `The file is too large: at most ${Math.floor(limits.bytes / (1 << 20))} MB.`,
-    'too-many-pixels': 'The picture has too many pixels. Scale it down first.',
-    'unauthorized': 'The service wants a token: see “How captions are made”.',
-    'rate-limit': 'Too many requests at once. Try again in a moment.',
-    'queue-full': 'The service is too busy. Try again in a moment.',
-    'draining': 'The service is being stopped. Try again in a moment.',
-    'deadline': 'It took too long. Try again, or choose a smaller beam.',
-    'slow-body': 'Sending the picture took too long. Try again, or send a smaller one.',
-    'bad-option': 'The settings do not fit: ' + p.detail + '.',
-  };
-  return known[name] || (p.title ? `${p.title}: ${p.detail}.` : `The service answered with an error (${status}).`);
-}
-
-function finish(item, cancel, answer) {
-  if (cancel.signal.aborted) return;
+function finish(item, answer) {
   Object.assign(item, { answer, caption: answer.caption, edited: false, saved: false });
-  const node = item.node;
-  node.querySelector('textarea').value = answer.caption;
-  const sure = Math.round(answer.confidence * 100);
-  const unsure = sure < 40 ? ' The model is unsure.' : '';
-  node.querySelector('.confidence').textContent = `Confidence ${sure} % a word.${unsure}`;
-  const others = node.querySelector('.others');
-  others.replaceChildren(...answer.alternatives.map(a => {
-    const li = document.createElement('li'), b = document.createElement('button');
-    b.type = 'button';
-    b.dataset.do = 'use';
-    b.textContent = a.caption;
-    b.title = `Use this caption (confidence ${Math.round(a.confidence * 100)} %)`;
-    b.ariaLabel = `${a.caption}, use it for ${item.name}`;
-    li.append(b);
-    return li;
-  }));
+  card.fill(item);
   show(item, 'done', '');
+  keep(item);
+  session.keepImage(item);
   report(`${item.name}: ${answer.caption}`);
 }
 
-function fail(item, cancel, why) {
-  if (cancel.signal.aborted) return;
-  item.node.querySelector('.why').textContent = why;
-  item.error = why;
+function wrong(item, why) {
+  card.fail(item, why);
   show(item, 'wrong', '');
-  report(`${item.name}: ${why}`);
 }
 
 function show(item, state, text) {
+  if (item.state) counts[item.state]--;
+  counts[state]++;
   item.state = state;
-  const part = q => item.node.querySelector(q);
-  item.node.className = 'card ' + state;
-  item.node.setAttribute('aria-busy', state === 'waiting' || state === 'working');
-  part('.state').textContent = text;
-  part('.state').hidden = text === '';
-  part('.done').hidden = state !== 'done';
-  part('.failed').hidden = state !== 'wrong';
-  settle(item.node);
+  card.mark(item, text);
+  item.node.hidden = !filter.shows(item);
   tell();
 }
 
-// tell updates the progress and what can be pressed.
-function tell() {
-  const over = items.filter(i => i.state === 'done' || i.state === 'wrong').length;
-  const good = items.filter(i => i.state === 'done').length;
-  const wrong = over - good;
-  $('progress').textContent = `${over} of ${items.length} done` + (wrong ? `, ${wrong} failed` : '');
+// progress updates what is said of all items, and what can be pressed.
+function progress() {
+  const over = counts.done + counts.wrong, open = counts.waiting + counts.working;
+  let text = `${over.toLocaleString('en')} of ${items.length.toLocaleString('en')} done`;
+  if (counts.wrong) text += `, ${counts.wrong.toLocaleString('en')} failed`;
+  if (queue.paused) text += ', paused';
+  else if (open) text += remaining(over, open);
+  $('progress').textContent = text;
   $('meter').max = Math.max(items.length, 1);
   $('meter').value = over;
-  $('meter').hidden = over === items.length;
-  for (const b of document.querySelectorAll('[data-save]')) b.disabled = good === 0;
+  $('meter').hidden = open === 0;
+  $('pause').hidden = $('cancel').hidden = open === 0;
+  $('pause').textContent = queue.paused ? 'Go on' : 'Pause';
+  $('save').disabled = counts.done === 0;
   $('again').disabled = items.length === 0;
   $('results').hidden = items.length === 0;
+  $('shown').textContent = filter.on ? `${items.filter(i => !i.node.hidden).length} of ${items.length} shown` : '';
+  session.keepUnfinished(open);
 }
 
-function act(item, button) {
-  switch (button?.dataset.do) {
-    case 'text': return copy(item, item.caption, button);
-    case 'alt': return copy(item, `alt="${escapeHTML(item.caption)}"`, button);
-    case 'more': {
-      const more = item.node.querySelector('.more');
-      more.hidden = !more.hidden;
-      return button.setAttribute('aria-expanded', !more.hidden);
+// remaining says how long it will take, after enough were done to tell.
+function remaining(over, open) {
+  const done = over - (rate?.over ?? over), seconds = rate ? (performance.now() - rate.since) / 1000 : 0;
+  if (done < 8 || seconds < 3) return '';
+  const left = open * seconds / done;
+  return left < 60 ? ', less than a minute left' : `, about ${many(Math.ceil(left / 60), 'minute')} left`;
+}
+
+async function filterAll() {
+  const rest = breather();
+  for (const item of [...items]) {
+    item.node.hidden = !filter.shows(item);
+    await rest();
+  }
+  tell();
+}
+
+async function act(item, button) {
+  switch (button.dataset.do) {
+    case 'text': case 'alt': {
+      if (await card.copy(item, button)) item.saved = true;
+      return keep(item);
     }
-    case 'use': {
-      const box = item.node.querySelector('textarea');
-      const before = box.value;
-      box.value = button.textContent;
-      edit(item, box.value);
-      button.textContent = before;
-      button.ariaLabel = `${before}, use it for ${item.name}`;
-      return say(`Caption of ${item.name}: ${item.caption}`);
-    }
+    case 'more': return card.more(item, button);
+    case 'use': return card.use(item, button, edit);
     case 'retry': return start(item), item.node.querySelector('.remove').focus();
     case 'remove': return remove([item]);
   }
 }
 
-// remove takes pictures off the list. They come back with their captions where it is undone.
+// remove takes images off the list. They come back with their captions where it is undone.
 function remove(gone) {
-  const first = items.indexOf(gone[0]), before = [...items];
+  const first = items.indexOf(gone[0]), before = [...items], all = new Set(gone);
   for (const item of gone) {
     item.cancel?.abort();
     item.node.remove();
+    queue.delete(item);
+    counts[item.state]--;
+    session.forget(item);
   }
-  waiting = waiting.filter(i => !gone.includes(i));
-  items.splice(0, Infinity, ...items.filter(i => !gone.includes(i)));
+  items.splice(0, Infinity, ...items.filter(i => !all.has(i)));
   tell();
-  note(`${gone.length === 1 ? gone[0].name : many(gone.length, 'picture')} removed`, () => putBack(gone, before),
+  $('results').hidden = items.length === 0;
+  note(`${gone.length === 1 ? gone[0].name : many(gone.length, 'image')} removed`, () => putBack(gone, before),
     () => gone.forEach(i => URL.revokeObjectURL(i.url)));
   (items[Math.min(first, items.length - 1)]?.node.querySelector('.remove') ?? $('choose')).focus();
 }
 
 // putBack undoes remove: what was added since stands behind.
-function putBack(gone, before) {
-  items.splice(0, Infinity, ...before.filter(i => items.includes(i) || gone.includes(i)), ...items.filter(i => !before.includes(i)));
+async function putBack(gone, before) {
+  const back = new Set(gone), now = new Set(items), was = new Set(before);
+  items.splice(0, Infinity, ...before.filter(i => now.has(i) || back.has(i)), ...items.filter(i => !was.has(i)));
   $('list').replaceChildren(...items.map(i => i.node));
-  for (const item of gone) if (item.state === 'waiting' || item.state === 'working') start(item);
-  tell();
-  say(`${many(gone.length, 'picture')} put back`);
+  $('results').hidden = false;
   gone[0].node.querySelector('.remove').focus();
-}
-
-// captionAgain does all again but what a person wrote.
-function captionAgain() {
-  const kept = items.filter(i => i.edited).length;
-  items.filter(i => !i.edited).forEach(start);
-  if (kept) note(`${many(kept, 'edited caption')} kept`);
-}
-
-const escapeHTML = s => s.replace(/\s+/g, ' ').trim().replace(/[&<>"]/g, c => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c]);
-
-async function copy(item, text, button) {
-  let ok = true;
-  try {
-    await navigator.clipboard.writeText(text);
-  } catch { // no secure context, or not allowed: the old way
-    const box = document.createElement('textarea');
-    box.value = text;
-    document.body.append(box);
-    box.select();
-    ok = document.execCommand('copy');
-    box.remove();
-    button.focus();
+  const rest = breather();
+  for (const item of gone) {
+    counts[item.state]++;
+    if (item.state === 'waiting' || item.state === 'working') start(item);
+    else if (item.state === 'done') keep(item);
+    await rest();
   }
-  const label = button.dataset.label ??= button.textContent;
-  button.textContent = ok ? 'Copied' : 'Not allowed';
-  item.saved ||= ok;
-  say(ok ? 'Copied' : 'The browser does not allow copying');
-  setTimeout(() => { button.textContent = label; }, 1500);
+  tell();
+  say(`${many(gone.length, 'image')} put back`);
 }
 
-// save hands all captions over as a file.
-function save(form) {
+// captionAgain does all again but what a person wrote, and what only its caption is left of.
+async function captionAgain() {
+  const kept = items.filter(i => i.edited).length, lost = items.filter(i => !i.file && !i.edited).length, rest = breather();
+  for (const item of items.filter(i => !i.edited && i.file)) {
+    start(item);
+    await rest();
+  }
+  const said = [];
+  if (kept) said.push(`${many(kept, 'edited caption')} kept`);
+  if (lost) said.push(`${many(lost, 'image')} not here any more since the page was loaded again: add ${lost === 1 ? 'it' : 'them'} again`);
+  if (said.length) note(said.join('. '));
+}
+
+// cancel ends what waits and what is under way. What has a caption keeps it.
+function cancel() {
+  const open = [...new Set([...queue.clear(), ...items.filter(i => i.state === 'waiting' || i.state === 'working')])];
+  for (const item of open) {
+    item.cancel?.abort();
+    item.node.querySelector('.why').textContent = 'Cancelled.';
+    show(item, 'wrong', '');
+  }
+  note(`${many(open.length, 'image')} cancelled`, () => open.forEach(start));
+  $('choose').focus();
+}
+
+async function saveAll() {
   const good = items.filter(i => i.state === 'done');
-  const csv = s => /[",\r\n]/.test(s) ? `"${s.replaceAll('"', '""')}"` : s;
-  const blob = {
-    jsonl: () => new Blob(good.map(i => JSON.stringify({ path: i.name, caption: i.caption, logprob: i.answer.logprob, confidence: i.answer.confidence,
-      ...(i.edited && { edited: true }), model: i.answer.model }) + '\n'), { type: 'application/jsonl' }),
-    csv: () => new Blob(['path,caption,logprob,confidence\r\n', ...good.map(i => [csv(i.name), csv(i.caption), i.answer.logprob, i.answer.confidence].join(',') + '\r\n')],
-      { type: 'text/csv' }),
-    zip: () => zip(sidecars(good)),
-  }[form]();
-  const a = document.createElement('a');
-  a.href = URL.createObjectURL(blob);
-  a.download = 'captions.' + form;
-  a.click();
-  setTimeout(() => URL.revokeObjectURL(a.href), 10000);
-  for (const i of good) i.saved = true;
-  say(`captions.${form} saved`);
-}
-
-// sidecars are one text file a picture, photo.txt for photo.jpg; names that are there twice get a number.
-function sidecars(good) {
-  const taken = new Set();
-  return good.map(i => {
-    const parts = i.name.split('/').map(p => p.replace(/[\\:*?"<>|\u0000-\u001f]/g, '_')).filter(p => p && p !== '.' && p !== '..');
-    const stem = parts.join('/').replace(/\.[^./]*$/, '') || 'picture';
-    let name = stem + '.txt';
-    for (let n = 2; taken.has(name.toLowerCase()); n++) name = `${stem} ${n}.txt`;
-    taken.add(name.toLowerCase());
-    return { name, text: i.caption + '\n' };
-  });
-}
-
-function askToken() {
-  $('token-field').hidden = false;
-  $('settings').open = true;
-}
-
-// about fills in what the service says of itself.
-async function about() {
   try {
-    const r = await fetch('v1/models', { headers: headers({}) });
-    if (r.status === 401) return askToken();
-    if (!r.ok) return;
-    const a = await r.json();
-    limits = a.limits;
-    const m = a.models[0];
-    $('model').textContent = 'Model: ' + m.id;
-    $('beam').max = limits.beam_size;
-    $('length').max = limits.max_len;
-    $('others').max = limits.beam_size - 1;
-    const tasks = m.tasks ?? [], task = $('task').value;
-    $('task').replaceChildren(...tasks.map(t => new Option(t.replace('-', ' '), t, false, t === task)));
-    $('task-field').hidden = tasks.length === 0;
-    if (!$('beam').dataset.set) $('beam').value = m.defaults.beam_size;
-    if (!$('length').dataset.set) $('length').value = m.defaults.max_len;
-  } catch { /* the first picture will tell that the service is gone */ }
+    const name = await save($('format').value, good);
+    for (const i of good) {
+      i.saved = true;
+      keep(i);
+    }
+    note(`${many(good.length, 'caption')} saved as ${name}`);
+  } catch (e) {
+    note('Not saved. ' + (e instanceof TypeError ? 'The service cannot be reached. JSONL, CSV and text files need none.' : e.message));
+  }
 }
 
-for (const id of ['beam', 'length', 'others']) $(id).addEventListener('input', e => { e.target.dataset.set = '1'; });
+// restore shows what this tab had before it was loaded again.
+async function restore() {
+  const { items: before, unfinished } = session.kept(), rest = breather();
+  for (const old of before) {
+    const item = place(old);
+    if (old.image) session.dataImage(old.image).then(url => { if (!item.file) card.showImage(item, url); });
+    delete item.image;
+    card.fill(item);
+    show(item, 'done', '');
+    await rest();
+  }
+  if (unfinished) note(`${many(unfinished, 'image')} had no caption when the page was loaded again: add ${unfinished === 1 ? 'it' : 'them'} again`);
+}
+
 $('choose').onclick = () => $('files').click();
 $('shoot').onclick = () => $('camera').click();
 $('choose-folder').onclick = () => $('folder').click();
-for (const id of ['files', 'camera']) $(id).onchange = e => { add(loose(e.target.files)); e.target.value = ''; };
-$('folder').onchange = e => { add(chosenFolder(e.target.files)); e.target.value = ''; };
+for (const id of ['files', 'camera']) $(id).onchange = e => { add(loose([...e.target.files])); e.target.value = ''; };
+$('folder').onchange = e => { add(chosenFolder([...e.target.files])); e.target.value = ''; };
 $('again').onclick = captionAgain;
+$('pause').onclick = () => { queue.pause(!queue.paused); say(queue.paused ? 'Paused' : 'Going on'); };
+$('cancel').onclick = cancel;
 $('clear').onclick = () => remove([...items]);
+$('save').onclick = saveAll;
 $('dismiss').onclick = () => { note(''); ($('results').hidden ? $('choose') : $('clear')).focus(); };
+addEventListener('model', filterAll);
 keysWithin($('list'));
-$('token').onchange = about;
-for (const b of document.querySelectorAll('[data-save]')) b.onclick = () => save(b.dataset.save);
 
-// Dropping works on the whole window: a picture beside the frame must not replace the page.
+// Dropping works on the whole window: an image beside the frame must not replace the page.
 let depth = 0;
 const over = on => $('drop').classList.toggle('over', on);
 addEventListener('dragenter', e => { e.preventDefault(); depth++; over(true); });
@@ -407,9 +292,9 @@ addEventListener('paste', e => {
   const files = [...(e.clipboardData?.files ?? [])];
   if (files.length) { e.preventDefault(); add(loose(files)); }
 });
-// Who leaves is asked while there are captions that were neither saved nor copied, or pictures under way.
+// Who leaves is asked while there are captions that were neither saved nor copied, or images under way.
 addEventListener('beforeunload', e => {
-  if (items.some(i => i.state === 'waiting' || i.state === 'working' || i.state === 'done' && !i.saved)) e.preventDefault();
+  if (counts.waiting || counts.working || items.some(i => i.state === 'done' && !i.saved)) e.preventDefault();
 });
-about();
-tell();
+service.begin();
+restore().then(tell);

@@ -1,4 +1,3 @@
-'use strict';
 // Writes zip archives of small texts, stored as they are.
 
 const crcTable = Uint32Array.from({ length: 256 }, (_, n) => {
@@ -13,7 +12,7 @@ function crc32(bytes) {
 }
 
 // zip makes an archive of [{name, text}]; names must differ.
-function zip(entries) {
+export function zip(entries) {
   const utf8 = new TextEncoder();
   const parts = [], index = [];
   let at = 0;

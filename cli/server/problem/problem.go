@@ -1,4 +1,6 @@
-package server
+// Package problem is what a service answers where it cannot do what it is asked: an error as an answer (RFC 9457), of a
+// kind that has a stable name and a page that explains it. It says nothing about the inside of the service.
+package problem
 
 import (
 	"encoding/json"
@@ -12,25 +14,26 @@ import (
 	"captioner/data/image"
 )
 
-// problem is an error as an answer (RFC 9457). It says nothing about the inside of the service.
-type problem struct {
+// Problem is an error as an answer.
+type Problem struct {
 	Type   string `json:"type"` // "/problems/NAME": stable, and a page that explains it
 	Title  string `json:"title"`
 	Status int    `json:"status"`
 	Detail string `json:"detail"`           // what was found and what was wanted
 	Remedy string `json:"remedy,omitempty"` // what to do about it
 
-	retryAfter int      // seconds; 0 for none
-	param      string   // of a chat request: the part that is wrong
-	allow      []string // of 405
+	RetryAfter int      `json:"-"` // seconds; 0 for none
+	Param      string   `json:"-"` // of a chat request: the part that is wrong
+	Allow      []string `json:"-"` // of 405
 }
 
-func (p *problem) Error() string { return p.Title + ": " + p.Detail }
+func (p *Problem) Error() string { return p.Title + ": " + p.Detail }
 
-// name is the last part of the type: the reason in metrics.
-func (p *problem) name() string { return strings.TrimPrefix(p.Type, problemPath) }
+// Name is the last part of the type: the reason in metrics.
+func (p *Problem) Name() string { return strings.TrimPrefix(p.Type, Path) }
 
-const problemPath = "/problems/"
+// Path is that of the pages that explain problems, before their names.
+const Path = "/problems/"
 
 // kinds are all problems there are, by name.
 var kinds = map[string]struct {
@@ -85,14 +88,14 @@ var kinds = map[string]struct {
 	"client-gone": {499, "The client closed the connection", ""}, // in metrics only: the client is gone
 }
 
-// refuse makes a problem of a kind.
-func refuse(kind, format string, args ...any) *problem {
+// New makes a problem of a kind.
+func New(kind, format string, args ...any) *Problem {
 	k, ok := kinds[kind]
 	if !ok {
 		kind, k = "internal", kinds["internal"]
 	}
-	return &problem{
-		Type:   problemPath + kind,
+	return &Problem{
+		Type:   Path + kind,
 		Title:  k.title,
 		Status: k.status,
 		Detail: fmt.Sprintf(format, args...),
@@ -100,25 +103,25 @@ func refuse(kind, format string, args ...any) *problem {
 	}
 }
 
-// undecodable says why an image cannot be captioned.
-func undecodable(err error) *problem {
+// Undecodable says why an image cannot be captioned.
+func Undecodable(err error) *Problem {
 	var e *image.Error
 	if !errors.As(err, &e) {
-		return refuse("undecodable-picture", "the image cannot be decoded")
+		return New("undecodable-picture", "the image cannot be decoded")
 	}
 	switch {
 	case errors.Is(err, image.ErrTooLarge):
-		return refuse("too-many-pixels", "%s", e)
+		return New("too-many-pixels", "%s", e)
 	case errors.Is(err, image.ErrTruncated):
-		p := refuse("undecodable-picture", "%s", e)
+		p := New("undecodable-picture", "%s", e)
 		p.Remedy = "the file is cut off: copy it again and send the whole of it"
 		return p
 	}
-	return refuse("undecodable-picture", "%s", e)
+	return New("undecodable-picture", "%s", e)
 }
 
-// send writes p as the answer, in the shape of another program where that is given.
-func (p *problem) send(w http.ResponseWriter, shape func(*problem) any) {
+// Send writes p as the answer, in the shape of another program where that is given.
+func (p *Problem) Send(w http.ResponseWriter, shape func(*Problem) any) {
 	var body any = p
 	h := w.Header()
 	h.Set("Content-Type", "application/problem+json")
@@ -127,43 +130,39 @@ func (p *problem) send(w http.ResponseWriter, shape func(*problem) any) {
 		h.Set("Content-Type", "application/json")
 	}
 	h.Set("Cache-Control", "no-store")
-	if p.retryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(p.retryAfter))
+	if p.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(p.RetryAfter))
 	}
 	if p.Status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", `Bearer realm="captioner"`)
 	}
-	if len(p.allow) > 0 {
-		h.Set("Allow", strings.Join(p.allow, ", "))
+	if len(p.Allow) > 0 {
+		h.Set("Allow", strings.Join(p.Allow, ", "))
 	}
 	w.WriteHeader(p.Status)
-	_ = writeJSON(w, body) // a client that is gone reads no answer
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(body) // a client that is gone reads no answer
 }
 
-// explain is the page behind a problem's type.
-func explain(w http.ResponseWriter, r *http.Request) error {
+// Explain is the page behind a problem's type.
+func Explain(w http.ResponseWriter, r *http.Request) error {
 	name := r.PathValue("name")
 	k, ok := kinds[name]
 	if !ok {
-		return refuse("not-found", "there is no problem of this name; there are %s", strings.Join(kindNames(), ", "))
+		return New("not-found", "there is no problem of this name; there are %s", strings.Join(Kinds(), ", "))
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, err := fmt.Fprintf(w, "%s (HTTP status %d)\n%s.\nRemedy: %s.\n", name, k.status, k.title, k.remedy)
 	return err
 }
 
-func kindNames() []string {
+// Kinds are the names of all problems there are.
+func Kinds() []string {
 	var names []string
 	for n := range kinds {
 		names = append(names, n)
 	}
 	slices.Sort(names)
 	return names
-}
-
-// writeJSON writes v and a line end.
-func writeJSON(w interface{ Write([]byte) (int, error) }, v any) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	return e.Encode(v)
 }
