@@ -24,6 +24,7 @@ var galleryPage string
 // the run goes, and put in its place at the end.
 type Gallery struct {
 	file  *atomicfile.File
+	path  string // of the page
 	shown int
 	left  int // images beyond galleryMost
 	tail  string
@@ -35,7 +36,7 @@ func NewGallery(path, model string) (*Gallery, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Gallery{file: f}
+	g := &Gallery{file: f, path: path}
 	head, tail, _ := strings.Cut(galleryPage, "{{figures}}")
 	g.tail = tail
 	if _, err := io.WriteString(f, strings.ReplaceAll(head, "{{model}}", pageText(model))); err != nil {
@@ -61,13 +62,18 @@ func (g *Gallery) Add(r *Result) error {
 	if r.Uncertain(r.Caption) {
 		mark = ` class="uncertain"`
 	}
-	const figure = `<figure%s data-c="%.4f"><img loading="lazy" decoding="async" alt="%s" ` +
+	open, end := `<button type="button" class="enlarge" aria-label="enlarge">`, `</button>`
+	if r.Open == nil || input.IsURL(r.Path) { // not from an archive
+		open = fmt.Sprintf(`<a class="enlarge" href="%s">`, pageText(PageLink(g.path, r.Path)))
+		end = `</a>`
+	}
+	const figure = `<figure%s data-c="%.4f">%s<img loading="lazy" decoding="async" alt="%s" ` +
 		`src="data:image/jpeg;base64,`
-	fmt.Fprintf(g.file, figure, mark, r.Caption.Confidence, pageText(r.Caption.Text))
+	fmt.Fprintf(g.file, figure, mark, r.Caption.Confidence, open, pageText(r.Caption.Text))
 	e := base64.NewEncoder(base64.StdEncoding, g.file)
 	e.Write(r.Thumbnail)
 	e.Close()
-	io.WriteString(g.file, `"><figcaption>`)
+	io.WriteString(g.file, `">`+end+`<figcaption>`)
 	for i, c := range r.captions() {
 		class := ""
 		if i > 0 {
@@ -78,7 +84,7 @@ func (g *Gallery) Add(r *Result) error {
 	if list := words(r.Caption); len(list) > 0 {
 		fmt.Fprintf(g.file, `<p class="keywords">%s</p>`, pageText(strings.Join(list, ", ")))
 	}
-	_, err := fmt.Fprintf(g.file, "<small><span>%s</span><b>%.0f %%</b></small></figcaption></figure>\n",
+	_, err := fmt.Fprintf(g.file, "<small><span>%s</span><b>confidence %.0f %%</b></small></figcaption></figure>\n",
 		pageText(r.Path), 100*r.Caption.Confidence)
 	return err
 }
@@ -92,7 +98,7 @@ func (g *Gallery) Fail(in input.Input) error {
 	g.shown++
 	_, err := fmt.Fprintf(g.file,
 		`<figure class="failed" data-c="-1"><figcaption><p>%s</p><small><span>%s</span></small></figcaption></figure>`+"\n",
-		pageText(console.Message(in.Err)), pageText(in.Path))
+		pageText(strings.TrimPrefix(console.Message(in.Err), in.Path+": ")), pageText(in.Path))
 	return err
 }
 

@@ -3,10 +3,34 @@ package output
 import (
 	"bytes"
 	"io"
+	"net/url"
 	"os"
+	"path/filepath"
 
 	"captioner/cli/console"
+	"captioner/cli/input"
 )
+
+// PageLink is the address of an image for the page at a path: relative to the page, so that both may be moved together.
+// It is "" where there is none.
+func PageLink(page, image string) string {
+	if input.IsURL(image) {
+		return image
+	}
+	folder, err := filepath.Abs(filepath.Dir(page))
+	if err != nil {
+		return ""
+	}
+	full, err := filepath.Abs(image)
+	if err != nil {
+		return ""
+	}
+	rel, err := filepath.Rel(folder, full)
+	if err != nil { // another drive
+		return ""
+	}
+	return (&url.URL{Path: filepath.ToSlash(rel)}).String()
+}
 
 // generator is what the pages that captioner writes say of themselves.
 const generator = `<meta name="generator" content="captioner">`

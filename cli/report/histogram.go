@@ -9,11 +9,13 @@ import (
 	"strings"
 )
 
-// The size of a histogram in the units of its drawing; on the page it is as wide as its box.
+// A chart is as wide as its box, and its labels have one size on every width: what stands at the left is a drawing of a
+// fixed width, and the places in the other one are shares of its width. Heights are in pixels.
 const (
-	chartWidth, chartHeight = 360, 190
-	plotLeft, plotBottom    = 34, 150
-	plotTop                 = 12
+	axisWidth           = 40
+	plotTop, plotBottom = 12, 180
+	plotHeight          = plotBottom + 22
+	labelsMost          = 7 // below the bars: as many as a telephone has room for
 )
 
 // histograms draws how scores, lengths and words are distributed.
@@ -129,28 +131,33 @@ func wordChart(items []Item) template.HTML {
 	for _, w := range words {
 		most = max(most, ours[w]/max(n, 1), theirs[w]/max(m, 1))
 	}
-	const row, left, right = 16.4, 92.0, 44.0
-	height := row*float64(len(words)) + 6
-	var s strings.Builder
-	s.WriteString(legend("The words that candidates use most", "% of all words", "candidates", "references"))
-	fmt.Fprintf(&s, `<svg viewBox="0 0 %d %g" role="img" aria-label="the most frequent words">`, chartWidth, height)
+	const row, wordsWidth, widest = 22.0, 100, 82.0 // the widest bar leaves room for its number
+	height := row * float64(len(words))
+	var left, right strings.Builder
 	for i, w := range words {
-		y := row*float64(i) + 4
+		y := row * float64(i)
 		a, b := ours[w]/max(n, 1), theirs[w]/max(m, 1)
-		scale := (chartWidth - left - right) / max(most, 1e-9)
+		scale := widest / max(most, 1e-9)
 		shown := w
 		if r := []rune(w); len(r) > 12 {
 			shown = string(r[:11]) + "…"
 		}
-		fmt.Fprintf(&s, `<g><title>%s: %.2f %% of the candidates' words, %.2f %% of the references'</title>`,
-			html.EscapeString(w), 100*a, 100*b)
-		fmt.Fprintf(&s, `<text x="%g" y="%g" text-anchor="end">%s</text>`, left-6, y+9.5, html.EscapeString(shown))
-		fmt.Fprintf(&s, `<rect class="ours" x="%g" y="%g" width="%.1f" height="6"/>`, left, y, a*scale)
-		fmt.Fprintf(&s, `<rect class="theirs" x="%g" y="%g" width="%.1f" height="6"/>`, left, y+6.5, b*scale)
-		fmt.Fprintf(&s, `<text x="%.1f" y="%g">%.1f</text></g>`, left+max(a, b)*scale+4, y+9.5, 100*a)
+		fmt.Fprintf(&left, `<text x="%d" y="%g" text-anchor="end">%s</text>`, wordsWidth-8, y+14, html.EscapeString(shown))
+		fmt.Fprintf(&right, `<g><title>%s: %.1f %% of candidates, %.1f %% of references</title>`+
+			`<rect class="hit" width="100%%" y="%g" height="%g"/>`, html.EscapeString(w), 100*a, 100*b, y, row)
+		fmt.Fprintf(&right, `<rect class="ours" width="%.2f%%" y="%g" height="8"/>`, a*scale, y+2)
+		fmt.Fprintf(&right, `<rect class="theirs" width="%.2f%%" y="%g" height="8"/>`, b*scale, y+10.5)
+		fmt.Fprintf(&right, `<text x="%.2f%%" dx="5" y="%g">%.1f</text></g>`, max(a, b)*scale, y+14, 100*a)
 	}
-	s.WriteString("</svg>")
-	return template.HTML(s.String())
+	title := legend("The words that candidates use most", "% of all words", "candidates", "references")
+	return template.HTML(title + plot("the most frequent words", wordsWidth, height, left.String(), right.String()))
+}
+
+// plot puts a drawing of a fixed width beside one that takes the rest.
+func plot(label string, width int, height float64, left, right string) string {
+	return fmt.Sprintf(`<div class="plot" role="img" aria-label="%s">`+
+		`<svg width="%d" height="%g" aria-hidden="true">%s</svg><svg width="100%%" height="%[3]g" aria-hidden="true">%[5]s</svg></div>`,
+		html.EscapeString(label), width, height, left, right)
 }
 
 // chart is a histogram of one or two series of bars that stand side by side.
@@ -197,23 +204,27 @@ func (c *chart) draw() template.HTML {
 	}
 	top := step * math.Ceil(max(most, step)/step)
 	y := func(v float64) float64 { return plotBottom - (plotBottom-plotTop)*v/top }
-	var s strings.Builder
 	var names []string
 	for _, one := range c.series {
 		names = append(names, one.name)
 	}
-	s.WriteString(legend(c.title, c.unit, names...))
-	fmt.Fprintf(&s, `<svg viewBox="0 0 %d %d" role="img" aria-label="%s">`, chartWidth, plotBottom+20,
-		html.EscapeString(c.title))
+	var left, right strings.Builder
 	for v := 0.0; v <= top+step/2; v += step {
-		fmt.Fprintf(&s, `<line x1="%d" x2="%d" y1="%.1f" y2="%.1f"/><text x="%d" y="%.1f" text-anchor="end">%s</text>`,
-			plotLeft, chartWidth, y(v), y(v), plotLeft-5, y(v)+3.5, trimNumber(v))
+		fmt.Fprintf(&left, `<text x="%d" y="%.1f" text-anchor="end">%s</text>`, axisWidth-6, y(v)+4, trimNumber(v))
+		fmt.Fprintf(&right, `<line x1="0" x2="100%%" y1="%s" y2="%[1]s"/>`, fmt.Sprintf("%.1f", y(v)))
 	}
-	slot := float64(chartWidth-plotLeft) / float64(len(c.labels))
+	c.bars(&right, y)
+	return template.HTML(legend(c.title, c.unit, names...) +
+		plot(c.title, axisWidth, plotHeight, left.String(), right.String()))
+}
+
+// bars draws the bars with their labels; y is the height of a value.
+func (c *chart) bars(s *strings.Builder, y func(float64) float64) {
+	slot := 100 / float64(len(c.labels)) // per cent of the width
 	width := slot * 0.86 / float64(len(c.series))
-	every := (len(c.labels)*28 + chartWidth - plotLeft - 1) / (chartWidth - plotLeft)
+	every := (len(c.labels) + labelsMost - 1) / labelsMost
 	for i, label := range c.labels {
-		x := plotLeft + slot*float64(i)
+		x := slot * float64(i)
 		tip := c.tips[i]
 		for _, one := range c.series {
 			tip += fmt.Sprintf(", %s: %s", one.name, trimNumber(math.Round(100*one.values[i])/100))
@@ -221,11 +232,11 @@ func (c *chart) draw() template.HTML {
 				tip += " %"
 			}
 		}
-		fmt.Fprintf(&s, `<g><title>%s</title><rect class="hit" x="%.1f" y="%d" width="%.1f" height="%d"/>`,
+		fmt.Fprintf(s, `<g><title>%s</title><rect class="hit" x="%.2f%%" y="%d" width="%.2f%%" height="%d"/>`,
 			html.EscapeString(tip), x, plotTop, slot, plotBottom-plotTop)
 		for k, one := range c.series {
 			if v := one.values[i]; v > 0 {
-				fmt.Fprintf(&s, `<rect class="%s" x="%.1f" y="%.1f" width="%.1f" height="%.1f"/>`, one.class,
+				fmt.Fprintf(s, `<rect class="%s" x="%.2f%%" y="%.1f" width="%.2f%%" height="%.1f"/>`, one.class,
 					x+slot*0.07+width*float64(k), y(v), width, plotBottom-y(v))
 			}
 		}
@@ -233,13 +244,11 @@ func (c *chart) draw() template.HTML {
 		if i%every == 0 {
 			at, anchor := x+slot/2, "middle"
 			if c.edges {
-				at = x + slot*0.07
+				at, anchor = x+slot*0.07, "start"
 			}
-			fmt.Fprintf(&s, `<text x="%.1f" y="%d" text-anchor="%s">%s</text>`, at, plotBottom+14, anchor, label)
+			fmt.Fprintf(s, `<text x="%.2f%%" y="%d" text-anchor="%s">%s</text>`, at, plotBottom+16, anchor, label)
 		}
 	}
-	s.WriteString("</svg>")
-	return template.HTML(s.String())
 }
 
 // legend is the heading of a chart; names are explained where there are two.

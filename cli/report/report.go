@@ -34,9 +34,10 @@ type Page struct {
 	Facts     []Fact // measures of the captions alone: vocabulary, mean length
 	Other     string // the name of what the captions are compared with; "" if there is nothing
 
-	Names []string // of the scores that every item has; the first one ranks
-	Items []Item   // all captions that were scored
-	Shown int      // how many of them are shown with their photographs: the best, the worst, and as many evenly in between
+	Names  []string // of the scores that every item has; the first one ranks
+	Items  []Item   // all captions that were scored
+	Failed int      // images that have no caption
+	Shown  int      // how many are shown with their photographs: the best, the worst, and as many evenly in between
 }
 
 // A Measure is a score of all captions together.
@@ -54,7 +55,8 @@ type Fact struct{ Name, Value string }
 
 // An Item is one photograph with its captions.
 type Item struct {
-	ID, Name   string
+	ID, Name   string // Name is that of the file
+	Link       string // the address of the photograph for the page; "" for none
 	Caption    string
 	Other      string // the caption of what it is compared with, "" if there is none
 	References []string
@@ -85,7 +87,8 @@ func short(x float64) string {
 // view is what the template sees.
 type view struct {
 	Page
-	Summary    string
+	Counted    string // "12 captions scored, 4 images failed"
+	Explained  []Fact // what the measures say, a sentence each
 	Histograms []template.HTML
 	Groups     []group
 	Ranges     []span
@@ -121,7 +124,10 @@ func Write(w io.Writer, p Page) error {
 			return fmt.Errorf("write report: %q has %s, want %d", it.ID, plural.Count(len(it.Scores), "score"), len(p.Names))
 		}
 	}
-	v := view{Page: p}
+	v := view{Page: p, Counted: plural.Count(len(p.Items), "caption") + " scored", Explained: explained(p.Measures)}
+	if p.Failed > 0 {
+		v.Counted += ", " + plural.Count(p.Failed, "image") + " failed"
+	}
 	ranked := rank(p.Items)
 	v.Histograms = histograms(p)
 	v.Groups = v.choose(ranked)

@@ -5,12 +5,14 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"captioner/cli/console"
+	"captioner/cli/output"
 	"captioner/cli/report"
 	"captioner/data/metrics"
 	"captioner/models/clipscore"
@@ -258,7 +260,11 @@ func (e *evaluation) write() error {
 	if e.o.Report == "" {
 		return nil
 	}
-	return atomicfile.WriteFile(e.o.Report, func(w io.Writer) error { return report.Write(w, e.page()) })
+	err := atomicfile.WriteFile(e.o.Report, func(w io.Writer) error { return report.Write(w, e.page()) })
+	if err == nil {
+		e.con.Term.Log.Info("report → " + console.Visible(e.o.Report))
+	}
+	return err
 }
 
 // page is what the report shows.
@@ -276,6 +282,11 @@ func (e *evaluation) page() report.Page {
 	}
 	if e.comparison != nil {
 		p.Other = filepath.Base(e.o.Against)
+	}
+	for _, m := range e.mismatches {
+		if m.Key == "failed" {
+			p.Failed = len(m.Names)
+		}
 	}
 	for _, m := range e.measures {
 		one := report.Measure{Name: m.Name, Value: m.Value, Low: m.Low, High: m.High}
@@ -302,7 +313,10 @@ func (e *evaluation) page() report.Page {
 			it.Other = e.comparison.Other[pair.Index]
 		}
 		if x.Path != "" {
-			it.Picture = x.Bytes
+			it.Picture, it.Name = x.Bytes, path.Base(filepath.ToSlash(x.Path))
+		}
+		if x.Path != "" && x.Archive == "" {
+			it.Link = output.PageLink(e.o.Report, x.Path)
 		}
 		p.Items = append(p.Items, it)
 	}

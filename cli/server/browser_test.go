@@ -133,7 +133,7 @@ func (b tab) text(js string) (s string) {
 // until waits for an expression to be true.
 func (b tab) until(js string) {
 	b.t.Helper()
-	b.run(chromedp.Poll(js, nil, chromedp.WithPollingTimeout(time.Minute)))
+	b.run(chromedp.Poll(js, nil, chromedp.WithPollingTimeout(3*time.Minute)))
 }
 
 // shot keeps an image of the page, where somebody wants it.
