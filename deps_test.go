@@ -95,6 +95,8 @@ torch/torchtest     < torch torch/standin weights/safetensors |             # fo
 models/encoder      < torch/nn data/image | # the contract of vision encoders: it knows none of them
 models/clip         < models/encoder        | # one published architecture each: they know no files, no text
 models/vit          < models/encoder        | # the plain transformer that several encoders are
+models/siglip       < models/vit            |
+models/dinov2       < models/vit            |
 models/bert         < models/family models/kvcache | # BERT's layers as a text decoder, and its tokenizer's files
 models/blip         < models/vit models/bert |
 models/git          < models/bert models/clip |
@@ -110,7 +112,7 @@ models/clipdecoder10 < models/family models/gpt2 models/clip weights/pickle | # 
 models/clipcap      < models/family models/gpt2 models/clip | # CLIP's embedding as the prefix of GPT-2
 models/coca         < models/family models/clip models/kvcache | # CoCa, as open_clip has it
 models/checkpoint   < models/crossgpt2 models/clipdecoder10 models/blip models/git models/florence2 models/clipcap
-                      models/coca models/efficientnet weights/formats |
+                      models/coca models/efficientnet models/siglip models/dinov2 weights/formats |
                      # files of captioners and encoders, and the one table of both
 models/captioner/demo <                     |                               # the built-in model file, as bytes
 models/captioner    < models/captioner/demo models/checkpoint data/keywords |
@@ -214,6 +216,8 @@ models/coca         < torch/torchtest       |
 models/clipdecoder10 < torch/torchtest      |
 models/checkpoint   < torch/torchtest models/captioner/demo |
 models/vit          < torch/torchtest data/image |
+models/siglip       < torch/torchtest data/image |
+models/dinov2       < torch/torchtest data/image |
 models/efficientnet < torch/torchtest data/image weights/pickle |
 models/gpt2         < torch/torchtest torch/standin torch/optim data/tokenizer models/decode |
 models/captioner/demo <                     |                               # the built-in model file, as bytes

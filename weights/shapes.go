@@ -53,12 +53,16 @@ func (s *Shapes) Blocks(prefix string) int {
 	return n
 }
 
-// GridSide is the side of the square grid of patches that positions are for, one of them being the class token's. The
+// GridSide is the side of the square grid of patches that positions are for, behind those of a few other tokens. The
 // name is that of the tensor of positions, for the error.
-func (s *Shapes) GridSide(name string, positions int64) int64 {
-	side := int64(math.Round(math.Sqrt(float64(max(positions-1, 0)))))
-	if side*side+1 != positions {
-		s.fail(fmt.Errorf("tensor %q: %d positions, want a square and one more", name, positions))
+func (s *Shapes) GridSide(name string, positions, others int64) int64 {
+	side := int64(math.Round(math.Sqrt(float64(max(positions-others, 0)))))
+	if side*side+others != positions {
+		want := "a square"
+		if others > 0 {
+			want = fmt.Sprintf("a square and %d more", others)
+		}
+		s.fail(fmt.Errorf("tensor %q: %d positions, want %s", name, positions, want))
 	}
 	return side
 }

@@ -28,19 +28,19 @@ func TestShapes(t *testing.T) {
 	if got := s.Of("blocks.0.w", 2); !slices.Equal(got, []int64{2, 3}) {
 		t.Errorf("Of: got %v, want [2 3]", got)
 	}
-	if got := s.GridSide("pos", s.Of("pos", 2)[0]); got != 2 || s.Err() != nil {
+	if got := s.GridSide("pos", s.Of("pos", 2)[0], 1); got != 2 || s.Err() != nil {
 		t.Errorf("GridSide: got %d, %v, want 2", got, s.Err())
 	}
 	if got := s.Of("none", 3); !slices.Equal(got, []int64{0, 0, 0}) {
 		t.Errorf("Of a missing tensor: got %v, want zeros", got)
 	}
-	s.GridSide("pos", 6)
+	s.GridSide("pos", 6, 1)
 	if s.Err() == nil || !strings.Contains(s.Err().Error(), `"none"`) {
 		t.Errorf("Err: got %v, want the first one", s.Err())
 	}
 	for _, wrong := range []func(*Shapes){
 		func(s *Shapes) { s.Of("pos", 3) },
-		func(s *Shapes) { s.GridSide("pos", 6) },
+		func(s *Shapes) { s.GridSide("pos", 6, 1) },
 	} {
 		s := ShapesOf(src)
 		if wrong(s); s.Err() == nil || !strings.Contains(s.Err().Error(), `"pos"`) {

@@ -61,7 +61,9 @@ func List(con *console.Console, o Options) ([]Listed, error) {
 	if err != nil {
 		return nil, err
 	}
-	all := append(listCaptioners(h), listLites()...)
+	known := checkpoint.Known()
+	all := append(listDemo(), listRepositories(h, store.Captioner, captioners, known.Captions)...)
+	all = append(append(all, listLites()...), listRepositories(h, store.Encoder, encoders, known.Encoders.Knows)...)
 	for _, st := range s.List() {
 		l := Listed{
 			Name: st.Name, Aliases: st.Aliases, Kind: st.Kind, What: st.What, Licence: st.Licence, Origin: st.Origin,
@@ -87,22 +89,26 @@ func List(con *console.Console, o Options) ([]Listed, error) {
 	return sorted, nil
 }
 
-// listCaptioners are the built-in model, and those of the hub whose architecture is known.
-func listCaptioners(h *hub.Hub) []Listed {
-	all := []Listed{{
+// listDemo is the built-in model.
+func listDemo() []Listed {
+	return []Listed{{
 		Name: "demo", Aliases: []string{}, Kind: store.Captioner,
 		What:    "the built-in model, small and fast: EfficientNet-Lite2 and GPT-2",
 		Licence: "research, see docs/model-card.md", Origin: "docs/model-card.md", URLs: []string{},
 		Bytes: int64(len(demo.Model)), Checksum: "program",
 	}}
-	known := checkpoint.Known()
-	for _, c := range captioners {
+}
+
+// listRepositories are those of a list of repositories of the hub whose model_type is known.
+func listRepositories(h *hub.Hub, kind store.Kind, list []repositoryRow, known func(modelType string) bool) []Listed {
+	var all []Listed
+	for _, c := range list {
 		ref, ok := hub.Parse(c.name)
-		if !ok || !known.Captions(c.modelType) {
+		if !ok || !known(c.modelType) {
 			continue
 		}
 		l := Listed{
-			Name: c.name, Aliases: []string{hub.Prefix + c.name}, Kind: store.Captioner, What: c.what, Licence: c.licence,
+			Name: c.name, Aliases: []string{hub.Prefix + c.name}, Kind: kind, What: c.what, Licence: c.licence,
 			Origin: hub.DefaultEndpoint + "/" + c.name, CIDEr: c.cider, Source: c.source, URLs: []string{}, Bytes: c.bytes,
 			Checksum: "hub", Target: h.Folder(ref),
 		}

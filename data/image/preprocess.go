@@ -1,6 +1,7 @@
 package image
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 
@@ -68,12 +69,18 @@ type Preprocess struct {
 	// CropFloor halves what is left beside a crop downwards, as Hugging Face's
 	// processors do. Without it a half goes to the even number, as in torchvision.
 	CropFloor bool `json:"crop_floor,omitempty"`
+	// Resize is the side before the middle of Size x Size pixels is cut out: of
+	// the shorter side with FitCrop, of both with FitSquash. 0 is Size.
+	Resize int `json:"resize,omitempty"`
 }
 
 // Validate reports the first thing in p that no image can be brought to.
 func (p Preprocess) Validate() error {
 	if p.Size < 1 || p.Size > 1<<13 {
 		return fmt.Errorf("preprocess: size %d, want 1 to %d", p.Size, 1<<13)
+	}
+	if p.Resize != 0 && (p.Resize < p.Size || p.Resize > 1<<13) {
+		return fmt.Errorf("preprocess: resize %d, want %d to %d", p.Resize, p.Size, 1<<13)
 	}
 	if p.Fit != FitSquash && p.Fit != FitCrop {
 		return fmt.Errorf("preprocess: fit %q, want %q or %q", p.Fit, FitSquash, FitCrop)
@@ -101,13 +108,14 @@ func (p Preprocess) Apply(src *RGB) *RGB {
 	if p.Filter == FilterLinear {
 		filter = resample.Linear
 	}
-	w, h := p.Size, p.Size
+	side := cmp.Or(p.Resize, p.Size)
+	w, h := side, side
 	switch {
 	case p.Fit != FitCrop || src.W <= 0 || src.H <= 0:
 	case src.W < src.H:
-		h = p.Size * src.H / src.W
+		h = side * src.H / src.W
 	default:
-		w = p.Size * src.W / src.H
+		w = side * src.W / src.H
 	}
 	x, y := p.middle(w-p.Size), p.middle(h-p.Size)
 	r := resample.Rect{X0: x, Y0: y, X1: x + p.Size, Y1: y + p.Size}

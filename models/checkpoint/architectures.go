@@ -11,11 +11,13 @@ import (
 	"captioner/models/clipdecoder10"
 	"captioner/models/coca"
 	"captioner/models/davit"
+	"captioner/models/dinov2"
 	"captioner/models/efficientnet"
 	"captioner/models/encoder"
 	"captioner/models/family"
 	"captioner/models/florence2"
 	"captioner/models/git"
+	"captioner/models/siglip"
 	"captioner/models/vit"
 	"captioner/weights"
 	"captioner/weights/formats"
@@ -36,8 +38,10 @@ func Known() Architectures {
 	return Architectures{
 		Encoders: encoder.Table{
 			blip.Architecture(),
+			siglip.Architecture(),
 			clip.Architecture(),
 			efficientnet.Architecture(),
+			dinov2.Architecture(),
 			vit.Architecture(),
 			davit.Architecture(),
 		},

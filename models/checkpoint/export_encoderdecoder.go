@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"cmp"
 	"errors"
 	"path/filepath"
 	"slices"
@@ -108,8 +109,15 @@ func processor(p image.Preprocess) map[string]any {
 		"image_mean":           over255(p.Mean),
 		"image_std":            over255(p.Std),
 	}
-	if p.Fit == image.FitCrop {
-		c["size"], c["do_center_crop"], c["crop_size"] = map[string]int{"shortest_edge": p.Size}, true, square
+	if p.Filter == image.FilterLinear {
+		c["resample"] = 2
+	}
+	before := cmp.Or(p.Resize, p.Size) // the middle is cut out
+	switch {
+	case p.Fit == image.FitCrop:
+		c["size"], c["do_center_crop"], c["crop_size"] = map[string]int{"shortest_edge": before}, true, square
+	case before != p.Size:
+		c["size"], c["do_center_crop"], c["crop_size"] = map[string]int{"height": before, "width": before}, true, square
 	}
 	return c
 }

@@ -88,6 +88,9 @@ func (a Architectures) Vet(use Use, beside encoder.Folder, files []string) error
 	if err != nil {
 		return err
 	}
+	if err := a.Encoders.Kin(d.modelType, nil); err != nil {
+		return err
+	}
 	captioners := a.claims(d)
 	switch use {
 	case AsLanguage:

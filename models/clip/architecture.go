@@ -101,7 +101,7 @@ func (e *Encoder) Features(x *torch.Tensor, m encoder.Memory) *torch.Tensor {
 	if e.Config.IsResNet() {
 		return x
 	}
-	return m.FromTokens(x)
+	return m.FromTokens(x, 1)
 }
 
 // TuneStages is the blocks of a ViT; a ResNet cannot be trained.
@@ -141,7 +141,7 @@ func (t trainable) Upper(x *torch.Tensor, block int, m encoder.Memory) *torch.Te
 	if m.Pooled() {
 		return t.UpperImage(x, block).Unsqueeze(1) // [B, E] -> [B, 1, E]
 	}
-	return m.FromTokens(t.UpperTokens(x, block, t.Config.form(m)))
+	return m.FromTokens(t.UpperTokens(x, block, t.Config.form(m)), 1)
 }
 
 // open describes a checkpoint of OpenAI, OpenCLIP or Hugging Face.

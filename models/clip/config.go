@@ -301,7 +301,7 @@ func (c *Config) readViT(shapes *weights.Shapes) {
 		Width: patch[0], Heads: vitHeads(patch[0]), PatchSize: patch[3], Layers: shapes.Blocks(blocks),
 		MLP: shapes.Of(blocks+"0.mlp.c_fc.weight", 2)[0],
 	}
-	v.ImageSize = v.PatchSize * shapes.GridSide(positions, shapes.Of(positions, 2)[0])
+	v.ImageSize = v.PatchSize * shapes.GridSide(positions, shapes.Of(positions, 2)[0], 1)
 	if shapes.Has("visual.proj") {
 		c.EmbedDim = shapes.Of("visual.proj", 2)[1]
 	}
@@ -314,7 +314,7 @@ func (c *Config) readResNet(shapes *weights.Shapes) {
 	for i := range 4 {
 		v.Stages = append(v.Stages, shapes.Blocks(fmt.Sprintf("visual.layer%d.", i+1)))
 	}
-	v.ImageSize = shrink * shapes.GridSide(positions, shapes.Of(positions, 2)[0])
+	v.ImageSize = shrink * shapes.GridSide(positions, shapes.Of(positions, 2)[0], 1)
 	v.Heads = headsOf(v.Width * shrink)
 	c.EmbedDim = shapes.Of("visual.attnpool.c_proj.weight", 2)[0]
 	c.Vision = v

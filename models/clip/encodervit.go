@@ -16,8 +16,12 @@ type vitTower struct {
 }
 
 func newViTTower(m *VisionTransformer, v Vision, d torch.DType) *vitTower {
-	t := &vitTower{patches: nn.NewPatches(&m.Patches, m.Class, m.Positions, v.ImageSize/v.PatchSize, d),
-		pre: nn.NewPackedNorm(&m.Pre)}
+	t := &vitTower{pre: nn.NewPackedNorm(&m.Pre)}
+	torch.Scoped(func() {
+		class := m.Class.Detach().View(1, -1).Add(m.Positions.Detach().Narrow(0, 0, 1)) // [1, C]
+		positions := m.Positions.Narrow(0, 1, m.Positions.Dim(0)-1)                     // [P, C]
+		t.patches = nn.NewPatches(&m.Patches, class, positions, v.ImageSize/v.PatchSize, d)
+	})
 	if m.Post != nil {
 		t.post = nn.NewPackedNorm(m.Post)
 	}

@@ -68,11 +68,8 @@ func (e *Encoder) Features(x *torch.Tensor, m encoder.Memory) *torch.Tensor {
 	return m.FromMap(e.Map(x))
 }
 
-// Mean and Std are those of ImageNet, of pixels of 0 to 255: x = (pixel - Mean)/Std.
-var (
-	Mean = [3]float64{0.485 * 255, 0.456 * 255, 0.406 * 255}
-	Std  = [3]float64{0.229 * 255, 0.224 * 255, 0.225 * 255}
-)
+// Mean and Std are those of ImageNet.
+var Mean, Std = encoder.ImageNetMean, encoder.ImageNetStd
 
 // imageSide is the side of the images of every published Florence-2, in pixels.
 const imageSide = 768

@@ -20,6 +20,9 @@ type Architecture struct {
 	// weights are fetched. None: a model_type that is Key.
 	Classes []Class
 
+	// Kin are networks that are taken for this one and are refused by name.
+	Kin []Kin
+
 	// Recognize says whether src holds a published checkpoint of this architecture, by the names of its tensors. Rows are
 	// asked in the order of the table.
 	Recognize func(src weights.Source) bool
@@ -53,6 +56,13 @@ type Table []Architecture
 // Open finds the architecture whose published checkpoint src is, and opens it. The files beside it describe it: for
 // certain where own is set, else where they tell of the same sizes. Heads are what a user says of it.
 func (t Table) Open(src weights.Source, beside Folder, own bool, h *Heads) (Config, weights.Source, error) {
+	modelType := ""
+	if own {
+		modelType = modelTypeOf(beside)
+	}
+	if err := t.Kin(modelType, src); err != nil {
+		return Config{}, nil, err
+	}
 	for _, a := range t {
 		if !a.Recognize(src) {
 			continue
@@ -63,18 +73,22 @@ func (t Table) Open(src weights.Source, beside Folder, own bool, h *Heads) (Conf
 		}
 		return c, named, err
 	}
-	return Config{}, nil, &UnknownError{len(src.Names()), t.Names()}
+	return Config{}, nil, &UnknownError{len(src.Names()), modelType, t.Names()}
 }
 
 // An UnknownError says that tensors are those of no encoder in the table.
 type UnknownError struct {
-	Tensors int
-	Known   string // the architectures that are known
+	Tensors   int
+	ModelType string // of the config.json beside them; "" where there is none
+	Known     string // the architectures that are known
 }
 
 func (e *UnknownError) Error() string {
-	const found = "found %d tensors of no encoder that this version knows, want a checkpoint of %s"
-	return fmt.Sprintf(found, e.Tensors, e.Known)
+	none := "no encoder that this version knows"
+	if e.ModelType != "" {
+		none += fmt.Sprintf(" (model_type %q)", e.ModelType)
+	}
+	return fmt.Sprintf("found %d tensors of %s, want a checkpoint of %s", e.Tensors, none, e.Known)
 }
 
 // Names lists the architectures for people.
@@ -149,6 +163,17 @@ func (a Architecture) Complete(c *Config, beside Folder, own bool, h *Heads, p P
 		c.Encoder = c.Encoder.(Attention).WithHeads(n)
 	}
 	return c.Validate()
+}
+
+// modelTypeOf is the model_type of the config.json of a folder; "" where it has none.
+func modelTypeOf(beside Folder) string {
+	var config struct {
+		ModelType string `json:"model_type"`
+	}
+	if beside == nil || ReadJSON(beside, "config.json", &config) != nil {
+		return "" // whoever reads the whole of it says what is wrong
+	}
+	return config.ModelType
 }
 
 // describes says whether the config.json of a folder is one of a vision transformer.

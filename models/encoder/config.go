@@ -83,6 +83,12 @@ func (c Config) shape(m Memory) (positions, channels int64, err error) {
 	return positions, channels, nil
 }
 
+// ImageNetMean and ImageNetStd are those of ImageNet, of pixels of 0 to 255: x = (pixel - mean)/std.
+var (
+	ImageNetMean = [3]float64{0.485 * 255, 0.456 * 255, 0.406 * 255}
+	ImageNetStd  = [3]float64{0.229 * 255, 0.224 * 255, 0.225 * 255}
+)
+
 // Normalize takes mean and standard deviation of values from 0 to 1, where three of each are given.
 func (c *Config) Normalize(mean, std []float64) {
 	if len(mean) != 3 || len(std) != 3 {

@@ -104,11 +104,11 @@ func (m Memory) Fits(c Config) error {
 	return nil
 }
 
-// FromTokens takes what m looks at from the tokens [B, T, C] of a ViT, the class token first. A grid does without the
-// class token.
-func (m Memory) FromTokens(x *torch.Tensor) *torch.Tensor {
-	if m.Kind == Grid {
-		x = x.Narrow(1, 1, x.Dim(1)-1)
+// FromTokens takes what m looks at from the tokens [B, T, C] of a ViT, of which the first lead, such as the class
+// token, stand for no patch. A grid does without those.
+func (m Memory) FromTokens(x *torch.Tensor, lead int64) *torch.Tensor {
+	if m.Kind == Grid && lead > 0 {
+		x = x.Narrow(1, lead, x.Dim(1)-lead)
 	}
 	return x
 }

@@ -2,6 +2,7 @@ package encoder
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,6 +24,8 @@ type processor struct {
 	Normal   *bool           `json:"do_normalize"`
 	Mean     []float64       `json:"image_mean"`
 	Std      []float64       `json:"image_std"`
+	Class    string          `json:"image_processor_type"`
+	OldClass string          `json:"feature_extractor_type"`
 }
 
 // ReadProcessor takes from preprocessor_config.json what is done to images: both sides brought to the encoder's size,
@@ -62,56 +65,83 @@ func (p processor) apply(c *Config) error {
 	return nil
 }
 
-// applyFit settles whether an image is squashed into the square or its middle is cut out.
+// applyFit settles how an image becomes a square: squashed, or by its shorter side; and whether its middle is cut out.
 func (p processor) applyFit(c *Config) error {
-	crop := c.Preprocess.Fit == image.FitCrop // what the architecture's processor does by default
+	crop := c.Preprocess.Fit == image.FitCrop || c.Preprocess.Resize > c.Preprocess.Size // what the architecture's does
 	if p.Crop != nil {
 		crop = *p.Crop
 	}
-	whole, side, err := parseSize(p.Size)
-	_, middle, err2 := parseSize(p.CropSize)
+	size, err := parseSize(p.Size)
+	middle, err2 := parseSize(p.CropSize)
 	if err := errors.Join(err, err2); err != nil {
 		return errors.New(strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
-	if c.Encoder != nil && c.Encoder.Side() == 0 && whole && !crop { // which takes images of any size
-		c.Preprocess.Size = side
+	if c.Encoder != nil && c.Encoder.Side() == 0 { // which takes images of any size
+		switch {
+		case crop && middle.side != 0:
+			c.Preprocess.Size = middle.side
+		case !crop && size.side != 0 && !size.shortest:
+			c.Preprocess.Size = size.side
+		}
 	}
 	want := c.Preprocess.Size
 	switch {
-	case side != 0 && side != want || crop && middle != 0 && middle != want:
+	case crop && middle.side != 0 && middle.side != want, crop && size.side != 0 && size.side < want,
+		!crop && size.side != 0 && size.side != want:
 		return fmt.Errorf("found size %s and crop_size %s, want the encoder's %d pixels",
 			Spell(p.Size), Spell(p.CropSize), want)
-	case crop:
-		c.Preprocess.Fit, c.Preprocess.CropFloor = image.FitCrop, true
-	case side != 0 && !whole:
+	case !crop && size.shortest:
 		return fmt.Errorf("found size %s without a crop, want a square", Spell(p.Size))
-	default:
+	case !crop:
+		c.Preprocess.Fit, c.Preprocess.Resize = image.FitSquash, 0
+		return nil
+	}
+	c.Preprocess.CropFloor = true
+	switch {
+	case size.both, size.side != 0 && !size.shortest && strings.HasPrefix(p.kind(), "DeiT"):
 		c.Preprocess.Fit = image.FitSquash
+	case size.side != 0, c.Preprocess.Resize == 0:
+		c.Preprocess.Fit = image.FitCrop
+	}
+	if size.side != 0 {
+		c.Preprocess.Resize = size.side
+	}
+	if c.Preprocess.Resize <= want {
+		c.Preprocess.Resize = 0
 	}
 	return nil
 }
 
-// parseSize reads a size in any of its spellings: 224, {"height": 224, "width": 224}, {"shortest_edge": 224}; 0 where
-// there is none. whole says that both sides are meant, where the spelling says so.
-func parseSize(raw json.RawMessage) (whole bool, side int, err error) {
+// size is what a setting says of a side in pixels; the zero value is nothing.
+type size struct {
+	side     int
+	shortest bool // of the shorter side alone
+	both     bool // of both sides, in so many words
+}
+
+// parseSize reads a size in any of its spellings: 224, {"height": 224, "width": 224}, {"shortest_edge": 224}.
+func parseSize(raw json.RawMessage) (s size, err error) {
 	if len(raw) == 0 || string(raw) == "null" {
-		return false, 0, nil
+		return s, nil
 	}
-	if json.Unmarshal(raw, &side) == nil {
-		return true, side, nil
+	if json.Unmarshal(raw, &s.side) == nil {
+		return s, nil
 	}
 	var named map[string]int
 	if err := json.Unmarshal(raw, &named); err != nil {
-		return false, 0, err
+		return s, err
 	}
 	switch height, shortest := named["height"], named["shortest_edge"]; {
 	case len(named) == 2 && height > 0 && height == named["width"]:
-		return true, height, nil
+		return size{side: height, both: true}, nil
 	case len(named) == 1 && shortest > 0:
-		return false, shortest, nil
+		return size{side: shortest, shortest: true}, nil
 	}
-	return false, 0, fmt.Errorf("found %s, want a square or a shortest edge", Spell(raw))
+	return s, fmt.Errorf("found %s, want a square or a shortest edge", Spell(raw))
 }
+
+// kind is the class of the processor; "" where the file does not say.
+func (p processor) kind() string { return cmp.Or(p.Class, p.OldClass) }
 
 // Spell is JSON on one line, for messages; "none" where there is none.
 func Spell(raw json.RawMessage) string {

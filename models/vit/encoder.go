@@ -15,6 +15,7 @@ type Encoder struct {
 	patches nn.Patches
 	stack   *nn.Stack
 	norm    nn.PackedNorm
+	learned *Model // the positions alone, where images may have other sizes; nil: they have not
 
 	trace func(name string, t *torch.Tensor) // tests look at every map through it
 }
@@ -25,31 +26,41 @@ const chunk = 8
 // Encoder prepares m in type d, on the device of its weights: float32, or bfloat16 or int8 with norms, softmax and the
 // residual stream in float32.
 func (m *Model) Encoder(d torch.DType) *Encoder {
-	e := &Encoder{Config: m.Config, device: m.Class.Device(), norm: nn.NewPackedNorm(&m.Norm)}
-	torch.Scoped(func() {
-		positions := m.Positions.Detach().View(-1, m.Config.Width) // [1, T, C] -> [T, C]
-		e.patches = nn.NewPatches(&m.Patches, m.Class, positions, m.Config.side(), d)
+	e := &Encoder{Config: m.Config, device: m.Positions.Device(), norm: nn.NewPackedNorm(&m.Norm)}
+	torch.NoGrad(func() {
+		torch.Scoped(func() {
+			grid := m.Config.grid()
+			e.patches = nn.NewPatches(&m.Patches, m.lead(), m.positions(grid), grid, d)
+			if m.Config.Grid > 0 {
+				e.learned = &Model{Config: m.Config, Positions: m.Positions.Detach().Clone().Keep()}
+			}
+			blocks := make([]nn.StackBlock, len(m.Blocks))
+			for i := range m.Blocks {
+				blocks[i] = m.Blocks[i].stacked(m.Config)
+			}
+			e.stack = nn.NewStack(blocks, m.Config.Heads, m.Config.activation(), d)
+		})
 	})
-	blocks := make([]nn.StackBlock, len(m.Blocks))
-	for i := range m.Blocks {
-		b := &m.Blocks[i]
-		blocks[i] = nn.StackBlock{
-			AttnNorm: &b.AttnNorm,
-			QKV:      &b.QKV,
-			Out:      &b.Out,
-			MLPNorm:  &b.MLPNorm,
-			Up:       &b.Up,
-			Down:     &b.Down,
-		}
-	}
-	e.stack = nn.NewStack(blocks, m.Config.Heads, nn.GELU, d)
 	return e
 }
 
-// EncodeImage gives the features of normalized images x [B, 3, ImageSize, ImageSize], as Model.EncodeImage does: [B,
-// C] in float32. An image's features do not depend on the others of its batch.
+// stacked is the block in the parts of a stack.
+func (b *Block) stacked(c Config) nn.StackBlock {
+	out := nn.StackBlock{AttnNorm: &b.AttnNorm, QKV: &b.QKV, Out: &b.Out, MLPNorm: &b.MLPNorm, Up: &b.Up, Down: &b.Down,
+		AttnScale: b.AttnScale, MLPScale: b.MLPScale}
+	if c.Gated {
+		half := func(from int64) *nn.Linear {
+			return &nn.Linear{Weight: b.Up.Weight.Narrow(0, from, c.MLP), Bias: b.Up.Bias.Narrow(0, from, c.MLP)}
+		}
+		out.Gate, out.Up = half(0), half(c.MLP)
+	}
+	return out
+}
+
+// EncodeImage gives the features of normalized images x [B, 3, side, side], as Model.EncodeImage does: [B, C] in
+// float32. An image's features do not depend on the others of its batch.
 func (e *Encoder) EncodeImage(x *torch.Tensor) *torch.Tensor {
-	nn.CheckImages("vit", x, e.Config.ImageSize)
+	e.Config.check(x)
 	return nn.Chunks(x, chunk, e.device, func(x *torch.Tensor) *torch.Tensor {
 		return e.norm.Forward(e.features(x).Select(1, 0).Contiguous(), torch.Float32)
 	})
@@ -57,7 +68,7 @@ func (e *Encoder) EncodeImage(x *torch.Tensor) *torch.Tensor {
 
 // Tokens gives all tokens behind the last norm, as Model.Tokens does: [B, T, C] in float32.
 func (e *Encoder) Tokens(x *torch.Tensor) *torch.Tensor {
-	nn.CheckImages("vit", x, e.Config.ImageSize)
+	e.Config.check(x)
 	return nn.Chunks(
 		x,
 		chunk,
@@ -68,6 +79,9 @@ func (e *Encoder) Tokens(x *torch.Tensor) *torch.Tensor {
 
 // features gives the tokens behind the last block, [B, T, C] in float32.
 func (e *Encoder) features(x *torch.Tensor) *torch.Tensor {
+	if rows := x.Dim(3) / e.Config.PatchSize; rows != e.patches.Side() {
+		torch.Scoped(func() { e.patches.Place(e.learned.positions(rows), rows) })
+	}
 	return e.stack.Forward(e.patches.Forward(x), func(i int, x *torch.Tensor) {
 		if e.trace != nil {
 			e.trace(fmt.Sprintf("blocks.%d", i), x)
@@ -80,4 +94,7 @@ func (e *Encoder) Free() {
 	e.patches.Free()
 	e.stack.Free()
 	e.norm.Free()
+	if e.learned != nil {
+		e.learned.Free()
+	}
 }

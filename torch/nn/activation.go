@@ -10,6 +10,7 @@ const (
 	GELU      Activation = iota // x Φ(x) (Hendrycks and Gimpel 2016)
 	QuickGELU                   // x sigmoid(1.702 x), the coarser form that CLIP has
 	ReLU                        // max(x, 0)
+	GELUTanh                    // GELU by its approximation with tanh, as SigLIP has it
 )
 
 // quick is the factor inside QuickGELU.
@@ -23,5 +24,16 @@ func (a Activation) Forward(x *torch.Tensor) *torch.Tensor {
 	case ReLU:
 		return x.Relu()
 	}
-	return x.GELU(false)
+	return x.GELU(a == GELUTanh)
+}
+
+// fused is the kernel of a packed layer that applies a to its result; QuickGELU has none.
+func (a Activation) fused() torch.Activation {
+	switch a {
+	case ReLU:
+		return torch.ReLU
+	case GELUTanh:
+		return torch.GELUTanh
+	}
+	return torch.GELUErf
 }

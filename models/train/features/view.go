@@ -40,7 +40,7 @@ func (v View) prepare(p image.Preprocess) ([]byte, error) {
 	if c := v.Crop; c != nil {
 		w, h := max(1, int(c.W*float64(img.W))), max(1, int(c.H*float64(img.H)))
 		img = image.Crop(img, min(int(c.X*float64(img.W)), img.W-w), min(int(c.Y*float64(img.H)), img.H-h), w, h)
-		p.Fit = image.FitSquash
+		p.Fit, p.Resize = image.FitSquash, 0
 	}
 	img = p.Apply(img)
 	if v.Mirrored {

@@ -1,7 +1,7 @@
 package published
 
-// captioner is a captioner of the Hugging Face hub that is worth trying, as its publisher describes it.
-type captioner struct {
+// repositoryRow is a model of the Hugging Face hub that is worth trying, as its publisher describes it.
+type repositoryRow struct {
 	name      string
 	modelType string // as config.json has it; it is listed where the table of architectures knows it
 	what      string
@@ -13,7 +13,7 @@ type captioner struct {
 
 // captioners begin the list of weights. None was measured here at its full size with its published weights: speeds are
 // left to docs/benchmarks.md.
-var captioners = []captioner{
+var captioners = []repositoryRow{
 	{
 		name: "Salesforce/blip-image-captioning-base", modelType: "blip", what: "BLIP base", licence: "BSD-3-Clause",
 		bytes: 990e6, cider: 133.3, source: "BLIP (Li et al. 2022), table 7",
@@ -58,5 +58,33 @@ var captioners = []captioner{
 	{
 		name: "nlpconnect/vit-gpt2-image-captioning", modelType: "vision-encoder-decoder", what: "ViT base and GPT-2",
 		licence: "Apache-2.0", bytes: 982e6,
+	},
+}
+
+// encoders are vision encoders to train with. A SigLIP comes with its text tower, which is not read.
+var encoders = []repositoryRow{
+	{
+		name: "google/siglip-base-patch16-224", modelType: "siglip", what: "SigLIP base, images of 224 pixels",
+		licence: "Apache-2.0", bytes: 813e6,
+	},
+	{
+		name: "google/siglip-so400m-patch14-384", modelType: "siglip", what: "SigLIP so400m, images of 384 pixels",
+		licence: "Apache-2.0", bytes: 3.51e9,
+	},
+	{
+		name: "google/siglip2-base-patch16-256", modelType: "siglip", what: "SigLIP 2 base, images of 256 pixels",
+		licence: "Apache-2.0", bytes: 1.5e9,
+	},
+	{
+		name: "google/siglip2-so400m-patch14-384", modelType: "siglip", what: "SigLIP 2 so400m, images of 384 pixels",
+		licence: "Apache-2.0", bytes: 4.54e9,
+	},
+	{name: "facebook/dinov2-small", modelType: "dinov2", what: "DINOv2 small", licence: "Apache-2.0", bytes: 88e6},
+	{name: "facebook/dinov2-base", modelType: "dinov2", what: "DINOv2 base", licence: "Apache-2.0", bytes: 346e6},
+	{name: "facebook/dinov2-large", modelType: "dinov2", what: "DINOv2 large", licence: "Apache-2.0", bytes: 1.22e9},
+	{name: "facebook/dinov2-giant", modelType: "dinov2", what: "DINOv2 giant", licence: "Apache-2.0", bytes: 4.55e9},
+	{
+		name: "facebook/dinov2-with-registers-base", modelType: "dinov2_with_registers",
+		what: "DINOv2 base with 4 registers", licence: "Apache-2.0", bytes: 346e6,
 	},
 }

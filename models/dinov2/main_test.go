@@ -1,0 +1,9 @@
+package dinov2
+
+import (
+	"testing"
+
+	"captioner/torch/torchtest"
+)
+
+func TestMain(m *testing.M) { torchtest.OneThread(m) }
