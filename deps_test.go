@@ -104,8 +104,9 @@ models/efficientnet < models/encoder        |
 models/davit        < models/encoder        |
 models/bart         < models/bert           | # a transformer that reads and writes, on BERT's layers
 models/florence2    < models/davit models/bart |
+models/batch        < torch                 | # texts as tensors, as decoders learn from them
 models/kvcache      < torch                 | # keys and values of the texts that a transformer writes
-models/gpt2         < torch/nn models/kvcache |
+models/gpt2         < torch/nn models/kvcache models/batch |
 models/family       < models/encoder models/decode data/tokenizer | # the contract of captioners: it knows none of them
 models/crossgpt2    < models/family models/gpt2 | # the captioner that is trained here: a memory, and GPT-2 on it
 models/clipdecoder10 < models/family models/gpt2 models/clip weights/pickle | # clip-text-decoder 1.0.0
@@ -207,6 +208,7 @@ data/coco           < data                  |
 models/encoder      < torch/torchtest       |
 models/clip         < torch/torchtest data/image weights/pickle |           # real weights on real photographs
 models/blip         < torch/torchtest data/image weights/pickle |
+models/batch        < torch/torchtest       |
 models/bert         < torch/torchtest       |
 weights/hub         < weights/hub/hubtest   | # a hub to fetch from
 models/git          < torch/torchtest       |

@@ -13,6 +13,7 @@ import (
 
 	"captioner/data/image"
 	"captioner/data/tokenizer"
+	"captioner/models/batch"
 	"captioner/models/checkpoint"
 	"captioner/models/crossgpt2"
 	"captioner/models/efficientnet"
@@ -258,11 +259,11 @@ func TestLogProbIsTheModels(t *testing.T) {
 		if h.Finished {
 			row = append(row, o.EOS)
 		}
-		b, err := gpt2.Pack([][]int32{row}, torch.CPU)
+		b, err := batch.Pack([][]int32{row}, torch.CPU)
 		if err != nil {
 			t.Fatal(err)
 		}
-		nll := torch.CrossEntropy(m.Logits(b, features, false), b.Targets, torch.Sum, gpt2.Ignore, 0).Float()
+		nll := torch.CrossEntropy(m.Logits(b, features, false), b.Targets, torch.Sum, batch.Ignore, 0).Float()
 		if math.Abs(nll+h.LogProb) > 1e-4 {
 			t.Errorf("log-probability: got %.6f, want %.6f", h.LogProb, -nll)
 		}

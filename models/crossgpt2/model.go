@@ -10,6 +10,7 @@ package crossgpt2
 import (
 	"fmt"
 
+	"captioner/models/batch"
 	"captioner/models/decode"
 	"captioner/models/encoder"
 	"captioner/models/family"
@@ -73,7 +74,7 @@ func (m *Model) Init() {
 
 // Logits gives [N, V] for every token of the batch, from features [B, P, C] of its images; features nil trains the
 // decoder on text alone.
-func (m *Model) Logits(b *gpt2.Batch, features *torch.Tensor, train bool) *torch.Tensor {
+func (m *Model) Logits(b *batch.Texts, features *torch.Tensor, train bool) *torch.Tensor {
 	if features == nil {
 		return m.Decoder.Forward(b, nil, train)
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"captioner/models/batch"
 	"captioner/torch"
 	"captioner/torch/nn"
 	"captioner/torch/torchtest"
@@ -193,14 +194,14 @@ func BenchmarkTrain(b *testing.B) {
 				memory := torch.Randn(torch.Float32, torch.CPU, images, size.memory, c.Width)
 				for b.Loop() {
 					torch.Scoped(func() {
-						var batch *Batch
-						if batch, err = Pack(rows, torch.CPU); err != nil {
+						var texts *batch.Texts
+						if texts, err = batch.Pack(rows, torch.CPU); err != nil {
 							return
 						}
 						torch.Autocast(
 							torch.CPU,
 							dtype,
-							func() { batch.Loss(m.Forward(batch, memory, true), 0.1).Backward() },
+							func() { texts.Loss(m.Forward(texts, memory, true), 0.1).Backward() },
 						)
 						for _, p := range nn.State(m) {
 							p.Tensor.ClearGrad()

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"captioner/models/batch"
 	"captioner/torch"
 	"captioner/torch/nn"
 	"captioner/torch/torchtest"
@@ -140,7 +141,7 @@ func TestForwardRefuses(t *testing.T) {
 				}
 				defer m.Free()
 				m.Init()
-				b, err := Pack([][]int32{make([]int32, tt.tokens), {0, 1}, {0, 1}}, torch.CPU)
+				b, err := batch.Pack([][]int32{make([]int32, tt.tokens), {0, 1}, {0, 1}}, torch.CPU)
 				if err != nil {
 					return err
 				}
@@ -158,7 +159,7 @@ func TestForwardRefuses(t *testing.T) {
 		})
 	}
 	for _, rows := range [][][]int32{nil, {{1}}} {
-		if _, err := Pack(rows, torch.CPU); err == nil {
+		if _, err := batch.Pack(rows, torch.CPU); err == nil {
 			t.Errorf("pack %v: got no error", rows)
 		}
 	}

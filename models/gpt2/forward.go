@@ -2,14 +2,15 @@ package gpt2
 
 import (
 	"fmt"
-	"math"
 
+	"captioner/models/batch"
 	"captioner/torch"
+	"captioner/torch/nn"
 )
 
 // Forward gives the logits [N, V] of every token of the batch. memory [G, P, C] is one per image, G dividing b.Rows;
 // nil leaves the cross-attention out, as Hugging Face does. train turns dropout on.
-func (m *Model) Forward(b *Batch, memory *torch.Tensor, train bool) *torch.Tensor {
+func (m *Model) Forward(b *batch.Texts, memory *torch.Tensor, train bool) *torch.Tensor {
 	return m.Logits(m.Hidden(b, memory, train))
 }
 
@@ -18,13 +19,8 @@ func (m *Model) Logits(hidden *torch.Tensor) *torch.Tensor {
 	return torch.Linear(hidden, m.Transformer.Tokens.Weight, nil)
 }
 
-// Loss is the mean cross-entropy of logits against the batch's targets, without those that are Ignore.
-func (b *Batch) Loss(logits *torch.Tensor, smoothing float64) *torch.Tensor {
-	return torch.CrossEntropy(logits, b.Targets, torch.Mean, Ignore, smoothing)
-}
-
 // Hidden gives what the last norm gives, [N, C].
-func (m *Model) Hidden(b *Batch, memory *torch.Tensor, train bool) *torch.Tensor {
+func (m *Model) Hidden(b *batch.Texts, memory *torch.Tensor, train bool) *torch.Tensor {
 	p := &pass{Model: m, batch: b, train: train}
 	m.check(b, memory)
 	t := &m.Transformer
@@ -41,7 +37,7 @@ func (m *Model) Hidden(b *Batch, memory *torch.Tensor, train bool) *torch.Tensor
 	return x
 }
 
-func (m *Model) check(b *Batch, memory *torch.Tensor) {
+func (m *Model) check(b *batch.Texts, memory *torch.Tensor) {
 	if b.Len > m.Config.Positions {
 		torch.Fail("gpt2", "text of %d tokens, want at most n_positions %d", b.Len, m.Config.Positions)
 	}
@@ -53,20 +49,15 @@ func (m *Model) check(b *Batch, memory *torch.Tensor) {
 	}
 	s := memory.Shape()
 	if len(s) != 3 || s[2] != m.Config.Width || s[0] == 0 || b.Rows%s[0] != 0 {
-		torch.Fail(
-			"gpt2",
-			"memory of shape %v for %d rows, want [images dividing the rows, positions, %d]",
-			s,
-			b.Rows,
-			m.Config.Width,
-		)
+		const message = "memory of shape %v for %d rows, want [images dividing the rows, positions, %d]"
+		torch.Fail("gpt2", message, s, b.Rows, m.Config.Width)
 	}
 }
 
 // pass is one run through the network.
 type pass struct {
 	*Model
-	batch *Batch
+	batch *batch.Texts
 	train bool
 	mask  *torch.Tensor // added to the self-attention's scores, [T, T] or [B, 1, T, T]
 	name  string        // of the block, for trace
@@ -108,84 +99,32 @@ func (b *Block) forward(p *pass, x, memory *torch.Tensor) *torch.Tensor {
 
 func (a *SelfAttention) forward(p *pass, x *torch.Tensor) *torch.Tensor {
 	rows, length, heads, size := p.batch.Rows, p.batch.Len, p.Config.Heads, p.Config.headSize()
-	qkv := p.spread(
-		a.QKV.Forward(x),
-	).View(
-		rows,
-		length,
-		3,
-		heads,
-		size,
-	).Permute(
-		2,
-		0,
-		3,
-		1,
-		4,
-	) // [B T, 3C] -> [3, B, H, T, D]
-	y := p.attend(qkv.Select(0, 0), qkv.Select(0, 1), qkv.Select(0, 2), p.causal)          // [B, H, T, D]
-	return a.Out.Forward(p.gather(y.Transpose(1, 2).Reshape(rows*length, p.Config.Width))) // [N, C]
+	qkv := p.batch.Padded(a.QKV.Forward(x)).View(rows, length, 3, heads, size)                   // [B T, 3C]
+	qkv = qkv.Permute(2, 0, 3, 1, 4)                                                             // [3, B, H, T, D]
+	y := p.attend(qkv.Select(0, 0), qkv.Select(0, 1), qkv.Select(0, 2), p.causal)                // [B, H, T, D]
+	return a.Out.Forward(p.batch.Packed(y.Transpose(1, 2).Reshape(rows*length, p.Config.Width))) // [N, C]
 }
 
 func (a *CrossAttention) forward(p *pass, x, memory *torch.Tensor) *torch.Tensor {
 	heads, size := p.Config.Heads, p.Config.headSize()
 	images, positions := memory.Dim(0), memory.Dim(1)
-	places := p.batch.Rows * p.batch.Len
+	all := p.batch.Rows * p.batch.Len
 	kv := a.KV.Forward(memory).View(images, positions, 2, heads, size).Permute(2, 0, 3, 1, 4) // [2, G, H, P, D]
-	q := p.spread(
-		a.Q.Forward(x),
-	).View(
-		images,
-		places/images,
-		heads,
-		size,
-	).Transpose(
-		1,
-		2,
-	) // [G, H, B/G T, D]: the captions of an image share its keys
-	y := p.attend(q, kv.Select(0, 0), kv.Select(0, 1), nil)                           // [G, H, B/G T, D]
-	return a.Out.Forward(p.gather(y.Transpose(1, 2).Reshape(places, p.Config.Width))) // [N, C]
+	// The captions of an image share its keys: [G, H, B/G T, D].
+	q := p.batch.Padded(a.Q.Forward(x)).View(images, all/images, heads, size).Transpose(1, 2)
+	y := p.attend(q, kv.Select(0, 0), kv.Select(0, 1), nil)                              // [G, H, B/G T, D]
+	return a.Out.Forward(p.batch.Packed(y.Transpose(1, 2).Reshape(all, p.Config.Width))) // [N, C]
 }
 
-// attend is softmax(q kᵀ/√D + mask) v. Plain products, not the fused kernel: its backward on CPU was a quarter of a
-// training step.
 func (p *pass) attend(q, k, v *torch.Tensor, mask func(torch.DType) *torch.Tensor) *torch.Tensor {
-	w := q.MulScalar(1 / math.Sqrt(float64(p.Config.headSize()))).Matmul(k.Transpose(-1, -2)) // [B, H, T, S]
-	if mask != nil {
-		w = w.Add(mask(w.DType()))
-	}
-	return p.drop(w.Softmax(-1), p.Config.AttentionDrop).Matmul(v)
+	drop := func(w *torch.Tensor) *torch.Tensor { return p.drop(w, p.Config.AttentionDrop) }
+	return nn.AttendDropped(q, k, v, mask, drop)
 }
 
-// spread puts packed tokens [N, X] in their places [B T, X]; the other places are 0, and only they can see it.
-func (p *pass) spread(x *torch.Tensor) *torch.Tensor {
-	if p.batch.Places == nil {
-		return x
-	}
-	return torch.Zeros(x.DType(), x.Device(), p.batch.Rows*p.batch.Len, x.Dim(1)).IndexCopy(0, p.batch.Places, x)
-}
-
-// gather is the way back from spread.
-func (p *pass) gather(x *torch.Tensor) *torch.Tensor {
-	if p.batch.Places == nil {
-		return x
-	}
-	return x.IndexSelect(0, p.batch.Places)
-}
-
-// causal is 0 where a token may look and very negative elsewhere, in type d, made once a pass. The number is finite in
-// every type, so a position that may look nowhere gives no NaN.
+// causal is the mask of the batch in type d, made once a pass.
 func (p *pass) causal(d torch.DType) *torch.Tensor {
-	if p.mask != nil && p.mask.DType() == d {
-		return p.mask
+	if p.mask == nil || p.mask.DType() != d {
+		p.mask = p.batch.Causal(d)
 	}
-	const away = -30000
-	n, dev := p.batch.Len, p.batch.Tokens.Device()
-	p.mask = torch.Full(away, torch.Float32, dev, n, n).Triu(1) // [T, T]
-	if m := p.batch.Mask; m != nil {
-		hidden := m.To(torch.Float32).AddScalar(-1).MulScalar(-away) // [B, T]: 0 or away
-		p.mask = p.mask.Add(hidden.View(p.batch.Rows, 1, 1, n))      // [B, 1, T, T]
-	}
-	p.mask = p.mask.To(d)
 	return p.mask
 }

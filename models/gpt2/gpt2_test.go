@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"captioner/models/batch"
 	"captioner/torch"
 	"captioner/torch/nn"
 	"captioner/torch/optim"
@@ -63,22 +64,32 @@ func rows(t *testing.T, src weights.Source) [][]int32 {
 // forms are the two layouts of a batch, with the map from a reference [B, T, ...] to the tokens that the layout has.
 var forms = []struct {
 	name string
-	make func([][]int32, torch.Device) (*Batch, error)
-	pick func(b *Batch, want *torch.Tensor) *torch.Tensor
+	make func([][]int32, torch.Device) (*batch.Texts, error)
+	pick func(b *batch.Texts, want *torch.Tensor) *torch.Tensor
 }{
 	{
 		"packed",
-		Pack,
-		func(b *Batch, want *torch.Tensor) *torch.Tensor { return want.Flatten(0, 1).IndexSelect(0, b.Places) },
+		batch.Pack,
+		func(b *batch.Texts, want *torch.Tensor) *torch.Tensor {
+			return want.Flatten(0, 1).IndexSelect(0, b.Index)
+		},
 	},
-	{"padded", func(r [][]int32, dev torch.Device) (*Batch, error) { return Pad(r, Padding{Target: Ignore}, dev) },
-		func(b *Batch, want *torch.Tensor) *torch.Tensor { return want.Flatten(0, 1) }},
+	{
+		"padded",
+		func(r [][]int32, dev torch.Device) (*batch.Texts, error) {
+			return batch.Pad(r, batch.Padding{Target: batch.Ignore}, dev)
+		},
+		func(b *batch.Texts, want *torch.Tensor) *torch.Tensor { return want.Flatten(0, 1) },
+	},
 }
+
+// picks gives a tensor of the fixture as the batch has it.
+type picks func(name string) *torch.Tensor
 
 // eachForm runs f for both layouts on every device, with the fixture's memory as a leaf that wants a gradient.
 func eachForm(
 	t *testing.T,
-	f func(t *testing.T, src weights.Source, m *Model, b *Batch, memory *torch.Tensor, pick func(string) *torch.Tensor),
+	f func(t *testing.T, src weights.Source, m *Model, b *batch.Texts, memory *torch.Tensor, pick picks),
 ) {
 	src := torchtest.Fixture(t, fixture)
 	for _, form := range forms {
@@ -107,7 +118,7 @@ func eachForm(
 func TestForwardMatchesPyTorch(t *testing.T) {
 	eachForm(
 		t,
-		func(t *testing.T, src weights.Source, m *Model, b *Batch, memory *torch.Tensor, pick func(string) *torch.Tensor) {
+		func(t *testing.T, src weights.Source, m *Model, b *batch.Texts, memory *torch.Tensor, pick picks) {
 			seen := map[string]bool{}
 			m.trace = func(name string, got *torch.Tensor) {
 				seen["mid."+name] = true
@@ -135,7 +146,7 @@ func TestForwardMatchesPyTorch(t *testing.T) {
 func TestGradientsMatchPyTorch(t *testing.T) {
 	eachForm(
 		t,
-		func(t *testing.T, src weights.Source, m *Model, b *Batch, memory *torch.Tensor, _ func(string) *torch.Tensor) {
+		func(t *testing.T, src weights.Source, m *Model, b *batch.Texts, memory *torch.Tensor, _ picks) {
 			params := nn.Trainable(m)
 			b.Loss(m.Forward(b, memory, false), number(t, src, "label_smoothing")).Backward()
 			for _, p := range params {
@@ -157,7 +168,7 @@ func TestGradientsMatchPyTorch(t *testing.T) {
 func TestWithoutMemoryMatchesPyTorch(t *testing.T) {
 	eachForm(
 		t,
-		func(t *testing.T, src weights.Source, m *Model, b *Batch, _ *torch.Tensor, pick func(string) *torch.Tensor) {
+		func(t *testing.T, src weights.Source, m *Model, b *batch.Texts, _ *torch.Tensor, pick picks) {
 			params := nn.Trainable(m)
 			logits := m.Forward(b, nil, false)
 			torchtest.Close(t, "logits", logits, pick("logits.no_memory"))
@@ -188,7 +199,7 @@ func TestMaskMatchesPyTorch(t *testing.T) {
 	torchtest.EachDevice(t, func(t *testing.T, dev torch.Device) {
 		m := load(t, src, dev, false)
 		defer m.Free()
-		b, err := Pad(rows(t, src), Padding{Target: Ignore, Mask: true}, dev)
+		b, err := batch.Pad(rows(t, src), batch.Padding{Target: batch.Ignore, Mask: true}, dev)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -200,7 +211,7 @@ func TestMaskMatchesPyTorch(t *testing.T) {
 func TestTenStepsMatchPyTorch(t *testing.T) {
 	eachForm(
 		t,
-		func(t *testing.T, src weights.Source, m *Model, b *Batch, memory *torch.Tensor, _ func(string) *torch.Tensor) {
+		func(t *testing.T, src weights.Source, m *Model, b *batch.Texts, memory *torch.Tensor, _ picks) {
 			want := torch.Slice[float32](torchtest.Get(t, src, "adamw.losses"))
 			params := nn.Trainable(m)
 			opt := optim.NewAdamW(
@@ -243,7 +254,7 @@ func TestDropout(t *testing.T) {
 	torchtest.Do(t, func() {
 		m := load(t, src, torch.CPU, false)
 		defer m.Free()
-		b, err := Pack(rows(t, src), torch.CPU)
+		b, err := batch.Pack(rows(t, src), torch.CPU)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -280,17 +291,17 @@ func TestPackRounded(t *testing.T) {
 		defer m.Free()
 		texts := rows(t, src)
 		texts[0] = texts[0][:3]
-		exact, err := Pack(texts, torch.CPU)
+		exact, err := batch.Pack(texts, torch.CPU)
 		if err != nil {
 			t.Fatal(err)
 		}
-		rounded, err := PackRounded(texts, torch.CPU)
+		rounded, err := batch.PackRounded(texts, torch.CPU)
 		if err != nil {
 			t.Fatal(err)
 		}
 		n, filled := exact.Tokens.Numel(), rounded.Tokens.Numel()
 		if exact.Count != int(n) || rounded.Count != int(n) || filled <= n ||
-			filled%round != 0 && filled != rounded.Rows*rounded.Len {
+			filled%64 != 0 && filled != rounded.Rows*rounded.Len {
 			t.Errorf("tokens: got %d exact and %d rounded, counts %d and %d", n, filled, exact.Count, rounded.Count)
 		}
 		a, b := exact.Loss(m.Forward(exact, nil, false), .1), rounded.Loss(m.Forward(rounded, nil, false), .1)

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"captioner/models/batch"
 	"captioner/torch"
 	"captioner/torch/nn"
 	"captioner/torch/torchtest"
@@ -133,7 +134,7 @@ func TestKeysOfEveryLayout(t *testing.T) {
 					if err := m.Load(view, nn.LoadOptions{}); err != nil {
 						t.Fatal(err)
 					}
-					b, err := Pack(rows(t, src), torch.CPU)
+					b, err := batch.Pack(rows(t, src), torch.CPU)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -145,7 +146,7 @@ func TestKeysOfEveryLayout(t *testing.T) {
 						t,
 						logits,
 						m.Forward(b, memory, false),
-						torchtest.Get(t, src, logits).Flatten(0, 1).IndexSelect(0, b.Places),
+						torchtest.Get(t, src, logits).Flatten(0, 1).IndexSelect(0, b.Index),
 					)
 				})
 			})

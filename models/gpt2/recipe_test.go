@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"captioner/models/batch"
 	"captioner/torch"
 	"captioner/torch/nn"
 	"captioner/torch/optim"
@@ -110,9 +111,9 @@ func TestTrainingOfTheOriginal(t *testing.T) {
 				for step, want := range torch.Slice[float32](torchtest.Get(t, src, tt.losses)) {
 					torch.Scoped(func() {
 						rows, images := r.rows(step)
-						b, err := Pad(
+						b, err := batch.Pad(
 							rows,
-							Padding{Token: r.end, Target: int64(r.end), Mask: true, End: true},
+							batch.Padding{Token: r.end, Target: int64(r.end), Mask: true, End: true},
 							torch.CPU,
 						)
 						if err != nil {

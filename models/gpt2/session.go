@@ -156,7 +156,7 @@ func (s *Session) advance(parents, tokens []int32) (x *torch.Tensor, err error) 
 		if s.first != nil && s.cache.Fresh() {
 			x = s.first
 		} else {
-			x = torch.Embedding(s.d.tokens, put(ids, s.d.device)) // [R, C]
+			x = torch.Embedding(s.d.tokens, torch.FromSlice(ids).ToDevice(s.d.device)) // [R, C]
 		}
 		x = s.feed(x).Narrow(0, 0, s.cache.Rows())
 	})

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"captioner/models/batch"
 	"captioner/torch"
 	"captioner/torch/torchtest"
 )
@@ -149,7 +150,7 @@ func compareWithForward(t *testing.T, m *Model, d *Decoder, rng *rand.Rand, dev 
 			for _, text := range texts {
 				rows = append(rows, append(slices.Clone(text), 0))
 			}
-			b, err := Pack(rows, dev)
+			b, err := batch.Pack(rows, dev)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -330,11 +331,11 @@ func TestSessionAfterPrefix(t *testing.T) {
 func (m *Model) behind(prefix *torch.Tensor, text []int64) *torch.Tensor {
 	x, n := prefix, prefix.Dim(1)+int64(len(text))
 	if len(text) > 0 {
-		ids := put(text, prefix.Device())
+		ids := torch.FromSlice(text).ToDevice(prefix.Device())
 		x = torch.Cat(1, x, m.Transformer.Tokens.Forward(ids).Unsqueeze(0)) // [1, n, C]
 	}
 	x = x.Add(m.Transformer.Positions.Weight.Narrow(0, 0, n)).Select(0, 0) // [n, C]
-	p := &pass{Model: m, batch: &Batch{Rows: 1, Len: n, Tokens: put(make([]int64, n), prefix.Device())}}
+	p := &pass{Model: m, batch: &batch.Texts{Rows: 1, Len: n, Tokens: torch.Zeros(torch.Int64, prefix.Device(), n)}}
 	for i := range m.Transformer.Blocks {
 		x = m.Transformer.Blocks[i].forward(p, x, nil)
 	}

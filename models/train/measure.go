@@ -4,8 +4,8 @@ import (
 	"math"
 
 	"captioner/data/metrics"
+	"captioner/models/batch"
 	"captioner/models/decode"
-	"captioner/models/gpt2"
 	"captioner/models/train/ranks"
 	"captioner/torch"
 )
@@ -112,8 +112,8 @@ func (net *network) valLoss(images corpus, features *torch.Tensor, d torch.DType
 		}
 	}
 	torch.Scoped(func() {
-		var b *gpt2.Batch
-		if b, err = gpt2.PackRounded(rows, net.device); err != nil {
+		var b *batch.Texts
+		if b, err = batch.PackRounded(rows, net.device); err != nil {
 			return
 		}
 		var logits *torch.Tensor

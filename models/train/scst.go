@@ -1,8 +1,8 @@
 package train
 
 import (
+	"captioner/models/batch"
 	"captioner/models/decode"
-	"captioner/models/gpt2"
 	"captioner/torch"
 )
 
@@ -48,14 +48,14 @@ func (l *learner) scstStep(step int) (mean *torch.Tensor, rows int, err error) {
 			advantage = append(advantage, float32(rewards[k]-(sum-rewards[k])/float64(n-1)))
 		}
 	}
-	b, err := gpt2.PackRounded(texts, l.device)
+	b, err := batch.PackRounded(texts, l.device)
 	if err != nil {
 		return nil, 0, err
 	}
 	var logits *torch.Tensor
 	torch.Autocast(l.device, l.dtype, func() { logits = l.model.Logits(b, features, false) })
 	logits = logits.To(torch.Float32).MulScalar(1 / l.SCSTTemperature)
-	nll := torch.CrossEntropy(logits, b.Targets, torch.Each, gpt2.Ignore, 0) // [N]
+	nll := torch.CrossEntropy(logits, b.Targets, torch.Each, batch.Ignore, 0) // [N]
 	part, err := l.exchange.Weigh(b.Count)
 	if err != nil {
 		return nil, 0, err

@@ -3,7 +3,7 @@ package train
 import (
 	"math/rand/v2"
 
-	"captioner/models/gpt2"
+	"captioner/models/batch"
 	"captioner/torch"
 )
 
@@ -29,7 +29,7 @@ func captionBatches(l *learner, step int) (total *torch.Tensor, rows int, err er
 			}
 		}
 		loss := torch.Tidy1(func() (loss *torch.Tensor) {
-			var b *gpt2.Batch
+			var b *batch.Texts
 			if b, err = l.pack(captions); err != nil {
 				return nil
 			}
@@ -63,7 +63,7 @@ func (l *learner) textStep(step int) (loss *torch.Tensor, rows int, err error) {
 	for _, i := range l.groups[step%l.perEpoch][from:to] {
 		lines = append(lines, l.text[i])
 	}
-	b, err := gpt2.PackRounded(lines, l.device)
+	b, err := batch.PackRounded(lines, l.device)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -73,18 +73,18 @@ func (l *learner) textStep(step int) (loss *torch.Tensor, rows int, err error) {
 
 // pack makes a batch of captions: without padding, or with padding that counts, and is hidden from the attention but
 // for the first place of it, as clip-text-decoder's collate_fn and GPT2LMHeadModel have it.
-func (l *learner) pack(rows [][]int32) (*gpt2.Batch, error) {
+func (l *learner) pack(rows [][]int32) (*batch.Texts, error) {
 	if !l.Padded {
-		return gpt2.PackRounded(rows, l.device)
+		return batch.PackRounded(rows, l.device)
 	}
 	end := l.tok.EOS()
-	return gpt2.Pad(rows, gpt2.Padding{Token: end, Target: int64(end), Mask: true, End: true}, l.device)
+	return batch.Pad(rows, batch.Padding{Token: end, Target: int64(end), Mask: true, End: true}, l.device)
 }
 
 // crossEntropy adds the gradients of a batch, divided by Accumulate, and returns its loss, a scalar in float64 that is
 // still to be computed on a GPU; of several ranks, each its part of them. Last says that the gradients of the step are
 // then whole. The text phase has no other.
-func (l *learner) crossEntropy(b *gpt2.Batch, features *torch.Tensor, last bool) (*torch.Tensor, error) {
+func (l *learner) crossEntropy(b *batch.Texts, features *torch.Tensor, last bool) (*torch.Tensor, error) {
 	var logits *torch.Tensor
 	torch.Autocast(l.device, l.dtype, func() { logits = l.model.Logits(b, features, true) })
 	if l.device != torch.CPU || l.dtype != torch.BFloat16 { // for that there is a kernel, to the same bits

@@ -17,11 +17,23 @@ func SelfAttention(qkv *torch.Tensor, heads int64, mask *torch.Tensor) *torch.Te
 // Attend is softmax(q kᵀ/√D + mask) v: [B, H, T, D] by plain products, whose backward is quicker than that of
 // libtorch's fused kernel.
 func Attend(q, k, v, mask *torch.Tensor) *torch.Tensor {
-	w := q.MulScalar(1 / math.Sqrt(float64(q.Dim(-1)))).Matmul(k.Transpose(-1, -2)) // [B, H, T, T]
-	if mask != nil {
-		w = w.Add(mask)
+	of := func(torch.DType) *torch.Tensor { return mask }
+	if mask == nil {
+		of = nil
 	}
-	return w.Softmax(-1).Matmul(v)
+	return AttendDropped(q, k, v, of, func(w *torch.Tensor) *torch.Tensor { return w })
+}
+
+// AttendDropped is Attend while a model learns: drop takes away some of the weights, which come out of the softmax. The
+// mask is asked for in the type of the scores; nil is none.
+func AttendDropped(
+	q, k, v *torch.Tensor, mask func(torch.DType) *torch.Tensor, drop func(*torch.Tensor) *torch.Tensor,
+) *torch.Tensor {
+	w := q.MulScalar(1 / math.Sqrt(float64(q.Dim(-1)))).Matmul(k.Transpose(-1, -2)) // [B, H, T, S]
+	if mask != nil {
+		w = w.Add(mask(w.DType()))
+	}
+	return drop(w.Softmax(-1)).Matmul(v)
 }
 
 // JoinHeads puts the heads next to each other: [B, H, T, D] -> [B, T, C].

@@ -1,4 +1,9 @@
-package gpt2
+// Package batch is texts as tensors, as decoders learn from them: the tokens that are fed, the tokens that are wanted
+// behind each, and where both stand in their rows. It knows no model.
+//
+// Letters in shapes: B rows, T positions of a row, N tokens of a batch, X channels, V vocabulary. Whatever takes or
+// gives tensors runs inside torch.Do.
+package batch
 
 import (
 	"errors"
@@ -10,14 +15,13 @@ import (
 // Ignore is the target of a token whose prediction counts for nothing.
 const Ignore = -100
 
-// Batch is captions as tensors, B rows of at most T tokens. The tensors belong to the scope in which the batch was
-// made.
-type Batch struct {
+// Texts is B rows of at most T tokens. The tensors belong to the scope in which the batch was made.
+type Texts struct {
 	Rows, Len int64         // B, T
 	Tokens    *torch.Tensor // [N] int64, row after row
 	Positions *torch.Tensor // [N] int64, counted from 0 in each row
 	Targets   *torch.Tensor // [N] int64, the token after each, or Ignore
-	Places    *torch.Tensor // [N] int64, where each token stands in B*T; nil where N = B*T
+	Index     *torch.Tensor // [N] int64, where each token stands in B*T; nil where N = B*T
 	Mask      *torch.Tensor // [B, T] bool, the tokens that may be looked at; nil for all
 	Count     int           // targets that are not Ignore
 }
@@ -27,14 +31,14 @@ const round = 64
 
 // Pack makes a batch without padding: N is the number of tokens fed. Each row holds at least two ids, the first of
 // which is only fed and the last of which is only predicted (beginning and end of the text).
-func Pack(rows [][]int32, dev torch.Device) (*Batch, error) { return pack(rows, 1, dev) }
+func Pack(rows [][]int32, dev torch.Device) (*Texts, error) { return pack(rows, 1, dev) }
 
 // PackRounded is Pack with a little padding, for training: as many tokens with the target Ignore follow some rows as
-// make N a multiple of 64, where the places of the batch allow it. CPU kernels are made for each N that they meet, and
-// kept; so there are few to make and to keep.
-func PackRounded(rows [][]int32, dev torch.Device) (*Batch, error) { return pack(rows, round, dev) }
+// make N a multiple of 64, where B*T allows it. CPU kernels are made for each N that they meet, and kept; so there are
+// few to make and to keep.
+func PackRounded(rows [][]int32, dev torch.Device) (*Texts, error) { return pack(rows, round, dev) }
 
-func pack(rows [][]int32, multiple int, dev torch.Device) (*Batch, error) {
+func pack(rows [][]int32, multiple int, dev torch.Device) (*Texts, error) {
 	length, err := longest(rows)
 	if err != nil {
 		return nil, err
@@ -44,7 +48,7 @@ func pack(rows [][]int32, multiple int, dev torch.Device) (*Batch, error) {
 		count += len(row) - 1
 	}
 	fill := (multiple - count%multiple) % multiple
-	var tokens, positions, targets, places []int64
+	var tokens, positions, targets, index []int64
 	for r, row := range rows {
 		for t := range length {
 			token, target := int64(0), int64(Ignore)
@@ -57,10 +61,10 @@ func pack(rows [][]int32, multiple int, dev torch.Device) (*Batch, error) {
 				continue
 			}
 			tokens, targets = append(tokens, token), append(targets, target)
-			positions, places = append(positions, int64(t)), append(places, int64(r*length+t))
+			positions, index = append(positions, int64(t)), append(index, int64(r*length+t))
 		}
 	}
-	b := &Batch{
+	b := &Texts{
 		Rows:      int64(len(rows)),
 		Len:       int64(length),
 		Tokens:    put(tokens, dev),
@@ -69,34 +73,22 @@ func pack(rows [][]int32, multiple int, dev torch.Device) (*Batch, error) {
 		Count:     count,
 	}
 	if len(tokens) < len(rows)*length {
-		b.Places = put(places, dev)
+		b.Index = put(index, dev)
 	}
 	return b, nil
 }
 
-// Spread gives each token of a packed batch the value of its row, [N] in float32; tokens that only fill get 0.
-func (b *Batch) Spread(values []float32) *torch.Tensor {
-	if int64(len(values)) != b.Rows {
-		torch.Fail("spread", "%d values for %d rows", len(values), b.Rows)
-	}
-	v := torch.FromSlice(values, b.Rows, 1).ToDevice(b.Tokens.Device()).Expand(b.Rows, b.Len).Reshape(-1) // [B T]
-	if b.Places != nil {
-		v = v.IndexSelect(0, b.Places)
-	}
-	return v.MaskedFill(b.Targets.EqScalar(Ignore), 0)
-}
-
-// Padding says what Pad does with the places behind the end of a row.
+// Padding says what Pad does behind the end of a row.
 type Padding struct {
 	Token  int32 // fed there
 	Target int64 // wanted there: Ignore, or a token whose prediction is to count, as some reference implementations do
-	Mask   bool  // hide them from attention; without it only causality hides them from the row's own tokens
-	// End, with Mask, leaves the row's last id in sight, which stands in the first of these places where Token is that id.
+	Mask   bool  // hide it from attention; without it only causality hides it from the row's own tokens
+	// End, with Mask, leaves the row's last id in sight: the first token of the padding, where Token is that id.
 	End bool
 }
 
 // Pad makes the plain padded batch, N = B*T, from rows as Pack takes them.
-func Pad(rows [][]int32, p Padding, dev torch.Device) (*Batch, error) {
+func Pad(rows [][]int32, p Padding, dev torch.Device) (*Texts, error) {
 	length, err := longest(rows)
 	if err != nil {
 		return nil, err
@@ -118,7 +110,7 @@ func Pad(rows [][]int32, p Padding, dev torch.Device) (*Batch, error) {
 			}
 		}
 	}
-	b := &Batch{
+	b := &Texts{
 		Rows:      int64(len(rows)),
 		Len:       int64(length),
 		Tokens:    put(tokens, dev),
@@ -138,12 +130,12 @@ func Pad(rows [][]int32, p Padding, dev torch.Device) (*Batch, error) {
 // longest is the largest number of tokens that a row feeds.
 func longest(rows [][]int32) (int, error) {
 	if len(rows) == 0 {
-		return 0, errors.New("gpt2 batch: no rows")
+		return 0, errors.New("batch of texts: no rows")
 	}
 	n := 0
 	for r, row := range rows {
 		if len(row) < 2 {
-			return 0, fmt.Errorf("gpt2 batch: row %d has %d tokens, want 2 or more", r, len(row))
+			return 0, fmt.Errorf("batch of texts: row %d has %d tokens, want 2 or more", r, len(row))
 		}
 		n = max(n, len(row)-1)
 	}
