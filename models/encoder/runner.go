@@ -38,7 +38,7 @@ func (r *Runner) Features(pixels []byte, n int) *torch.Tensor {
 func (r *Runner) Lower(pixels []byte, n, stage int) *torch.Tensor {
 	network, ok := r.network.(Staged)
 	if !ok {
-		torch.Fail("tune encoder", "%s has no stages, want an EfficientNet or a ViT of CLIP", r.config.Architecture)
+		torch.Fail("tune encoder", "%s has no stages, want an EfficientNet or a ViT", r.config.Architecture)
 	}
 	return r.chunked(pixels, n, func(x *torch.Tensor) *torch.Tensor { return network.Lower(x, stage) })
 }

@@ -23,7 +23,7 @@ func (c Config) Stages() (int, error) {
 	if t, ok := c.Encoder.(Tunable); ok && t.TuneStages() > 0 {
 		return t.TuneStages(), nil
 	}
-	return 0, fmt.Errorf("train the encoder: found %s, want an EfficientNet or a ViT of CLIP", c.Architecture)
+	return 0, fmt.Errorf("train the encoder: found %s, want an EfficientNet or a ViT", c.Architecture)
 }
 
 // TuneFrom is the stage that learning begins with by default: the last but one.

@@ -79,14 +79,19 @@ func (e *Encoder) Tokens(x *torch.Tensor) *torch.Tensor {
 
 // features gives the tokens behind the last block, [B, T, C] in float32.
 func (e *Encoder) features(x *torch.Tensor) *torch.Tensor {
-	if rows := x.Dim(3) / e.Config.PatchSize; rows != e.patches.Side() {
-		torch.Scoped(func() { e.patches.Place(e.learned.positions(rows), rows) })
-	}
-	return e.stack.Forward(e.patches.Forward(x), func(i int, x *torch.Tensor) {
+	return e.stack.Forward(e.embed(x), func(i int, x *torch.Tensor) {
 		if e.trace != nil {
 			e.trace(fmt.Sprintf("blocks.%d", i), x)
 		}
 	})
+}
+
+// embed gives the tokens that enter the first block.
+func (e *Encoder) embed(x *torch.Tensor) *torch.Tensor {
+	if rows := x.Dim(3) / e.Config.PatchSize; rows != e.patches.Side() {
+		torch.Scoped(func() { e.patches.Place(e.learned.positions(rows), rows) })
+	}
+	return e.patches.Forward(x)
 }
 
 // Free releases the tensors.

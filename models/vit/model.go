@@ -103,7 +103,10 @@ func (m *Model) EncodeImage(x *torch.Tensor) *torch.Tensor {
 func (m *Model) Tokens(x *torch.Tensor) *torch.Tensor { return m.Norm.Forward(m.features(x)) }
 
 // features gives the tokens behind the last block, the class first: [B, T, C].
-func (m *Model) features(x *torch.Tensor) *torch.Tensor {
+func (m *Model) features(x *torch.Tensor) *torch.Tensor { return m.blocks(m.embed(x), 0) }
+
+// embed gives the tokens that enter the first block.
+func (m *Model) embed(x *torch.Tensor) *torch.Tensor {
 	m.Config.check(x)
 	rows := x.Dim(3) / m.Config.PatchSize
 	x = m.Patches.Forward(x) // [B, C, h/p, w/p]
@@ -112,7 +115,12 @@ func (m *Model) features(x *torch.Tensor) *torch.Tensor {
 	if lead := m.lead(); lead != nil {
 		x = torch.Cat(1, lead.Unsqueeze(0).Expand(x.Dim(0), -1, -1), x) // [B, T, C]
 	}
-	for i := range m.Blocks {
+	return x
+}
+
+// blocks runs tokens [B, T, C] through the blocks from one on.
+func (m *Model) blocks(x *torch.Tensor, from int) *torch.Tensor {
+	for i := from; i < len(m.Blocks); i++ {
 		x = torch.Tidy1(func() *torch.Tensor { return m.Blocks[i].forward(x, m.Config) })
 		m.see(fmt.Sprintf("blocks.%d", i), x)
 	}
