@@ -107,7 +107,8 @@ models/florence2    < models/davit models/bart |
 models/batch        < torch                 | # texts as tensors, as decoders learn from them
 models/kvcache      < torch                 | # keys and values of the texts that a transformer writes
 models/gpt2         < torch/nn models/kvcache models/batch |
-models/family       < models/encoder models/decode data/tokenizer | # the contract of captioners: it knows none of them
+models/family       < models/encoder models/decode models/batch data/tokenizer |
+                     # the contract of captioners: it knows none of them
 models/crossgpt2    < models/family models/gpt2 | # the captioner that is trained here: a memory, and GPT-2 on it
 models/clipdecoder10 < models/family models/gpt2 models/clip weights/pickle | # clip-text-decoder 1.0.0
 models/clipcap      < models/family models/gpt2 models/clip | # CLIP's embedding as the prefix of GPT-2
@@ -115,6 +116,7 @@ models/coca         < models/family models/clip models/kvcache | # CoCa, as open
 models/checkpoint   < models/crossgpt2 models/clipdecoder10 models/blip models/git models/florence2 models/clipcap
                       models/coca models/efficientnet models/siglip models/dinov2 weights/formats |
                      # files of captioners and encoders, and the one table of both
+models/average      < models/checkpoint     | # the mean of captioners
 models/captioner/demo <                     |                               # the built-in model file, as bytes
 models/captioner    < models/captioner/demo models/checkpoint data/keywords |
                      # the library's front door: images in, captions out
@@ -125,13 +127,14 @@ models/train/features < models/family torch/dist data weights/safetensors |
                      # an encoder's features of images, computed once and kept on disk
 models/train/curves < weights/atomicfile    | gonum.org/v1/plot # losses and scores drawn, and for TensorBoard
 models/train/board  < data/image            | golang.org/x/image            # a training as TensorBoard reads it
+models/train/spelling < data/tokenizer |                              # captions as rows of tokens
 models/train/reward < data/metrics          |                               # what drawn captions are worth: text only
 models/train/ranks  < torch/dist torch/nn   |                               # what processes that share a run exchange
 models/train/recipe < models/checkpoint torch/dist |                   # what may be chosen, and its defaults
 models/train/environment < torch            |                               # by what and on what a run was made
 models/train        < models/train/features models/train/curves models/train/board models/train/reward
-                      models/train/ranks
-                      models/train/recipe models/train/environment models/captioner torch/optim torch/dist data
+                      models/train/ranks models/train/recipe models/train/environment models/train/spelling
+                      models/captioner torch/optim torch/dist data
                       data/metrics | golang.org/x/sync # the loop
 
 models/clipscore    < models/clip data/tokenizer weights/formats |
@@ -184,7 +187,7 @@ cli/captioning      < models/pipeline cli/output cli/model cli/report data/metad
 cli/fleet           < cli/model             |                               # predict on all GPUs: a process each
 cli/training        < models/train cli/ranks cli/paths cli/model | github.com/urfave/cli/v2 # the command train
 cli/scoring         < models/evaluate cli/captioning cli/ranks cli/paths | github.com/urfave/cli/v2 # the command eval
-cli                 < cli/training cli/scoring cli/inspect cli/fleet cli/help cli/config cli/completion |
+cli                 < cli/training cli/scoring cli/inspect cli/fleet cli/help cli/config cli/completion models/average |
                       github.com/urfave/cli/v2 golang.org/x/sync            # one thin file a command
 cli/captioner       < cli torch/standin     | C                              # main: a dozen lines; C sees closed output
 scripts/bench/serve <                       | # load for a service, from a process of its own
@@ -222,6 +225,7 @@ models/siglip       < torch/torchtest data/image |
 models/dinov2       < torch/torchtest data/image |
 models/efficientnet < torch/torchtest data/image weights/pickle |
 models/gpt2         < torch/torchtest torch/standin torch/optim data/tokenizer models/decode |
+models/average      < models/captioner/demo |
 models/captioner/demo <                     |                               # the built-in model file, as bytes
 models/captioner    < torch/torchtest data/metrics |
 models/train        < torch/torchtest torch/standin |

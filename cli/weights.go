@@ -9,7 +9,7 @@ import (
 	"captioner/cli/console"
 	"captioner/cli/flags"
 	"captioner/cli/inspect"
-	"captioner/models/checkpoint"
+	"captioner/models/average"
 )
 
 func newWeights(con *console.Console) *cli.Command {
@@ -80,7 +80,7 @@ shape and one vocabulary. The mean has no scores: captioner eval gives them.`,
 				return console.Usagef("", "weights average takes two or more files, found %d", c.NArg())
 			}
 			files := c.Args().Slice()
-			if err := checkpoint.Average(files, out, fmt.Sprintf("captioner weights average %s",
+			if err := average.Models(files, out, fmt.Sprintf("captioner weights average %s",
 				strings.Join(files, " "))); err != nil {
 				return err
 			}

@@ -182,7 +182,7 @@ func (o *Options) flags() []cli.Flag {
 			"no crops", &o.Views),
 		number(vision, "crop-share", "share of an image's area that a crop shows at least", &o.CropShare),
 		yes(vision, "flip", "show half of the images mirrored, but those whose captions say left or right", &o.Flip),
-		yes(vision, "train-encoder", "let the encoder learn too, an EfficientNet or a ViT of CLIP; batch statistics stay",
+		yes(vision, "train-encoder", "let the encoder learn too, an EfficientNet or a ViT; batch statistics stay",
 			&o.TrainEncoder),
 		count(vision, "encoder-from",
 			"stage, or block of a ViT, that it learns from on (what enters it is cached); 0: all of it, with images "+
@@ -316,6 +316,7 @@ func (o *Options) hold(c *cli.Context) {
 	if c.IsSet("val-fraction") {
 		o.Fit.MinVal = 0
 	}
+	o.Fit.Own = slices.DeleteFunc(slices.Clone(o.Fit.Own), c.IsSet)
 }
 
 // shorten leaves phases out where a flag wants only one thing, and fills in what nobody said.

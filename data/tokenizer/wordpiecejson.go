@@ -23,7 +23,10 @@ type wordPieceDecoder struct {
 
 // JSON writes the tokenizer as Hugging Face's tokenizer.json, which [Read] and their library read. The bytes depend on
 // nothing but the tokenizer: tokens stand in the order of their ids.
-func (t *WordPiece) JSON() ([]byte, error) {
+func (t *WordPiece) JSON() ([]byte, error) { return t.json(nil) }
+
+// json is JSON with what stands around a text.
+func (t *WordPiece) json(around any) ([]byte, error) {
 	type kind struct {
 		Type string `json:"type"`
 	}
@@ -45,16 +48,17 @@ func (t *WordPiece) JSON() ([]byte, error) {
 		Added         []AddedToken     `json:"added_tokens"`
 		Normalizer    bertNormalizer   `json:"normalizer"`
 		PreTokenizer  kind             `json:"pre_tokenizer"`
-		PostProcessor *kind            `json:"post_processor"`
+		PostProcessor any              `json:"post_processor"`
 		Decoder       wordPieceDecoder `json:"decoder"`
 		Model         wordPiece        `json:"model"`
 	}{
-		Version:      "1.0",
-		Added:        t.added.list,
-		Normalizer:   bertNormalizer{Type: "BertNormalizer", Clean: true, Chinese: true, Lowercase: t.opts.Lowercase},
-		PreTokenizer: kind{"BertPreTokenizer"},
-		Decoder:      wordPieceDecoder{"WordPiece", subword, t.opts.CleanUp},
-		Model:        wordPiece{"WordPiece", bertUnknown, subword, longWord, vocab},
+		Version:       "1.0",
+		Added:         t.added.list,
+		Normalizer:    bertNormalizer{Type: "BertNormalizer", Clean: true, Chinese: true, Lowercase: t.opts.Lowercase},
+		PreTokenizer:  kind{"BertPreTokenizer"},
+		PostProcessor: around,
+		Decoder:       wordPieceDecoder{"WordPiece", subword, t.opts.CleanUp},
+		Model:         wordPiece{"WordPiece", bertUnknown, subword, longWord, vocab},
 	})
 }
 

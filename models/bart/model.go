@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"math"
 
+	"captioner/models/batch"
 	"captioner/models/bert"
 	"captioner/torch"
 	"captioner/torch/nn"
@@ -141,7 +142,7 @@ func (m *Model) Read(x *torch.Tensor) *torch.Tensor {
 func (m *Model) Write(tokens, read *torch.Tensor) *torch.Tensor {
 	b := m.bert(&m.Decoder, m.Config.decoder())
 	b.Trace = m.see("decoder")
-	return b.Forward(b.Embed(tokens), read, bert.Causal(tokens.Dim(1), tokens.Device()))
+	return b.Forward(b.Embed(tokens), read, batch.Causal(tokens.Dim(1), tokens.Device()))
 }
 
 func (m *Model) see(side string) func(name string, t *torch.Tensor) {

@@ -6,15 +6,13 @@
 // A [Model] is the network as it is stored; its gradients flow. A [Decoder] is the same prepared for generation, with
 // a cache of keys and values in each [Session].
 //
-// It does not do: token types, relative positions, dropout, a pooler.
+// It does not do: token types, relative positions, a pooler.
 //
 // Letters in shapes: B rows (texts), T positions of a text, G images, P positions of a memory or of a prefix, M width
 // of the memory, C width, H heads, D head size, V vocabulary.
 package bert
 
 import (
-	"fmt"
-
 	"captioner/torch"
 	"captioner/torch/nn"
 )
@@ -86,39 +84,6 @@ func (m *Model) Embed(tokens *torch.Tensor) *torch.Tensor {
 	x := e.Norm.Forward(e.Words.Forward(tokens).Add(positions))
 	m.see("embeddings", x)
 	return x
-}
-
-// Forward runs the layers on x [B, T, C]. memory [B, P, M] is what cross-attention looks at, or nil; mask [T, T] is
-// added to the scores of self-attention (see Causal).
-func (m *Model) Forward(x, memory, mask *torch.Tensor) *torch.Tensor {
-	for i := range m.Layers {
-		l, name := &m.Layers[i], fmt.Sprintf("layer.%d", i)
-		x = l.Self.forward(x, x, m.Config.Heads, mask)
-		m.see(name+".attention", x)
-		if l.Cross != nil && memory != nil {
-			x = l.Cross.forward(x, memory, m.Config.Heads, nil)
-			m.see(name+".crossattention", x)
-		}
-		up := m.Config.activation().Forward(l.Up.Forward(x)) // [B, T, inner]
-		x = l.Norm.Forward(l.Down.Forward(up).Add(x))
-		m.see(name, x)
-	}
-	return x
-}
-
-// forward looks from x [B, T, C] at y [B, S, width]: [B, T, C].
-func (a *Attention) forward(x, y *torch.Tensor, heads int64, mask *torch.Tensor) *torch.Tensor {
-	split := func(t *torch.Tensor) *torch.Tensor { // [B, S, C] -> [B, H, S, D]
-		return t.View(t.Dim(0), t.Dim(1), heads, t.Dim(2)/heads).Transpose(1, 2)
-	}
-	seen := nn.Attend(split(a.Query.Forward(x)), split(a.Key.Forward(y)), split(a.Value.Forward(y)), mask)
-	return a.Norm.Forward(a.Out.Forward(nn.JoinHeads(seen)).Add(x))
-}
-
-// Causal is the mask of n positions of which each looks at itself and at those before it: [n, n].
-func Causal(n int64, dev torch.Device) *torch.Tensor {
-	const away = -30000 // finite, so that no score becomes NaN
-	return torch.Full(away, torch.Float32, dev, n, n).Triu(1)
 }
 
 func (m *Model) see(name string, t *torch.Tensor) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"captioner/models/batch"
 	"captioner/torch"
 	"captioner/torch/nn"
 	"captioner/torch/torchtest"
@@ -51,10 +52,10 @@ func whole(m *Model, h Head, text []int64, memory, prefix *torch.Tensor) *torch.
 	x := m.Embed(torch.FromSlice(text, 1, int64(len(text))))
 	n := int64(len(text))
 	if prefix == nil {
-		return h.Forward(m.Forward(x, memory, Causal(n, torch.CPU)))
+		return h.Forward(m.Forward(x, memory, batch.Causal(n, torch.CPU)))
 	}
 	p := prefix.Dim(1)
-	mask := Causal(p+n, torch.CPU)
+	mask := batch.Causal(p+n, torch.CPU)
 	mask.Narrow(0, 0, p).Narrow(1, 0, p).Copy(torch.Zeros(torch.Float32, torch.CPU, p, p))
 	return h.Forward(m.Forward(torch.Cat(1, prefix, x), nil, mask)).Narrow(1, p, n)
 }

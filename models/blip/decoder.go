@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"captioner/models/batch"
 	"captioner/models/bert"
 	"captioner/torch"
 	"captioner/torch/nn"
@@ -36,8 +37,8 @@ func BaseText() bert.Config {
 
 // ParseTextConfig reads the "text_config" of a config.json. What it leaves out has the values of Hugging Face's
 // BlipTextConfig; settings that would change the network and that this package does not have are refused.
-func ParseTextConfig(b []byte) (bert.Config, error) {
-	c := BaseText()
+func ParseTextConfig(b []byte) (Decoder, error) {
+	c := Decoder{Config: BaseText()}
 	c.Heads = 8 // BlipTextConfig's
 	other := struct {
 		Positions string `json:"position_embedding_type"`
@@ -54,7 +55,7 @@ func ParseTextConfig(b []byte) (bert.Config, error) {
 	if c.Memory == 0 {
 		return c, fmt.Errorf("blip text config: found encoder_hidden_size 0, want the width of the vision tower")
 	}
-	return c, c.Validate()
+	return c, c.Config.Validate()
 }
 
 // NewTextDecoder makes a decoder with unset weights; Load fills them. Run it inside torch.Do; Free releases it.
@@ -103,7 +104,7 @@ func (m *TextDecoder) Load(src weights.Source, o nn.LoadOptions) error {
 // Logits gives the logits of the next token behind each of tokens [B, T] (int64): [B, T, V]. memory [B, P, Memory] is
 // all tokens of the vision tower.
 func (m *TextDecoder) Logits(tokens, memory *torch.Tensor) *torch.Tensor {
-	mask := bert.Causal(tokens.Dim(1), tokens.Device())
+	mask := batch.Causal(tokens.Dim(1), tokens.Device())
 	h := m.head()
 	return h.Forward(m.BERT.Forward(m.BERT.Embed(tokens), memory, mask))
 }

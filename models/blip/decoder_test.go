@@ -22,7 +22,7 @@ func loadText(t *testing.T, src weights.Source, dev torch.Device) *TextDecoder {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := NewTextDecoder(c)
+	m, err := NewTextDecoder(c.Config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func TestTextDecoderRefuses(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.Layers = 1
-		m, err := NewTextDecoder(c)
+		m, err := NewTextDecoder(c.Config)
 		if err != nil {
 			t.Fatal(err)
 		}

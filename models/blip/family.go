@@ -39,8 +39,12 @@ func recognizeCaptioner(f family.Files) bool {
 	})
 }
 
-// Decoder is the sizes of the text decoder.
-type Decoder struct{ bert.Config }
+// Decoder is the sizes of the text decoder, and how it was trained, in the names of Hugging Face's BlipTextConfig.
+type Decoder struct {
+	bert.Config
+	bert.Dropout
+	LabelSmoothing float64 `json:"label_smoothing,omitempty"` // of the loss: the share that is spread over all tokens
+}
 
 var _ family.Decoder = Decoder{}
 
@@ -56,6 +60,13 @@ func (d Decoder) Sizes() (vocabulary, positions, width int64) {
 func (d Decoder) Validate(m encoder.Memory, architecture string) error {
 	if err := d.Config.Validate(); err != nil {
 		return err
+	}
+	for name, v := range map[string]float64{
+		"hidden_dropout_prob": d.Hidden, "attention_probs_dropout_prob": d.Attention, "label_smoothing": d.LabelSmoothing,
+	} {
+		if !(v >= 0 && v < 1) {
+			return fmt.Errorf("text decoder: found %s %g, want 0 to less than 1", name, v)
+		}
 	}
 	if m.In != d.Memory {
 		const message = "the decoder does not fit its encoder: %s gives tokens of %d channels, want encoder_hidden_size %d"
@@ -156,6 +167,17 @@ func openFolder(f family.Files) (*family.Captioner, error) {
 	if err := text.Matches(c.Source, family.DecoderPrefix+"bert."); err != nil {
 		return nil, fmt.Errorf("read config.json: text_config: %w", err)
 	}
+	ties := struct {
+		Words bool `json:"tie_word_embeddings"`
+	}{true}
+	if err := json.Unmarshal(config.Text, &ties); err != nil {
+		return nil, fmt.Errorf("read config.json: text_config: %w", err)
+	}
+	if ties.Words { // a file may hold both, even of different values: transformers takes the embedding
+		if c.Source, err = withoutHead(c.Source, family.DecoderPrefix); err != nil {
+			return nil, err
+		}
+	}
 	if err := configure(&c.Config.Encoder, config.Vision); err != nil {
 		return nil, fmt.Errorf("read config.json: vision_config: %w", err)
 	}
@@ -234,7 +256,7 @@ func openLAVIS(f family.Files) (*family.Captioner, error) {
 	if text.Heads, err = f.DecoderHeads(text.Width, 0, text.Heads); err != nil {
 		return nil, err
 	}
-	c, err := describe(f, text)
+	c, err := describe(f, Decoder{Config: text})
 	if err != nil {
 		return nil, err
 	}
@@ -258,7 +280,7 @@ func openLAVIS(f family.Files) (*family.Captioner, error) {
 }
 
 // describe is what both layouts have in common: the text decoder, and the vision tower of which it sees all tokens.
-func describe(f family.Files, text bert.Config) (*family.Captioner, error) {
+func describe(f family.Files, text Decoder) (*family.Captioner, error) {
 	tower, image, err := open(f.Source)
 	if err != nil {
 		return nil, err
@@ -273,7 +295,7 @@ func describe(f family.Files, text bert.Config) (*family.Captioner, error) {
 	}
 	name := f.Name()
 	c := &family.Captioner{
-		Config: family.Config{Name: name, Encoder: tower, Decoder: Decoder{text}},
+		Config: family.Config{Name: name, Encoder: tower, Decoder: text},
 		Card:   family.UnknownCard(name, tower.Architecture),
 	}
 	if c.Config.Memory, err = encoder.NewMemory(tower, encoder.Tokens, 0); err != nil {

@@ -233,13 +233,13 @@ func TestLogProbIsTheModels(t *testing.T) {
 	}
 	defer f.Close()
 	torchtest.Do(t, func() {
-		m, err := f.LoadModel(torch.CPU, false)
+		m, err := f.LoadLearner(torch.CPU, false)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer m.Free()
-		d := m.Decoder.Decoder(torch.Float32)
-		defer d.Free()
+		w := m.Writer(torch.Float32)
+		defer w.Free()
 		torch.Seed(4)
 		features := torch.Randn(
 			torch.Float32,
@@ -250,7 +250,7 @@ func TestLogProbIsTheModels(t *testing.T) {
 		)
 		o := f.Defaults()
 		o.Beam, o.MaxLen = 1, 5
-		hyps, err := m.Decode(d, features, 1, o)
+		hyps, err := family.Search(w, features, 1, o)
 		if err != nil {
 			t.Fatal(err)
 		}

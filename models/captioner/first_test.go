@@ -274,10 +274,10 @@ func TestFirstOnlyCaptions(t *testing.T) {
 			checkpoint.FormStateDict,
 			checkpoint.ExportOptions{},
 		),
-		"can only caption",
+		"want one with GPT-2",
 	)
-	_, err = f.LoadModel(torch.CPU, true)
-	oneLineWith(t, "load", err, "can only caption")
+	_, err = f.LoadLearner(torch.CPU, true)
+	oneLineWith(t, "load", err, "training on from that family is not supported, want one of BLIP or ")
 	_, err = Open(filepath.Join(firstDir, "model_1.0.zip"), Options{Device: "cpu"})
 	oneLineWith(t, "no encoder", err, "does not fit its encoder")
 	_, err = Open(

@@ -15,7 +15,6 @@ import (
 
 	"captioner/data/tokenizer"
 	"captioner/models/clip"
-	"captioner/models/crossgpt2"
 	"captioner/models/decode"
 	"captioner/models/encoder"
 	"captioner/models/family"
@@ -59,6 +58,9 @@ func (c *Checkpoint) Checksum() (string, error) {
 	return sum, nil
 }
 
+// Source is the tensors by the names of a model file. The checkpoint owns it.
+func (c *Checkpoint) Source() weights.Source { return c.src }
+
 // Close releases the memory maps.
 func (c *Checkpoint) Close() error {
 	err := c.src.Close()
@@ -69,43 +71,7 @@ func (c *Checkpoint) Close() error {
 }
 
 // Defaults are the decoding options that the model asks for, with its own begin and end tokens.
-func (c *Checkpoint) Defaults() decode.Options {
-	o := decode.DefaultOptions()
-	d := c.Config.Decoding
-	o.Rule = d.Rule
-	o.Beam, o.LengthPenalty, o.MaxLen, o.NoRepeatNGram = d.Beam, d.LengthPenalty, d.MaxLen, d.NoRepeatNGram
-	o.MinLen, o.EarlyStopping = d.MinLen, d.EarlyStopping
-	o.Ends, o.Ban, o.RepetitionPenalty = slices.Clone(d.Ends), slices.Clone(d.Ban), d.Repetition
-	o.Processors, o.MaxLenOfAll, o.MinLenOfAll = d.Processors, d.MaxLenOfAll, d.MinLenOfAll
-	o.BOS, o.EOS = c.Tokenizer.BOS(), c.Tokenizer.EOS()
-	if p, ok := c.Config.Decoder.(family.Prompted); ok {
-		// A model whose own prompt cannot be read says so when it is asked to read it.
-		_ = o.ReadUsual(p.Reading(c.Tokenizer, c.Config.Memory))
-	}
-	if d.Begin != nil {
-		o.BOS = *d.Begin
-	}
-	if d.End != nil {
-		o.EOS = *d.End
-	}
-	return o
-}
-
-// A NotTrainableError says that a captioner's decoder is not GPT-2, so that it can only caption.
-type NotTrainableError struct{ Family string }
-
-func (e *NotTrainableError) Error() string {
-	const found = "found a model of %s, whose decoder is not GPT-2 and can only caption, want one with GPT-2"
-	return fmt.Sprintf(found, e.Family)
-}
-
-// wantGPT2 refuses a captioner of another family than the one that this program trains and writes for others.
-func (c *Checkpoint) wantGPT2() error {
-	if _, ok := crossgpt2.Sizes(c.Config); !ok {
-		return &NotTrainableError{c.Family}
-	}
-	return nil
-}
+func (c *Checkpoint) Defaults() decode.Options { return c.Config.Options(c.Tokenizer) }
 
 // BPE is the tokenizer of a captioner with GPT-2.
 func (c *Checkpoint) BPE() (*tokenizer.Tokenizer, error) {
@@ -114,20 +80,6 @@ func (c *Checkpoint) BPE() (*tokenizer.Tokenizer, error) {
 		return nil, fmt.Errorf("model %q: found a tokenizer of another kind, want byte-level BPE", c.Path)
 	}
 	return t, nil
-}
-
-// LoadModel loads memory and decoder in float32, of a captioner with GPT-2. own gives them memory that training may
-// change. It works inside torch.Do.
-func (c *Checkpoint) LoadModel(dev torch.Device, own bool) (*crossgpt2.Model, error) {
-	err := c.wantGPT2()
-	var m *crossgpt2.Model
-	if err == nil {
-		m, err = crossgpt2.Load(c.Config, c.src, dev, own)
-	}
-	if err != nil {
-		return nil, &Error{Doing: "load model", Path: c.Path, Err: err}
-	}
-	return m, nil
 }
 
 // LoadWriter loads what writes captions from the encoder's features, for inference in type d. It works inside torch.Do.

@@ -79,8 +79,8 @@ type exporter struct {
 }
 
 func (e exporter) write(path string, form Form) error {
-	if err := e.wantGPT2(); err != nil && form != FormCaptioner {
-		return &FormError{err, "--to captioner writes it as one file, in a form of captioner's own"}
+	if err := e.wants(form); err != nil {
+		return err
 	}
 	switch form {
 	case FormCaptioner:
@@ -97,6 +97,19 @@ func (e exporter) write(path string, form Form) error {
 		return e.exportHuggingFace(path)
 	}
 	return fmt.Errorf("found form %q, want one of %q", form, Forms)
+}
+
+// wants refuses a captioner of a family that a form is not for.
+func (e exporter) wants(form Form) error {
+	_, gpt := e.Config.Decoder.(crossgpt2.Decoder)
+	_, class := e.Config.Decoder.(family.Foldered)
+	if gpt || form == FormCaptioner || class && form == FormHuggingFace {
+		return nil
+	}
+	return &FormError{
+		fmt.Errorf("found a model of %s, whose decoder is not GPT-2, want one with GPT-2", e.Family),
+		"--to captioner writes it as one file, in a form of captioner's own",
+	}
 }
 
 // wantOwnEncoder refuses a checkpoint whose encoder cannot be the one that it names, where none was given.

@@ -15,10 +15,10 @@ import (
 	"captioner/weights/plural"
 )
 
-// exportHuggingFace writes a folder that transformers reads: a VisionEncoderDecoderModel where the captioner is one,
-// else the decoder as GPT2LMHeadModel with cross-attention; and the tokenizer. What the library has no class for then
-// lies beside: a memory with weights as memory.safetensors, an encoder as encoder.safetensors, and captioner.json says
-// how they belong together.
+// exportHuggingFace writes a folder that transformers reads: of the family's own class, where it has one; a
+// VisionEncoderDecoderModel where the captioner is one; else the decoder as GPT2LMHeadModel with cross-attention. The
+// tokenizer is in it. What the library has no class for lies beside: a memory with weights as memory.safetensors, an
+// encoder as encoder.safetensors, and captioner.json says how they belong together.
 func (e exporter) exportHuggingFace(path string) error {
 	path = filepath.Clean(path)
 	if err := newFolder(path); err != nil {
@@ -62,6 +62,9 @@ func newFolder(path string) error {
 }
 
 func (e exporter) fillFolder(dir string) error {
+	if d, ok := e.Config.Decoder.(family.Foldered); ok {
+		return e.fillFamily(dir, d)
+	}
 	fill := e.fillDecoder
 	if e.isEncoderDecoder() {
 		fill = e.fillEncoderDecoder

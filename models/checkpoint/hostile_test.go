@@ -306,7 +306,7 @@ func TestDescriptionsThatDisagree(t *testing.T) {
 		net, _ := crossgpt2.Sizes(f.Config)
 		change(&net)
 		f.Config.Decoder = crossgpt2.Decoder{Config: net}
-		_, err := f.LoadModel(torch.CPU, false)
+		_, err := f.LoadLearner(torch.CPU, false)
 		oneLineWith(t, want, err, want)
 		_, err = f.LoadWriter(torch.CPU, torch.Float32)
 		oneLineWith(t, want, err, "of the weights")

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"captioner/data/tokenizer"
-	"captioner/models/crossgpt2"
 	"captioner/models/encoder"
 	"captioner/models/family"
 	"captioner/torch/nn"
@@ -85,10 +84,11 @@ func metadata(c family.Config, t tokenizer.Codec, card family.Card) (map[string]
 	return meta, err
 }
 
-// Save writes a model file: the model's tensors (matrices in float16) and the encoder's as they are given. Without any,
-// the file leaves its encoder out and names it by its SHA-256. It works inside torch.Do.
+// Save writes a model file: the learner's tensors (matrices in float16) and the encoder's as they are given. Without
+// any, the file leaves its encoder out and names it by its SHA-256. It works inside torch.Do.
 func Save(
-	path string, c family.Config, t tokenizer.Codec, card family.Card, m *crossgpt2.Model, vision []weights.NamedTensor,
+	path string, c family.Config, t tokenizer.Codec, card family.Card, m family.Learner,
+	vision []weights.NamedTensor,
 ) error {
 	if err := c.Validate(); err != nil {
 		return fmt.Errorf("save model %q: %w", path, oneLine(err))
@@ -99,17 +99,24 @@ func Save(
 			path,
 		)
 	}
-	meta, err := metadata(c, t, card)
-	if err != nil {
-		return fmt.Errorf("save model %q: %w", path, err)
-	}
 	tensors := append([]weights.NamedTensor(nil), vision...)
-	for _, n := range nn.Save(m, "") {
+	for _, n := range nn.Save(m.Module(), "") {
 		n, err := encoder.Compact(n)
 		if err != nil {
 			return fmt.Errorf("save model %q: %w", path, err)
 		}
 		tensors = append(tensors, n)
+	}
+	return Write(path, c, t, card, tensors)
+}
+
+// Write writes a model file of tensors that have its names.
+func Write(
+	path string, c family.Config, t tokenizer.Codec, card family.Card, tensors []weights.NamedTensor,
+) error {
+	meta, err := metadata(c, t, card)
+	if err != nil {
+		return fmt.Errorf("save model %q: %w", path, err)
 	}
 	return safetensors.WriteFile(path, tensors, meta)
 }

@@ -11,14 +11,14 @@ import (
 	"fmt"
 
 	"captioner/models/batch"
-	"captioner/models/decode"
 	"captioner/models/encoder"
 	"captioner/models/family"
 	"captioner/models/gpt2"
 	"captioner/torch"
 	"captioner/torch/nn"
-	"captioner/weights"
 )
+
+var _ family.Learner = (*Model)(nil)
 
 // Model is the part of a captioner that learns from captions: memory and decoder, over features that the encoder made.
 // It works inside torch.Do; Free releases it.
@@ -27,7 +27,7 @@ type Model struct {
 	Decoder *gpt2.Model `key:"decoder"`
 }
 
-// New makes a model with unset weights: Init or Load fills them.
+// New makes a model with unset weights, which Init fills.
 func New(c family.Config) (*Model, error) {
 	if err := c.ValidateDecoder(); err != nil {
 		return nil, fmt.Errorf("captioner config: %w", err)
@@ -47,25 +47,6 @@ func newModel(net gpt2.Config, m encoder.Memory) (*Model, error) {
 	return &Model{Memory: newMemory(m, net.Width), Decoder: d}, nil
 }
 
-// Load makes the model that c describes from its weights in src, by the names of a model file. In float32; own gives it
-// memory that training may change.
-func Load(c family.Config, src weights.Source, dev torch.Device, own bool) (*Model, error) {
-	if d, ok := c.Decoder.(Decoder); ok {
-		if err := d.matches(src); err != nil {
-			return nil, err
-		}
-	}
-	m, err := New(c)
-	if err != nil {
-		return nil, err
-	}
-	if err := nn.Load(m, src, nn.LoadOptions{Device: dev, Own: own, Ignore: encoder.Owns}); err != nil {
-		m.Free()
-		return nil, err
-	}
-	return m, nil
-}
-
 // Init draws new weights with torch's generator.
 func (m *Model) Init() {
 	m.Decoder.Init()
@@ -81,15 +62,24 @@ func (m *Model) Logits(b *batch.Texts, features *torch.Tensor, train bool) *torc
 	return m.Decoder.Forward(b, m.Memory.forward(features, train), train)
 }
 
-// Decode finds the texts of n images from their features [n, P, C]. d is m's decoder, prepared for inference.
-func (m *Model) Decode(
-	d *gpt2.Decoder,
-	features *torch.Tensor,
-	n int,
-	o decode.Options,
-) ([][]decode.Hypothesis, error) {
-	return family.Search(&Writer{m.Memory, d}, features, n, o)
+// Module is the model: its tags are the names of a model file.
+func (m *Model) Module() any { return m }
+
+// Bare says whether a weight has no decay, by its name: those of positions.
+func (m *Model) Bare(name string) bool {
+	return name == "memory.rows" || name == "memory.columns" || name == "decoder.transformer.wpe.weight"
 }
+
+// Writer prepares the weights as they are for inference in type d. It shares the memory with m.
+func (m *Model) Writer(d torch.DType) family.Writer {
+	return &lent{Writer{m.Memory, m.Decoder.Decoder(d)}}
+}
+
+// lent is a Writer whose memory is a model's.
+type lent struct{ Writer }
+
+// Free releases the decoder.
+func (w *lent) Free() { w.decoder.Free() }
 
 // Free releases the weights.
 func (m *Model) Free() { nn.Free(m) }

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"strings"
 
+	"captioner/models/batch"
 	"captioner/models/bert"
 	"captioner/models/clip"
 	"captioner/models/family"
@@ -160,7 +161,7 @@ func (m *Model) Logits(tokens, prefix *torch.Tensor) *torch.Tensor {
 // mask is GIT's: the first p positions look at each other, the t behind them at those, at themselves and at earlier
 // ones: [p+t, p+t].
 func mask(p, t int64, dev torch.Device) *torch.Tensor {
-	causal := bert.Causal(p+t, dev)
+	causal := batch.Causal(p+t, dev)
 	return torch.Cat(0, torch.Cat(1, torch.Zeros(torch.Float32, dev, p, p), causal.Narrow(0, 0, p).Narrow(1, p, t)),
 		causal.Narrow(0, p, t))
 }

@@ -10,6 +10,7 @@ import (
 	"captioner/data"
 	"captioner/data/tokenizer"
 	"captioner/models/train/features"
+	"captioner/models/train/spelling"
 	"captioner/weights/plural"
 )
 
@@ -184,12 +185,12 @@ func whole(c corpus) []features.View {
 
 // newVocabulary makes the tokenizer of the captions; where base is not nil, that of the captions and of the lines to
 // pretrain on, with the tokens of base.
-func (c *corpora) newVocabulary(base *tokenizer.Tokenizer) error {
+func (c *corpora) newVocabulary(base *tokenizer.Tokenizer) (*tokenizer.Tokenizer, error) {
 	var failed error
 	lines := func(yield func(string) bool) {
 		for _, e := range c.train {
 			for _, s := range e.Captions {
-				if !yield(normalize(s)) {
+				if !yield(spelling.Normalize(s)) {
 					return
 				}
 			}
@@ -198,14 +199,17 @@ func (c *corpora) newVocabulary(base *tokenizer.Tokenizer) error {
 			return
 		}
 		for line, err := range c.textLines() {
-			if failed = err; err != nil || !yield(normalize(line)) {
+			if failed = err; err != nil || !yield(spelling.Normalize(line)) {
 				return
 			}
 		}
 	}
-	tok, err := vocabulary(lines, c.FitVocabMinCount(c.train.captions()), base)
+	tok, err := spelling.Vocabulary(lines, c.FitVocabMinCount(c.train.captions()), base)
+	if err = errors.Join(failed, err); err != nil {
+		return nil, err
+	}
 	c.tok = tok
-	return errors.Join(failed, err)
+	return tok, nil
 }
 
 // textLines are the lines to pretrain on, if there is a phase that does.
@@ -225,12 +229,12 @@ func (c *corpora) textLines() iter.Seq2[string, error] {
 }
 
 // readText reads the lines to pretrain on, and adds the captions.
-func (c *corpora) readText(positions int) error {
+func (c *corpora) readText(by spelling.Rows) error {
 	for line, err := range c.textLines() {
 		if err != nil {
 			return err
 		}
-		if row, _ := encode(c.tok, normalize(line), positions); len(row) >= 6 {
+		if row, _ := by.Row(spelling.Normalize(line)); len(row) >= 6 {
 			c.text = append(c.text, row)
 		}
 	}

@@ -38,47 +38,51 @@ func (t *trainer) describe() error {
 	return t.prepareText()
 }
 
-// describeInit takes words, shape and encoder from a model file.
+// describeInit takes words, shape and encoder from a captioner, and from its family what nobody has chosen.
 func (t *trainer) describeInit() error {
 	f, err := t.openCaptioner(t.Init)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	if t.tok, err = f.BPE(); err != nil {
-		return err
+	d, err := t.Architectures.OrKnown().Trainable(f)
+	if err != nil {
+		return fmt.Errorf("init %q: %w", t.Init, err)
 	}
-	t.config, t.card = f.Config, f.Card
+	if h := d.Habits(); h != nil {
+		t.Take(h)
+	}
+	t.config, t.card, t.tok = f.Config, f.Card, f.Tokenizer
 	t.card.UncertainBelow = 0 // was measured on the captions of the model before
 	if t.encoder, err = f.EncoderTensors(); err != nil {
 		return err
 	}
 	t.config.Name = t.Name
-	if net, ok := crossgpt2.Sizes(t.config); ok { // other captioners are refused where the model is loaded
-		if t.ExtendVocab {
-			if err := t.extendVocabulary(); err != nil {
-				return fmt.Errorf("extend the vocabulary of %q: %w", t.Init, err)
-			}
-			net.VocabSize = int64(t.tok.VocabSize())
+	d = d.WithDropout(t.drop())
+	t.config.Decoder, t.config.Memory.Dropout = d, t.InputDropout
+	if t.ExtendVocab {
+		if err := t.extendVocabulary(f); err != nil {
+			return fmt.Errorf("extend the vocabulary of %q: %w", t.Init, err)
 		}
-		net.ResidualDrop, net.EmbeddingDrop, net.AttentionDrop = t.Dropout, t.InputDropout, t.AttentionDropout
-		t.config.Decoder, t.config.Memory.Dropout = crossgpt2.Decoder{Config: net}, t.InputDropout
+		if g, ok := d.(crossgpt2.Decoder); ok {
+			g.VocabSize = int64(t.tok.VocabSize())
+			t.config.Decoder = g
+		}
 	}
 	return t.prepareText()
 }
 
 // prepareText turns captions into tokens and fills in the card.
 func (t *trainer) prepareText() error {
-	_, longest, _ := t.config.Decoder.Sizes()
-	positions := int(longest) - 1
-	long := t.train.encode(t.tok, positions, t.Verbatim)
-	t.val.encode(t.tok, positions, t.Verbatim)
+	by := t.rows()
+	long := t.train.encode(by, t.Verbatim)
+	t.val.encode(by, t.Verbatim)
 	if long.captions > 0 && t.Learns() {
 		t.warn("captions that are longer than %s, the limit of positions, are cut: %d of %s; the longest has %d",
-			plural.Count(positions, "token"), long.captions, plural.Count(t.train.captions(), "caption"), long.longest)
+			plural.Count(by.Longest, "token"), long.captions, plural.Count(t.train.captions(), "caption"), long.longest)
 	}
 	if t.TextEpochs > 0 {
-		if err := t.readText(positions); err != nil {
+		if err := t.readText(by); err != nil {
 			return err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"captioner/models/family"
 	"captioner/torch"
 	"captioner/torch/nn"
 	"captioner/weights/plural"
@@ -69,13 +70,8 @@ func (t *trainer) tellSizes(ctx context.Context) error {
 			return err
 		}
 		defer func() { t.model.Free(); t.model = nil }()
-		learns := nn.Count(t.model)
-		decoder := t.model.Decoder.Config
-		t.tell(Event{Note: fmt.Sprintf(
-			"memory: %.2f million parameters (%s); decoder: %.2f million (width %d, %s, %s)",
-			float64(nn.Count(t.model.Memory))/1e6, t.config.Memory.Kind,
-			float64(nn.Count(t.model.Decoder))/1e6, decoder.Width, plural.Count(decoder.Layers, "layer"),
-			plural.Count(decoder.VocabSize, "token"))})
+		learns := nn.Count(t.model.Module())
+		t.tell(Event{Note: t.sizeNote()})
 		if err := t.newTuner(); err != nil {
 			return err
 		}
@@ -103,6 +99,19 @@ func (t *trainer) tellSizes(ctx context.Context) error {
 		t.tell(Event{Note: note})
 		return nil
 	})
+}
+
+// sizeNote says how large memory and decoder are.
+func (net *network) sizeNote() string {
+	parts := map[string]int64{}
+	for _, p := range nn.State(net.model.Module()) {
+		part, _, _ := strings.Cut(p.Name, ".")
+		parts[part] += p.Tensor.Numel()
+	}
+	vocabulary, _, width := net.config.Decoder.Sizes()
+	return fmt.Sprintf("memory: %.2f million parameters (%s); decoder: %.2f million (width %d, %s, %s)",
+		float64(parts["memory"])/1e6, net.config.Memory.Kind, float64(parts["decoder"])/1e6, width,
+		plural.Count(net.config.Decoder.(family.Trainable).Depth(), "layer"), plural.Count(vocabulary, "token"))
 }
 
 // peakMemory is the most that the process has had, where the system tells.

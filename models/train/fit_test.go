@@ -3,6 +3,7 @@ package train
 import (
 	"context"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -39,7 +40,7 @@ func TestFit(t *testing.T) {
 		}
 	}
 	original, err := RecipeOptions(recipe.Original)
-	if err != nil || original.Fit != (recipe.Fit{}) {
+	if err != nil || !reflect.ValueOf(original.Fit).IsZero() {
 		t.Errorf("recipe: got %+v, %v, want nothing that gives way", original.Fit, err)
 	}
 }

@@ -14,7 +14,7 @@ type job struct {
 	device torch.Device
 	dtype  torch.DType // of autocast; Float32 for none
 
-	tok    *tokenizer.Tokenizer
+	tok    tokenizer.Codec
 	config family.Config
 	card   family.Card
 	state  state

@@ -27,12 +27,9 @@ type learner struct {
 }
 
 func (t *trainer) newLearner(p phase) (*learner, error) {
-	l := &learner{trainer: t, phase: p, params: nn.Trainable(t.model)}
+	l := &learner{trainer: t, phase: p, params: nn.Trainable(t.model.Module())}
 	l.draws = draws{seed: t.Seed, phase: p.number, images: len(t.train), epoch: -1}
-	bare := func(name string) bool { // vectors of positions do not decay
-		return name == "memory.rows" || name == "memory.columns" || name == "decoder.transformer.wpe.weight"
-	}
-	groups := optim.SplitDecay(l.params, p.decay, bare)
+	groups := optim.SplitDecay(l.params, p.decay, t.model.Bare)
 	if t.DecayAll {
 		groups = []optim.Group{{Params: l.params, WeightDecay: p.decay, LRScale: 1}}
 	}

@@ -6,7 +6,9 @@ import (
 	"captioner/data/metrics"
 	"captioner/models/batch"
 	"captioner/models/decode"
+	"captioner/models/family"
 	"captioner/models/train/ranks"
+	"captioner/models/train/spelling"
 	"captioner/torch"
 )
 
@@ -18,8 +20,8 @@ const lossBatch = 16
 
 // score captions the validation images with the model as it is and measures the captions.
 func (net *network) score(beam int) (map[string]float64, []string, error) {
-	d := net.model.Decoder.Decoder(torch.Float32)
-	defer d.Free()
+	w := net.model.Writer(torch.Float32)
+	defer w.Free()
 	o := net.decoding(beam)
 	hyps, refs := make([]string, 0, len(net.val)), make([][]string, 0, len(net.val))
 	var total, tokens float64
@@ -34,7 +36,7 @@ func (net *network) score(beam int) (map[string]float64, []string, error) {
 					return
 				}
 				var found [][]decode.Hypothesis
-				found, err = net.model.Decode(d, x, n, o)
+				found, err = family.Search(w, x, n, o)
 				for _, h := range found {
 					hyps = append(hyps, net.tok.Decode(h[0].Tokens))
 				}
@@ -74,14 +76,19 @@ func (net *network) score(beam int) (map[string]float64, []string, error) {
 
 // decoding are the options of a measurement.
 func (j *job) decoding(beam int) decode.Options {
-	o := decode.DefaultOptions()
-	o.Beam, o.BOS, o.EOS = beam, j.tok.BOS(), j.tok.EOS()
-	of := j.config.Decoding
-	o.MaxLen, o.LengthPenalty, o.NoRepeatNGram = of.MaxLen, of.LengthPenalty, of.NoRepeatNGram
-	if o.Rule = of.Rule; o.Rule != decode.Search {
+	o := j.config.Options(j.tok)
+	o.Beam = beam
+	if o.Rule != decode.Search {
 		o.LengthPenalty, o.NoRepeatNGram = 0, 0
 	}
 	return o
+}
+
+// rows is how captions become rows to learn.
+func (j *job) rows() spelling.Rows {
+	_, longest, _ := j.config.Decoder.Sizes()
+	begin, end := j.config.Ends(j.tok)
+	return spelling.Rows{Tokens: j.tok, Begin: begin, End: end, Longest: int(longest) - 1}
 }
 
 // gatherCaptions puts together what the ranks have captioned, by rank.

@@ -19,14 +19,14 @@ import (
 // network is the captioner that learns.
 type network struct {
 	vision
-	model   *crossgpt2.Model
+	model   family.Learner
 	spelled [][]int32 // the tokens of Init that each token stands for; nil where they are the same
 }
 
 // decoderConfig is the shape of the decoder: new, or that of a language model, with its words.
 func (net *network) decoderConfig() (gpt2.Config, error) {
 	if net.LanguageModel == "" {
-		if err := net.newVocabulary(nil); err != nil {
+		if _, err := net.newVocabulary(nil); err != nil {
 			return gpt2.Config{}, err
 		}
 		return gpt2.Config{
@@ -47,15 +47,19 @@ func (net *network) decoderConfig() (gpt2.Config, error) {
 	return c, nil
 }
 
-// extendVocabulary adds tokens to those of the model that learning starts from.
-func (net *network) extendVocabulary() error {
-	old := net.tok
-	if err := net.newVocabulary(old); err != nil {
+// extendVocabulary adds tokens to those of the captioner that learning starts from, which has byte-level BPE.
+func (net *network) extendVocabulary(f *checkpoint.Checkpoint) error {
+	old, err := f.BPE()
+	if err != nil {
 		return err
 	}
-	net.spelled = tokenizer.Spelled(net.tok, old)
-	net.tell(Event{Note: fmt.Sprintf("%d tokens besides the %d of %q",
-		net.tok.VocabSize()-old.VocabSize(), old.VocabSize(), net.Init)})
+	more, err := net.newVocabulary(old)
+	if err != nil {
+		return err
+	}
+	net.spelled = tokenizer.Spelled(more, old)
+	net.tell(Event{Note: fmt.Sprintf("%d tokens besides the %d of %q", more.VocabSize()-old.VocabSize(), old.VocabSize(),
+		net.Init)})
 	return nil
 }
 
@@ -68,34 +72,54 @@ func (j *job) decodes(net gpt2.Config) family.Decoding {
 	return family.Decoding{Beam: j.Beam, LengthPenalty: j.LengthPenalty, MaxLen: longest, NoRepeatNGram: 3}
 }
 
+// drop is the dropout that was chosen.
+func (j *job) drop() family.Dropout {
+	return family.Dropout{Parts: j.Dropout, Input: j.InputDropout, Attention: j.AttentionDropout}
+}
+
 // begin makes the model: new weights from the seed, or those of Init.
 func (net *network) begin() (err error) {
 	torch.Seed(net.Seed)
 	net.dtype = map[string]torch.DType{"fp32": torch.Float32, "bf16": torch.BFloat16, "fp16": torch.Float16}[net.Precision]
 	if net.Init != "" {
-		f, err := net.openCaptioner(net.Init)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		if net.model, err = f.LoadModel(net.device, true); err == nil && net.spelled != nil {
-			net.model.Decoder.Respell(net.spelled)
-		}
+		return net.beginInit()
+	}
+	m, err := crossgpt2.New(net.config)
+	if err != nil {
 		return err
 	}
-	if net.model, err = crossgpt2.New(net.config); err != nil {
+	net.model = m
+	m.Init() // on the CPU, whose numbers are the same everywhere
+	if err := net.fill(m.Decoder); err != nil {
 		return err
 	}
-	net.model.Init() // on the CPU, whose numbers are the same everywhere
-	if err := net.fill(); err != nil {
-		return err
-	}
-	nn.Move(net.model, net.device)
+	nn.Move(m, net.device)
 	return nil
 }
 
-// fill starts the decoder from the language model, where there is one.
-func (net *network) fill() error {
+// beginInit takes the weights of Init.
+func (net *network) beginInit() error {
+	f, err := net.openCaptioner(net.Init)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	d, err := net.Architectures.OrKnown().Trainable(f)
+	if err != nil {
+		return err
+	}
+	f.Config.Decoder, f.Config.Memory.Dropout = d.WithDropout(net.drop()), net.InputDropout
+	if net.model, err = f.LoadLearner(net.device, true); err != nil {
+		return err
+	}
+	if m, ok := net.model.(*crossgpt2.Model); ok && net.spelled != nil {
+		m.Decoder.Respell(net.spelled)
+	}
+	return nil
+}
+
+// fill starts a decoder from the language model, where there is one.
+func (net *network) fill(decoder *gpt2.Model) error {
 	if net.LanguageModel == "" {
 		return nil
 	}
@@ -104,12 +128,12 @@ func (net *network) fill() error {
 		return err
 	}
 	defer l.Close()
-	return l.Fill(net.model.Decoder)
+	return l.Fill(decoder)
 }
 
 // weights are copies of all that learns.
 func (net *network) weights() []weights.NamedTensor {
-	out := nn.Save(net.model, "model")
+	out := nn.Save(net.model.Module(), "model")
 	for _, p := range net.encoderParams() {
 		out = append(out, p.Tensor.Named("model."+p.Name))
 	}
@@ -142,7 +166,7 @@ func (net *network) load(path string) error {
 		return err
 	}
 	defer f.Close()
-	best, err := f.LoadModel(net.device, true)
+	best, err := f.LoadLearner(net.device, true)
 	if err != nil {
 		return err
 	}

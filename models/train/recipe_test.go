@@ -119,15 +119,17 @@ func originalLearner(t *testing.T, src weights.Source, recipe string, accumulate
 		Encoder: vision, Memory: memory,
 		Decoder: crossgpt2.Decoder{Config: net}, Decoding: tr.decodes(net),
 	}
-	if tr.model, err = crossgpt2.New(tr.config); err != nil {
+	model, err := crossgpt2.New(tr.config)
+	if err != nil {
 		t.Fatal(err)
 	}
+	tr.model = model
 	other := func(n string) bool { return !strings.HasPrefix(n, "model.") }
 	load := nn.LoadOptions{Prefix: "model.", Own: true, Ignore: other, Device: tr.device}
-	if err := tr.model.Decoder.Load(src, load); err != nil {
+	if err := model.Decoder.Load(src, load); err != nil {
 		t.Fatal(err)
 	}
-	cached := &fakeRows{channels: int64(width)}
+	cached := &fakeRows{positions: 1, channels: int64(width)}
 	for i, image := range torch.Slice[int32](images) {
 		at := (int(image)*5 + int(choices[i])) * longest
 		row := []int32{end}
@@ -154,16 +156,19 @@ func originalLearner(t *testing.T, src weights.Source, recipe string, accumulate
 	return l
 }
 
-// fakeRows are features in memory, one vector an image.
+// gpt2Of is the decoder of a learner over the fixture.
+func gpt2Of(l *learner) *gpt2.Model { return l.model.(*crossgpt2.Model).Decoder }
+
+// fakeRows are features in memory.
 type fakeRows struct {
-	channels int64
-	data     []byte // float16
+	positions, channels int64
+	data                []byte // float16
 }
 
-func (f *fakeRows) Shape() (positions, channels int64) { return 1, f.channels }
+func (f *fakeRows) Shape() (positions, channels int64) { return f.positions, f.channels }
 
 func (f *fakeRows) Row(i int) []byte {
-	n := int(f.channels) * 2
+	n := int(f.positions*f.channels) * 2
 	return f.data[i*n : (i+1)*n]
 }
 
@@ -286,7 +291,7 @@ func TestSpoiltBatch(t *testing.T) {
 		defer l.free()
 		defer l.model.Free()
 		l.dir = dir
-		before := l.model.Decoder.Transformer.Positions.Weight.Bytes()
+		before := gpt2Of(l).Transformer.Positions.Weight.Bytes()
 		for i := range dataOf(l) {
 			dataOf(l)[i] = 0xff // not a number in float16
 		}
@@ -295,7 +300,7 @@ func TestSpoiltBatch(t *testing.T) {
 			!strings.Contains(err.Error(), spoiltFile) {
 			t.Fatalf("got %v, want an error that names %s", err, spoiltFile)
 		}
-		if !bytes.Equal(l.model.Decoder.Transformer.Positions.Weight.Bytes(), before) {
+		if !bytes.Equal(gpt2Of(l).Transformer.Positions.Weight.Bytes(), before) {
 			t.Error("the step was taken")
 		}
 		l.adam.ClearGrad()
@@ -319,11 +324,11 @@ func TestSpoiltBatchInFloat16(t *testing.T) {
 		for i := range dataOf(l) {
 			dataOf(l)[i] = 0xff // not a number in float16
 		}
-		before := l.model.Decoder.Transformer.Positions.Weight.Bytes()
+		before := gpt2Of(l).Transformer.Positions.Weight.Bytes()
 		if loss, _, _, err := l.update(context.Background(), 1e-3); err != nil || finite(loss) {
 			t.Fatalf("got loss %g, %v, want one that is no number, and no error", loss, err)
 		}
-		if !bytes.Equal(l.model.Decoder.Transformer.Positions.Weight.Bytes(), before) {
+		if !bytes.Equal(gpt2Of(l).Transformer.Positions.Weight.Bytes(), before) {
 			t.Error("the step was taken")
 		}
 		if v := l.scaler.Value(); v != 32768 || l.state.Skipped != 1 {

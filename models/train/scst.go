@@ -3,6 +3,7 @@ package train
 import (
 	"captioner/models/batch"
 	"captioner/models/decode"
+	"captioner/models/family"
 	"captioner/torch"
 )
 
@@ -26,6 +27,7 @@ func (l *learner) scstStep(step int) (mean *torch.Tensor, rows int, err error) {
 		return nil, 0, err
 	}
 	n := l.SCSTSamples
+	begin, end := l.config.Ends(l.tok)
 	var texts [][]int32
 	var advantage []float32
 	for i, captions := range drawn {
@@ -37,12 +39,12 @@ func (l *learner) scstStep(step int) (mean *torch.Tensor, rows int, err error) {
 		}
 		reward += sum
 		for k, c := range captions {
-			row := append([]int32{l.tok.BOS()}, c.Tokens...)
+			row := append([]int32{begin}, c.Tokens...)
 			if c.Finished {
-				row = append(row, l.tok.EOS())
+				row = append(row, end)
 			}
 			if len(row) < 2 {
-				row = append(row, l.tok.EOS())
+				row = append(row, end)
 			}
 			texts = append(texts, row)
 			advantage = append(advantage, float32(rewards[k]-(sum-rewards[k])/float64(n-1)))
@@ -69,8 +71,8 @@ func (l *learner) scstStep(step int) (mean *torch.Tensor, rows int, err error) {
 
 // drawCaptions draws SCSTSamples captions of each image from the model as it is.
 func (l *learner) drawCaptions(index []int, features *torch.Tensor, step int) ([][]decode.Hypothesis, error) {
-	d := l.model.Decoder.Decoder(l.sampleType())
-	defer d.Free()
+	w := l.model.Writer(l.sampleType())
+	defer w.Free()
 	o := l.decoding(1)
 	o.Sample, o.Captions, o.Temperature = true, l.SCSTSamples, l.SCSTTemperature
 	o.TopK, o.NoRepeatNGram = min(decode.MaxTopK, l.tok.VocabSize()), 0
@@ -79,7 +81,7 @@ func (l *learner) drawCaptions(index []int, features *torch.Tensor, step int) ([
 	for _, i := range index {
 		o.IDs = append(o.IDs, uint64(i))
 	}
-	return l.model.Decode(d, features, len(index), o)
+	return family.Search(w, features, len(index), o)
 }
 
 // sampleType is what captions are drawn in: bfloat16 where training uses it.

@@ -74,7 +74,7 @@ func (t *trainer) loadState() error {
 	}
 	ignore := func(string) bool { return true }
 	o := nn.LoadOptions{Prefix: "model.", Device: t.device, Own: true, Ignore: ignore}
-	if err := nn.Load(t.model, f, o); err != nil {
+	if err := nn.Load(t.model.Module(), f, o); err != nil {
 		return fmt.Errorf("resume %q: %w", t.dir, err)
 	}
 	for _, p := range t.encoderParams() {

@@ -77,7 +77,7 @@ func (l *learner) pack(rows [][]int32) (*batch.Texts, error) {
 	if !l.Padded {
 		return batch.PackRounded(rows, l.device)
 	}
-	end := l.tok.EOS()
+	_, end := l.config.Ends(l.tok)
 	return batch.Pad(rows, batch.Padding{Token: end, Target: int64(end), Mask: true, End: true}, l.device)
 }
 

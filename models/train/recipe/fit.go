@@ -10,6 +10,8 @@ type Fit struct {
 	Vocab    bool `json:"vocab,omitempty"`     // spells fewer words from smaller tokens where there are few captions
 	MinSteps int  `json:"min_steps,omitempty"` // of cross-entropy: there are as many epochs as that takes
 	MinVal   int  `json:"min_val,omitempty"`   // images to measure on, but at most a fifth of Data
+	// Own are the options that are those of Init's family, where it has some: "lr". See Options.Take.
+	Own []string `json:"own,omitempty"`
 }
 
 // measurements is how often a run is measured at most where Fit gives it more epochs than MaxEpochs.

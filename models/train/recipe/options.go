@@ -136,7 +136,7 @@ func Default() Options {
 		Width:       256, Layers: 3, Heads: 4, Positions: 32, VocabMinCount: 5, Dropout: .2, InputDropout: .1,
 		Epochs: 10, BatchSize: 32, Captions: 5, Accumulate: 1, LR: 1e-3, Warmup: 200, Schedule: "cosine", LRFloor: .02,
 		WeightDecay: .05, Beta1: .9, Beta2: .98, Clip: 1, LabelSmoothing: .1, EMA: .997,
-		Fit:       Fit{Warmup: true, EMA: true, Vocab: true, MinSteps: 300, MinVal: 10},
+		Fit:       Fit{Warmup: true, EMA: true, Vocab: true, MinSteps: 300, MinVal: 10, Own: slices.Clone(own)},
 		CropShare: .6, Flip: true, EncoderFrom: -1, EncoderLR: 1e-4,
 		TextEpochs: 1,
 		SCSTBatch:  50, SCSTSamples: 5, SCSTLR: 3e-5, SCSTTemperature: .7, SCSTEMA: .98, SCSTEvery: 30,

@@ -1,4 +1,5 @@
-package checkpoint
+// Package average takes the mean of captioners: of the weights of several model files of one shape.
+package average
 
 import (
 	"bytes"
@@ -7,29 +8,28 @@ import (
 	"fmt"
 	"slices"
 
-	"captioner/models/crossgpt2"
+	"captioner/models/checkpoint"
 	"captioner/models/encoder"
 	"captioner/models/family"
 	"captioner/weights"
 	"captioner/weights/plural"
-	"captioner/weights/safetensors"
 )
 
-// Average writes the mean of the weights of several captioners of one shape and one vocabulary as a model file at out:
+// Models writes the mean of the weights of several captioners of one shape and one vocabulary as a model file at out:
 // checkpoints of one run, or runs that began with the same weights (Wortsman et al. 2022). The card is that of the
 // first, without its scores, which are no longer true.
-func Average(paths []string, out, command string) error {
+func Models(paths []string, out, command string) error {
 	if len(paths) < 2 {
 		return errors.New("average models: found fewer than two, want two or more")
 	}
-	var files []*Checkpoint
+	var files []*checkpoint.Checkpoint
 	defer func() {
 		for _, f := range files {
 			f.Close()
 		}
 	}()
 	for _, p := range paths {
-		f, err := Open(p)
+		f, err := checkpoint.Open(p)
 		if err != nil {
 			return err
 		}
@@ -39,7 +39,7 @@ func Average(paths []string, out, command string) error {
 		}
 	}
 	var tensors []weights.NamedTensor
-	for _, name := range files[0].src.Names() {
+	for _, name := range files[0].Source().Names() {
 		n, err := mean(files, name)
 		if err != nil {
 			return fmt.Errorf("average models: %w", err)
@@ -55,22 +55,17 @@ func Average(paths []string, out, command string) error {
 			break
 		}
 	}
-	meta, err := metadata(c, first.Tokenizer, card)
-	if err != nil {
-		return fmt.Errorf("average models: %w", err)
-	}
-	return safetensors.WriteFile(out, tensors, meta)
+	return checkpoint.Write(out, c, first.Tokenizer, card, tensors)
 }
 
 // alike says why the weights of two files have no mean.
-func alike(a, b *Checkpoint) error {
-	shape := func(f *Checkpoint) []byte {
+func alike(a, b *checkpoint.Checkpoint) error {
+	shape := func(f *checkpoint.Checkpoint) []byte {
 		c := f.Config
 		c.Name, c.Encoder.SHA256, c.Decoding = "", "", family.Decoding{}
 		c.Memory.Dropout = 0
-		if net, ok := crossgpt2.Sizes(c); ok {
-			net.ResidualDrop, net.EmbeddingDrop, net.AttentionDrop = 0, 0, 0
-			c.Decoder = crossgpt2.Decoder{Config: net}
+		if d, ok := c.Decoder.(family.Trainable); ok {
+			c.Decoder = d.WithDropout(family.Dropout{})
 		}
 		j, err := json.Marshal(c)
 		if err != nil { // a struct of strings and numbers
@@ -92,7 +87,7 @@ func alike(a, b *Checkpoint) error {
 	if !bytes.Equal(x, y) {
 		return fmt.Errorf("%q and %q have different vocabularies, want one", a.Path, b.Path)
 	}
-	if x, y := len(a.src.Names()), len(b.src.Names()); x != y {
+	if x, y := len(a.Source().Names()), len(b.Source().Names()); x != y {
 		return fmt.Errorf("%q has %s and %q has %d, want as many", a.Path, plural.Count(x, "tensor"), b.Path, y)
 	}
 	return nil
@@ -100,15 +95,15 @@ func alike(a, b *Checkpoint) error {
 
 // mean is that of one tensor, in the type that the first file stores it in. What is the same in all files stays so to
 // the bit: features that an encoder's frozen part gave before are those of the mean too.
-func mean(files []*Checkpoint, name string) (weights.NamedTensor, error) {
-	first, err := files[0].src.Tensor(name)
+func mean(files []*checkpoint.Checkpoint, name string) (weights.NamedTensor, error) {
+	first, err := files[0].Source().Tensor(name)
 	if err != nil {
 		return first, err
 	}
 	same := true
 	sum := make([]float64, 0)
 	for _, f := range files {
-		t, err := f.src.Tensor(name)
+		t, err := f.Source().Tensor(name)
 		if err != nil {
 			return t, fmt.Errorf("%q: %w", f.Path, err)
 		}

@@ -1,15 +1,28 @@
-package checkpoint
+package average
 
 import (
 	"bytes"
 	"math"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"captioner/models/captioner/demo"
+	"captioner/models/checkpoint"
 	"captioner/weights"
 	"captioner/weights/safetensors"
 )
+
+// demoPath writes the built-in model as a file.
+func demoPath(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "demo.safetensors")
+	if err := os.WriteFile(path, demo.Model, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
 
 // shifted writes a copy of a model file with delta added to every weight.
 func shifted(t *testing.T, path string, delta float32) string {
@@ -47,10 +60,10 @@ func shifted(t *testing.T, path string, delta float32) string {
 func TestAverage(t *testing.T) {
 	a := demoPath(t)
 	b, out := shifted(t, a, 1), filepath.Join(t.TempDir(), "mean.safetensors")
-	if err := Average([]string{a, b}, out, "a command"); err != nil {
+	if err := Models([]string{a, b}, out, "a command"); err != nil {
 		t.Fatal(err)
 	}
-	f, err := Open(out)
+	f, err := checkpoint.Open(out)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,18 +71,18 @@ func TestAverage(t *testing.T) {
 	if f.Card.Command != "a command" || f.Card.Metrics != nil {
 		t.Errorf("card: got command %q and metrics %v", f.Card.Command, f.Card.Metrics)
 	}
-	first, err := Open(a)
+	first, err := checkpoint.Open(a)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer first.Close()
-	for _, name := range f.src.Names() {
-		n, err := f.src.Tensor(name)
+	for _, name := range f.Source().Names() {
+		n, err := f.Source().Tensor(name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		got, _ := n.Float32s()
-		n, err = first.src.Tensor(name)
+		n, err = first.Source().Tensor(name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -80,10 +93,10 @@ func TestAverage(t *testing.T) {
 			}
 		}
 	}
-	if err := Average([]string{a}, out, ""); err == nil || !strings.Contains(err.Error(), "two or more") {
+	if err := Models([]string{a}, out, ""); err == nil || !strings.Contains(err.Error(), "two or more") {
 		t.Errorf("one file: got %v", err)
 	}
-	if err := Average([]string{a, filepath.Join(t.TempDir(), "none")}, out, ""); err == nil {
+	if err := Models([]string{a, filepath.Join(t.TempDir(), "none")}, out, ""); err == nil {
 		t.Error("a missing file: got no error")
 	}
 }
@@ -91,7 +104,7 @@ func TestAverage(t *testing.T) {
 // The mean of equal weights is these weights, to the bit: thirds would round.
 func TestAverageOfEqualWeights(t *testing.T) {
 	a, out := demoPath(t), filepath.Join(t.TempDir(), "mean.safetensors")
-	if err := Average([]string{a, a, a}, out, ""); err != nil {
+	if err := Models([]string{a, a, a}, out, ""); err != nil {
 		t.Fatal(err)
 	}
 	want, err := safetensors.Open(a)
