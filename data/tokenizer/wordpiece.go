@@ -48,7 +48,8 @@ type WordPieceOptions struct {
 	// CleanUp takes away the space before . ? ! and , in decoded text: "cleanup" of a tokenizer.json's decoder.
 	CleanUp bool
 	// CleanUpSpaces also takes away the spaces around an apostrophe: "clean_up_tokenization_spaces" of a
-	// tokenizer_config.json. A tokenizer.json has no place for it, so JSON does not write it.
+	// tokenizer_config.json. A tokenizer.json has no place for it: JSON writes it beside "cleanup", where others overlook
+	// it.
 	CleanUpSpaces bool
 }
 
@@ -193,6 +194,13 @@ func (t *WordPiece) BOS() int32 { return t.begin }
 
 // EOS is the id of [SEP].
 func (t *WordPiece) EOS() int32 { return t.end }
+
+// CleaningSpaces is t with another CleanUpSpaces.
+func (t *WordPiece) CleaningSpaces(on bool) *WordPiece {
+	other := *t
+	other.opts.CleanUpSpaces = on
+	return &other
+}
 
 // Options returns the settings.
 func (t *WordPiece) Options() WordPieceOptions { return t.opts }

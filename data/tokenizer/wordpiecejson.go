@@ -19,6 +19,7 @@ type wordPieceDecoder struct {
 	Type    string `json:"type"`
 	Prefix  string `json:"prefix"`
 	CleanUp bool   `json:"cleanup"`
+	Spaces  bool   `json:"clean_up_tokenization_spaces,omitempty"` // see WordPieceOptions.CleanUpSpaces
 }
 
 // JSON writes the tokenizer as Hugging Face's tokenizer.json, which [Read] and their library read. The bytes depend on
@@ -57,7 +58,7 @@ func (t *WordPiece) json(around any) ([]byte, error) {
 		Normalizer:    bertNormalizer{Type: "BertNormalizer", Clean: true, Chinese: true, Lowercase: t.opts.Lowercase},
 		PreTokenizer:  kind{"BertPreTokenizer"},
 		PostProcessor: around,
-		Decoder:       wordPieceDecoder{"WordPiece", subword, t.opts.CleanUp},
+		Decoder:       wordPieceDecoder{"WordPiece", subword, t.opts.CleanUp, t.opts.CleanUpSpaces},
 		Model:         wordPiece{"WordPiece", bertUnknown, subword, longWord, vocab},
 	})
 }
@@ -111,7 +112,10 @@ func (f *wordPieceFile) options() (WordPieceOptions, error) {
 		const message = "decoder %q with the prefix %q, want WordPiece with %q"
 		return o, UnsupportedError(fmt.Sprintf(message, f.Decoder.Type, f.Decoder.Prefix, subword))
 	}
-	o.Lowercase, o.CleanUp = f.Normalizer.Lowercase, f.Decoder != nil && f.Decoder.CleanUp
+	o.Lowercase = f.Normalizer.Lowercase
+	if f.Decoder != nil {
+		o.CleanUp, o.CleanUpSpaces = f.Decoder.CleanUp, f.Decoder.Spaces
+	}
 	return o, nil
 }
 

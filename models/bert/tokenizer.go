@@ -28,7 +28,7 @@ func ReadTokenizer(beside encoder.Folder, vocabulary int64) (tokenizer.Codec, er
 func readTokenizer(beside encoder.Folder) (tokenizer.Codec, error) {
 	switch text, err := beside.Read("tokenizer.json"); {
 	case err == nil:
-		return tokenizer.Read(text)
+		return parseTokenizer(text, beside)
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, err
 	}
@@ -39,7 +39,7 @@ func readTokenizer(beside encoder.Folder) (tokenizer.Codec, error) {
 	if err != nil {
 		return nil, err
 	}
-	settings := struct {
+	settings := struct { // of a tokenizer that is made of a vocab.txt
 		Lower bool `json:"do_lower_case"`
 		Clean bool `json:"clean_up_tokenization_spaces"`
 	}{true, true} // BertTokenizer's
@@ -48,4 +48,20 @@ func readTokenizer(beside encoder.Folder) (tokenizer.Codec, error) {
 	}
 	o := tokenizer.WordPieceOptions{Lowercase: settings.Lower, CleanUp: true, CleanUpSpaces: settings.Clean}
 	return tokenizer.NewWordPiece(vocab, nil, o)
+}
+
+// parseTokenizer reads a tokenizer.json, and of the tokenizer_config.json beside it how spaces are cleaned up.
+func parseTokenizer(text []byte, beside encoder.Folder) (tokenizer.Codec, error) {
+	t, err := tokenizer.Read(text)
+	words, ok := t.(*tokenizer.WordPiece)
+	if err != nil || !ok {
+		return t, err
+	}
+	settings := struct {
+		Clean bool `json:"clean_up_tokenization_spaces"`
+	}{words.Options().CleanUpSpaces}
+	if err := encoder.ReadOptional(beside, "tokenizer_config.json", &settings); err != nil {
+		return nil, err
+	}
+	return words.CleaningSpaces(settings.Clean), nil
 }

@@ -242,8 +242,9 @@ func configure(e *encoder.Config, config json.RawMessage) error {
 	return nil
 }
 
-// openLAVIS describes a file of LAVIS or of BLIP's authors, with the settings of LAVIS's generate but for its prompt,
-// "an image of ": a beam of 3, and 10 to 30 tokens with begin, prompt and end, of which 4 are begin and prompt.
+// openLAVIS describes a file of LAVIS or of BLIP's authors, with the settings of LAVIS's generate and of its published
+// configurations (LAVIS 1.0.2, blip_caption.py, blip_caption_base_coco.yaml): the prompt "a picture of ", which
+// captions leave out, a beam of 3, and 10 to 30 tokens with begin, prompt and end.
 func openLAVIS(f family.Files) (*family.Captioner, error) {
 	view, err := TextKeys(f.Source)
 	if err != nil {
@@ -266,7 +267,7 @@ func openLAVIS(f family.Files) (*family.Captioner, error) {
 	}
 	c.Config.Encoder.Encoder = t
 	begin := tokenizer.AddedToken{Content: "[DEC]", Special: true}
-	words := tokenizer.BERTUncased(begin, tokenizer.AddedToken{Content: "[ENC]", Special: true})
+	words := tokenizer.BERTUncased(begin, tokenizer.AddedToken{Content: "[ENC]", Special: true}).CleaningSpaces(true)
 	if int64(words.VocabSize()) != text.VocabSize {
 		const message = "found a text decoder of %d tokens, want the %d of bert-base-uncased with LAVIS's own"
 		return nil, fmt.Errorf(message, text.VocabSize, words.VocabSize())
@@ -274,8 +275,10 @@ func openLAVIS(f family.Files) (*family.Captioner, error) {
 	first, _ := words.ID(begin.Content)
 	last := words.EOS()
 	c.Tokenizer = words
-	c.Config.Decoding = family.Decoding{Beam: 3, LengthPenalty: 1, MaxLen: 26, MinLen: 6, EarlyStopping: decode.StopFalse,
-		Begin: &first, End: &last}
+	c.Config.Decoding = family.Decoding{
+		Opening: "a picture of", Beam: 3, LengthPenalty: 1, EarlyStopping: decode.StopFalse, Begin: &first, End: &last,
+		MaxLen: 30 - 1, MinLen: 10 - 1, MaxLenOfAll: true, MinLenOfAll: true, // without begin, which LAVIS counts
+	}
 	return c, c.Config.Validate()
 }
 

@@ -28,7 +28,7 @@ func (c *Captioner) write(features *torch.Tensor, n int, o decode.Options) ([]Ca
 		words := c.keywordsOf(hs, o)
 		for j, h := range hs[:min(asked, len(hs))] {
 			one := Caption{
-				Text:       c.spell(h.Tokens, o.Rule),
+				Text:       o.Caption(c.spell(h.Tokens, o.Rule)),
 				LogProb:    h.LogProb,
 				Confidence: h.Confidence(),
 				Tokens:     h.Tokens,
@@ -55,7 +55,7 @@ func (c *Captioner) keywordsOf(hs []decode.Hypothesis, o decode.Options) (words 
 		best = max(best, h.LogProb)
 	}
 	for i, h := range hs {
-		texts[i] = keywords.Text{Text: c.spell(h.Tokens, o.Rule), Weight: math.Exp(h.LogProb - best)}
+		texts[i] = keywords.Text{Text: o.Caption(c.spell(h.Tokens, o.Rule)), Weight: math.Exp(h.LogProb - best)}
 	}
 	for _, w := range keywords.Rank(texts, o.Keywords) {
 		words = append(words, decode.Keyword{Word: w.Text, Probability: w.Share})

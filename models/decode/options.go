@@ -44,6 +44,9 @@ type Options struct {
 	Read    []int32
 	Task    string // that Prompt asks for, by its name in Reading.Tasks; "" where it is a prompt of the user's own
 
+	// Opening is the text of Prompt where the model brings it; see OpenWith. "" is none.
+	Opening string
+
 	// MaxLenOfAll and MinLenOfAll say that MaxLen and MinLen are those of prompt and caption together, as max_length and
 	// min_length are in generate. Resolve settles them.
 	MaxLenOfAll, MinLenOfAll bool

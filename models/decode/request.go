@@ -114,18 +114,24 @@ func (r *Request) takePrompt(o *Options, encode func(string) []int32) *FieldErro
 		_, wrong := r.task(nil)
 		return wrong
 	}
+	counted := 0 // tokens of a prompt that lengths leave out already
+	if o.Opening != "" {
+		counted = len(o.Prompt)
+	}
 	if text := strings.TrimSpace(value(r.Prompt, "")); text != "" {
+		*o = closed(*o)
 		o.Prompt = encode(text)
 	}
+	more := len(o.Prompt) - counted
 	if o.MinLenOfAll && r.MinLen == nil {
-		o.MinLen = max(o.MinLen-len(o.Prompt), 0)
+		o.MinLen = max(o.MinLen-more, 0)
 	}
 	if o.MaxLenOfAll && r.MaxLen == nil {
-		if o.MaxLen-len(o.Prompt) <= o.MinLen {
-			return &FieldError{Field: FieldPrompt, Found: fmt.Sprintf("of %d tokens", len(o.Prompt)),
-				Want: fmt.Sprintf("fewer than the %d that the model gives prompt and caption, or more by max_len", o.MaxLen)}
+		if o.MaxLen-more <= o.MinLen {
+			return &FieldError{Field: FieldPrompt, Found: fmt.Sprintf("of %d tokens", len(o.Prompt)), Want: fmt.Sprintf(
+				"fewer than the %d that the model gives prompt and caption, or more by max_len", o.MaxLen+counted)}
 		}
-		o.MaxLen -= len(o.Prompt)
+		o.MaxLen -= more
 	}
 	return nil
 }
@@ -289,6 +295,9 @@ func (r *Request) fill(own Options) Options {
 		o.NoRepeatNGram, o.MinLen = 0, 0
 	case CoCa: // and shortest one
 		o.NoRepeatNGram = 0
+	}
+	if o.Rule != Search {
+		o = closed(o)
 	}
 	return o
 }

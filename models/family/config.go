@@ -37,6 +37,9 @@ type Decoding struct {
 	Ban           [][]int32   `json:"ban,omitempty"`            // runs of tokens that never occur
 	Repetition    float64     `json:"repetition_penalty,omitempty"`
 
+	// Opening is a prompt of the model's own; see decode.Options.OpenWith.
+	Opening string `json:"opening,omitempty"`
+
 	// MaxLenOfAll and MinLenOfAll say that MaxLen and MinLen count a prompt that captions begin with.
 	MaxLenOfAll bool `json:"max_len_of_all,omitempty"`
 	MinLenOfAll bool `json:"min_len_of_all,omitempty"`

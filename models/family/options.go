@@ -28,6 +28,9 @@ func (c Config) Options(t tokenizer.Codec) decode.Options {
 	o.MinLen, o.EarlyStopping = d.MinLen, d.EarlyStopping
 	o.Ends, o.Ban, o.RepetitionPenalty = slices.Clone(d.Ends), slices.Clone(d.Ban), d.Repetition
 	o.Processors, o.MaxLenOfAll, o.MinLenOfAll = d.Processors, d.MaxLenOfAll, d.MinLenOfAll
+	if d.Opening != "" {
+		o.OpenWith(d.Opening, t.Encode)
+	}
 	if p, ok := c.Decoder.(Prompted); ok {
 		// A model whose own prompt cannot be read says so when it is asked to read it.
 		_ = o.ReadUsual(p.Reading(t, c.Memory))
