@@ -37,7 +37,8 @@ type ServeOptions struct {
 	TokenFile       string
 	TLSCert, TLSKey string
 	NoReload        bool
-	Edit, EditText  string // a folder that a page edits, and the extension of its captions
+	Also            []string // further models
+	Edit, EditText  string   // a folder that a page edits, and the extension of its captions
 
 	host string
 	port int
@@ -63,7 +64,7 @@ started on, it ends as by SIGTERM. With -v each request is a line on standard er
 			if err := flags.NoArguments(c); err != nil {
 				return err
 			}
-			o.Server.CORSOrigins = c.StringSlice("cors-origin")
+			o.Server.CORSOrigins, o.Also = c.StringSlice("cors-origin"), c.StringSlice("also")
 			if err := o.place(c.IsSet); err != nil {
 				return err
 			}
@@ -90,6 +91,8 @@ func (o *ServeOptions) flags() []cli.Flag {
 	}
 	o.maxBody, o.maxMemory, o.maxPixels = int(s.MaxBody>>20), int(s.MaxMemory>>20), int(s.MaxPixels/1e6)
 	return slices.Concat(o.Model.Flags(), []cli.Flag{
+		&cli.StringSliceFlag{Name: "also", Category: "MODEL",
+			Usage: "another `MODEL`, as --model takes it, for requests that name it; may be repeated"},
 		text("listen", "127.0.0.1:8080",
 			"`ADDRESS`: HOST:PORT, unix:PATH, or systemd for the socket that systemd passes on", &o.Listen, false),
 		text("host", "", "the host of --listen, for the port that it has: 0.0.0.0 for other machines", &o.host, false),
@@ -178,6 +181,9 @@ func (o *ServeOptions) validate() error {
 	if (o.TLSCert == "") != (o.TLSKey == "") {
 		errs = append(errs, console.Usagef("", "--tls-cert and --tls-key need each other"))
 	}
+	if err := edit.CheckExtension(o.EditText); err != nil {
+		errs = append(errs, console.Usagef("", "--edit-%s", err))
+	}
 	for _, site := range o.Server.CORSOrigins {
 		if err := server.ValidOrigin(site); err != nil {
 			errs = append(errs, console.Usagef("", "--cors-origin %q: want a site such as https://example.org", site))
@@ -234,8 +240,15 @@ func runServe(ctx context.Context, con *console.Console, o ServeOptions) (err er
 	if err != nil {
 		return fmt.Errorf("serve: %w", err)
 	}
-	if s.http, err = server.New(m, o.Server, con.Term.Log); err != nil {
-		return errors.Join(err, m.Close())
+	others, err := model.Others(ctx, con, o.Model, o.Also, o.open)
+	if err == nil {
+		s.http, err = server.New(m, o.Server, con.Term.Log, others...)
+	}
+	if err != nil {
+		for _, m := range append(others, m) {
+			err = errors.Join(err, m.Close())
+		}
+		return fmt.Errorf("serve: %w", err)
 	}
 	s.http.SetTokens(tokens)
 	stop := s.follow(ctx) // before anybody is told that the service is there: SIGHUP must not end it
@@ -261,7 +274,7 @@ func openEdit(o *ServeOptions, l net.Listener) (*edit.Folder, error) {
 	}
 	f, err := edit.Open(o.Edit, o.EditText)
 	if err != nil {
-		return nil, console.WithHint(err, "--edit wants a folder of images, --edit-extension that of their captions")
+		return nil, console.WithHint(err, "--edit wants a folder of images")
 	}
 	return f, nil
 }

@@ -50,6 +50,24 @@ func Serve(o flags.Model) (server.Model, error) {
 	return s, nil
 }
 
+// Others opens further models by their paths or names, with the other flags of o. What it opened before an error is
+// returned with it.
+func Others(ctx context.Context, con *console.Console, o flags.Model, paths []string,
+	open func(flags.Model) (server.Model, error)) (all []server.Model, err error) {
+	for _, o.Path = range paths {
+		named := o
+		if err := FindWeights(ctx, con, &named); err != nil {
+			return all, err
+		}
+		m, err := open(named)
+		if err != nil {
+			return all, err
+		}
+		all = append(all, m)
+	}
+	return all, nil
+}
+
 func newServed(c *captioner.Captioner, path string) (*served, error) {
 	sum, err := c.File.Checksum()
 	if err != nil {

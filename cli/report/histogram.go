@@ -156,7 +156,8 @@ func wordChart(items []Item) template.HTML {
 // plot puts a drawing of a fixed width beside one that takes the rest.
 func plot(label string, width int, height float64, left, right string) string {
 	return fmt.Sprintf(`<div class="plot" role="img" aria-label="%s">`+
-		`<svg width="%d" height="%g" aria-hidden="true">%s</svg><svg width="100%%" height="%[3]g" aria-hidden="true">%[5]s</svg></div>`,
+		`<svg width="%d" height="%g" aria-hidden="true">%s</svg>`+
+		`<svg width="100%%" height="%[3]g" aria-hidden="true">%[5]s</svg></div>`,
 		html.EscapeString(label), width, height, left, right)
 }
 

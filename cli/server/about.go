@@ -71,16 +71,32 @@ var openAPI []byte
 // about answers questions about the service itself.
 type about struct{ s *Server }
 
-// models answers GET /v1/models: captioner's own list, and OpenAI's beside it.
+// models answers GET /v1/models: captioner's own list, and OpenAI's beside it. The limits are those of the first model.
 func (b about) models(w http.ResponseWriter, _ *http.Request) error {
-	m := b.s.registry.acquire()
-	defer m.release()
-	i := m.info
-	d := i.Defaults
-	a := modelAnswer{
+	var own []modelAnswer
+	var theirs []openai.ModelEntry
+	var limits limitAnswer
+	for k, m := range b.s.registry.all() {
+		own, theirs = append(own, m.answer()), append(theirs, openai.Entry(m.info.Name, m.loaded))
+		if k == 0 {
+			limits = limitsOf(&b.s.o, m.info)
+		}
+		m.release()
+	}
+	return say(w, struct {
+		Models []modelAnswer       `json:"models"`
+		Limits limitAnswer         `json:"limits"`
+		Object string              `json:"object"`
+		Data   []openai.ModelEntry `json:"data"`
+	}{own, limits, "list", theirs})
+}
+
+func (l *handle) answer() modelAnswer {
+	i, d := l.info, l.info.Defaults
+	return modelAnswer{
 		ID:        i.Name,
 		SHA256:    i.SHA256,
-		Loaded:    m.loaded.UTC().Truncate(time.Second),
+		Loaded:    l.loaded.UTC().Truncate(time.Second),
 		Device:    i.Device,
 		Licence:   i.Licence,
 		Data:      i.Data,
@@ -89,12 +105,6 @@ func (b about) models(w http.ResponseWriter, _ *http.Request) error {
 		Tasks:     d.Reading.Names(),
 		Uncertain: number(i.UncertainBelow),
 	}
-	return say(w, struct {
-		Models []modelAnswer       `json:"models"`
-		Limits limitAnswer         `json:"limits"`
-		Object string              `json:"object"`
-		Data   []openai.ModelEntry `json:"data"`
-	}{[]modelAnswer{a}, limitsOf(&b.s.o, i), "list", []openai.ModelEntry{openai.Entry(i.Name, m.loaded)}})
 }
 
 // say sends a small object.

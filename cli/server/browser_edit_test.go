@@ -135,7 +135,7 @@ func TestBrowserEdit(t *testing.T) {
 // longTasks notes how long the page does not answer; worst gives the longest time in milliseconds.
 const (
 	longTasks = `{ window.tasks = [0];
-		new PerformanceObserver(l => l.getEntries().forEach(e => tasks.push(e.duration)))
+		new PerformanceObserver(l => l.getEntries().forEach(e => tasks.push(Math.round(e.duration))))
 		.observe({entryTypes: ['longtask']}) }`
 	worst = `Math.max(...tasks)`
 )

@@ -29,7 +29,7 @@ type dialect struct {
 // dialects are the routes that speak Ollama's and OpenAI's APIs. Keys, rates, limits and the queue are those of
 // /v1/captions.
 func dialects(s *Server) []route {
-	asOllama := func(p *problem.Problem) any { return ollama.Error(p.Detail) }
+	ollamaError := func(p *problem.Problem) any { return ollama.Error(p.Detail) }
 	asOpenAI := func(p *problem.Problem) any { return openai.Error(p.Status, p.Name(), p.Detail, p.Param) }
 	post := func(path string, errors func(*problem.Problem) any, d dialect) route {
 		d.s = s
@@ -37,11 +37,11 @@ func dialects(s *Server) []route {
 	}
 	o := ollamaModels{s}
 	return []route{
-		post("/api/generate", asOllama, dialect{nil, ollama.Generate, ollama.WriteGenerate, ollama.ContentType}),
-		post("/api/chat", asOllama, dialect{nil, ollama.Chat, ollama.WriteChat, ollama.ContentType}),
-		{method: "GET", path: "/api/tags", serve: o.tags, errors: asOllama},
-		{method: "POST", path: "/api/show", serve: o.show, errors: asOllama},
-		{method: "GET", path: "/api/version", serve: o.version, errors: asOllama},
+		post("/api/generate", ollamaError, dialect{nil, ollama.Generate, ollama.WriteGenerate, ollama.ContentType}),
+		post("/api/chat", ollamaError, dialect{nil, ollama.Chat, ollama.WriteChat, ollama.ContentType}),
+		{method: "GET", path: "/api/tags", serve: o.tags, errors: ollamaError},
+		{method: "POST", path: "/api/show", serve: o.show, errors: ollamaError},
+		{method: "GET", path: "/api/version", serve: o.version, errors: ollamaError},
 		post("/v1/chat/completions", asOpenAI,
 			dialect{nil, openai.Completion, openai.WriteCompletion, openai.ContentType}),
 		post("/v1/responses", asOpenAI, dialect{nil, openai.Response, openai.WriteResponse, openai.ContentType}),
@@ -60,13 +60,17 @@ func (d dialect) serve(w http.ResponseWriter, r *http.Request) error {
 	}
 	a := &asked{many: true, body: b, read: time.Since(start)}
 	q, err := d.read(raw)
+	var m *handle
 	if err == nil {
-		err = d.s.registry.knows(q.Model)
+		m, err = d.s.registry.named(q.Model)
 	}
 	if err != nil {
 		a.free()
 		return chatProblem(err)
 	}
+	longest := m.info.Defaults.MaxLen
+	a.settings.Model = &m.info.Name
+	m.release()
 	if q.Load {
 		a.free()
 		return d.send(w, q, chat.Answer{Created: time.Now(), Total: time.Since(start)})
@@ -75,13 +79,15 @@ func (d dialect) serve(w http.ResponseWriter, r *http.Request) error {
 		a.free()
 		return chatProblem(err)
 	}
-	return d.caption(w, r, q, a, start)
+	return d.caption(w, r, q, a, start, longest)
 }
 
-// caption takes the images through the queue and the model.
-func (d dialect) caption(w http.ResponseWriter, r *http.Request, q *chat.Request, a *asked, start time.Time) error {
+// caption takes the images through the queue and the model, whose longest caption has so many tokens.
+func (d dialect) caption(
+	w http.ResponseWriter, r *http.Request, q *chat.Request, a *asked, start time.Time, longest int,
+) error {
 	var ignored []string
-	a.settings.Request, ignored = q.Decode(d.s.registry.longest())
+	a.settings.Request, ignored = q.Decode(longest)
 	n, ctx, done, err := d.s.begin(r, a, start)
 	if err != nil {
 		return err
@@ -207,14 +213,17 @@ func fetch(ctx context.Context, o *Options, url string, b *body) ([]byte, error)
 // ollamaModels answers what Ollama's clients ask about models.
 type ollamaModels struct{ s *Server }
 
-func (o ollamaModels) model() ollama.Model {
-	m := o.s.registry.acquire()
+func asOllama(m *handle) ollama.Model {
 	defer m.release()
 	return ollama.Model{Name: m.info.Name, Digest: m.info.SHA256, Licence: m.info.Licence, Modified: m.loaded}
 }
 
 func (o ollamaModels) tags(w http.ResponseWriter, _ *http.Request) error {
-	return say(w, ollama.Tags(o.model()))
+	var all []ollama.Model
+	for _, m := range o.s.registry.all() {
+		all = append(all, asOllama(m))
+	}
+	return say(w, ollama.Tags(all...))
 }
 
 func (o ollamaModels) version(w http.ResponseWriter, _ *http.Request) error {
@@ -228,11 +237,12 @@ func (o ollamaModels) show(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer b.release()
 	name, err := ollama.ShowRequest(bytes.TrimSpace(raw))
-	if err == nil {
-		err = o.s.registry.knows(name)
-	}
 	if err != nil {
 		return chatProblem(err)
 	}
-	return say(w, ollama.Show(o.model()))
+	m, err := o.s.registry.named(name)
+	if err != nil {
+		return err
+	}
+	return say(w, ollama.Show(asOllama(m)))
 }

@@ -104,9 +104,6 @@ func (e editing) caption(w http.ResponseWriter, r *http.Request) error {
 	return n.answer(w, n.each(ctx, taskCaption), func(o outcome) any { return n.caption(o) })
 }
 
-// mostSaves is how many captions one request may save.
-const mostSaves = 1000
-
 func (e editing) save(w http.ResponseWriter, r *http.Request) error {
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if !strings.EqualFold(kind, "application/json") { // which no page sends elsewhere unasked
@@ -123,8 +120,8 @@ func (e editing) save(w http.ResponseWriter, r *http.Request) error {
 	if err := strict(raw, &asked); err != nil {
 		return err
 	}
-	if n := len(asked.Captions); n > mostSaves {
-		return problem.New("bad-request", "found %d captions, want at most %d in a request", n, mostSaves)
+	if n := len(asked.Captions); n > edit.MostSaves {
+		return problem.New("bad-request", "found %d captions, want at most %d in a request", n, edit.MostSaves)
 	}
 	return say(w, struct {
 		Results []edit.Saved `json:"results"`

@@ -2,6 +2,8 @@ package server
 
 import (
 	"net/http"
+	"slices"
+	"strings"
 
 	"captioner/cli/server/export"
 	"captioner/cli/server/problem"
@@ -11,12 +13,11 @@ import (
 type exporting struct{ s *Server }
 
 func (e exporting) serve(w http.ResponseWriter, r *http.Request) error {
-	s := e.s
 	format := r.URL.Query().Get("format")
-	if format != "parquet" && format != "xmp" {
-		return problem.New("bad-option", "format: found %.60q, want parquet or xmp", format)
+	if !slices.Contains(export.Formats, format) {
+		return problem.New("bad-option", "format: found %.60q, want %s", format, strings.Join(export.Formats, " or "))
 	}
-	raw, b, err := readAll(w, r, &s.o, s.budget)
+	raw, b, err := readAll(w, r, &e.s.o, e.s.budget)
 	if err != nil {
 		return err
 	}
@@ -27,20 +28,11 @@ func (e exporting) serve(w http.ResponseWriter, r *http.Request) error {
 	if err := strict(raw, &asked); err != nil {
 		return err
 	}
-	if format == "xmp" {
-		sidecars, err := export.XMP(asked.Captions, "captioner "+s.o.Release)
-		if err != nil {
-			return problem.New("bad-request", "%s", err)
-		}
-		return say(w, struct {
-			Sidecars []export.Sidecar `json:"sidecars"`
-		}{sidecars})
-	}
-	table, err := export.Parquet(asked.Captions)
+	file, kind, err := export.Write(format, asked.Captions, strings.TrimSpace("captioner "+e.s.o.Release))
 	if err != nil {
-		return err
+		return problem.New("bad-request", "%s", err)
 	}
-	w.Header().Set("Content-Type", "application/vnd.apache.parquet")
-	_, _ = w.Write(table) // a client that is gone reads no answer
+	w.Header().Set("Content-Type", kind)
+	_, _ = w.Write(file) // a client that is gone reads no answer
 	return nil
 }

@@ -62,7 +62,12 @@ func (s *Server) begin(r *http.Request, a *asked, start time.Time) (*session, co
 		a.free()
 		return nil, nil, nil, err
 	}
-	n := &session{s: s, r: r, a: a, model: s.registry.acquire(), start: start}
+	m, err := s.registry.named(or(a.settings.Model, anyModel))
+	if err != nil {
+		a.free()
+		return nil, nil, nil, err
+	}
+	n := &session{s: s, r: r, a: a, model: m, start: start}
 	if n.options, err = a.settings.apply(n.model, &s.o); err == nil {
 		err = s.engine.accept(a.count(), within)
 	}

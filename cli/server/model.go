@@ -2,6 +2,9 @@ package server
 
 import (
 	"context"
+	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -51,27 +54,49 @@ type handle struct {
 	old      bool // another one took its place
 }
 
-// registry holds the model that new requests get.
+// registry holds the models that new requests get: the first one where they name none.
 type registry struct {
-	mu      sync.Mutex
-	current *handle
-	left    sync.WaitGroup // models that are not closed
-	failed  func(error)    // called when a replaced model cannot be closed
+	mu     sync.Mutex
+	models []*handle
+	left   sync.WaitGroup // models that are not closed
+	failed func(error)    // called when a replaced model cannot be closed
 }
 
 func newRegistry(m Model, failed func(error)) *registry {
 	s := &registry{failed: failed}
-	s.replace(m)
+	s.models = []*handle{s.handle(m)}
 	return s
 }
 
-// replace makes m the model of all later requests.
-func (s *registry) replace(m Model) {
-	l := &handle{Model: m, info: m.Info(), loaded: time.Now(), registry: s}
+func (s *registry) handle(m Model) *handle {
 	s.left.Add(1)
+	return &handle{Model: m, info: m.Info(), loaded: time.Now(), registry: s}
+}
+
+// add puts a model beside the others. Its name must be one that none of them has.
+func (s *registry) add(m Model) error {
+	name := m.Info().Name
 	s.mu.Lock()
-	before := s.current
-	s.current = l
+	defer s.mu.Unlock()
+	if s.find(name) >= 0 {
+		return fmt.Errorf("two models have the name %q", name)
+	}
+	s.models = append(s.models, s.handle(m))
+	return nil
+}
+
+// find is the place of the model of a name, or -1. The registry is locked.
+func (s *registry) find(name string) int {
+	return slices.IndexFunc(s.models, func(l *handle) bool { return l.info.Name == name })
+}
+
+// replace makes m the model of all later requests for its name, or for the first model where none has its name.
+func (s *registry) replace(m Model) {
+	l := s.handle(m)
+	s.mu.Lock()
+	at := max(s.find(l.info.Name), 0)
+	before := s.models[at]
+	s.models[at] = l
 	idle := before.retire()
 	s.mu.Unlock()
 	if idle {
@@ -81,19 +106,51 @@ func (s *registry) replace(m Model) {
 
 // retire says that l gets no new users, and whether it has none left. The registry is locked.
 func (l *handle) retire() bool {
-	if l == nil {
-		return false
-	}
 	l.old = true
 	return l.users == 0
 }
 
-// acquire hands out the current model. Its user calls release.
+// acquire hands out the first model. Its user calls release.
 func (s *registry) acquire() *handle {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.current.users++
-	return s.current
+	s.models[0].users++
+	return s.models[0]
+}
+
+// anyModel is the name that stands for the first model.
+const anyModel = "captioner"
+
+// named hands out the model of a name.
+func (s *registry) named(name string) (*handle, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	name = strings.TrimSuffix(name, ollama.Tag)
+	at := s.find(name)
+	if at < 0 && name == anyModel {
+		at = 0
+	}
+	if at < 0 {
+		var names []string
+		for _, l := range s.models {
+			names = append(names, strconv.Quote(l.info.Name))
+		}
+		p := problem.New("unknown-model", "found the model %.60q, want %s", name, strings.Join(names, " or "))
+		p.Param = "model"
+		return nil, p
+	}
+	s.models[at].users++
+	return s.models[at], nil
+}
+
+// all hands out all models.
+func (s *registry) all() []*handle {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.models {
+		l.users++
+	}
+	return slices.Clone(s.models)
 }
 
 // share adds a user to a model that is in use.
@@ -121,35 +178,19 @@ func (l *handle) close() {
 	}
 }
 
-// close closes the current model, and waits until all models are closed.
+// close closes all models, and waits until they are closed.
 func (s *registry) close() {
 	s.mu.Lock()
-	l := s.current
-	s.current = nil
-	idle := l.retire()
+	var idle []*handle
+	for _, l := range s.models {
+		if l.retire() {
+			idle = append(idle, l)
+		}
+	}
+	s.models = nil
 	s.mu.Unlock()
-	if idle {
+	for _, l := range idle {
 		l.close()
 	}
 	s.left.Wait()
-}
-
-// knows refuses the names of models that are not served. The name captioner stands for the one that is.
-func (s *registry) knows(name string) error {
-	m := s.acquire()
-	defer m.release()
-	switch strings.TrimSuffix(name, ollama.Tag) {
-	case m.info.Name, "captioner":
-		return nil
-	}
-	p := problem.New("unknown-model", "found the model %.60q, want %q", name, m.info.Name)
-	p.Param = "model"
-	return p
-}
-
-// longest is the longest caption that the model gives by itself, in tokens.
-func (s *registry) longest() int {
-	m := s.acquire()
-	defer m.release()
-	return m.info.Defaults.MaxLen
 }

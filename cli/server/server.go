@@ -22,7 +22,7 @@ import (
 	"captioner/weights/plural"
 )
 
-// Server is the service over one model at a time. It is made by New and ends with Serve.
+// Server is the service over one model, or several that requests choose from. It is made by New and ends with Serve.
 type Server struct {
 	o        Options
 	log      *slog.Logger
@@ -42,8 +42,9 @@ type Server struct {
 // decodedBatches is how many batches of pixels are in memory, with the one that is in the model.
 const decodedBatches = 4
 
-// New makes a service that answers with m, which it closes at its end.
-func New(m Model, o Options, log *slog.Logger) (*Server, error) {
+// New makes a service that answers with m, or with one of the others where a request names it. It closes them at its
+// end.
+func New(m Model, o Options, log *slog.Logger, others ...Model) (*Server, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
@@ -51,6 +52,11 @@ func New(m Model, o Options, log *slog.Logger) (*Server, error) {
 		decoded: make(chan struct{}, decodedBatches*o.MaxBatch+o.Workers), rates: access.NewRates(o.Rate, o.Burst),
 		conns: listen.NewConnections(o.MaxConnections)}
 	s.registry = newRegistry(m, func(err error) { log.Error("a replaced model cannot be closed", "error", err) })
+	for _, m := range others {
+		if err := s.registry.add(m); err != nil {
+			return nil, err
+		}
+	}
 	s.metrics = metrics.New(problem.Kinds(), gauges(s))
 	s.engine = newEngine(o.MaxBatch, o.MaxWait, o.Queue, log, s.metrics.Batch)
 	s.handler = s.guard(s.routes())
@@ -79,7 +85,8 @@ func gauges(s *Server) []metrics.Gauge {
 // Handler answers requests. It is what Serve serves.
 func (s *Server) Handler() http.Handler { return s.handler }
 
-// Swap makes m the model of all later requests. Requests under way are answered by the model that they began with.
+// Swap makes m the model of all later requests for its name, or for the first model. Requests under way are answered by
+// the model that they began with.
 func (s *Server) Swap(m Model) { s.registry.replace(m) }
 
 // SetTokens makes these the only tokens; none opens the API to everybody.

@@ -14,11 +14,15 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"captioner/cli/server/edit"
+	"captioner/cli/server/export"
 	"captioner/cli/server/page"
 	"captioner/cli/server/problem"
 	"captioner/data/image"
@@ -653,5 +657,130 @@ func TestAnImageThatNobodyThoughtOf(t *testing.T) {
 	}
 	if n := s.engine.depth(); n != 0 || s.engine.preparing != 0 {
 		t.Errorf("%d images hold a place and %d are on the way, want none", n, s.engine.preparing)
+	}
+}
+
+// Of several models a request takes the one that it names, in every API.
+func TestSeveralModels(t *testing.T) {
+	a, b := &fake{name: "a"}, &fake{name: "b"}
+	s, err := New(a, DefaultOptions(), quietLog(), b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for query, want := range map[string]string{"": "a", "?model=a": "a", "?model=b": "b", "?model=captioner": "a"} {
+		if got := decoded[answered](t, askPNG(s, query, 1), 200); got.Model != want ||
+			!strings.HasPrefix(got.Caption, want+" sees") {
+			t.Errorf("%q: got %+v, want the model %s", query, got, want)
+		}
+	}
+	if p := decoded[problem.Problem](t, askPNG(s, "?model=c", 1), 404); !strings.Contains(p.Detail, `want "a" or "b"`) {
+		t.Errorf("got %+v, want both names", p)
+	}
+	body := `{"model":"b","stream":false,"prompt":"Describe it","images":["` + encoded(imagePNG(1, 2)) + `"]}`
+	if w := ask(s, "POST", "/api/generate", strings.NewReader(body)); !strings.Contains(w.Body.String(), "b sees 1 2") {
+		t.Errorf("Ollama: got %s", w.Body)
+	}
+	for _, path := range []string{"/v1/models", "/api/tags"} {
+		if got := ask(s, "GET", path, nil).Body.String(); !strings.Contains(got, `"a`) || !strings.Contains(got, `"b`) {
+			t.Errorf("%s: got %s, want both models", path, got)
+		}
+	}
+	s.Swap(&fake{name: "b"})
+	if b.closed != 1 || a.closed != 0 {
+		t.Errorf("after another b came: a closed %d times, b %d, want 0 and 1", a.closed, b.closed)
+	}
+	s.Close()
+	if a.closed != 1 {
+		t.Errorf("at the end a was closed %d times, want once", a.closed)
+	}
+	if _, err := New(a, DefaultOptions(), quietLog(), &fake{name: "a"}); err == nil {
+		t.Error("two models of one name: want an error")
+	}
+}
+
+// What the page holds comes back as the files that predict writes.
+func TestExport(t *testing.T) {
+	s := start(t, &fake{}, func(o *Options) { o.Release = "1.2.3" })
+	body := `{"captions":[{"path":"a.jpg","caption":"a <dog>","logprob":-1,"confidence":0.5,"model":"m",
+		"keywords":[{"keyword":"dog","probability":1}]}]}`
+	w := ask(s, "POST", "/v1/captions:export?format=xmp", strings.NewReader(body), "Content-Type: application/json")
+	got := decoded[struct{ Sidecars []export.Sidecar }](t, w, 200)
+	if len(got.Sidecars) != 1 || got.Sidecars[0].Path != "a.jpg" {
+		t.Fatalf("got %+v", got)
+	}
+	for _, want := range []string{"a &lt;dog&gt;", "<rdf:li>dog</rdf:li>", "captioner 1.2.3"} {
+		if !strings.Contains(got.Sidecars[0].XMP, want) {
+			t.Errorf("the XMP lacks %q:\n%s", want, got.Sidecars[0].XMP)
+		}
+	}
+	w = ask(s, "POST", "/v1/captions:export?format=parquet", strings.NewReader(body), "Content-Type: application/json")
+	if w.Code != 200 || !strings.HasPrefix(w.Body.String(), "PAR1") {
+		t.Errorf("Parquet: got %d %.40q", w.Code, w.Body)
+	}
+	for query, body := range map[string]string{"?format=png": body, "": body, "?format=xmp": `{"captions":7}`} {
+		w := ask(s, "POST", "/v1/captions:export"+query, strings.NewReader(body), "Content-Type: application/json")
+		decoded[problem.Problem](t, w, 400)
+	}
+}
+
+// The page that edits a folder is there where it was asked for, and for no other site.
+func TestEditing(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a.png"), imagePNG(1, 2), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	f, err := edit.Open(dir, ".txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	without := start(t, &fake{}, nil)
+	s := start(t, &fake{}, func(o *Options) { o.Edit, o.CORSOrigins = f, []string{"https://friend.example"} })
+	save := func() io.Reader {
+		return strings.NewReader(`{"captions":[{"name":"a.png","caption":"mine","version":""}]}`)
+	}
+	for _, test := range []struct {
+		name, method, path string
+		headers            []string
+		status             int
+	}{
+		{"the page", "GET", "/edit", nil, 200},
+		{"the list", "GET", "/edit/files", nil, 200},
+		{"an image", "GET", "/edit/image?name=a.png", nil, 200},
+		{"a large image", "GET", "/edit/image?name=a.png&large=1", nil, 200},
+		{"an image elsewhere", "GET", "/edit/image?name=../a.png", nil, 404},
+		{"a caption", "POST", "/edit/caption?name=a.png&beam_size=2", nil, 200},
+		{"a bad option", "POST", "/edit/caption?name=a.png&beam=x", nil, 400},
+		{"no JSON", "POST", "/edit/save", []string{"Content-Type: text/plain"}, 415},
+		{"another site", "POST", "/edit/save", []string{"Origin: https://evil.example", "Sec-Fetch-Site: cross-site"}, 403},
+		{"another port", "POST", "/edit/save", []string{"Sec-Fetch-Site: same-site"}, 403},
+		{"an allowed site", "POST", "/edit/save", []string{"Origin: https://friend.example"}, 403},
+		{"an allowed site reads", "GET", "/edit/files", []string{"Origin: https://friend.example"}, 403},
+		{"another name", "GET", "/edit/files", []string{"Host: evil.example"}, 403},
+		{"a caption is saved", "POST", "/edit/save", []string{"Sec-Fetch-Site: same-origin"}, 200},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := httptest.NewRequest(test.method, "http://localhost"+test.path, save())
+			r.Header.Set("Content-Type", "application/json")
+			for _, h := range test.headers {
+				name, value, _ := strings.Cut(h, ": ")
+				if name == "Host" {
+					r.Host = value
+				}
+				r.Header.Set(name, value)
+			}
+			w := httptest.NewRecorder()
+			s.Handler().ServeHTTP(w, r)
+			if w.Code != test.status {
+				t.Errorf("got %d %s, want %d", w.Code, w.Body, test.status)
+			}
+			there, err := os.ReadFile(filepath.Join(dir, "a.txt"))
+			if saved := test.name == "a caption is saved"; saved != (string(there) == "mine\n") {
+				t.Errorf("the file holds %q, %v", there, err)
+			}
+			if w := ask(without, test.method, test.path, save()); w.Code != 404 {
+				t.Errorf("without --edit: got %d, want 404", w.Code)
+			}
+		})
 	}
 }

@@ -18,13 +18,15 @@ import (
 // are those of JSON, or those of the flags.
 type settings struct {
 	decode.Request
-	TimeoutMS *int `json:"timeout_ms"`
+	Model     *string `json:"model"` // the name of one of several
+	TimeoutMS *int    `json:"timeout_ms"`
 }
 
 // settingNames are the options that a request may hold.
 var settingNames = []string{
 	"beam_size", "max_len", "min_length", "length_penalty", "no_repeat_ngram", "num_captions", "keywords", "diverse",
-	"diversity", "prompt", "task", "sample", "temperature", "top_k", "top_p", "seed", "force", "ban", "timeout_ms",
+	"diversity", "prompt", "task", "sample", "temperature", "top_k", "top_p", "seed", "force", "ban", "model",
+	"timeout_ms",
 }
 
 // settingName is the JSON name of an option in any of its spellings, or "" for an unknown one.
@@ -81,6 +83,8 @@ func (s *settings) set(name, value string) error {
 		return s.phrase(&s.Force, name, value)
 	case "ban":
 		return s.phrase(&s.Ban, name, value)
+	case "model":
+		return parse(&s.Model, name, value, "valid UTF-8", parseText)
 	case "timeout_ms":
 		return parse(&s.TimeoutMS, name, value, "a whole number", strconv.Atoi)
 	}

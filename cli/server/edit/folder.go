@@ -45,8 +45,8 @@ type Folder struct {
 
 // Open opens a folder whose captions stand in files with an extension such as ".txt".
 func Open(folder, extension string) (*Folder, error) {
-	if err := checkExtension(extension); err != nil {
-		return nil, fmt.Errorf("edit %q: %w", folder, err)
+	if err := CheckExtension(extension); err != nil {
+		return nil, err
 	}
 	path, err := filepath.Abs(folder)
 	if err == nil {
@@ -65,13 +65,13 @@ func Open(folder, extension string) (*Folder, error) {
 	return &Folder{path: path, extension: extension, root: root}, nil
 }
 
-// checkExtension wants a plain extension that is no image's: images are never written.
-func checkExtension(extension string) error {
+// CheckExtension wants a plain extension that is no image's: images are never written.
+func CheckExtension(extension string) error {
 	if len(extension) < 2 || extension[0] != '.' || strings.ContainsAny(extension[1:], "./\\") {
-		return fmt.Errorf("the extension %q: want one such as .txt", extension)
+		return fmt.Errorf("extension %q: want one such as .txt", extension)
 	}
 	if image.HasExtension("x"+extension) || image.IsUnread("x"+extension) || strings.EqualFold(extension, ".xmp") {
-		return fmt.Errorf("the extension %q: want one of text files, such as .txt or .caption", extension)
+		return fmt.Errorf("extension %q: want one of text files, such as .txt or .caption", extension)
 	}
 	return nil
 }
@@ -138,7 +138,7 @@ func (f *Folder) read(name string, limit int64) ([]byte, error) {
 // Image reads the bytes of an image.
 func (f *Folder) Image(name string) ([]byte, error) {
 	if _, err := f.check(name); err != nil {
-		return nil, err
+		return nil, problem.New("not-found", "%s", err)
 	}
 	b, err := f.read(name, maxImage)
 	if err != nil {

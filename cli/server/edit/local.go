@@ -13,19 +13,25 @@ import (
 // another host than this machine, as a site does whose name leads to 127.0.0.1, and one from another origin.
 func Local(r *http.Request) error {
 	if !loopback(r.Host) {
-		return problem.New("cross-origin", "found the host %.100q, want localhost or 127.0.0.1", r.Host)
+		return refuse("found the host %.100q, want localhost or 127.0.0.1", r.Host)
 	}
 	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" && site != "none" {
-		return problem.New("cross-origin", "the request comes from the page of another site")
+		return refuse("the request comes from the page of another site")
 	}
 	scheme := "http://"
 	if r.TLS != nil {
 		scheme = "https://"
 	}
 	if origin := r.Header.Get("Origin"); origin != "" && !strings.EqualFold(origin, scheme+r.Host) {
-		return problem.New("cross-origin", "the request comes from the page of %.100q", origin)
+		return refuse("the request comes from the page of %.100q", origin)
 	}
 	return nil
+}
+
+func refuse(format string, args ...any) error {
+	p := problem.New("cross-origin", format, args...)
+	p.Remedy = "open the page by the address that the service has printed"
+	return p
 }
 
 // loopback says whether the host of a URL is this machine, by its usual name or its address.

@@ -14,6 +14,9 @@ import (
 	"captioner/weights/atomicfile"
 )
 
+// MostSaves is how many captions one request may save.
+const MostSaves = 1000
+
 // Save is a caption to save.
 type Save struct {
 	Name    string `json:"name"`

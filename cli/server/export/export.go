@@ -33,6 +33,26 @@ type Sidecar struct {
 	XMP  string `json:"xmp"`
 }
 
+// Formats are the words for Write.
+var Formats = []string{"parquet", "xmp"}
+
+// Write makes a file of captions in one of Formats, and gives its content type: of Parquet a table, of XMP an object of
+// sidecars in JSON. tool is the program that XMP names.
+func Write(format string, all []Caption, tool string) (b []byte, kind string, err error) {
+	if format == "parquet" {
+		b, err = Parquet(all)
+		return b, "application/vnd.apache.parquet", err
+	}
+	sidecars, err := XMP(all, tool)
+	if err != nil {
+		return nil, "", err
+	}
+	b, err = json.Marshal(struct {
+		Sidecars []Sidecar `json:"sidecars"`
+	}{sidecars})
+	return b, "application/json", err
+}
+
 // Parquet is a table of captions, as predict writes it.
 func Parquet(all []Caption) ([]byte, error) {
 	var b bytes.Buffer

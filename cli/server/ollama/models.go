@@ -30,7 +30,7 @@ type details struct {
 var captioner = details{Format: "safetensors", Family: "captioner", Families: []string{"captioner"}}
 
 // Tags is the answer to /api/tags.
-func Tags(m Model) any {
+func Tags(all ...Model) any {
 	type entry struct {
 		Name       string    `json:"name"`
 		Model      string    `json:"model"`
@@ -39,11 +39,15 @@ func Tags(m Model) any {
 		Digest     string    `json:"digest"`
 		Details    details   `json:"details"`
 	}
+	var entries []entry
+	for _, m := range all {
+		entries = append(entries, entry{
+			Name: m.Name + Tag, Model: m.Name + Tag, ModifiedAt: m.Modified.UTC(), Digest: m.Digest, Details: captioner,
+		})
+	}
 	return struct {
 		Models []entry `json:"models"`
-	}{[]entry{{
-		Name: m.Name + Tag, Model: m.Name + Tag, ModifiedAt: m.Modified.UTC(), Digest: m.Digest, Details: captioner,
-	}}}
+	}{entries}
 }
 
 // ShowRequest reads a request of /api/show and returns the model's name.

@@ -211,11 +211,8 @@ async function putBack(gone, before) {
 
 // captionAgain does all again but what a person wrote, and what only its caption is left of.
 async function captionAgain() {
-  const kept = items.filter(i => i.edited).length, lost = items.filter(i => !i.file && !i.edited).length, rest = breather();
-  for (const item of items.filter(i => !i.edited && i.file)) {
-    start(item);
-    await rest();
-  }
+  const kept = items.filter(i => i.edited).length, lost = items.filter(i => !i.file && !i.edited).length;
+  await startAll(items.filter(i => !i.edited && i.file));
   const said = [];
   if (kept) said.push(`${many(kept, 'edited caption')} kept`);
   if (lost) said.push(`${many(lost, 'image')} not here any more since the page was loaded again: add ${lost === 1 ? 'it' : 'them'} again`);
@@ -223,15 +220,25 @@ async function captionAgain() {
 }
 
 // cancel ends what waits and what is under way. What has a caption keeps it.
-function cancel() {
-  const open = [...new Set([...queue.clear(), ...items.filter(i => i.state === 'waiting' || i.state === 'working')])];
+async function cancel() {
+  queue.clear();
+  const open = items.filter(i => i.state === 'waiting' || i.state === 'working'), rest = breather();
+  for (const item of open) item.cancel?.abort();
   for (const item of open) {
-    item.cancel?.abort();
     item.node.querySelector('.why').textContent = 'Cancelled.';
     show(item, 'wrong', '');
+    await rest();
   }
-  note(`${many(open.length, 'image')} cancelled`, () => open.forEach(start));
+  note(`${many(open.length, 'image')} cancelled`, () => startAll(open));
   $('choose').focus();
+}
+
+async function startAll(some) {
+  const rest = breather();
+  for (const item of some) {
+    start(item);
+    await rest();
+  }
 }
 
 async function saveAll() {

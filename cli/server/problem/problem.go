@@ -54,7 +54,7 @@ var kinds = map[string]struct {
 		"the operator can allow a site with --cors-origin",
 	},
 	"not-found":          {404, "There is nothing here", "see /openapi.json for what there is"},
-	"unknown-model":      {404, "There is no such model here", "GET /v1/models names the one that there is"},
+	"unknown-model":      {404, "There is no such model here", "GET /v1/models names those that there are"},
 	"method-not-allowed": {405, "This method is not allowed here", "see /openapi.json for the methods"},
 	"slow-body": {
 		408,
