@@ -73,7 +73,7 @@ func (o *Options) fetch(ctx context.Context, con *console.Console, g *dist.Group
 	names := []struct {
 		name *string
 		use  checkpoint.Use
-	}{{&o.Encoder, checkpoint.AsEncoder}, {&o.Init, checkpoint.AsCaptioner}, {&o.LanguageModel, checkpoint.AsLanguage}}
+	}{{&o.Encoder, checkpoint.AsEncoder}, {&o.Init, checkpoint.AsLearner}, {&o.LanguageModel, checkpoint.AsLanguage}}
 	for _, n := range names {
 		if _, missing := published.Missing(con, *n.name); missing && o.Data != "" {
 			if err := train.CheckData(o.Options); err != nil {

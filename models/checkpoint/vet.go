@@ -18,6 +18,7 @@ type Use string
 const (
 	AnyUse        Use = ""
 	AsCaptioner   Use = "a captioner"
+	AsLearner     Use = "a captioner to train on from"
 	AsEncoder     Use = "a vision encoder"
 	AsLanguage    Use = "a language model"
 	AsCLIP        Use = "a CLIP with both towers"
@@ -73,8 +74,14 @@ func (d described) String() string {
 // Vet says what is against a checkpoint before its weights are there: by the descriptions in its folder, and by the
 // names of the files that it has. What it does not refuse may still be refused when it is opened.
 //
-// Errors are *ForeignError for what is no model for captions, and *UnknownArchitectureError.
+// Errors are *ForeignError for what is no model for captions, *UnknownArchitectureError, and *NotTrainableError.
 func (a Architectures) Vet(use Use, beside encoder.Folder, files []string) error {
+	if use == AsLearner {
+		if err := a.Vet(AsCaptioner, beside, files); err != nil {
+			return err
+		}
+		return a.vetLearner(beside)
+	}
 	if err := (evidence{files: files, method: quantization(beside)}).judge(); err != nil {
 		return err
 	}
@@ -111,6 +118,19 @@ func (a Architectures) Vet(use Use, beside encoder.Folder, files []string) error
 		return nil
 	}
 	return a.vetCaptioner(use, d, captioners, beside)
+}
+
+// vetLearner refuses a captioner of a family that training does not go on from.
+func (a Architectures) vetLearner(beside encoder.Folder) error {
+	d, err := describe(beside)
+	if err != nil {
+		return nil // nothing describes it: opening finds out what it is
+	}
+	claims := a.claims(d)
+	if len(claims) == 0 || slices.ContainsFunc(claims, family.Family.Trains) {
+		return nil
+	}
+	return &NotTrainableError{claims[0].Name, a.trainable()}
 }
 
 // aloneError says that a checkpoint holds an encoder and nothing that writes.

@@ -3,6 +3,7 @@ package train
 import (
 	"fmt"
 
+	"captioner/models/checkpoint"
 	"captioner/models/crossgpt2"
 	"captioner/models/encoder"
 	"captioner/models/family"
@@ -47,10 +48,13 @@ func (t *trainer) describeInit() error {
 	defer f.Close()
 	d, err := t.Architectures.OrKnown().Trainable(f)
 	if err != nil {
-		return fmt.Errorf("init %q: %w", t.Init, err)
+		return &checkpoint.Error{Doing: "train on from", Path: t.Init, Err: err}
 	}
 	if h := d.Habits(); h != nil {
 		t.Take(h)
+		if t.InputDropout > 0 {
+			t.warn("%s has no dropout of what enters the decoder: input-dropout changes nothing", f.Family)
+		}
 	}
 	t.config, t.card, t.tok = f.Config, f.Card, f.Tokenizer
 	t.card.UncertainBelow = 0 // was measured on the captions of the model before

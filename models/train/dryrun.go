@@ -109,9 +109,13 @@ func (net *network) sizeNote() string {
 		parts[part] += p.Tensor.Numel()
 	}
 	vocabulary, _, width := net.config.Decoder.Sizes()
-	return fmt.Sprintf("memory: %.2f million parameters (%s); decoder: %.2f million (width %d, %s, %s)",
-		float64(parts["memory"])/1e6, net.config.Memory.Kind, float64(parts["decoder"])/1e6, width,
-		plural.Count(net.config.Decoder.(family.Trainable).Depth(), "layer"), plural.Count(vocabulary, "token"))
+	depth := net.config.Decoder.(family.Trainable).Depth()
+	of := fmt.Sprintf("(width %d, %s, %s)", width, plural.Count(depth, "layer"), plural.Count(vocabulary, "token"))
+	if parts["memory"] == 0 {
+		return fmt.Sprintf("decoder: %.2f million parameters %s", float64(parts["decoder"])/1e6, of)
+	}
+	return fmt.Sprintf("memory: %.2f million parameters (%s); decoder: %.2f million %s",
+		float64(parts["memory"])/1e6, net.config.Memory.Kind, float64(parts["decoder"])/1e6, of)
 }
 
 // peakMemory is the most that the process has had, where the system tells.
