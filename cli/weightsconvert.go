@@ -46,7 +46,8 @@ Hugging Face hub, or demo, the built-in model. OUT's name chooses the form:
   .safetensors  captioner    one file for captioner, with the encoder in it if IN has one or --encoder gives it
   .ckpt         lightning    for Decoder.load_from_checkpoint of clip-text-decoder 1.4
   .pt .pth      state-dict   for Decoder.load_state_dict of clip-text-decoder 1.4
-  folder        huggingface  for GPT2LMHeadModel.from_pretrained, or VisionEncoderDecoderModel, with its tokenizer
+  folder        huggingface  for GPT2LMHeadModel.from_pretrained, VisionEncoderDecoderModel or, of a BLIP,
+                             BlipForConditionalGeneration, with its tokenizer
   --to tensors               all tensors of any file under their own names, as .safetensors or .pt
 Nothing in IN is run. OUT appears whole or not at all.`,
 		Flags: []cli.Flag{

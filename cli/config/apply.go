@@ -34,6 +34,7 @@ var rivals = map[string][]string{
 	"quiet": {"verbose"}, "verbose": {"quiet"},
 	"recursive": {"no-recursive"}, "no-recursive": {"recursive"},
 	"predict resume": {"overwrite"}, "predict overwrite": {"resume"}, "train resume": {"out"}, "train out": {"resume"},
+	"train init": {"encoder", "language-model"}, "train encoder": {"init"}, "train language-model": {"init"},
 	"predictions": {"model"}, "model": {"predictions"}, "data": {"references"}, "references": {"data"},
 }
 

@@ -159,7 +159,7 @@ func (o *Options) flags() []cli.Flag {
 		text(net, "memory", "what the decoder sees of an image: "+strings.Join(encoder.MemoryKinds,
 			", ")+"; without it, what suits the encoder", &o.Memory),
 		text(net, "init", "start from the model `FILE`, or from ORG/NAME of the Hugging Face hub, its tokenizer and its "+
-			"encoder; demo is the built-in model", &o.Init, "checkpoint"),
+			"encoder: GPT-2 with cross-attention, or a BLIP; demo is the built-in model", &o.Init, "checkpoint"),
 		text(net, "language-model",
 			"start the decoder from GPT-2: distilgpt2, gpt2, gpt2-medium, ORG/NAME of the Hugging Face hub, a `FILE` or a "+
 				"folder; its sizes and words replace "+
@@ -173,9 +173,11 @@ func (o *Options) flags() []cli.Flag {
 				"captions", &o.VocabMinCount),
 		yes(net, "extend-vocab", "with --init: give what captions and --text use --vocab-min-count times or more "+
 			"tokens of its own, besides those of the model", &o.ExtendVocab),
-		number(net, "dropout", "of what each part of the decoder adds", &o.Dropout),
+		number(net, "dropout", "of what each part of the decoder adds; from a BLIP, its own where it is not given",
+			&o.Dropout),
 		number(net, "input-dropout", "of embeddings and memory", &o.InputDropout),
-		number(net, "attention-dropout", "of the decoder's attention", &o.AttentionDropout),
+		number(net, "attention-dropout", "of the decoder's attention; from a BLIP, its own where it is not given",
+			&o.AttentionDropout),
 		count(net, "memory-layers", "of attention between the places of the memory, before the decoder looks at them",
 			&o.MemoryLayers),
 		count(vision, "views", "ways of showing each image that are cached: whole, mirrored (with --flip), then crops; 0: "+
@@ -198,7 +200,7 @@ func (o *Options) flags() []cli.Flag {
 		count(xe, "batch-size", "images a batch", &o.BatchSize),
 		count(xe, "captions-per-image", "captions of each image in a batch; 1 draws one each round", &o.Captions),
 		count(xe, "accumulate-grad-batches", "batches a step", &o.Accumulate),
-		counted(xe, "lr", "highest learning rate", &o.LR, "learning-rate"),
+		counted(xe, "lr", "highest learning rate; from a BLIP, 1e-5 where it is not given", &o.LR, "learning-rate"),
 		count(xe, "warmup", "steps of rise; where it is not given, at most a tenth of the steps", &o.Warmup),
 		text(xe, "schedule", "after the rise: cosine, linear, constant, or plateau (halved after each two measurements "+
 			"without a better one)", &o.Schedule),
@@ -211,7 +213,8 @@ func (o *Options) flags() []cli.Flag {
 		number(xe, "beta1", "of AdamW", &o.Beta1),
 		number(xe, "beta2", "of AdamW", &o.Beta2),
 		number(xe, "clip", "largest norm of all gradients together; 0: any", &o.Clip),
-		number(xe, "label-smoothing", "share of the target spread over all words", &o.LabelSmoothing),
+		number(xe, "label-smoothing", "share of the target spread over all words; from a BLIP, its own where it is not given",
+			&o.LabelSmoothing),
 		number(xe, "ema", "share kept by the moving average of the weights, which is what is measured and stored; 0: "+
 			"none; where it is not given, less on few steps", &o.EMA),
 		number(xe, "text-epochs", "epochs through --text", &o.TextEpochs),
@@ -222,7 +225,7 @@ func (o *Options) flags() []cli.Flag {
 		count(scst, "scst-steps", "steps after the captions, with CIDEr-D as the reward; 0: none", &o.SCSTSteps),
 		count(scst, "scst-batch-size", "images a step", &o.SCSTBatch),
 		count(scst, "scst-samples", "captions drawn for each image", &o.SCSTSamples),
-		number(scst, "scst-lr", "highest learning rate", &o.SCSTLR),
+		number(scst, "scst-lr", "highest learning rate; from a BLIP, 2e-6 where it is not given", &o.SCSTLR),
 		number(scst, "scst-temperature", "of draws and gradient", &o.SCSTTemperature),
 		number(scst, "scst-ema", "as --ema", &o.SCSTEMA),
 		count(scst, "scst-eval-every", "steps between measurements", &o.SCSTEvery),
