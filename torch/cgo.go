@@ -2,7 +2,8 @@ package torch
 
 // The doors of bridge.h stand in package kernels. cgo links this package alone once, where they are missing.
 
-// #cgo LDFLAGS: -Wl,--unresolved-symbols=ignore-all
+// #cgo linux LDFLAGS: -Wl,--unresolved-symbols=ignore-all
+// #cgo darwin LDFLAGS: -Wl,-undefined,dynamic_lookup
 // #include <stdlib.h>
 // #include "kernels/bridge.h"
 import "C"

@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
-	"unsafe"
 )
 
 // Cores is how many threads an op is best spread over: the physical cores that this process may run on, or fewer where
@@ -24,23 +22,6 @@ func CoresOf(root string, processors []int) int {
 		n = max(1, int(math.Ceil(quota)))
 	}
 	return n
-}
-
-// affinity are the processors that the kernel lets this process run on; nil where it does not tell.
-func affinity() []int {
-	var mask [1024]uint64 // of 65,536 processors
-	n, _, errno := syscall.RawSyscall(syscall.SYS_SCHED_GETAFFINITY, uintptr(os.Getpid()), unsafe.Sizeof(mask),
-		uintptr(unsafe.Pointer(&mask)))
-	if errno != 0 {
-		return nil
-	}
-	var all []int
-	for i := range int(n) * 8 {
-		if mask[i/64]>>(i%64)&1 != 0 {
-			all = append(all, i)
-		}
-	}
-	return all
 }
 
 // physical counts the cores that these processors belong to. A processor whose core is not known counts as one.

@@ -6,7 +6,6 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 )
 
@@ -56,12 +55,12 @@ func Do(ctx context.Context, f func() error) error {
 
 // onThread says whether the calling goroutine is the one on the torch thread: that thread is locked, so no other
 // goroutine runs there.
-func onThread() bool { return threadID.Load() == int64(syscall.Gettid()) }
+func onThread() bool { return threadID.Load() == thread() }
 
 // serve is the torch thread. It never unlocks: grad mode, autocast and OpenMP's worker pool belong to this thread.
 func serve() {
 	runtime.LockOSThread()
-	threadID.Store(int64(syscall.Gettid()))
+	threadID.Store(thread())
 	keepMemory()
 	spread()
 	idle := time.NewTimer(idleTime)

@@ -2,7 +2,8 @@ package dist
 
 // The doors of dist.h stand in package c10d. cgo links this package alone once, where they are missing.
 
-// #cgo LDFLAGS: -Wl,--unresolved-symbols=ignore-all
+// #cgo linux LDFLAGS: -Wl,--unresolved-symbols=ignore-all
+// #cgo darwin LDFLAGS: -Wl,-undefined,dynamic_lookup
 // #include <stdlib.h>
 // #include "c10d/dist.h"
 import "C"

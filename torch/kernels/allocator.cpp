@@ -10,6 +10,7 @@
 // What is kept is bounded: tensors and warm chunks together have at most an eighth more than the tensors alone had at
 // their most, lately, and 64 MiB. What is above that turns cold. release turns all cold.
 #include "bridge.h"
+#include "cpu.h"
 
 #include <c10/core/CPUAllocator.h>
 #include <c10/core/impl/alloc_cpu.h>
@@ -26,7 +27,12 @@
 
 namespace {
 
-constexpr size_t page = 4096, huge_page = 2 << 20;
+#ifdef CAPTIONER_X86
+constexpr size_t page = 4096;
+#else
+constexpr size_t page = 64 << 10;  // the largest that kernels for other processors have
+#endif
+constexpr size_t huge_page = 2 << 20;
 constexpr size_t large = 64 << 10;        // smaller tensors are malloc's, which keeps them well
 constexpr size_t min_segment = 64 << 20;  // segments grow with what there is
 constexpr size_t slack = 64 << 20;        // kept in any case
@@ -176,7 +182,9 @@ class Memory final : public c10::Allocator {
     void *p = map(size);
     if (p == MAP_FAILED) p = map(size = n);  // where address space is scarce
     TORCH_CHECK(p != MAP_FAILED, "cannot allocate ", n, " bytes of memory");
+#ifdef MADV_HUGEPAGE
     madvise(p, size, MADV_HUGEPAGE);  // fewer faults, and fewer misses on the way to memory
+#endif
     mapped += size;
     char *from = static_cast<char *>(p);
     lowest = std::min(lowest.load(), from), highest = std::max(highest.load(), from + size);

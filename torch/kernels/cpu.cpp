@@ -2,7 +2,9 @@
 
 #include "bridge.h"
 
+#ifdef CAPTIONER_X86
 #include <cpuid.h>
+#endif
 
 #include <algorithm>
 #include <atomic>
@@ -12,6 +14,8 @@
 namespace cpu {
 
 namespace {
+
+#ifdef CAPTIONER_X86
 
 bool has_amx() {
   unsigned a, b, c, d;
@@ -29,6 +33,12 @@ Features found() {
   f.amx = f.bf16 && has_amx();
   return f;
 }
+
+#else
+
+Features found() { return {}; }
+
+#endif
 
 // Narrower is a processor that has no more than this.
 struct Narrower {

@@ -2,14 +2,17 @@
 // bridge.h declares it; package torch alone calls it.
 //
 // It imports no package of Go, so that Go compiles it again only when its C++ changes, which takes more than a minute.
+//
+// With -tags portable the kernels for AVX2 and AVX-512 are left out, as on processors that are not x86-64.
 package kernels
 
 // The last flag takes back what package torch sets, so that it is linked without this one: a door that is missing fails
 // the build.
 
-// #cgo CXXFLAGS: -DCAPTIONER_OWN_CXX -std=c++17 -O3 -fopenmp
-// #cgo LDFLAGS: -ltorch_cpu -lc10 -ldl -fopenmp
-// #cgo LDFLAGS: -Wl,-rpath,${SRCDIR}/../../.libtorch/torch/lib -Wl,-rpath,$ORIGIN/../.libtorch/torch/lib
-// #cgo LDFLAGS: -Wl,--unresolved-symbols=report-all
+// #cgo CXXFLAGS: -DCAPTIONER_OWN_CXX -std=c++17 -O3
+// #cgo linux CXXFLAGS: -fopenmp
+// #cgo portable CXXFLAGS: -DCAPTIONER_PORTABLE
+// #cgo LDFLAGS: -ltorch_cpu -lc10
+// #cgo linux LDFLAGS: -ldl -fopenmp -Wl,--unresolved-symbols=report-all
 // #include "bridge.h"
 import "C"

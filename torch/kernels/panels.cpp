@@ -132,7 +132,9 @@ std::unique_ptr<Packed> pack(const Tensor &weight, Kind kind) {
   w.words = (w.k + per - 1) / per;
   p->data = at::empty({count * w.words * columns}, at::kInt);
   TORCH_CHECK((uintptr_t)p->data.data_ptr() % 64 == 0, "want memory in whole cache lines");
+#ifdef MADV_HUGEPAGE
   madvise(p->data.data_ptr(), p->data.nbytes(), MADV_HUGEPAGE);  // fewer misses on the way to memory
+#endif
   w.data = (const uint32_t *)p->data.data_ptr<int32_t>();
   w.scale = nullptr, w.sum = nullptr;
   if (kind == I8) {

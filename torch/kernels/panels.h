@@ -10,6 +10,8 @@
 // panels_avx2.cpp make the sums. What goes before and after them is in panels_avx512.cpp too, and for processors without
 // AVX-512 in panels_loops.cpp.
 #pragma once
+#include "cpu.h"
+
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
@@ -111,8 +113,10 @@ struct Path {
   bool avx512;     // of what goes before and after the sums
 };
 
+#ifdef CAPTIONER_X86
 Path avx512_path(Kind kind, bool own_instruction);  // false: without AVX512-VNNI, or AVX512-BF16
 Path avx2_path(Kind kind, bool with_vnni);
+#endif
 Path plain_path(Kind kind);
 
 // HeadOf is where the queries, keys and values of one head lie: len tokens of size numbers.
@@ -122,6 +126,7 @@ struct HeadOf {
 };
 
 // Each namespace has what goes before and after the sums.
+#ifdef CAPTIONER_X86
 namespace avx512 {
 
 // prepare writes a row, normalized where norm is not null, as words of a kind.
@@ -143,6 +148,7 @@ void load_token(const uint16_t *qkv, int64_t t, int64_t width, float scale, cons
 void soften(float *x, int64_t len);
 
 }  // namespace avx512
+#endif
 
 // The same by loops that the compiler makes vectors of.
 namespace loops {
@@ -159,6 +165,12 @@ void load_token(const uint16_t *qkv, int64_t t, int64_t width, float scale, cons
 void soften(float *x, int64_t len);
 
 }  // namespace loops
+
+#ifndef CAPTIONER_X86
+inline Path avx512_path(Kind kind, bool) { return plain_path(kind); }
+inline Path avx2_path(Kind kind, bool) { return plain_path(kind); }
+namespace avx512 = loops;
+#endif
 
 // multiply and rank do what one thread does: panels_one.cpp. rank begins the part of each row in b anew.
 void multiply(const Path &path, const Weights &w, const Rows &x, const Finish &f, const Block &b);

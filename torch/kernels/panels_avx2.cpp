@@ -3,6 +3,7 @@
 // and the odd numbers of a word: as floats, or as 16-bit numbers for vpmaddwd. The sums are exact all the same.
 #include "panels.h"
 
+#ifdef CAPTIONER_X86
 #include <immintrin.h>
 
 namespace panels {
@@ -87,3 +88,4 @@ Path avx2_path(Kind kind, bool with_vnni) {
 }
 
 }  // namespace panels
+#endif

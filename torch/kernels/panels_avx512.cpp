@@ -3,6 +3,7 @@
 // AVX2: see panels_avx2.cpp.
 #include "panels.h"
 
+#ifdef CAPTIONER_X86
 #include <immintrin.h>
 
 #include <cstring>
@@ -373,3 +374,4 @@ ISA void soften(float *x, int64_t len) {
 }  // namespace avx512
 
 }  // namespace panels
+#endif

@@ -1,13 +1,18 @@
 // What several kernels compute.
 #pragma once
+#include "cpu.h"
+
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
 
 // The compiler makes a function of plain loops three times, for three widths of vectors; the processor's own is chosen
-// when the program starts.
+#if defined(CAPTIONER_X86) && defined(__linux__)
 #define FOR_EACH_WIDTH __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define FOR_EACH_WIDTH
+#endif
 
 // e^x for x <= 0, relative error below 2e-7: 2^n times a polynomial on [-ln2/2, ln2/2]. A loop over it becomes vectors.
 static inline float exp_neg(float x) {

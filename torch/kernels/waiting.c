@@ -8,6 +8,7 @@
    anything else has started: that costs a few milliseconds.
 
    Whoever sets OMP_WAIT_POLICY or GOMP_SPINCOUNT has decided otherwise, and is left alone. */
+#ifdef __linux__
 #include <elf.h>
 #include <stddef.h>
 #include <string.h>
@@ -38,3 +39,4 @@ static void wait_briefly(int argc, char **argv, char **envp) {
 }
 
 __attribute__((section(".preinit_array"), used)) static void (*before_all)(int, char **, char **) = wait_briefly;
+#endif

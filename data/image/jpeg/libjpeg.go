@@ -4,7 +4,8 @@ package jpeg
 
 /*
 #cgo CFLAGS: -O2
-#cgo LDFLAGS: -ljpeg
+#cgo !libjpegstatic LDFLAGS: -ljpeg
+#cgo libjpegstatic LDFLAGS: -l:libjpeg.a
 #include <stdio.h>
 #include <jpeglib.h>
 #include "libjpeg.h"

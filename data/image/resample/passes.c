@@ -6,7 +6,7 @@
  * are modulo 2^32, and the true result fits, so the result is exact. */
 #include "passes.h"
 
-#if defined(__x86_64__) && defined(__GNUC__)
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(CAPTIONER_PORTABLE)
 #include <immintrin.h>
 #include <stdlib.h>
 #include <string.h>

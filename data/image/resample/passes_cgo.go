@@ -4,6 +4,7 @@ package resample
 
 /*
 #cgo CFLAGS: -O3
+#cgo portable CFLAGS: -DCAPTIONER_PORTABLE
 #include "passes.h"
 */
 import "C"

@@ -6,6 +6,7 @@ package c10d
 // the build.
 
 // #cgo CXXFLAGS: -std=c++17 -O2 -I${SRCDIR}/minigloo
-// #cgo LDFLAGS: -ltorch_cpu -lc10 -ldl -Wl,--unresolved-symbols=report-all
+// #cgo LDFLAGS: -ltorch_cpu -lc10
+// #cgo linux LDFLAGS: -ldl -Wl,--unresolved-symbols=report-all
 // #include "dist.h"
 import "C"
