@@ -187,7 +187,9 @@ cli/captioning      < models/pipeline cli/output cli/model cli/report data/metad
 cli/fleet           < cli/model             |                               # predict on all GPUs: a process each
 cli/training        < models/train cli/ranks cli/paths cli/model | github.com/urfave/cli/v2 # the command train
 cli/scoring         < models/evaluate cli/captioning cli/ranks cli/paths | github.com/urfave/cli/v2 # the command eval
-cli                 < cli/training cli/scoring cli/inspect cli/fleet cli/help cli/config cli/completion models/average |
+cli/version         < cli/flags           | github.com/urfave/cli/v2   # which captioner this is, of what it was built
+cli                 < cli/training cli/scoring cli/inspect cli/fleet cli/help cli/config cli/completion
+                      cli/version models/average |
                       github.com/urfave/cli/v2 golang.org/x/sync            # one thin file a command
 cli/captioner       < cli torch/standin     | C                              # main: a dozen lines; C sees closed output
 scripts/bench/serve <                       | # load for a service, from a process of its own

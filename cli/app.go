@@ -14,6 +14,7 @@ import (
 	"captioner/cli/paths"
 	"captioner/cli/scoring"
 	"captioner/cli/training"
+	"captioner/cli/version"
 	"captioner/torch/dist/launch"
 )
 
@@ -35,7 +36,7 @@ func (p *program) newApp() *cli.App {
 		DisableSliceFlagSeparator: true,
 		Action: func(c *cli.Context) error {
 			if c.Bool("version") {
-				return runVersion(p.con)
+				return version.Print(p.con)
 			}
 			return help.Topic{App: c.App, Columns: p.con.Columns()}.Print(p.con.Stdout, false)
 		},
@@ -43,8 +44,9 @@ func (p *program) newApp() *cli.App {
 	for _, c := range []*cli.Command{
 		newPredict(p.con, p.load), training.Command(p.con), newEncode(p.con), scoring.Command(p.con, p.load),
 		newServe(p.con), newMerge(p.con), newDoctor(p.con, p.load),
-		newWeights(p.con), config.Command(p.con, os.Getenv), completion.Command(p.con), newVersion(p.con),
+		newWeights(p.con), config.Command(p.con, os.Getenv), completion.Command(p.con), version.Command(p.con),
 		completion.Candidates(p.con),
+		help.ManualCommand(p.con.Stdout, help.Edition{Version: console.Version, Date: console.Date()}),
 		newWorker(p.con, p.load),
 	} {
 		p.finish(c.Name, c)

@@ -90,7 +90,7 @@ func (p *program) watchSignals(stop func()) <-chan struct{} {
 }
 
 // unsettled are the commands that settings in a file say nothing of: they work also where such a file is wrong.
-var unsettled = []string{"completion", "version", "config", "__complete", fleet.Command}
+var unsettled = []string{"completion", "version", "config", "__complete", "__man", fleet.Command}
 
 // settings puts what captioner.toml says into the arguments.
 func (p *program) settings(app *cli.App, args []string) ([]string, error) {

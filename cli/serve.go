@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/signal"
@@ -24,6 +25,7 @@ import (
 	"captioner/cli/server/access"
 	"captioner/cli/server/edit"
 	"captioner/cli/server/listen"
+	"captioner/cli/version"
 	"captioner/torch"
 	"captioner/weights"
 )
@@ -39,6 +41,7 @@ type ServeOptions struct {
 	NoReload        bool
 	Also            []string // further models
 	Edit, EditText  string   // a folder that a page edits, and the extension of its captions
+	EndWithStdin    bool
 
 	host string
 	port int
@@ -121,6 +124,10 @@ func (o *ServeOptions) flags() []cli.Flag {
 			Usage: "goroutines that decode images", Destination: &s.Workers},
 		&cli.BoolFlag{Name: "no-reload", Category: engine, Destination: &o.NoReload,
 			Usage: "do not look whether the model file changes"},
+		&cli.BoolFlag{Name: "no-encoder", Category: engine, Destination: &o.Model.NoEncoder,
+			Usage: "open the model without its encoder: it captions embeddings alone (/v1/captions:fromEmbedding)"},
+		&cli.BoolFlag{Name: "end-with-stdin", Category: engine, Destination: &o.EndWithStdin,
+			Usage: "end as by SIGTERM when standard input ends: for a program that keeps the service on a pipe"},
 
 		count(limits, "max-body", "largest request, in `MB`", &o.maxBody),
 		count(limits, "max-memory", "all requests in memory together, in `MB`", &o.maxMemory),
@@ -165,6 +172,9 @@ func (o *ServeOptions) place(set func(string) bool) error {
 
 func (o *ServeOptions) validate() error {
 	errs := []error{o.Model.Validate()}
+	if o.Model.NoEncoder && o.Model.Encoder != "" {
+		errs = append(errs, console.Usagef("leave out one of them", "--no-encoder and --encoder contradict each other"))
+	}
 	for _, n := range []struct {
 		flag string
 		got  int
@@ -204,10 +214,16 @@ type service struct {
 }
 
 func runServe(ctx context.Context, con *console.Console, o ServeOptions) (err error) {
-	o.Server.Version, o.Server.Release, o.Server.LiveTensors = thisVersion(), console.Version, torch.Live
+	o.Server.Version, o.Server.Release, o.Server.LiveTensors = version.This(), console.Version, torch.Live
 	o.Server.Fetch = (&input.Fetcher{Limit: o.Server.MaxBody, Timeout: 30 * time.Second}).Get // as predict's defaults
 	ctx, end := context.WithCancel(ctx)
 	defer end()
+	if o.EndWithStdin {
+		go func() {
+			_, _ = io.Copy(io.Discard, con.Stdin) // an error is an end too
+			end()
+		}()
+	}
 	s := &service{con: con, o: &o, watched: console.IsTerminal(con.Term.W), end: end}
 	tokens, err := s.tokens()
 	if err != nil {

@@ -17,6 +17,8 @@ import urllib.request
 import ollama
 import openai
 
+import photoprism
+
 PHOTO = next(p for p in sorted(pathlib.Path("examples").rglob("*.jpg")))
 TOKEN = "a-token-for-the-tools"
 
@@ -122,18 +124,7 @@ def by_openai(url, want):
 
 
 def by_photoprism(url, want):
-    """Sends the fields that PhotoPrism's Ollama engine sends for a caption."""
-    body = {
-        "id": "3f0780c5-f94e-452a-8d68-cf7cb6d6786b",
-        "model": "demo:latest",
-        "prompt": "Write exactly one sentence in the active voice that says what the image shows. Start with its main "
-                  "subject. No formatting.",
-        "suffix": "",
-        "options": {"temperature": 0.1},
-        "stream": False,
-        "images": [base64.b64encode(PHOTO.read_bytes()).decode()],
-    }
-    request = urllib.request.Request(url + "/api/generate", json.dumps(body).encode(), {
+    request = urllib.request.Request(url + photoprism.PATH, json.dumps(photoprism.body(PHOTO.read_bytes())).encode(), {
         "Content-Type": "application/json", "Authorization": "Bearer " + TOKEN})
     with urllib.request.urlopen(request) as answer:
         a = json.load(answer)

@@ -2,6 +2,7 @@ package help
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -48,10 +49,24 @@ func (t Topic) whole(s *strings.Builder, c *cli.Command) {
 const variables = "Every flag can be set by a variable of the environment (--beam-size by CAPTIONER_BEAM_SIZE) " +
 	"and by captioner.toml (\"captioner config --help\")."
 
-// flags writes flags by their groups, in the order in which these first come.
+// flags writes flags by their groups.
 func (t Topic) flags(s *strings.Builder, flags []cli.Flag) {
-	var order []string
-	groups := map[string][]cli.DocGenerationFlag{}
+	for _, g := range grouped(flags) {
+		fmt.Fprintf(s, "\n%s\n", g.name)
+		for _, d := range g.flags {
+			t.flag(s, d)
+		}
+	}
+}
+
+// group is the flags that belong together.
+type group struct {
+	name  string
+	flags []cli.DocGenerationFlag
+}
+
+// grouped are flags by their groups, in the order in which these first come.
+func grouped(flags []cli.Flag) (groups []group) {
 	for _, f := range flags {
 		d, ok := f.(cli.DocGenerationFlag)
 		if !ok {
@@ -64,17 +79,13 @@ func (t Topic) flags(s *strings.Builder, flags []cli.Flag) {
 		if everywhere[f.Names()[0]] {
 			name = "EVERY COMMAND"
 		}
-		if groups[name] == nil {
-			order = append(order, name)
+		i := slices.IndexFunc(groups, func(g group) bool { return g.name == name })
+		if i < 0 {
+			i, groups = len(groups), append(groups, group{name: name})
 		}
-		groups[name] = append(groups[name], d)
+		groups[i].flags = append(groups[i].flags, d)
 	}
-	for _, name := range order {
-		fmt.Fprintf(s, "\n%s\n", name)
-		for _, d := range groups[name] {
-			t.flag(s, d)
-		}
-	}
+	return groups
 }
 
 // flagColumn is where what a flag does begins.
@@ -155,7 +166,7 @@ func paragraphs(text string) []string {
 	var out []string
 	open := false // the last one goes on
 	for line := range strings.SplitSeq(strings.TrimSpace(text), "\n") {
-		table := strings.HasPrefix(line, " ") || strings.Contains(line, "  ")
+		table := isTable(line)
 		switch {
 		case line == "":
 			out, open = append(out, ""), false
@@ -167,6 +178,9 @@ func paragraphs(text string) []string {
 	}
 	return out
 }
+
+// isTable says whether a line of a text stays as it is.
+func isTable(line string) bool { return strings.HasPrefix(line, " ") || strings.Contains(line, "  ") }
 
 // wrap writes a text in lines that fit, the first behind some spaces and the others behind as many as hang says.
 func (t Topic) wrap(s *strings.Builder, first, hang int, text string) {

@@ -28,6 +28,9 @@ type account struct {
 	Tokenizer string `json:"tokenizer,omitempty"`
 	Types     string `json:"types"`
 	Published string `json:"published,omitempty"` // the name of a published file with these bytes
+
+	// The encoder that the file names and leaves out, for --encoder; "unknown" where it names none.
+	EncoderMissing string `json:"encoder_missing,omitempty"`
 }
 
 // lines are the parts of the account that there are, with their names.
@@ -74,10 +77,13 @@ func (a *account) captioner(f *checkpoint.Checkpoint) {
 		a.Encoder = vision + ", in the file"
 	case f.Mismatch() != nil:
 		a.Encoder = "not in the file, which names one that cannot be its own: --encoder gives it"
+		a.EncoderMissing = "unknown"
 	case vision == "":
 		a.Encoder = "not in the file, which does not name it: --encoder gives it"
+		a.EncoderMissing = "unknown"
 	default:
 		a.Encoder = "wants " + vision + ", not in the file: --encoder gives it"
+		a.EncoderMissing = vision
 		if c.Encoder.SHA256 != "" {
 			a.Encoder += " (SHA-256 " + c.Encoder.SHA256 + ")"
 		}

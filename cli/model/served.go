@@ -41,7 +41,7 @@ func Serve(o flags.Model) (server.Model, error) {
 	}
 	s, err := newServed(m.(loaded).Captioner, o.Path)
 	if err == nil {
-		_, err = s.Caption(context.Background(), []*image.RGB{s.Prepare(image.New(64, 64))}, s.Defaults())
+		err = s.warm(o.NoEncoder)
 	}
 	if err != nil {
 		m.Close()
@@ -68,6 +68,17 @@ func Others(ctx context.Context, con *console.Console, o flags.Model, paths []st
 	return all, nil
 }
 
+// warm captions an image without content, or features that are all zero.
+func (s *served) warm(features bool) (err error) {
+	if features {
+		_, err = s.CaptionFeatures(context.Background(), [][]float32{make([]float32, s.info.Vectors*s.info.Width)},
+			s.Defaults())
+		return err
+	}
+	_, err = s.Caption(context.Background(), []*image.RGB{s.Prepare(image.New(64, 64))}, s.Defaults())
+	return err
+}
+
 func newServed(c *captioner.Captioner, path string) (*served, error) {
 	sum, err := c.File.Checksum()
 	if err != nil {
@@ -85,6 +96,7 @@ func newServed(c *captioner.Captioner, path string) (*served, error) {
 		Name: name, SHA256: sum, Device: c.Device(), Licence: c.File.Card.Licence, Data: c.File.Card.Data,
 		Defaults: c.Defaults(), Positions: c.Positions(), Vectors: places, Width: width,
 		UncertainBelow: c.UncertainBelow(),
+		Pads:           c.Pads(),
 	}}, nil
 }
 

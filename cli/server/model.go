@@ -41,6 +41,7 @@ type Info struct {
 	Positions      int            // most tokens of a text, the prompt included
 	Vectors, Width int            // of an image's features
 	UncertainBelow float64        // confidence below which a caption is a guess
+	Pads           bool           // features may be shorter, as clip-text-decoder takes them
 }
 
 // handle is a model in use. A model that was replaced is closed when its last handle ends.

@@ -63,10 +63,10 @@ func vector(raw json.RawMessage) ([]float32, error) {
 
 // spread makes the model's features of an embedding: all vectors stay as they are, and a pooled vector is repeated.
 func spread(v []float32, m Info) ([]float32, error) {
-	switch len(v) {
-	case m.Vectors * m.Width:
+	switch {
+	case len(v) == m.Vectors*m.Width, m.Pads && 0 < len(v) && len(v) < m.Width:
 		return v, nil
-	case m.Width:
+	case len(v) == m.Width:
 		out := make([]float32, 0, m.Vectors*m.Width)
 		for range m.Vectors {
 			out = append(out, v...)

@@ -11,8 +11,8 @@ import (
 var ceilings sync.Map // torch.DType -> float64
 
 // Ceiling is the rate of a large square product in type d on this machine, in GFLOP/s: the best of several, by
-// libtorch's matmul, by Panels or by oneDNN, whichever is quickest, with as many threads as libtorch has. Benchmarks state their
-// rates as a share of it. It runs inside torch.Do, once a type and process.
+// libtorch's matmul, by Panels or by oneDNN, whichever is quickest, with as many threads as libtorch has. Benchmarks
+// state their rates as a share of it. It runs inside torch.Do, once a type and process.
 func Ceiling(d torch.DType) float64 {
 	if v, ok := ceilings.Load(d); ok {
 		return v.(float64)
