@@ -26,10 +26,11 @@ PURE = ./data/... ./weights/... ./models/decode/...
 STANDIN = ./torch/... ./models/gpt2 ./models/clip ./models/vit ./models/blip ./models/git ./models/efficientnet ./models/clipcap \
   ./models/clipdecoder10 ./models/clipscore ./models/captioner ./models/train ./cli/captioner
 
-.PHONY: help setup build demo test test-standin test-pure fuzz sanitize bench bench-families soak fixtures fmt lint doctor train-demo clean
+.PHONY: help setup build demo test test-standin test-pure test-portable dist try fuzz sanitize bench bench-families soak fixtures \
+  fmt lint doctor train-demo clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
 
 setup: ## check the tools, install libjpeg's and libtiff's headers, fetch libtorch and the Go modules
 	@scripts/setup-system
@@ -56,6 +57,16 @@ test-standin: setup ## test the GPU path on the stand-in that computes on the CP
 test-pure: ## vet and test the rooms without tensors, with CGO_ENABLED=0
 	CGO_ENABLED=0 go vet $(PURE)
 	CGO_ENABLED=0 go test $(PURE)
+
+test-portable: setup ## test what other processors and systems run: no kernels for AVX; and vet for Linux and macOS on arm64
+	scripts/dist/portable vet
+	scripts/dist/portable test
+
+dist: setup ## make all packages in dist/: archive, Debian package, wheel (docs/install.md)
+	@scripts/dist/make
+
+try: ## try the packages of dist/ in bare roots and print sizes and times (root, debootstrap)
+	@scripts/dist/try
 
 fuzz: setup ## run every fuzz target for FUZZTIME (30s)
 	@$(ENV) scripts/fuzz $(FUZZTIME)
@@ -89,7 +100,8 @@ fmt: ## format the Go files, and the C++ files where clang-format is there
 
 lint: setup ## gofmt, vet, the shell scripts' syntax, and the rules in deps_test.go
 	@files=$$(gofmt -l .); [ -z "$$files" ] || { echo "not formatted (make fmt formats them):" $$files >&2; exit 1; }
-	@for f in scripts/setup-* scripts/fetch-* scripts/axe scripts/cxx20 scripts/fuzz scripts/sanitize; do sh -n $$f; done
+	@for f in scripts/setup-* scripts/fetch-* scripts/axe scripts/cxx20 scripts/fuzz scripts/sanitize scripts/dist/deb/*; do sh -n $$f; done
+	@for f in scripts/release scripts/dist/{make,licenses,wheel,symbols,portable,reproducible,try}; do bash -n $$f; done
 	$(ENV) go vet ./...
 	$(ENV) go test -count=1 .
 
@@ -143,4 +155,4 @@ train-demo: build ## train the demo captioner on Flickr8k and COCO in SHARED (..
 	  runs/demo-4-words/best.safetensors --out runs/demo.safetensors
 
 clean: ## remove what was built (libtorch stays: it is in .libtorch/)
-	rm -rf bin
+	rm -rf bin dist

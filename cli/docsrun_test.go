@@ -29,6 +29,7 @@ var notRun = []struct{ part, reason string }{
 	{"captioner serve", "runs until it is stopped; the clients in docs/serving.md have a test of their own"},
 	{"eval --data", "needs references for what the fake model says"},
 	{"git clone", "is the clone"},
+	{"linux-amd64/", "needs a package; scripts/dist/try has one"},
 	{"predict examples/", "has a test of its own, with the built-in model"},
 	{"../shared", "needs shared data"},
 }
