@@ -272,7 +272,7 @@ func openEncoder(ctx context.Context, con *console.Console, o *EncodeOptions, g 
 	if err := model.FindWeights(ctx, con, &o.Model); err != nil {
 		return c, nil, nil, err
 	}
-	known, err := o.Model.Heads.Architectures()
+	known, err := o.Model.Activation.Architectures(o.Model.Heads)
 	if err != nil {
 		return c, nil, nil, err
 	}
@@ -309,6 +309,7 @@ func openEncoder(ctx context.Context, con *console.Console, o *EncodeOptions, g 
 		done()
 		return c, nil, nil, err
 	}
+	model.Doubt(con, c.Encoder)
 	err = torch.Do(ctx, func() (err error) {
 		if o.Model.Threads > 0 {
 			torch.SetThreads(o.Model.Threads)

@@ -15,6 +15,7 @@ import (
 	"captioner/cli/console"
 	"captioner/cli/flags"
 	"captioner/cli/inspect"
+	"captioner/cli/model"
 	"captioner/cli/published"
 	"captioner/models/checkpoint"
 	"captioner/models/encoder"
@@ -32,6 +33,7 @@ const formTensors = "tensors"
 type ConvertOptions struct {
 	In, Out, To, Encoder, DType string
 	Heads                       flags.Heads
+	Activation                  flags.Activation
 	NoMasks, Force              bool
 }
 
@@ -57,6 +59,7 @@ Nothing in IN is run. OUT appears whole or not at all.`,
 			&cli.StringFlag{Name: "encoder", Usage: "`FILE` or name of the vision encoder, for a checkpoint that leaves it out",
 				Destination: &o.Encoder, TakesFile: true},
 			o.Heads.Flag(""),
+			o.Activation.Flag(""),
 			&cli.StringFlag{Name: "dtype", Value: o.DType, Usage: "keep, fp32, fp16 or bf16", Destination: &o.DType},
 			&cli.BoolFlag{Name: "no-masks",
 				Usage: "leave out the constant masks that transformers before 4.27 wants in lightning and " +
@@ -144,7 +147,7 @@ func dtypeNamed(name string) (*weights.DType, error) {
 
 func convertModel(ctx context.Context, con *console.Console, in string, o ConvertOptions,
 	eo checkpoint.ExportOptions) error {
-	known, err := o.Heads.Architectures()
+	known, err := o.Activation.Architectures(o.Heads)
 	if err != nil {
 		return err
 	}
@@ -173,6 +176,7 @@ func convertModel(ctx context.Context, con *console.Console, in string, o Conver
 	if err := known.Heads.Unused(encoder.EncoderPart, encoder.DecoderPart); err != nil {
 		return err
 	}
+	model.Doubt(con, f.Config.Encoder)
 	if info, err := os.Stat(in); err == nil && info.Mode().IsRegular() {
 		sum, err := f.Checksum()
 		if err != nil {

@@ -12,16 +12,17 @@ import (
 
 // Model say which model runs, and on what.
 type Model struct {
-	Path      string       // "" is the embedded demo model
-	Encoder   string       // "" is the one in the model file
-	Device    string       // "auto", "cpu", "cuda", "cuda:1"; AllGPUs where All is set
-	All       bool         // AllGPUs is taken
-	Notice    func(string) // told what the model does otherwise than asked; nil: nobody
-	Precision string       // "auto", "fp32", "bf16", "fp16", "int8"
-	Heads     Heads
-	NoEncoder bool   // open the model for features alone
-	Threads   int    // 0 leaves it to libtorch
-	Kernels   string // "measured", "default", or what nn.ParseFixed reads
+	Path       string       // "" is the embedded demo model
+	Encoder    string       // "" is the one in the model file
+	Device     string       // "auto", "cpu", "cuda", "cuda:1"; AllGPUs where All is set
+	All        bool         // AllGPUs is taken
+	Notice     func(string) // told what the model does otherwise than asked; nil: nobody
+	Precision  string       // "auto", "fp32", "bf16", "fp16", "int8"
+	Heads      Heads
+	Activation Activation
+	NoEncoder  bool   // open the model for features alone
+	Threads    int    // 0 leaves it to libtorch
+	Kernels    string // "measured", "default", or what nn.ParseFixed reads
 }
 
 // Flags are the flags that set o.
@@ -38,6 +39,7 @@ func (o *Model) Flags() []cli.Flag {
 				"for a model that leaves it out",
 			Category: category, Destination: &o.Encoder, TakesFile: true},
 		o.Heads.Flag(category),
+		o.Activation.Flag(category),
 		&cli.StringFlag{Name: "device", Value: "auto", Usage: o.devices(), Category: category,
 			Destination: &o.Device},
 		&cli.StringFlag{Name: "precision", Value: "auto", Usage: "auto (fp32), fp32, bf16, fp16 (on a GPU alone) or int8 " +
@@ -68,6 +70,9 @@ func (o *Model) Validate() error {
 		return err
 	}
 	if _, err := o.Heads.Parse(); err != nil {
+		return err
+	}
+	if err := o.Activation.Validate(); err != nil {
 		return err
 	}
 	if _, err := o.FixedKernels(); err != nil {

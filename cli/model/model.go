@@ -105,7 +105,7 @@ func FindWeights(ctx context.Context, con *console.Console, o *flags.Model) erro
 
 // Load opens a model of this machine; nothing is fetched.
 func Load(_ context.Context, o flags.Model) (Model, error) {
-	known, err := o.Heads.Architectures()
+	known, err := o.Activation.Architectures(o.Heads)
 	if err != nil {
 		return nil, err
 	}
@@ -173,5 +173,15 @@ func Decides(o *flags.Model) string {
 	if o.Heads != "" {
 		parts = append(parts, "heads", string(o.Heads))
 	}
+	if o.Activation != "" {
+		parts = append(parts, string(o.Activation))
+	}
 	return strings.Join(parts, " ")
+}
+
+// Doubt warns of what was assumed of an encoder for want of a word in its files.
+func Doubt(con *console.Console, e encoder.Config) {
+	if doubt := e.Doubt(); doubt != "" {
+		con.Term.Log.Warn(doubt)
+	}
 }

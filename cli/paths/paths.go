@@ -37,8 +37,8 @@ var flagUses = map[string]Use{
 	"cache": Cache, "listen": Socket,
 
 	"ban": Word, "cors-origin": Word, "decode": Word, "device": Word, "dtype": Word, "edit-extension": Word,
-	"encoder-name": Word,
-	"existing":     Word, "force": Word, "format": Word, "heads": Word, "host": Word, "kernels": Word, "licence": Word,
+	"encoder-activation": Word, "encoder-name": Word,
+	"existing": Word, "force": Word, "format": Word, "heads": Word, "host": Word, "kernels": Word, "licence": Word,
 	"log-format": Word, "memory": Word, "metric": Word, "missing": Word, "monitor": Word, "name": Word, "nproc": Word,
 	"precision": Word,
 	"prompt":    Word, "recipe": Word,

@@ -38,7 +38,7 @@ type Options struct {
 }
 
 // ofTheModel are flags of what a model that training starts from has already.
-var ofTheModel = []string{"encoder", "encoder-name", "encoder-heads", "language-model", "memory",
+var ofTheModel = []string{"encoder", "encoder-name", "encoder-heads", "encoder-activation", "language-model", "memory",
 	"memory-layers", "width", "layers", "heads", "positions", "vocab-min-count"}
 
 // hasAlready are those flags of a run that starts from a model.
@@ -156,6 +156,8 @@ func (o *Options) flags() []cli.Flag {
 			"refuse an encoder of another architecture than `NAME`, such as efficientnet-lite2 or ViT-B/32", &o.EncoderName),
 		big(net, "encoder-heads", "attention heads of an encoder whose file does not say them; 0: it does",
 			&o.EncoderHeads),
+		text(net, "encoder-activation", "of a CLIP as encoder whose files do not say it: gelu (most of OpenCLIP's) or "+
+			"quick_gelu (OpenAI's)", &o.EncoderActivation),
 		text(net, "memory", "what the decoder sees of an image: "+strings.Join(encoder.MemoryKinds,
 			", ")+"; without it, what suits the encoder", &o.Memory),
 		text(net, "init", "start from the model `FILE`, or from ORG/NAME of the Hugging Face hub, its tokenizer and its "+

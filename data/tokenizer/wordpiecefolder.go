@@ -53,7 +53,7 @@ func (t *WordPiece) Folder(longest int) (map[string][]byte, error) {
 			return nil, err
 		}
 	}
-	out["tokenizer.json"], err = t.json(t.aroundText())
+	out["tokenizer.json"], err = t.json(t.aroundText(), false) // tokenizer_config.json tells it
 	return out, err
 }
 

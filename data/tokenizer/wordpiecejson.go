@@ -24,10 +24,10 @@ type wordPieceDecoder struct {
 
 // JSON writes the tokenizer as Hugging Face's tokenizer.json, which [Read] and their library read. The bytes depend on
 // nothing but the tokenizer: tokens stand in the order of their ids.
-func (t *WordPiece) JSON() ([]byte, error) { return t.json(nil) }
+func (t *WordPiece) JSON() ([]byte, error) { return t.json(nil, t.opts.CleanUpSpaces) }
 
-// json is JSON with what stands around a text.
-func (t *WordPiece) json(around any) ([]byte, error) {
+// json is JSON with what stands around a text. Spaces says that it tells CleanUpSpaces.
+func (t *WordPiece) json(around any, spaces bool) ([]byte, error) {
 	type kind struct {
 		Type string `json:"type"`
 	}
@@ -58,7 +58,7 @@ func (t *WordPiece) json(around any) ([]byte, error) {
 		Normalizer:    bertNormalizer{Type: "BertNormalizer", Clean: true, Chinese: true, Lowercase: t.opts.Lowercase},
 		PreTokenizer:  kind{"BertPreTokenizer"},
 		PostProcessor: around,
-		Decoder:       wordPieceDecoder{"WordPiece", subword, t.opts.CleanUp, t.opts.CleanUpSpaces},
+		Decoder:       wordPieceDecoder{"WordPiece", subword, t.opts.CleanUp, spaces},
 		Model:         wordPiece{"WordPiece", bertUnknown, subword, longWord, vocab},
 	})
 }

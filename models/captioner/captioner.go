@@ -41,8 +41,8 @@ type Options struct {
 	Precision string // "fp32" (or ""), "bf16", "fp16" (on a GPU alone), "int8" (on the CPU alone)
 	Threads   int    // an op may use; 0 leaves libtorch's choice
 
-	// Notice is told, in a line, what the captioner does otherwise than asked: where a batch does not fit a GPU's memory,
-	// for one. It may be nil.
+	// Notice is told, in a line, what the captioner does otherwise than asked, where a batch does not fit a GPU's memory,
+	// for one, and what it assumes of an encoder. It may be nil.
 	Notice func(string)
 
 	// Kernels choose what makes the products on a CPU; nil is the default choice.
@@ -95,6 +95,9 @@ func start(f *checkpoint.Checkpoint, o Options, dtype torch.DType) (_ *Captioner
 	if err := giveEncoder(f, o); err != nil {
 		c.Close()
 		return nil, err
+	}
+	if doubt := f.Config.Encoder.Doubt(); doubt != "" && o.Notice != nil && !o.NoEncoder {
+		o.Notice(doubt)
 	}
 	err = torch.Do(context.Background(), func() error {
 		if o.Threads > 0 {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"reflect"
+	"slices"
 	"strings"
 
 	"captioner/data/image"
@@ -21,7 +22,7 @@ func Architecture() encoder.Architecture {
 		Name: "CLIP", Key: "clip", Parse: encoder.Parse[Config],
 		Classes:   []encoder.Class{{ModelType: "clip"}, {ModelType: "clip_vision_model"}, {ModelType: "open_clip"}},
 		Recognize: func(src weights.Source) bool { _, _, ok := layout(src); return ok },
-		Open:      open, Configure: configure, Published: publishedName,
+		Open:      open, Configure: configure, Published: publishedName, Activate: activate,
 	}
 }
 
@@ -163,7 +164,30 @@ func open(src weights.Source) (encoder.Config, weights.Source, error) {
 	}
 	e := Describe(c)
 	e.Preprocess.ScaleFirst = !theirs // Hugging Face's processor makes images RGB first
+	e.Activation, e.Assumed = c.ActivationName(), !isOpenAI(src)
 	return e, named, nil
+}
+
+// isOpenAI says whether a checkpoint is an archive as OpenAI publishes them, by the numbers that stand beside the
+// weights. All of their models have QuickGELU.
+func isOpenAI(src weights.Source) bool {
+	names := src.Names()
+	return slices.Contains(names, "input_resolution") && slices.Contains(names, "context_length")
+}
+
+// activate sets the activation of an encoder.
+func activate(e *encoder.Config, name string) {
+	c := e.Encoder.(Config)
+	c.QuickGELU = name == encoder.QuickGELU
+	e.Encoder, e.Architecture, e.Activation = c, nameOf(c), name
+}
+
+// ActivationName is the activation by its name.
+func (c Config) ActivationName() string {
+	if c.QuickGELU {
+		return encoder.QuickGELU
+	}
+	return encoder.GELU
 }
 
 // models are OpenAI's, by the names that clip.load knows.
@@ -222,6 +246,7 @@ func configure(e *encoder.Config, beside encoder.Folder) error {
 	}
 	switch err := encoder.ReadJSON(beside, "config.json", &config); {
 	case err == nil:
+		e.Assumed = false // what it leaves out is quick_gelu
 		if config.Vision == nil {
 			config.Vision = &config.visionConfig
 		}
@@ -236,6 +261,7 @@ func configure(e *encoder.Config, beside encoder.Folder) error {
 			QuickGELU bool `json:"quick_gelu"`
 			Vision    struct {
 				HeadWidth int64 `json:"head_width"`
+				Width     int64 `json:"width"`
 			} `json:"vision_cfg"`
 		} `json:"model_cfg"`
 		Images struct {
@@ -244,13 +270,24 @@ func configure(e *encoder.Config, beside encoder.Folder) error {
 		} `json:"preprocess_cfg"`
 	}
 	if encoder.ReadJSON(beside, "open_clip_config.json", &open) == nil {
+		sizes := encoder.Sizes{}
+		if v := &open.Model.Vision; v.Width > 0 && !c.IsResNet() {
+			sizes.Width = &v.Width
+		}
+		if err := sizes.Agree(c.Vision.Width, 0, 0, 0, 0); err != nil {
+			return fmt.Errorf("read open_clip_config.json: %w", err)
+		}
+		e.Assumed = false
 		c.QuickGELU = open.Model.QuickGELU
 		if size := open.Model.Vision.HeadWidth; size > 0 {
 			c.Vision.Heads = c.Vision.Width / size
 		}
 		e.Normalize(open.Images.Mean, open.Images.Std)
 	}
-	*e = encoder.Config{Architecture: nameOf(c), Encoder: c, Preprocess: e.Preprocess}
+	*e = encoder.Config{
+		Architecture: nameOf(c), Encoder: c, Preprocess: e.Preprocess,
+		Activation: c.ActivationName(), Assumed: e.Assumed,
+	}
 	return nil
 }
 

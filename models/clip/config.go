@@ -232,15 +232,16 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// ConfigOf reads the sizes from the weights themselves, in OpenAI's keys (see Keys), as clip.load does. The activation
-// is QuickGELU, which no weight tells: for models that differ, such as those of Hugging Face with a config.json of
-// their own, change the field. Nor does a weight tell the heads: they are those of the published models of that width,
-// and 0 where a tower is as wide as none of them.
+// ConfigOf reads the sizes from the weights themselves, in OpenAI's keys (see Keys), as clip.load does. No weight tells
+// the activation: it is QuickGELU, as in OpenAI's models, and GELU in towers that are as wide as OpenCLIP's alone. Nor
+// does a weight tell the heads: they are those of the published models of that width, and 0 where a tower is as wide as
+// none of them.
 func ConfigOf(src weights.Source) (Config, error) {
 	shapes := weights.ShapesOf(src)
 	c := Config{QuickGELU: true}
 	if shapes.Has("visual.class_embedding") {
 		c.readViT(shapes)
+		c.QuickGELU = !slices.Contains(wide, c.Vision.Width)
 	} else {
 		c.readResNet(shapes)
 	}

@@ -21,7 +21,7 @@ func newText(c Config) *TextTransformer {
 	t := c.Text
 	return &TextTransformer{
 		Tokens: nn.NewEmbedding(t.VocabSize, t.Width), Positions: nn.NewParam(t.Context, t.Width),
-		Transformer: NewTransformer(t.Layers, t.Width, t.MLP, t.Heads, c.activation()),
+		Transformer: NewTransformer(t.Layers, t.Width, t.MLP, t.Heads, activation(c)),
 		Norm:        nn.NewLayerNorm(t.Width, normEpsilon), Proj: nn.NewParam(t.Width, c.EmbedDim),
 	}
 }

@@ -63,7 +63,7 @@ func newViT(c Config) *VisionTransformer {
 		Pre: nn.NewLayerNorm(
 			v.Width,
 			normEpsilon,
-		), Transformer: NewTransformer(v.Layers, v.Width, v.MLP, v.Heads, c.activation()),
+		), Transformer: NewTransformer(v.Layers, v.Width, v.MLP, v.Heads, activation(c)),
 	}
 	if !v.Bare {
 		post := nn.NewLayerNorm(v.Width, normEpsilon)
@@ -75,7 +75,7 @@ func newViT(c Config) *VisionTransformer {
 	return m
 }
 
-func (c Config) activation() nn.Activation {
+func activation(c Config) nn.Activation {
 	if c.QuickGELU {
 		return nn.QuickGELU
 	}

@@ -32,6 +32,8 @@ type Architecture struct {
 	// Configure takes from the config.json beside Hugging Face's weights what the weights do not say. Nil: there is
 	// nothing to take, and the folder's preprocessor is not read either.
 	Configure func(c *Config, beside Folder) error
+	// Activate sets the activation of a network, where that is not told by its weights. Nil: it has one alone.
+	Activate func(c *Config, activation string)
 	// Published describes an encoder by the name that clip-text-decoder has for it: "ViT-B/32", "blip:base". It reports
 	// false for other names. Nil: that package knows none.
 	Published func(name string) (Config, bool)
@@ -150,6 +152,9 @@ func (a Architecture) Complete(c *Config, beside Folder, own bool, h *Heads, p P
 			*c, foreign = before, err
 		}
 	}
+	if err := a.settleActivation(c, h, p); err != nil {
+		return err
+	}
 	if attends {
 		said, _ := c.Encoder.(Attention).HeadCount()
 		n, err := h.Choose(p, width, said, usual)
@@ -176,8 +181,16 @@ func modelTypeOf(beside Folder) string {
 	return config.ModelType
 }
 
-// describes says whether the config.json of a folder is one of a vision transformer.
+// describes says whether the config.json of a folder is one of a vision transformer, or OpenCLIP's file is there.
 func describes(beside Folder) bool {
+	var open struct {
+		Model struct {
+			Vision json.RawMessage `json:"vision_cfg"`
+		} `json:"model_cfg"`
+	}
+	if beside != nil && ReadJSON(beside, "open_clip_config.json", &open) == nil && open.Model.Vision != nil {
+		return true
+	}
 	var config struct {
 		Width  json.RawMessage `json:"hidden_size"`
 		Patch  json.RawMessage `json:"patch_size"`

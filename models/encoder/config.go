@@ -18,6 +18,12 @@ type Config struct {
 	// unknown.
 	SHA256 string
 
+	// Activation is that of a network of a published checkpoint whose weights do not say it, such as a CLIP; else "".
+	// Assumed says that no file said it either, so that the usual one was taken. A model file holds neither: its sizes
+	// say it.
+	Activation string
+	Assumed    bool
+
 	unresolved map[string]json.RawMessage // sizes as they were read, by the key of their architecture; see Table.Resolve
 }
 

@@ -41,10 +41,15 @@ type Heads struct {
 	Of  map[Part]int64 // of a part by its name
 	Any int64          // of the one part that leaves its number open; 0: not given
 
+	Activation string // of an encoder whose files do not say it: GELU or QuickGELU; "": not given
+
 	expected int64         // of the encoder, as the model says that wants it
 	width    int64         // of that encoder
 	used     map[Part]bool // whose number was asked for
 	taken    Part          // the part that took Any
+
+	activation string // of the encoder, as the model says that wants it
+	activated  bool   // Activation was asked for
 }
 
 // Expecting is h for the encoder of a model that says its sizes: the encoder's file may leave open what the model says.
@@ -54,6 +59,9 @@ func (h *Heads) Expecting(e Encoder) *Heads {
 	}
 	if a, ok := e.(Attention); ok {
 		h.expected, h.width = a.HeadCount()
+	}
+	if a, ok := e.(interface{ ActivationName() string }); ok {
+		h.activation = a.ActivationName()
 	}
 	return h
 }
@@ -107,6 +115,9 @@ func (h *Heads) Unused(parts ...Part) error {
 		if n := h.Of[p]; n != 0 && !h.used[p] {
 			return &HeadsUnusedError{N: n, Part: p}
 		}
+	}
+	if h.Activation != "" && !h.activated && slices.Contains(parts, EncoderPart) {
+		return &ActivationUnusedError{h.Activation}
 	}
 	if h.Any != 0 && h.taken == "" && slices.Contains(parts, EncoderPart) {
 		return &HeadsUnusedError{N: h.Any}

@@ -51,7 +51,9 @@ func (j *job) openCaptioner(path string) (*checkpoint.Checkpoint, error) {
 
 // readEncoder takes the encoder's weights into memory and describes it.
 func (v *vision) readEncoder() (encoder.Config, error) {
-	heads := &encoder.Heads{Of: map[encoder.Part]int64{encoder.EncoderPart: v.EncoderHeads}}
+	heads := &encoder.Heads{
+		Of: map[encoder.Part]int64{encoder.EncoderPart: v.EncoderHeads}, Activation: v.EncoderActivation,
+	}
 	if isDemo(v.Encoder) {
 		if err := heads.Unused(encoder.EncoderPart); err != nil {
 			return encoder.Config{}, err
@@ -73,6 +75,9 @@ func (v *vision) readEncoder() (encoder.Config, error) {
 	defer p.Close()
 	if err := heads.Unused(encoder.EncoderPart); err != nil {
 		return encoder.Config{}, err
+	}
+	if doubt := p.Config.Doubt(); doubt != "" {
+		v.warn("%s", doubt)
 	}
 	if v.EncoderName != "" && v.EncoderName != p.Config.Architecture {
 		return p.Config, fmt.Errorf("encoder %q: found %s, want %s", v.Encoder, p.Config.Architecture, v.EncoderName)

@@ -31,9 +31,13 @@ type Options struct {
 	Encoder     string `json:"encoder"`      // checkpoint of the encoder
 	EncoderName string `json:"encoder_name"` // its architecture, as a check; "" takes what it is
 	// EncoderHeads are its attention heads, for a file that does not say them; 0 is not given.
-	EncoderHeads int64  `json:"encoder_heads,omitempty"`
-	Cache        string `json:"cache"`          // folder of cached features; "" is the user's cache folder
-	Init         string `json:"init,omitempty"` // model file to start from instead of new weights
+	EncoderHeads int64 `json:"encoder_heads,omitempty"`
+	// EncoderActivation is that of a CLIP, for files that do not say it: encoder.GELU or encoder.QuickGELU; "" is not
+	// given.
+	EncoderActivation string `json:"encoder_activation,omitempty"`
+
+	Cache string `json:"cache"`          // folder of cached features; "" is the user's cache folder
+	Init  string `json:"init,omitempty"` // model file to start from instead of new weights
 
 	// Network.
 	Memory           string  `json:"memory,omitempty"` // encoder.Grid and the like; "" is what suits the encoder
@@ -169,6 +173,8 @@ func (o Options) Validate() error {
 	check(o.Val != "" || o.ValFraction > 0 && o.ValFraction < 1,
 		"val-fraction: found %g, want more than 0 and less than 1 where no val is given", o.ValFraction)
 	atLeast("encoder-heads", int(o.EncoderHeads), 0)
+	check(o.EncoderActivation == "" || slices.Contains(encoder.Activations, o.EncoderActivation),
+		"encoder-activation: found %q, want one of %q", o.EncoderActivation, encoder.Activations)
 	atLeast("width", int(o.Width), 1)
 	atLeast("layers", o.Layers, 1)
 	check(o.Heads > 0 && o.Width%max(o.Heads, 1) == 0, "heads: found %d, want a divisor of the width %d", o.Heads, o.Width)
