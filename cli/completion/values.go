@@ -70,7 +70,7 @@ func valuesOf(con *console.Console, command, flag string) (all []candidate, isFi
 		return all, false
 	}
 	switch flag {
-	case "model", "init":
+	case "model", "also", "init":
 		return named(con, store.Captioner), true
 	case "encoder":
 		return named(con, store.Encoder), true

@@ -183,3 +183,54 @@ func TestBrowserEditSizes(t *testing.T) {
 		}
 	}
 }
+
+// Trigger words and replacements, as the page computes them.
+func TestBrowserEditWords(t *testing.T) {
+	url, _ := editService(t, 2)
+	b := openTab(t, url+"/edit", 800, 600, false)
+	for _, test := range []struct{ js, want string }{
+		{`triggered('a dog', 'ohwx', '')`, "ohwx, a dog"},
+		{`triggered('a dog', 'ohwx, ', 'film')`, "ohwx, a dog, film"},
+		{`triggered('ohwx, a dog', 'ohwx', '')`, "ohwx, a dog"},
+		{`triggered('ohwx runs', 'ohwx', '')`, "ohwx runs"},
+		{`triggered('ohwxy runs', 'ohwx', '')`, "ohwx, ohwxy runs"},
+		{`triggered('a dog, film', '', 'film')`, "a dog, film"},
+		{`triggered('', 'ohwx', '')`, "ohwx"},
+		{`triggered('a dog', '', '')`, "a dog"},
+		{`untriggered('ohwx, a dog, film', 'ohwx', 'film')`, "a dog"},
+		{`untriggered('ohwx runs', 'ohwx', '')`, "ohwx runs"},
+		{`untriggered('ohwx', 'ohwx', 'ohwx')`, ""},
+		{`replaced('Dog, dog', 'cat', {find: 'dog'})`, "cat, cat"},
+		{`replaced('Dog, dog', 'cat', {find: 'dog', matchCase: true})`, "Dog, cat"},
+		{`replaced('dogs, dog', 'cat', {find: 'dog', whole: true})`, "dogs, cat"},
+		{`replaced('été, thé', 'x', {find: 'té', whole: true})`, "été, thé"},
+		{`replaced('a.b', '$&', {find: '.'})`, "a$&b"},
+		{`replaced('a dog', '$1 big $2', {find: '(a) (dog)', regular: true})`, "a big dog"},
+		{`replaced('a', 'b', {find: ''})`, "a"},
+	} {
+		if got := b.text(`import('/editbulk.js').then(m => m.` + test.js + `)`); got != test.want {
+			t.Errorf("%s: got %q, want %q", test.js, got, test.want)
+		}
+	}
+}
+
+// A service with tokens shows the folder after one was entered.
+func TestBrowserEditToken(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a.png"), imagePNG(1, 2), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	f, err := edit.Open(dir, ".txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	r := serving(t, &fake{}, func(o *Options) { o.Edit = f })
+	defer r.end()
+	r.SetTokens([]string{"0123456789abcdef"})
+	b := openTab(t, r.url+"/edit", 800, 800, false)
+	b.until(`document.getElementById('progress').textContent.includes('token')`)
+	b.run(chromedp.SendKeys("#token", "0123456789abcdef"+kb.Enter, chromedp.ByQuery))
+	b.until(`document.querySelectorAll('.row').length === 1`)
+	b.until(`document.getElementById('image').naturalWidth > 0`)
+}

@@ -559,12 +559,12 @@ func TestBrowserAxe(t *testing.T) {
 		t.Fatal(err)
 	}
 	url := browserService(t) + "/"
+	editor, _ := editService(t, 30)
 	for _, dark := range []bool{false, true} {
 		for _, width := range []int64{360, 1280} {
-			b := openTab(t, url, width, 900, dark)
-			b.eval(string(axe)+"; true", nil)
-			check := func(state string) {
+			check := func(b tab, state string) {
 				t.Helper()
+				b.eval(string(axe)+"; true", nil)
 				found := b.text(`axe.run().then(r => r.passes.length < 10
 					? 'only ' + r.passes.length + ' rules had something to look at'
 					: r.violations.map(v => v.impact + ': ' + v.id + ': ' + v.help + ': ' +
@@ -573,11 +573,19 @@ func TestBrowserAxe(t *testing.T) {
 					t.Errorf("%s, %d wide, dark %t:\n%s", state, width, dark, found)
 				}
 			}
-			check("empty")
+			b := openTab(t, url, width, 900, dark)
+			check(b, "empty")
 			b.drop(imageFiles(t))
 			b.until(doneCount + ` === 2 && ` + failedCount + ` === 1`)
 			b.run(chromedp.Click(`summary`, chromedp.ByQuery), chromedp.Click(`.card.done [data-do=more]`, chromedp.ByQuery))
-			check("with captions, an error and settings")
+			check(b, "with captions, an error and settings")
+
+			b = openTab(t, editor+"/edit", width, 900, dark)
+			b.until(`document.querySelectorAll('.row').length > 4`)
+			b.run(chromedp.Click(`#caption`, chromedp.ByQuery))
+			b.until(`document.getElementById('new').textContent.includes('fake sees')`)
+			b.eval(`document.querySelectorAll('details').forEach(d => { d.open = true })`, nil)
+			check(b, "the editor with a new caption, and all settings")
 		}
 	}
 }

@@ -1,4 +1,4 @@
-// Program screenshots makes the images in docs/images: the page of captioner serve, and the gallery of predict --html,
+// Program screenshots makes the images in docs/images: the pages of captioner serve, and the gallery of predict --html,
 // each with photographs of examples/, in a Chromium without a window.
 //
 //	go run ./scripts/screenshots -captioner bin/captioner
@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/chromedp/cdproto/page"
@@ -47,10 +48,16 @@ func run(program, out, browser string) error {
 	defer stop()
 	ctx, stop = chromedp.NewContext(ctx)
 	defer stop()
-	ctx, stop = context.WithTimeout(ctx, 3*time.Minute)
+	ctx, stop = context.WithTimeout(ctx, 6*time.Minute)
 	defer stop()
+	if err := chromedp.Run(ctx); err != nil { // one browser for all tabs
+		return err
+	}
 	if err := servicePage(ctx, program, out, photos); err != nil {
 		return fmt.Errorf("page: %w", err)
+	}
+	if err := editPage(ctx, program, out, photos); err != nil {
+		return fmt.Errorf("edit page: %w", err)
 	}
 	if err := gallery(ctx, program, out); err != nil {
 		return fmt.Errorf("gallery: %w", err)
@@ -60,7 +67,53 @@ func run(program, out, browser string) error {
 
 // servicePage drops photographs on the page of a service.
 func servicePage(ctx context.Context, program, out string, photos []string) error {
-	service := exec.CommandContext(ctx, program, "serve", "--listen", address)
+	return serving(ctx, program, nil, func() error {
+		return shoot(ctx, filepath.Join(out, "page.jpg"), 960, 860,
+			chromedp.Navigate("http://"+address+"/"),
+			chromedp.SetUploadFiles("#files", photos[:4], chromedp.ByQuery),
+			chromedp.Poll(`document.querySelectorAll('.card.done').length === 4`, nil),
+		)
+	})
+}
+
+// editPage opens the photographs as a training set, with a caption beside the first ones, and captions one.
+func editPage(ctx context.Context, program, out string, photos []string) error {
+	dir, err := os.MkdirTemp("", "captioner-edit-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	captions := []string{"two riders on horses at the beach", "ohwx dog, a brown dog carries a shoe"}
+	for i, p := range photos {
+		b, err := os.ReadFile(p)
+		if err != nil {
+			return err
+		}
+		name := filepath.Join(dir, filepath.Base(p))
+		if err := os.WriteFile(name, b, 0o666); err != nil {
+			return err
+		}
+		if i < len(captions) {
+			text := strings.TrimSuffix(name, filepath.Ext(name)) + ".txt"
+			if err := os.WriteFile(text, []byte(captions[i]+"\n"), 0o666); err != nil {
+				return err
+			}
+		}
+	}
+	return serving(ctx, program, []string{"--edit", dir}, func() error {
+		return shoot(ctx, filepath.Join(out, "edit.jpg"), 1120, 940,
+			chromedp.Navigate("http://"+address+"/edit"),
+			chromedp.Poll(`document.querySelectorAll('.row').length > 4`, nil),
+			chromedp.Evaluate(`for (const id of ['next', 'caption']) document.getElementById(id).click()`, nil),
+			chromedp.Poll(`!document.getElementById('use').hidden && document.getElementById('image').naturalWidth > 0`, nil),
+			chromedp.Evaluate(`scrollTo(0, 0); document.getElementById('folder').textContent = 'Captions of training'`, nil),
+		)
+	})
+}
+
+// serving runs a service while f works.
+func serving(ctx context.Context, program string, flags []string, f func() error) error {
+	service := exec.CommandContext(ctx, program, append([]string{"serve", "--listen", address}, flags...)...)
 	if err := service.Start(); err != nil {
 		return err
 	}
@@ -69,11 +122,7 @@ func servicePage(ctx context.Context, program, out string, photos []string) erro
 	if err := ready(ctx, "http://"+address+"/readyz"); err != nil {
 		return err
 	}
-	return shoot(ctx, filepath.Join(out, "page.jpg"), 960, 760,
-		chromedp.Navigate("http://"+address+"/"),
-		chromedp.SetUploadFiles("#files", photos[:4], chromedp.ByQuery),
-		chromedp.Sleep(6*time.Second),
-	)
+	return f()
 }
 
 // gallery opens what predict --html wrote.
@@ -93,6 +142,8 @@ func gallery(ctx context.Context, program, out string) error {
 
 // shoot writes what the browser shows after some actions.
 func shoot(ctx context.Context, path string, width, height int64, actions ...chromedp.Action) error {
+	ctx, stop := chromedp.NewContext(ctx) // a tab of its own: a page with work in it asks who leaves it
+	defer stop()
 	var image []byte
 	actions = append([]chromedp.Action{chromedp.EmulateViewport(width, height)}, actions...)
 	actions = append(actions, chromedp.Sleep(time.Second), chromedp.ActionFunc(func(ctx context.Context) (err error) {
