@@ -137,6 +137,7 @@ models/train        < models/train/features models/train/curves models/train/boa
                       models/captioner torch/optim torch/dist data
                       data/metrics | golang.org/x/sync # the loop
 
+models/tags         < models/clipscore data/keywords |                     # tags of a list, by CLIP
 models/clipscore    < models/clip data/tokenizer weights/formats |
                      # captions and pictures to scores
 
@@ -164,7 +165,11 @@ cli/flags           < cli/console cli/prompt models/decode models/checkpoint tor
                      # flags that several commands share
 cli/help            <                       | github.com/urfave/cli/v2   # what a command is for: a screen, or the whole
 cli/ranks           < cli/flags torch/dist  |                               # one command's work in several processes
-cli/input           < cli/console torch/dist/launch data data/image data/text data/unpack weights/npy
+cli/cloud           < cli/console           | gocloud.dev github.com/aws/smithy-go github.com/bmatcuk/doublestar/v4
+                     # objects in buckets
+cli/cloud/cloudtest <                       | github.com/johannesboyne/gofakes3
+                     # a service of S3, for tests: never in a binary
+cli/input           < cli/cloud cli/console torch/dist/launch data data/image data/text data/unpack weights/npy
                       weights/safetensors |
                       github.com/fsnotify/fsnotify github.com/bmatcuk/doublestar/v4
                      # what is captioned
@@ -174,22 +179,28 @@ cli/config          < cli/flags cli/paths   | github.com/urfave/cli/v2 github.co
                      # captioner.toml: flags that are not given each time
 cli/completion      < cli/output cli/paths cli/flags cli/published models/evaluate | github.com/urfave/cli/v2
                      # what may stand next on a command line
-cli/output          < cli/input models/train/features models/captioner data/metadata | github.com/klauspost/compress
+cli/output          < cli/input models/train/features models/captioner models/tags data/metadata |
+                      github.com/klauspost/compress
                      # where captions and features go
+cli/output/remote   < cli/output            |                               # captions into buckets
 cli/published       < cli/console data/coco models/captioner/demo models/checkpoint models/train/features
                       weights/store |
                       github.com/urfave/cli/v2 # weights and data by name, fetched
-cli/model           < models/captioner torch/nn/measure cli/flags cli/input cli/published cli/server |
+cli/model           < models/captioner models/clipscore torch/nn/measure cli/flags cli/input cli/published
+                      cli/server |
                      # the captioner that the flags name
 cli/inspect         < cli/published cli/flags models/captioner |
                      # what a file of weights is, and whether it is whole
 cli/captioning      < models/pipeline cli/output cli/model cli/report data/metadata | # for predict and eval
+cli/tagging         < cli/model cli/output models/tags data/record | github.com/urfave/cli/v2 # --tags
 cli/fleet           < cli/model             |                               # predict on all GPUs: a process each
 cli/training        < models/train cli/ranks cli/paths cli/model | github.com/urfave/cli/v2 # the command train
-cli/scoring         < models/evaluate cli/captioning cli/ranks cli/paths | github.com/urfave/cli/v2 # the command eval
+cli/scoring         < models/evaluate cli/tagging cli/captioning cli/ranks cli/paths |
+                      github.com/urfave/cli/v2 golang.org/x/sync # the command eval
 cli/version         < cli/flags           | github.com/urfave/cli/v2   # which captioner this is, of what it was built
-cli                 < cli/training cli/scoring cli/inspect cli/fleet cli/help cli/config cli/completion
-                      cli/version models/average |
+cli/doctor          < cli/model             | github.com/urfave/cli/v2 # what works on this machine
+cli                 < cli/doctor cli/output/remote cli/training cli/scoring cli/inspect cli/fleet cli/help cli/config
+                      cli/completion cli/version models/average |
                       github.com/urfave/cli/v2 golang.org/x/sync            # one thin file a command
 cli/captioner       < cli torch/standin     | C                              # main: a dozen lines; C sees closed output
 scripts/bench/serve <                       | # load for a service, from a process of its own
@@ -232,9 +243,11 @@ models/captioner/demo <                     |                               # th
 models/captioner    < torch/torchtest data/metrics |
 models/train        < torch/torchtest torch/standin |
 models/clipscore    < torch/torchtest       |
-cli                 < torch/torchtest weights/hub/hubtest | github.com/rogpeppe/go-internal go.uber.org/goleak
+cli                 < torch/torchtest weights/hub/hubtest cli/cloud/cloudtest |
+                                              github.com/rogpeppe/go-internal go.uber.org/goleak
                                               github.com/klauspost/compress
                      # transcripts of the command line
+cli/cloud           < cli/cloud/cloudtest   |                               # a service to talk to
 cli/server          <                       | github.com/chromedp go.uber.org/goleak
                      # the page in a real browser, where there is one
 `

@@ -9,6 +9,7 @@ import (
 	"captioner/cli/completion"
 	"captioner/cli/config"
 	"captioner/cli/console"
+	"captioner/cli/doctor"
 	"captioner/cli/flags"
 	"captioner/cli/help"
 	"captioner/cli/paths"
@@ -43,7 +44,7 @@ func (p *program) newApp() *cli.App {
 	}
 	for _, c := range []*cli.Command{
 		newPredict(p.con, p.load), training.Command(p.con), newEncode(p.con), scoring.Command(p.con, p.load),
-		newServe(p.con), newMerge(p.con), newDoctor(p.con, p.load),
+		newServe(p.con), newMerge(p.con), doctor.Command(p.con, p.load),
 		newWeights(p.con), config.Command(p.con, os.Getenv), completion.Command(p.con), version.Command(p.con),
 		completion.Candidates(p.con),
 		help.ManualCommand(p.con.Stdout, help.Edition{Version: console.Version, Date: console.Date()}),

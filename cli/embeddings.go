@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"captioner/cli/cloud"
 	"captioner/cli/console"
 	"captioner/cli/input"
 	"captioner/cli/model"
@@ -31,9 +32,13 @@ func runEmbeddings(ctx context.Context, con *console.Console, o PredictOptions) 
 	}
 	defer rows.Src.Close()
 	o.Model.NoEncoder = true
-	if err := o.checkOutputs(); err != nil {
+	r := &predictRun{con: con, o: &o, in: input.Inputs{Cloud: new(cloud.Store)}}
+	defer r.in.Cloud.Close()
+	o.shown = o.Out
+	if err := r.checkOutputs(ctx); err != nil {
 		return err
 	}
+	defer r.remote.Close()
 	m, err := model.Open(ctx, con, o.load, o.Model)
 	if err != nil {
 		return fmt.Errorf("predict: %w", err)
@@ -47,7 +52,7 @@ func runEmbeddings(ctx context.Context, con *console.Console, o PredictOptions) 
 	if err := rows.Fit(places, width, f.Pads()); err != nil {
 		return fmt.Errorf("predict: %w", err)
 	}
-	r := &predictRun{con: con, o: &o, model: m}
+	r.model = m
 	if err := r.begin(); err != nil {
 		return fmt.Errorf("predict: %w", err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"captioner/cli/cloud"
 	"captioner/cli/console"
 	"captioner/cli/flags"
 	"captioner/cli/input"
@@ -229,7 +230,8 @@ func (o EncodeOptions) pictures(con *console.Console) (found []data.Example, mis
 		}
 	} else {
 		in := input.Inputs{Args: o.inputs, Passed: new(input.Passed), Recursive: !o.NoRecursive, Stdin: con.Stdin,
-			Note: noteStdin(con)}
+			Note: noteStdin(con), Cloud: new(cloud.Store)}
+		defer in.Cloud.Close()
 		for i := range in.All() {
 			info, err := os.Stat(i.Path)
 			switch {

@@ -7,8 +7,10 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"captioner/cli/cloud"
 	"captioner/cli/console"
 	"captioner/cli/output"
+	"captioner/cli/output/remote"
 )
 
 func newMerge(con *console.Console) *cli.Command {
@@ -20,10 +22,10 @@ func newMerge(con *console.Console) *cli.Command {
 		Description: `Writes one file of the files that the parts of a sharded run wrote, in the order in which one run over
 everything would have written it. An image that is in two parts is refused, and so is a part that is
 missing, as far as the names say which there are: a-1-of-3.jsonl, a-2-of-3.jsonl, … as --out
-'a-{part}-of-{parts}.jsonl' makes them.`,
+'a-{part}-of-{parts}.jsonl' makes them. Parts and --out may be objects: 's3://BUCKET/a-*-of-3.jsonl'.`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "out", Aliases: []string{"o"},
-				Usage:    "write to `FILE` instead of standard output: whole, or not at all",
+				Usage:    "write to `FILE` or an object instead of standard output: whole, or not at all",
 				Category: "OUTPUT", Destination: &o.Out, TakesFile: true},
 			&cli.StringFlag{Name: "format", Usage: "form of the parts and of the output: " +
 				strings.Join(output.Formats, ", ") + "; the parts' extension decides", Category: "OUTPUT", Destination: &o.Format},
@@ -34,12 +36,30 @@ missing, as far as the names say which there are: a-1-of-3.jsonl, a-2-of-3.jsonl
 		},
 		Action: func(c *cli.Context) error {
 			o.Parts = c.Args().Slice()
+			for i := range o.Parts {
+				if err := local(&o.Parts[i]); err != nil {
+					return err
+				}
+			}
+			if err := local(&o.Out); err != nil {
+				return err
+			}
 			if err := validateMerge(&o); err != nil {
 				return err
 			}
-			return output.Merge(con, o)
+			return remote.Merge(c.Context, con, o)
 		},
 	}
+}
+
+// local makes a path of a file:// address.
+func local(arg *string) error {
+	path, err := cloud.Local(*arg)
+	if err != nil {
+		return console.Usagef("", "%q: %v", *arg, err)
+	}
+	*arg = path
+	return nil
 }
 
 func validateMerge(o *output.MergeOptions) error {

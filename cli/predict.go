@@ -11,12 +11,14 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"captioner/cli/cloud"
 	"captioner/cli/console"
 	"captioner/cli/flags"
 	"captioner/cli/input"
 	"captioner/cli/model"
 	"captioner/cli/output"
 	"captioner/cli/paths"
+	"captioner/cli/tagging"
 	"captioner/data/image"
 )
 
@@ -24,6 +26,7 @@ import (
 type PredictOptions struct {
 	Model  flags.Model
 	Decode flags.Decode
+	Tags   tagging.Options
 
 	BatchSize, Workers     int
 	Embeddings             string
@@ -47,6 +50,7 @@ type PredictOptions struct {
 	MinConfidence         float64
 
 	load     model.Loader
+	shown    string            // what Out is called in messages
 	guard    paths.Guard       // of what cannot be listed before
 	named    map[string]string // files that the command line names, with its words for them
 	inputs   []string
@@ -59,11 +63,12 @@ func newPredict(con *console.Console, load model.Loader) *cli.Command {
 	return &cli.Command{
 		Name:      "predict",
 		Usage:     "caption images",
-		ArgsUsage: "FILE|FOLDER|GLOB|ARCHIVE|URL|- ...",
+		ArgsUsage: "FILE|FOLDER|GLOB|ARCHIVE|URL|s3://BUCKET/PREFIX|- ...",
 		Description: `Prints a line "path<TAB>caption" for each image, in natural order. Folders are searched with all
 their subfolders; a quoted pattern may have *, ?, [a-z], {jpg,png}, {000..127} and, across folders, **; the
 images of a .tar, .tar.gz or .zip that is named come in its own order; http and https URLs are
-fetched; "-" reads any of these from standard input, one a line or separated by NUL. An image that
+fetched; s3://, gs:// and az:// name objects, prefixes that end with /, patterns and archives in
+buckets; "-" reads any of these from standard input, one a line or separated by NUL. An image that
 cannot be read costs one line on standard error (with --json also an object with path and error), and
 exit code 3 at the end. In lines, a backslash, tab, line end or other control character of a path is
 written \\, \t, \n, \xNN.`,
@@ -73,6 +78,9 @@ written \\, \t, \n, \xNN.`,
 			o.Decode.Set = c.IsSet
 			if o.Out == "-" { // standard output, by its usual name
 				o.Out = ""
+			}
+			if err := local(&o.Out); err != nil {
+				return err
 			}
 			if con.Options.JSON && !c.IsSet("format") {
 				o.Format = "jsonl"
@@ -99,7 +107,7 @@ written \\, \t, \n, \xNN.`,
 
 func (o *PredictOptions) flags() []cli.Flag {
 	const in, out = "INPUT", "OUTPUT"
-	flags := slices.Concat(o.Model.Flags(), o.Decode.Flags())
+	flags := slices.Concat(o.Model.Flags(), o.Decode.Flags(), o.Tags.Flags("TAGS"))
 	return append(flags,
 		&cli.StringFlag{Name: "embeddings",
 			Usage: "caption the rows of `FILE` (.npy or .safetensors) in place of images: what the model's encoder gave " +
@@ -113,7 +121,8 @@ func (o *PredictOptions) flags() []cli.Flag {
 			Category: in, Destination: &o.Watch},
 		&cli.BoolFlag{Name: "stdin-image", Usage: "caption the one image whose bytes come on standard input", Category: in,
 			Destination: &o.StdinImage},
-		&cli.DurationFlag{Name: "url-timeout", Value: 30 * time.Second, Usage: "the longest that fetching one URL may take",
+		&cli.DurationFlag{Name: "url-timeout", Value: 30 * time.Second,
+			Usage:    "the longest that fetching one URL may take, and the longest wait for the next bytes out of a bucket",
 			Category: in, Destination: &o.URLTimeout},
 		&cli.IntFlag{Name: "url-max-mb", Value: 64, Usage: "the largest image that is fetched, in `MB`", Category: in,
 			Destination: &o.URLMaxMB},
@@ -144,8 +153,8 @@ func (o *PredictOptions) flags() []cli.Flag {
 		&cli.StringFlag{Name: "template", Usage: "a `LINE` of --format text or a sidecar, with {" +
 			strings.Join(output.Fields, "}, {") + "}", Category: out, Destination: &o.Template},
 		&cli.StringFlag{Name: "out", Aliases: []string{"o"},
-			Usage: "write to `FILE` instead of standard output: whole at the end, or not at all; {part} and {parts} stand " +
-				"for --shard's numbers",
+			Usage: "write to `FILE`, or an object of s3://, gs:// or az://, instead of standard output: whole at the end, or " +
+				"not at all; {part} and {parts} stand for --shard's numbers",
 			Category: out, Destination: &o.Out, TakesFile: true},
 		&cli.BoolFlag{Name: "resume",
 			Usage: "go on with the --out of a run that was interrupted, or add to a finished one; an image that changed " +
@@ -229,6 +238,7 @@ func (o *PredictOptions) validate(json bool) error {
 	check(o.HTML == "" || o.HTML != o.Out, "", "--html and --out are one file, %q", o.HTML)
 	check(!o.Watch || !o.StdinImage && countDash(o.inputs) == 0, "", "--watch takes folders, not standard input")
 	check(!o.Watch || o.HTML == "", "", "--watch has no end at which --html could be written")
+	check(!o.Watch || !cloud.Is(o.Out), "give a file", "--watch has no end at which %q could be written", o.Out)
 	check(!o.WriteMetadata || !o.Watch, "give --sidecar .xmp instead",
 		"--watch would see each image that --write-metadata writes as a new one")
 	check(!o.WriteMetadata || !o.StdinImage && o.Embeddings == "", "", "--write-metadata needs images that are files")
@@ -236,6 +246,7 @@ func (o *PredictOptions) validate(json bool) error {
 	check(!o.DryRun || o.WriteMetadata || o.Sidecar != "", "", "--dry-run needs --sidecar or --write-metadata")
 	check(o.Embeddings == "" || !o.Watch && o.HTML == "" && o.Format != "webdataset", "",
 		"--embeddings has no images for --watch, --html or --format webdataset")
+	check(o.Embeddings == "" || o.Tags.File == "", "", "--embeddings has no images for --tags")
 	check(o.Embeddings == "" || o.Model.Device != flags.AllGPUs, "--device cuda takes the first",
 		"--embeddings are captioned on one GPU, found --device %s", o.Model.Device)
 	check(o.Template == "" || o.Format == "text" || o.Sidecar != "" || o.WriteMetadata, "",
@@ -244,7 +255,8 @@ func (o *PredictOptions) validate(json bool) error {
 		"--sidecar %q: want an extension such as .txt that no image has", o.Sidecar)
 	errs = append(errs, console.OneOf("--format", o.Format, output.Formats...),
 		console.OneOf("--existing", o.Existing, output.Policies...),
-		console.OneOf("--sidecar-name", o.SidecarName, output.SidecarNames...), o.Model.Validate(), o.Decode.Validate())
+		console.OneOf("--sidecar-name", o.SidecarName, output.SidecarNames...), o.Model.Validate(), o.Decode.Validate(),
+		o.Tags.Validate(o.Decode.Set))
 	if o.Decode.Template() != nil {
 		check(o.Embeddings == "", "", "--embeddings has no images for the variables of --prompt")
 	}

@@ -37,13 +37,23 @@ func (r *predictRun) end(start time.Time, err error) error {
 	} else if r.file != nil {
 		r.file.Close()
 	}
+	if err != nil && r.file != nil && r.remote != nil && !r.remote.Sent() {
+		if err := r.remote.Committed(true); err != nil {
+			r.con.Term.Log.Warn(console.Message(err))
+		}
+	}
 	if err != nil && r.file != nil && !r.o.Watch {
-		r.con.Term.Log.Warn(fmt.Sprintf("%s in %q", plural.Are(r.file.Held(), "caption"), r.o.Out+".part"), "hint",
+		r.con.Term.Log.Warn(fmt.Sprintf("%s in %q", plural.Are(r.file.Held(), "caption"), r.o.shown+".part"), "hint",
 			"run again with --resume to go on")
 	}
 	if err := r.list.Close(); err != nil {
 		r.con.Term.Log.Warn(fmt.Sprintf("the list of what failed is not whole: write %q: %v", r.o.Failures,
 			weights.Reason(err)))
+	}
+	if r.remote.Lists(r.o.Failures) {
+		if err := r.remote.Failures(r.o.Failures); err != nil {
+			r.con.Term.Log.Warn("the list of what failed is not there: " + console.Message(err))
+		}
 	}
 	took := time.Since(start)
 	if r.sheet != nil && err == nil {
@@ -67,7 +77,7 @@ func (r *predictRun) end(start time.Time, err error) error {
 // warnings says what the run has left out.
 func (r *predictRun) warnings() {
 	if r.file != nil && r.file.Newer > 0 {
-		r.con.Term.Log.Warn(fmt.Sprintf("%q: kept the captions of %s changed after it was written", r.o.Out,
+		r.con.Term.Log.Warn(fmt.Sprintf("%q: kept the captions of %s changed after it was written", r.o.shown,
 			plural.Count(r.file.Newer, "image")), "hint", "take those lines out to caption these images again")
 	}
 	r.in.Passed.Log(r.con.Term.Log)
@@ -77,10 +87,19 @@ func (r *predictRun) complete() error {
 	if err := r.format.End(r.out); err != nil {
 		return err
 	}
-	if r.file != nil {
+	if r.file == nil {
+		return r.buffer.Flush()
+	}
+	if r.remote == nil {
 		return r.file.Finish()
 	}
-	return r.buffer.Flush()
+	if err := r.remote.Committed(true); err != nil { // so that nothing is lost where the last step fails
+		return err
+	}
+	if err := r.file.Finish(); err != nil {
+		return err
+	}
+	return r.remote.Finish()
 }
 
 // last is the last line of a run, of one image too where it is not on the screen; with --verbose, where the time went.
@@ -137,7 +156,7 @@ func (r *predictRun) made() string {
 	}
 	var made []string
 	if r.o.Out != "" {
-		made = append(made, console.Visible(r.o.Out))
+		made = append(made, console.Visible(r.o.shown))
 	}
 	if r.beside != nil {
 		made = append(made, r.o.Sidecar+" files beside the images")

@@ -14,14 +14,18 @@ import (
 	"time"
 
 	"captioner/cli/captioning"
+	"captioner/cli/cloud"
 	"captioner/cli/console"
 	"captioner/cli/fleet"
 	"captioner/cli/input"
 	"captioner/cli/model"
 	"captioner/cli/output"
+	"captioner/cli/output/remote"
+	"captioner/cli/tagging"
 	"captioner/data/image"
 	"captioner/models/captioner"
 	"captioner/models/decode"
+	"captioner/models/tags"
 	"captioner/weights"
 	"captioner/weights/plural"
 )
@@ -33,8 +37,11 @@ func runPredict(ctx context.Context, con *console.Console, o PredictOptions) (er
 	} else if note := input.Missed(os.Getenv); o.Shard == "" && note != "" {
 		con.Term.Log.Warn(note)
 	}
+	store := &cloud.Store{Stall: o.URLTimeout}
+	defer store.Close()
+	o.shown = o.Out
 	in := input.Inputs{Args: o.inputs, Passed: new(input.Passed), Recursive: !o.NoRecursive, Stdin: con.Stdin,
-		Image: o.StdinImage, Note: noteStdin(con),
+		Image: o.StdinImage, Note: noteStdin(con), Cloud: store, Context: ctx,
 		Web: &input.Fetcher{Limit: int64(o.URLMaxMB) << 20, Timeout: o.URLTimeout, Private: o.URLPrivate}}
 	r := &predictRun{con: con, o: &o, in: in}
 	if o.Watch {
@@ -47,9 +54,10 @@ func runPredict(ctx context.Context, con *console.Console, o PredictOptions) (er
 	if err := r.refuse(); err != nil {
 		return err
 	}
-	if err := o.checkOutputs(); err != nil {
+	if err := r.checkOutputs(ctx); err != nil {
 		return err
 	}
+	defer r.remote.Close()
 	if err := r.checkSidecars(); err != nil {
 		return err
 	}
@@ -62,11 +70,24 @@ func runPredict(ctx context.Context, con *console.Console, o PredictOptions) (er
 	}
 	defer m.Close()
 	r.model = m
+	if o.Tags.File != "" {
+		if r.tags, r.tagged, err = tagging.Open(ctx, con, o.Tags, o.Model); err != nil {
+			return fmt.Errorf("predict: %w", err)
+		}
+		defer r.tags.Close()
+		r.pipe.Tags = r.tags.Prepare
+	}
 	con.Term.Log.Debug("model loaded", "model", m.Name(), "seconds", time.Since(start).Seconds())
 	if err := r.begin(); err != nil {
 		return fmt.Errorf("predict: %w", err)
 	}
-	err = r.pipe.Run(ctx, func(yield func(input.Input) bool) { r.source(ctx, yield) }, nil, r.sink)
+	sink := func(results []*output.Result) error {
+		if err := tagging.Tag(ctx, r.tags, results); err != nil {
+			return err
+		}
+		return r.sink(results)
+	}
+	err = r.pipe.Run(ctx, func(yield func(input.Input) bool) { r.source(ctx, yield) }, nil, sink)
 	if err == nil && r.fatal != nil { // without an error the source has come to its end
 		err = r.fatal
 	}
@@ -86,16 +107,19 @@ func (o *PredictOptions) open(ctx context.Context, con *console.Console) (model.
 
 // predictRun is one run of predict.
 type predictRun struct {
-	con   *console.Console
-	o     *PredictOptions
-	in    input.Inputs
-	bad   []input.Input // arguments that yield nothing
-	model model.Model
-	pipe  captioning.Pipeline
+	con    *console.Console
+	o      *PredictOptions
+	in     input.Inputs
+	bad    []input.Input // arguments that yield nothing
+	model  model.Model
+	pipe   captioning.Pipeline
+	tags   *tags.Ranker // of --tags
+	tagged string       // everything that decides tags
 
 	out      io.Writer // standard output, buffered, or file
 	buffer   *bufio.Writer
 	file     *output.Journal
+	remote   *remote.Out // of an --out in a cloud
 	format   output.Format
 	beside   *output.Sidecars
 	inside   *output.Embed // of --write-metadata
@@ -131,9 +155,11 @@ func (r *predictRun) begin() error {
 	if err != nil {
 		return err
 	}
-	r.pipe = captioning.Pipeline{Captioner: r.model, Keep: o.Format == "webdataset", Thumbnail: o.HTML != ""}
+	r.pipe = captioning.Pipeline{Captioner: r.model, Keep: o.Format == "webdataset", Thumbnail: o.HTML != "",
+		Tags: r.pipe.Tags}
 	r.pipe.Options, r.pipe.Workers, r.pipe.Batch = options, o.Workers, o.BatchSize
-	if o.Watch || countDash(o.inputs) > 0 || slices.ContainsFunc(o.inputs, input.IsURL) { // these come as they come
+	far := func(arg string) bool { return input.IsURL(arg) || cloud.Is(arg) }
+	if o.Watch || countDash(o.inputs) > 0 || slices.ContainsFunc(o.inputs, far) { // these come as they come
 		r.pipe.Patient = 50 * time.Millisecond
 	}
 	if o.BatchSize == autoBatch {
@@ -164,7 +190,7 @@ func (r *predictRun) begin() error {
 		Orient: !o.NoOrient, AllowTruncated: o.AllowPartial, MaxPixels: maxPixels(o.MaxPixels),
 	}
 	r.format = output.NewFormat(o.Format, output.Style{Model: r.model.Name(), Many: options.Captions > 1,
-		Marks: o.MinConfidence > 0, Keywords: options.Keywords > 0, Template: o.template})
+		Marks: o.MinConfidence > 0, Keywords: options.Keywords > 0, Tags: r.tags != nil, Template: o.template})
 	if r.least = o.MinConfidence; (o.Format == "jsonl" || o.Format == "parquet") && !o.Decode.Set("min-confidence") {
 		r.least = r.model.UncertainBelow()
 	}
@@ -177,17 +203,33 @@ func (r *predictRun) begin() error {
 			return err
 		}
 		j := o.journal()
-		j.Identity = identity(sum, model.Decides(&o.Model), o.NoOrient, o.Format, o.Template, r.least, options)
-		if r.file, err = output.OpenJournal(o.Out, j); err != nil {
+		decide := []any{sum, model.Decides(&o.Model), o.NoOrient, o.Format, o.Template, r.least, options}
+		if r.tags != nil { // without it, what earlier versions wrote
+			decide = append(decide, r.tagged)
+		}
+		j.Identity = identity(decide...)
+		path := o.Out
+		if r.remote != nil {
+			path = r.remote.File
+		}
+		if r.file, err = output.OpenJournal(path, j); err != nil {
 			return err
 		}
+		if r.remote != nil {
+			if err := r.remote.Begun(); err != nil {
+				return err
+			}
+		}
 		if r.file.Foreign > 0 {
-			r.con.Term.Log.Warn(keptLines(o.Out, r.file.Foreign))
+			r.con.Term.Log.Warn(keptLines(o.shown, r.file.Foreign))
 		}
 		r.out = r.file
 	}
 	if r.list, err = output.NewFailures(o.Failures); err != nil {
 		return err
+	}
+	if r.remote.Lists(o.Failures) {
+		r.list.Name = o.shown + ".failed"
 	}
 	if o.HTML != "" {
 		if r.sheet, err = output.NewGallery(o.HTML, r.model.Name()); err != nil {
@@ -208,7 +250,8 @@ func (r *predictRun) begin() error {
 		r.format.Resume()
 	}
 	r.progress = console.NewProgress(r.con.Term, "image")
-	if !r.con.Options.Quiet && countDash(o.inputs) == 0 && !o.StdinImage && !o.Watch && o.Embeddings == "" {
+	if !r.con.Options.Quiet && countDash(o.inputs) == 0 && !o.StdinImage && !o.Watch && o.Embeddings == "" &&
+		!slices.ContainsFunc(o.inputs, input.IsFetchedArchive) {
 		r.counted = make(chan struct{})
 		go r.count(r.counted)
 	}
@@ -226,11 +269,20 @@ func keptLines(out string, n int) string {
 // journal says how the file of --out begins, but for the model.
 func (o *PredictOptions) journal() output.JournalOptions {
 	return output.JournalOptions{Format: o.Format, Template: o.Template != "", Resume: o.Resume, Overwrite: o.Overwrite,
-		Live: o.Watch}
+		Live: o.Watch, Name: o.shown}
 }
 
 // checkOutputs looks at what is there of the outputs before a model is opened.
-func (o *PredictOptions) checkOutputs() error {
+func (r *predictRun) checkOutputs(ctx context.Context) (err error) {
+	o := r.o
+	if cloud.Is(o.Out) {
+		if r.remote, err = remote.Open(ctx, r.in.Cloud, o.Out, o.journal()); err != nil {
+			return err
+		}
+		if o.shown = r.remote.String(); o.Failures == "" {
+			o.Failures = r.remote.Failed()
+		}
+	}
 	if o.Failures == "" && o.Out != "" {
 		o.Failures = o.Out + ".failed"
 	}
@@ -240,7 +292,7 @@ func (o *PredictOptions) checkOutputs() error {
 	if err := output.CheckPage("--html", o.HTML); err != nil {
 		return err
 	}
-	if o.Out == "" {
+	if o.Out == "" || r.remote != nil {
 		return nil
 	}
 	return output.CheckOut(o.Out, o.journal())
@@ -460,10 +512,13 @@ func (r *predictRun) fail(in input.Input) error {
 }
 
 func (r *predictRun) flush() error {
-	if r.file != nil {
-		return r.file.Commit()
+	if r.file == nil {
+		return r.buffer.Flush()
 	}
-	return r.buffer.Flush()
+	if err := r.file.Commit(); err != nil || r.remote == nil {
+		return err
+	}
+	return r.remote.Committed(false)
 }
 
 // noteStdin logs by which rule a list on standard input was read.

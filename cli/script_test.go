@@ -56,6 +56,7 @@ func TestScripts(t *testing.T) {
 			"exitcode":  exitCodeOf, // exitcode 3 captioner predict dir
 			"from":      from,       // from list captioner predict -
 			"picture":   picture,    // image red a.png b.png
+			"s3":        s3Command,
 			"hub":       hubCommand, // hub start folder; hub fault cdn:cut=100; hub gated ORG/NAME; hub asked cdn 2
 			"fifo": func(ts *testscript.TestScript, _ bool, args []string) {
 				ts.Check(syscall.Mkfifo(ts.MkAbs(args[0]), 0o600))
@@ -69,7 +70,8 @@ var inProcessLock sync.Mutex // the working directory and the variables are the 
 // variables are those of the scripts that captioner reads.
 var variables = []string{"CAPTIONER_NUM_CAPTIONS", "HOME", "XDG_CACHE_HOME", "TORCH_HOME", "HF_HOME", "HF_HUB_CACHE",
 	"HF_HUB_OFFLINE", "HF_ENDPOINT", "HF_TOKEN", "HF_TOKEN_PATH", "CAPTIONER_CACHE", "CAPTIONER_MIRROR",
-	"CAPTIONER_CONFIG", "XDG_CONFIG_HOME", "COLUMNS"}
+	"CAPTIONER_CONFIG", "XDG_CONFIG_HOME", "COLUMNS", "AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID",
+	"AWS_SECRET_ACCESS_KEY", "AWS_EC2_METADATA_DISABLED", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"}
 
 func inProcess(ts *testscript.TestScript, want int, stdin string, args []string) {
 	inProcessLock.Lock()

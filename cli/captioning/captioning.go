@@ -30,6 +30,8 @@ type Pipeline struct {
 
 	// Skip says of an image that was read, by its bytes, whether it needs no caption; nil for none.
 	Skip func(*output.Result, []byte) bool
+	// Tags makes of an image what tags are ranked by; nil for none.
+	Tags func(*image.RGB) *image.RGB
 	// Prompt is a prompt with variables; the results keep it filled in. Nil for none.
 	Prompt prompt.Template
 }
@@ -85,6 +87,9 @@ func (p *Pipeline) decode(ctx context.Context, r *output.Result) (*image.RGB, er
 	}
 	if p.Keep {
 		r.Data = b
+	}
+	if p.Tags != nil {
+		r.ForTags = p.Tags(img)
 	}
 	if p.Thumbnail {
 		if r.Thumbnail, err = thumbnail.JPEG(img, thumbnail.Size); err != nil {

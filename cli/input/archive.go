@@ -46,8 +46,7 @@ func archiveKind(name string) string {
 // archived is an image in an archive: where its bytes stand. It keeps nothing open, so that any number of them may
 // wait.
 type archived struct {
-	archive      string
-	stamp        Stamp // of the archive
+	*container
 	offset, size int64 // size as it is in the image
 	packed       int64 // size as it is in the archive
 	deflated     bool
@@ -55,20 +54,39 @@ type archived struct {
 	checked      bool
 }
 
+// container is the file of an archive: at its path, or fetched.
+type container struct {
+	path  string
+	stamp Stamp
+	held  *os.File // of an archive that was fetched, which has no name: it goes when nobody refers to it any more
+}
+
+// file opens the archive. Who has read it calls done.
+func (c *container) file() (f *os.File, done func(), err error) {
+	if c.held != nil {
+		return c.held, func() {}, nil
+	}
+	if f, err = os.Open(c.path); err != nil {
+		return nil, nil, weights.Reason(err)
+	}
+	info, err := f.Stat()
+	if err == nil && StampOf(info) != c.stamp {
+		err = errors.New("the archive changed while it was read")
+	}
+	if err != nil {
+		f.Close()
+		return nil, nil, weights.Reason(err)
+	}
+	return f, func() { f.Close() }, nil
+}
+
 // open reads the image.
 func (m archived) open(context.Context) (_ []byte, err error) {
-	f, err := os.Open(m.archive)
+	f, done, err := m.file()
 	if err != nil {
-		return nil, weights.Reason(err)
+		return nil, err
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, weights.Reason(err)
-	}
-	if StampOf(info) != m.stamp {
-		return nil, errors.New("the archive changed while it was read")
-	}
+	defer done()
 	raw := io.NewSectionReader(f, m.offset, m.packed)
 	if !m.deflated {
 		return m.whole(raw)
@@ -124,19 +142,28 @@ func (in Inputs) archive(file string, seen *census, yield func(Input) bool) bool
 	if err != nil {
 		return yield(failed(file, weights.Reason(err)))
 	}
-	a := archive{file: file, stamp: StampOf(info), size: info.Size(), flat: !in.Recursive, counting: in.Counting,
-		passed: in.Passed, seen: seen, yield: yield}
+	return in.opened(file, &container{path: file, stamp: StampOf(info)}, info.Size(), seen, yield)
+}
+
+// opened lists the images in an archive of this size that is shown as file.
+func (in Inputs) opened(file string, c *container, size int64, seen *census, yield func(Input) bool) bool {
+	a := archive{file: file, container: c, size: size, flat: !in.Recursive, counting: in.Counting,
+		passed: in.Passed, seen: seen, yield: yield, in: in}
 	if in.Counting {
 		a.passed = nil
 	}
+	f, done, err := c.file()
+	if err != nil {
+		return yield(failed(file, err))
+	}
+	defer done()
 	switch archiveKind(file) {
 	case ".zip":
-		err = a.zip()
+		err = a.zip(f)
 	case ".parquet":
-		a.web = in.Web
-		err = a.parquet()
+		err = a.parquet(f)
 	default:
-		err = a.tar()
+		err = a.tar(f)
 	}
 	if err != nil && !a.stopped {
 		return yield(failed(file, err))
@@ -146,8 +173,9 @@ func (in Inputs) archive(file string, seen *census, yield func(Input) bool) bool
 
 // archive is one archive being listed.
 type archive struct {
+	*container
 	file     string
-	stamp    Stamp
+	in       Inputs // gets what a table names by address
 	size     int64
 	flat     bool // leave out what is in folders
 	counting bool // nobody will open what is listed
@@ -156,7 +184,6 @@ type archive struct {
 	yield    func(Input) bool
 	stopped  bool                // yield wants no more
 	members  map[string]archived // the images of a tar file that were seen; empty ones of a compressed one
-	web      *Fetcher            // gets what a table names by URL
 }
 
 // slashed is a name in an archive with "/" between folders, where Windows writes "\".
@@ -197,12 +224,11 @@ func (a *archive) give(name string, size int64, open func(context.Context) ([]by
 	return !a.stopped
 }
 
-func (a *archive) zip() error {
-	z, err := zip.OpenReader(a.file)
+func (a *archive) zip(file *os.File) error {
+	z, err := zip.NewReader(file, a.size)
 	if err != nil {
 		return fmt.Errorf("read the archive: %w", weights.Reason(err))
 	}
-	defer z.Close()
 	var packed uint64
 	for _, f := range z.File {
 		if packed += f.CompressedSize64; packed > uint64(a.size) {
@@ -217,9 +243,8 @@ func (a *archive) zip() error {
 		if !ok {
 			continue
 		}
-		m := archived{archive: a.file, stamp: a.stamp, size: int64(f.UncompressedSize64), packed: int64(f.CompressedSize64),
-			sum: f.CRC32, checked: true,
-			deflated: f.Method == zip.Deflate}
+		m := archived{container: a.container, size: int64(f.UncompressedSize64), packed: int64(f.CompressedSize64),
+			sum: f.CRC32, checked: true, deflated: f.Method == zip.Deflate}
 		switch {
 		case !f.Mode().IsRegular():
 			err = console.WithHint(fmt.Errorf("it is a %s, want a file", weights.FileKind(f.Mode())), "unpack the archive first")
@@ -241,12 +266,7 @@ func (a *archive) zip() error {
 	return nil
 }
 
-func (a *archive) tar() error {
-	f, err := os.Open(a.file)
-	if err != nil {
-		return weights.Reason(err)
-	}
-	defer f.Close()
+func (a *archive) tar(f *os.File) error {
 	r, err := unpack.NewReader(f)
 	if err != nil {
 		return fmt.Errorf("read the archive: %w", err)
@@ -319,7 +339,7 @@ func (a *archive) body(h *tar.Header, name string, f *os.File, t *tar.Reader,
 	if err == nil && h.Size > a.size-at {
 		err = errors.New("the archive ends before the image does")
 	}
-	m := archived{archive: a.file, stamp: a.stamp, offset: at, size: h.Size, packed: h.Size}
+	m := archived{container: a.container, offset: at, size: h.Size, packed: h.Size}
 	a.members[name] = m
 	return m.open, err
 }

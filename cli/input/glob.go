@@ -49,6 +49,8 @@ func expand(arg string) ([]place, error) {
 var errNoMatch = console.WithHint(errors.New("nothing matches the pattern"),
 	"quote the pattern as it is; * does not cross a /, and ** does")
 
+var errPattern = console.WithHint(errors.New("the pattern is malformed"), "a [ needs its ], and a { its }")
+
 // glob finds what one name means that may be a pattern. One with ** is not looked up here: its folder is walked as it
 // goes.
 func glob(name string) ([]place, error) {
@@ -59,7 +61,7 @@ func glob(name string) ([]place, error) {
 	}
 	slashed := filepath.ToSlash(name)
 	if !doublestar.ValidatePattern(slashed) {
-		return nil, console.WithHint(fmt.Errorf("the pattern is malformed"), "a [ needs its ], and a { its }")
+		return nil, errPattern
 	}
 	if root, rest := doublestar.SplitPattern(slashed); strings.Contains(rest, "**") {
 		return []place{{filepath.FromSlash(root), rest}}, nil

@@ -1,6 +1,6 @@
-// Package input finds what is captioned: files, folders, patterns, archives, addresses, lists on standard input,
-// folders that are watched, and rows of embeddings. It lists images in natural order, in bounded memory, and reads none
-// before it is asked.
+// Package input finds what is captioned: files, folders, patterns, archives, addresses, objects in a cloud, lists on
+// standard input, folders that are watched, and rows of embeddings. It lists images in natural order (objects in the
+// order of their service), in bounded memory, and reads none before it is asked.
 package input
 
 import (
@@ -19,6 +19,7 @@ import (
 	"syscall"
 	"unicode/utf8"
 
+	"captioner/cli/cloud"
 	"captioner/cli/console"
 	"captioner/data/image"
 	"captioner/data/record"
@@ -58,16 +59,18 @@ func (e *Failure) Unwrap() error { return e.Err }
 // About returns what it is about, and the reason.
 func (e *Failure) About() (string, error) { return e.Path, e.Err }
 
-// Inputs lists images: files, folders, globs, archives, URLs, "-" for a list on standard input.
+// Inputs lists images: files, folders, globs, archives, URLs, objects in a cloud, "-" for a list on standard input.
 type Inputs struct {
 	Args      []string
 	Recursive bool
 	Stdin     io.Reader
 	Image     bool     // standard input is one image, and the only input
 	Web       *Fetcher // gets what URLs name
-	Counting  bool     // nobody will open what is listed
-	closed    bool     // archives are listed and not opened
-	Passed    *Passed  // counts what is passed over; nil for nobody
+	Cloud     *cloud.Store
+	Context   context.Context // ends what is asked of the cloud; nil: nothing does
+	Counting  bool            // nobody will open what is listed
+	closed    bool            // archives are listed and not opened
+	Passed    *Passed         // counts what is passed over; nil for nobody
 
 	// Note is told by which rule the list on standard input was read, where it is not UTF-8; nil for nobody.
 	Note func(string)
@@ -93,6 +96,13 @@ func (in Inputs) Check() []Input {
 }
 
 func (in Inputs) checkArgument(arg string) error {
+	if cloud.Is(arg) {
+		return objects{in}.check(arg)
+	}
+	arg, err := cloud.Local(arg)
+	if err != nil {
+		return err
+	}
 	places, err := expand(arg)
 	if err != nil {
 		return err
@@ -235,6 +245,14 @@ func (in Inputs) argument(arg string, yield func(Input) bool) bool {
 	if IsURL(arg) {
 		return yield(Input{Path: arg, Key: arg, Open: in.Web.body(arg)})
 	}
+	if cloud.Is(arg) {
+		return objects{in}.list(arg, yield)
+	}
+	path, err := cloud.Local(arg)
+	if err != nil {
+		return yield(failed(arg, err))
+	}
+	arg = path
 	places, err := expand(arg)
 	if err != nil {
 		return yield(failed(arg, err))

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 
+	"captioner/cli/cloud"
 	"captioner/cli/console"
 	"captioner/data/parquet"
 	"captioner/data/record"
@@ -15,12 +17,11 @@ import (
 
 // parquet lists the images of a table: those whose bytes are in it, as in an archive, or those that it names by path or
 // address. Bytes wait in memory for their turn.
-func (a *archive) parquet() error {
-	f, err := parquet.Open(a.file)
+func (a *archive) parquet(file *os.File) error {
+	f, err := parquet.Read(file, a.size)
 	if err != nil {
 		return fmt.Errorf("read the table: %w", weights.Reason(err))
 	}
-	defer f.Close()
 	l, err := f.Layout(parquet.Names{Path: record.PathNames})
 	if err != nil {
 		return fmt.Errorf("read the table: %w", err)
@@ -77,10 +78,16 @@ func (a *archive) named(path string, row int) bool {
 		return a.give(fmt.Sprintf("row-%d", row), 0, nil, errors.New("the row names no image"))
 	case IsURL(path):
 		in := Input{Path: path, Key: path}
-		if a.web != nil {
-			in.Open = a.web.body(path)
+		if a.in.Web != nil {
+			in.Open = a.in.Web.body(path)
 		}
 		a.stopped = !a.yield(in)
+		return !a.stopped
+	case cloud.Is(path):
+		a.stopped = !a.yield(objects{a.in}.image(path))
+		return !a.stopped
+	case cloud.Is(a.file):
+		a.stopped = !a.yield(objects{a.in}.image(a.file[:strings.LastIndex(a.file, "/")+1] + path))
 		return !a.stopped
 	}
 	full := filepath.FromSlash(path)

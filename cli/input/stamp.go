@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+
+	"captioner/cli/cloud"
 )
 
 // Stamp is what a file looked like when it was read. The zero value is of no file.
@@ -38,7 +40,7 @@ type Places struct {
 // Of is the place of an image. What is no file, such as an address, is its own place.
 func (p *Places) Of(in Input) string {
 	path := in.Path
-	if IsURL(path) {
+	if IsURL(path) || cloud.Is(path) {
 		return path
 	}
 	if !strings.Contains(path, "/") {

@@ -14,6 +14,8 @@ import (
 
 // Failures is a file that lists what failed, one JSON object a line. It is there only if something did.
 type Failures struct {
+	Name string // by which the file is shown; "" is its path
+
 	path string
 	file *os.File
 	err  error // the first that kept it from being written; later failures are not listed
@@ -79,6 +81,9 @@ func (f *Failures) Add(l console.ErrorLine) {
 func (f *Failures) Listed() string {
 	if f == nil || f.file == nil || f.err != nil {
 		return ""
+	}
+	if f.Name != "" {
+		return console.Visible(f.Name)
 	}
 	return console.Visible(f.path)
 }

@@ -33,6 +33,7 @@ type Style struct {
 	Many     bool     // more than one caption of each image
 	Marks    bool     // captions may be uncertain
 	Keywords bool     // captions have keywords
+	Tags     bool     // images have tags
 	Template Template // nil for none
 }
 
@@ -92,6 +93,29 @@ type CaptionLine struct {
 	Preview    string          `json:"preview,omitempty"`  // kind of a raw file of which the preview was captioned
 	Captions   []alternative   `json:"captions,omitempty"` // all, the best first, where more than one was asked for
 	Keywords   []keyword       `json:"keywords,omitempty"`
+	Tags       []tag           `json:"tags,omitempty"`
+}
+
+// tag is a tag of --tags, for JSON.
+type tag struct {
+	Tag        string          `json:"tag"`
+	Similarity console.Rounded `json:"similarity"`
+}
+
+// tags are those of an image, for JSON.
+func (r *Result) tags() (all []tag) {
+	for _, t := range r.Tags {
+		all = append(all, tag{t.Text, console.Rounded(t.Similarity)})
+	}
+	return all
+}
+
+// tagWords are the tags of an image without their numbers.
+func (r *Result) tagWords() (all []string) {
+	for _, t := range r.Tags {
+		all = append(all, t.Text)
+	}
+	return all
 }
 
 type keyword struct {
@@ -132,7 +156,7 @@ func (f *jsonLines) line(r *Result) CaptionLine {
 	c := r.Caption
 	line := CaptionLine{Path: r.Path, PathBytes: RawBytes(r.Path), Caption: c.Text, LogProb: console.Rounded(c.LogProb),
 		Confidence: console.Rounded(c.Confidence),
-		Uncertain:  r.Uncertain(c), Model: f.Model, Preview: r.Preview, Keywords: keywords(c)}
+		Uncertain:  r.Uncertain(c), Model: f.Model, Preview: r.Preview, Keywords: keywords(c), Tags: r.tags()}
 	if f.Many {
 		for _, c := range r.captions() {
 			line.Captions = append(line.Captions, alternative{c.Text, console.Rounded(c.LogProb), console.Rounded(c.Confidence),
@@ -151,21 +175,22 @@ func RawBytes(path string) []byte {
 }
 
 // table is csv or tsv with a header; further captions of an image have rows of their own. Where captions may be
-// uncertain, a column says which are; where they have keywords, one lists them with semicolons between.
+// uncertain, a column says which are; where they have keywords or tags, one lists them with semicolons between.
 type table struct {
 	comma rune
 	Style
 }
 
 func (t *table) Begin(w io.Writer) error {
-	return t.row(w, "path", "caption", "logprob", "confidence", "uncertain", "keywords")
+	return t.row(w, "path", "caption", "logprob", "confidence", "uncertain", "keywords", "tags")
 }
 func (t *table) End(io.Writer) error { return nil }
 func (t *table) Resume()             {}
 func (t *table) Write(w io.Writer, r *Result) error {
 	for _, c := range r.captions() {
 		if err := t.row(w, r.Path, c.Text, decimal(c.LogProb), decimal(c.Confidence),
-			strconv.FormatBool(r.Uncertain(c)), strings.Join(words(c), ";")); err != nil {
+			strconv.FormatBool(r.Uncertain(c)), strings.Join(words(c), ";"),
+			strings.Join(r.tagWords(), ";")); err != nil {
 			return err
 		}
 	}
@@ -173,9 +198,12 @@ func (t *table) Write(w io.Writer, r *Result) error {
 }
 
 func (t *table) row(w io.Writer, fields ...string) error {
-	const marks, words = 4, 5
+	const marks, words, tags = 4, 5, 6
+	if !t.Tags {
+		fields = fields[:tags]
+	}
 	if !t.Keywords {
-		fields = fields[:words]
+		fields = slices.Delete(fields, words, words+1)
 	}
 	if !t.Marks {
 		fields = slices.Delete(fields, marks, marks+1)
@@ -215,7 +243,8 @@ func (c *coco) Write(w io.Writer, r *Result) error {
 		Uncertain bool   `json:"uncertain,omitempty"`
 
 		Keywords []keyword `json:"keywords,omitempty"`
-	}{imageID(r.Path), r.Caption.Text, r.Uncertain(r.Caption), keywords(r.Caption)})
+		Tags     []tag     `json:"tags,omitempty"`
+	}{imageID(r.Path), r.Caption.Text, r.Uncertain(r.Caption), keywords(r.Caption), r.tags()})
 	if err != nil {
 		return err
 	}

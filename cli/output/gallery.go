@@ -81,7 +81,7 @@ func (g *Gallery) Add(r *Result) error {
 		}
 		fmt.Fprintf(g.file, `<p%s>%s</p>`, class, pageText(c.Text))
 	}
-	if list := words(r.Caption); len(list) > 0 {
+	if list := r.subjects(); len(list) > 0 {
 		fmt.Fprintf(g.file, `<p class="keywords">%s</p>`, pageText(strings.Join(list, ", ")))
 	}
 	_, err := fmt.Fprintf(g.file, "<small><span>%s</span><b>confidence %.0f %%</b></small></figcaption></figure>\n",

@@ -24,7 +24,8 @@ import (
 // that stands in the file up to there. So a run that goes on tells what a run that was killed has left half written,
 // which it cuts off and does again, from what a person has written, which it keeps.
 type Journal struct {
-	path     string
+	file     string
+	path     string // by which it is shown
 	target   string // of the links of path
 	format   string
 	keep     bool // the journal stays, so that a later --resume can add to a finished file
@@ -54,6 +55,15 @@ type JournalOptions struct {
 	Resume    bool   // go on with what is there
 	Overwrite bool   // start over, whatever is there
 	Live      bool   // write into the file as captions come, where the format is lines
+	Name      string // by which the file is shown; "" is its path
+}
+
+// shown is what a file is called.
+func (o JournalOptions) shown(path string) string {
+	if o.Name != "" {
+		return o.Name
+	}
+	return path
 }
 
 var crcTable = crc64.MakeTable(crc64.ECMA)
@@ -61,7 +71,8 @@ var crcTable = crc64.MakeTable(crc64.ECMA)
 // OpenJournal begins or goes on. What a person or another run has written stays: what cannot be gone on with is
 // refused.
 func OpenJournal(path string, o JournalOptions) (_ *Journal, err error) {
-	j := &Journal{path: path, format: o.Format, keep: o.Resume, done: make(map[input.ID]struct{})}
+	j := &Journal{file: path, path: o.shown(path), format: o.Format, keep: o.Resume,
+		done: make(map[input.ID]struct{})}
 	defer func() {
 		if err != nil {
 			j.abandon()
@@ -103,7 +114,7 @@ func OpenJournal(path string, o JournalOptions) (_ *Journal, err error) {
 
 // open opens and locks the part and the journal.
 func (j *Journal) open(live bool) (err error) {
-	if j.target, err = atomicfile.Target(j.path); err != nil {
+	if j.target, err = atomicfile.Target(j.file); err != nil {
 		return err
 	}
 	if j.finished, err = os.Stat(j.target); err != nil {

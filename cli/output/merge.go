@@ -2,6 +2,7 @@ package output
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -23,6 +24,7 @@ import (
 // MergeOptions are what the flags of merge say.
 type MergeOptions struct {
 	Out, Format  string
+	Shown        string // what Out is called in messages; "" is its path
 	AllowMissing bool
 	Overwrite    bool
 	Parts        []string
@@ -50,7 +52,7 @@ func Merge(con *console.Console, o MergeOptions) error {
 	}
 	done := fmt.Sprintf("%s of %s", plural.Count(m.pictures, "image"), plural.Count(len(o.Parts), "part"))
 	if o.Out != "" && o.Out != "-" {
-		done += " → " + console.Visible(o.Out)
+		done += " → " + console.Visible(cmp.Or(o.Shown, o.Out))
 	}
 	con.Term.Log.Info(done)
 	return nil

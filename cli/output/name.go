@@ -10,6 +10,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"captioner/cli/cloud"
 	"captioner/data/parquet"
 	"captioner/data/unpack"
 )
@@ -27,6 +28,9 @@ const NameHelp = ".txt, .jsonl, .ndjson, .csv, .tsv, .json, .tar or .parquet, or
 // FormatOf is the format that a file's name asks for, in any case; "" where its extension is none that is known. A name
 // without an extension asks for text.
 func FormatOf(path string) string {
+	if p, err := cloud.Parse(path); err == nil {
+		path = p.Key
+	}
 	name := strings.ToLower(filepath.Base(path))
 	if packed := packing(name); packed == parquetExtension {
 		return "parquet"

@@ -2,7 +2,9 @@ package output
 
 import (
 	"captioner/cli/input"
+	"captioner/data/image"
 	"captioner/models/captioner"
+	"captioner/models/tags"
 )
 
 // Result is what became of one input.
@@ -13,6 +15,8 @@ type Result struct {
 	Prompt    string            // with its variables filled in; "" where it has none
 	Data      []byte            // of the image, where the pipeline keeps them
 	Thumbnail []byte            // a small JPEG of it, where the pipeline makes them
+	ForTags   *image.RGB        // the image as tags are ranked by, where they are
+	Tags      []tags.Tag        // of --tags, the nearest first
 	Least     float64           // confidence below which a caption is uncertain
 }
 

@@ -216,6 +216,7 @@ func CheckOut(path string, o JournalOptions) error {
 	if err != nil {
 		return err
 	}
+	path = o.shown(path)
 	for _, suffix := range []string{".part", ""} {
 		f, err := os.Open(target + suffix)
 		if err != nil {

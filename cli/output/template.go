@@ -9,8 +9,8 @@ import (
 )
 
 // Template is a text with places for what is known of an image: {caption}, {path}, {name}, {stem}, {dir}, {logprob},
-// {confidence}, {model}, {uncertain} (that word, or nothing), {keywords} (with commas between). {{ and }} stand for
-// braces, \n and \t for a line end and a tab.
+// {confidence}, {model}, {uncertain} (that word, or nothing), {keywords} and {tags} (with commas between). {{ and }}
+// stand for braces, \n and \t for a line end and a tab.
 type Template []piece
 
 // piece is a text, or the name of a field.
@@ -21,7 +21,7 @@ type piece struct {
 
 // Fields are the names that a template may hold.
 var Fields = []string{"caption", "path", "name", "stem", "dir", "logprob", "confidence", "model", "uncertain",
-	"keywords"}
+	"keywords", "tags"}
 
 // ParseTemplate reads a template; "" is none.
 func ParseTemplate(s string) (Template, error) {
@@ -88,6 +88,8 @@ func (t Template) Render(r *Result, model string, c captioner.Caption) string {
 			s.WriteString(model)
 		case "keywords":
 			s.WriteString(strings.Join(words(r.Caption), ", "))
+		case "tags":
+			s.WriteString(strings.Join(r.tagWords(), ", "))
 		case "uncertain":
 			if r.Uncertain(c) {
 				s.WriteString("uncertain")

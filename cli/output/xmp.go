@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"captioner/cli/console"
@@ -49,9 +50,20 @@ func readXMP(path string) ([]byte, error) {
 	return b, weights.Reason(err)
 }
 
+// subjects are the keywords of an image, and those of its tags that are none of them.
+func (r *Result) subjects() []string {
+	all := words(r.Caption)
+	for _, t := range r.tagWords() {
+		if !slices.Contains(all, t) {
+			all = append(all, t)
+		}
+	}
+	return all
+}
+
 // edit is what the metadata of an image are to say.
 func edit(r *Result, caption, existing string) xmp.Edit {
-	return xmp.Edit{Text: caption, Keywords: words(r.Caption), Tool: Tool, Existing: xmp.Existing(existing)}
+	return xmp.Edit{Text: caption, Keywords: r.subjects(), Tool: Tool, Existing: xmp.Existing(existing)}
 }
 
 // mergeXMP puts the caption of an image to the XMP at path, or makes a new file.

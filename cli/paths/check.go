@@ -12,6 +12,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"captioner/cli/cloud"
 	"captioner/cli/console"
 	"captioner/cli/input"
 	"captioner/data"
@@ -23,7 +24,8 @@ import (
 // something be written that is no plain file. The command is named as below the program: "weights convert". It is an
 // error of usage, in one line that names both paths.
 func Check(command string, c *cli.Context, stdin io.Reader, stdout io.Writer) error {
-	k := checker{recursive: !c.Bool("no-recursive"), images: c.String("images")}
+	k := checker{recursive: !c.Bool("no-recursive"), images: c.String("images"),
+		objects: command == "predict" || command == "merge"}
 	for _, n := range collect(command, c) {
 		switch n.use {
 		case Write, Socket, NewFolder, Folder, Cache:
@@ -38,6 +40,12 @@ func Check(command string, c *cli.Context, stdin io.Reader, stdout io.Writer) er
 	if w, ok := redirected(stdout); ok {
 		if err := k.reading(w); err != nil {
 			return err
+		}
+	}
+	for _, r := range k.reads {
+		if cloud.Is(r.path) && (!k.objects || strings.HasPrefix(r.label, "--")) {
+			return console.Usagef("predict and merge read objects in buckets", "%s %q: want a path of this machine",
+				r.label, r.path)
 		}
 	}
 	for i, w := range k.writes {
@@ -65,6 +73,7 @@ type checker struct {
 	reads     []named
 	writes    []written
 	recursive bool
+	objects   bool   // the command reads and writes objects in a cloud
 	images    string // the folder of the images of data sets
 	stdin     fs.FileInfo
 }
@@ -121,6 +130,9 @@ func (k *checker) check(w written, before []written) error {
 	if w.path == "" || w.use == Socket && w.real == "" {
 		return nil
 	}
+	if cloud.Is(w.path) {
+		return k.object(w)
+	}
 	if w.path == "-" {
 		return console.Usagef("./- is a file of that name",
 			"%s \"-\": want the name of a file, for standard output is no place for it", w.label)
@@ -140,6 +152,27 @@ func (k *checker) check(w written, before []written) error {
 	}
 	if w.info != nil {
 		return k.file(w)
+	}
+	return nil
+}
+
+// object refuses an object that is read, and objects of commands that write files alone.
+func (k *checker) object(w written) error {
+	if !k.objects || w.label != "--out" {
+		return console.Usagef("predict and merge write --out into buckets", "%s %q: want a path of this machine", w.label,
+			w.path)
+	}
+	p, err := cloud.Parse(w.path)
+	if err == nil && (p.Key == "" || strings.HasSuffix(p.Key, "/") || p.IsPattern()) {
+		err = errors.New("want the name of an object")
+	}
+	if err != nil {
+		return console.Usagef(console.HintOf(err), "%s %q: %v", w.label, w.path, err)
+	}
+	for _, r := range k.reads {
+		if o, err := cloud.Parse(r.path); err == nil && o.Matches(p) {
+			return w.refuse(r.label, r.path)
+		}
 	}
 	return nil
 }

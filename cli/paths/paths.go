@@ -26,7 +26,7 @@ const (
 // flagUses are the uses of all flags that take a text. A flag whose use depends on its command stands with the
 // command's name.
 var flagUses = map[string]Use{
-	"model": Read, "also": Read, "encoder": Read, "init": Read, "language-model": Read, "clip": Read,
+	"model": Read, "also": Read, "encoder": Read, "init": Read, "language-model": Read, "clip": Read, "tags": Read,
 	"embeddings": Read, "predictions": Read, "against": Read, "text": Read, "df": Read, "training": DataSet,
 	"data": DataSet, "val": DataSet, "references": DataSet,
 	"images": Read, "val-images": Read, "meteor": Read, "mirror": Read,

@@ -4,22 +4,19 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"captioner/cli/captioning"
 	"captioner/cli/console"
+	"captioner/cli/model"
 	"captioner/cli/published"
 	"captioner/data/image"
 	"captioner/data/metrics"
 	"captioner/data/predictions"
-	"captioner/models/checkpoint"
-	"captioner/models/clipscore"
 	"captioner/models/encoder"
 	"captioner/models/evaluate"
 	"captioner/weights/plural"
-	"captioner/weights/store"
 )
 
 // score matches and scores the predictions.
@@ -135,24 +132,13 @@ func (e *evaluation) openCLIP(ctx context.Context) error {
 		return console.WithHint(fmt.Errorf("%q is %s, and names no images for --clip to look at", set.Path, set.Kind),
 			"give captions with their images, and --images where these are elsewhere")
 	}
-	path, err := published.Locate(ctx, e.con, checkpoint.AsCLIP, e.o.CLIP)
-	if err != nil {
-		return err
-	}
-	name := e.o.CLIP // as it was asked for
-	if entry, err := store.Find(name); path == e.o.CLIP {
-		name = filepath.Base(path)
-	} else if err == nil {
-		name = entry.Name
-	}
 	heads, err := e.o.Model.Heads.Parse()
 	if err != nil {
 		return err
 	}
-	m, err := clipscore.Open(path, clipscore.Options{Device: e.o.Model.Device, Heads: heads})
+	m, name, err := model.OpenCLIP(ctx, e.con, e.o.CLIP, e.o.Model.Device, heads)
 	if err != nil {
-		return console.WithHint(err, "--clip takes a checkpoint with both towers, such as OpenAI's ViT-B-32.pt or a "+
-			"model.safetensors of Hugging Face")
+		return err
 	}
 	if err := heads.Unused(encoder.CLIPPart, encoder.TextPart); err != nil {
 		m.Close()

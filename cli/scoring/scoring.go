@@ -39,6 +39,7 @@ type Options struct {
 	Tokenize             string // "each" or "together"
 	METEOR, DF, Training string
 	CLIP                 string // a checkpoint
+	Tags                 string // a list of which the threshold is looked for
 	Resamples            int
 	Seed                 uint64
 
@@ -116,6 +117,10 @@ func (o *Options) flags() []cli.Flag {
 			Usage: "METEOR's data: a `FOLDER` with meteor-1.5.jar and data/paraphrase-en.gz, such as " +
 				"pycocoevalcap's", DefaultText: "what \"captioner weights fetch meteor\" got, if it did",
 			Category: how, Destination: &o.METEOR},
+		&cli.StringFlag{Name: "tags",
+			Usage: "in place of scoring captions, find the threshold for predict --tags `FILE` that best tells the tags " +
+				"which the captions of --data name",
+			Category: how, Destination: &o.Tags, TakesFile: true},
 		&cli.StringFlag{Name: "clip",
 			Usage: "CLIP for CLIPScore and RefCLIPScore: a checkpoint `FILE` with both towers, or a name of weights list " +
 				"(ViT-B/32 for published numbers) or of the Hugging Face hub (ORG/NAME), which is fetched",
@@ -171,6 +176,8 @@ func (o *Options) validate() error {
 		"--data captions_val2017.json"
 	check(o.Data != "" || len(refs) > 0, example, "nothing to score against: give --references, or --data")
 	check(o.Data == "" || len(refs) == 0, "", "--data and --references are the same thing: give one of them")
+	check(o.Tags == "" || o.Data != "" && o.Predictions == "", "", "--tags wants --data, and no predictions")
+	check(o.Tags == "" || !o.Decode.Set("nproc"), "", "--tags is of one process, found --nproc")
 	check(o.Predictions != "" || len(refs) <= 1, "", "to caption and score, give one --data")
 	check(o.Predictions == "" || !o.Decode.Set("model"), "leave out one of them",
 		"--predictions and --model contradict each other")
@@ -227,6 +234,9 @@ type evaluation struct {
 }
 
 func run(ctx context.Context, con *console.Console, o *Options, g *dist.Group) error {
+	if o.Tags != "" {
+		return calibrate(ctx, con, o)
+	}
 	e := &evaluation{con: con, o: o, group: g}
 	e.scorer = &evaluate.Scorer{Wants: o.wants, Together: o.Tokenize == "together", ZeroFill: o.Missing == "empty"}
 	defer func() { e.scorer.CLIP.Close() }()

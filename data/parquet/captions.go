@@ -24,6 +24,12 @@ type caption struct {
 	Preview    string    `json:"preview,omitempty" parquet:"preview,optional,dict"`
 	Captions   []another `json:"captions,omitempty" parquet:"captions,list"`
 	Keywords   []keyword `json:"keywords,omitempty" parquet:"keywords,list"`
+	Tags       []tag     `json:"tags,omitempty" parquet:"tags,list"`
+}
+
+type tag struct {
+	Tag        string  `json:"tag" parquet:"tag"`
+	Similarity float64 `json:"similarity" parquet:"similarity"`
 }
 
 type another struct {

@@ -176,9 +176,18 @@ func (m *Model) Images(ctx context.Context, imgs []*image.RGB) ([][]float32, err
 
 // Texts gives a vector of unit length for each text, with Prompt before it.
 func (m *Model) Texts(ctx context.Context, texts []string) ([][]float32, error) {
+	sentences := make([]string, len(texts))
+	for i, t := range texts {
+		sentences[i] = Prompt + t
+	}
+	return m.Sentences(ctx, sentences)
+}
+
+// Sentences gives a vector of unit length for each text, as it stands.
+func (m *Model) Sentences(ctx context.Context, texts []string) ([][]float32, error) {
 	ids := make([][]int32, len(texts))
 	for i, t := range texts {
-		row, _ := m.tokenizer.Context(Prompt+t, int(m.config.Text.Context))
+		row, _ := m.tokenizer.Context(t, int(m.config.Text.Context))
 		end := slices.Index(row, m.tokenizer.End()) // what stands behind the first end changes nothing
 		ids[i] = row[:end+1]
 	}

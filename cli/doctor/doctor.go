@@ -1,4 +1,5 @@
-package cli
+// Package doctor is the command that says what works on a machine, and what to do where something does not.
+package doctor
 
 import (
 	"context"
@@ -23,7 +24,8 @@ import (
 	"captioner/weights/plural"
 )
 
-func newDoctor(con *console.Console, load model.Loader) *cli.Command {
+// Command is the command doctor.
+func Command(con *console.Console, load model.Loader) *cli.Command {
 	return &cli.Command{
 		Name:        "doctor",
 		Usage:       "say what works here: libtorch, processor, CUDA, model",
@@ -32,12 +34,12 @@ func newDoctor(con *console.Console, load model.Loader) *cli.Command {
 			if err := flags.NoArguments(c); err != nil {
 				return err
 			}
-			return runDoctor(c.Context, con, load)
+			return run(c.Context, con, load)
 		},
 	}
 }
 
-func runDoctor(ctx context.Context, con *console.Console, load model.Loader) error {
+func run(ctx context.Context, con *console.Console, load model.Loader) error {
 	broken := false
 	all := []func(context.Context, model.Loader) []console.Finding{examineTorch, examineCPU, examineKernels, examineCUDA,
 		examineFolders, examineDemo}

@@ -1,0 +1,6 @@
+package cloud
+
+import (
+	_ "gocloud.dev/blob/azureblob" // az://
+	_ "gocloud.dev/blob/s3blob"    // s3://
+)

@@ -1,0 +1,116 @@
+package cloud
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/aws/smithy-go"
+	"gocloud.dev/blob"
+	"gocloud.dev/gcerrors"
+
+	"captioner/cli/console"
+)
+
+// NotFoundError says that an object or its bucket is not there.
+type NotFoundError struct{ Bucket bool }
+
+func (e *NotFoundError) Error() string {
+	if e.Bucket {
+		return "the bucket does not exist"
+	}
+	return "no such object"
+}
+
+// Hint says what may help.
+func (e *NotFoundError) Hint() string {
+	if e.Bucket {
+		return "check its name, and that the account, region and endpoint are those that have it"
+	}
+	return "keys know upper and lower case; a prefix of several objects ends with /"
+}
+
+// writeError is a failure of this machine, and not of the service.
+type writeError struct{ err error }
+
+func (e *writeError) Error() string { return e.err.Error() }
+
+func (e *writeError) Unwrap() error { return e.err }
+
+// explain says in a few words what a service says in many.
+func explain(ctx context.Context, b *blob.Bucket, err error) error {
+	var own *writeError
+	var limit *LimitError
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.As(err, &own):
+		return own.err
+	case errors.As(err, &limit), errors.Is(err, errChanged), errors.Is(err, errStalled):
+		return err
+	case withoutCredentials(err):
+		return console.WithHint(errors.New("found no credentials"),
+			"set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or ?anonymous=true for a public bucket")
+	}
+	switch gcerrors.Code(err) {
+	case gcerrors.NotFound:
+		there, err := b.IsAccessible(ctx)
+		return &NotFoundError{Bucket: err == nil && !there}
+	case gcerrors.PermissionDenied:
+		return console.WithHint(fmt.Errorf("access is denied%s", said(err)),
+			"the credentials of the environment need to list the bucket, to read, and for --out to write and delete")
+	}
+	return console.WithHint(reason(err), "it was tried %d times; what is done stays, and --resume goes on", tries)
+}
+
+// withoutCredentials says whether a request was not sent because nothing signs it: the last place that is asked is the
+// machine's own, of Amazon's service.
+func withoutCredentials(err error) bool {
+	for err != nil {
+		var op *smithy.OperationError
+		if !errors.As(err, &op) {
+			return false
+		}
+		if op.Service() == "ec2imds" {
+			return true
+		}
+		err = op.Err
+	}
+	return false
+}
+
+// said is what a service answers, in brackets.
+func said(err error) string {
+	var api smithy.APIError
+	if !errors.As(err, &api) {
+		return ""
+	}
+	return fmt.Sprintf(" (%s)", api.ErrorCode())
+}
+
+// reason is the innermost error that says what happened.
+func reason(err error) error {
+	var api smithy.APIError
+	var op *net.OpError
+	var dns *net.DNSError
+	switch {
+	case errors.As(err, &api) && api.ErrorMessage() != "":
+		return fmt.Errorf("the service says %s: %s", api.ErrorCode(), oneLine(api.ErrorMessage()))
+	case errors.As(err, &api):
+		return fmt.Errorf("the service says %s", api.ErrorCode())
+	case errors.As(err, &dns):
+		return fmt.Errorf("%q is no machine that answers", dns.Name)
+	case errors.As(err, &op):
+		return fmt.Errorf("no connection to the service: %w", op.Err)
+	}
+	for inner := err; inner != nil; inner = errors.Unwrap(inner) {
+		err = inner
+	}
+	return fmt.Errorf("the connection broke: %s", oneLine(err.Error()))
+}
+
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
