@@ -63,7 +63,7 @@ func newPredict(con *console.Console, load model.Loader) *cli.Command {
 	return &cli.Command{
 		Name:      "predict",
 		Usage:     "caption images",
-		ArgsUsage: "FILE|FOLDER|GLOB|ARCHIVE|URL|s3://BUCKET/PREFIX|- ...",
+		ArgsUsage: "FILE|FOLDER|GLOB|ARCHIVE|URL|- ...",
 		Description: `Prints a line "path<TAB>caption" for each image, in natural order. Folders are searched with all
 their subfolders; a quoted pattern may have *, ?, [a-z], {jpg,png}, {000..127} and, across folders, **; the
 images of a .tar, .tar.gz or .zip that is named come in its own order; http and https URLs are

@@ -30,6 +30,6 @@ func OpenCLIP(ctx context.Context, con *console.Console, clip string, device str
 		device = "cuda"
 	}
 	m, err = clipscore.Open(path, clipscore.Options{Device: device, Heads: heads})
-	return m, name, console.WithHint(err, "a checkpoint with both towers is wanted, such as OpenAI's ViT-B-32.pt, "+
-		"a name of weights list as ViT-B/32, or a model.safetensors of Hugging Face")
+	return m, name, console.WithHint(err, "--clip takes a checkpoint with both towers, such as OpenAI's ViT-B-32.pt, "+
+		"a name of weights list such as ViT-B/32, or a model.safetensors of Hugging Face")
 }

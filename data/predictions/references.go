@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"captioner/data"
+	"captioner/data/parquet"
 	"captioner/data/record"
 	"captioner/weights/plural"
 )
@@ -61,6 +62,9 @@ func ReadReferences(images string, paths ...string) (data.Dataset, error) {
 func referencesOf(path string, notes *record.Notes) (data.Kind, []data.Example, error) {
 	if tar, err := data.IsTar(path); err != nil || tar {
 		return "", nil, err
+	}
+	if parquet.Is(path) {
+		return "", nil, nil
 	}
 	b, err := readText(path, notes)
 	if err != nil {
