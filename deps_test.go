@@ -228,6 +228,7 @@ models/batch        < torch/torchtest       |
 models/bert         < torch/torchtest       |
 weights/hub         < weights/hub/hubtest   | # a hub to fetch from
 models/git          < torch/torchtest       |
+models/kvcache      < torch/torchtest       | # the kernel beside plain products
 models/florence2    < torch/torchtest       |
 models/clipcap      < torch/torchtest       |
 models/coca         < torch/torchtest       |

@@ -121,6 +121,18 @@ func StepAttention(q, k, v *Tensor, scale float64) *Tensor {
 	)
 }
 
+// StepAttentionAfter is StepAttention over two stretches of positions, of which the softmax makes one: first those of k
+// and v [G, H, P, D], then those that each row has alone, ownK and ownV [R, H, S, D].
+func StepAttentionAfter(q, k, v, ownK, ownV *Tensor, scale float64) *Tensor {
+	return fromBridge(
+		"step attention",
+		C.ct_step_attention_after(
+			slot(), q.cHandle(), k.cHandle(), v.cHandle(), ownK.cHandle(), ownV.cHandle(), C.double(scale),
+		),
+		q, k, v, ownK, ownV,
+	)
+}
+
 // TopKLogProbs gives for each row of logits [R, V] its k best columns, best first, with their log-probabilities under
 // the softmax of the whole row times invTemperature; equal values: the lower column first. ban lists columns that a row
 // must not return; they still count in the softmax. A row with fewer than k columns left ends in ids of -1 and

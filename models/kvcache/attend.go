@@ -24,6 +24,10 @@ func Attend(q, kv *torch.Tensor, fused bool) *torch.Tensor {
 // H, P, D], which all rows of an image have, then those of own [2, R, H, S, D].
 func AttendAfter(q, shared, own *torch.Tensor, fused bool) *torch.Tensor {
 	scale := 1 / math.Sqrt(float64(q.Dim(2)))
+	if fused {
+		return torch.StepAttentionAfter(q, shared.Select(0, 0), shared.Select(0, 1), own.Select(0, 0), own.Select(0, 1),
+			scale)
+	}
 	r, g, h, size := q.Dim(0), shared.Dim(1), q.Dim(1), q.Dim(2)
 	x := q.To(torch.Float32).MulScalar(scale)                                                    // [R, H, D]
 	x1 := x.Reshape(g, r/g, h, size).Transpose(1, 2)                                             // [G, H, R/G, D]

@@ -109,6 +109,8 @@ int ct_linear_by_onednn(void);
 char *ct_cross_entropy(ct_tensor *out, ct_tensor logits, ct_tensor target, int reduction, int64_t ignore,
                        double smoothing);
 char *ct_step_attention(ct_tensor *out, ct_tensor q, ct_tensor k, ct_tensor v, double scale);
+char *ct_step_attention_after(ct_tensor *out, ct_tensor q, ct_tensor k, ct_tensor v, ct_tensor own_k, ct_tensor own_v,
+                              double scale);
 char *ct_topk_logprobs(ct_tensor logits, double inverse_temperature, int k, const int32_t *ban, const int64_t *ban_end,
                        int32_t *ids, float *logprobs);
 
