@@ -51,11 +51,11 @@ func (j *job) openCaptioner(path string) (*checkpoint.Checkpoint, error) {
 
 // readEncoder takes the encoder's weights into memory and describes it.
 func (v *vision) readEncoder() (encoder.Config, error) {
-	heads := &encoder.Heads{
-		Of: map[encoder.Part]int64{encoder.EncoderPart: v.EncoderHeads}, Activation: v.EncoderActivation,
-	}
+	said := map[encoder.Part]int64{encoder.EncoderPart: v.EncoderHeads}
+	known := v.Architectures.OrKnown()
+	known.Heads = &encoder.Heads{Of: said, Activation: v.EncoderActivation}
 	if isDemo(v.Encoder) {
-		if err := heads.Unused(encoder.EncoderPart); err != nil {
+		if err := known.Heads.Unused(encoder.EncoderPart); err != nil {
 			return encoder.Config{}, err
 		}
 		f, err := v.openCaptioner(v.Encoder)
@@ -66,14 +66,12 @@ func (v *vision) readEncoder() (encoder.Config, error) {
 		v.encoder, err = f.EncoderTensors()
 		return f.Config.Encoder, err
 	}
-	known := v.Architectures.OrKnown()
-	known.Heads = heads
 	p, err := known.OpenEncoder(v.Encoder)
 	if err != nil {
 		return encoder.Config{}, err
 	}
 	defer p.Close()
-	if err := heads.Unused(encoder.EncoderPart); err != nil {
+	if err := known.Heads.Unused(encoder.EncoderPart); err != nil {
 		return encoder.Config{}, err
 	}
 	if doubt := p.Config.Doubt(); doubt != "" {
@@ -82,10 +80,9 @@ func (v *vision) readEncoder() (encoder.Config, error) {
 	if v.EncoderName != "" && v.EncoderName != p.Config.Architecture {
 		return p.Config, fmt.Errorf("encoder %q: found %s, want %s", v.Encoder, p.Config.Architecture, v.EncoderName)
 	}
-	if _, err := p.Checksum(); err != nil {
-		return p.Config, err
+	if _, err = p.Checksum(); err == nil {
+		v.encoder, err = p.Tensors()
 	}
-	v.encoder, err = p.Tensors()
 	return p.Config, err
 }
 
