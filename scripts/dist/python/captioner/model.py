@@ -22,8 +22,8 @@ _Self = TypeVar("_Self", bound="DecoderInferenceModel")
 _AT_ONCE = 32
 
 # A program's own requests have no need for the limits of a service.
-_LIMITS = ["--limit-beam", "64", "--limit-len", "1024", "--queue", "1024", "--max-body", "1024", "--timeout", "10m",
-           "--no-reload"]
+_LIMITS = ["--limit-beam", "64", "--limit-len", "1024", "--queue", "1024", "--max-body", "1024", "--max-memory", "4096",
+           "--timeout", "10m", "--no-reload"]
 
 
 class DecoderInferenceModel:
@@ -94,9 +94,10 @@ class DecoderInferenceModel:
 
     def save(self, path: _Path) -> None:
         """Writes the model to another file, in the form that the name's end says: .safetensors, .pt, .ckpt."""
-        if self._options[0] is None:
+        from_path, encoder, _, _ = self._options
+        if from_path is None:
             raise CaptionerError("the built-in model is no file that can be copied")
-        _run("weights", "convert", self._options[0], os.fspath(path))
+        _run("weights", "convert", from_path, os.fspath(path), *(["--encoder", encoder] if encoder else []))
 
     def close(self) -> None:
         """Ends the process. Without it, that happens when the model is no longer referred to."""
