@@ -152,7 +152,10 @@ train-demo: build ## train the demo captioner on Flickr8k and COCO in SHARED (..
 	$(call demo_run,demo-8,--seed 1 $(DEMO_BOTH) $(DEMO_TUNE) --text-epochs 0 --views 3 --init runs/demo-mean.safetensors \
 	  --max-epochs 0 --scst-steps 240 --scst-lr 5e-5 --scst-eval-every 60 --save-every 60)
 	bin/captioner weights average runs/demo-8/best.safetensors runs/demo-8/last.safetensors runs/demo-7/best.safetensors \
-	  runs/demo-4-words/best.safetensors --out runs/demo.safetensors
+	  runs/demo-4-words/best.safetensors --out runs/demo-mean-8.safetensors
+	$(call demo_run,demo-9,--seed 6 $(DEMO_BOTH) $(DEMO_TUNE) --text-epochs 0 --views 3 --init runs/demo-8/best.safetensors \
+	  --max-epochs 0 --scst-steps 280 --scst-lr 7e-5 --scst-eval-every 140 --save-every 50)
+	bin/captioner weights average runs/demo-9/best.safetensors runs/demo-9/best.safetensors runs/demo-mean-8.safetensors --out runs/demo.safetensors
 
 clean: ## remove what was built (libtorch stays: it is in .libtorch/)
 	rm -rf bin dist
