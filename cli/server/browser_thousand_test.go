@@ -71,12 +71,7 @@ func TestBrowserThousand(t *testing.T) {
 	report("cancelled")
 	b.run(chromedp.Click(`#undo`, chromedp.ByQuery))
 	b.until(doneCount + ` === 1000`)
-	var longest float64
-	b.eval(worst, &longest)
-	t.Logf("the longest task took %.0f ms", longest)
-	if longest > 1000 { // what a person sees as a freeze, on a busy machine
-		t.Errorf("the longest task took %.0f ms", longest)
-	}
+	report("done")
 	b.view("thousand")
 }
 

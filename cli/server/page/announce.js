@@ -32,6 +32,7 @@ export function note(text, undo, forget = () => {}) {
   forgotten();
   forgotten = forget;
   $('note').hidden = !text;
+  document.body.classList.toggle('noted', Boolean(text));
   $('note').firstElementChild.textContent = text;
   $('undo').hidden = !undo;
   $('undo').onclick = () => { forgotten = () => {}; note(''); undo(); };
