@@ -75,6 +75,21 @@ func TestLayouts(t *testing.T) {
 	}
 }
 
+// The targets of a prompt are left out of the loss, and so is their count.
+func TestAfter(t *testing.T) {
+	torchtest.Do(t, func() {
+		b, err := Pack([][]int32{{1, 5, 6, 2}, {1, 5, 2}}, torch.CPU)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.After(1)
+		got, want := torch.Slice[int64](b.Targets), []int64{Ignore, 6, 2, Ignore, 2}
+		if !slices.Equal(got, want) || b.Count != 3 {
+			t.Errorf("got %v and a count of %d, want %v and 3", got, b.Count, want)
+		}
+	})
+}
+
 // A token looks at itself, at those before it in its row, and at nothing that is hidden.
 func TestCausal(t *testing.T) {
 	torchtest.Do(t, func() {

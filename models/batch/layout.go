@@ -57,3 +57,15 @@ func (b *Texts) Spread(values []float32) *torch.Tensor {
 func (b *Texts) Loss(logits *torch.Tensor, smoothing float64) *torch.Tensor {
 	return torch.CrossEntropy(logits, b.Targets, torch.Mean, Ignore, smoothing)
 }
+
+// After leaves the first n targets of each row out of the loss: those of a prompt, which texts are learned behind. Each
+// row has more than n.
+func (b *Texts) After(n int) {
+	if n == 0 {
+		return
+	}
+	for i := range n {
+		b.Targets = b.Targets.MaskedFill(b.Positions.EqScalar(float64(i)), Ignore)
+	}
+	b.Count -= n * int(b.Rows)
+}

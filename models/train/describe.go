@@ -2,6 +2,7 @@ package train
 
 import (
 	"fmt"
+	"strings"
 
 	"captioner/models/checkpoint"
 	"captioner/models/crossgpt2"
@@ -76,9 +77,19 @@ func (t *trainer) describeInit() error {
 	return t.prepareText()
 }
 
+// shortest is the fewest tokens that a prompt leaves for captions.
+const shortest = 3
+
 // prepareText turns captions into tokens and fills in the card.
 func (t *trainer) prepareText() error {
+	if t.Prompt != "" {
+		t.prompt = t.tok.Encode(strings.TrimSpace(t.Prompt))
+	}
 	by := t.rows()
+	if by.Longest < shortest {
+		return fmt.Errorf("prompt: found %s, which leaves %d of %d positions for captions",
+			plural.Count(len(t.prompt), "token"), max(by.Longest, 0), by.Longest+len(t.prompt))
+	}
 	long := t.train.encode(by, t.Verbatim)
 	t.val.encode(by, t.Verbatim)
 	if long.captions > 0 && t.Learns() {

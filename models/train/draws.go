@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"math/rand/v2"
 	"slices"
+
+	"captioner/models/train/features"
 )
 
 // draws are what a phase draws at random. All follows from the seed, the phase and the number of the batch, so that a
@@ -18,7 +20,7 @@ type draws struct {
 
 // random gives the numbers of one purpose, the same whenever the run gets there.
 func (d *draws) random(purpose string, n int) *rand.Rand {
-	return rand.New(rand.NewPCG(uint64(d.seed), hash(purpose)+uint64(d.phase)<<48+uint64(n)))
+	return rand.New(rand.NewPCG(uint64(d.seed), features.Hash(purpose)+uint64(d.phase)<<48+uint64(n)))
 }
 
 // pick draws the images of batch i when n of them make a batch.

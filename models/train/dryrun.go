@@ -91,7 +91,7 @@ func (t *trainer) tellSizes(ctx context.Context) error {
 			each += 4
 		}
 		places, channels := t.config.Memory.Shape()
-		cached := int64(t.views()) * int64(len(t.train)) * places * channels * 2
+		cached := int64(t.showing().Count()) * int64(len(t.train)) * places * channels * 2
 		note := fmt.Sprintf("weights, gradients and optimizer: %.0f MB", float64(learns*each)/1e6)
 		if !t.TrainEncoder {
 			note += fmt.Sprintf("; cached features: %.0f MB on disk, mapped", float64(cached)/1e6)

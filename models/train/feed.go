@@ -85,8 +85,10 @@ func (f *feed) start(number int, views []features.View) *loading {
 func (f *feed) views(number, size int) []features.View {
 	r := f.draws.random("view", number)
 	var out []features.View
+	showing := f.job.showing()
 	for _, i := range f.draws.pick(number, size) {
-		out = append(out, f.job.fresh(f.images[i], r))
+		e := f.images[i]
+		out = append(out, showing.Fresh(e.Example, e.flip, r))
 	}
 	from, to := f.job.Group.Share(len(out))
 	return out[from:to]
@@ -108,7 +110,7 @@ func (l *learner) features(number, size int) (*torch.Tensor, error) {
 		index := l.pick(number, size)
 		from := make([]features.Rows, len(index))
 		for k, i := range index {
-			from[k] = l.cached[l.draw(l.train[i], r)]
+			from[k] = l.cached[l.showing().Draw(l.train[i].flip, r)]
 		}
 		begin, end := l.Group.Share(len(index))
 		x = features.Gather(index[begin:end], from[begin:end], l.device)

@@ -3,6 +3,7 @@ package train
 import (
 	"captioner/data/tokenizer"
 	"captioner/models/family"
+	"captioner/models/train/features"
 	"captioner/torch"
 )
 
@@ -16,8 +17,13 @@ type job struct {
 
 	tok    tokenizer.Codec
 	config family.Config
+	prompt []int32 // the tokens of Prompt
 	card   family.Card
 	state  state
 }
 
 func (j *job) parseDevice() (torch.Device, error) { return j.Group.Device(j.Device) }
+
+func (j *job) showing() features.Showing {
+	return features.Showing{Views: j.Views, Flip: j.Flip, CropShare: j.CropShare}
+}

@@ -38,7 +38,7 @@ func (net *network) score(beam int) (map[string]float64, []string, error) {
 				var found [][]decode.Hypothesis
 				found, err = family.Search(w, x, n, o)
 				for _, h := range found {
-					hyps = append(hyps, net.tok.Decode(h[0].Tokens))
+					hyps = append(hyps, net.captionOf(h[0]))
 				}
 				for i := 0; i < n && err == nil; i += lossBatch {
 					some := min(lossBatch, n-i)
@@ -77,18 +77,30 @@ func (net *network) score(beam int) (map[string]float64, []string, error) {
 // decoding are the options of a measurement.
 func (j *job) decoding(beam int) decode.Options {
 	o := j.config.Options(j.tok)
-	o.Beam = beam
+	o.Beam, o.Prompt = beam, j.prompt
+	n, longest := len(j.prompt), j.rows().Longest+1
+	if o.MaxLenOfAll {
+		o.MaxLen -= n
+	}
+	if o.MinLenOfAll {
+		o.MinLen = max(0, o.MinLen-n)
+	}
+	o.MaxLen = max(1, min(o.MaxLen, longest))
 	if o.Rule != decode.Search {
 		o.LengthPenalty, o.NoRepeatNGram = 0, 0
 	}
 	return o
 }
 
+// captionOf is a caption without its prompt.
+func (j *job) captionOf(h decode.Hypothesis) string { return j.tok.Decode(h.Tokens[len(j.prompt):]) }
+
 // rows is how captions become rows to learn.
 func (j *job) rows() spelling.Rows {
 	_, longest, _ := j.config.Decoder.Sizes()
 	begin, end := j.config.Ends(j.tok)
-	return spelling.Rows{Tokens: j.tok, Begin: begin, End: end, Longest: int(longest) - 1}
+	return spelling.Rows{Tokens: j.tok, Begin: begin, End: end, Prompt: j.prompt,
+		Longest: int(longest) - 1 - len(j.prompt)}
 }
 
 // gatherCaptions puts together what the ranks have captioned, by rank.
@@ -123,6 +135,7 @@ func (net *network) valLoss(images corpus, features *torch.Tensor, d torch.DType
 		if b, err = batch.PackRounded(rows, net.device); err != nil {
 			return
 		}
+		b.After(len(net.prompt))
 		var logits *torch.Tensor
 		torch.Autocast(net.device, d, func() { logits = net.model.Logits(b, features, false) })
 		tokens = float64(b.Count)

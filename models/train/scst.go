@@ -34,7 +34,7 @@ func (l *learner) scstStep(step int) (mean *torch.Tensor, rows int, err error) {
 		rewards := make([]float64, n)
 		sum := 0.0
 		for k, c := range captions {
-			rewards[k] = l.reward.Score(index[i], l.tok.Decode(c.Tokens), c.Finished)
+			rewards[k] = l.reward.Score(index[i], l.captionOf(c), c.Finished)
 			sum += rewards[k]
 		}
 		reward += sum
@@ -43,7 +43,7 @@ func (l *learner) scstStep(step int) (mean *torch.Tensor, rows int, err error) {
 			if c.Finished {
 				row = append(row, end)
 			}
-			if len(row) < 2 {
+			if len(row) < 2+len(l.prompt) {
 				row = append(row, end)
 			}
 			texts = append(texts, row)
@@ -54,6 +54,7 @@ func (l *learner) scstStep(step int) (mean *torch.Tensor, rows int, err error) {
 	if err != nil {
 		return nil, 0, err
 	}
+	b.After(len(l.prompt))
 	var logits *torch.Tensor
 	torch.Autocast(l.device, l.dtype, func() { logits = l.model.Logits(b, features, false) })
 	logits = logits.To(torch.Float32).MulScalar(1 / l.SCSTTemperature)

@@ -33,6 +33,7 @@ func captionBatches(l *learner, step int) (total *torch.Tensor, rows int, err er
 			if b, err = l.pack(captions); err != nil {
 				return nil
 			}
+			b.After(len(l.prompt))
 			var x *torch.Tensor
 			if x, err = l.features(i, l.BatchSize); err != nil {
 				return nil

@@ -35,22 +35,24 @@ func TestTuningFollowsTransformers(t *testing.T) {
 	for _, tt := range []struct {
 		name, entering string
 		tuned          bool
+		prompt         string
 		watched        map[string]string // weights by their names there and here
 	}{
-		{"frozen", "features", false, map[string]string{
+		{"frozen", "features", false, "", map[string]string{
 			"text_decoder.bert.embeddings.word_embeddings.weight": "decoder.bert.embeddings.word_embeddings.weight",
 			"text_decoder.bert.encoder.layer.1.crossattention.self.key.weight": "decoder.bert.encoder.layer.1." +
 				"crossattention.self.key.weight",
 			"text_decoder.cls.predictions.bias": "decoder.cls.predictions.bias",
 		}},
-		{"tuned", "stage", true, map[string]string{
+		{"tuned", "stage", true, "", map[string]string{
 			"text_decoder.cls.predictions.bias":            "decoder.cls.predictions.bias",
 			"vision_model.encoder.layers.2.mlp.fc1.weight": "encoder.blocks.2.mlp.fc1.weight",
 		}},
+		{"prompt", "features", false, src.Metadata()["prompt"], nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			torchtest.Do(t, func() {
-				l := tuningLearner(t, src, tt.entering, tt.tuned)
+				l := tuningLearner(t, src, tt.entering, tt.prompt, tt.tuned)
 				defer l.close()
 				defer l.free()
 				want := torch.Slice[float32](torchtest.Get(t, src, "losses."+tt.name))
@@ -81,10 +83,10 @@ func TestTuningFollowsTransformers(t *testing.T) {
 }
 
 // tuningLearner is the loop over the fixture's batches: each image of each batch is an image of its own, in order.
-func tuningLearner(t *testing.T, src weights.Source, entering string, tuned bool) *learner {
+func tuningLearner(t *testing.T, src weights.Source, entering, prompt string, tuned bool) *learner {
 	t.Helper()
 	o := DefaultOptions()
-	o.Init, o.Precision, o.Captions, o.BatchSize, o.Flip = blipFolder, "fp32", 2, 6, false
+	o.Init, o.Precision, o.Captions, o.BatchSize, o.Flip, o.Prompt = blipFolder, "fp32", 2, 6, false, prompt
 	o.TrainEncoder, o.EncoderFrom, o.LR, o.EncoderLR, o.Beta1, o.WeightDecay = tuned, 1, 3e-4, 4.5e-4, .9, .05
 	o.Fit.Own = slices.DeleteFunc(o.Fit.Own, func(n string) bool { return n == "lr" || n == "encoder-lr" })
 	tr := newTrainer("", o, func(Event) {})
@@ -106,6 +108,9 @@ func tuningLearner(t *testing.T, src weights.Source, entering string, tuned bool
 		t.Fatal(err)
 	}
 	captions, rows := torchtest.Get(t, src, "captions"), tr.rows()
+	if prompt != "" {
+		captions = torchtest.Get(t, src, "prompt.captions")
+	}
 	x := torchtest.Get(t, src, entering) // [I, P, C]
 	all, each := x.Bytes(), int(x.Dim(1)*x.Dim(2))*2
 	cached := &fakeRows{positions: x.Dim(1), channels: x.Dim(2)}
@@ -151,6 +156,7 @@ func TestTuningRunsRepeatAndResume(t *testing.T) {
 		{"frozen", func(o *Options) { o.Dropout, o.AttentionDropout = .1, .1 }},
 		{"float16", func(o *Options) { o.Precision, o.SCSTSteps = "fp16", 0 }},
 		{"bfloat16 with the encoder", func(o *Options) { o.Precision, o.TrainEncoder, o.EncoderFrom = "bf16", true, 1 }},
+		{"a prompt", func(o *Options) { o.Prompt = "a red" }},
 		{"the whole encoder", func(o *Options) { o.TrainEncoder, o.EncoderFrom = true, 0 }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

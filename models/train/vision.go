@@ -166,7 +166,7 @@ func (v *vision) encodeImages(ctx context.Context) error {
 	if !v.Learns() { // only what is measured is looked at
 		train = nil
 	}
-	before, all := 0, v.views()*len(train)+len(v.val)
+	before, all := 0, v.showing().Count()*len(train)+len(v.val)
 	encode := func(views []features.View) (features.Rows, []features.Bad, error) {
 		set, bad, err := features.EncodeViews(ctx, e, as, v.stage(), views, features.Options{
 			Cache: v.cache,
@@ -191,10 +191,10 @@ func (v *vision) encodeImages(ctx context.Context) error {
 	if err := v.leaveOut(bad, badVal); err != nil {
 		return err
 	}
-	for k := 1; k < v.views() && train != nil; k++ { // of the images that the first view has shown to be good
+	for k := 1; k < v.showing().Count() && train != nil; k++ { // of the images that the first view has shown to be good
 		views := make([]features.View, len(v.train))
 		for i, x := range v.train {
-			views[i] = v.view(x, k)
+			views[i] = v.showing().View(x.Example, x.flip, k)
 		}
 		rows, bad, err := encode(views)
 		if err != nil {

@@ -88,6 +88,7 @@ type Options struct {
 	DecayAll       bool    `json:"decay_all"`         // norms, biases and places decay too
 	Padded         bool    `json:"loss_over_padding"` // pad captions with end tokens, which are learnt like words
 	Verbatim       bool    `json:"verbatim"`          // learn captions as written; else without the last full stop
+	Prompt         string  `json:"prompt,omitempty"`  // before every caption; itself not learned
 
 	Fit Fit `json:"fit,omitzero"` // what of all this gives way where there are few images
 
@@ -168,6 +169,7 @@ func (o Options) Validate() error {
 	check(o.Data != "", "data: none given")
 	check(o.Encoder != "" || o.Init != "", "encoder: none given, want its checkpoint")
 	check(!o.ExtendVocab || o.Init != "", "extend-vocab: found no init, want the model whose vocabulary is extended")
+	check(o.Prompt == "" || len(o.Text) == 0 && o.Recipe == "", "prompt: found a text or a recipe too, want neither")
 	check(o.Memory == "" || slices.Contains(encoder.MemoryKinds, o.Memory),
 		"memory: found %q, want one of %q", o.Memory, encoder.MemoryKinds)
 	check(o.Val != "" || o.ValFraction > 0 && o.ValFraction < 1,

@@ -33,15 +33,16 @@ func Sided(captions []string) bool {
 type Rows struct {
 	Tokens     tokenizer.Codec
 	Begin, End int32
-	Longest    int // tokens of a caption, with its end
+	Prompt     []int32 // behind Begin in every row; no part of the caption
+	Longest    int     // tokens of a caption, with its end
 }
 
-// Row is a caption as a row to learn: begin, at most Longest-1 tokens, end. Length is how many tokens the whole caption
-// has with its end.
+// Row is a caption as a row to learn: begin, prompt, at most Longest-1 tokens, end. Length is how many tokens the whole
+// caption has with its end.
 func (r Rows) Row(caption string) (row []int32, length int) {
-	row = append([]int32{r.Begin}, r.Tokens.Encode(caption)...)
-	if length = len(row); length > r.Longest {
-		row = row[:r.Longest]
+	row = append(append([]int32{r.Begin}, r.Prompt...), r.Tokens.Encode(caption)...)
+	if length = len(row) - len(r.Prompt); length > r.Longest {
+		row = row[:len(r.Prompt)+r.Longest]
 	}
 	return append(row, r.End), length
 }
