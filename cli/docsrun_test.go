@@ -19,6 +19,9 @@ import (
 var notRun = []struct{ part, reason string }{
 	{"https://", "needs a network"},
 	{"curl ", "needs a network"},
+	{"s3://", "needs a service; cloud.txt among the scripts has one"},
+	{"file:///data", "needs that folder"},
+	{"--tags", "needs a CLIP; TestTags has one"},
 	{"weights list", "reads what this machine has in its caches"},
 	{"weights fetch", "needs a network"},
 	{"model.pt", "needs a checkpoint"},

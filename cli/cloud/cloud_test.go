@@ -222,6 +222,15 @@ func TestNoService(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "no connection to the service") {
 		t.Errorf("got %v", err)
 	}
+	t.Setenv("AWS_ENDPOINT_URL", "")
+	t.Setenv("AWS_REGION", "")
+	t.Setenv("AWS_DEFAULT_REGION", "")
+	_, err = new(cloud.Store).Read(t.Context(), place(t, "s3://photos/a.jpg"), 1)
+	if err == nil || !strings.Contains(err.Error(), "Invalid region") ||
+		!strings.Contains(console.HintOf(err), "AWS_REGION") {
+		t.Errorf("got %v, hint %q", err, console.HintOf(err))
+	}
+	t.Setenv("AWS_ENDPOINT_URL", s.URL)
 	t.Setenv("AWS_ACCESS_KEY_ID", "")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "")
 	_, err = new(cloud.Store).Read(t.Context(), place(t, "s3://photos/a.jpg"), 1)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strings"
 
 	"github.com/aws/smithy-go"
@@ -64,7 +65,16 @@ func explain(ctx context.Context, b *blob.Bucket, err error) error {
 		return console.WithHint(fmt.Errorf("access is denied%s", said(err)),
 			"the credentials of the environment need to list the bucket, to read, and for --out to write and delete")
 	}
+	var op *smithy.OperationError
+	if errors.As(err, &op) && withoutRegion() {
+		return console.WithHint(reason(err), "set AWS_REGION, or give ?region= behind the address")
+	}
 	return console.WithHint(reason(err), "it was tried %d times; what is done stays, and --resume goes on", tries)
+}
+
+// withoutRegion says whether the variables name no region. A profile may.
+func withoutRegion() bool {
+	return os.Getenv("AWS_REGION") == "" && os.Getenv("AWS_DEFAULT_REGION") == "" && !ownEndpoint(nil)
 }
 
 // withoutCredentials says whether a request was not sent because nothing signs it: the last place that is asked is the
@@ -107,10 +117,18 @@ func reason(err error) error {
 	case errors.As(err, &op):
 		return fmt.Errorf("no connection to the service: %w", op.Err)
 	}
+	var request *smithy.OperationError
+	broken := !errors.As(err, &request)
+	if !broken { // what gocloud says around it, it says of the object
+		err = request.Err
+	}
 	for inner := err; inner != nil; inner = errors.Unwrap(inner) {
 		err = inner
 	}
-	return fmt.Errorf("the connection broke: %s", oneLine(err.Error()))
+	if broken {
+		return fmt.Errorf("the connection broke: %s", oneLine(err.Error()))
+	}
+	return errors.New(oneLine(err.Error()))
 }
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
