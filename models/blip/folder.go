@@ -26,7 +26,7 @@ func (d Decoder) Folder(c family.Config, t tokenizer.Codec, names []string) (*fa
 	if !ok {
 		return nil, errors.New("found a tokenizer of another kind, want BERT's WordPiece")
 	}
-	if c.Encoder.Preprocess.Fit != image.FitSquash {
+	if p := c.Encoder.Preprocess; p.Fit != image.FitSquash || p.Resize != 0 && p.Resize != p.Size {
 		return nil, errors.New("found images whose middle is cut out, want whole ones, as BlipImageProcessor takes them")
 	}
 	texts, err := words.Folder(int(d.Positions))
@@ -36,6 +36,8 @@ func (d Decoder) Folder(c family.Config, t tokenizer.Codec, names []string) (*fa
 	begin, end := c.Ends(t)
 	pad, _ := t.ID("[PAD]") // where there is none, 0, which is BlipTextConfig's
 	special := map[string]any{"bos_token_id": begin, "sep_token_id": end, "pad_token_id": pad}
+	pixels := encoder.ProcessorSettings("BlipImageProcessor", c.Encoder.Preprocess)
+	pixels["processor_class"] = "BlipProcessor"
 	generation := c.Decoding.Settings()
 	text := d.textConfig(slices.Contains(names, family.DecoderPrefix+headWeight))
 	for name, v := range generation { // where BLIP's generate looks for them
@@ -52,7 +54,7 @@ func (d Decoder) Folder(c family.Config, t tokenizer.Codec, names []string) (*fa
 				"vision_config": tower.visionConfig(),
 			},
 			"generation_config.json":   generation,
-			"preprocessor_config.json": processor(c.Encoder.Preprocess),
+			"preprocessor_config.json": pixels,
 		},
 		Texts: texts,
 		Key:   huggingFaceKeys(),
@@ -96,28 +98,6 @@ func (t Tower) visionConfig() map[string]any {
 		"patch_size":          t.PatchSize,
 		"hidden_act":          "gelu",
 		"layer_norm_eps":      epsilon,
-	}
-}
-
-// processor is the settings of a BlipImageProcessor.
-func processor(p image.Preprocess) map[string]any {
-	resample := 3 // bicubic
-	if p.Filter == image.FilterLinear {
-		resample = 2
-	}
-	share := func(v [3]float64) []float64 { return []float64{v[0] / 255, v[1] / 255, v[2] / 255} }
-	return map[string]any{
-		"image_processor_type": "BlipImageProcessor",
-		"processor_class":      "BlipProcessor",
-		"do_convert_rgb":       true,
-		"do_resize":            true,
-		"size":                 map[string]int{"height": p.Size, "width": p.Size},
-		"resample":             resample,
-		"do_rescale":           true,
-		"rescale_factor":       1. / 255,
-		"do_normalize":         true,
-		"image_mean":           share(p.Mean),
-		"image_std":            share(p.Std),
 	}
 }
 

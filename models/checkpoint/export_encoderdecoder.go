@@ -1,12 +1,10 @@
 package checkpoint
 
 import (
-	"cmp"
 	"errors"
 	"path/filepath"
 	"slices"
 
-	"captioner/data/image"
 	"captioner/models/clip"
 	"captioner/models/encoder"
 	"captioner/models/family"
@@ -42,10 +40,11 @@ func (e exporter) fillEncoderDecoder(dir string) error {
 		"tie_word_embeddings":    false,
 		"torch_dtype":            torchDType(tensors),
 	}
+	pixels := encoder.ProcessorSettings("CLIPImageProcessor", e.Config.Encoder.Preprocess)
 	return errors.Join(
 		e.writeModel(dir, tensors),
 		writeJSON(filepath.Join(dir, "config.json"), config),
-		writeJSON(filepath.Join(dir, "preprocessor_config.json"), processor(e.Config.Encoder.Preprocess)),
+		writeJSON(filepath.Join(dir, "preprocessor_config.json"), pixels),
 	)
 }
 
@@ -92,34 +91,3 @@ func visionConfig(c clip.Config) map[string]any {
 		"num_channels":        3,
 	}
 }
-
-// processor is the settings of a CLIPImageProcessor that does what Preprocess does.
-func processor(p image.Preprocess) map[string]any {
-	square := map[string]int{"height": p.Size, "width": p.Size}
-	c := map[string]any{
-		"image_processor_type": "CLIPImageProcessor",
-		"do_convert_rgb":       true,
-		"do_resize":            true,
-		"size":                 square,
-		"resample":             3,
-		"do_center_crop":       false,
-		"do_rescale":           true,
-		"rescale_factor":       1. / 255,
-		"do_normalize":         true,
-		"image_mean":           over255(p.Mean),
-		"image_std":            over255(p.Std),
-	}
-	if p.Filter == image.FilterLinear {
-		c["resample"] = 2
-	}
-	before := cmp.Or(p.Resize, p.Size) // the middle is cut out
-	switch {
-	case p.Fit == image.FitCrop:
-		c["size"], c["do_center_crop"], c["crop_size"] = map[string]int{"shortest_edge": before}, true, square
-	case before != p.Size:
-		c["size"], c["do_center_crop"], c["crop_size"] = map[string]int{"height": before, "width": before}, true, square
-	}
-	return c
-}
-
-func over255(v [3]float64) []float64 { return []float64{v[0] / 255, v[1] / 255, v[2] / 255} }
