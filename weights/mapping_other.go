@@ -19,5 +19,3 @@ func mapFile(f *os.File, size int) ([]byte, func() error, error) {
 	}
 	return b, func() error { return nil }, nil
 }
-
-func forget([]byte) {}

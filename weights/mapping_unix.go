@@ -16,6 +16,3 @@ func mapFile(f *os.File, size int) ([]byte, func() error, error) {
 	}
 	return b, func() error { return syscall.Munmap(b) }, nil
 }
-
-// advice: where it is not taken, nothing is lost
-func forget(b []byte) { _ = syscall.Madvise(b, syscall.MADV_DONTNEED) }
