@@ -19,9 +19,9 @@ import (
 // handle is a torch::Tensor*, in the type that libtch's functions take.
 type handle = lib.Ctensor
 
-// slots is where ops write the handle that they return. It lives in C memory, so that passing its address costs no
-// allocation and no pointer check. Only the torch thread uses it.
-var slots = (*[1]handle)(C.calloc(1, C.size_t(unsafe.Sizeof(handle(nil)))))
+// slots is where ops write the handles that they return, most of them one, in slot 0. It lives in C memory, so that
+// passing its address costs no allocation and no pointer check. Only the torch thread uses it.
+var slots = (*[2]handle)(C.calloc(2, C.size_t(unsafe.Sizeof(handle(nil)))))
 
 // takeError takes over a malloc'ed message; "" where there is none.
 func takeError(p unsafe.Pointer) string {

@@ -259,6 +259,12 @@ func (t *Tensor) MeanDim(d int64, keep bool) *Tensor {
 	return fromLibtch("mean dim", t)
 }
 
+// Cumsum adds up along dimension d: element i becomes the sum of those up to i.
+func (t *Tensor) Cumsum(d int64) *Tensor {
+	lib.AtgCumsum(&slots[0], t.alive(), d, noDType)
+	return fromLibtch("cumsum", t)
+}
+
 // ---- comparison and choice
 
 // MaskedFill is t with v where mask (bool) is true.
@@ -275,6 +281,12 @@ func (t *Tensor) EqScalar(v float64) *Tensor {
 	defer lib.AtsFree(s)
 	lib.AtgEq(&slots[0], t.alive(), s)
 	return fromLibtch("eq", t)
+}
+
+// Le is t <= o, element by element; shapes broadcast.
+func (t *Tensor) Le(o *Tensor) *Tensor {
+	lib.AtgLeTensor(&slots[0], t.alive(), o.alive())
+	return fromLibtch("le", t, o)
 }
 
 // Triu keeps the elements on and above diagonal d.

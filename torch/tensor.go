@@ -65,6 +65,9 @@ func fromLibtch(op string, args ...*Tensor) *Tensor {
 // slot is slot 0 as the bridge wants it.
 func slot() *C.ct_tensor { return (*C.ct_tensor)(unsafe.Pointer(&slots[0])) }
 
+// secondSlot is slot 1 as the bridge wants it.
+func secondSlot() *C.ct_tensor { return (*C.ct_tensor)(unsafe.Pointer(&slots[1])) }
+
 // fromBridge wraps slot 0 after a call of the bridge, or fails with the message that the call returned.
 func fromBridge(op string, e *C.char, args ...*Tensor) *Tensor {
 	checkBridge(op, e, args...)

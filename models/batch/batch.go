@@ -23,6 +23,7 @@ type Texts struct {
 	Targets   *torch.Tensor // [N] int64, the token after each, or Ignore
 	Index     *torch.Tensor // [N] int64, where each token stands in B*T; nil where N = B*T
 	Mask      *torch.Tensor // [B, T] bool, the tokens that may be looked at; nil for all
+	Starts    *torch.Tensor // [B + 1] int64 on the CPU: row b has the tokens from Starts[b] to Starts[b+1]
 	Count     int           // targets that are not Ignore
 }
 
@@ -49,6 +50,7 @@ func pack(rows [][]int32, multiple int, dev torch.Device) (*Texts, error) {
 	}
 	fill := (multiple - count%multiple) % multiple
 	var tokens, positions, targets, index []int64
+	starts := []int64{0}
 	for r, row := range rows {
 		for t := range length {
 			token, target := int64(0), int64(Ignore)
@@ -63,6 +65,7 @@ func pack(rows [][]int32, multiple int, dev torch.Device) (*Texts, error) {
 			tokens, targets = append(tokens, token), append(targets, target)
 			positions, index = append(positions, int64(t)), append(index, int64(r*length+t))
 		}
+		starts = append(starts, int64(len(tokens)))
 	}
 	b := &Texts{
 		Rows:      int64(len(rows)),
@@ -70,6 +73,7 @@ func pack(rows [][]int32, multiple int, dev torch.Device) (*Texts, error) {
 		Tokens:    put(tokens, dev),
 		Positions: put(positions, dev),
 		Targets:   put(targets, dev),
+		Starts:    torch.FromSlice(starts),
 		Count:     count,
 	}
 	if len(tokens) < len(rows)*length {
@@ -95,6 +99,7 @@ func Pad(rows [][]int32, p Padding, dev torch.Device) (*Texts, error) {
 	}
 	n := len(rows) * length
 	count := 0
+	starts := []int64{0}
 	tokens, positions, targets, seen := make([]int64, n), make([]int64, n), make([]int64, n), make([]bool, n)
 	for r, row := range rows {
 		for t := range length {
@@ -109,6 +114,7 @@ func Pad(rows [][]int32, p Padding, dev torch.Device) (*Texts, error) {
 				count++
 			}
 		}
+		starts = append(starts, int64((r+1)*length))
 	}
 	b := &Texts{
 		Rows:      int64(len(rows)),
@@ -116,6 +122,7 @@ func Pad(rows [][]int32, p Padding, dev torch.Device) (*Texts, error) {
 		Tokens:    put(tokens, dev),
 		Positions: put(positions, dev),
 		Targets:   put(targets, dev),
+		Starts:    torch.FromSlice(starts),
 		Count:     count,
 	}
 	if p.Mask {

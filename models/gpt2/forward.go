@@ -26,15 +26,26 @@ func (m *Model) Hidden(b *batch.Texts, memory *torch.Tensor, train bool) *torch.
 	t := &m.Transformer
 	x := t.Tokens.Forward(b.Tokens).Add(t.Positions.Forward(b.Positions)) // [N, C]
 	x = p.drop(x, m.Config.EmbeddingDrop)
+	p.fused = torch.Fuses(x)
 	p.see("embeddings", x)
+	return p.through(x, memory)
+}
+
+// through takes embeddings x through the blocks and the last norm.
+func (p *pass) through(x, memory *torch.Tensor) *torch.Tensor {
+	t := &p.Transformer
+	h := t.Blocks[0].SelfNorm.Forward(x)
 	for i := range t.Blocks {
 		p.name = fmt.Sprintf("h.%d", i)
-		x = t.Blocks[i].forward(p, x, memory)
+		next := &t.Norm
+		if i+1 < len(t.Blocks) {
+			next = &t.Blocks[i+1].SelfNorm
+		}
+		x, h = t.Blocks[i].forward(p, x, h, memory, next)
 		p.see(p.name, x)
 	}
-	x = t.Norm.Forward(x)
-	p.see("ln_f", x)
-	return x
+	p.see("ln_f", h)
+	return h
 }
 
 func (m *Model) check(b *batch.Texts, memory *torch.Tensor) {
@@ -59,6 +70,7 @@ type pass struct {
 	*Model
 	batch *batch.Texts
 	train bool
+	fused bool          // what stands between products has kernels of its own
 	mask  *torch.Tensor // added to the self-attention's scores, [T, T] or [B, 1, T, T]
 	name  string        // of the block, for trace
 }
@@ -76,36 +88,58 @@ func (p *pass) drop(x *torch.Tensor, probability float64) *torch.Tensor {
 	return x.Dropout(probability)
 }
 
-func (b *Block) forward(p *pass, x, memory *torch.Tensor) *torch.Tensor {
-	h := b.SelfNorm.Forward(x)
-	p.see(p.name+".ln_1", h)
-	h = p.drop(b.Self.forward(p, h), p.Config.ResidualDrop)
-	p.see(p.name+".attn", h)
-	x = x.Add(h)
-	if memory != nil {
-		h = b.CrossNorm.Forward(x)
-		p.see(p.name+".ln_cross_attn", h)
-		h = p.drop(b.Cross.forward(p, h, memory), p.Config.ResidualDrop)
-		p.see(p.name+".crossattention", h)
-		x = x.Add(h)
+// dropout is the probability of a dropout in this pass.
+func (p *pass) dropout(probability float64) float64 {
+	if !p.train {
+		return 0
 	}
-	h = b.MLPNorm.Forward(x)
+	return probability
+}
+
+// add adds what a layer gave, h, to the stream x, and gives both the sum and norm of it.
+func (p *pass) add(x, h *torch.Tensor, norm *nn.LayerNorm) (sum, normed *torch.Tensor) {
+	if p.fused {
+		return torch.AddNorm(x, h, p.dropout(p.Config.ResidualDrop), norm.Weight, norm.Bias, norm.Eps)
+	}
+	sum = x.Add(p.drop(h, p.Config.ResidualDrop))
+	return sum, norm.Forward(sum)
+}
+
+// forward takes the stream x and SelfNorm of it, h, and gives the same for the block after it, whose first norm is
+// next.
+func (b *Block) forward(p *pass, x, h, memory *torch.Tensor, next *nn.LayerNorm) (sum, normed *torch.Tensor) {
+	p.see(p.name+".ln_1", h)
+	h = b.Self.forward(p, h)
+	p.see(p.name+".attn", h)
+	if memory != nil {
+		x, h = p.add(x, h, b.CrossNorm)
+		p.see(p.name+".ln_cross_attn", h)
+		h = b.Cross.forward(p, h, memory, b.CrossNorm)
+		p.see(p.name+".crossattention", h)
+	}
+	x, h = p.add(x, h, &b.MLPNorm)
 	p.see(p.name+".ln_2", h)
-	h = b.MLP.Up.Forward(h).GELU(p.Config.Activation == "gelu_new") // [N, inner]
-	h = p.drop(b.MLP.Down.Forward(h), p.Config.ResidualDrop)
+	h = b.MLP.Down.Forward(b.MLP.Up.Forward(h).GELU(p.Config.Activation == "gelu_new")) // [N, C]
 	p.see(p.name+".mlp", h)
-	return x.Add(h)
+	return p.add(x, h, next)
 }
 
 func (a *SelfAttention) forward(p *pass, x *torch.Tensor) *torch.Tensor {
-	rows, length, heads, size := p.batch.Rows, p.batch.Len, p.Config.Heads, p.Config.headSize()
-	qkv := p.batch.Padded(a.QKV.Forward(x)).View(rows, length, 3, heads, size)                   // [B T, 3C]
-	qkv = qkv.Permute(2, 0, 3, 1, 4)                                                             // [3, B, H, T, D]
-	y := p.attend(qkv.Select(0, 0), qkv.Select(0, 1), qkv.Select(0, 2), p.causal)                // [B, H, T, D]
-	return a.Out.Forward(p.batch.Packed(y.Transpose(1, 2).Reshape(rows*length, p.Config.Width))) // [N, C]
+	b, heads, size := p.batch, p.Config.Heads, p.Config.headSize()
+	qkv := a.QKV.Forward(x) // [N, 3C]
+	if p.fused {
+		texts := torch.Texts{Starts: b.Starts, Length: b.Len, Seen: b.Mask}
+		return a.Out.Forward(torch.CausalAttention(qkv, texts, heads, p.dropout(p.Config.AttentionDrop)))
+	}
+	qkv = b.Padded(qkv).View(b.Rows, b.Len, 3, heads, size).Permute(2, 0, 3, 1, 4)          // [3, B, H, T, D]
+	y := p.attend(qkv.Select(0, 0), qkv.Select(0, 1), qkv.Select(0, 2), p.causal)           // [B, H, T, D]
+	return a.Out.Forward(b.Packed(y.Transpose(1, 2).Reshape(b.Rows*b.Len, p.Config.Width))) // [N, C]
 }
 
-func (a *CrossAttention) forward(p *pass, x, memory *torch.Tensor) *torch.Tensor {
+func (a *CrossAttention) forward(p *pass, x, memory *torch.Tensor, norm *nn.LayerNorm) *torch.Tensor {
+	if memory.Dim(1) == 1 { // the gradients of what makes the queries are 0
+		return a.single(p, memory).ZeroGradients(a.Q.Weight, a.Q.Bias, norm.Weight, norm.Bias)
+	}
 	heads, size := p.Config.Heads, p.Config.headSize()
 	images, positions := memory.Dim(0), memory.Dim(1)
 	all := p.batch.Rows * p.batch.Len
@@ -114,6 +148,27 @@ func (a *CrossAttention) forward(p *pass, x, memory *torch.Tensor) *torch.Tensor
 	q := p.batch.Padded(a.Q.Forward(x)).View(images, all/images, heads, size).Transpose(1, 2)
 	y := p.attend(q, kv.Select(0, 0), kv.Select(0, 1), nil)                              // [G, H, B/G T, D]
 	return a.Out.Forward(p.batch.Packed(y.Transpose(1, 2).Reshape(all, p.Config.Width))) // [N, C]
+}
+
+// single is forward for a memory of one position: the softmax over it is 1, so that the text asks for nothing, and each
+// head gives its value, or nothing where dropout takes its weight. A head's value goes through its part of Out once an
+// image instead of once a token.
+func (a *CrossAttention) single(p *pass, memory *torch.Tensor) *torch.Tensor {
+	heads, size, width := p.Config.Heads, p.Config.headSize(), p.Config.Width
+	images, all := memory.Dim(0), p.batch.Rows*p.batch.Len
+	value := a.KV.Forward(memory).Narrow(2, width, width) // [G, 1, C]
+	drop := p.dropout(p.Config.AttentionDrop)
+	var y *torch.Tensor
+	if drop == 0 {
+		y = a.Out.Forward(value).Expand(images, all/images, width) // [G, B/G T, C]
+	} else {
+		out := a.Out.Weight.View(heads, size, width)
+		of := value.View(images, heads, size).Transpose(0, 1).Matmul(out).Transpose(0, 1) // [G, H, C]
+		ones := torch.Full(1, of.DType(), of.Device(), images, heads, all/images, 1)
+		keep := ones.Dropout(drop).Select(3, 0).Transpose(1, 2) // [G, B/G T, H]
+		y = keep.Matmul(of).Add(a.Out.Bias)                     // [G, B/G T, C]
+	}
+	return p.batch.Packed(y.Reshape(all, width)) // [N, C]
 }
 
 func (p *pass) attend(q, k, v *torch.Tensor, mask func(torch.DType) *torch.Tensor) *torch.Tensor {

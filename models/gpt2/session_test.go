@@ -336,8 +336,5 @@ func (m *Model) behind(prefix *torch.Tensor, text []int64) *torch.Tensor {
 	}
 	x = x.Add(m.Transformer.Positions.Weight.Narrow(0, 0, n)).Select(0, 0) // [n, C]
 	p := &pass{Model: m, batch: &batch.Texts{Rows: 1, Len: n, Tokens: torch.Zeros(torch.Int64, prefix.Device(), n)}}
-	for i := range m.Transformer.Blocks {
-		x = m.Transformer.Blocks[i].forward(p, x, nil)
-	}
-	return m.Logits(m.Transformer.Norm.Forward(x)).Select(0, n-1)
+	return m.Logits(p.through(x, nil)).Select(0, n-1)
 }

@@ -176,9 +176,6 @@ static Tensor attention(const Tensor &q, const Tensor &k, const Tensor &v, const
   return at::scaled_dot_product_attention(q, k, v, mask, dropout, causal, given);
 }
 
-char *ct_gelu(ct_tensor *out, ct_tensor x, int tanh) {
-  return returning(out, [&] { return at::gelu(tensor(x), tanh ? "tanh" : "none"); });
-}
 char *ct_attention(ct_tensor *out, ct_tensor q, ct_tensor k, ct_tensor v, ct_tensor mask, double dropout, int causal,
                    double scale) {
   return returning(

@@ -1,5 +1,6 @@
 // Cross-entropy over a vocabulary: of the softmax nothing is kept but a number a row. libtorch's own keeps the logits
 // in float32, their logarithms and both gradients, each as large as the logits.
+#include "bfloat16.h"
 #include "bridge.h"
 #include "door.h"
 #include "vectorized.h"
@@ -42,17 +43,9 @@ FOR_EACH_WIDTH Sums sums(const float *x, int64_t V) {
   return {m + (float)std::log(es), (float)ss};
 }
 
-// slope writes d (softmax(x) - even) over x.
-FOR_EACH_WIDTH void slope(float *x, int64_t V, float log_sum_exp, float even, float d) {
-  for (int64_t i = 0; i < V; i++) x[i] = d * (exp_neg(x[i] - log_sum_exp) - even);
-}
-
-void widen(const at::BFloat16 *x, int64_t V, float *y) {
-  for (int64_t i = 0; i < V; i++) y[i] = x[i];
-}
-
-void narrow(const float *y, int64_t V, at::BFloat16 *x) {
-  for (int64_t i = 0; i < V; i++) x[i] = y[i];
+// slope writes d (softmax(x) - even) to y, which may be x.
+FOR_EACH_WIDTH void slope(const float *x, int64_t V, float log_sum_exp, float even, float d, float *y) {
+  for (int64_t i = 0; i < V; i++) y[i] = d * (exp_neg(x[i] - log_sum_exp) - even);
 }
 
 void check_targets(const int64_t *t, int64_t N, int64_t V, int64_t ignore) {
@@ -76,9 +69,7 @@ struct Loss : torch::autograd::Function<Loss> {
       for (int64_t i = from; i < to; i++) {
         loss[i] = log_sum_exp[i] = 0;
         if (t[i] == ignore) continue;
-        const float *x = row.data();
-        if (wide) x = logits.const_data_ptr<float>() + i * V;
-        else widen(logits.const_data_ptr<at::BFloat16>() + i * V, V, row.data());
+        const float *x = bfloat16::in(logits, i * V, V, row.data());
         const Sums s = sums(x, V);
         log_sum_exp[i] = s.log_sum_exp;
         loss[i] = s.log_sum_exp - (float)((1 - smoothing) * x[t[i]] + smoothing * s.sum / (double)V);
@@ -102,16 +93,15 @@ struct Loss : torch::autograd::Function<Loss> {
     at::parallel_for(0, N, 1, [&](int64_t from, int64_t to) {
       std::vector<float> row(wide ? 0 : V);
       for (int64_t i = from; i < to; i++) {
-        float *x = wide ? out.data_ptr<float>() + i * V : row.data();
+        float *y = bfloat16::place(out, i * V, row.data());
         if (t[i] == ignore) {
-          std::fill(x, x + V, 0.0f);
+          std::fill(y, y + V, 0.0f);
         } else {
-          if (wide) memcpy(x, logits.const_data_ptr<float>() + i * V, V * sizeof(float));
-          else widen(logits.const_data_ptr<at::BFloat16>() + i * V, V, x);
-          slope(x, V, log_sum_exp[i], (float)(smoothing / (double)V), by[i]);
-          x[t[i]] -= by[i] * (float)(1 - smoothing);
+          const float *x = bfloat16::in(logits, i * V, V, row.data());
+          slope(x, V, log_sum_exp[i], (float)(smoothing / (double)V), by[i], y);
+          y[t[i]] -= by[i] * (float)(1 - smoothing);
         }
-        if (!wide) narrow(x, V, out.data_ptr<at::BFloat16>() + i * V);
+        bfloat16::put(out, i * V, V, y);
       }
     });
     return {out, {}, {}, {}};

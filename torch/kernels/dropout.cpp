@@ -1,4 +1,6 @@
 // Dropout's mask: on a CPU several times faster than bernoulli_.
+#include "dropout.h"
+
 #include "bridge.h"
 #include "door.h"
 #include "vectorized.h"
@@ -7,6 +9,8 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
+
+#include <algorithm>
 
 namespace {
 
@@ -17,16 +21,29 @@ inline uint64_t mix(uint64_t z) {
   return z ^ (z >> 31);
 }
 
-// One word of 64 bits gives four elements, each kept with probability 1 - p, where p is rounded to 1/65536.
+// word w gives elements 4w to 4w+3, 16 bits each, the lowest first.
+inline uint64_t word(uint64_t key, int64_t w) { return mix(key + (uint64_t)(w + 1) * 0x9e3779b97f4a7c15ULL); }
+
+constexpr int64_t words = 64;  // at a time
+
+// fill_words writes count words, at most 64, from number w on as factors: 4 count of them.
+FOR_EACH_WIDTH void fill_words(const Dropout &d, int64_t w, int64_t count, float *out) {
+  uint64_t bits[words];
+  uint16_t each[4 * words];
+  for (int64_t i = 0; i < count; i++) bits[i] = word(d.key, w + i);
+  memcpy(each, bits, count * sizeof *bits);
+  for (int64_t i = 0; i < 4 * count; i++) out[i] = each[i] >= d.cut ? d.kept : 0.0f;
+}
+
 template <typename E>
 void fill_mask(E *out, int64_t n, double p, uint64_t key) {
-  const uint16_t cut = (uint16_t)std::lround(p * 65536.0);
-  const E keep = E(1.0 / (1.0 - cut / 65536.0)), drop = E(0.0);
+  const Dropout d(p, key);
   at::parallel_for(0, (n + 3) / 4, 1 << 14, [&](int64_t from, int64_t to) {
-    for (int64_t w = from; w < to; w++) {
-      uint64_t bits = mix(key + (uint64_t)(w + 1) * 0x9e3779b97f4a7c15ULL);
-      const int64_t last = std::min<int64_t>(4, n - 4 * w);
-      for (int64_t j = 0; j < last; j++, bits >>= 16) out[4 * w + j] = (uint16_t)bits >= cut ? keep : drop;
+    float f[4 * words];
+    for (int64_t w = from; w < to; w += words) {
+      const int64_t count = std::min(words, to - w), last = std::min(4 * count, n - 4 * w);
+      fill_words(d, w, count, f);
+      for (int64_t i = 0; i < last; i++) out[4 * w + i] = E(f[i]);
     }
   });
 }
@@ -46,6 +63,20 @@ Tensor dropout_mask(const Tensor &like, double p, uint64_t key) {
 }
 
 }  // namespace
+
+void Dropout::factors(int64_t from, int64_t n, float *out) const {
+  if (from % 4 == 0 && n % 4 == 0) {
+    for (int64_t i = 0; i < n; i += 4 * words) fill_words(*this, (from + i) / 4, std::min(words, (n - i) / 4), out + i);
+    return;
+  }
+  float f[4 * words];
+  for (int64_t i = 0; i < n;) {
+    const int64_t w = (from + i) / 4, skip = (from + i) % 4, some = std::min(n - i, 4 * words - skip);
+    fill_words(*this, w, (skip + some + 3) / 4, f);
+    std::copy(f + skip, f + skip + some, out + i);
+    i += some;
+  }
+}
 
 char *ct_dropout_mask(ct_tensor *out, ct_tensor like, double p, uint64_t key) {
   return returning(out, [&] { return dropout_mask(tensor(like), p, key); });

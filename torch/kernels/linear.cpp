@@ -4,8 +4,10 @@
 #include "bridge.h"
 #include "cpu.h"
 #include "door.h"
+#include "vectorized.h"
 
 #include <ATen/Context.h>
+#include <ATen/Parallel.h>
 #include <ATen/autocast_mode.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/empty.h>
@@ -38,14 +40,49 @@ Tensor product(const Tensor &x, const Tensor &w, const std::optional<Tensor> &bi
 // whole.
 constexpr int64_t outputs = 2048;
 
+constexpr int64_t side = 16;  // of the squares that are turned in registers
+
+// turn writes x, whose rows lie step apart, as [columns, rows].
+FOR_EACH_WIDTH void turn(const float *x, int64_t step, int64_t rows, int64_t columns, int64_t to_step, float *to) {
+  for (int64_t r = 0; r < rows; r += side)
+    for (int64_t c = 0; c < columns; c += side) {
+      const int64_t some = std::min(side, rows - r), wide = std::min(side, columns - c);
+      const float *from = x + r * step + c;
+      float *out = to + c * to_step + r, square[side * side];
+      if (some < side || wide < side) {
+        for (int64_t j = 0; j < wide; j++)
+          for (int64_t i = 0; i < some; i++) out[j * to_step + i] = from[i * step + j];
+        continue;
+      }
+      for (int i = 0; i < side; i++)
+        for (int j = 0; j < side; j++) square[i * side + j] = from[i * step + j];
+      for (int j = 0; j < side; j++)
+        for (int i = 0; i < side; i++) out[j * to_step + i] = square[i * side + j];
+    }
+}
+
+// turned is x.t().contiguous() for x [rows, columns]: libtorch's way goes through memory a number at a time.
+Tensor turned(const Tensor &x) {
+  if (x.stride(1) != 1) return x.t().contiguous();
+  const int64_t rows = x.size(0), columns = x.size(1), step = x.stride(0);
+  Tensor y = at::empty({columns, rows}, x.options().requires_grad(false));
+  const float *from = x.const_data_ptr<float>();
+  float *to = y.data_ptr<float>();
+  at::parallel_for(0, (columns + side - 1) / side, 4, [&](int64_t a, int64_t b) {
+    const int64_t c = a * side, n = std::min(columns, b * side) - c;
+    turn(from + c, step, rows, n, rows, to + c * rows);
+  });
+  return y;
+}
+
 // dyᵀ x in the weight's own order: [out, in].
 Tensor weight_grad(const Tensor &x, const Tensor &w, const Tensor &dy) {
-  if (w.stride(0) < w.stride(1)) return product(x.t().contiguous(), dy.t(), std::nullopt).t();
-  if (w.size(0) <= outputs) return product(dy.t().contiguous(), x.t(), std::nullopt);
+  if (w.stride(0) < w.stride(1)) return product(turned(x), dy.t(), std::nullopt).t();
+  if (w.size(0) <= outputs) return product(turned(dy), x.t(), std::nullopt);
   Tensor dw = at::empty(w.sizes(), w.options().requires_grad(false));
   for (int64_t i = 0; i < w.size(0); i += outputs) {
     const int64_t n = std::min(outputs, w.size(0) - i);
-    dw.narrow(0, i, n).copy_(product(dy.narrow(1, i, n).t().contiguous(), x.t(), std::nullopt));
+    dw.narrow(0, i, n).copy_(product(turned(dy.narrow(1, i, n)), x.t(), std::nullopt));
   }
   return dw;
 }

@@ -1,0 +1,65 @@
+package torch
+
+// #include "kernels/bridge.h"
+import "C"
+
+// This file: what layers that learn do between their products, on the CPU in one pass each. Backward goes through all
+// of it. Their dropout draws the same numbers as Dropout does.
+
+// Fuses says whether the ops of this file are for x: on the CPU in float32 or bfloat16, where autocast is not to
+// float16.
+func Fuses(x *Tensor) bool {
+	if d, on := AutocastDType(CPU); on && d != BFloat16 {
+		return false
+	}
+	d := x.DType()
+	return x.Device() == CPU && (d == Float32 || d == BFloat16)
+}
+
+// nextMask is the key of the next dropout with probability p; p = 0 draws nothing.
+func nextMask(op string, p float64) C.uint64_t {
+	if p < 0 || p >= 1 {
+		Fail(op, "probability %g, want 0 to less than 1", p)
+	}
+	if p > 0 {
+		maskKey += 0xd1342543de82ef95
+	}
+	return C.uint64_t(maskKey)
+}
+
+// AddNorm gives sum = x + dropout(h), and norm = LayerNorm(sum): x [N, C] in float32, h [N, C] in float32 or bfloat16,
+// weight and bias [C]. sum is in float32; so is norm, but under autocast in bfloat16, as the products after it want it.
+// p = 0 drops nothing.
+func AddNorm(x, h *Tensor, p float64, weight, bias *Tensor, eps float64) (sum, norm *Tensor) {
+	const op = "add and norm"
+	_, half := AutocastDType(CPU)
+	e := C.ct_residual(slot(), secondSlot(), x.cHandle(), h.cHandle(), weight.cHandle(), bias.cHandle(), C.double(eps),
+		C.double(p), nextMask(op, p), cint(half))
+	checkBridge(op, e, x, h, weight, bias)
+	a, b := slots[0], slots[1]
+	slots[0], slots[1] = nil, nil
+	return wrap(a), wrap(b)
+}
+
+// Texts are where the tokens of some texts stand among N rows: text b has those from starts[b] to starts[b+1].
+type Texts struct {
+	Starts *Tensor // [texts + 1] int64 on the CPU, from 0 to N
+	Length int64   // of the longest, or more
+	Seen   *Tensor // [texts, Length] bool: the tokens that may be looked at; nil for all
+}
+
+// CausalAttention lets each token look at itself and at those before it in its text: queries, keys and values qkv
+// [N, 3C] of heads heads give [N, C]. The weights are dropped with probability p, by the numbers that Dropout draws for
+// weights [texts, heads, Length, Length].
+func CausalAttention(qkv *Tensor, t Texts, heads int64, p float64) *Tensor {
+	const op = "causal attention"
+	return fromBridge(op, C.ct_causal_attention(slot(), qkv.cHandle(), t.Starts.cHandle(), optionalC(t.Seen),
+		C.int64_t(t.Length), C.int64_t(heads), C.double(p), nextMask(op, p)), qkv, t.Starts, t.Seen)
+}
+
+// ZeroGradients is t. Backward through it gives leaves, whose part in t is nothing by their place in a formula,
+// gradients of 0: an optimizer then treats them as all others.
+func (t *Tensor) ZeroGradients(leaves ...*Tensor) *Tensor {
+	e := C.ct_zero_gradients(slot(), t.cHandle(), list(handles(leaves)), C.int(len(leaves)))
+	return fromBridge("zero gradients", e, t)
+}
