@@ -128,13 +128,14 @@ models/train/features < models/family torch/dist data weights/safetensors |
 models/train/curves < weights/atomicfile    | gonum.org/v1/plot # losses and scores drawn, and for TensorBoard
 models/train/board  < data/image            | golang.org/x/image            # a training as TensorBoard reads it
 models/train/spelling < data/tokenizer |                              # captions as rows of tokens
+models/train/draw   < models/family         |                               # captions drawn from a model that learns
 models/train/reward < data/metrics          |                               # what drawn captions are worth: text only
 models/train/ranks  < torch/dist torch/nn   |                               # what processes that share a run exchange
 models/train/recipe < models/checkpoint torch/dist |                   # what may be chosen, and its defaults
 models/train/environment < torch            |                               # by what and on what a run was made
 models/train        < models/train/features models/train/curves models/train/board models/train/reward
                       models/train/ranks models/train/recipe models/train/environment models/train/spelling
-                      models/captioner torch/optim torch/dist data
+                      models/train/draw models/captioner torch/optim torch/dist data
                       data/metrics | golang.org/x/sync # the loop
 
 models/tags         < models/clipscore data/keywords |                     # tags of a list, by CLIP
@@ -225,6 +226,7 @@ models/encoder      < torch/torchtest       |
 models/clip         < torch/torchtest data/image weights/pickle |           # real weights on real photographs
 models/blip         < torch/torchtest data/image weights/pickle |
 models/batch        < torch/torchtest       |
+models/train/draw   < torch/torchtest       |
 models/bert         < torch/torchtest       |
 weights/hub         < weights/hub/hubtest   | # a hub to fetch from
 models/git          < torch/torchtest       |

@@ -38,7 +38,7 @@ func (net *network) score(beam int) (map[string]float64, []string, error) {
 				var found [][]decode.Hypothesis
 				found, err = family.Search(w, x, n, o)
 				for _, h := range found {
-					hyps = append(hyps, net.captionOf(h[0]))
+					hyps = append(hyps, net.captionOf(h[0].Tokens))
 				}
 				for i := 0; i < n && err == nil; i += lossBatch {
 					some := min(lossBatch, n-i)
@@ -93,7 +93,7 @@ func (j *job) decoding(beam int) decode.Options {
 }
 
 // captionOf is a caption without its prompt.
-func (j *job) captionOf(h decode.Hypothesis) string { return j.tok.Decode(h.Tokens[len(j.prompt):]) }
+func (j *job) captionOf(tokens []int32) string { return j.tok.Decode(tokens[len(j.prompt):]) }
 
 // rows is how captions become rows to learn.
 func (j *job) rows() spelling.Rows {

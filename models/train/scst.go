@@ -2,8 +2,7 @@ package train
 
 import (
 	"captioner/models/batch"
-	"captioner/models/decode"
-	"captioner/models/family"
+	"captioner/models/train/draw"
 	"captioner/torch"
 )
 
@@ -34,16 +33,13 @@ func (l *learner) scstStep(step int) (mean *torch.Tensor, rows int, err error) {
 		rewards := make([]float64, n)
 		sum := 0.0
 		for k, c := range captions {
-			rewards[k] = l.reward.Score(index[i], l.captionOf(c), c.Finished)
+			rewards[k] = l.reward.Score(index[i], l.captionOf(c.Tokens), c.Finished)
 			sum += rewards[k]
 		}
 		reward += sum
 		for k, c := range captions {
 			row := append([]int32{begin}, c.Tokens...)
-			if c.Finished {
-				row = append(row, end)
-			}
-			if len(row) < 2+len(l.prompt) {
+			if c.Finished || len(c.Tokens) == len(l.prompt) {
 				row = append(row, end)
 			}
 			texts = append(texts, row)
@@ -71,18 +67,20 @@ func (l *learner) scstStep(step int) (mean *torch.Tensor, rows int, err error) {
 }
 
 // drawCaptions draws SCSTSamples captions of each image from the model as it is.
-func (l *learner) drawCaptions(index []int, features *torch.Tensor, step int) ([][]decode.Hypothesis, error) {
+func (l *learner) drawCaptions(index []int, features *torch.Tensor, step int) ([][]draw.Caption, error) {
+	out := make([][]draw.Caption, len(index))
+	for i, image := range index {
+		out[i] = make([]draw.Caption, l.SCSTSamples)
+		for k := range out[i] {
+			out[i][k].Random = l.random("draw", (step*l.images+image)*l.SCSTSamples+k)
+		}
+	}
 	w := l.model.Writer(l.sampleType())
 	defer w.Free()
 	o := l.decoding(1)
-	o.Sample, o.Captions, o.Temperature = true, l.SCSTSamples, l.SCSTTemperature
-	o.TopK, o.NoRepeatNGram = min(decode.MaxTopK, l.tok.VocabSize()), 0
-	o.Rule = decode.Search
-	o.Seed = uint64(l.Seed)<<20 + uint64(step)
-	for _, i := range index {
-		o.IDs = append(o.IDs, uint64(i))
-	}
-	return family.Search(w, features, len(index), o)
+	r := draw.Rules{Begin: o.BOS, Ends: append([]int32{o.EOS}, o.Ends...), Prompt: o.Prompt, Most: o.MaxLen,
+		Temperature: l.SCSTTemperature}
+	return out, r.Captions(w, features, out)
 }
 
 // sampleType is what captions are drawn in: bfloat16 where training uses it.
