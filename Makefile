@@ -78,6 +78,7 @@ bench: build ## measure the command line, the full size (beside PEER, a Python w
 	@$(PYTHON) scripts/bench/predict.py --shared $(SHARED)
 	@$(PYTHON) scripts/bench/busy.py --shared $(SHARED)
 	@$(ENV) $(PYTHON) scripts/bench/fullsize.py --shared $(SHARED) --peer "$(PEER)" --readme
+	@$(PYTHON) scripts/bench/runtimes.py --shared $(SHARED) --stack "$(PEER)"
 	$(ENV) go test -run '^$$' -bench . -benchtime $(BENCHTIME) ./...
 
 bench-families: build ## measure a captioner of each family at base size beside PEER, a Python with transformers and open_clip_torch
