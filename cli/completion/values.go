@@ -57,6 +57,10 @@ var fixed = map[string][]candidate{
 	"to": words("captioner\tone file for captioner", "lightning\tfor clip-text-decoder 1.4",
 		"state-dict\tfor clip-text-decoder 1.4", "huggingface\ta folder for transformers",
 		"tensors\tall tensors under their own names"),
+	"task": words("caption\ta short caption", "detailed\ta longer one", "more-detailed\ta paragraph",
+		"ocr\tthe text in the image"),
+	"kernels": words("measured\tthe quickest here, and kept", "default\twithout measuring", "own\tcaptioner's",
+		"onednn", "mkl\tin fp32 alone"),
 	"dtype":  words("keep\tas they are", "fp32", "fp16", "bf16"),
 	"listen": words("127.0.0.1:8080\tthis machine alone", "0.0.0.0:8080\tother machines too", "unix:", "systemd"),
 }
