@@ -3,7 +3,7 @@
     sudo python3 scripts/bench/shaped.py [--shared ../shared] [--gbits 10,1,0.3,0.1] [--epochs 2] [--width 384] [--layers 4]
 
 A node is a network namespace with one core; the two are joined by a pair of virtual interfaces, each shaped by tc to the rate. The decoder
-of --width and --layers learns in float32 from cached features of Flickr8k's photographs, batches of 32 photographs a node. A step's time is the
+of --width and --layers learns in float32 from cached features of Flickr8k's photographs, 32 photographs a node and step. A step's time is the
 median of a run, by its TensorBoard file. One node alone gives --step of scale.py; the backward pass is taken as two thirds of it, for it makes two
 of the three products of a layer. Prints measured and simulated times. Needs root, iproute2 and an idle machine; standard library only.
 """
@@ -58,7 +58,7 @@ def learn(a, work, nodes):
     run = tempfile.mkdtemp(dir=work) + "/run"
     command = [os.path.join(ROOT, "bin", "captioner"), "train", "-q", "--data", os.path.join(work, "train.json"), "--images", a.flickr + "/train",
                "--val", os.path.join(work, "val.json"), "--val-images", a.flickr + "/dev", "--encoder", os.path.join(ROOT, "models/captioner/demo/demo.safetensors"),
-               "--cache", os.path.join(work, "cache"), "--out", run, "--precision", "32", "--flip=false", "--batch-size", "32", "--vocab-min-count", "1",
+               "--cache", os.path.join(work, "cache"), "--out", run, "--precision", "32", "--flip=false", "--batch-size", str(32 * nodes), "--vocab-min-count", "1",
                "--width", str(a.width), "--layers", str(a.layers), "--heads", "8", "--threads", "1", "--text-epochs", "0", "--log-every", "1",
                "--max-epochs", str(a.epochs), "--kernels", "default"]
     running = []
@@ -107,7 +107,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--shared", default=os.path.join(ROOT, "..", "shared"))
     p.add_argument("--gbits", default="10,1,0.3,0.1")
-    p.add_argument("--epochs", type=int, default=2, help="of 320 photographs: five steps each on two nodes")
+    p.add_argument("--epochs", type=int, default=2, help="of 320 photographs: ten steps each on one node, five on two")
     p.add_argument("--width", type=int, default=384)
     p.add_argument("--layers", type=int, default=4)
     a = p.parse_args()
