@@ -62,29 +62,16 @@ func (s *Session) Free() { s.cache.Free() }
 // of the whole vocabulary; ties: the lower id first. ban lists tokens that a row must not return. Both results are
 // [rows*k]; where a row has fewer than k tokens left, the id is -1.
 func (s *Session) Step(parents, tokens []int32, k int, ban [][]int32) (ids []int32, logProbs []float32, err error) {
-	torch.Scoped(func() {
-		var x *torch.Tensor
-		if x, err = s.advance(parents, tokens); err != nil {
-			return
-		}
-		ids, logProbs = s.cache.Best(k, ban, func(ban [][]int32) ([]int32, []float32) {
+	return s.cache.Choose(k, ban, func() (*torch.Tensor, error) { return s.advance(parents, tokens) },
+		func(x *torch.Tensor, ban [][]int32) ([]int32, []float32) {
 			return s.d.words.TopKLogProbs(x, &s.d.norm, k, ban)
 		})
-	})
-	return ids, logProbs, err
 }
 
 // Logits is Step without the choice: the logits of the next token, [rows, V] in float32, in the scope of the caller.
 func (s *Session) Logits(parents, tokens []int32) (*torch.Tensor, error) {
-	var err error
-	out := torch.Tidy1(func() *torch.Tensor {
-		var x *torch.Tensor
-		if x, err = s.advance(parents, tokens); err != nil {
-			return nil
-		}
-		return s.cache.InOrder(s.d.words.ForwardFloat32(x, &s.d.norm, nil))
-	})
-	return out, err
+	return s.cache.Logits(func() (*torch.Tensor, error) { return s.advance(parents, tokens) },
+		func(x *torch.Tensor) *torch.Tensor { return s.d.words.ForwardFloat32(x, &s.d.norm, nil) })
 }
 
 // advance runs all blocks on one token a row: [rows, C], in the order of the cache.

@@ -198,24 +198,3 @@ func (c *Cache) InOrder(x *torch.Tensor) *torch.Tensor {
 	}
 	return x.IndexSelect(0, c.index(index))
 }
-
-// Best asks topK, which knows the rows in the order of the cache, for the k best tokens of each row but for those
-// that ban lists, and gives them in the caller's order: [rows*k].
-func (c *Cache) Best(k int, ban [][]int32, topK func(ban [][]int32) ([]int32, []float32)) ([]int32, []float32) {
-	var banned [][]int32
-	if ban != nil {
-		banned = make([][]int32, len(c.at.row))
-		for r, row := range c.at.row {
-			if r < len(ban) {
-				banned[row] = ban[r]
-			}
-		}
-	}
-	found, probs := topK(banned)
-	ids, logProbs := make([]int32, len(found)), make([]float32, len(probs))
-	for r, row := range c.at.row {
-		copy(ids[r*k:(r+1)*k], found[row*k:])
-		copy(logProbs[r*k:(r+1)*k], probs[row*k:])
-	}
-	return ids, logProbs
-}
