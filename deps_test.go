@@ -156,7 +156,8 @@ cli/server/export   < data/metadata data/parquet | # captions of the page as fil
 cli/server          < cli/server/ollama cli/server/openai cli/server/listen cli/server/access cli/server/metrics
                       cli/server/page cli/server/edit cli/server/export data/image/thumbnail | github.com/rs/cors
                      # captions over HTTP, over a model that it knows as an interface
-cli/report          < data/image/thumbnail  |                               # an evaluation as one page
+cli/enlarge         <                       |                               # photographs of a page, shown large
+cli/report          < cli/enlarge data/image/thumbnail | # an evaluation as one page
 cli/console         <                       | github.com/schollz/progressbar/v3 golang.org/x/term
                       github.com/dustin/go-humanize
                      # streams, terminal, progress, errors with hints, exit codes
@@ -180,7 +181,7 @@ cli/config          < cli/flags cli/paths   | github.com/urfave/cli/v2 github.co
                      # captioner.toml: flags that are not given each time
 cli/completion      < cli/output cli/paths cli/flags cli/published models/evaluate | github.com/urfave/cli/v2
                      # what may stand next on a command line
-cli/output          < cli/input models/train/features models/captioner models/tags data/metadata |
+cli/output          < cli/enlarge cli/input models/train/features models/captioner models/tags data/metadata |
                       github.com/klauspost/compress
                      # where captions and features go
 cli/output/remote   < cli/output            |                               # captions into buckets

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"captioner/cli/console"
+	"captioner/cli/enlarge"
 	"captioner/cli/input"
 	"captioner/weights/atomicfile"
 )
@@ -37,7 +38,7 @@ func NewGallery(path, model string) (*Gallery, error) {
 		return nil, err
 	}
 	g := &Gallery{file: f, path: path}
-	head, tail, _ := strings.Cut(galleryPage, "{{figures}}")
+	head, tail, _ := strings.Cut(enlarge.In(galleryPage), "{{figures}}")
 	g.tail = tail
 	if _, err := io.WriteString(f, strings.ReplaceAll(head, "{{model}}", pageText(model))); err != nil {
 		f.Abort()

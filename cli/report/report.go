@@ -21,6 +21,7 @@ import (
 	"strconv"
 	"strings"
 
+	"captioner/cli/enlarge"
 	"captioner/data/image/thumbnail"
 	"captioner/weights/plural"
 )
@@ -74,7 +75,7 @@ var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"short":  short,
 	"full":   func(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) },
 	"signed": func(x float64) string { return fmt.Sprintf("%+.4f", x) },
-}).Parse(pageSource))
+}).Parse(enlarge.In(pageSource)))
 
 // short is a score of one caption; it may be unknown.
 func short(x float64) string {

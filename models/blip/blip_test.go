@@ -2,7 +2,6 @@ package blip
 
 import (
 	"errors"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -59,23 +58,6 @@ func TestModelMatchesPyTorch(t *testing.T) {
 	}
 }
 
-// distance is |got-want|/|want| in the 2-norm.
-func distance(got, want *torch.Tensor) float64 {
-	norm := func(x *torch.Tensor) float64 { return math.Sqrt(x.Mul(x).Sum().Float()) }
-	return norm(got.ToDevice(want.Device()).Sub(want)) / norm(want)
-}
-
-// closeIn compares by the table in float32. In bfloat16 it looks at the whole map: in nets of few channels single
-// elements are far off.
-func closeIn(t *testing.T, d torch.DType, name string, got, want *torch.Tensor) {
-	t.Helper()
-	if d == torch.Float32 {
-		torchtest.Close(t, name, got, want)
-	} else if off := distance(got, want); !(off < 0.03) {
-		t.Errorf("%s: relative distance %g, want less than 0.03", name, off)
-	}
-}
-
 func TestEncoderMatchesPyTorch(t *testing.T) {
 	src := torchtest.Fixture(t, "testdata/lavis.safetensors")
 	for _, d := range []torch.DType{torch.Float32, torch.BFloat16} {
@@ -86,8 +68,8 @@ func TestEncoderMatchesPyTorch(t *testing.T) {
 				defer e.Free()
 				m.Free()
 				x := torchtest.Get(t, src, "image").To(torch.Float32).ToDevice(dev)
-				closeIn(t, d, "image_features", e.EncodeImage(x), torchtest.Get(t, src, "image_features"))
-				closeIn(t, d, "tokens", e.Tokens(x), torchtest.Get(t, src, "tokens"))
+				torchtest.CloseIn(t, d, .03, "image_features", e.EncodeImage(x), torchtest.Get(t, src, "image_features"))
+				torchtest.CloseIn(t, d, .03, "tokens", e.Tokens(x), torchtest.Get(t, src, "tokens"))
 			})
 		})
 	}
@@ -195,7 +177,7 @@ func TestFullSizeMatchesPyTorch(t *testing.T) {
 		torch.NoGrad(func() { torchtest.Close(t, "image_features", m.EncodeImage(x), want) })
 		for _, d := range []torch.DType{torch.Float32, torch.BFloat16} {
 			e := m.Encoder(d)
-			off := distance(e.EncodeImage(x), want)
+			off := torchtest.NormDistance(e.EncodeImage(x), want)
 			e.Free()
 			t.Logf("encoder in %v: relative distance %.2g", d, off)
 			if limit := map[torch.DType]float64{torch.Float32: 1e-4, torch.BFloat16: 0.05}[d]; !(off < limit) {

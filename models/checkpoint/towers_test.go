@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -113,18 +112,8 @@ func compareTokens(t *testing.T, e encoder.Config, network encoder.Network, src 
 			t.Errorf("%s: got features of shape %v, want %d positions of %d as the memory says", name, got.Shape(),
 				positions, width)
 		}
-		if d == torch.Float32 {
-			torchtest.Close(t, name, got, want)
-		} else if off := distance(got, want); !(off < 0.05) {
-			t.Errorf("%s: relative distance %g, want less than 0.05", name, off)
-		}
+		torchtest.CloseIn(t, d, .05, name, got, want)
 	}
-}
-
-// distance is |got-want|/|want| in the 2-norm.
-func distance(got, want *torch.Tensor) float64 {
-	norm := func(x *torch.Tensor) float64 { return math.Sqrt(x.Mul(x).Sum().Float()) }
-	return norm(got.ToDevice(want.Device()).Sub(want)) / norm(want)
 }
 
 // The bytes before normalization are those of Hugging Face's processors, whose settings stand beside the weights.
@@ -228,9 +217,9 @@ func TestFullSizeTowers(t *testing.T) {
 					got := network.Features(x, m)
 					off := got.Sub(tokens).Abs()
 					t.Logf("%s in %v: relative distance %.3g, largest difference %.3g of %.3g", p.Config.Architecture, d,
-						distance(got, tokens), slices.Max(torch.Slice[float32](off)),
+						torchtest.NormDistance(got, tokens), slices.Max(torch.Slice[float32](off)),
 						slices.Max(torch.Slice[float32](tokens.Abs())))
-					if d == torch.Float32 && !(distance(got, tokens) < 1e-4) {
+					if d == torch.Float32 && !(torchtest.NormDistance(got, tokens) < 1e-4) {
 						t.Error("want a relative distance below 1e-4 in float32")
 					}
 					network.Free()

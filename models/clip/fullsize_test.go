@@ -74,8 +74,8 @@ func TestFullSizeMatchesPyTorch(t *testing.T) {
 					}
 					torchtest.Close(t, "text_features", texts, torchtest.Get(t, src, "text_features"))
 					torchtest.Close(t, "logits", m.Logits(images, texts), torchtest.Get(t, src, "logits_per_image"))
-					t.Logf("model: relative distance of images %.2g, of texts %.2g", distance(images, want),
-						distance(texts, torchtest.Get(t, src, "text_features")))
+					t.Logf("model: relative distance of images %.2g, of texts %.2g", torchtest.NormDistance(images, want),
+						torchtest.NormDistance(texts, torchtest.Get(t, src, "text_features")))
 				})
 				for _, d := range []torch.DType{torch.Float32, torch.BFloat16} {
 					e := m.Encoder(d)
@@ -85,14 +85,10 @@ func TestFullSizeMatchesPyTorch(t *testing.T) {
 					t.Logf(
 						"encoder in %v: relative distance %.2g, cosines %v",
 						d,
-						distance(got, want),
+						torchtest.NormDistance(got, want),
 						torch.Slice[float32](cosine),
 					)
-					if d == torch.Float32 {
-						torchtest.Close(t, "encoder", got, want)
-					} else if off := distance(got, want); !(off < 0.05) {
-						t.Errorf("encoder in %v: got relative distance %g, want less than 0.05", d, off)
-					}
+					torchtest.CloseIn(t, d, .05, "encoder in "+d.String(), got, want)
 				}
 			})
 		})

@@ -38,19 +38,8 @@ func load(t *testing.T, src weights.Source, dev torch.Device) *Model {
 func compare(t *testing.T, src weights.Source, seen map[string]bool, d torch.DType) func(string, *torch.Tensor) {
 	return func(name string, got *torch.Tensor) {
 		seen["map."+name] = true
-		want := torchtest.Get(t, src, "map."+name)
-		if d == torch.Float32 {
-			torchtest.Close(t, name, got, want)
-		} else if off := distance(got, want); !(off < 0.2) {
-			t.Errorf("%s: relative distance %g, want less than 0.2", name, off)
-		}
+		torchtest.CloseIn(t, d, .2, name, got, torchtest.Get(t, src, "map."+name))
 	}
-}
-
-// distance is |got-want|/|want| in the 2-norm.
-func distance(got, want *torch.Tensor) float64 {
-	norm := func(x *torch.Tensor) float64 { return math.Sqrt(x.Mul(x).Sum().Float()) }
-	return norm(got.ToDevice(want.Device()).Sub(want)) / norm(want)
 }
 
 func checkSeen(t *testing.T, src weights.Source, seen map[string]bool, but string) {
@@ -103,11 +92,7 @@ func TestEncoderMatchesPyTorch(t *testing.T) {
 					last.Dim(2)*last.Dim(3),
 					last.Dim(1),
 				) // [B, h w, C]
-				if d == torch.Float32 {
-					torchtest.Close(t, "grid", got, want)
-				} else if off := distance(got, want); !(off < 0.2) {
-					t.Errorf("grid: relative distance %g, want less than 0.2", off)
-				}
+				torchtest.CloseIn(t, d, .2, "grid", got, want)
 			})
 		})
 	}

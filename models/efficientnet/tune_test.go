@@ -69,7 +69,8 @@ func TestUpperContinuesLower(t *testing.T) {
 				if g == nil {
 					t.Fatalf("stage %d: %s got no gradient", stage, p.Name)
 				}
-				if off := distance(g, grads[p.Name]); !(off < .05) { // rounding moves a few activations over an edge of ReLU6
+				// Rounding moves a few activations over an edge of ReLU6.
+				if off := torchtest.NormDistance(g, grads[p.Name]); !(off < .05) {
 					t.Errorf("stage %d: gradient of %s: relative distance %g", stage, p.Name, off)
 				}
 				p.Tensor.ClearGrad()

@@ -1,7 +1,6 @@
 package vit
 
 import (
-	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -63,23 +62,6 @@ func TestModelMatchesTransformers(t *testing.T) {
 	})
 }
 
-// distance is |got-want|/|want| in the 2-norm.
-func distance(got, want *torch.Tensor) float64 {
-	norm := func(x *torch.Tensor) float64 { return math.Sqrt(x.Mul(x).Sum().Float()) }
-	return norm(got.ToDevice(want.Device()).Sub(want)) / norm(want)
-}
-
-// closeIn compares by the table in float32. In bfloat16 it looks at the whole map: in nets of few channels single
-// elements are far off.
-func closeIn(t *testing.T, d torch.DType, name string, got, want *torch.Tensor) {
-	t.Helper()
-	if d == torch.Float32 {
-		torchtest.Close(t, name, got, want)
-	} else if off := distance(got, want); !(off < 0.03) {
-		t.Errorf("%s: relative distance %g, want less than 0.03", name, off)
-	}
-}
-
 func TestEncoderMatchesTransformers(t *testing.T) {
 	src := torchtest.Fixture(t, "testdata/face.safetensors")
 	for _, d := range []torch.DType{torch.Float32, torch.BFloat16} {
@@ -91,11 +73,11 @@ func TestEncoderMatchesTransformers(t *testing.T) {
 				m.Free()
 				seen := 0
 				e.trace = func(name string, got *torch.Tensor) {
-					closeIn(t, d, name, got, torchtest.Get(t, src, "map."+name))
+					torchtest.CloseIn(t, d, .03, name, got, torchtest.Get(t, src, "map."+name))
 					seen++
 				}
 				x := torchtest.Get(t, src, "want.image").To(torch.Float32).ToDevice(dev)
-				closeIn(t, d, "tokens", e.Tokens(x), torchtest.Get(t, src, "want.tokens"))
+				torchtest.CloseIn(t, d, .03, "tokens", e.Tokens(x), torchtest.Get(t, src, "want.tokens"))
 				if seen != m.Config.Layers {
 					t.Errorf("got %d maps, want one of each of %d blocks", seen, m.Config.Layers)
 				}

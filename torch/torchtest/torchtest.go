@@ -142,6 +142,23 @@ func CloseTo(t testing.TB, name string, got, want *torch.Tensor, tol Tolerance) 
 	)
 }
 
+// CloseIn is Close for what is computed in d. In float32 the table holds; in a narrower type the whole counts, as
+// NormDistance below limit: behind many layers of few channels single elements are far off.
+func CloseIn(t testing.TB, d torch.DType, limit float64, name string, got, want *torch.Tensor) {
+	t.Helper()
+	if d == torch.Float32 {
+		Close(t, name, got, want)
+	} else if off := NormDistance(got, want); !(off < limit) {
+		t.Errorf("%s: relative distance %g, want less than %g", name, off, limit)
+	}
+}
+
+// NormDistance is |got-want|/|want| in the 2-norm. Call it inside Do.
+func NormDistance(got, want *torch.Tensor) float64 {
+	norm := func(x *torch.Tensor) float64 { return math.Sqrt(x.Mul(x).Sum().Float()) }
+	return norm(got.ToDevice(want.Device()).Sub(want)) / norm(want)
+}
+
 // Distance is the largest difference between got and want, as a share of want's largest magnitude. Both are float32.
 func Distance(got, want *torch.Tensor) float64 {
 	g, w := torch.Slice[float32](got), torch.Slice[float32](want)
