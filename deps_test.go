@@ -224,6 +224,7 @@ data/metadata       < data/image            |                               # th
 data/parquet        < data/record           | github.com/klauspost/compress # the names of columns; bombs
 data/coco           < data                  |
 models/encoder      < torch/torchtest       |
+models/family       < torch/torchtest       |
 models/clip         < torch/torchtest data/image weights/pickle |           # real weights on real photographs
 models/blip         < torch/torchtest data/image weights/pickle |
 models/batch        < torch/torchtest       |

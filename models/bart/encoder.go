@@ -9,7 +9,7 @@ import (
 // it was made from may go first.
 type Encoder struct {
 	layers    *bert.Encoder
-	tokens    *torch.Tensor // [V, C] float32
+	tokens    *torch.Tensor // [V, C] as it is stored
 	positions *torch.Tensor // [positions, C] float32
 }
 
@@ -20,7 +20,7 @@ func (m *Model) Reader(d torch.DType) *Encoder {
 		torch.Scoped(func() {
 			b := m.bert(&m.Encoder, m.Config.encoder())
 			e.layers = b.Encoder(d)
-			e.tokens = b.Embeddings.Words.Weight.Detach().To(torch.Float32).Keep()
+			e.tokens = b.Embeddings.Words.Weight.Detach().Keep()
 			e.positions = b.Embeddings.Positions.Weight.Detach().To(torch.Float32).Keep()
 		})
 	})
@@ -46,8 +46,8 @@ func (e *Encoder) Read(x *torch.Tensor, tokens []int32) *torch.Tensor {
 				for i, t := range tokens {
 					ids[i] = int64(t)
 				}
-				text := torch.Embedding(e.tokens, torch.FromSlice(ids).ToDevice(x.Device())) // [T, C]
-				x = torch.Cat(1, x, text.Unsqueeze(0).Expand(x.Dim(0), -1, -1))              // [B, P+T, C]
+				text := torch.Embedding(e.tokens, torch.FromSlice(ids).ToDevice(x.Device())).To(torch.Float32) // [T, C]
+				x = torch.Cat(1, x, text.Unsqueeze(0).Expand(x.Dim(0), -1, -1))                                // [B, P+T, C]
 			}
 			out = e.layers.Forward(x.Add(e.positions.Narrow(0, 0, x.Dim(1))))
 		})

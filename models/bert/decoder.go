@@ -29,7 +29,7 @@ type Decoder struct {
 	dtype     torch.DType // between the products
 	device    torch.Device
 	fused     bool          // our own attention kernel: on CPU
-	tokens    *torch.Tensor // [V, C] float32
+	tokens    *torch.Tensor // [V, C] as it is stored
 	positions *torch.Tensor // [positions, C] float32
 	norm      nn.PackedNorm // of the embeddings
 	layers    []layer
@@ -59,7 +59,7 @@ func (m *Model) Decoder(h Head, d torch.DType) *Decoder {
 	dec.fused = dec.device == torch.CPU && (dec.dtype == torch.Float32 || dec.dtype == torch.BFloat16)
 	torch.NoGrad(func() {
 		torch.Scoped(func() {
-			dec.tokens = e.Words.Weight.Detach().To(torch.Float32).Keep()
+			dec.tokens = e.Words.Weight.Detach().Keep()
 			dec.positions = e.Positions.Weight.Detach().To(torch.Float32).Keep()
 			dec.norm = nn.NewPackedNorm(&e.Norm)
 			for i := range m.Layers {

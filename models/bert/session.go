@@ -58,6 +58,11 @@ func (d *Decoder) StartAfter(prefix *torch.Tensor, images, width, maxLen int) (*
 	return s, nil
 }
 
+// Holds is the bytes of keys and values that a session keeps of an image with so many positions.
+func (d *Decoder) Holds(positions int64) int64 {
+	return 2 * int64(len(d.layers)) * positions * d.Config.Width * int64(torch.Float32.Size())
+}
+
 func (d *Decoder) start(x *torch.Tensor, channels int64, images, width, maxLen int) (*Session, error) {
 	shape := kvcache.Shape{Layers: len(d.layers), Heads: d.Config.Heads, Size: d.Config.headSize(), Images: images,
 		Width: width, Length: maxLen, Device: d.device, AnyRows: d.head.words.AnyRows()}
@@ -131,7 +136,8 @@ func (s *Session) advance(parents, tokens []int32) (x *torch.Tensor, err error) 
 	}
 	torch.NoGrad(func() {
 		position := s.d.positions.Select(0, s.cache.Len())
-		x = torch.Embedding(s.d.tokens, torch.FromSlice(ids).ToDevice(s.d.device)).Add(position) // [R, C]
+		x = torch.Embedding(s.d.tokens, torch.FromSlice(ids).ToDevice(s.d.device)).To(torch.Float32) // [R, C]
+		x = x.Add(position)
 		x = s.d.norm.Forward(x, torch.Float32)
 		for i := range s.d.layers {
 			x = torch.Tidy1(func() *torch.Tensor { return s.layer(i, x) })

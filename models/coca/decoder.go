@@ -17,7 +17,7 @@ type Decoder struct {
 	device    torch.Device
 	fused     bool // our own attention kernel: on CPU
 	pool      pooler
-	tokens    *torch.Tensor // [V, C] float32
+	tokens    *torch.Tensor // [V, C] as it is stored
 	positions *torch.Tensor // [Context+1, C] float32
 	text      []block
 	self      []block
@@ -51,7 +51,7 @@ func (m *Model) Decoder(d torch.DType) *Decoder {
 	torch.NoGrad(func() {
 		torch.Scoped(func() {
 			dec.pool = newPoolerOf(m, d)
-			dec.tokens = m.Tokens.Weight.Detach().To(torch.Float32).Keep()
+			dec.tokens = m.Tokens.Weight.Detach().Keep()
 			dec.positions = m.Positions.Detach().To(torch.Float32).Keep()
 			for i := range m.Text.Blocks {
 				dec.text = append(dec.text, newBlock(&m.Text.Blocks[i], d))

@@ -39,6 +39,12 @@ func (d *Decoder) Start(tokens *torch.Tensor, images, width, maxLen int) (*Sessi
 	return s, nil
 }
 
+// Holds is the bytes of keys and values that a session keeps of an image, whatever its positions are: those of the
+// pooler's questions.
+func (d *Decoder) Holds(int64) int64 {
+	return 2 * int64(len(d.cross)) * d.pool.query.Dim(0) * d.Config.Width * int64(torch.Float32.Size())
+}
+
 // imageKV gives the keys and values of every cross-attention to x [G, Q-1, C], kept.
 func (d *Decoder) imageKV(x *torch.Tensor) *torch.Tensor {
 	g, p, h := x.Dim(0), x.Dim(1), d.Config.Multimodal.Heads
@@ -82,7 +88,7 @@ func (s *Session) advance(parents, tokens []int32) (x *torch.Tensor, err error) 
 	}
 	s.note(parents, tokens)
 	torch.NoGrad(func() {
-		x = torch.Embedding(s.d.tokens, torch.FromSlice(ids).ToDevice(s.d.device)) // [R, C]
+		x = torch.Embedding(s.d.tokens, torch.FromSlice(ids).ToDevice(s.d.device)).To(torch.Float32) // [R, C]
 		x = x.Add(s.d.positions.Select(0, s.cache.Len()))
 		for i := range s.d.text {
 			x = torch.Tidy1(func() *torch.Tensor { return s.block(&s.d.text[i], i, x, s.hidden) })

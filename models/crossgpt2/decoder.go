@@ -125,6 +125,9 @@ func (w *Writer) Start(features *torch.Tensor, t family.Texts) (family.Session, 
 	return w.decoder.Start(w.memory.forward(features, false), t.Images, t.Rows, t.Length)
 }
 
+// Holds is the bytes that a session keeps of an image with so many positions.
+func (w *Writer) Holds(positions int64) int64 { return w.decoder.Holds(positions) }
+
 // Free releases the tensors.
 func (w *Writer) Free() {
 	w.decoder.Free()

@@ -247,7 +247,7 @@ func (o Options) Of(from, to int) Options {
 		o.IDs = o.IDs[from:to]
 		return o
 	}
-	if from > 0 && o.Sample {
+	if from > 0 {
 		for i := from; i < to; i++ {
 			o.IDs = append(o.IDs, uint64(i))
 		}

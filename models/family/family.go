@@ -65,6 +65,13 @@ type Writer interface {
 	Free()
 }
 
+// Holder is a Writer whose sessions hold much of an image.
+type Holder interface {
+	Writer
+	// Holds is the bytes that a session keeps of an image with so many positions, beside its texts.
+	Holds(positions int64) int64
+}
+
 // Texts says how much is going to be written.
 type Texts struct {
 	Images int // of the batch

@@ -132,6 +132,9 @@ func (d *Decoder) Start(features *torch.Tensor, t family.Texts) (family.Session,
 	return s, err
 }
 
+// Holds is the bytes that a session keeps of an image with so many positions.
+func (d *Decoder) Holds(positions int64) int64 { return d.writer.Holds(1 + positions) }
+
 // Free releases the tensors.
 func (d *Decoder) Free() {
 	d.project.Free()

@@ -36,6 +36,9 @@ func (d *Decoder) Start(features *torch.Tensor, images, width, maxLen int) (*ber
 	return s, err
 }
 
+// Holds is the bytes that a session keeps of an image with so many positions.
+func (d *Decoder) Holds(positions int64) int64 { return d.Text.Holds(positions) }
+
 // Free releases the tensors.
 func (d *Decoder) Free() {
 	d.Text.Free()

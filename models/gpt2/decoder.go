@@ -13,7 +13,7 @@ type Decoder struct {
 	dtype     torch.DType // between the products
 	device    torch.Device
 	fused     bool          // our own attention kernel: on CPU
-	tokens    *torch.Tensor // [V, C] float32
+	tokens    *torch.Tensor // [V, C] as it is stored
 	positions *torch.Tensor // [n_positions, C] float32
 	blocks    []decoderBlock
 	norm      nn.PackedNorm
@@ -38,7 +38,7 @@ func (m *Model) Decoder(d torch.DType) *Decoder {
 	}
 	torch.NoGrad(func() {
 		torch.Scoped(func() {
-			dec.tokens = t.Tokens.Weight.Detach().To(torch.Float32).Keep()
+			dec.tokens = t.Tokens.Weight.Detach().Keep()
 			dec.positions = t.Positions.Weight.Detach().To(torch.Float32).Keep()
 			dec.norm = nn.NewPackedNorm(&t.Norm)
 			dec.head = nn.NewPacked(t.Tokens.Weight, nil, torch.NoActivation, d)

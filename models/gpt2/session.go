@@ -47,6 +47,14 @@ func (d *Decoder) Start(memory *torch.Tensor, images, width, maxLen int) (*Sessi
 	return s, nil
 }
 
+// Holds is the bytes of keys and values that a session keeps of an image whose memory has so many positions.
+func (d *Decoder) Holds(positions int64) int64 {
+	if positions == 1 {
+		return 0
+	}
+	return 2 * int64(len(d.blocks)) * positions * d.Config.Width * int64(torch.Float32.Size())
+}
+
 // StartAfter begins texts of at most maxLen tokens that follow a prefix [G, P, C] of embeddings, one an image. The
 // first step feeds the last of them, whatever its tokens are, so that it gives the first token of a text. width is as
 // in Start.
@@ -143,7 +151,7 @@ func (s *Session) advance(parents, tokens []int32) (x *torch.Tensor, err error) 
 		if s.first != nil && s.cache.Fresh() {
 			x = s.first
 		} else {
-			x = torch.Embedding(s.d.tokens, torch.FromSlice(ids).ToDevice(s.d.device)) // [R, C]
+			x = torch.Embedding(s.d.tokens, torch.FromSlice(ids).ToDevice(s.d.device)).To(torch.Float32) // [R, C]
 		}
 		x = s.feed(x).Narrow(0, 0, s.cache.Rows())
 	})
