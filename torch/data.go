@@ -78,9 +78,12 @@ func FromNamed(n weights.NamedTensor, share bool) *Tensor {
 }
 
 // Forget tells the system that t is not needed for now, where it lies in a memory map of a file (weights.Mapping): its
-// pages leave this process, and come back from the file when they are touched. Elsewhere it does nothing. What was
-// written to the map is lost.
+// pages leave this process, and come back from the file when they are touched. What was written to the map is lost. A
+// tensor that is to be read Once is freed. Else Forget does nothing.
 func (t *Tensor) Forget() {
+	if t.once {
+		defer t.Free()
+	}
 	if t.Device() != CPU {
 		return
 	}
@@ -88,6 +91,12 @@ func (t *Tensor) Forget() {
 	var n C.size_t
 	checkBridge("forget", C.ct_storage(t.cHandle(), &p, &n), t)
 	weights.Forget(unsafe.Slice((*byte)(p), int(n)))
+}
+
+// Once says that t is there to be read by one reader, who calls Forget after it. It returns t.
+func (t *Tensor) Once() *Tensor {
+	t.once = true
+	return t
 }
 
 // Named copies t into a stored tensor.

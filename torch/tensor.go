@@ -16,6 +16,7 @@ type Tensor struct {
 	c     handle
 	scope *scope
 	index int // place in scope.owned
+	once  bool
 	birth *birth
 }
 

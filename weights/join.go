@@ -32,12 +32,17 @@ func Join(sources ...Source) (*Joined, error) {
 func (j *Joined) Names() []string { return append([]string{}, j.names...) }
 
 // Tensor returns a tensor by its name.
-func (j *Joined) Tensor(name string) (NamedTensor, error) {
+func (j *Joined) Tensor(name string) (NamedTensor, error) { return j.get(name, Source.Tensor) }
+
+// Describe returns type and shape of a tensor by its name.
+func (j *Joined) Describe(name string) (NamedTensor, error) { return j.get(name, Describe) }
+
+func (j *Joined) get(name string, get func(Source, string) (NamedTensor, error)) (NamedTensor, error) {
 	s := j.owner[name]
 	if s == nil {
 		return NamedTensor{}, fmt.Errorf("tensor %q: %w", name, ErrNotFound)
 	}
-	return s.Tensor(name)
+	return get(s, name)
 }
 
 // Metadata returns a copy of the first source's.

@@ -85,12 +85,17 @@ func Rename(src Source, rename func(name string) (string, bool)) (*Renamed, erro
 func (r *Renamed) Names() []string { return slices.Clone(r.names) }
 
 // Tensor returns a tensor by its new name.
-func (r *Renamed) Tensor(name string) (NamedTensor, error) {
+func (r *Renamed) Tensor(name string) (NamedTensor, error) { return r.get(name, Source.Tensor) }
+
+// Describe returns type and shape of a tensor by its new name.
+func (r *Renamed) Describe(name string) (NamedTensor, error) { return r.get(name, Describe) }
+
+func (r *Renamed) get(name string, get func(Source, string) (NamedTensor, error)) (NamedTensor, error) {
 	old, ok := r.under[name]
 	if !ok {
 		return NamedTensor{}, fmt.Errorf("tensor %q: %w", name, ErrNotFound)
 	}
-	t, err := r.Source.Tensor(old)
+	t, err := get(r.Source, old)
 	t.Name = name
 	return t, err
 }

@@ -84,11 +84,12 @@ func (c *Checkpoint) BPE() (*tokenizer.Tokenizer, error) {
 
 // LoadWriter loads what writes captions from the encoder's features, for inference in type d. It works inside torch.Do.
 func (c *Checkpoint) LoadWriter(dev torch.Device, d torch.DType) (family.Writer, error) {
-	o := nn.LoadOptions{Device: dev, Ignore: encoder.Owns}
+	o := nn.LoadOptions{Device: dev, Ignore: encoder.Owns, Once: true}
 	w, err := c.Config.Decoder.Load(c.src, c.Config.Memory, o, d)
 	if err != nil {
 		return nil, &Error{Doing: "load model", Path: c.Path, Err: err}
 	}
+	torch.ReleaseMemory() // of what was on the way to the layout
 	return w, nil
 }
 
@@ -104,6 +105,7 @@ func (c *Checkpoint) LoadEncoder(dev torch.Device, d torch.DType) (*encoder.Runn
 	if err != nil {
 		return nil, &Error{Doing: "load encoder from", Path: path, Encoder: c.given != nil, Err: err}
 	}
+	torch.ReleaseMemory()
 	return r, nil
 }
 

@@ -84,6 +84,7 @@ func (c Config) Load(src weights.Source, o nn.LoadOptions, d torch.DType) (encod
 			return strings.Contains(n, ".resblocks.") && strings.HasSuffix(n, "weight") && !strings.Contains(n, ".ln_")
 		}
 	}
+	src, o.Half = unrounded(src)
 	if err := m.Load(src, o); err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package clip
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"captioner/weights"
@@ -146,6 +147,15 @@ func huggingFaceQKV(prefix, key string) (name string, parts []string, ok bool) {
 		name = "visual." + name
 	}
 	return name, parts, ok
+}
+
+// Describe returns type and shape of a tensor by OpenAI's name.
+func (f *huggingFaceSource) Describe(name string) (weights.NamedTensor, error) {
+	t, err := f.Stacked.Describe(name)
+	if err == nil && f.turn[name] && len(t.Shape) == 2 {
+		slices.Reverse(t.Shape)
+	}
+	return t, err
 }
 
 // Tensor returns a tensor by OpenAI's name. Joined and turned ones own their bytes.

@@ -24,9 +24,37 @@ func Rounded(src weights.Source) weights.Source { return rounded{src} }
 // Tensor returns a tensor, in float16 where clip.load rounds it.
 func (r rounded) Tensor(name string) (weights.NamedTensor, error) {
 	t, err := r.Source.Tensor(name)
-	_, own, visual := strings.Cut(name, "visual.")
-	if err != nil || !visual || !t.DType.Float() || t.DType == weights.F16 || !halved.MatchString(own) {
+	if err != nil || !rounds(t) {
 		return t, err
 	}
 	return t.Convert(weights.F16)
+}
+
+// Describe returns type and shape of a tensor.
+func (r rounded) Describe(name string) (weights.NamedTensor, error) {
+	t, err := weights.Describe(r.Source, name)
+	if err == nil && rounds(t) {
+		t.DType = weights.F16
+	}
+	return t, err
+}
+
+// rounds says whether clip.load rounds a tensor to float16.
+func rounds(t weights.NamedTensor) bool {
+	return t.DType.Float() && t.DType != weights.F16 && half(t.Name)
+}
+
+// half says whether clip.load has a tensor in float16, by its name.
+func half(name string) bool {
+	_, own, visual := strings.Cut(name, "visual.")
+	return visual && halved.MatchString(own)
+}
+
+// unrounded is the source below Rounded, with the names that a load has to round, which libtorch does sooner; or src
+// itself.
+func unrounded(src weights.Source) (_ weights.Source, round func(name string) bool) {
+	if r, ok := src.(rounded); ok {
+		return r.Source, half
+	}
+	return src, nil
 }

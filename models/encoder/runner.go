@@ -21,7 +21,7 @@ func NewRunner(c Config, m Memory, src weights.Source, dev torch.Device, d torch
 	if c.Encoder == nil {
 		return nil, c.Validate()
 	}
-	network, err := c.Encoder.Load(src, nn.LoadOptions{Prefix: Prefix, Device: dev, Ignore: outside}, d)
+	network, err := c.Encoder.Load(src, nn.LoadOptions{Prefix: Prefix, Device: dev, Ignore: outside, Once: true}, d)
 	if err != nil {
 		return nil, err
 	}
@@ -43,16 +43,16 @@ func (r *Runner) Lower(pixels []byte, n, stage int) *torch.Tensor {
 	return r.chunked(pixels, n, func(x *torch.Tensor) *torch.Tensor { return network.Lower(x, stage) })
 }
 
-// chunk is how many images are turned into numbers at once on the CPU: as bytes they take a quarter of the memory. A
-// GPU takes all.
-const chunk = 4
+// chunkPixels are how many pixels are turned into numbers at once on the CPU, 16 images of 224 by 224: as bytes they
+// take a quarter of the memory. A GPU takes all.
+const chunkPixels = 16 * 224 * 224
 
 // chunked runs f on a chunk of normalized images at a time.
 func (r *Runner) chunked(pixels []byte, n int, f func(*torch.Tensor) *torch.Tensor) *torch.Tensor {
 	return torch.Tidy1(func() *torch.Tensor {
 		size := r.config.Preprocess.Size
 		bytes := size * size * 3 // of an image
-		chunk := chunk
+		chunk := max(1, chunkPixels/(size*size))
 		if r.device.IsCUDA() {
 			chunk = n
 		}

@@ -103,6 +103,15 @@ func authorsNames(prefix string) func(name string) string {
 // turned shows the authors' projection, which is [M, C], as Hugging Face's, [C, M].
 type turned struct{ weights.Source }
 
+// Describe returns type and shape of a tensor by its name.
+func (s turned) Describe(name string) (weights.NamedTensor, error) {
+	t, err := weights.Describe(s.Source, name)
+	if name == projection && len(t.Shape) == 2 {
+		slices.Reverse(t.Shape)
+	}
+	return t, err
+}
+
 // Tensor returns a tensor by its name.
 func (s turned) Tensor(name string) (weights.NamedTensor, error) {
 	t, err := s.Source.Tensor(name)

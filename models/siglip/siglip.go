@@ -105,7 +105,18 @@ type tower struct{ weights.Source }
 
 // Tensor returns a tensor; the positions as [1, P, C].
 func (t tower) Tensor(name string) (weights.NamedTensor, error) {
-	n, err := t.Source.Tensor(name)
+	return t.get(name, weights.Source.Tensor)
+}
+
+// Describe returns type and shape of a tensor.
+func (t tower) Describe(name string) (weights.NamedTensor, error) {
+	return t.get(name, weights.Describe)
+}
+
+func (t tower) get(
+	name string, get func(weights.Source, string) (weights.NamedTensor, error),
+) (weights.NamedTensor, error) {
+	n, err := get(t.Source, name)
 	if name == "pos_embed" && len(n.Shape) == 2 {
 		n.Shape = append([]int64{1}, n.Shape...)
 	}

@@ -33,13 +33,14 @@ func Unquantized(d torch.DType) torch.DType {
 }
 
 // NewPacked prepares act(x weightᵀ + bias) in type d, for few rows at a time: weight [out, in], bias [out] or nil. Int8
-// is for the CPU. A weight in a memory map is forgotten when it is laid out, so that a file's pages and what is made of
-// them are not in memory together.
+// is for the CPU. A weight is forgotten when it is laid out (torch.Tensor.Forget), so that a file's pages, or a copy
+// that was loaded for this alone, and what is made of them are not in memory together.
 func NewPacked(weight, bias *torch.Tensor, act torch.Activation, d torch.DType) Packed {
 	return newPacked(weight, bias, act, d, Decoder)
 }
 
 func newPacked(weight, bias *torch.Tensor, act torch.Activation, d torch.DType, use Use) Packed {
+	defer weight.Forget()
 	if weight.Device() != torch.CPU {
 		return PackedBy("", weight, bias, act, d)
 	}
@@ -58,7 +59,6 @@ func PackedBy(e Engine, weight, bias *torch.Tensor, act torch.Activation, d torc
 	torch.NoGrad(func() {
 		torch.Scoped(func() {
 			w := weight.Detach()
-			defer w.Forget()
 			switch {
 			case e == Own || e != "" && d == torch.Int8:
 				if e == OneDNN {

@@ -3,7 +3,6 @@ package nn
 import (
 	"fmt"
 	"reflect"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -64,94 +63,6 @@ func join(path, name string) string {
 		return path + name
 	}
 	return path + "." + name
-}
-
-// LoadOptions say how Load takes tensors out of a source. The zero value loads every tensor of the model by its own
-// name, converted to float32, on CPU, sharing the source's memory where the type is right.
-type LoadOptions struct {
-	// Prefix is put before every name of the model.
-	Prefix string
-	// Rename turns the model's name (with Prefix) into the source's; nil for none.
-	Rename func(name string) string
-	// Ignore says which names of the source the model may leave unread; nil: none but those outside Prefix.
-	Ignore func(name string) bool
-	// DType is the wanted floating-point type; the zero value means float32.
-	DType torch.DType
-	// Stored says which names of the source keep the floating-point type that they have, whatever DType says; nil: none.
-	Stored func(name string) bool
-	// Device is the wanted device; the zero value means CPU.
-	Device torch.Device
-	// Own copies even where the source's memory could be shared: for weights that training changes.
-	Own bool
-	// Map changes a stored tensor before its shape is checked, such as by a transpose; nil for none.
-	Map func(weights.NamedTensor) (weights.NamedTensor, error)
-}
-
-// Load fills the model that m points to from src, strictly: all missing, unexpected and misshaped names are reported in
-// one *weights.KeyError, and the model is left as it was. Shared memory must outlive the model: close src after freeing
-// it.
-func Load(m any, src weights.Source, o LoadOptions) error {
-	if o.DType == 0 {
-		o.DType = torch.Float32
-	}
-	rename := o.Rename
-	if rename == nil {
-		rename = func(s string) string { return s }
-	}
-	have := map[string]bool{}
-	for _, n := range src.Names() {
-		have[n] = true
-	}
-	state := State(m)
-	found := make([]weights.NamedTensor, len(state))
-	var bad weights.KeyError
-	for i, p := range state {
-		name := rename(join(strings.TrimSuffix(o.Prefix, "."), p.Name))
-		if !have[name] {
-			bad.Missing = append(bad.Missing, name)
-			continue
-		}
-		delete(have, name)
-		t, err := src.Tensor(name)
-		if err == nil && o.Map != nil {
-			t, err = o.Map(t)
-		}
-		if err != nil {
-			return err
-		}
-		if want := p.Tensor.Shape(); !slices.Equal(t.Shape, want) {
-			bad.Misshaped = append(bad.Misshaped, weights.ShapeMismatch{Name: name, Got: t.Shape, Want: want})
-		}
-		found[i] = t
-	}
-	for _, n := range src.Names() {
-		if have[n] && (o.Prefix == "" || strings.HasPrefix(n, o.Prefix)) && (o.Ignore == nil || !o.Ignore(n)) {
-			bad.Unexpected = append(bad.Unexpected, n)
-		}
-	}
-	if len(bad.Missing)+len(bad.Unexpected)+len(bad.Misshaped) > 0 {
-		return &bad
-	}
-	for i, p := range state {
-		t := torch.Tidy1(func() *torch.Tensor { return place(found[i], o) })
-		p.Tensor.Free()
-		p.slot.Set(reflect.ValueOf(t.Keep()))
-	}
-	return nil
-}
-
-// place makes the tensor that the model gets: type and device as asked, memory shared only where nothing had to change
-// and Own is false.
-func place(n weights.NamedTensor, o LoadOptions) *torch.Tensor {
-	t := torch.FromNamed(n, !o.Own)
-	d := t.DType()
-	if d.IsFloat() && (o.Stored == nil || !o.Stored(n.Name)) {
-		d = o.DType
-	}
-	if d != t.DType() || o.Device != torch.CPU {
-		return t.Move(o.Device, d, false)
-	}
-	return t
 }
 
 // Save copies the model's tensors, named with prefix, as they are.
