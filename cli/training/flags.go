@@ -211,8 +211,9 @@ func (o *Options) flags() []cli.Flag {
 		yes(xe, "decay-all", "let norms, biases and places decay too", &o.DecayAll),
 		yes(xe, "loss-over-padding", "pad captions with end tokens and learn these too, as clip-text-decoder does",
 			&o.Padded),
-		text(xe, "prompt", "`TEXT` before every caption that is not learned itself, as \"a picture of\" of BLIP's authors; "+
-			"predict --prompt gives the same", &o.Prompt),
+		text(xe, "prompt", "`TEXT` before every caption that is not learned itself, as \"a picture of\" of BLIP's "+
+			"authors; the model begins its captions with it and leaves it out of them; where it is not given, that of "+
+			"--init; \" \": none", &o.Prompt),
 		yes(xe, "verbatim", "learn captions as they are written, with their last full stop", &o.Verbatim),
 		number(xe, "beta1", "of AdamW", &o.Beta1),
 		number(xe, "beta2", "of AdamW", &o.Beta2),

@@ -190,6 +190,9 @@ func openFolder(f family.Files) (*family.Captioner, error) {
 	if c.Config.Decoding, err = decoding(config.Text, text.Positions); err != nil {
 		return nil, fmt.Errorf("read config.json: text_config: %w", err)
 	}
+	if c.Config.Decoding.Opening, err = family.ReadOpening(f.Beside); err != nil {
+		return nil, err
+	}
 	return c, c.Config.Validate()
 }
 
@@ -276,7 +279,7 @@ func openLAVIS(f family.Files) (*family.Captioner, error) {
 	last := words.EOS()
 	c.Tokenizer = words
 	c.Config.Decoding = family.Decoding{
-		Opening: "a picture of", Beam: 3, LengthPenalty: 1, EarlyStopping: decode.StopFalse, Begin: &first, End: &last,
+		Opening: "a picture of", Beam: 3, LengthPenalty: 1, EarlyStopping: decode.StopLAVIS, Begin: &first, End: &last,
 		MaxLen: 30 - 1, MinLen: 10 - 1, MaxLenOfAll: true, MinLenOfAll: true, // without begin, which LAVIS counts
 	}
 	return c, c.Config.Validate()

@@ -45,14 +45,16 @@ func (d Decoder) Folder(c family.Config, t tokenizer.Codec, names []string) (*fa
 	}
 	maps.Copy(text, special)
 	maps.Copy(generation, map[string]any{"bos_token_id": begin, "eos_token_id": end, "pad_token_id": pad})
+	config := map[string]any{
+		"model_type":    "blip",
+		"architectures": []string{"BlipForConditionalGeneration"},
+		"text_config":   text,
+		"vision_config": tower.visionConfig(),
+	}
+	family.SetOpening(config, c.Decoding.Opening)
 	return &family.Folder{
 		Settings: map[string]map[string]any{
-			"config.json": {
-				"model_type":    "blip",
-				"architectures": []string{"BlipForConditionalGeneration"},
-				"text_config":   text,
-				"vision_config": tower.visionConfig(),
-			},
+			"config.json":              config,
 			"generation_config.json":   generation,
 			"preprocessor_config.json": pixels,
 		},

@@ -38,6 +38,9 @@ func openEncoderDecoder(f family.Files) (*family.Captioner, error) {
 	if c.Config.Decoding, err = family.ReadGeneration(f.Beside, net.Positions); err != nil {
 		return nil, err
 	}
+	if c.Config.Decoding.Opening, err = family.ReadOpening(f.Beside); err != nil {
+		return nil, err
+	}
 	read := &c.Config.Decoding.Processors // what is read is no text here: generate leaves out what looks at it
 	read.EncoderNoRepeat, read.EncoderRepetition = 0, 0
 	projection, err := weights.Rename(f.Source, weights.Prefix("enc_to_dec_proj.", family.MemoryPrefix+"project."))

@@ -40,6 +40,7 @@ func (e exporter) fillEncoderDecoder(dir string) error {
 		"tie_word_embeddings":    false,
 		"torch_dtype":            torchDType(tensors),
 	}
+	family.SetOpening(config, e.Config.Decoding.Opening)
 	pixels := encoder.ProcessorSettings("CLIPImageProcessor", e.Config.Encoder.Preprocess)
 	return errors.Join(
 		e.writeModel(dir, tensors),

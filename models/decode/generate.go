@@ -12,6 +12,9 @@ const (
 	StopFalse = "false" // generate's default
 	StopTrue  = "true"
 	StopNever = "never"
+
+	// StopLAVIS is StopFalse by the rules of LAVIS's own generate: see scorer.
+	StopLAVIS = "lavis"
 )
 
 // generate is the beam search of one image as Hugging Face's generate has it (transformers 4.57, generation/utils.py,

@@ -23,7 +23,8 @@ type Options struct {
 	Keywords      int     // words of the hypotheses that are listed, at most MaxKeywords. The default is 0
 
 	// EarlyStopping, where it is not empty, searches as Hugging Face's generate does with that setting: StopFalse,
-	// StopTrue or StopNever. It does not apply to a beam of one, to groups, to a draw, and to forced words.
+	// StopTrue or StopNever, or as LAVIS's does (StopLAVIS). It does not apply to a beam of one, to groups, to a draw, and
+	// to forced words.
 	EarlyStopping string
 
 	BOS, EOS int32     // the first token fed, and the one that ends a caption. The default is GPT-2's 50256 for both
@@ -143,7 +144,7 @@ func (o Options) checkCommon() FieldErrors {
 	c.that(o.Captions >= 1, FieldCaptions, o.Captions, "1 or more")
 	c.that(o.Keywords >= 0 && o.Keywords <= MaxKeywords, FieldKeywords, o.Keywords, "0 to %d", MaxKeywords)
 	c.that(o.EOS >= 0 && o.BOS >= 0, fieldTokens, fmt.Sprintf("%d and %d", o.BOS, o.EOS), "0 or more")
-	c.that(slices.Contains([]string{"", StopFalse, StopTrue, StopNever}, o.EarlyStopping),
+	c.that(slices.Contains([]string{"", StopFalse, StopTrue, StopNever, StopLAVIS}, o.EarlyStopping),
 		fieldEarlyStopping, fmt.Sprintf("%q", o.EarlyStopping), "false, true, never or none")
 	for _, run := range o.Ban {
 		c.that(len(run) > 0 && !slices.ContainsFunc(run, o.ends), FieldBan, run, "runs of tokens without the end token")

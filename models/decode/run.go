@@ -102,6 +102,8 @@ func newSearcher(o *Options, image int) searcher {
 		return newGroups(o)
 	case len(o.Force) > 0:
 		return newForced(o)
+	case o.EarlyStopping == StopLAVIS && o.Beam > 1:
+		return newLAVIS(o)
 	case o.EarlyStopping != "" && o.Beam > 1:
 		return newGenerate(o)
 	default:

@@ -2,10 +2,12 @@ package train
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"captioner/models/checkpoint"
 	"captioner/models/crossgpt2"
+	"captioner/models/decode"
 	"captioner/models/encoder"
 	"captioner/models/family"
 	"captioner/torch"
@@ -80,11 +82,32 @@ func (t *trainer) describeInit() error {
 // shortest is the fewest tokens that a prompt leaves for captions.
 const shortest = 3
 
+// settlePrompt takes Prompt, or the prompt that captions of Init begin with, and makes it the captioner's own. A Prompt
+// of spaces is none.
+func (j *job) settlePrompt() {
+	text := j.Prompt
+	if own := j.config.Decoding.Opening; text == "" && own != "" {
+		text = own
+		j.tell(Event{Note: fmt.Sprintf("captions begin with %q, as those of %q do", own, j.Init)})
+	}
+	text = strings.TrimSpace(text)
+	j.config.Decoding.Opening, j.prompt = "", nil
+	if text == "" {
+		return
+	}
+	j.prompt = j.tok.Encode(text)
+	if j.config.Decoding.Rule != decode.Search {
+		return
+	}
+	if spelled := strings.TrimSpace(j.tok.Decode(j.prompt)); slices.Equal(j.tok.Encode(spelled), j.prompt) {
+		text = spelled // as captions spell it, which leave it out
+	}
+	j.config.Decoding.Opening = text
+}
+
 // prepareText turns captions into tokens and fills in the card.
 func (t *trainer) prepareText() error {
-	if t.Prompt != "" {
-		t.prompt = t.tok.Encode(strings.TrimSpace(t.Prompt))
-	}
+	t.settlePrompt()
 	by := t.rows()
 	if by.Longest < shortest {
 		return fmt.Errorf("prompt: found %s, which leaves %d of %d positions for captions",

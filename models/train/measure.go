@@ -76,16 +76,9 @@ func (net *network) score(beam int) (map[string]float64, []string, error) {
 
 // decoding are the options of a measurement.
 func (j *job) decoding(beam int) decode.Options {
-	o := j.config.Options(j.tok)
+	o := j.config.Options(j.tok) // whose lengths are those behind the prompt
 	o.Beam, o.Prompt = beam, j.prompt
-	n, longest := len(j.prompt), j.rows().Longest+1
-	if o.MaxLenOfAll {
-		o.MaxLen -= n
-	}
-	if o.MinLenOfAll {
-		o.MinLen = max(0, o.MinLen-n)
-	}
-	o.MaxLen = max(1, min(o.MaxLen, longest))
+	o.MaxLen = max(1, min(o.MaxLen, j.rows().Longest+1))
 	if o.Rule != decode.Search {
 		o.LengthPenalty, o.NoRepeatNGram = 0, 0
 	}
