@@ -139,7 +139,19 @@ func TestEvalWithCLIP(t *testing.T) {
 		}
 		return out, e.String()
 	}
-	got, _ := eval(0)
+	got, said := eval(0)
+	const doubt = "no file says the activation of the scoring CLIP, CLIP ViT"
+	if !strings.Contains(said, doubt) || !strings.Contains(said, "--clip-activation says which it is") {
+		t.Errorf("stderr: got %s, want %q and the flag that settles it", said, doubt)
+	}
+	if same, said := eval(0, "--clip-activation", "quick_gelu"); strings.Contains(said, "activation") ||
+		same["CLIPScore"] != got["CLIPScore"] {
+		t.Errorf("with the activation given: got %v and %s, want %v and nothing said", same, said, got)
+	}
+	if other, said := eval(0, "--clip-activation", "gelu"); strings.Contains(said, "activation") ||
+		other["CLIPScore"] == got["CLIPScore"] {
+		t.Errorf("with another activation: got %v and %s, want another score and nothing said", other, said)
+	}
 	for key, name := range map[string]string{"CLIPScore": "clipscore", "RefCLIPScore": "refclipscore"} {
 		value, _ := got[key].(float64)
 		if want := mean(t, src, name); !(math.Abs(value-want) <= 2e-6) {

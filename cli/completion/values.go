@@ -43,6 +43,7 @@ var fixed = map[string][]candidate{
 	"shard":              words("auto\tas Slurm, Kubernetes, MPI or torchrun say"),
 	"log-format":         words("text\tfor people", "json\tfor programs"),
 	"encoder-activation": words("gelu\tmost of OpenCLIP's", "quick_gelu\tOpenAI's"),
+	"clip-activation":    words("gelu\tmost of OpenCLIP's", "quick_gelu\tOpenAI's"),
 	"decode":             words(decode.RuleNames...),
 	"memory":             words(encoder.MemoryKinds...),
 	"metric":             words(evaluate.Families...),

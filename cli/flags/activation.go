@@ -8,22 +8,40 @@ import (
 	"captioner/models/encoder"
 )
 
-// Activation is that of a CLIP as encoder whose files do not say it; "" is not given.
+// Activation is that of a CLIP, as encoder or for scores, whose files do not say it; "" is not given.
 type Activation string
 
-// Flag is the flag that sets a.
+// Flag is the flag that sets a for the encoder.
 func (a *Activation) Flag(category string) cli.Flag {
-	return &cli.StringFlag{Name: "encoder-activation",
-		Usage: "of a CLIP whose files do not say it: gelu (most of OpenCLIP's) or quick_gelu (OpenAI's)", Category: category,
-		Destination: (*string)(a)}
+	return a.flag("encoder-activation", "a CLIP", category)
 }
 
-// Validate checks the word.
-func (a Activation) Validate() error {
+// CLIPFlag is the flag that sets a for the CLIP of --clip.
+func (a *Activation) CLIPFlag(category string) cli.Flag {
+	return a.flag("clip-activation", "the CLIP of --clip", category)
+}
+
+func (a *Activation) flag(name, of, category string) cli.Flag {
+	return &cli.StringFlag{Name: name, Category: category, Destination: (*string)(a),
+		Usage: "of " + of + " whose files do not say it: gelu (most of OpenCLIP's) or quick_gelu (OpenAI's)"}
+}
+
+// Validate checks the word of --encoder-activation.
+func (a Activation) Validate() error { return a.validate("--encoder-activation") }
+
+// ValidateCLIP checks the word of --clip-activation, which wants --clip.
+func (a Activation) ValidateCLIP(clip string) error {
+	if a != "" && clip == "" {
+		return console.Usagef("", "--clip-activation needs --clip")
+	}
+	return a.validate("--clip-activation")
+}
+
+func (a Activation) validate(flag string) error {
 	if a == "" {
 		return nil
 	}
-	return console.OneOf("--encoder-activation", string(a), encoder.Activations...)
+	return console.OneOf(flag, string(a), encoder.Activations...)
 }
 
 // Architectures is what this program knows, with what h and a say of a checkpoint.

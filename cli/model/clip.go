@@ -30,6 +30,9 @@ func OpenCLIP(ctx context.Context, con *console.Console, clip string, device str
 		device = "cuda"
 	}
 	m, err = clipscore.Open(path, clipscore.Options{Device: device, Heads: heads})
+	if err == nil && m.Doubt != "" {
+		con.Term.Log.Warn(m.Doubt)
+	}
 	return m, name, console.WithHint(err, "--clip takes a checkpoint with both towers, such as OpenAI's ViT-B-32.pt, "+
 		"a name of weights list such as ViT-B/32, or a model.safetensors of Hugging Face")
 }

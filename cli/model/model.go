@@ -181,7 +181,7 @@ func Decides(o *flags.Model) string {
 
 // Doubt warns of what was assumed of an encoder for want of a word in its files.
 func Doubt(con *console.Console, e encoder.Config) {
-	if doubt := e.Doubt(); doubt != "" {
+	if doubt := e.Doubt(encoder.EncoderPart); doubt != "" {
 		con.Term.Log.Warn(doubt)
 	}
 }

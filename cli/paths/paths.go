@@ -37,7 +37,7 @@ var flagUses = map[string]Use{
 	"cache": Cache, "listen": Socket,
 
 	"ban": Word, "cors-origin": Word, "decode": Word, "device": Word, "dtype": Word, "edit-extension": Word,
-	"encoder-activation": Word, "encoder-name": Word,
+	"encoder-activation": Word, "clip-activation": Word, "encoder-name": Word,
 	"existing": Word, "force": Word, "format": Word, "heads": Word, "host": Word, "kernels": Word, "licence": Word,
 	"log-format": Word, "memory": Word, "metric": Word, "missing": Word, "monitor": Word, "name": Word, "nproc": Word,
 	"precision": Word,

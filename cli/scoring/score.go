@@ -136,6 +136,7 @@ func (e *evaluation) openCLIP(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	heads.Activation = string(e.o.CLIPActivation)
 	m, name, err := model.OpenCLIP(ctx, e.con, e.o.CLIP, e.o.Model.Device, heads)
 	if err != nil {
 		return err

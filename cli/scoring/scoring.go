@@ -39,6 +39,7 @@ type Options struct {
 	Tokenize             string // "each" or "together"
 	METEOR, DF, Training string
 	CLIP                 string // a checkpoint
+	CLIPActivation       flags.Activation
 	Tags                 string // a list of which the threshold is looked for
 	Resamples            int
 	Seed                 uint64
@@ -125,6 +126,7 @@ func (o *Options) flags() []cli.Flag {
 			Usage: "CLIP for CLIPScore and RefCLIPScore: a checkpoint `FILE` with both towers, or a name of weights list " +
 				"(ViT-B/32 for published numbers) or of the Hugging Face hub (ORG/NAME), which is fetched",
 			Category: how, Destination: &o.CLIP, TakesFile: true},
+		o.CLIPActivation.CLIPFlag(how),
 		&cli.StringFlag{Name: "df",
 			Usage:    "document frequencies of CIDEr-D: a `FILE` of --save-df; without it, the references' own",
 			Category: how, Destination: &o.DF, TakesFile: true},
@@ -205,7 +207,7 @@ func (o *Options) validate() error {
 			"--metric clipscore needs a CLIP: give --clip FILE or NAME")
 		check(!o.wants("novelty") || o.Training != "", "", "--metric novelty needs --training FILE")
 	}
-	errs = append(errs, console.OneOf("--missing", o.Missing, "skip", "empty"),
+	errs = append(errs, o.CLIPActivation.ValidateCLIP(o.CLIP), console.OneOf("--missing", o.Missing, "skip", "empty"),
 		console.OneOf("--tokenize", o.Tokenize, "each", "together"))
 	if o.Predictions == "" {
 		errs = append(errs, o.Model.Validate(), o.Decode.Validate(), o.Ranks.Validate())

@@ -38,7 +38,7 @@ func calibrate(ctx context.Context, con *console.Console, o *Options) error {
 	if err != nil {
 		return err
 	}
-	r, _, err := tagging.Open(ctx, con, tagging.Options{File: o.Tags, CLIP: o.CLIP}, o.Model)
+	r, _, err := tagging.Open(ctx, con, tagging.Options{File: o.Tags, CLIP: o.CLIP, Activation: o.CLIPActivation}, o.Model)
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ import (
 // Options are what the flags say.
 type Options struct {
 	File, CLIP string
+	Activation flags.Activation // of CLIP
 	Threshold  float64
 	Most       int
 }
@@ -44,6 +45,7 @@ func (o *Options) Flags(category string) []cli.Flag {
 		&cli.StringFlag{Name: "clip",
 			Usage:       "the CLIP of --tags: a checkpoint `FILE` with both towers, or a name of weights list such as ViT-B/32",
 			DefaultText: "that of --encoder", Category: category, Destination: &o.CLIP, TakesFile: true},
+		o.Activation.CLIPFlag(category),
 		&cli.Float64Flag{Name: "tag-threshold", Value: threshold,
 			Usage:    "the least similarity of a tag, -1 to 1; \"captioner eval --tags\" finds the best on captioned images",
 			Category: category, Destination: &o.Threshold},
@@ -55,7 +57,7 @@ func (o *Options) Flags(category string) []cli.Flag {
 // Validate looks at what can be seen before a model is opened; set says which flags were given.
 func (o *Options) Validate(set func(string) bool) error {
 	if o.File == "" {
-		for _, name := range []string{"clip", "tag-threshold", "max-tags"} {
+		for _, name := range []string{"clip", "clip-activation", "tag-threshold", "max-tags"} {
 			if set(name) {
 				return console.Usagef("", "--%s needs --tags", name)
 			}
@@ -68,7 +70,7 @@ func (o *Options) Validate(set func(string) bool) error {
 	if o.Most < 1 || o.Most > limit {
 		return console.Usagef("", "--max-tags %d: want 1 to %d", o.Most, limit)
 	}
-	return nil
+	return o.Activation.ValidateCLIP(o.CLIP)
 }
 
 // Open reads the list and opens the CLIP: that of --clip, or of --encoder where it has both towers.
@@ -77,9 +79,9 @@ func Open(ctx context.Context, con *console.Console, o Options, m flags.Model) (
 	if err != nil {
 		return nil, "", err
 	}
-	clip := o.CLIP
+	clip, activation := o.CLIP, o.Activation
 	if clip == "" {
-		clip = m.Encoder
+		clip, activation = m.Encoder, m.Activation
 	}
 	if clip == "" {
 		return nil, "", console.Usagef("--clip ViT-B/32, or a file with both towers; weights list shows the names",
@@ -89,6 +91,7 @@ func Open(ctx context.Context, con *console.Console, o Options, m flags.Model) (
 	if err != nil {
 		return nil, "", err
 	}
+	heads.Activation = string(activation)
 	c, _, err := model.OpenCLIP(ctx, con, clip, m.Device, heads)
 	if err != nil {
 		return nil, "", err
@@ -99,7 +102,7 @@ func Open(ctx context.Context, con *console.Console, o Options, m flags.Model) (
 		return nil, "", err
 	}
 	r.Threshold, r.Most = o.Threshold, o.Most
-	return r, fmt.Sprintf("%s %q %g %d", c.SHA256, list, o.Threshold, o.Most), nil
+	return r, fmt.Sprintf("%s %q %g %d%s", c.SHA256, list, o.Threshold, o.Most, activation), nil
 }
 
 // Tag ranks the tags of images that were captioned; nil ranks none.

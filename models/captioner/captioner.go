@@ -96,7 +96,7 @@ func start(f *checkpoint.Checkpoint, o Options, dtype torch.DType) (_ *Captioner
 		c.Close()
 		return nil, err
 	}
-	if doubt := f.Config.Encoder.Doubt(); doubt != "" && o.Notice != nil && !o.NoEncoder {
+	if doubt := f.Config.Encoder.Doubt(encoder.EncoderPart); doubt != "" && o.Notice != nil && !o.NoEncoder {
 		o.Notice(doubt)
 	}
 	err = torch.Do(context.Background(), func() error {

@@ -334,26 +334,31 @@ func textHeads(beside encoder.Folder, width int64) (int64, error) {
 }
 
 // Complete adds to the sizes of both towers what no weight says: what the files beside the weights say, for certain
-// where own is set, and the heads that the user gave. Preprocessing is OpenAI's, with the numbers of the files.
-func Complete(c Config, beside encoder.Folder, own bool, h *encoder.Heads) (Config, image.Preprocess, error) {
+// where own is set, and the heads and the activation that the user gave. It describes the image tower too, whose
+// preprocessing is OpenAI's, with the numbers of the files. The source has the keys that Keys gives.
+func Complete(
+	c Config, src weights.Source, beside encoder.Folder, own bool, h *encoder.Heads,
+) (Config, encoder.Config, error) {
 	e := Describe(c)
 	images := e.Preprocess
+	e.Activation, e.Assumed = c.ActivationName(), !isOpenAI(src)
 	if err := Architecture().Complete(&e, beside, own, h, encoder.CLIPPart); err != nil {
-		return c, images, err
+		return c, e, err
 	}
 	images.Mean, images.Std = e.Preprocess.Mean, e.Preprocess.Std
+	e.Preprocess = images
 	full := e.Encoder.(Config)
 	if c.Text == nil {
-		return full, images, nil
+		return full, e, nil
 	}
 	text := *c.Text
 	said, err := textHeads(beside, text.Width)
 	if err != nil && own {
-		return c, images, err
+		return c, e, err
 	}
 	if text.Heads, err = h.Choose(encoder.TextPart, text.Width, said, text.Heads); err != nil {
-		return c, images, err
+		return c, e, err
 	}
 	full.Text = &text
-	return full, images, full.Validate()
+	return full, e, full.Validate()
 }

@@ -33,6 +33,7 @@ const Prompt = "A photo depicts "
 // Model is a CLIP with both towers. Its methods may be called from any goroutine.
 type Model struct {
 	SHA256 string // of its file, in hexadecimal
+	Doubt  string // what was taken for want of a word in the files, for people; "" is nothing
 
 	tokenizer  *tokenizer.CLIPTokenizer
 	preprocess image.Preprocess
@@ -46,7 +47,7 @@ type Model struct {
 // Options of Open. The zero value computes on the CPU.
 type Options struct {
 	Device string         // "cpu", "cuda", "cuda:1"; "" and "auto": the best that is there
-	Heads  *encoder.Heads // of both towers, for a checkpoint that does not say them; nil: none is given
+	Heads  *encoder.Heads // of both towers, and the activation, where the files do not say them; nil: none is given
 }
 
 // Open loads a checkpoint of CLIP with its text tower, in the keys of OpenAI, OpenCLIP or Hugging Face, from
@@ -101,7 +102,8 @@ func (m *Model) describe(beside encoder.Folder, own bool, h *encoder.Heads) erro
 	case c.EmbedDim == 0:
 		return fmt.Errorf("found towers without a common space, want their projections")
 	}
-	m.config, m.preprocess, err = clip.Complete(c, beside, own, h)
+	full, images, err := clip.Complete(c, named, beside, own, h)
+	m.config, m.preprocess, m.Doubt = full, images.Preprocess, images.Doubt(encoder.CLIPPart)
 	return err
 }
 

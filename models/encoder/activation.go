@@ -12,32 +12,37 @@ const (
 var Activations = []string{GELU, QuickGELU}
 
 // Doubt says for people what was taken for want of a word in the files; "" is nothing.
-func (c Config) Doubt() string {
+// The part says what the encoder is for: EncoderPart or CLIPPart.
+func (c Config) Doubt(p Part) string {
 	if !c.Assumed {
 		return ""
 	}
+	what := "encoder"
+	if p == CLIPPart {
+		what = "scoring CLIP,"
+	}
 	usual := map[string]string{QuickGELU: "OpenAI's models of this width", GELU: "OpenCLIP's models of this width"}
 	other := map[string]string{QuickGELU: GELU, GELU: QuickGELU}[c.Activation]
-	return fmt.Sprintf("no file says the activation of the encoder %s: %s is taken, as in %s; "+
-		"--encoder-activation says which it is, %s or %s", c.Architecture, c.Activation, usual[c.Activation], c.Activation,
-		other)
+	return fmt.Sprintf("no file says the activation of the %s %s: %s is taken, as in %s; "+
+		"--%s-activation says which it is, %s or %s",
+		what, c.Architecture, c.Activation, usual[c.Activation], p, c.Activation, other)
 }
 
 // settleActivation takes the activation that the user gives, or that the model says which wants the encoder, where the
-// encoder's files do not say it.
+// files of the encoder or of a CLIP that scores do not say it.
 func (a Architecture) settleActivation(c *Config, h *Heads, p Part) error {
-	if a.Activate == nil || h == nil || p != EncoderPart {
+	if a.Activate == nil || h == nil {
 		return nil
 	}
 	given := h.Activation
 	h.activated = h.activated || given != ""
-	if given == "" && c.Assumed {
+	if given == "" && c.Assumed && p == EncoderPart {
 		given = h.activation
 	}
 	switch {
 	case given == "":
 	case !c.Assumed && given != c.Activation:
-		return fmt.Errorf("activation: found %s given for the encoder, want the %s that its files say", given, c.Activation)
+		return fmt.Errorf("activation: found %s given for the %s, want the %s that its files say", given, p, c.Activation)
 	default:
 		a.Activate(c, given)
 		c.Assumed = false

@@ -74,7 +74,7 @@ func (v *vision) readEncoder() (encoder.Config, error) {
 	if err := known.Heads.Unused(encoder.EncoderPart); err != nil {
 		return encoder.Config{}, err
 	}
-	if doubt := p.Config.Doubt(); doubt != "" {
+	if doubt := p.Config.Doubt(encoder.EncoderPart); doubt != "" {
 		v.warn("%s", doubt)
 	}
 	if v.EncoderName != "" && v.EncoderName != p.Config.Architecture {
