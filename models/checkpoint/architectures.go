@@ -181,6 +181,11 @@ var ErrNotCaptioner = errors.New("found tensors but no " + weights.MetaConfig +
 // notCaptioner says what a checkpoint is that no family claims.
 func (a Architectures) notCaptioner(f family.Files) error {
 	var unknown *encoder.HeadsUnknownError
+	d := described{modelType: f.ModelType, names: f.Architectures}
+	err := &UnknownArchitectureError{Found: d.String(), Known: a.known(AsCaptioner), Use: AsCaptioner}
+	if f.ModelType != "" && !a.Encoders.Knows(f.ModelType) && !a.Captions(f.ModelType) {
+		return err // whatever parts of it are known
+	}
 	if p, err := a.recognize(f.Path, f.Source); err == nil {
 		return aloneError("the encoder " + p.Config.Architecture)
 	} else if errors.As(err, &unknown) {
@@ -188,8 +193,7 @@ func (a Architectures) notCaptioner(f family.Files) error {
 	}
 	switch {
 	case f.Folder:
-		d := described{modelType: f.ModelType, names: f.Architectures}
-		return &UnknownArchitectureError{Found: d.String(), Known: a.known(AsCaptioner), Use: AsCaptioner}
+		return err
 	case isPickle(f.Source):
 		const found = "found %d tensors without GPT-2 among them (no wte.weight), want a captioner's model"
 		return fmt.Errorf(found, len(f.Source.Names()))

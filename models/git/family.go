@@ -3,6 +3,7 @@ package git
 import (
 	"fmt"
 	"reflect"
+	"strings"
 
 	"captioner/models/bert"
 	"captioner/models/clip"
@@ -82,6 +83,19 @@ func vet(f family.Files) error {
 	return nil
 }
 
+// frameKey begins the names of what a GIT for videos adds to each frame.
+const frameKey = "git.img_temporal_embedding."
+
+// frames counts the frames of a GIT for videos, by its tensors.
+func frames(src weights.Source) (n int) {
+	for _, name := range src.Names() {
+		if strings.HasPrefix(name, frameKey) {
+			n++
+		}
+	}
+	return n
+}
+
 // open describes a folder of Hugging Face.
 func open(f family.Files) (*family.Captioner, error) {
 	config, err := f.Beside.Read("config.json")
@@ -91,6 +105,9 @@ func open(f family.Files) (*family.Captioner, error) {
 	sizes, err := ParseConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("read config.json: %w", err)
+	}
+	if n := frames(f.Source); n > 0 { // though config.json says nothing of it
+		return nil, videoError(n, frameKey+"0")
 	}
 	image, err := tower(f, sizes)
 	if err != nil {

@@ -46,6 +46,14 @@ type Model struct {
 	Output  nn.Linear    `key:"output"` // [V, C]
 }
 
+// videoError says that a model looks at so many frames at once, and by what that is seen.
+func videoError(frames int, by string) error {
+	return &family.ForeignError{
+		Found: fmt.Sprintf("a GIT for videos of %s (%s)", plural.Count(frames, "frame"), by),
+		Want:  "one for images", Remedy: "microsoft/git-base-coco and git-large-coco caption images",
+	}
+}
+
 // ParseConfig reads a config.json of GitForCausalLM. What it leaves out has the values of Hugging Face's GitConfig;
 // settings that would change the network and that this package does not have are refused.
 func ParseConfig(b []byte) (Config, error) {
@@ -65,10 +73,7 @@ func ParseConfig(b []byte) (Config, error) {
 	}
 	switch {
 	case other.Frames != nil:
-		return c, &family.ForeignError{
-			Found: fmt.Sprintf("a GIT for videos of %d frames (num_image_with_embedding)", *other.Frames),
-			Want:  "one for images", Remedy: "microsoft/git-base-coco and git-large-coco caption images",
-		}
+		return c, videoError(*other.Frames, "num_image_with_embedding")
 	case other.Positions != "absolute":
 		return c, fmt.Errorf("git config: found position_embedding_type %q, want absolute", other.Positions)
 	}
