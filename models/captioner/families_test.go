@@ -25,6 +25,7 @@ const familiesDir = "testdata/families"
 // familyWant is what the library gave for photographs.
 type familyWant struct {
 	Seed     int
+	Command  string // that made it; "" for the small ones
 	Versions map[string]string
 	Images   []struct {
 		Path, Pixels string
@@ -139,7 +140,10 @@ func compareFamilyAs(t *testing.T, name, dir, wanted, precision string) familyRe
 		t.Fatal(err)
 	}
 	defer c.Close()
-	r := familyReport{Family: name, Seed: want.Seed, Versions: want.Versions, Photographs: len(want.Images)}
+	r := familyReport{
+		Family: name, Commands: []string{want.Command}, Seed: want.Seed, Versions: want.Versions,
+		Photographs: len(want.Images),
+	}
 	r.Equal = map[string]string{}
 	equal, greedy := make([]int, len(want.Images[0].Captions)), map[string]bool{}
 	var images []*image.RGB
@@ -157,11 +161,25 @@ func compareFamilyAs(t *testing.T, name, dir, wanted, precision string) familyRe
 	}
 	r.Captions = len(greedy)
 	const batch = 10
+	var features [][]float32 // of all images, where their captions are made of them
 	for from := 0; from < len(images); from += batch {
 		part := images[from:min(from+batch, len(images))]
+		caption := func(o decode.Options) ([]Caption, error) { return c.Caption(context.Background(), part, o) }
+		if want.Command != "" { // large images are encoded once for all settings
+			seen, err := c.Features(context.Background(), part)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if precision == "fp32" {
+				features = append(features, seen...)
+			}
+			caption = func(o decode.Options) ([]Caption, error) {
+				return c.CaptionFeatures(context.Background(), seen, o)
+			}
+		}
 		for s := range equal {
 			o := want.Images[0].Captions[s].Settings.options(c)
-			got, err := c.Caption(context.Background(), part, o)
+			got, err := caption(o)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -185,14 +203,20 @@ func compareFamilyAs(t *testing.T, name, dir, wanted, precision string) familyRe
 		r.Equal[string(settings)] = fmt.Sprintf("%d of %d", n, len(want.Images))
 	}
 	if precision == "fp32" {
-		r.Furthest = compareFamilyValues(t, c, wanted, want, images)
+		r.Furthest = compareFamilyValues(t, c, wanted, want, func(i int) *torch.Tensor {
+			if features == nil {
+				return c.encoder.Features(images[i].Pix, 1)
+			}
+			positions, width := c.FeatureShape()
+			return torch.FromSlice(features[i], 1, int64(positions), int64(width))
+		})
 	}
 	return r
 }
 
 // compareFamilyValues gives how far features and logits are from the reference's, relative to its largest.
 func compareFamilyValues(
-	t *testing.T, c *Captioner, dir string, want familyWant, images []*image.RGB,
+	t *testing.T, c *Captioner, dir string, want familyWant, featuresOf func(image int) *torch.Tensor,
 ) map[string]string {
 	t.Helper()
 	src := torchtest.Fixture(t, filepath.Join(dir, "want.safetensors"))
@@ -203,10 +227,10 @@ func compareFamilyValues(
 	torchtest.Do(t, func() {
 		torch.NoGrad(func() {
 			rows, first, last := torchtest.Get(t, src, "features"), torchtest.Get(t, src, "first"), torchtest.Get(t, src, "last")
-			for i, img := range images {
+			for i := range want.Images {
 				torch.Scoped(func() {
 					n := int64(i)
-					features := c.encoder.Features(img.Pix, 1)
+					features := featuresOf(i)
 					step := max(1, features.Dim(1)/8)
 					for row := range rows.Dim(1) {
 						see("features", features.Select(0, 0).Select(0, row*step), rows.Select(0, n).Select(0, row))
@@ -308,36 +332,49 @@ func TestFamilyRoundTrip(t *testing.T) {
 	}
 }
 
-// CAPTIONER_FULL names a folder in which scripts/fixtures/captioners.py made captioners of the published sizes.
+// CAPTIONER_FULL names a folder in which scripts/fixtures/captioners.py made captioners of the published sizes. The
+// reports of a family, of its seeds and sizes, go to parity-FAMILY-captions.json there.
 func TestFullSizeFamilies(t *testing.T) {
 	root := os.Getenv("CAPTIONER_FULL")
 	for _, name := range []string{"blip", "git", "florence2", "coca"} {
 		t.Run(name, func(t *testing.T) {
-			dir := filepath.Join(root, name)
-			if _, err := os.Stat(filepath.Join(dir, "want.json")); root == "" || err != nil {
-				t.Skipf("no want.json in %q: scripts/fixtures/captioners.py makes it, CAPTIONER_FULL names its folder", dir)
+			dirs, err := filepath.Glob(filepath.Join(root, name+"*", "want.json"))
+			if root == "" || len(dirs) == 0 {
+				t.Skipf("no want.json in %q (%v): scripts/fixtures/captioners.py makes it, CAPTIONER_FULL names its folder",
+					root, err)
 			}
-			r := compareFamily(t, name, dir, "fp32")
-			r.Rounded = map[string]string{}
-			for _, precision := range []string{"bf16", "int8"} {
-				all := r.Photographs * len(r.Equal)
-				other := compareFamily(t, name, dir, precision).Other
-				r.Rounded[precision] = fmt.Sprintf("%d of %d", all-len(other), all)
+			var reports []familyReport
+			for _, path := range dirs {
+				t.Run(filepath.Base(filepath.Dir(path)), func(t *testing.T) {
+					reports = append(reports, compareFullSize(t, name, filepath.Dir(path)))
+				})
 			}
-			r.Commands = []string{"python scripts/fixtures/captioners.py " + name + " FOLDER 100",
-				"CAPTIONER_FULL=FOLDER go test ./models/captioner -run FullSizeFamilies -timeout 3h"}
-			b, err := json.MarshalIndent(r, "", "  ")
+			b, err := json.MarshalIndent(reports, "", "  ")
 			if err == nil {
-				err = os.WriteFile(filepath.Join(dir, "parity.json"), append(b, 0x0a), 0o644)
+				err = os.WriteFile(filepath.Join(root, "parity-"+name+"-captions.json"), append(b, 0x0a), 0o644)
 			}
 			if err != nil {
 				t.Fatal(err)
 			}
 			t.Logf("%s", b)
-			if r.Pixels != r.Photographs || len(r.Other) > 0 {
-				t.Errorf("got %d of %d images with the reference's pixels, and %d other token sequences, want all and none",
-					r.Pixels, r.Photographs, len(r.Other))
-			}
 		})
 	}
+}
+
+// compareFullSize compares in fp32, and counts what bf16 and int8 have in common with the library.
+func compareFullSize(t *testing.T, name, dir string) familyReport {
+	t.Helper()
+	r := compareFamily(t, name, dir, "fp32")
+	r.Rounded = map[string]string{}
+	for _, precision := range []string{"bf16", "int8"} {
+		all := r.Photographs * len(r.Equal)
+		other := compareFamily(t, name, dir, precision).Other
+		r.Rounded[precision] = fmt.Sprintf("%d of %d", all-len(other), all)
+	}
+	r.Commands = append(r.Commands, "CAPTIONER_FULL=FOLDER go test ./models/captioner -run FullSizeFamilies -timeout 3h")
+	if r.Pixels != r.Photographs || len(r.Other) > 0 {
+		t.Errorf("got %d of %d images with the reference's pixels, and %d other token sequences, want all and none",
+			r.Pixels, r.Photographs, len(r.Other))
+	}
+	return r
 }

@@ -1,10 +1,11 @@
 """Measures captioners of each family at base size: a folder of COCO photographs with beam 3, beside transformers or open_clip in the same run.
 
     python3 scripts/bench/families.py --peer PYTHON [--models FOLDER] [--families blip,git,florence2,coca,vit-gpt2] [--precisions fp32,bf16,int8]
-                                      [--photographs 24] [--runs 1] [--readme]
+                                      [--photographs 24] [--seconds 60] [--runs 1] [--readme]
 
 The weights are random, of a fixed seed (the cost is the same); scripts/fixtures makes them in FOLDER, which is kept. Every caption takes 12
-tokens on both sides. The encoder's share (%) of the ceiling is of a 2048 x 2048 x 2048 product of the same type, measured in the same run.
+tokens on both sides. The peer has --seconds for each of its measurements; a cell says how many photographs it was through with, where these
+are not all. The encoder's share (%) of the ceiling is of a 2048 x 2048 x 2048 product of the same type, measured in the same run.
 --peer names a Python with torch, transformers, open_clip_torch and Pillow; it makes the models too. --readme writes this processor's column of
 the table in docs/benchmarks-families.md, between its marks. Standard library only.
 """
@@ -33,7 +34,7 @@ def make(o, family):
     folder = os.path.join(o.models, family)
     if glob.glob(os.path.join(folder, "*.safetensors")) + glob.glob(os.path.join(folder, "*.bin")):
         return folder
-    args = SCRIPTS.get(family, ["captioners.py", family]) + [o.models] + (["1"] if family not in SCRIPTS else [])
+    args = SCRIPTS.get(family, ["captioners.py", family]) + [o.models] + (["1", "--check", "0"] if family not in SCRIPTS else [])
     print(f"making {folder}", file=sys.stderr)
     subprocess.run([o.peer, os.path.join(ROOT, "scripts", "fixtures", args[0]), *args[1:]], stdout=subprocess.DEVNULL, check=True)
     return folder
@@ -81,7 +82,7 @@ def ceilings():
 
 def peer_run(o, family, model, precision, images):
     script = os.path.join(ROOT, "scripts", "bench", "peer_families.py")
-    args = [o.peer, script, "run", family, model, "--precision", precision, "--threads", str(o.threads), *images]
+    args = [o.peer, script, "run", family, model, "--precision", precision, "--threads", str(o.threads), "--seconds", str(o.seconds), *images]
     out = subprocess.run(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     if out.returncode:
         print(f"{family} in {precision}: no peer:", out.stderr.decode(errors="replace").strip().split("\n")[-1], file=sys.stderr)
@@ -109,6 +110,8 @@ def family_rows(o, family, images, ceiling):
             y = their_start if what.startswith("start") else theirs.get(what)
             digits = 2 if x < 10 else digits
             cell = f"**{x:.{digits}f}**" + (f" : {y:.{digits}f} = {(x / y if sense > 0 else y / x):.1f} ×" if y else "")
+            if what.startswith("folder") and y and theirs["photographs"] < len(images):
+                cell += f" ({theirs['photographs']} photographs of the peer)"
             if what.startswith("encoding") and flops and precision in ceiling:
                 cell += f", {100 * flops / encode / 1e9 / ceiling[precision]:.0f} %"
             row = f"{family}, {what}"
@@ -125,6 +128,7 @@ def main():
     p.add_argument("--families", default="blip,git,florence2,coca,vit-gpt2")
     p.add_argument("--precisions", default="fp32,bf16,int8")
     p.add_argument("--photographs", type=int, default=24)
+    p.add_argument("--seconds", type=float, default=60, help="that the peer has for each measurement of a family")
     p.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     p.add_argument("--runs", type=int, default=1, help="of each measurement")
     p.add_argument("--readme", action="store_true", help="write the table into docs/benchmarks-families.md")

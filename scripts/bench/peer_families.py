@@ -2,7 +2,8 @@
 
 Needs torch, transformers, open_clip_torch and Pillow. One JSON object a line on standard output.
   peer_families.py start FAMILY FOLDER IMAGE                  one caption: the parent takes the time
-  peer_families.py run FAMILY FOLDER --precision fp32|bf16 --threads N IMAGE...    one image, encoding alone, the folder
+  peer_families.py run FAMILY FOLDER --precision fp32|bf16 --threads N --seconds S IMAGE...
+                                                              one image, encoding alone, the folder: of each what S seconds allow
 """
 import argparse
 import json
@@ -124,15 +125,15 @@ class Coca:
 FAMILIES = {"blip": Blip, "git": Git, "florence2": Florence2, "coca": Coca, "vit-gpt2": VisionEncoderDecoder}
 
 
-def median(f, runs, warm=1):
-    for _ in range(warm):
-        f()
+def median(f, runs, seconds):
+    """Seconds of a run of f: the median of some runs behind a first one, or of as many as the time allows, the first among them where it takes
+    half of it."""
     times = []
-    for _ in range(runs):
+    while len(times) <= runs and (not times or sum(times) + times[-1] <= seconds):
         start = time.perf_counter()
         f()
         times.append(time.perf_counter() - start)
-    return statistics.median(times)
+    return statistics.median(times[1:] or times)
 
 
 def main():
@@ -142,6 +143,7 @@ def main():
     p.add_argument("folder")
     p.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
     p.add_argument("--threads", type=int, default=0)
+    p.add_argument("--seconds", type=float, default=1e9, help="of each measurement")
     p.add_argument("images", nargs="+")
     a = p.parse_args()
     import torch
@@ -163,21 +165,27 @@ def main():
             versions += f", open_clip {open_clip.__version__}"
         say(versions=versions)
         say(what="flops", value=flops(lambda: c.encode(one)))
-        say(what="one image, ms", value=1e3 * median(lambda: c.generate(c.pixels(a.images[0])[None]), 3))
+        single = median(lambda: c.generate(c.pixels(a.images[0])[None]), 3, a.seconds)
+        say(what="one image, ms", value=1e3 * single)
         some = one.expand(BATCH, -1, -1, -1).contiguous()
-        say(what="encoding alone, images/s", value=BATCH / median(lambda: c.encode(some), 2))
+        say(what="encoding alone, images/s", value=BATCH / median(lambda: c.encode(some), 2, a.seconds))
+        images = a.images[:max(1, int(a.seconds / single))] if single * BATCH > a.seconds else a.images
 
         class Files(torch.utils.data.Dataset):
             def __len__(self):
-                return len(a.images)
+                return len(images)
 
             def __getitem__(self, i):
-                return c.pixels(a.images[i])
+                return c.pixels(images[i])
 
-        start = time.perf_counter()
+        start, done = time.perf_counter(), 0
         for x in torch.utils.data.DataLoader(Files(), batch_size=BATCH, num_workers=2):
             c.generate(x)
-        say(what="folder, images/s", value=len(a.images) / (time.perf_counter() - start))
+            done += len(x)
+            if time.perf_counter() - start > a.seconds:
+                break
+        say(what="folder, images/s", value=done / (time.perf_counter() - start))
+        say(what="photographs", value=done)
         say(what="peak memory, MB", value=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
