@@ -73,6 +73,10 @@ func Parse(arg string) (p Place, err error) {
 		return p, console.WithHint(fmt.Errorf("this captioner is built without Google's client"),
 			"build it with GOFLAGS=-tags=nodynamic,gcs, or give s3:// with the endpoint and the HMAC keys of Google's S3")
 	}
+	if p.scheme != "gs://" && !hasBuckets {
+		return p, console.WithHint(fmt.Errorf("this captioner is built without the clients of %s", p.scheme),
+			"build it without the tag nobuckets")
+	}
 	rest := arg[len(p.scheme):]
 	if at := query.FindStringIndex(rest); at != nil {
 		p.query, rest = rest[at[0]+1:], rest[:at[0]]

@@ -1,7 +1,7 @@
 """PyTorch's side of scripts/gpu/check: the original's model in transformers, on a GPU.
 
-    peer.py caption --weights DIR --precision fp32|fp16|bf16 IMAGE...   a folder with beam 4, and the encoder alone
-    peer.py learn --precision fp32|fp16|bf16 --steps N                  steps of 4 batches of 32 captions
+    peer.py caption --precision fp32|fp16|bf16 IMAGE...   a folder with beam 4, and the encoder alone
+    peer.py learn --precision fp32|fp16|bf16 --steps N    steps of 4 batches of 32 captions
 
 Needs torch, transformers, safetensors and Pillow. Prints one JSON object. --device cpu is for trying it out.
 """
@@ -84,8 +84,8 @@ def learn(torch, o):
     scaler = torch.amp.GradScaler(device, enabled=o.precision == "fp16" and device != "cpu")
     dtype = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(o.precision)
     torch.manual_seed(0)
-    ids = torch.randint(50257, (BATCH, 16), device=device)
-    memory = torch.randn(BATCH, 1, 768, device=device)
+    ids = torch.randint(50257, (o.batch, 16), device=device)
+    memory = torch.randn(o.batch, 1, 768, device=device)
     times = []
     for _ in range(o.steps + 2):
         sync(torch, device)
@@ -108,8 +108,9 @@ def main():
     p.add_argument("images", nargs="*")
     p.add_argument("--precision", default="fp32")
     p.add_argument("--steps", type=int, default=20)
+    p.add_argument("--batch", type=int, default=BATCH)
     p.add_argument("--device", default="cuda")
-    o = p.parse_args()
+    o = p.parse_intermixed_args()  # images stand behind options
     import torch
     import transformers
 
