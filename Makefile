@@ -22,9 +22,10 @@ ENV = . scripts/env.sh;
 # The rooms that know no tensors: they build and pass their tests without cgo, libtorch or a C compiler.
 PURE = ./data/... ./weights/... ./models/decode/...
 
-# The tests that run on each device, the loop of training, and whole commands.
-STANDIN = ./torch/... ./models/gpt2 ./models/clip ./models/vit ./models/blip ./models/git ./models/efficientnet ./models/clipcap \
-  ./models/clipdecoder10 ./models/clipscore ./models/captioner ./models/train ./cli/captioner
+# The rooms that compute with tensors: the tests that run on each device, the loop of training, and whole commands.
+STANDIN = ./torch/... ./models/encoder ./models/clip ./models/vit ./models/siglip ./models/dinov2 ./models/efficientnet ./models/kvcache \
+  ./models/batch ./models/gpt2 ./models/bert ./models/blip ./models/git ./models/florence2 ./models/coca ./models/clipcap \
+  ./models/clipdecoder10 ./models/clipscore ./models/tags ./models/checkpoint ./models/captioner ./models/train/... ./cli/captioner
 
 .PHONY: help setup build demo test test-standin test-pure test-portable dist try fuzz sanitize bench bench-families soak fixtures \
   fmt lint doctor train-demo clean
@@ -52,7 +53,7 @@ test: setup ## vet and test everything
 
 test-standin: setup ## test the GPU path on the stand-in that computes on the CPU (torch/standin)
 	$(ENV) go vet -tags nodynamic,standin ./torch/... ./cli/captioner
-	$(ENV) OMP_NUM_THREADS=1 go test -tags nodynamic,standin $(STANDIN)
+	$(ENV) OMP_NUM_THREADS=1 go test -timeout 30m -tags nodynamic,standin $(STANDIN)
 
 test-pure: ## vet and test the rooms without tensors, with CGO_ENABLED=0
 	CGO_ENABLED=0 go vet $(PURE)

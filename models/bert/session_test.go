@@ -39,6 +39,25 @@ func random(t *testing.T, c Config) (*Model, Head) {
 	return m, h
 }
 
+// decoderOn prepares the model that random makes on dev.
+func decoderOn(t *testing.T, c Config, dev torch.Device) *Decoder {
+	t.Helper()
+	m, h := random(t, c)
+	defer nn.Free(m)
+	nn.Move(m, dev)
+	nn.Move(h.Dense, dev)
+	nn.Move(h.Norm, dev)
+	words, bias := h.Words, h.Bias
+	h.Words, h.Bias = words.ToDevice(dev), bias.ToDevice(dev)
+	defer func() {
+		nn.Free(h.Dense)
+		nn.Free(h.Norm)
+		words.Free()
+		bias.Free()
+	}()
+	return m.Decoder(h, torch.Float32)
+}
+
 func freeHead(h Head) {
 	nn.Free(h.Dense)
 	nn.Free(h.Norm)
@@ -64,7 +83,7 @@ func whole(m *Model, h Head, text []int64, memory, prefix *torch.Tensor) *torch.
 func TestSessionMatchesForward(t *testing.T) {
 	for _, prefixed := range []bool{false, true} {
 		t.Run(fmt.Sprintf("prefix %v", prefixed), func(t *testing.T) {
-			torchtest.Do(t, func() {
+			torchtest.EachDevice(t, func(t *testing.T, dev torch.Device) {
 				c := small
 				if !prefixed {
 					c.Memory = 40
@@ -72,7 +91,7 @@ func TestSessionMatchesForward(t *testing.T) {
 				m, h := random(t, c)
 				defer nn.Free(m)
 				defer freeHead(h)
-				d := m.Decoder(h, torch.Float32)
+				d := decoderOn(t, c, dev)
 				defer d.Free()
 				rng := rand.New(rand.NewPCG(3, 4))
 				for range 6 {

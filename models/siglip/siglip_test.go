@@ -27,18 +27,18 @@ func TestModelMatchesTransformers(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			torchtest.Do(t, func() {
+			torchtest.EachDevice(t, func(t *testing.T, dev torch.Device) {
 				m, err := vit.New(e.Encoder.(Tower).Config)
 				if err != nil {
 					t.Fatal(err)
 				}
 				defer m.Free()
-				if err := m.Load(named, nn.LoadOptions{Prefix: encoder.Prefix}); err != nil {
+				if err := m.Load(named, nn.LoadOptions{Prefix: encoder.Prefix, Device: dev}); err != nil {
 					t.Fatal(err)
 				}
 				for _, name := range src.Names() {
 					if side, ok := strings.CutPrefix(name, "want.image."); ok {
-						x := torchtest.Get(t, src, name).To(torch.Float32)
+						x := torchtest.Get(t, src, name).To(torch.Float32).ToDevice(dev)
 						torchtest.Close(t, "side "+side, m.Tokens(x), torchtest.Get(t, src, "want.tokens."+side))
 					}
 				}
