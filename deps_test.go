@@ -80,7 +80,8 @@ data/coco           < weights/store         | golang.org/x/sync github.com/gofrs
 models/decode       < data/mersenne         | # searches over numbers: plain Go, so that it is tested without libtorch
 
 torch/kernels       <                       | C # the C++ of torch; without Go, it is seldom compiled again
-torch               < weights torch/kernels | C github.com/sugarme/gotch/libtch
+torch/gpu           < torch/kernels         | C # more of it, for GPUs alone
+torch               < weights torch/gpu | C github.com/sugarme/gotch/libtch
                      # the only room that sees libtorch; a tensor comes from named bytes
 torch/nn            < torch                 |
 torch/nn/measure    < torch/nn weights/atomicfile | # which kernels are quick here, kept in a file
@@ -232,7 +233,7 @@ models/train/draw   < torch/torchtest       |
 models/bert         < torch/torchtest       |
 weights/hub         < weights/hub/hubtest   | # a hub to fetch from
 models/git          < torch/torchtest       |
-models/kvcache      < torch/torchtest       | # the kernel beside plain products
+models/kvcache      < torch/torchtest torch/standin       | # the kernel beside plain products
 models/florence2    < torch/torchtest       |
 models/clipcap      < torch/torchtest       |
 models/coca         < torch/torchtest       |

@@ -252,6 +252,7 @@ func runServe(ctx context.Context, con *console.Console, o ServeOptions) (err er
 		return fmt.Errorf("serve: %w", err)
 	}
 	o.Model.Notice = func(s string) { con.Term.Log.Warn(s) }
+	o.Model.Detail = func(s string) { con.Term.Log.Debug(s) }
 	m, err := o.open(o.Model)
 	if err != nil {
 		return fmt.Errorf("serve: %w", err)

@@ -13,6 +13,7 @@ import (
 
 	lib "github.com/sugarme/gotch/libtch"
 
+	_ "captioner/torch/gpu"
 	_ "captioner/torch/kernels"
 )
 

@@ -1,6 +1,6 @@
 package torch
 
-// #include "kernels/bridge.h"
+// #include "gpu/gpu.h"
 import "C"
 
 import (
@@ -47,6 +47,19 @@ func FromSlice[E Number](v []E, shape ...int64) *Tensor {
 		"from slice",
 		C.ct_from_bytes(slot(), unsafe.Pointer(unsafe.SliceData(v)), C.size_t(len(v)*d.Size()), dims(shape),
 			C.int(len(shape)), C.int(d)),
+	)
+}
+
+// Upload is FromSlice on a device. It takes one copy on the host, which does not wait for a GPU.
+func Upload[E Number](v []E, dev Device, shape ...int64) *Tensor {
+	if shape == nil {
+		shape = []int64{int64(len(v))}
+	}
+	d := dtypeOf[E]()
+	return fromBridge(
+		"upload",
+		C.ct_upload(slot(), unsafe.Pointer(unsafe.SliceData(v)), C.size_t(len(v)*d.Size()), dims(shape),
+			C.int(len(shape)), C.int(d), C.int(dev.index())),
 	)
 }
 

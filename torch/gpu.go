@@ -1,17 +1,45 @@
 package torch
 
-// #include "kernels/bridge.h"
+// #include "gpu/gpu.h"
 import "C"
 
 import (
 	"errors"
-	"fmt"
+	"strings"
 	"sync"
 	"unsafe"
 )
 
 // ErrNoGPU is why CUDADevices finds none although the CUDA libraries are there.
-var ErrNoGPU = errors.New("libtorch_cuda.so loaded, but no NVIDIA driver or device was found")
+var ErrNoGPU = errors.New("libtorch's CUDA library is here, and finds no GPU")
+
+// ErrNoCUDA is why CUDADevices finds none where this libtorch is for the CPU alone, or where a library that it needs is
+// not there.
+var ErrNoCUDA = errors.New("libtorch's CUDA library did not load")
+
+// A CUDAError says why CUDADevices finds no GPU. It wraps ErrNoGPU or ErrNoCUDA.
+type CUDAError struct {
+	Kind   error
+	Reason string // of the driver, or of the loader
+}
+
+func (e *CUDAError) Error() string { return e.Kind.Error() + ": " + e.Reason }
+
+// Unwrap returns the kind.
+func (e *CUDAError) Unwrap() error { return e.Kind }
+
+// Hint says what may help.
+func (e *CUDAError) Hint() string {
+	switch {
+	case e.Kind == ErrNoCUDA:
+		return "\"scripts/setup-libtorch --cuda\" fetches it, or links that of a Python torch (docs/gpu.md)"
+	case strings.Contains(e.Reason, "CUDA_VISIBLE_DEVICES"):
+		return "unset CUDA_VISIBLE_DEVICES, or give it the number of a GPU that \"nvidia-smi -L\" lists"
+	case strings.Contains(e.Reason, "kernel module"):
+		return "restart the machine after an update of the driver"
+	}
+	return "install NVIDIA's driver, 580 or later for CUDA 13; a container needs --gpus all"
+}
 
 var (
 	cudaOnce sync.Once
@@ -25,20 +53,22 @@ var (
 func CUDADevices() (int, error) {
 	cudaOnce.Do(func() {
 		if e := C.ct_open_cuda(); e != nil {
-			cudaErr = fmt.Errorf("libtorch_cuda.so did not load: %s", takeError(unsafe.Pointer(e)))
+			cudaErr = &CUDAError{ErrNoCUDA, takeError(unsafe.Pointer(e))}
 			return
 		}
-		if cudaN = int(C.ct_cuda_devices()); cudaN == 0 {
-			cudaErr = ErrNoGPU
+		if cudaN = int(C.ct_count_gpus()); cudaN == 0 {
+			cudaErr = &CUDAError{ErrNoGPU, takeError(unsafe.Pointer(C.ct_no_gpu()))}
 		}
 	})
 	return cudaN, cudaErr
 }
 
 // ReplaceCUDA puts n devices of another of libtorch's types (a c10::DeviceType) in the place of CUDA's: CUDA(0) is then
-// the first of them. It is for package torch/standin, before anything asks for a GPU.
-func ReplaceCUDA(kind, n int) {
+// the first of them. graphs is a struct ct_graph_calls of gpu/gpu.h, which records on them. It is for package
+// torch/standin, before anything asks for a GPU.
+func ReplaceCUDA(kind, n int, graphs unsafe.Pointer) {
 	cudaOnce.Do(func() {
+		C.ct_use_graphs((*C.struct_ct_graph_calls)(graphs))
 		C.ct_use_gpus(C.int(kind), C.int(n))
 		cudaN, standIn = n, true
 	})

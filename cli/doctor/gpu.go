@@ -17,6 +17,9 @@ import (
 func examineCUDA(ctx context.Context, _ model.Loader) []console.Finding {
 	var n int
 	err := torch.Do(ctx, func() (err error) { n, err = torch.CUDADevices(); return err })
+	if err != nil && errors.Is(err, torch.ErrNoGPU) {
+		return []console.Finding{withoutCUDA(err), examineGraphs()}
+	}
 	if err != nil {
 		return []console.Finding{withoutCUDA(err)}
 	}
@@ -33,20 +36,27 @@ func examineCUDA(ctx context.Context, _ model.Loader) []console.Finding {
 	if n > 1 && !torch.IsStandIn() {
 		out = append(out, together(all)...)
 	}
-	return out
+	return append(out, examineGraphs())
+}
+
+// examineGraphs says whether this libtorch has what --cuda-graphs takes.
+func examineGraphs() console.Finding {
+	if err := torch.GraphsReady(); err != nil {
+		return finding("cuda graphs", "note", console.OneLine(err), "they are made with libtorch 2.11")
+	}
+	return finding("cuda graphs", "ok", "libtorch has what recording them takes", "")
 }
 
 // withoutCUDA says why there are no GPUs, and whether that is wrong.
 func withoutCUDA(err error) console.Finding {
 	f := finding("cuda", "ok", "not used: "+console.OneLine(err), "")
 	_, driver := os.Stat("/proc/driver/nvidia/version")
+	var cuda *torch.CUDAError
 	switch {
-	case errors.Is(err, torch.ErrNoGPU):
-		f.Status = "note"
-		f.Remedy = "install NVIDIA's driver, 580 or later for CUDA 13; a container needs --gpus all"
+	case errors.Is(err, torch.ErrNoGPU) && errors.As(err, &cuda):
+		f.Status, f.Remedy = "note", cuda.Hint()
 		if driver == nil {
-			f.Remedy = "the driver is there, but gives no GPU: \"nvidia-smi\" says more; CUDA 13 wants driver 580 or later; " +
-				"CUDA_VISIBLE_DEVICES must not hide the GPU; a container needs --gpus all"
+			f.Remedy += "; \"nvidia-smi\" says more"
 		}
 	case driver == nil:
 		f.Status = "note"

@@ -17,12 +17,14 @@ type Model struct {
 	Device     string       // "auto", "cpu", "cuda", "cuda:1"; AllGPUs where All is set
 	All        bool         // AllGPUs is taken
 	Notice     func(string) // told what the model does otherwise than asked; nil: nobody
+	Detail     func(string) // told what those who ask for more want to know; nil: nobody
 	Precision  string       // "auto", "fp32", "bf16", "fp16", "int8"
 	Heads      Heads
 	Activation Activation
 	NoEncoder  bool   // open the model for features alone
 	Threads    int    // 0 leaves it to libtorch
 	Kernels    string // "measured", "default", or what nn.ParseFixed reads
+	Graphs     string // of the decoder's steps on a GPU: "auto", "on", "off"
 }
 
 // Flags are the flags that set o.
@@ -50,6 +52,9 @@ func (o *Model) Flags() []cli.Flag {
 		&cli.StringFlag{Name: "kernels", Value: "measured", Category: category, Destination: &o.Kernels,
 			Usage: "what makes the products on a CPU: measured (the quickest here), default, own, onednn, mkl, or two as " +
 				"`ENCODER/DECODER`"},
+		&cli.StringFlag{Name: "cuda-graphs", Value: "auto", Category: category, Destination: &o.Graphs,
+			Usage: "record the decoder's steps on a GPU as CUDA graphs, which saves the host's time: auto (where that works; " +
+				"-v says why not), on (or fail) or off"},
 	}
 }
 
@@ -77,6 +82,11 @@ func (o *Model) Validate() error {
 	}
 	if _, err := o.FixedKernels(); err != nil {
 		return err
+	}
+	if o.Graphs != "" {
+		if err := console.OneOf("--cuda-graphs", o.Graphs, "auto", "on", "off"); err != nil {
+			return err
+		}
 	}
 	if o.Threads < 0 || o.Threads > 4096 {
 		return console.Usagef("", "--threads %d: want 0 to 4096", o.Threads)

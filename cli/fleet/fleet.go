@@ -76,7 +76,7 @@ func Open(ctx context.Context, con *console.Console, o flags.Model) (*Fleet, err
 	if err := torch.Do(ctx, func() (err error) { n, err = torch.CUDADevices(); return err }); err != nil {
 		return nil, &captioner.DeviceError{Err: fmt.Errorf("device %q: %w", All, err)}
 	}
-	known, err := o.Heads.Architectures()
+	known, err := o.Activation.Architectures(o.Heads)
 	if err != nil {
 		return nil, err
 	}
@@ -118,6 +118,15 @@ func launch(con *console.Console, o flags.Model, device string) (*ship, error) {
 	}
 	if o.Heads != "" {
 		args = append(args, "--heads", string(o.Heads))
+	}
+	if o.Activation != "" {
+		args = append(args, "--encoder-activation", string(o.Activation))
+	}
+	if o.Graphs != "" {
+		args = append(args, "--cuda-graphs", o.Graphs)
+	}
+	if con.Options.Verbose {
+		args = append(args, "-v")
 	}
 	s := &ship{device: device, cmd: exec.Command(exe, args...)}
 	s.cmd.Stderr = con.Term

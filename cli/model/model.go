@@ -55,6 +55,7 @@ func Open(ctx context.Context, con *console.Console, load Loader, o flags.Model)
 		return nil, err
 	}
 	o.Notice = func(s string) { con.Term.Log.Warn(s) }
+	o.Detail = func(s string) { con.Term.Log.Debug(s) }
 	m, err := load(ctx, o)
 	if l, ok := m.(loaded); ok && l.Device() == torch.CPU.String() {
 		con.Term.Log.Debug("kernels", "chosen", l.kernels.String(), "threads", torch.Threads())
@@ -114,7 +115,8 @@ func Load(_ context.Context, o flags.Model) (Model, error) {
 		return nil, err
 	}
 	c, err := captioner.Open(o.Path, captioner.Options{Encoder: o.Encoder, NoEncoder: o.NoEncoder, Device: o.Device,
-		Precision: o.NumberType(), Threads: o.Threads, Architectures: known, Notice: o.Notice, Kernels: kernels})
+		Precision: o.NumberType(), Threads: o.Threads, Architectures: known, Notice: o.Notice, Detail: o.Detail,
+		Kernels: kernels, Graphs: o.Graphs})
 	if err != nil {
 		return nil, ModelHint(err)
 	}

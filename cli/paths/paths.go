@@ -36,8 +36,8 @@ var flagUses = map[string]Use{
 	"train out": NewFolder, "train resume": Folder, "encode out": Folder, "edit": Folder,
 	"cache": Cache, "listen": Socket,
 
-	"ban": Word, "cors-origin": Word, "decode": Word, "device": Word, "dtype": Word, "edit-extension": Word,
-	"encoder-activation": Word, "clip-activation": Word, "encoder-name": Word,
+	"ban": Word, "cors-origin": Word, "cuda-graphs": Word, "decode": Word, "device": Word, "dtype": Word,
+	"edit-extension": Word, "encoder-activation": Word, "clip-activation": Word, "encoder-name": Word,
 	"existing": Word, "force": Word, "format": Word, "heads": Word, "host": Word, "kernels": Word, "licence": Word,
 	"log-format": Word, "memory": Word, "metric": Word, "missing": Word, "monitor": Word, "name": Word, "nproc": Word,
 	"precision": Word,

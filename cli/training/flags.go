@@ -17,6 +17,7 @@ import (
 	"captioner/cli/console"
 	"captioner/cli/flags"
 	"captioner/cli/published"
+	"captioner/models/captioner"
 	"captioner/models/encoder"
 	"captioner/models/train"
 	"captioner/torch"
@@ -291,7 +292,7 @@ func (o *Options) settle(con *console.Console) error {
 	if known == "16" || known == "auto" {
 		dev, err := torch.ParseDevice(o.Device)
 		if err != nil {
-			return console.WithHint(err, "--device cpu works everywhere")
+			return &captioner.DeviceError{Err: err}
 		}
 		if !dev.IsCUDA() {
 			o.Precision, o.lowered, o.auto = "bf16", known == "16", known == "auto"

@@ -1,6 +1,7 @@
 package bert
 
 import (
+	"captioner/models/kvcache"
 	"captioner/torch"
 	"captioner/torch/nn"
 )
@@ -34,6 +35,7 @@ type Decoder struct {
 	norm      nn.PackedNorm // of the embeddings
 	layers    []layer
 	head      head
+	idle      kvcache.Idle[*Session]
 }
 
 type layer struct {
@@ -104,6 +106,7 @@ func newLayer(l *Layer, d torch.DType) layer {
 
 // Free releases the tensors.
 func (d *Decoder) Free() {
+	d.idle.Drop()
 	d.tokens.Free()
 	d.positions.Free()
 	d.norm.Free()

@@ -14,6 +14,8 @@ import (
 // A Session is for one goroutine, inside torch.Do; Free ends it.
 type Session struct {
 	d      *Decoder
+	key    kvcache.Key
+	broken bool // a step has begun and not ended
 	cache  *kvcache.Cache
 	memory *torch.Tensor // [2 layers, images, H, P, D]: keys and values that cross-attention looks at; nil without
 	prefix *torch.Tensor // [2 layers, images, H, P, D]: those that self-attention looks at before the text's; nil without
@@ -22,12 +24,24 @@ type Session struct {
 // Start begins texts of at most maxLen tokens over a memory [G, P, M], one an image. width is how many rows an image
 // will have; more are allowed, at the price of a larger cache later.
 func (d *Decoder) Start(memory *torch.Tensor, images, width, maxLen int) (*Session, error) {
-	s, err := d.start(memory, d.Config.Memory, images, width, maxLen)
+	shape, err := d.shape(memory, d.Config.Memory, images, width, maxLen)
 	if err != nil {
 		return nil, err
 	}
-	s.memory = torch.Empty(torch.Float32, d.device, d.perImage(memory)...).Keep()
-	s.cache.Share(s.memory)
+	key := kvcache.Key{Shape: shape, Positions: memory.Dim(1)}
+	return d.idle.Begin(key, func() *Session { return &Session{d: d, key: key} },
+		func(s *Session, shape kvcache.Shape) { s.look(memory, shape) }), nil
+}
+
+// look makes the cache, in the first batch of a session, and computes what the texts see of a memory.
+func (s *Session) look(memory *torch.Tensor, shape kvcache.Shape) {
+	if s.cache == nil {
+		s.cache = kvcache.New(shape)
+	} else {
+		s.cache.Again()
+	}
+	d := s.d
+	kvcache.ShareNew(s.cache, &s.memory, d.perImage(memory)...)
 	s.inside(func() {
 		x := memory.Detach().Move(d.device, d.dtype, false).Contiguous()
 		for i := range d.layers {
@@ -37,25 +51,25 @@ func (d *Decoder) Start(memory *torch.Tensor, images, width, maxLen int) (*Sessi
 			})
 		}
 	})
-	return s, nil
 }
 
 // StartAfter begins texts of at most maxLen tokens that follow a prefix [G, P, C], one an image, whose positions look
 // at each other. width is as in Start.
 func (d *Decoder) StartAfter(prefix *torch.Tensor, images, width, maxLen int) (*Session, error) {
-	s, err := d.start(prefix, d.Config.Width, images, width, maxLen)
+	shape, err := d.shape(prefix, d.Config.Width, images, width, maxLen)
 	if err != nil {
 		return nil, err
 	}
-	s.prefix = torch.Empty(torch.Float32, d.device, d.perImage(prefix)...).Keep()
-	s.cache.Share(s.prefix)
-	s.inside(func() {
-		x := prefix.Detach().Move(d.device, torch.Float32, false).Contiguous() // [G, P, C]
-		for i := range d.layers {
-			x = torch.Tidy1(func() *torch.Tensor { return s.prefixLayer(i, x) })
-		}
-	})
-	return s, nil
+	return kvcache.Begin(&Session{d: d}, func(s *Session) {
+		s.cache = kvcache.New(shape)
+		kvcache.ShareNew(s.cache, &s.prefix, d.perImage(prefix)...)
+		s.inside(func() {
+			x := prefix.Detach().Move(d.device, torch.Float32, false).Contiguous() // [G, P, C]
+			for i := range d.layers {
+				x = torch.Tidy1(func() *torch.Tensor { return s.prefixLayer(i, x) })
+			}
+		})
+	}), nil
 }
 
 // Holds is the bytes of keys and values that a session keeps of an image with so many positions.
@@ -63,17 +77,18 @@ func (d *Decoder) Holds(positions int64) int64 {
 	return 2 * int64(len(d.layers)) * positions * d.Config.Width * int64(torch.Float32.Size())
 }
 
-func (d *Decoder) start(x *torch.Tensor, channels int64, images, width, maxLen int) (*Session, error) {
+// shape is that of the cache of texts for what is given of the images, [G, P, channels].
+func (d *Decoder) shape(x *torch.Tensor, channels int64, images, width, maxLen int) (kvcache.Shape, error) {
 	shape := kvcache.Shape{Layers: len(d.layers), Heads: d.Config.Heads, Size: d.Config.headSize(), Images: images,
 		Width: width, Length: maxLen, Device: d.device, AnyRows: d.head.words.AnyRows()}
 	if err := shape.Check(d.Config.Positions, "max_position_embeddings"); err != nil {
-		return nil, err
+		return shape, err
 	}
 	if x == nil || x.Rank() != 3 || x.Dim(0) != int64(images) || x.Dim(2) != channels {
 		const message = "start decoding: found %v for the images, want [%d, positions, %d]"
-		return nil, fmt.Errorf(message, x.Shape(), images, channels)
+		return shape, fmt.Errorf(message, x.Shape(), images, channels)
 	}
-	return &Session{d: d, cache: kvcache.New(shape)}, nil
+	return shape, nil
 }
 
 // perImage is the shape of keys and values of all layers over x [G, P, …].
@@ -98,8 +113,11 @@ func (s *Session) prefixLayer(i int, x *torch.Tensor) *torch.Tensor {
 	return l.all(qkv, x, s.d.Config.Heads)
 }
 
-// Free releases the cache.
-func (s *Session) Free() { s.cache.Free() }
+// Free ends the session. Its tensors stay where the next may use them.
+func (s *Session) Free() { s.d.idle.End(s.key, s, s.cache, s.broken) }
+
+// Release releases the tensors.
+func (s *Session) Release() { s.cache.Free() }
 
 // Step feeds tokens[r] to row r, which continues row parents[r] of the step before (nil at the first step: one row an
 // image), and gives for each row its k best next tokens, best first, with their log-probabilities under the softmax
@@ -134,17 +152,20 @@ func (s *Session) advance(parents, tokens []int32) (x *torch.Tensor, err error) 
 	if err != nil {
 		return nil, err
 	}
+	s.broken = true
 	torch.NoGrad(func() {
-		position := s.d.positions.Select(0, s.cache.Len())
-		x = torch.Embedding(s.d.tokens, torch.FromSlice(ids).ToDevice(s.d.device)).To(torch.Float32) // [R, C]
-		x = x.Add(position)
-		x = s.d.norm.Forward(x, torch.Float32)
-		for i := range s.d.layers {
-			x = torch.Tidy1(func() *torch.Tensor { return s.layer(i, x) })
-		}
-		x = x.Narrow(0, 0, s.cache.Rows())
+		x = s.cache.Step(ids, func(ids *torch.Tensor) *torch.Tensor {
+			x := torch.Embedding(s.d.tokens, ids).To(torch.Float32) // [R, C]
+			x = x.Add(s.cache.Position(s.d.positions))
+			x = s.d.norm.Forward(x, torch.Float32)
+			for i := range s.d.layers {
+				x = torch.Tidy1(func() *torch.Tensor { return s.layer(i, x) })
+			}
+			return x
+		}).Narrow(0, 0, s.cache.Rows())
 	})
 	s.cache.Done()
+	s.broken = false
 	return x, nil
 }
 
@@ -165,9 +186,9 @@ func (s *Session) layer(i int, x *torch.Tensor) *torch.Tensor {
 // C].
 func (s *Session) selfAttention(i int, qkv *torch.Tensor) *torch.Tensor {
 	x := qkv.View(qkv.Dim(0), 3, s.d.Config.Heads, s.d.Config.headSize()) // [R, 3, H, D]
-	q, own := x.Select(1, 0), s.cache.Put(i, x.Narrow(1, 1, 2))
+	q, kv := x.Select(1, 0), x.Narrow(1, 1, 2)
 	if s.prefix == nil {
-		return kvcache.Attend(q, own, s.d.fused)
+		return s.cache.Own(i, q, kv, s.d.fused)
 	}
-	return kvcache.AttendAfter(q, s.cache.Shared(s.prefix, 2*i, 2), own, s.d.fused)
+	return kvcache.AttendAfter(q, s.cache.Shared(s.prefix, 2*i, 2), s.cache.Put(i, kv), s.d.fused)
 }

@@ -25,6 +25,7 @@ import (
 	"captioner/models/decode"
 	"captioner/models/encoder"
 	"captioner/models/family"
+	"captioner/models/kvcache"
 	"captioner/torch"
 	"captioner/torch/nn"
 )
@@ -44,6 +45,11 @@ type Options struct {
 	// Notice is told, in a line, what the captioner does otherwise than asked, where a batch does not fit a GPU's memory,
 	// for one, and what it assumes of an encoder. It may be nil.
 	Notice func(string)
+
+	// Graphs says whether the decoder's steps on a GPU are recorded as CUDA graphs: "auto" (or ""), where that works,
+	// "on", or fail, "off". Detail, which may be nil, is told why they are not after all.
+	Graphs string
+	Detail func(string)
 
 	// Kernels choose what makes the products on a CPU; nil is the default choice.
 	Kernels nn.Kernels
@@ -92,6 +98,11 @@ func Open(path string, o Options) (*Captioner, error) {
 // start loads what an opened file describes. It owns f.
 func start(f *checkpoint.Checkpoint, o Options, dtype torch.DType) (_ *Captioner, err error) {
 	c := &Captioner{File: f, fits: fitting{notice: o.Notice}}
+	graphs, err := kvcache.ParseGraphs(o.Graphs)
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
 	if err := giveEncoder(f, o); err != nil {
 		c.Close()
 		return nil, err
@@ -104,6 +115,7 @@ func start(f *checkpoint.Checkpoint, o Options, dtype torch.DType) (_ *Captioner
 			torch.SetThreads(o.Threads)
 		}
 		nn.SetKernels(o.Kernels)
+		kvcache.SetGraphs(graphs, o.Detail)
 		if c.device, err = torch.ParseDevice(o.Device); err != nil {
 			return &DeviceError{err}
 		}
@@ -147,6 +159,10 @@ func (e *DeviceError) Unwrap() error { return e.Err }
 
 // Hint says what works.
 func (e *DeviceError) Hint() string {
+	var cuda *torch.CUDAError
+	if errors.As(e.Err, &cuda) {
+		return cuda.Hint() + "; --device cpu works everywhere"
+	}
 	return "--device cpu works everywhere; \"captioner doctor\" says what is there"
 }
 

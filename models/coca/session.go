@@ -89,7 +89,7 @@ func (s *Session) advance(parents, tokens []int32) (x *torch.Tensor, err error) 
 	s.note(parents, tokens)
 	torch.NoGrad(func() {
 		x = torch.Embedding(s.d.tokens, torch.FromSlice(ids).ToDevice(s.d.device)).To(torch.Float32) // [R, C]
-		x = x.Add(s.d.positions.Select(0, s.cache.Len()))
+		x = x.Add(s.cache.Position(s.d.positions))
 		for i := range s.d.text {
 			x = torch.Tidy1(func() *torch.Tensor { return s.block(&s.d.text[i], i, x, s.hidden) })
 		}

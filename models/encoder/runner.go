@@ -78,7 +78,7 @@ func (r *Runner) Free() { r.network.Free() }
 func Pixels(pixels []byte, n int, p image.Preprocess, dev torch.Device) *torch.Tensor {
 	return torch.Tidy1(func() *torch.Tensor {
 		mean, std := p.Mean, p.Std
-		x := torch.FromSlice(pixels, int64(n), int64(p.Size), int64(p.Size), 3).ToDevice(dev).To(torch.Float32)
+		x := torch.Upload(pixels, dev, int64(n), int64(p.Size), int64(p.Size), 3).To(torch.Float32)
 		if mean[0] == mean[1] && mean[1] == mean[2] && std[0] == std[1] && std[1] == std[2] {
 			x = x.AddScalar(-mean[0]).MulScalar(1 / std[0]) // not broadcast: over an inner extent of 3 that is slow
 		} else {

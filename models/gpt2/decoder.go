@@ -1,6 +1,7 @@
 package gpt2
 
 import (
+	"captioner/models/kvcache"
 	"captioner/torch"
 	"captioner/torch/nn"
 )
@@ -18,6 +19,7 @@ type Decoder struct {
 	blocks    []decoderBlock
 	norm      nn.PackedNorm
 	head      nn.Packed
+	idle      kvcache.Idle[*Session]
 }
 
 type decoderBlock struct {
@@ -81,6 +83,7 @@ func newDecoderBlock(b *Block, act torch.Activation, d torch.DType) decoderBlock
 
 // Free releases the tensors.
 func (d *Decoder) Free() {
+	d.idle.Drop()
 	d.tokens.Free()
 	d.positions.Free()
 	d.norm.Free()

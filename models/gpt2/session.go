@@ -14,7 +14,9 @@ import (
 // A Session is for one goroutine, inside torch.Do; Free ends it.
 type Session struct {
 	d      *Decoder
+	key    kvcache.Key
 	cache  *kvcache.Cache
+	broken bool          // a step has begun and not ended
 	memory *torch.Tensor // [2 layers, images, H, P, D]: each layer's keys and values; nil without, and where P is 1
 	first  *torch.Tensor // [images, C]: what the first step is fed in the place of its tokens; nil: its tokens
 	single *torch.Tensor // [layers, images, C]: what each layer's cross-attention gives, where P is 1; else nil
@@ -24,6 +26,11 @@ type Session struct {
 // cross-attention is left out. width is how many rows an image will have; more are allowed, at the price of a larger
 // cache later.
 func (d *Decoder) Start(memory *torch.Tensor, images, width, maxLen int) (*Session, error) {
+	return d.start(memory, images, width, maxLen, true)
+}
+
+// start is Start; with again, the session may be used again, and its steps recorded: see kvcache.Idle.
+func (d *Decoder) start(memory *torch.Tensor, images, width, maxLen int, again bool) (*Session, error) {
 	shape := kvcache.Shape{Layers: len(d.blocks), Heads: d.Config.Heads, Size: d.Config.headSize(), Images: images,
 		Width: width, Length: maxLen, Device: d.device, AnyRows: d.head.AnyRows()}
 	if err := shape.Check(d.Config.Positions, "n_positions"); err != nil {
@@ -36,15 +43,37 @@ func (d *Decoder) Start(memory *torch.Tensor, images, width, maxLen int) (*Sessi
 		const message = "start decoding: found a memory of shape %v, want [%d, positions, %d]"
 		return nil, fmt.Errorf(message, memory.Shape(), images, d.Config.Width)
 	}
-	s := &Session{d: d, cache: kvcache.New(shape)}
-	if memory != nil && memory.Dim(1) == 1 {
-		s.single = d.memorySingle(memory)
-		s.cache.Share(s.single)
-	} else if memory != nil {
-		s.memory = d.memoryKV(memory)
-		s.cache.Share(s.memory)
+	key := kvcache.Key{Shape: shape}
+	if memory != nil {
+		key.Positions = memory.Dim(1)
 	}
-	return s, nil
+	fresh := &Session{d: d, key: key}
+	if !again {
+		return kvcache.Begin(fresh, func(s *Session) { s.begin(memory, shape) }), nil
+	}
+	return d.idle.Begin(key, func() *Session { return fresh },
+		func(s *Session, shape kvcache.Shape) { s.begin(memory, shape) }), nil
+}
+
+// begin fills the cache, which is made in the first batch of a session, with what the texts see of memory [G, P, C].
+func (s *Session) begin(memory *torch.Tensor, shape kvcache.Shape) {
+	if s.cache == nil {
+		s.cache = kvcache.New(shape)
+	} else {
+		s.cache.Again()
+	}
+	if memory == nil {
+		return
+	}
+	d, g, p := s.d, memory.Dim(0), memory.Dim(1)
+	layers, size := int64(len(d.blocks)), d.Config.headSize()
+	if p == 1 {
+		kvcache.ShareNew(s.cache, &s.single, layers, g, d.Config.Width)
+		d.memorySingle(memory, s.single)
+		return
+	}
+	kvcache.ShareNew(s.cache, &s.memory, 2*layers, g, d.Config.Heads, p, size)
+	d.memoryKV(memory, s.memory)
 }
 
 // Holds is the bytes of keys and values that a session keeps of an image whose memory has so many positions.
@@ -64,7 +93,7 @@ func (d *Decoder) StartAfter(prefix *torch.Tensor, images, width, maxLen int) (*
 		return nil, fmt.Errorf(message, prefix.Shape(), images, d.Config.Width)
 	}
 	before := prefix.Dim(1) - 1
-	s, err := d.Start(nil, images, width, maxLen+int(before))
+	s, err := d.start(nil, images, width, maxLen+int(before), false)
 	if err != nil {
 		return nil, err
 	}
@@ -79,14 +108,12 @@ func (d *Decoder) StartAfter(prefix *torch.Tensor, images, width, maxLen int) (*
 	return s, nil
 }
 
-// memorySingle gives every layer's cross-attention, kept, to a memory of one position: its softmax is 1 whatever the
+// memorySingle puts into out every layer's cross-attention to a memory of one position: its softmax is 1 whatever the
 // text asks, so what comes out is the projected value, once an image.
-func (d *Decoder) memorySingle(memory *torch.Tensor) *torch.Tensor {
-	var out *torch.Tensor
+func (d *Decoder) memorySingle(memory, out *torch.Tensor) {
 	torch.NoGrad(func() {
 		torch.Scoped(func() {
 			x := memory.Detach().Move(d.device, d.dtype, false).Select(1, 0).Contiguous() // [G, C]
-			out = torch.Empty(torch.Float32, d.device, int64(len(d.blocks)), x.Dim(0), d.Config.Width).Keep()
 			for i := range d.blocks {
 				torch.Scoped(func() {
 					kv := d.blocks[i].crossKV.Forward(x, nil)                          // [G, 2C]
@@ -96,17 +123,14 @@ func (d *Decoder) memorySingle(memory *torch.Tensor) *torch.Tensor {
 			}
 		})
 	})
-	return out
 }
 
-// memoryKV gives the keys and values of every layer, kept.
-func (d *Decoder) memoryKV(memory *torch.Tensor) *torch.Tensor {
-	var out *torch.Tensor
+// memoryKV puts the keys and values of every layer into out.
+func (d *Decoder) memoryKV(memory, out *torch.Tensor) {
 	torch.NoGrad(func() {
 		torch.Scoped(func() {
 			g, p, h, size := memory.Dim(0), memory.Dim(1), d.Config.Heads, d.Config.headSize()
 			x := memory.Detach().Move(d.device, d.dtype, false).Contiguous()
-			out = torch.Empty(torch.Float32, d.device, int64(2*len(d.blocks)), g, h, p, size).Keep()
 			for i := range d.blocks {
 				torch.Scoped(func() {
 					kv := d.blocks[i].crossKV.Forward(x, nil).View(g, p, 2, h, size) // [G, P, 2C]
@@ -115,11 +139,13 @@ func (d *Decoder) memoryKV(memory *torch.Tensor) *torch.Tensor {
 			}
 		})
 	})
-	return out
 }
 
-// Free releases the cache.
-func (s *Session) Free() {
+// Free ends the session. Its tensors stay where the next may use them.
+func (s *Session) Free() { s.d.idle.End(s.key, s, s.cache, s.broken) }
+
+// Release releases the tensors.
+func (s *Session) Release() {
 	s.cache.Free()
 	s.first.Free()
 }
@@ -147,21 +173,25 @@ func (s *Session) advance(parents, tokens []int32) (x *torch.Tensor, err error) 
 	if err != nil {
 		return nil, err
 	}
+	s.broken = true
 	torch.NoGrad(func() {
 		if s.first != nil && s.cache.Fresh() {
-			x = s.first
+			x = s.feed(s.first)
 		} else {
-			x = torch.Embedding(s.d.tokens, torch.FromSlice(ids).ToDevice(s.d.device)).To(torch.Float32) // [R, C]
+			x = s.cache.Step(ids, func(ids *torch.Tensor) *torch.Tensor {
+				return s.feed(torch.Embedding(s.d.tokens, ids).To(torch.Float32)) // [R, C]
+			})
 		}
-		x = s.feed(x).Narrow(0, 0, s.cache.Rows())
+		x = x.Narrow(0, 0, s.cache.Rows())
 	})
 	s.cache.Done()
+	s.broken = false
 	return x, nil
 }
 
 // feed runs the blocks on the embedding of one position a row, x [R, C].
 func (s *Session) feed(x *torch.Tensor) *torch.Tensor {
-	x = x.Add(s.d.positions.Select(0, s.cache.Len()))
+	x = x.Add(s.cache.Position(s.d.positions))
 	for i := range s.d.blocks {
 		x = torch.Tidy1(func() *torch.Tensor { return s.block(i, x) })
 	}
@@ -186,7 +216,7 @@ func (s *Session) block(i int, x *torch.Tensor) *torch.Tensor {
 // selfAttention looks with the queries of qkv [R, 3C] at all tokens so far, its own among them: [R, C].
 func (s *Session) selfAttention(i int, qkv *torch.Tensor) *torch.Tensor {
 	x := qkv.View(qkv.Dim(0), 3, s.d.Config.Heads, s.d.Config.headSize()) // [R, 3, H, D]
-	return kvcache.Attend(x.Select(1, 0), s.cache.Put(i, x.Narrow(1, 1, 2)), s.d.fused)
+	return s.cache.Own(i, x.Select(1, 0), x.Narrow(1, 1, 2), s.d.fused)
 }
 
 // heads splits queries [R, C] into [R, H, D].

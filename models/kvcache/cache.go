@@ -23,6 +23,7 @@ type Shape struct {
 	Length        int   // most tokens of a text
 	Device        torch.Device
 	AnyRows       bool // the model's products have one kernel for every number of rows
+	Fixed         bool // its tensors stay where they are, so that steps can be recorded: see Recordable
 }
 
 // Check says what is wrong with a batch for a model whose texts have at most limit tokens; field is that limit's name.
@@ -46,14 +47,23 @@ type Cache struct {
 	room   int64           // tokens that it has room for: Length, or fewer of a long one
 	text   *torch.Tensor   // [2 layers, rows, H, room, D]: keys and values of each layer's texts
 	shared []*torch.Tensor // [n, images, …]: what all texts of an image share
+	fixed  *fixed          // nil for a cache that grows
 }
 
 // New makes a cache in which each image has one row without tokens.
 func New(s Shape) *Cache {
 	c := &Cache{shape: s, at: firstSlots(s.Images)}
-	c.grow(int64(s.Images*s.Width), min(int64(s.Length), firstRoom))
+	room := min(int64(s.Length), firstRoom)
+	if s.Fixed {
+		room = (int64(s.Length) + 7) / 8 * 8 // as fused kernels want the rows of a mask
+		c.fixed = newFixed(s.Device, room)
+	}
+	c.grow(int64(s.Images*s.Width), room)
 	return c
 }
+
+// Again makes a cache of fixed size ready for the next batch. What is shared must be written anew.
+func (c *Cache) Again() { c.at, c.t, c.before = firstSlots(c.shape.Images), 0, 0 }
 
 // firstRoom is the tokens that a cache of long texts has room for at first: most texts are shorter than they may be.
 const firstRoom = 64
@@ -61,8 +71,20 @@ const firstRoom = 64
 // Share hands over x [n, images, …], of which each image's part follows the image. The cache frees it.
 func (c *Cache) Share(x *torch.Tensor) { c.shared = append(c.shared, x) }
 
-// Free releases the cache and what is shared.
+// ShareNew makes a tensor [n, images, …] in float32 and shares it with c, where x is not yet one.
+func ShareNew(c *Cache, x **torch.Tensor, shape ...int64) {
+	if *x == nil {
+		*x = torch.Empty(torch.Float32, c.shape.Device, shape...).Keep()
+		c.Share(*x)
+	}
+}
+
+// Free releases the cache and what is shared. It may be called on nil.
 func (c *Cache) Free() {
+	if c == nil {
+		return
+	}
+	c.fixed.free()
 	c.text.Free()
 	for _, x := range c.shared {
 		x.Free()
@@ -72,7 +94,13 @@ func (c *Cache) Free() {
 // grow makes room for rows and tokens, and keeps what is there.
 func (c *Cache) grow(rows, room int64) {
 	old, s := c.text, c.shape
-	c.text = torch.Empty(torch.Float32, s.Device, int64(2*s.Layers), rows, s.Heads, room, s.Size).Keep()
+	size := []int64{int64(2 * s.Layers), rows, s.Heads, room, s.Size}
+	if c.fixed != nil { // a masked position counts 0 times what stands there, which must be a number
+		c.fixed.forget()
+		c.text = torch.Zeros(torch.Float32, s.Device, size...).Keep()
+	} else {
+		c.text = torch.Empty(torch.Float32, s.Device, size...).Keep()
+	}
 	if old != nil {
 		torch.Scoped(func() { c.text.Narrow(1, 0, c.rows).Narrow(3, 0, c.t).Copy(old.Narrow(3, 0, c.t)) })
 		old.Free()
@@ -118,11 +146,11 @@ func (c *Cache) move(parents []int32) error {
 	torch.NoGrad(func() {
 		torch.Scoped(func() {
 			if len(m.rows) > 0 { // [rows, 2 layers, H, t, D]
-				c.copyRows(c.text.Narrow(3, 0, c.t).Transpose(0, 1), m.rows, m.rowsTo)
+				copyRows(c.text.Narrow(3, 0, c.t).Transpose(0, 1), m.rows, m.rowsTo)
 			}
 			for _, x := range c.shared {
 				if len(m.images) > 0 {
-					c.copyRows(x.Transpose(0, 1), m.images, m.imagesTo)
+					copyRows(x.Transpose(0, 1), m.images, m.imagesTo)
 				}
 			}
 		})
@@ -130,11 +158,40 @@ func (c *Cache) move(parents []int32) error {
 	return nil
 }
 
-func (c *Cache) copyRows(x *torch.Tensor, from, to []int64) {
-	x.IndexCopyRows(c.index(to), x.IndexSelect(0, c.index(from)))
+// copyRows copies rows of x: all are read before any is written.
+func copyRows(x *torch.Tensor, from, to []int64) {
+	x.IndexCopyRows(torch.Upload(to, x.Device()), x.IndexSelect(0, torch.Upload(from, x.Device())))
 }
 
-func (c *Cache) index(v []int64) *torch.Tensor { return torch.FromSlice(v).ToDevice(c.shape.Device) }
+// Step computes a step on the tokens that Next gave: work makes of them [R] what the step gives. Of a cache of fixed
+// size, work is recorded, and must do the same at every position: it asks Position and Own about it.
+func (c *Cache) Step(ids []int64, work func(ids *torch.Tensor) *torch.Tensor) *torch.Tensor {
+	if c.fixed == nil {
+		return work(torch.Upload(ids, c.shape.Device))
+	}
+	return c.fixed.run(ids, c.at.width, c.t, work)
+}
+
+// Position is the row of table [positions, C] that belongs to the step: [C], or [1, C].
+func (c *Cache) Position(table *torch.Tensor) *torch.Tensor {
+	if c.fixed == nil {
+		return table.Select(0, c.t)
+	}
+	return table.IndexSelect(0, c.fixed.at)
+}
+
+// Own puts the keys and values kv [R, 2, H, D] of the step's tokens in a layer, and lets the queries q [R, H, D] look
+// at all that their texts have so far: [R, C]. fused is as in Attend.
+func (c *Cache) Own(layer int, q, kv *torch.Tensor, fused bool) *torch.Tensor {
+	if c.fixed == nil {
+		return Attend(q, c.Put(layer, kv), fused)
+	}
+	all := c.text.Narrow(0, int64(2*layer), 2).Narrow(1, 0, kv.Dim(0)) // [2, R, H, room, D]
+	all.Permute(3, 0, 1, 2, 4).IndexCopyRows(c.fixed.at, kv.Transpose(0, 1).Unsqueeze(0))
+	x := q.To(torch.Float32).Unsqueeze(2)                                                  // [R, H, 1, D]
+	y := torch.Attention(x, all.Select(0, 0), all.Select(0, 1), c.fixed.mask, 0, false, 0) // [R, H, 1, D]
+	return y.Reshape(q.Dim(0), -1).To(q.DType())
+}
 
 // Done ends the step whose keys and values stand in the cache.
 func (c *Cache) Done() { c.t++ }
@@ -148,9 +205,6 @@ func (c *Cache) Before() {
 
 // Fresh says whether the step that Next began is the first.
 func (c *Cache) Fresh() bool { return c.t == c.before }
-
-// Len is how many tokens each row has been fed, without those of a step that is not Done.
-func (c *Cache) Len() int64 { return c.t }
 
 // Rows is how many rows the caller has.
 func (c *Cache) Rows() int64 { return int64(len(c.at.row)) }
@@ -188,13 +242,4 @@ func (c *Cache) Put(layer int, kv *torch.Tensor) *torch.Tensor {
 // Shared gives x's part of the images that the step computes, from number n of its first dimension on, count of them.
 func (c *Cache) Shared(x *torch.Tensor, n, count int) *torch.Tensor {
 	return x.Narrow(0, int64(n), int64(count)).Narrow(1, 0, c.Images())
-}
-
-// InOrder puts x [R, …], which stands in the order of the cache, into the caller's.
-func (c *Cache) InOrder(x *torch.Tensor) *torch.Tensor {
-	index := make([]int64, len(c.at.row))
-	for r, row := range c.at.row {
-		index[r] = int64(row)
-	}
-	return x.IndexSelect(0, c.index(index))
 }

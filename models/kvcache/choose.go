@@ -46,7 +46,11 @@ func (c *Cache) Logits(
 		if x, err = advance(); err != nil {
 			return nil
 		}
-		return c.InOrder(forward(x))
+		index := make([]int64, len(c.at.row)) // from the order of the cache into the caller's
+		for r, row := range c.at.row {
+			index[r] = int64(row)
+		}
+		return forward(x).IndexSelect(0, torch.Upload(index, c.shape.Device))
 	})
 	return out, err
 }

@@ -76,7 +76,7 @@ var install sync.Once
 func Install() {
 	install.Do(func() {
 		n := int(number("STANDIN_DEVICES", 2))
-		torch.ReplaceCUDA(device.Install(n), n)
+		torch.ReplaceCUDA(device.Install(n), n, device.Graphs())
 		for d := range n {
 			SetLimit(d, number("STANDIN_MEMORY", 0))
 		}

@@ -19,6 +19,9 @@ func Crossed() [8]int64 {
 		int64(c.upload_bytes), int64(c.download_bytes), int64(c.ops)}
 }
 
+// Graphs is a struct ct_graph_calls of torch/gpu/gpu.h.
+func Graphs() unsafe.Pointer { return unsafe.Pointer(C.si_graphs()) }
+
 // Limit bounds the memory of a device; 0 for no bound.
 func Limit(device int, bytes int64) { C.si_limit(C.int(device), C.size_t(bytes)) }
 

@@ -223,6 +223,22 @@ struct Call {
   }
 };
 
+// ---- graphs
+
+// A graph is the operators that were computed while it was recorded, with their tensors, whose memory it holds. To
+// repeat it is to compute them again on what these tensors hold then: whatever else a program decided while it recorded,
+// a position in a text for one, stays as it was.
+struct Recorded {
+  std::optional<c10::OperatorHandle> op;  // none: a copy
+  std::vector<IValue> given, results;
+};
+using Graph = std::vector<Recorded>;
+Graph *open_graph = nullptr;
+
+void record(std::optional<c10::OperatorHandle> op, std::vector<IValue> given, std::vector<IValue> results) {
+  if (recording) open_graph->push_back({std::move(op), std::move(given), std::move(results)});
+}
+
 void compute(const c10::OperatorHandle &op, Stack *stack) {
   const auto &schema = op.schema();
   const size_t n = schema.arguments().size(), first = stack->size() - n;
@@ -246,6 +262,40 @@ void compute(const c10::OperatorHandle &op, Stack *stack) {
   for (size_t i = 0; i < results; i++) {
     IValue &v = (*stack)[at + i];
     v = r.result_of[i] >= 0 ? given[r.result_of[i]] : call.back_all(v);
+  }
+  record(op, std::move(given), std::vector<IValue>(stack->begin() + at, stack->end()));
+}
+
+// overwrite puts what an operator gives anew in the place of what it gave when it was recorded.
+void overwrite(const IValue &to, const IValue &from) {
+  if (from.isTensor()) {
+    const Tensor &a = to.toTensor(), &b = from.toTensor();
+    if (ours(a) && a.storage().data() != b.storage().data()) view(a).copy_(view(b));
+  }
+  if (from.isTensorList()) {
+    const auto a = to.toTensorVector(), b = from.toTensorVector();
+    for (size_t i = 0; i < a.size(); i++) overwrite(a[i], b[i]);
+  }
+}
+
+void *begin_graph() {
+  TORCH_CHECK(!recording, "stand-in: a graph is being recorded");
+  open_graph = new Graph;
+  recording = true;
+  return open_graph;
+}
+void end_graph(void *) { recording = false; }
+void free_graph(void *graph) { delete static_cast<Graph *>(graph); }
+
+void replay_graph(void *graph) {
+  for (const Recorded &r : *static_cast<Graph *>(graph)) {
+    if (!r.op) {
+      view(r.given[0].toTensor()).copy_(view(r.given[1].toTensor()));
+      continue;
+    }
+    Stack stack(r.given.begin(), r.given.end());
+    compute(*r.op, &stack);
+    for (size_t i = 0; i < r.results.size(); i++) overwrite(r.results[i], stack[stack.size() - r.results.size() + i]);
   }
 }
 
@@ -306,6 +356,7 @@ Tensor &copy_(Tensor &to, const Tensor &from, bool) {
   }
   Tensor a = ours(to) ? view(to) : to;
   a.copy_(ours(from) ? view(from) : from);
+  record(std::nullopt, {to, from}, {});
   return to;
 }
 
@@ -320,6 +371,17 @@ int64_t attention_choice(const Tensor &, const Tensor &, const Tensor &, const s
 }
 
 }  // namespace
+
+const void *graphs() {
+  static const struct {
+    void *(*begin)();
+    void (*end)(void *);
+    void (*replay)(void *);
+    void (*free)(void *);
+  } calls = {begin_graph, end_graph, replay_graph, free_graph};
+  return &calls;
+}
+
 }  // namespace standin
 
 TORCH_LIBRARY_IMPL(_, PrivateUse1, m) { m.fallback(torch::CppFunction::makeFromBoxedFunction<&standin::compute>()); }

@@ -22,10 +22,12 @@ namespace standin {
 
 std::atomic<int> device_count{0};
 Counters counters;
+std::atomic<bool> recording{false};
 
 static std::atomic<bool> tracing{false};
 
 void crossed(std::atomic<int64_t> &counter, const char *what, int64_t bytes) {
+  TORCH_CHECK(!recording, "CUDA error: operation not permitted when stream is capturing (stand-in, ", what, ")");
   counter++;
   if (tracing) fprintf(stderr, "stand-in: %s, %lld bytes\n", what, (long long)bytes);
 }

@@ -35,6 +35,9 @@ struct Counters {
   std::atomic<int64_t> uploads{0}, downloads{0}, items{0}, waits{0}, peers{0}, upload_bytes{0}, download_bytes{0}, ops{0};
 };
 extern Counters counters;
+
+// recording says whether operators are recorded for a graph, in which nothing may cross. crossed counts, and checks that.
+extern std::atomic<bool> recording;
 void crossed(std::atomic<int64_t> &counter, const char *what, int64_t bytes);
 
 }  // namespace standin

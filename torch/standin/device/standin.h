@@ -16,6 +16,7 @@ struct si_crossings si_crossed(void);
 void si_limit(int device, size_t bytes); /* 0 for none */
 size_t si_used(int device);
 size_t si_peak(int device);
+const void *si_graphs(void);     /* a struct ct_graph_calls of torch/gpu/gpu.h: records and repeats operators */
 void si_trace(int on);           /* prints each crossing on standard error */
 int si_peek(void *tensor_handle); /* reads a byte through the data pointer: dies on a device's tensor */
 #ifdef __cplusplus
