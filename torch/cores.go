@@ -16,8 +16,18 @@ import (
 func Cores() int { return CoresOf("/", affinity()) }
 
 // CoresOf is Cores for a machine whose /proc and /sys lie below root, and a process that may run on these processors.
-func CoresOf(root string, processors []int) int {
-	n := max(1, physical(root, processors))
+func CoresOf(root string, processors []int) int { return within(root, physical(root, processors)) }
+
+// Processors is how many threads an op can be spread over: the logical processors that this process may run on, all of
+// a core, or fewer where its control group has less processor time.
+func Processors() int { return ProcessorsOf("/", affinity()) }
+
+// ProcessorsOf is Processors for a machine whose /proc and /sys lie below root.
+func ProcessorsOf(root string, processors []int) int { return within(root, len(processors)) }
+
+// within is n, or what the control group leaves of it.
+func within(root string, n int) int {
+	n = max(1, n)
 	if quota := cpuQuota(root); quota < float64(n) {
 		n = max(1, int(math.Ceil(quota)))
 	}

@@ -33,12 +33,14 @@ func TestCores(t *testing.T) {
 		files map[string]string
 		more  map[string]string
 		want  int
+
+		processors int // 0: as many as cores
 	}{
 		{name: "nothing known", want: 1},
 		{name: "processors without topology", cpus: []int{0, 1, 2}, want: 3},
-		{name: "hyperthreads", cpus: []int{0, 1, 2, 3}, files: two, want: 2},
-		{name: "hyperthreads of an older kernel", cpus: []int{0, 1}, files: older, want: 1},
-		{name: "affinity to one core's hyperthreads", cpus: []int{1, 3}, files: two, want: 1},
+		{name: "hyperthreads", cpus: []int{0, 1, 2, 3}, files: two, want: 2, processors: 4},
+		{name: "hyperthreads of an older kernel", cpus: []int{0, 1}, files: older, want: 1, processors: 2},
+		{name: "affinity to one core's hyperthreads", cpus: []int{1, 3}, files: two, want: 1, processors: 2},
 		{name: "affinity to a hyperthread of each core", cpus: []int{2, 3}, files: two, want: 2},
 		{
 			name: "cgroup v2, two processors of 64",
@@ -109,8 +111,10 @@ func TestCores(t *testing.T) {
 			name:  "a quota above the cores",
 			cpus:  []int{0, 1, 2, 3},
 			files: two,
-			more:  map[string]string{"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "400000 100000\n"},
+			more:  map[string]string{"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "300000 100000\n"},
 			want:  2,
+
+			processors: 3,
 		},
 		{
 			name: "files that hold something else",
@@ -134,6 +138,12 @@ func TestCores(t *testing.T) {
 			}
 			if got := torch.CoresOf(root, tt.cpus); got != tt.want {
 				t.Errorf("got %d cores, want %d", got, tt.want)
+			}
+			if tt.processors == 0 {
+				tt.processors = tt.want
+			}
+			if got := torch.ProcessorsOf(root, tt.cpus); got != tt.processors {
+				t.Errorf("got %d processors, want %d", got, tt.processors)
 			}
 		})
 	}

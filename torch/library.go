@@ -90,13 +90,21 @@ func SetThreads(n int) {
 		Fail("set threads", "found %d, want 1 or more", n)
 	}
 	checkBridge("set threads", C.ct_set_threads(C.int(n)))
+	threadsGiven = true
 }
+
+// threadsGiven says that somebody has said how many threads there are. Only the torch thread uses it.
+var threadsGiven bool
+
+// ThreadsGiven says whether SetThreads or the environment has set the number of threads. Call it inside Do.
+func ThreadsGiven() bool { return threadsGiven }
 
 // spread gives the torch thread as many threads as there are cores for it, unless the environment says how many:
 // libtorch itself takes every processor that the machine has.
 func spread() {
 	for _, name := range []string{"OMP_NUM_THREADS", "MKL_NUM_THREADS"} {
 		if os.Getenv(name) != "" {
+			threadsGiven = true
 			return
 		}
 	}

@@ -126,6 +126,12 @@ func examineKernels(ctx context.Context, _ model.Loader) []console.Finding {
 	encoder := make(map[string]float64) // GFLOP/s by precision
 	var findings []console.Finding
 	err := torch.Do(ctx, func() error {
+		table.SetThreads(torch.Float32, in, out)
+		if cores, all := torch.Cores(), torch.Processors(); all > cores {
+			const chosen = "%d of %d processors, which share %s"
+			findings = append(findings, finding("threads", "ok",
+				fmt.Sprintf(chosen, torch.Threads(), all, plural.Count(cores, "core")), ""))
+		}
 		for _, d := range []torch.DType{torch.Float32, torch.BFloat16, torch.Int8} {
 			var parts []string
 			for _, use := range []nn.Use{nn.Encoder, nn.Decoder} {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,6 +27,7 @@ type Table struct {
 	// Tries is how often a shape is tried before the machine counts as busy. 0 is once.
 	Tries   int
 	measure func(d torch.DType, use nn.Use, in, out int64) (Entry, bool)
+	threads threads
 
 	mu     sync.Mutex
 	chosen map[string]choice // by type and use: one choice for a whole process
@@ -43,7 +45,8 @@ type machine struct {
 	Processor string           `json:"processor"`
 	LibTorch  string           `json:"libtorch"`
 	Program   string           `json:"program"`
-	Entries   map[string]Entry `json:"entries"` // by what, as key writes it
+	Entries   map[string]Entry `json:"entries"`           // by what, as key writes it
+	Threads   map[string]int   `json:"threads,omitempty"` // likewise
 }
 
 // file is the form of the file. The machine that was used last stands first.
@@ -63,7 +66,7 @@ const (
 // there, damaged, or of other machines is as good as none.
 func Open(folder, version string) *Table {
 	t := &Table{program: fmt.Sprintf("%s, kernels %d", version, revision), measure: measure,
-		chosen: make(map[string]choice)}
+		threads: threads{spread: spread, compare: compareThreads}, chosen: make(map[string]choice)}
 	if folder != "" {
 		t.path = filepath.Join(folder, "kernels.json")
 	}
@@ -78,6 +81,9 @@ func (t *Table) Engine(d torch.DType, use nn.Use, in, out int64) nn.Engine {
 	t.mu.Unlock()
 	if ok {
 		return c.engine
+	}
+	if use != nn.Learning {
+		t.SetThreads(d, in, out)
 	}
 	e, found := t.Entry(d, use, in, out)
 	if c.engine = e.Best; !found {
@@ -142,11 +148,11 @@ func (t *Table) load() {
 	if t.here != nil {
 		return
 	}
-	t.here = &machine{processor(), torch.Version(), t.program, make(map[string]Entry)}
-	if i := slices.IndexFunc(t.read().Machines, t.here.same); i >= 0 {
-		if entries := t.read().Machines[i].Entries; entries != nil {
-			t.here.Entries = entries
-		}
+	t.here = &machine{processor(), torch.Version(), t.program, make(map[string]Entry), make(map[string]int)}
+	kept := t.read().Machines
+	if i := slices.IndexFunc(kept, t.here.same); i >= 0 {
+		maps.Copy(t.here.Entries, kept[i].Entries)
+		maps.Copy(t.here.Threads, kept[i].Threads)
 	}
 }
 
