@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Version is the release that this source tree is, or is on the way to.
+// Version is the release that this source tree is, or that it follows: scripts/release sets it.
 const Version = "0.1.0"
 
 // Commit is the git commit that the binary was built from; "" where the build did not record it.
