@@ -168,8 +168,12 @@ cli/flags           < cli/console cli/prompt models/decode models/checkpoint tor
                      # flags that several commands share
 cli/help            <                       | github.com/urfave/cli/v2   # what a command is for: a screen, or the whole
 cli/ranks           < cli/flags torch/dist  |                               # one command's work in several processes
-cli/cloud           < cli/console           | gocloud.dev github.com/aws/smithy-go github.com/bmatcuk/doublestar/v4
+cli/cloud           < cli/cloud/gcs cli/console | gocloud.dev github.com/aws/smithy-go
+                      github.com/Azure/azure-sdk-for-go/sdk/azcore google.golang.org/api
+                      github.com/bmatcuk/doublestar/v4
                      # objects in buckets
+cli/cloud/gcs       <                       | gocloud.dev google.golang.org/api golang.org/x/oauth2
+                     # Google's Cloud Storage as a bucket of gocloud's
 cli/cloud/cloudtest <                       | github.com/johannesboyne/gofakes3
                      # a service of S3, for tests: never in a binary
 cli/input           < cli/cloud cli/console torch/dist/launch data data/image data/text data/unpack weights/npy

@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"strings"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/aws/smithy-go"
 	"gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
+	"google.golang.org/api/googleapi"
 
 	"captioner/cli/console"
 )
@@ -40,6 +43,21 @@ func (e *writeError) Error() string { return e.err.Error() }
 
 func (e *writeError) Unwrap() error { return e.err }
 
+// credentials says for each service where its credentials come from.
+var credentials = map[string]string{
+	"s3://": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or ?anonymous=true for a public bucket",
+	"az://": "set AZURE_STORAGE_ACCOUNT, and AZURE_STORAGE_KEY, AZURE_STORAGE_SAS_TOKEN or the login of az; or " +
+		"AZURE_STORAGE_CONNECTION_STRING",
+	googles: "set GOOGLE_APPLICATION_CREDENTIALS, or give ?anonymous=true for a public bucket",
+}
+
+// refusedByAzure says whether Azure's service does not let the request through: gocloud's driver calls that unknown.
+func refusedByAzure(err error) bool {
+	var azure *azcore.ResponseError
+	return errors.As(err, &azure) &&
+		(azure.StatusCode == http.StatusForbidden || azure.StatusCode == http.StatusUnauthorized)
+}
+
 // explain says in a few words what a service says in many.
 func explain(ctx context.Context, b *blob.Bucket, err error) error {
 	var own *writeError
@@ -54,10 +72,13 @@ func explain(ctx context.Context, b *blob.Bucket, err error) error {
 	case errors.As(err, &limit), errors.Is(err, errChanged), errors.Is(err, errStalled):
 		return err
 	case withoutCredentials(err):
-		return console.WithHint(errors.New("found no credentials"),
-			"set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or ?anonymous=true for a public bucket")
+		return console.WithHint(errors.New("found no credentials"), "%s", credentials["s3://"])
 	}
-	switch gcerrors.Code(err) {
+	code := gcerrors.Code(err)
+	if refusedByAzure(err) {
+		code = gcerrors.PermissionDenied
+	}
+	switch code {
 	case gcerrors.NotFound:
 		there, err := b.IsAccessible(ctx)
 		return &NotFoundError{Bucket: err == nil && !there}
@@ -95,23 +116,41 @@ func withoutCredentials(err error) bool {
 
 // said is what a service answers, in brackets.
 func said(err error) string {
-	var api smithy.APIError
-	if !errors.As(err, &api) {
+	code, _ := answer(err)
+	if code == "" {
 		return ""
 	}
-	return fmt.Sprintf(" (%s)", api.ErrorCode())
+	return fmt.Sprintf(" (%s)", code)
+}
+
+// answer is the code and the message of a service's answer; "" where there is none.
+func answer(err error) (code, message string) {
+	var amazon smithy.APIError
+	var google *googleapi.Error
+	var azure *azcore.ResponseError
+	switch {
+	case errors.As(err, &amazon):
+		return amazon.ErrorCode(), amazon.ErrorMessage()
+	case errors.As(err, &google):
+		return fmt.Sprint(google.Code), google.Message
+	case errors.As(err, &azure) && azure.ErrorCode != "":
+		return azure.ErrorCode, ""
+	case errors.As(err, &azure):
+		return fmt.Sprint(azure.StatusCode), ""
+	}
+	return "", ""
 }
 
 // reason is the innermost error that says what happened.
 func reason(err error) error {
-	var api smithy.APIError
 	var op *net.OpError
 	var dns *net.DNSError
+	code, message := answer(err)
 	switch {
-	case errors.As(err, &api) && api.ErrorMessage() != "":
-		return fmt.Errorf("the service says %s: %s", api.ErrorCode(), oneLine(api.ErrorMessage()))
-	case errors.As(err, &api):
-		return fmt.Errorf("the service says %s", api.ErrorCode())
+	case message != "":
+		return fmt.Errorf("the service says %s: %s", code, oneLine(message))
+	case code != "":
+		return fmt.Errorf("the service says %s", code)
 	case errors.As(err, &dns):
 		return fmt.Errorf("%q is no machine that answers", dns.Name)
 	case errors.As(err, &op):

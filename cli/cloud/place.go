@@ -18,7 +18,10 @@ import (
 )
 
 // schemes are the beginnings of addresses, and what gocloud calls them.
-var schemes = map[string]string{"s3://": "s3://", "gs://": "gs://", "az://": "azblob://"}
+var schemes = map[string]string{"s3://": "s3://", googles: "gs://", "az://": "azblob://"}
+
+// googles is the scheme of the service that has a driver of captioner's own (room gcs).
+const googles = "gs://"
 
 // Is says whether an argument names objects in a cloud.
 func Is(arg string) bool {
@@ -69,11 +72,7 @@ func Parse(arg string) (p Place, err error) {
 	if schemes[p.scheme] == "" {
 		return p, fmt.Errorf("found %q, want s3://, gs:// or az://", arg)
 	}
-	if p.scheme == "gs://" && !hasGCS {
-		return p, console.WithHint(fmt.Errorf("this captioner is built without Google's client"),
-			"build it with GOFLAGS=-tags=nodynamic,gcs, or give s3:// with the endpoint and the HMAC keys of Google's S3")
-	}
-	if p.scheme != "gs://" && !hasBuckets {
+	if !hasBuckets {
 		return p, console.WithHint(fmt.Errorf("this captioner is built without the clients of %s", p.scheme),
 			"build it without the tag nobuckets")
 	}

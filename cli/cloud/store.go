@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -51,15 +52,23 @@ func (s *Store) bucket(ctx context.Context, p Place) (*blob.Bucket, error) {
 	if b := s.buckets[address]; b != nil {
 		return b, nil
 	}
-	b, err := blob.OpenBucket(ctx, address)
+	b, err := open(ctx, p)
 	if err != nil {
-		return nil, fmt.Errorf("open the bucket: %w", err)
+		return nil, console.WithHint(fmt.Errorf("open the bucket: %w", err), "%s", credentials[p.scheme])
 	}
 	if s.buckets == nil {
 		s.buckets = make(map[string]*blob.Bucket)
 	}
 	s.buckets[address] = b
 	return b, nil
+}
+
+func open(ctx context.Context, p Place) (*blob.Bucket, error) {
+	if p.scheme == googles {
+		options, _ := url.ParseQuery(p.query) // Parse has read it
+		return openGoogle(ctx, p.bucket, options)
+	}
+	return blob.OpenBucket(ctx, p.address())
 }
 
 // Close closes the buckets.
@@ -98,7 +107,8 @@ func again(ctx context.Context, f func() (on bool, err error)) error {
 // passing says whether the reason of a failure may pass.
 func passing(ctx context.Context, err error) bool {
 	var l *LimitError
-	if ctx.Err() != nil || errors.Is(err, errChanged) || errors.As(err, &l) || withoutCredentials(err) {
+	if ctx.Err() != nil || errors.Is(err, errChanged) || errors.As(err, &l) || withoutCredentials(err) ||
+		refusedByAzure(err) {
 		return false
 	}
 	switch gcerrors.Code(err) {
@@ -204,7 +214,9 @@ func (c *copying) once(ctx context.Context) error {
 			if _, err := c.w.Write(buffer[:n]); err != nil {
 				return &writeError{err}
 			}
-			c.at += int64(n)
+			if c.at += int64(n); c.at > c.limit { // the service did not say the size
+				return &LimitError{c.at, c.limit}
+			}
 		}
 		if err == io.EOF && c.at < c.size {
 			err = io.ErrUnexpectedEOF
