@@ -88,6 +88,9 @@ func (p *program) finish(name string, c *cli.Command) {
 			return console.Usagef("", "--quiet and --verbose contradict each other")
 		}
 		p.con.Term.SetLog(p.con.Options)
+		for _, err := range p.unread {
+			p.con.Term.Log.Warn(err.Error())
+		}
 		return nil
 	}
 }

@@ -37,9 +37,10 @@ func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 
 // program is one run: its console, and how models are loaded, for which tests put a fake.
 type program struct {
-	con  *console.Console
-	help helpWriter
-	load model.Loader
+	con    *console.Console
+	help   helpWriter
+	load   model.Loader
+	unread []error // files of settings that cannot be read
 }
 
 func newProgram(stdin io.Reader, stdout, stderr io.Writer) *program {
@@ -101,6 +102,7 @@ func (p *program) settings(app *cli.App, args []string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.unread = s.Unread()
 	return s.Apply(app, args, os.Getenv), nil
 }
 

@@ -23,6 +23,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
+	"syscall"
 
 	"github.com/pelletier/go-toml/v2"
 	"github.com/urfave/cli/v2"
@@ -40,7 +42,8 @@ const Variable = "CAPTIONER_CONFIG"
 // File is a place where settings are looked for.
 type File struct {
 	Path string
-	Read bool // it is there
+	Read bool  // it is there
+	Err  error // it is there, and cannot be read
 }
 
 // Setting is what a file says of a flag.
@@ -58,19 +61,36 @@ type Settings struct {
 	list  []Setting
 }
 
+// Unread are the errors of files that are there and cannot be read, where no variable names them.
+func (s *Settings) Unread() (errs []error) {
+	for _, f := range s.Files {
+		if f.Err != nil {
+			errs = append(errs, unread(f.Path, f.Err))
+		}
+	}
+	return errs
+}
+
 // Load reads the files. app has the flags that they may hold.
 func Load(app *cli.App, getenv func(string) string) (*Settings, error) {
 	s := &Settings{}
+	named := getenv(Variable) != ""
 	for _, path := range places(getenv) {
 		b, err := os.ReadFile(path)
-		if errors.Is(err, fs.ErrNotExist) && getenv(Variable) == "" {
-			s.Files = append(s.Files, File{Path: path})
+		switch {
+		case err == nil:
+		case named:
+			return nil, console.WithHint(fmt.Errorf("read settings: %w", err),
+				"%s names this file; \"none\" reads no settings", Variable)
+		default:
+			f := File{Path: path}
+			if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
+				f.Err = reason(err)
+			}
+			s.Files = append(s.Files, f)
 			continue
 		}
-		if err != nil {
-			return nil, fmt.Errorf("read settings: %w", err)
-		}
-		s.Files = append(s.Files, File{path, true})
+		s.Files = append(s.Files, File{Path: path, Read: true})
 		list, err := parse(app, path, b)
 		if err != nil {
 			return nil, err
@@ -78,6 +98,19 @@ func Load(app *cli.App, getenv func(string) string) (*Settings, error) {
 		s.list = append(s.list, list...)
 	}
 	return s, nil
+}
+
+func unread(path string, err error) error {
+	return fmt.Errorf("%s: the settings are not read: %w", console.Visible(path), err)
+}
+
+// reason is an error without the call and the path.
+func reason(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
 }
 
 // places are the files that are looked for, the strongest first.
@@ -103,7 +136,8 @@ func parse(app *cli.App, path string, b []byte) ([]Setting, error) {
 		var at *toml.DecodeError
 		if errors.As(err, &at) {
 			row, column := at.Position()
-			return nil, console.Usagef("", "%s: line %d, column %d: %s", console.Visible(path), row, column, at.Error())
+			return nil, console.Usagef("", "%s: line %d, column %d: %s", console.Visible(path), row, column,
+				strings.TrimPrefix(at.Error(), "toml: "))
 		}
 		return nil, console.Usagef("", "%s: %v", console.Visible(path), err)
 	}

@@ -39,8 +39,11 @@ func (s *Settings) Show(con *console.Console, app *cli.App, command string, gete
 	tab := tabwriter.NewWriter(con.Stdout, 0, 0, 2, ' ', 0)
 	for _, f := range s.Files {
 		state := "not there"
-		if f.Read {
+		switch {
+		case f.Read:
 			state = "read"
+		case f.Err != nil:
+			state = "not read: " + f.Err.Error()
 		}
 		fmt.Fprintf(tab, "%s\t%s\n", console.Visible(f.Path), state)
 	}

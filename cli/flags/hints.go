@@ -11,6 +11,9 @@ import (
 	"captioner/cli/console"
 )
 
+// settings stands for a file that no flag names.
+const settings = "captioner.toml"
+
 // habits are flags of other programs, and what stands for them here.
 var habits = map[string]string{
 	"output": "--out", "output-file": "--out", "output-dir": "--out", "out-dir": "--out", "save-dir": "--out",
@@ -29,7 +32,7 @@ var habits = map[string]string{
 	"warmup-steps": "--warmup", "gradient-accumulation-steps": "--accumulate-grad-batches",
 	"continue": "--resume", "force-overwrite": "--overwrite", "yes": "--overwrite",
 	"bind": "--listen", "address": "--listen", "addr": "--listen",
-	"gpus": "--nproc", "world-size": "--nproc", "license": "--licence", "config": "captioner.toml",
+	"gpus": "--nproc", "world-size": "--nproc", "license": "--licence", "config": settings,
 }
 
 // verbs are commands of other programs, and what stands for them here.
@@ -58,7 +61,10 @@ func unknownFlag(app *cli.App, known []cli.Flag, path []string, word string) err
 	switch others := commandsWith(app, plain); {
 	case slices.Contains(all, plain):
 		hint = "did you mean " + dashed(plain) + "?"
-	case slices.Contains(all, meant), meant == "captioner.toml":
+	case meant == settings:
+		hint = "captioner.toml in this folder or the user's own is read by itself; " +
+			"the variable CAPTIONER_CONFIG names another file"
+	case slices.Contains(all, meant):
 		hint = "did you mean " + habits[plain] + "?"
 	case Nearest(plain, all) != "":
 		hint = "did you mean " + dashed(Nearest(plain, all)) + "?"
