@@ -20,5 +20,8 @@ export DIST_LDFLAGS
 # The time of the commit stands for the time of the build.
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
 VERSION=$(sed -n 's/^const Version = "\(.*\)"$/\1/p' cli/console/version.go)
-export SOURCE_DATE_EPOCH VERSION
+# The wheels that libtorch is taken from, and the releases of torch that fit: "2.11".
+LIBTORCH_WHEELS=$(sed -n 's/^wheels="\(.*\)"$/\1/p' scripts/setup-libtorch)
+TORCH=$(sed 's/^torch==\([0-9]*\.[0-9]*\).*/\1/' <<<"$LIBTORCH_WHEELS")
+export SOURCE_DATE_EPOCH VERSION LIBTORCH_WHEELS TORCH
 unset dist_wraps dist_symbol

@@ -1,4 +1,4 @@
-"""Copies the license texts of libtorch's wheels into a folder: wheel-licenses.py FOLDER VERSION.
+"""Copies the license texts of libtorch's wheels into a folder: wheel-licenses.py FOLDER NAME==VERSION….
 
 They come from this Python where it has that torch, and else from wheels that pip downloads (545 MB).
 """
@@ -11,8 +11,8 @@ import sys
 import tempfile
 import zipfile
 
-folder, version = pathlib.Path(sys.argv[1]), sys.argv[2]
-PACKAGES = {"torch": version, "nvidia-cuda-runtime": "13.0.96", "nvidia-cuda-cupti": "13.0.85"}
+folder = pathlib.Path(sys.argv[1])
+PACKAGES = dict(wheel.split("==") for wheel in sys.argv[2:])
 TEXT = re.compile(r"[^/]+\.dist-info/(?:licenses/)?((?:LICENSE|License|NOTICE)[^/]*)")
 
 

@@ -8,8 +8,8 @@ import pathlib
 import re
 from typing import Dict, Optional
 
-# The releases of torch whose libtorch the program was linked with: the first two parts of the version.
-TORCH = "2.11"
+# The releases of torch whose libtorch the program was linked with, such as 2.11: scripts/dist/wheel writes it here.
+TORCH = "@TORCH@"
 
 
 class MissingError(RuntimeError):
