@@ -586,6 +586,12 @@ func TestBrowserAxe(t *testing.T) {
 			b.until(`document.getElementById('new').textContent.includes('fake sees')`)
 			b.eval(`document.querySelectorAll('details').forEach(d => { d.open = true })`, nil)
 			check(b, "the editor with a new caption, and all settings")
+
+			for _, file := range filepath.SplitList(os.Getenv("CAPTIONER_AXE_FILES")) {
+				b = openTab(t, "file://"+file, width, 900, dark)
+				b.eval(`document.querySelectorAll('details').forEach(d => { d.open = true })`, nil)
+				check(b, filepath.Base(file))
+			}
 		}
 	}
 }
