@@ -25,6 +25,14 @@ func words(list ...string) (out []candidate) {
 	return out
 }
 
+// described are words with what is to say of them.
+func described(list []string, about map[string]string) (out []candidate) {
+	for _, w := range list {
+		out = append(out, candidate{w, about[w]})
+	}
+	return out
+}
+
 // fixed are the values of flags that take one of a few words. A flag whose words depend on its command stands with the
 // command's name.
 var fixed = map[string][]candidate{
@@ -35,7 +43,9 @@ var fixed = map[string][]candidate{
 	"cuda-graphs": words("auto\twhere they work", "on\tor fail", "off"),
 	"train precision": words("bf16\tbfloat16", "16\tfloat16 with loss scaling; bfloat16 on a CPU", "32\tfloat32",
 		"bf16-mixed", "16-mixed", "32-true", "fp16"),
-	"format":        words(output.Formats...),
+	"format": described(output.Formats, map[string]string{"text": "path, tab, caption", "jsonl": "an object a line",
+		"csv": "a table with commas", "tsv": "a table with tabs", "coco": "a list of results, as pycocoevalcap reads it",
+		"webdataset": "a tar with images and captions", "parquet": "a table for data sets"}),
 	"encode format": words("safetensors\tfor captioner and Python", "npy\tfor NumPy"),
 	"existing": words("skip\tleave it, and do not caption the image", "overwrite\treplace it",
 		"append\tput the caption behind what is there", "prepend\tput the caption before what is there"),
@@ -45,11 +55,18 @@ var fixed = map[string][]candidate{
 	"log-format":         words("text\tfor people", "json\tfor programs"),
 	"encoder-activation": words("gelu\tmost of OpenCLIP's", "quick_gelu\tOpenAI's"),
 	"clip-activation":    words("gelu\tmost of OpenCLIP's", "quick_gelu\tOpenAI's"),
-	"decode":             words(decode.RuleNames...),
-	"memory":             words(encoder.MemoryKinds...),
-	"metric":             words(evaluate.Families...),
-	"missing":            words("skip\tleave the image out", "empty\tcount an empty caption"),
-	"tokenize":           words("together\tas coco-caption does", "each\teach caption by itself"),
+	"decode": described(decode.RuleNames, map[string]string{"auto": "the model's own", "search": "captioner's",
+		"python-greedy": "clip-text-decoder's", "python-beam": "clip-text-decoder's",
+		"python-sample": "clip-text-decoder's"}),
+	"memory": words(encoder.MemoryKinds...),
+	"metric": described(evaluate.Families, map[string]string{"bleu": "BLEU-1 to BLEU-4",
+		"meteor": "METEOR, whose data weights fetch gets", "rouge-l": "ROUGE-L", "cider": "CIDEr as coco-caption has it",
+		"cider-d": "CIDEr-D", "cider-plain": "CIDEr of the paper", "clipscore": "wants --clip",
+		"refclipscore": "wants --clip",
+		"distinct":     "how much captions differ", "novelty": "captions that --training does not have",
+		"bleu-gpt2": "clip-text-decoder's own", "bleu-hf": "clip-text-decoder's own"}),
+	"missing":  words("skip\tleave the image out", "empty\tcount an empty caption"),
+	"tokenize": words("together\tas coco-caption does", "each\teach caption by itself"),
 	"recipe": words("clip-text-decoder\tthe newest of that package", "clip-text-decoder-1.4",
 		"clip-text-decoder-1.2"),
 	"schedule": words("cosine\tfalls like a half wave", "linear\tfalls evenly", "constant\tstays",

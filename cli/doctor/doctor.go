@@ -133,17 +133,20 @@ func examineKernels(ctx context.Context, _ model.Loader) []console.Finding {
 				fmt.Sprintf(chosen, torch.Threads(), all, plural.Count(cores, "core")), ""))
 		}
 		for _, d := range []torch.DType{torch.Float32, torch.BFloat16, torch.Int8} {
-			var parts []string
+			var parts, missing []string
 			for _, use := range []nn.Use{nn.Encoder, nn.Decoder} {
 				e, ok := table.Entry(d, use, in, out)
 				if !ok {
-					parts = append(parts, string(use)+" not measured: the machine is busy")
+					missing = append(missing, string(use))
 					continue
 				}
 				if use == nn.Encoder {
 					encoder[measure.Name(d)] = e.Rate()
 				}
 				parts = append(parts, fmt.Sprintf("%s %s: %s", use, e.Best, rates(e)))
+			}
+			if len(missing) > 0 {
+				parts = append(parts, strings.Join(missing, " and ")+" not measured: the machine is busy")
 			}
 			findings = append(findings, finding(measure.Name(d), "ok", strings.Join(parts, "; "), ""))
 		}
@@ -228,7 +231,8 @@ func writable(check, dir string) console.Finding {
 
 func examineDemo(ctx context.Context, load model.Loader) []console.Finding {
 	sum := sha256.Sum256(demo.Model)
-	f := finding("demo model", "ok", fmt.Sprintf("%d bytes, sha256 %s", len(demo.Model), hex.EncodeToString(sum[:])), "")
+	f := finding("demo model", "ok", fmt.Sprintf("%s, sha256 %s", console.Size(int64(len(demo.Model))),
+		hex.EncodeToString(sum[:])), "")
 	m, err := load(ctx, flags.Model{Device: "cpu", Precision: "fp32"})
 	if err != nil {
 		f.Status, f.Found, f.Remedy = "broken", console.OneLine(err), "build the program again, from an unchanged clone"

@@ -49,7 +49,9 @@ func examineGraphs() console.Finding {
 
 // withoutCUDA says why there are no GPUs, and whether that is wrong.
 func withoutCUDA(err error) console.Finding {
-	f := finding("cuda", "ok", "not used: "+console.OneLine(err), "")
+	const library = "libtorch_cuda.so" // the loader names it once more
+	why := strings.Replace(console.OneLine(err), library+" did not load: "+library+": ", library+" did not load: ", 1)
+	f := finding("cuda", "ok", "not used: "+why, "")
 	_, driver := os.Stat("/proc/driver/nvidia/version")
 	var cuda *torch.CUDAError
 	switch {
