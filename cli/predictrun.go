@@ -464,7 +464,7 @@ func (r *predictRun) one(res *output.Result) error {
 	}
 	if r.sheet != nil {
 		if err := r.sheet.Add(res); err != nil {
-			return fmt.Errorf("write %q: %w", r.o.HTML, weights.Reason(err))
+			return &weights.FileError{Doing: "write", File: r.o.HTML, Err: weights.Reason(err)}
 		}
 	}
 	if res.Uncertain(res.Caption) {
@@ -498,7 +498,7 @@ func (r *predictRun) fail(in input.Input) error {
 	r.list.Add(line)
 	if r.sheet != nil {
 		if err := r.sheet.Fail(in); err != nil {
-			return fmt.Errorf("write %q: %w", r.o.HTML, weights.Reason(err))
+			return &weights.FileError{Doing: "write", File: r.o.HTML, Err: weights.Reason(err)}
 		}
 	}
 	if r.o.Format != "jsonl" || r.o.Out != "" && !r.con.Options.JSON {

@@ -36,3 +36,8 @@ func MapFile(path string, parse func([]byte) error) (*Mapping, error) {
 	}
 	return m, nil
 }
+
+// About returns the file, and what is wrong with it.
+func (e *FormatError) About() (file string, why error) {
+	return e.Path, errors.New(e.Format + ": " + e.Msg)
+}

@@ -24,18 +24,18 @@ type Mapping struct {
 func Map(path string) (*Mapping, error) {
 	info, err := os.Stat(path) // before opening: opening a pipe would wait for its writer
 	if err != nil {
-		return nil, fmt.Errorf("open %q: %w", path, Reason(err))
+		return nil, &FileError{Doing: "open", File: path, Err: Reason(err)}
 	}
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("open %q: it is a %s, want a file", path, FileKind(info.Mode()))
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("open %q: %w", path, Reason(err))
+		return nil, &FileError{Doing: "open", File: path, Err: Reason(err)}
 	}
 	defer f.Close()
 	if info, err = f.Stat(); err != nil {
-		return nil, fmt.Errorf("open %q: %w", path, Reason(err))
+		return nil, &FileError{Doing: "open", File: path, Err: Reason(err)}
 	}
 	size := info.Size()
 	if int64(int(size)) != size {

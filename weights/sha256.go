@@ -3,7 +3,6 @@ package weights
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"io"
 	"os"
 )
@@ -13,7 +12,7 @@ func SHA256(paths ...string) (string, error) {
 	h := sha256.New()
 	for _, path := range paths {
 		if err := copyFile(h, path); err != nil {
-			return "", fmt.Errorf("read %q: %w", path, Reason(err))
+			return "", &FileError{Doing: "read", File: path, Err: Reason(err)}
 		}
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"strings"
+	"syscall"
 )
 
 // about is an error that is about one file.
@@ -21,8 +22,9 @@ func Message(err error) string {
 	for e := err; e != nil; e = errors.Unwrap(e) {
 		switch e := e.(type) {
 		case about:
-			file, why := e.About()
-			return Visible(file) + ": " + reason(file, why)
+			if file, why := e.About(); file != "" {
+				return Visible(file) + ": " + reason(file, why)
+			}
 		case *fs.PathError:
 			if unreachable(e) {
 				return Visible(e.Path) + ": " + e.Err.Error()
@@ -63,8 +65,14 @@ func reason(file string, why error) string {
 
 // unreachable says whether a file could not be come by at all.
 func unreachable(e *fs.PathError) bool {
-	if e.Op != "open" && e.Op != "stat" && e.Op != "lstat" {
+	if e.Op != "open" && e.Op != "stat" && e.Op != "lstat" && e.Op != "read" {
 		return false
 	}
-	return errors.Is(e.Err, fs.ErrNotExist) || errors.Is(e.Err, fs.ErrPermission)
+	for _, why := range []error{fs.ErrNotExist, fs.ErrPermission, syscall.EISDIR, syscall.ENOTDIR, syscall.ELOOP,
+		syscall.ENAMETOOLONG} {
+		if errors.Is(e.Err, why) {
+			return true
+		}
+	}
+	return false
 }

@@ -2,6 +2,7 @@ package model
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -37,7 +38,7 @@ func Serve(o flags.Model) (server.Model, error) {
 	own.Path = path
 	m, err := Load(context.Background(), own)
 	if err != nil {
-		return nil, renamed{err, path, o.Path}
+		return nil, rename(err, path, o.Path)
 	}
 	s, err := newServed(m.(loaded).Captioner, o.Path)
 	if err == nil {
@@ -45,7 +46,7 @@ func Serve(o flags.Model) (server.Model, error) {
 	}
 	if err != nil {
 		m.Close()
-		return nil, renamed{err, path, o.Path}
+		return nil, rename(err, path, o.Path)
 	}
 	return s, nil
 }
@@ -110,12 +111,13 @@ func snapshot(path string) (copied string, gone func(), err error) {
 	}
 	in, err := os.Open(path)
 	if err != nil {
-		return "", nil, console.WithHint(fmt.Errorf("open model %q: %w", path, weights.Reason(err)),
+		return "", nil, console.WithHint(&weights.FileError{Doing: "open model", File: path, Err: weights.Reason(err)},
 			"check the spelling; without --model the built-in model is used")
 	}
 	defer in.Close()
 	if info, err := in.Stat(); err == nil && !info.Mode().IsRegular() {
-		return "", nil, fmt.Errorf("open model %q: it is a %s, want a file", path, weights.FileKind(info.Mode()))
+		return "", nil, &weights.FileError{Doing: "open model", File: path,
+			Err: fmt.Errorf("it is a %s, want a file", weights.FileKind(info.Mode()))}
 	}
 	out, err := os.CreateTemp("", "captioner-*"+filepath.Ext(path))
 	if err != nil {
@@ -135,6 +137,14 @@ func snapshot(path string) (copied string, gone func(), err error) {
 	return out.Name(), gone, nil
 }
 
+// rename makes an error about a copy one about the file that was copied.
+func rename(err error, from, to string) error {
+	if from == to {
+		return err
+	}
+	return renamed{err, from, to}
+}
+
 // renamed is an error about a copy that names the file that was copied.
 type renamed struct {
 	error
@@ -142,13 +152,21 @@ type renamed struct {
 }
 
 func (e renamed) Error() string { return e.rename(e.error.Error()) }
+
+// About returns the file that was copied, and what is wrong with it.
+func (e renamed) About() (file string, why error) {
+	var inner interface{ About() (string, error) }
+	if errors.As(e.error, &inner) {
+		file, why := inner.About()
+		return e.rename(file), renamed{why, e.from, e.to}
+	}
+	return e.to, errors.New(e.Error())
+}
+
 func (e renamed) Unwrap() error { return e.error }
 func (e renamed) Hint() string  { return e.rename(console.HintOf(e.error)) }
 
 func (e renamed) rename(s string) string {
-	if e.from == "" {
-		return s
-	}
 	return strings.ReplaceAll(s, e.from, e.to)
 }
 

@@ -39,7 +39,7 @@ func (e *Embed) Write(r *Result) error {
 	}
 	before, err := os.Stat(r.Path)
 	if err != nil {
-		return fmt.Errorf("write metadata into %q: %w", r.Path, weights.Reason(err))
+		return &weights.FileError{Doing: "write metadata into", File: r.Path, Err: weights.Reason(err)}
 	}
 	place := placeOf(&e.places, r.Path)
 	if now := input.StampOf(before); now != r.Stamp && now != e.written[place] { // the image may be named twice
@@ -47,7 +47,7 @@ func (e *Embed) Write(r *Result) error {
 	}
 	b, err := image.ReadFile(r.Path)
 	if err != nil {
-		return fmt.Errorf("write metadata into %q: %w", r.Path, err)
+		return &weights.FileError{Doing: "write metadata into", File: r.Path, Err: err}
 	}
 	caption := e.Render(r)
 	if strings.TrimSpace(caption) == "" {
@@ -58,7 +58,7 @@ func (e *Embed) Write(r *Result) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("write metadata into %q: %w", r.Path, err)
+		return &weights.FileError{Doing: "write metadata into", File: r.Path, Err: err}
 	}
 	what := strings.Join(change.Written, ", ")
 	switch {

@@ -12,6 +12,7 @@ import (
 	"captioner/cli/console"
 	"captioner/cli/enlarge"
 	"captioner/cli/input"
+	"captioner/weights"
 	"captioner/weights/atomicfile"
 )
 
@@ -42,7 +43,7 @@ func NewGallery(path, model string) (*Gallery, error) {
 	g.tail = tail
 	if _, err := io.WriteString(f, strings.ReplaceAll(head, "{{model}}", pageText(model))); err != nil {
 		f.Abort()
-		return nil, fmt.Errorf("write %q: %w", path, err)
+		return nil, &weights.FileError{Doing: "write", File: path, Err: err}
 	}
 	return g, nil
 }

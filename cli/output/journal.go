@@ -342,5 +342,5 @@ func (j *Journal) fail(err error) error {
 	if errors.As(err, &target) {
 		return err
 	}
-	return fmt.Errorf("write %q: %w", j.path, weights.Reason(err))
+	return &weights.FileError{Doing: "write", File: j.path, Err: weights.Reason(err)}
 }

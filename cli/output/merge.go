@@ -44,7 +44,7 @@ func Merge(con *console.Console, o MergeOptions) error {
 	m := merger{format: o.Format, term: con.Term}
 	for _, path := range o.Parts {
 		if err := m.survey(path); err != nil {
-			return fmt.Errorf("merge %q: %w", path, err)
+			return &weights.FileError{Doing: "merge", File: path, Err: err}
 		}
 	}
 	if err := m.write(o.Out, con.Stdout); err != nil {
@@ -69,11 +69,11 @@ func (o *MergeOptions) check(t *console.Terminal) error {
 	for _, path := range o.Parts {
 		info, err := os.Stat(path)
 		if _, half := os.Stat(path + ".part"); half == nil {
-			return fmt.Errorf("merge %q: %w", path, console.WithHint(errors.New("its run has not ended"),
-				"run it again with --resume, or wait for it"))
+			return &weights.FileError{Doing: "merge", File: path, Err: console.WithHint(errors.New("its run has not ended"),
+				"run it again with --resume, or wait for it")}
 		}
 		if err != nil {
-			return fmt.Errorf("merge %q: %w", path, weights.Reason(err))
+			return &weights.FileError{Doing: "merge", File: path, Err: weights.Reason(err)}
 		}
 		if !info.Mode().IsRegular() {
 			return fmt.Errorf("merge %q: it is a %s, want a file", path, weights.FileKind(info.Mode()))
@@ -189,7 +189,7 @@ func (m *merger) join(w io.Writer) error {
 	for _, path := range m.parts {
 		r, err := openPart(path, m.format)
 		if err != nil {
-			return fmt.Errorf("merge %q: %w", path, err)
+			return &weights.FileError{Doing: "merge", File: path, Err: err}
 		}
 		u, err := r.next()
 		if err == io.EOF {
@@ -198,7 +198,7 @@ func (m *merger) join(w io.Writer) error {
 		}
 		if err != nil {
 			r.close()
-			return fmt.Errorf("merge %q: %w", path, err)
+			return &weights.FileError{Doing: "merge", File: path, Err: err}
 		}
 		open, heads = append(open, r), append(heads, u)
 	}
@@ -227,7 +227,7 @@ func (m *merger) join(w io.Writer) error {
 			open[at].close()
 			open, heads = slices.Delete(open, at, at+1), slices.Delete(heads, at, at+1)
 		case err != nil:
-			return fmt.Errorf("merge %q: %w", open[at].path, err)
+			return &weights.FileError{Doing: "merge", File: open[at].path, Err: err}
 		default:
 			heads[at] = u
 		}

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"captioner/cli/console"
+	"captioner/weights"
 	"captioner/weights/atomicfile"
 	"captioner/weights/plural"
 )
@@ -233,7 +234,7 @@ func CheckOut(path string, o JournalOptions) error {
 		}
 		if suffix == "" && packing(target) != "" {
 			if f, err = unpackedCopy(f); err != nil {
-				return fmt.Errorf("read %q: %w", path, err)
+				return &weights.FileError{Doing: "read", File: path, Err: err}
 			}
 			defer f.Close()
 		}

@@ -172,10 +172,10 @@ func (s *Sidecars) Write(r *Result) error {
 	if s.Existing == "append" || s.Existing == "prepend" {
 		old, err := os.ReadFile(path)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("read sidecar %q: %w", path, weights.Reason(err))
+			return &weights.FileError{Doing: "read sidecar", File: path, Err: weights.Reason(err)}
 		}
 		if content, err = s.join(old, caption); err != nil {
-			return fmt.Errorf("write sidecar %q: %w", path, err)
+			return &weights.FileError{Doing: "write sidecar", File: path, Err: err}
 		}
 		if content == nil {
 			return nil

@@ -70,12 +70,12 @@ func edit(r *Result, caption, existing string) xmp.Edit {
 func (s *Sidecars) mergeXMP(path string, r *Result) error {
 	old, err := readXMP(path)
 	if err != nil {
-		return fmt.Errorf("read sidecar %q: %w", path, err)
+		return &weights.FileError{Doing: "read sidecar", File: path, Err: err}
 	}
 	caption := s.Render(r)
 	merged, err := xmp.Merge(old, edit(r, caption, s.Existing))
 	if err != nil {
-		return fmt.Errorf("write sidecar %q: %w", path, console.WithHint(err, "the file stays as it is"))
+		return &weights.FileError{Doing: "write sidecar", File: path, Err: console.WithHint(err, "the file stays as it is")}
 	}
 	if bytes.Equal(merged, old) {
 		return nil

@@ -53,6 +53,19 @@ func (e *NoMatchError) Hint() string {
 	return "predictions and references must be of the same split, and name images by the same id, path or file name"
 }
 
+// SortError says that of predictions and references one is text alone, and the other names images.
+type SortError struct{ Without, With string }
+
+func (e *SortError) Error() string {
+	return fmt.Sprintf("the %s are %s and the %s name their images, want both of the same sort", e.Without, KindLines,
+		e.With)
+}
+
+// Hint says how a table names its images.
+func (e *SortError) Hint() string {
+	return "a table names its images in a column image, path or file_name, and captions in one named caption or text"
+}
+
 // Match puts predictions to examples: by id, or else by path, by file name, by file name without extension,
 // or by the number that is all of a file's name or stands at the end of a name of COCO's. A name that several examples
 // have puts nothing together. Lines go with lines, one by one.
@@ -62,8 +75,7 @@ func (p *Set) Match(kind data.Kind, list []data.Example) (*Match, error) {
 		if p.Kind == KindLines {
 			with, without = without, with
 		}
-		return nil, fmt.Errorf("the %s are %s and the %s name their images, want both of the same sort", without,
-			KindLines, with)
+		return nil, &SortError{Without: without, With: with}
 	}
 	if kind == KindLines && len(p.List) != len(list) {
 		return nil, fmt.Errorf("%q has %s and the references have %d, want as many", p.File, plural.Count(len(p.List),

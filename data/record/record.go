@@ -25,6 +25,14 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
+// About returns the file, and what is wrong with it, where.
+func (e *Error) About() (file string, why error) {
+	if e.Record == "" {
+		return e.File, e.Err
+	}
+	return e.File, fmt.Errorf("%s: %w", e.Record, e.Err)
+}
+
 // At makes an Error. Number counts from 1.
 func At(file, what string, number int, format string, args ...any) error {
 	return &Error{file, fmt.Sprintf("%s %d", what, number), fmt.Errorf(format, args...)}

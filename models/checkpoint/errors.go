@@ -43,6 +43,8 @@ func (e *Error) Hint() string {
 	switch {
 	case errors.As(e.Err, &inner) && inner.Hint() != "":
 		return inner.Hint()
+	case errors.Is(e.Err, fs.ErrPermission):
+		return ""
 	case errors.Is(e.Err, fs.ErrNotExist) && e.Encoder:
 		return "check the spelling; \"captioner weights list\" has the names that --encoder takes"
 	case errors.Is(e.Err, fs.ErrNotExist):

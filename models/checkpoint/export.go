@@ -65,7 +65,7 @@ type ExportOptions struct {
 func (c *Checkpoint) Export(ctx context.Context, path string, form Form, o ExportOptions) error {
 	net, _ := crossgpt2.Sizes(c.Config)
 	if err := (exporter{c, ctx, o, net}).write(path, form); err != nil {
-		return fmt.Errorf("write %q: %w", path, err)
+		return &weights.FileError{Doing: "write", File: path, Err: err}
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"captioner/data/tokenizer"
 	"captioner/models/train/features"
 	"captioner/models/train/spelling"
+	"captioner/weights"
 	"captioner/weights/plural"
 )
 
@@ -103,7 +104,7 @@ func (c *corpora) open(name, path, images string) (data.Dataset, error) {
 	if err != nil {
 		return d, err
 	}
-	c.tell(Event{Note: fmt.Sprintf("%s: %q is %s", name, path, d.Kind)})
+	c.tell(Event{Note: fmt.Sprintf("%s: %q: %s", name, path, d.Kind)})
 	return d, nil
 }
 
@@ -122,13 +123,16 @@ func (c *corpora) check(r *data.Report) error {
 		c.bad = append(c.bad, m+"\tno captions")
 	}
 	missing, bare := len(r.MissingImages), len(r.NoCaptions)
+	if r.Train.Examples+missing+bare+len(r.Unread) == 0 {
+		return &weights.FileError{Doing: "read", File: c.Data, Err: errors.New("found no images with captions")}
+	}
 	r.MissingImages, r.NoCaptions = nil, nil
 	if err := r.Err(); err != nil { // nothing that leaving out images would mend
 		return err
 	}
 	if r.Val.Examples == 0 {
-		return fmt.Errorf("check data: found no images to measure on, want some in a val set, "+
-			"or a larger val-fraction than %g", c.ValFraction)
+		return fmt.Errorf("check data: found %s to learn from and none to measure on, want some in --val, "+
+			"or a larger --val-fraction than %g", plural.Count(r.Train.Examples, "image"), c.ValFraction)
 	}
 	return c.report(counted(missing, "missing image"), counted(bare, "image without captions"))
 }

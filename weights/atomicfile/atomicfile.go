@@ -22,7 +22,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -85,7 +84,7 @@ func WriteFile(path string, write func(io.Writer) error, options ...Option) erro
 	}
 	defer f.Abort()
 	if err := write(f); err != nil {
-		return fmt.Errorf("write %q: %w", path, err)
+		return &weights.FileError{Doing: "write", File: path, Err: err}
 	}
 	return f.Commit()
 }
@@ -132,7 +131,7 @@ func fail(path string, err error) error {
 	if errors.As(err, &target) {
 		return err // it names the path
 	}
-	return fmt.Errorf("write %q: %w", path, weights.Reason(err))
+	return &weights.FileError{Doing: "write", File: path, Err: weights.Reason(err)}
 }
 
 // Replace syncs a file that the caller wrote and puts it in the place of path, by the rules of Commit. It closes the

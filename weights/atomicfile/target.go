@@ -21,6 +21,11 @@ func (e *TargetError) Error() string {
 	return fmt.Sprintf("write %q: it is %s, want a file", e.Path, e.Found)
 }
 
+// About returns the path, and what is wrong with it.
+func (e *TargetError) About() (file string, why error) {
+	return e.Path, fmt.Errorf("it is %s, want a file", e.Found)
+}
+
 // Hint says what to give in its place.
 func (e *TargetError) Hint() string {
 	return "give the name of a new or an existing file; to feed another program, let the results go to standard output"

@@ -56,8 +56,8 @@ func OpenFolder(folder string) (weights.Source, error) {
 			return openShards(path + IndexSuffix)
 		}
 	}
-	return nil, fmt.Errorf("open %q: found none of %s, nor an index of their shards",
-		folder, strings.Join(folderWeights, ", "))
+	return nil, &weights.FileError{Doing: "open", File: folder,
+		Err: fmt.Errorf("found none of %s, nor an index of their shards", strings.Join(folderWeights, ", "))}
 }
 
 // WeightsAmong is the name of the weights that are taken of a folder's files, or of the index of their shards; "" where
@@ -101,7 +101,7 @@ const maxIndex = 64 << 20
 func openShards(index string) (_ weights.Source, err error) {
 	list, err := readIndex(index)
 	if err != nil {
-		return nil, fmt.Errorf("read %q: %w", index, weights.Reason(err))
+		return nil, &weights.FileError{Doing: "read", File: index, Err: weights.Reason(err)}
 	}
 	var shards []weights.Source
 	defer func() {
@@ -130,7 +130,7 @@ func openShards(index string) (_ weights.Source, err error) {
 	}
 	joined, err := weights.Join(shards...)
 	if err != nil {
-		return nil, fmt.Errorf("read %q: %w", index, err)
+		return nil, &weights.FileError{Doing: "read", File: index, Err: err}
 	}
 	for tensor, file := range list {
 		if _, err := joined.Tensor(tensor); errors.Is(err, weights.ErrNotFound) {

@@ -25,7 +25,7 @@ func Open(path string) (weights.Source, error) {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("open %q: %w", path, weights.Reason(err))
+		return nil, &weights.FileError{Doing: "open", File: path, Err: weights.Reason(err)}
 	case info.IsDir():
 		return OpenFolder(path)
 	case strings.HasSuffix(path, IndexSuffix):
@@ -58,9 +58,9 @@ func openFile(path string) (weights.Source, error) {
 	case errors.As(err, &system):
 		return nil, err
 	case len(begin) == 0:
-		return nil, fmt.Errorf("open %q: the file is empty, want weights", path)
+		return nil, &weights.FileError{Doing: "open", File: path, Err: errors.New("the file is empty, want weights")}
 	case what != "":
-		return nil, fmt.Errorf("open %q: found %s, want a file of weights", path, what)
+		return nil, &weights.FileError{Doing: "open", File: path, Err: fmt.Errorf("found %s, want a file of weights", what)}
 	}
 	return nil, &UnknownError{path, err, perr}
 }
@@ -77,22 +77,33 @@ func opened[S weights.Source](s S, err error) (weights.Source, error) {
 func beginning(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err == nil && !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("open %q: it is a %s, want a file", path, weights.FileKind(info.Mode()))
+		return nil, &weights.FileError{Doing: "open", File: path,
+			Err: fmt.Errorf("it is a %s, want a file", weights.FileKind(info.Mode()))}
 	}
 	var f *os.File
 	if err == nil {
 		f, err = os.Open(path)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open %q: %w", path, weights.Reason(err))
+		return nil, &weights.FileError{Doing: "open", File: path, Err: weights.Reason(err)}
 	}
 	defer f.Close()
 	b := make([]byte, 512)
 	n, err := io.ReadFull(f, b)
 	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
-		return nil, fmt.Errorf("read %q: %w", path, weights.Reason(err))
+		return nil, &weights.FileError{Doing: "read", File: path, Err: weights.Reason(err)}
 	}
 	return b[:n], nil
+}
+
+// isImage says whether a file begins like JPEG, PNG, GIF or WebP.
+func isImage(begin string) bool {
+	for _, magic := range []string{"\xff\xd8\xff", "\x89PNG\r", "GIF87a", "GIF89a"} {
+		if strings.HasPrefix(begin, magic) {
+			return true
+		}
+	}
+	return strings.HasPrefix(begin, "RIFF") && len(begin) > 12 && begin[8:12] == "WEBP"
 }
 
 // foreign names what downloads leave in the place of a file of weights; "" is anything else.
@@ -103,6 +114,8 @@ func foreign(begin []byte) string {
 		return "a pointer of Git LFS, which stands for a file that was not downloaded (git lfs pull does it)"
 	case strings.HasPrefix(text, "<!doctype html"), strings.HasPrefix(text, "<html"):
 		return "a web page, as a refused download leaves one"
+	case isImage(string(begin)):
+		return "an image"
 	case strings.HasPrefix(text, "<?xml"):
 		return "an XML document, as a refused download leaves one"
 	}
@@ -121,6 +134,15 @@ func (e *UnknownError) Error() string {
 	}
 	return fmt.Sprintf("open %q: it is neither safetensors nor PyTorch's: %s; %s",
 		e.Path, e.without(e.SafeTensors), e.without(e.Pickle))
+}
+
+// About returns the file, and what is wrong with it as the one and as the other format.
+func (e *UnknownError) About() (file string, why error) {
+	if e.named() {
+		return e.Path, errors.New(e.without(e.SafeTensors))
+	}
+	return e.Path, fmt.Errorf("it is neither safetensors nor PyTorch's: %s; %s", e.without(e.SafeTensors),
+		e.without(e.Pickle))
 }
 
 // without is the text of an error that does not name the file once more.

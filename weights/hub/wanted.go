@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"captioner/weights"
 	"captioner/weights/formats"
 )
 
@@ -85,7 +86,7 @@ func shardsOf(index string) ([]string, error) {
 		Map map[string]string `json:"weight_map"`
 	}
 	if err := json.Unmarshal(b, &list); err != nil {
-		return nil, fmt.Errorf("read %q: %w", index, err)
+		return nil, &weights.FileError{Doing: "read", File: index, Err: err}
 	}
 	var shards []string
 	for _, shard := range list.Map {

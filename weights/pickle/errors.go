@@ -13,6 +13,9 @@ type FormatError struct {
 
 func (e *FormatError) Error() string { return prefix(e.Path) + e.Msg }
 
+// About returns the file, and what is wrong with it.
+func (e *FormatError) About() (file string, why error) { return e.Path, errors.New("pickle: " + e.Msg) }
+
 // RefusedError reports a pickle that would make Python call something other than a constructor of tensors and plain
 // objects. Nothing was called.
 type RefusedError struct {
@@ -22,6 +25,11 @@ type RefusedError struct {
 
 func (e *RefusedError) Error() string {
 	return prefix(e.Path) + fmt.Sprintf("the file calls %q, want only tensors and plain objects", e.Global)
+}
+
+// About returns the file, and what is wrong with it.
+func (e *RefusedError) About() (file string, why error) {
+	return e.Path, fmt.Errorf("pickle: the file calls %q, want only tensors and plain objects", e.Global)
 }
 
 // Hint says what a user can do about it.

@@ -111,13 +111,13 @@ func (m *objectMerge) file(p cloud.Place) (string, error) {
 func (m *objectMerge) merge(con *console.Console, o output.MergeOptions) error {
 	p, err := cloud.Parse(o.Out)
 	if err != nil {
-		return fmt.Errorf("write %q: %w", o.Out, err)
+		return &weights.FileError{Doing: "write", File: o.Out, Err: err}
 	}
 	missing := new(cloud.NotFoundError)
 	if _, err := m.store.Stat(m.ctx, p); err == nil && !o.Overwrite {
 		return console.Usagef("--overwrite replaces it; or give another name", "--out %q is there already", p)
 	} else if err != nil && (!errors.As(err, &missing) || missing.Bucket) {
-		return fmt.Errorf("write %q: %w", p, err)
+		return &weights.FileError{Doing: "write", File: p.String(), Err: err}
 	}
 	o.Shown, o.Out = p.String(), filepath.Join(m.folder, path.Base(p.Key))
 	if err := output.Merge(con, o); err != nil {
@@ -129,7 +129,7 @@ func (m *objectMerge) merge(con *console.Console, o output.MergeOptions) error {
 	}
 	defer f.Close()
 	if err := m.store.Write(m.ctx, p, f, !o.Overwrite); err != nil {
-		return fmt.Errorf("write %q: %w", p, err)
+		return &weights.FileError{Doing: "write", File: p.String(), Err: err}
 	}
 	return nil
 }

@@ -50,7 +50,7 @@ const (
 func Open(ctx context.Context, store *cloud.Store, address string, o output.JournalOptions) (_ *Out, err error) {
 	p, err := cloud.Parse(address)
 	if err != nil {
-		return nil, fmt.Errorf("write %q: %w", address, err)
+		return nil, &weights.FileError{Doing: "write", File: address, Err: err}
 	}
 	r := &Out{ctx: ctx, store: store, out: p, last: time.Now()}
 	if r.folder, err = os.MkdirTemp("", "captioner-out-*"); err != nil {
@@ -71,7 +71,9 @@ func (r *Out) Close() {
 	}
 }
 
-func (r *Out) fail(err error) error { return fmt.Errorf("write %q: %w", r.out, err) }
+func (r *Out) fail(err error) error {
+	return &weights.FileError{Doing: "write", File: r.out.String(), Err: err}
+}
 
 // restore makes the files of a run that goes on, or refuses what is there.
 func (r *Out) restore(o output.JournalOptions) error {
@@ -94,7 +96,7 @@ func (r *Out) restore(o output.JournalOptions) error {
 	}
 	for _, part := range r.parts {
 		if err := r.adopt(part); err != nil {
-			return r.fail(fmt.Errorf("read %q: %w", part, err))
+			return r.fail(&weights.FileError{Doing: "read", File: part.String(), Err: err})
 		}
 	}
 	if r.before != nil {
@@ -277,7 +279,7 @@ func (r *Out) put(file string, p cloud.Place, fresh bool) error {
 	}
 	defer f.Close()
 	if err := r.store.Write(r.ctx, p, f, fresh); err != nil {
-		return fmt.Errorf("write %q: %w", p, err)
+		return &weights.FileError{Doing: "write", File: p.String(), Err: err}
 	}
 	return nil
 }

@@ -53,14 +53,14 @@ func Open(folder, extension string) (*Folder, error) {
 		path, err = filepath.EvalSymlinks(path)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("edit %q: %w", folder, weights.Reason(err))
+		return nil, &weights.FileError{Doing: "edit", File: folder, Err: weights.Reason(err)}
 	}
 	root, err := os.OpenRoot(path)
 	if err != nil {
 		if info, serr := os.Stat(path); serr == nil && !info.IsDir() {
 			err = errors.New("it is a file, want a folder")
 		}
-		return nil, fmt.Errorf("edit %q: %w", folder, weights.Reason(err))
+		return nil, &weights.FileError{Doing: "edit", File: folder, Err: weights.Reason(err)}
 	}
 	return &Folder{path: path, extension: extension, root: root}, nil
 }
@@ -184,11 +184,11 @@ func (f *Folder) caption(finder *sidecar.Finder, name string) (c caption, err er
 	}
 	b, err := f.read(c.file, maxText)
 	if err != nil {
-		return c, fmt.Errorf("read %q: %w", c.file, err)
+		return c, &weights.FileError{Doing: "read", File: c.file, Err: err}
 	}
 	c.version = versionOf(b)
 	if c.document, err = text.Parse(b); err != nil {
-		return c, fmt.Errorf("read %q: %w", c.file, err)
+		return c, &weights.FileError{Doing: "read", File: c.file, Err: err}
 	}
 	return c, nil
 }
