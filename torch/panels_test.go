@@ -228,7 +228,7 @@ func testHeadAttention(t *testing.T) {
 		t.Skip("no kernels without AVX2")
 	}
 	for _, s := range []struct{ batch, tokens, heads, size int64 }{
-		{1, 1, 1, 1}, {2, 50, 3, 64}, {1, 33, 2, 80}, {3, 5, 4, 24}, {1, 197, 2, 64},
+		{1, 1, 1, 1}, {2, 50, 3, 64}, {1, 33, 2, 80}, {3, 5, 4, 24}, {1, 197, 2, 64}, {1, 577, 2, 64},
 	} {
 		t.Run(fmt.Sprintf("%+v", s), func(t *testing.T) {
 			torchtest.Do(t, func() {

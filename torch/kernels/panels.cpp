@@ -4,6 +4,7 @@
 #include "bridge.h"
 #include "cpu.h"
 #include "door.h"
+#include "share.h"
 #include "vectorized.h"
 
 #include <ATen/Dispatch.h>
@@ -179,7 +180,7 @@ template <class E>
 void prepare_all(const Weights &w, const E *x, int64_t r, const Norm *norm, const Scratch &s) {
   uint32_t *data = (uint32_t *)s.data.data_ptr<int32_t>();
   const bool avx512 = path_of(w.kind).avx512;
-  at::parallel_for(0, r, std::max<int64_t>(1, 16384 / w.k), [&](int64_t from, int64_t to) {
+  share::each(r, std::max<int64_t>(1, 16384 / w.k), [&](int64_t from, int64_t to, int) {
     std::vector<float> values(w.k);
     for (int64_t i = from; i < to; i++) {
       const Row row{w.k,
@@ -217,7 +218,7 @@ void multiply(const Weights &w, const Rows &x, const Finish &f, int64_t r) {
   const int64_t fit = std::max<int64_t>(1, (256 << 10) / (words * 4 * tallest)) * tallest;
   const int64_t count = panels_of(w.n), blocks = (r + fit - 1) / fit;
   const int64_t rows = std::min(r, ((r + blocks - 1) / blocks + tallest - 1) / tallest * tallest);
-  at::parallel_for(0, blocks * count, std::max<int64_t>(1, 65536 / (rows * w.words)), [&](int64_t from, int64_t to) {
+  share::each(blocks * count, std::max<int64_t>(1, 65536 / (rows * w.words)), [&](int64_t from, int64_t to, int) {
     while (from < to) {
       const int64_t block = from / count, p = from % count, end = std::min(count, p + to - from);
       multiply(path, w, x, f, {block * rows, std::min(r, (block + 1) * rows), p, end});
@@ -350,8 +351,8 @@ void topk(const Weights &w, const Tensor &x, const std::optional<Norm> &norm, in
   const Rows rows = prepared(w, a, r, norm, s);
   std::vector<Part> parts(r * count);
   std::vector<std::vector<Best>> best(at::get_num_threads());
-  at::parallel_for(0, count, 1, [&](int64_t from, int64_t to) {
-    auto &mine = best[at::get_thread_num()];
+  share::each(count, 1, [&](int64_t from, int64_t to, int thread) {
+    auto &mine = best[thread];
     mine.resize(r);
     for (int64_t i = from; i < to; i++) {
       const Ranking ranking{(size_t)k, ban, ban_end, parts.data() + i, count, mine.data()};
@@ -376,8 +377,10 @@ Tensor attention(const Tensor &qkv, int64_t heads) {
   const Path path = path_of(F32);
   const float scale = 1 / std::sqrt((float)size);
   Tensor y = at::empty({B, len, C}, a.options().requires_grad(false));
-  at::parallel_for(0, B * heads, 1, [&](int64_t from, int64_t to) {
-    Head head(path, len, size);
+  std::vector<std::unique_ptr<Head>> scratch(at::get_num_threads());
+  share::each(B * heads, 1, [&](int64_t from, int64_t to, int thread) {
+    if (!scratch[thread]) scratch[thread] = std::make_unique<Head>(path, len, size);
+    Head &head = *scratch[thread];
     for (int64_t i = from; i < to; i++) {
       const int64_t token = i / heads * len, column = i % heads * size;
       Finish f{nullptr, nullptr, None, C, nullptr, nullptr};

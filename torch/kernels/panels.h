@@ -192,8 +192,9 @@ class Head {
   template <class E>
   void attend(const E *qkv, int64_t step, int64_t width, float scale, const Finish &out);
 
-  Path path;  // of float32
-  HeadOf h;   // keys and values lie as the products want their weights
+  Path path;        // of float32
+  HeadOf h;         // keys and values lie as the products want their weights
+  int64_t at_once;  // tokens whose logits are in w
   float *w;
 };
 

@@ -63,10 +63,16 @@ void rank(const Path &path, const Weights &w, const Rows &x, const Block &b, con
 
 // ---- attention
 
+// rows_at_once is how many tokens look at all len at once: their logits stay in the second cache.
+static int64_t rows_at_once(int64_t len) {
+  const int64_t fit = std::max(tallest, (512 << 10) / (4 * len)), blocks = (len + fit - 1) / fit;
+  return std::min(len, (len + blocks * tallest - 1) / (blocks * tallest) * tallest);
+}
+
 Head::Head(const Path &path, int64_t len, int64_t size)
     : path(path),
       h{len, size, floats(len * size), floats(panels_of(len) * columns * size), floats(panels_of(size) * columns * len)},
-      w(floats(len * len)) {
+      at_once(rows_at_once(len)), w(floats(at_once * len)) {
   memset(h.k, 0, panels_of(len) * columns * size * 4);
   memset(h.v, 0, panels_of(size) * columns * len * 4);
 }
@@ -84,9 +90,15 @@ void Head::attend(const E *qkv, int64_t step, int64_t width, float scale, const 
   const Weights keys{F32, len, size, size, (uint32_t *)h.k, nullptr, nullptr};
   const Weights values{F32, size, len, len, (uint32_t *)h.v, nullptr, nullptr};
   const Finish logits{nullptr, nullptr, None, len, w, nullptr};
-  multiply(path, keys, {(uint32_t *)h.q, size, nullptr, nullptr}, logits, {0, len, 0, panels_of(len)});
-  for (int64_t t = 0; t < len; t++) (path.avx512 ? avx512::soften : loops::soften)(w + t * len, len);
-  multiply(path, values, {(uint32_t *)w, len, nullptr, nullptr}, out, {0, len, 0, panels_of(size)});
+  for (int64_t t0 = 0; t0 < len; t0 += at_once) {
+    const int64_t n = std::min(at_once, len - t0);
+    multiply(path, keys, {(uint32_t *)(h.q + t0 * size), size, nullptr, nullptr}, logits, {0, n, 0, panels_of(len)});
+    for (int64_t t = 0; t < n; t++) (path.avx512 ? avx512::soften : loops::soften)(w + t * len, len);
+    Finish result = out;
+    if (out.y) result.y += t0 * out.step;
+    else result.y16 += t0 * out.step;
+    multiply(path, values, {(uint32_t *)w, len, nullptr, nullptr}, result, {0, n, 0, panels_of(size)});
+  }
 }
 
 void Head::run(const float *qkv, int64_t step, int64_t width, float scale, const Finish &out) {

@@ -2,9 +2,9 @@
 // packing such shapes.
 #include "bridge.h"
 #include "door.h"
+#include "share.h"
 #include "vectorized.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 
@@ -86,7 +86,7 @@ void attend_all(const Tensor &q, int64_t G, const Runs &shared, const Runs &own,
   const E *qp = q.const_data_ptr<E>();
   E *op = out.mutable_data_ptr<E>();
   const int64_t qr = q.stride(0), qh = q.stride(1);
-  at::parallel_for(0, G * H, std::max<int64_t>(1, 32768 / (n * S * D + 1)), [&](int64_t from, int64_t to) {
+  share::each(G * H, std::max<int64_t>(1, 32768 / (n * S * D + 1)), [&](int64_t from, int64_t to, int) {
     std::vector<float> w(S), in(D), res(D);
     for (int64_t i = from; i < to; i++) {
       const int64_t g = i / H, h = i % H;
