@@ -110,11 +110,12 @@ lint: setup ## gofmt, vet, the shell scripts' syntax, and the rules in deps_test
 doctor: build ## say whether libtorch, the processor, CUDA and the demo model are in order
 	bin/captioner doctor
 
-# Every option of the embedded model, those that are the defaults too, in eight runs, each from the model that the one before it ended with:
+# Every option of the embedded model, those that are the defaults too, in twelve runs, each from the model that the one before it ended with:
 # 1 words and positions with the encoder as it came; 2 the encoder's last two stages along with them, on crops and mirrored images; 3 and 4 CIDEr-D again,
 # for longer and, with more views, much longer; 5 the words of COCO's captions, from text; 6 COCO's images beside half of Flickr8k's; 7 CIDEr-D over both;
-# 8 CIDEr-D again, from the mean of two models of run 7 and that of run 4, which has learned nothing but the vocabulary (demo-4-words). The model is the
-# mean of what runs 8, 7 and 4 ended with. A run that was cut goes on where it was, so that the same command may span days.
+# 8 and 9 CIDEr-D again, 8 from the mean of two models of run 7 and that of run 4, which has learned nothing but the vocabulary (demo-4-words);
+# 10 captions for photographs that have none, which name what an ImageNet classifier sees (scripts/demo-pairs.py), from the mean of what runs 9, 8, 7 and
+# 4 ended with; 11 and 12 CIDEr-D again, 12 from a mean with what run 10 began from. A run that was cut goes on where it was, so that the same command may span days.
 # scripts/demo-card.py makes the file to embed of runs/demo.safetensors.
 DEMO = --name captioner-demo --threads 2 --precision bf16 --device cpu \
   --dropout 0.2 --input-dropout 0.1 --batch-size 25 --captions-per-image 5 --accumulate-grad-batches 1 --flip \
@@ -125,6 +126,7 @@ DEMO = --name captioner-demo --threads 2 --precision bf16 --device cpu \
 DEMO_FLICKR = --data $(SHARED)/data/flickr8k/captions_train.json --val $(SHARED)/data/flickr8k/captions_dev.json
 DEMO_BOTH = --images $(SHARED)/data --val-images $(SHARED)/data --data runs/demo-data/train.json --val runs/demo-data/watch.json
 DEMO_NEW = --images $(SHARED)/data --val-images $(SHARED)/data --data runs/demo-data/train-new.json --val runs/demo-data/watch.json
+DEMO_NAMED = --images $(SHARED)/data --val-images $(SHARED)/data --data runs/demo-data/class-new.json --val runs/demo-data/watch.json --text-epochs 0
 DEMO_TUNE = --train-encoder --encoder-from -1 --encoder-lr 1e-4 --lr 4e-4 --warmup 100 --crop-share 0.6
 # A run by the name of its folder: made with the options, or resumed.
 demo_run = @if [ -e runs/$(1)/options.json ]; then bin/captioner train --resume runs/$(1); else bin/captioner train --out runs/$(1) $(DEMO) $(2); fi
@@ -157,7 +159,19 @@ train-demo: build ## train the demo captioner on Flickr8k and COCO in SHARED (..
 	  runs/demo-4-words/best.safetensors --out runs/demo-mean-8.safetensors
 	$(call demo_run,demo-9,--seed 6 $(DEMO_BOTH) $(DEMO_TUNE) --text-epochs 0 --views 3 --init runs/demo-8/best.safetensors \
 	  --max-epochs 0 --scst-steps 280 --scst-lr 7e-5 --scst-eval-every 140 --save-every 50)
-	bin/captioner weights average runs/demo-9/best.safetensors runs/demo-9/best.safetensors runs/demo-mean-8.safetensors --out runs/demo.safetensors
+	bin/captioner weights average runs/demo-9/best.safetensors runs/demo-9/best.safetensors runs/demo-mean-8.safetensors --out runs/demo-mean-9.safetensors
+	[ -e runs/demo-classes.jsonl ] || { $(ENV) go run ./scripts/democlasses -weights .encoders/efficientnet-lite2.pth \
+	  $(SHARED)/data/coco-uncaptioned > runs/demo-classes.tmp && mv runs/demo-classes.tmp runs/demo-classes.jsonl; }
+	bin/captioner predict --model runs/demo-mean-9.safetensors --min-confidence 0 --resume --out runs/demo-own.jsonl $(SHARED)/data/coco-uncaptioned
+	$(PYTHON) scripts/demo-pairs.py --shared $(SHARED) --data runs/demo-data --classes runs/demo-classes.jsonl --own runs/demo-own.jsonl
+	$(call demo_run,demo-10,--seed 12 $(DEMO_NAMED) $(DEMO_TUNE) --views 3 --init runs/demo-mean-9.safetensors \
+	  --lr 3e-4 --encoder-lr 7.5e-5 --warmup 30 --max-epochs 1 --scst-steps 0 --save-every 50)
+	$(call demo_run,demo-11,--seed 14 $(DEMO_BOTH) $(DEMO_TUNE) --text-epochs 0 --views 5 --init runs/demo-10/last.safetensors \
+	  --max-epochs 0 --scst-steps 400 --scst-lr 8e-5 --scst-eval-every 100 --save-every 50)
+	bin/captioner weights average runs/demo-11/last.safetensors runs/demo-11/last.safetensors runs/demo-mean-9.safetensors --out runs/demo-mean-11.safetensors
+	$(call demo_run,demo-12,--seed 15 $(DEMO_BOTH) $(DEMO_TUNE) --text-epochs 0 --views 5 --init runs/demo-mean-11.safetensors \
+	  --max-epochs 0 --scst-steps 260 --scst-lr 6e-5 --scst-eval-every 130 --save-every 50)
+	bin/captioner weights average runs/demo-12/last.safetensors runs/demo-mean-11.safetensors --out runs/demo.safetensors
 
 clean: ## remove what was built (libtorch stays: it is in .libtorch/)
 	rm -rf bin dist

@@ -210,6 +210,7 @@ cli                 < cli/doctor cli/output/remote cli/training cli/scoring cli/
                       cli/completion cli/version models/average |
                       github.com/urfave/cli/v2 golang.org/x/sync            # one thin file a command
 cli/captioner       < cli torch/standin     | C                              # main: a dozen lines; C sees closed output
+scripts/democlasses < models/efficientnet weights/formats | # what is in photographs that have no captions
 scripts/bench/serve <                       | # load for a service, from a process of its own
 scripts/hubstandin  < weights/hub/hubtest   | # a hub for programs of other languages to read from
 scripts/screenshots <                       | github.com/chromedp # the images in docs/images
