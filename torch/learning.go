@@ -3,6 +3,8 @@ package torch
 // #include "kernels/bridge.h"
 import "C"
 
+import "unsafe"
+
 // This file: what layers that learn do between their products, on the CPU in one pass each. Backward goes through all
 // of it. Their dropout draws the same numbers as Dropout does.
 
@@ -55,6 +57,31 @@ func CausalAttention(qkv *Tensor, t Texts, heads int64, p float64) *Tensor {
 	const op = "causal attention"
 	return fromBridge(op, C.ct_causal_attention(slot(), qkv.cHandle(), t.Starts.cHandle(), optionalC(t.Seen),
 		C.int64_t(t.Length), C.int64_t(heads), C.double(p), nextMask(op, p)), qkv, t.Starts, t.Seen)
+}
+
+// CrossAttention lets the tokens of each image look at all positions of its memory: queries q [N, C] and keys and
+// values kv [G, P, 2C], in one type, of heads heads give [N, C]. Image g has the tokens from starts[g] to starts[g+1].
+// The weights are dropped with probability p, by the numbers that Dropout draws for weights [N, heads, P].
+func CrossAttention(q, kv *Tensor, starts []int64, heads int64, p float64) *Tensor {
+	const op = "cross-attention"
+	if kv.Rank() != 3 || int64(len(starts)) != kv.Dim(0)+1 {
+		Fail(op, "%d starts for keys and values of shape %v, want one an image and one more", len(starts), kv.Shape())
+	}
+	return fromBridge(op, C.ct_cross_attention(slot(), q.cHandle(), kv.cHandle(), dims(starts), C.int64_t(heads),
+		C.double(p), nextMask(op, p)), q, kv)
+}
+
+// DrawTokens draws a token from the softmax of each of some rows of logits [R, V] (float32, on the CPU): the one in
+// whose share of the sum of all e^(logit/temperature) at falls, from 0 to less than 1.
+func DrawTokens(logits *Tensor, rows []int64, at []float32, temperature float64) []int32 {
+	const op = "draw tokens"
+	if len(rows) != len(at) {
+		Fail(op, "%d rows and %d numbers", len(rows), len(at))
+	}
+	ids := make([]int32, len(rows))
+	checkBridge(op, C.ct_draw_tokens(logits.cHandle(), dims(rows), (*C.float)(unsafe.SliceData(at)), C.int(len(rows)),
+		C.double(1/temperature), (*C.int32_t)(unsafe.SliceData(ids))), logits)
+	return ids
 }
 
 // ZeroGradients is t. Backward through it gives leaves, whose part in t is nothing by their place in a formula,

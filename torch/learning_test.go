@@ -205,19 +205,76 @@ func plainAttention(
 	return []*torch.Tensor{torch.Cat(0, rows...)}
 }
 
+// The reference is softmax(q kᵀ/√D) v by plain products, for each image by itself.
+func TestCrossAttentionLearns(t *testing.T) {
+	for _, tt := range []struct {
+		name                   string
+		tokens                 []int64 // of each image
+		positions, heads, size int64
+		p                      float64
+	}{
+		{"a grid", []int64{5, 30, 1}, 81, 2, 64, 0},
+		{"dropped weights", []int64{5, 30, 1}, 50, 3, 16, 0.25},
+		{"an odd head", []int64{7, 3}, 2, 2, 5, 0.25},
+		{"an image without tokens", []int64{3, 0, 2}, 17, 1, 8, 0},
+	} {
+		for _, d := range learningTypes {
+			t.Run(fmt.Sprint(tt.name, d), func(t *testing.T) {
+				torchtest.Do(t, func() {
+					torch.Seed(1)
+					starts, n, images := []int64{0}, int64(0), int64(len(tt.tokens))
+					for _, l := range tt.tokens {
+						n += l
+						starts = append(starts, n)
+					}
+					width := tt.heads * tt.size
+					start := []*torch.Tensor{rounded(n, width), rounded(images, tt.positions, 2*width)}
+					want := learnFrom(torch.Float32, start, func(l []*torch.Tensor) []*torch.Tensor {
+						return plainCrossAttention(l[0], l[1], starts, tt.heads, tt.size, tt.p)
+					})
+					got := learnFrom(d, start, func(l []*torch.Tensor) []*torch.Tensor {
+						return []*torch.Tensor{torch.CrossAttention(l[0], l[1], starts, tt.heads, tt.p)}
+					})
+					same(t, d, got, want)
+				})
+			})
+		}
+	}
+}
+
+func plainCrossAttention(q, kv *torch.Tensor, starts []int64, heads, size int64, p float64) []*torch.Tensor {
+	positions := kv.Dim(1)
+	keep := torch.Full(1, torch.Float32, torch.CPU, q.Dim(0), heads, positions).Dropout(p)
+	var rows []*torch.Tensor
+	for g := range kv.Dim(0) {
+		n := starts[g+1] - starts[g]
+		if n == 0 {
+			continue
+		}
+		x := kv.Select(0, g).View(positions, 2, heads, size).Permute(1, 2, 0, 3) // [2, H, P, D]
+		asks := q.Narrow(0, starts[g], n).View(n, heads, size).Transpose(0, 1)   // [H, n, D]
+		w := asks.Matmul(x.Select(0, 0).Transpose(-1, -2)).MulScalar(1 / math.Sqrt(float64(size))).Softmax(-1)
+		w = w.Mul(keep.Narrow(0, starts[g], n).Transpose(0, 1)) // [H, n, P]
+		rows = append(rows, w.Matmul(x.Select(0, 1)).Transpose(0, 1).Reshape(n, heads*size))
+	}
+	return []*torch.Tensor{torch.Cat(0, rows...)}
+}
+
 // The way back adds up in an order that does not hang on the number of threads.
 func TestLearningRepeatsOnAnyThreads(t *testing.T) {
 	torchtest.Do(t, func() {
 		before := torch.Threads()
 		defer torch.SetThreads(before)
 		torch.Seed(1)
-		start := []*torch.Tensor{rounded(200, 96), rounded(200, 96), rounded(96), rounded(96), rounded(200, 3*96)}
+		start := []*torch.Tensor{rounded(200, 96), rounded(200, 96), rounded(96), rounded(96), rounded(200, 3*96),
+			rounded(2, 40, 2*96)}
 		run := func(threads int) string {
 			torch.SetThreads(threads)
 			l := learnFrom(torch.Float32, start, func(l []*torch.Tensor) []*torch.Tensor {
 				sum, norm := torch.AddNorm(l[0], l[1], .1, l[2], l[3], 1e-5)
 				texts := torch.Texts{Starts: torch.FromSlice([]int64{0, 50, 120, 200}), Length: 80}
-				return []*torch.Tensor{sum, norm, torch.CausalAttention(l[4], texts, 2, .1)}
+				crossed := torch.CrossAttention(norm, l[5], []int64{0, 120, 200}, 3, .1)
+				return []*torch.Tensor{sum, norm, torch.CausalAttention(l[4], texts, 2, .1), crossed}
 			})
 			var all [][]float32
 			for _, x := range append(l.out, l.grads...) {
@@ -263,6 +320,21 @@ func TestLearningRefuses(t *testing.T) {
 		{"heads that do not divide", "causal attention", func() {
 			x := torch.Zeros(torch.Float32, torch.CPU, 3, 6)
 			torch.CausalAttention(x, torch.Texts{Starts: torch.FromSlice([]int64{0, 3}), Length: 3}, 4, 0)
+		}},
+		{"tokens behind the images", "cross-attention", func() {
+			q, kv := torch.Zeros(torch.Float32, torch.CPU, 3, 6), torch.Zeros(torch.Float32, torch.CPU, 1, 2, 12)
+			torch.CrossAttention(q, kv, []int64{0, 2}, 1, 0)
+		}},
+		{"fewer starts than images", "cross-attention", func() {
+			q, kv := torch.Zeros(torch.Float32, torch.CPU, 3, 6), torch.Zeros(torch.Float32, torch.CPU, 2, 2, 12)
+			torch.CrossAttention(q, kv, []int64{0, 3}, 1, 0)
+		}},
+		{"keys of another width", "cross-attention", func() {
+			q, kv := torch.Zeros(torch.Float32, torch.CPU, 3, 6), torch.Zeros(torch.Float32, torch.CPU, 1, 2, 10)
+			torch.CrossAttention(q, kv, []int64{0, 3}, 1, 0)
+		}},
+		{"a row to draw from that is not there", "draw tokens", func() {
+			torch.DrawTokens(torch.Zeros(torch.Float32, torch.CPU, 3, 6), []int64{3}, []float32{.5}, 1)
 		}},
 		{"a norm of another width", "add and norm", func() {
 			x, w := torch.Zeros(torch.Float32, torch.CPU, 3, 6), torch.Zeros(torch.Float32, torch.CPU, 5)

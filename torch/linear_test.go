@@ -66,6 +66,44 @@ func TestLinearLearns(t *testing.T) {
 	}
 }
 
+// In bfloat16 the gradients of the weights stay in float32, and are as near to exact ones as the type allows.
+func TestLinearLearnsUnderAutocast(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		in, out int64
+		turned  bool
+	}{
+		{"a layer", 64, 2048, false}, {"a turned layer", 64, 2048, true}, {"a vocabulary", 64, 9000, false},
+		{"a small layer", 3, 5, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			torchtest.Do(t, func() {
+				torch.Seed(1)
+				shape := []int64{tt.out, tt.in}
+				if tt.turned {
+					shape = []int64{tt.in, tt.out}
+				}
+				start := []*torch.Tensor{rounded(3, 31, tt.in), rounded(shape...), rounded(tt.out)}
+				run := func(l []*torch.Tensor) []*torch.Tensor {
+					if tt.turned {
+						return []*torch.Tensor{torch.LinearTurned(l[0], l[1], l[2])}
+					}
+					return []*torch.Tensor{torch.Linear(l[0], l[1], l[2])}
+				}
+				want := learnFrom(torch.Float64, start, run)
+				got := learnFrom(torch.Float32, start, func(l []*torch.Tensor) (out []*torch.Tensor) {
+					torch.Autocast(torch.CPU, torch.BFloat16, func() { out = run(l) })
+					if out[0].DType() != torch.BFloat16 {
+						t.Errorf("got %v, want bfloat16", out[0].DType())
+					}
+					return out
+				})
+				same(t, torch.BFloat16, got, want)
+			})
+		})
+	}
+}
+
 func TestKernelsUseAllThreads(t *testing.T) {
 	torchtest.Do(t, func() {
 		before := torch.Threads()

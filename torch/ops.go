@@ -109,14 +109,15 @@ func (t *Tensor) Matmul(o *Tensor) *Tensor {
 }
 
 // Linear is x weightᵀ + bias: x [..., in], weight [out, in], bias [out] or nil.
-func Linear(x, weight, bias *Tensor) *Tensor {
-	return fromBridge("linear", C.ct_linear(slot(), x.cHandle(), weight.cHandle(), optionalC(bias)), x, weight, bias)
-}
+func Linear(x, weight, bias *Tensor) *Tensor { return linear(x, weight, bias, false) }
 
-// Addmm is bias + x weight: x [N, in], weight [in, out], bias [out].
-func Addmm(bias, x, weight *Tensor) *Tensor {
-	lib.AtgAddmm(&slots[0], bias.alive(), x.alive(), weight.alive())
-	return fromLibtch("addmm", bias, x, weight)
+// LinearTurned is x weight + bias: x [..., in], weight [in, out], bias [out] or nil. Under autocast it is quicker than
+// Linear of the transposed weight.
+func LinearTurned(x, weight, bias *Tensor) *Tensor { return linear(x, weight, bias, true) }
+
+func linear(x, weight, bias *Tensor, turned bool) *Tensor {
+	e := C.ct_linear(slot(), x.cHandle(), weight.cHandle(), optionalC(bias), cint(turned))
+	return fromBridge("linear", e, x, weight, bias)
 }
 
 // LearnByOneDNN says whether layers that learn in float32 go to oneDNN from now on, or to libtorch's own BLAS.
@@ -225,12 +226,16 @@ const (
 // nothing; smoothing spreads that share of the target evenly over all classes (Szegedy et al. 2016, §7). Of logits in
 // bfloat16 it is computed in float32.
 func CrossEntropy(logits, target *Tensor, r Reduction, ignore int64, smoothing float64) *Tensor {
-	return fromBridge(
-		"cross entropy",
-		C.ct_cross_entropy(slot(), logits.cHandle(), target.cHandle(), C.int(r), C.int64_t(ignore), C.double(smoothing)),
-		logits,
-		target,
-	)
+	return CrossEntropyAt(1, logits, target, r, ignore, smoothing)
+}
+
+// CrossEntropyAt is CrossEntropy of logits divided by temperature.
+func CrossEntropyAt(
+	temperature float64, logits, target *Tensor, r Reduction, ignore int64, smoothing float64,
+) *Tensor {
+	e := C.ct_cross_entropy(slot(), logits.cHandle(), target.cHandle(), C.int(r), C.int64_t(ignore), C.double(smoothing),
+		C.double(1/temperature))
+	return fromBridge("cross entropy", e, logits, target)
 }
 
 // ---- reductions

@@ -25,6 +25,8 @@ type Texts struct {
 	Mask      *torch.Tensor // [B, T] bool, the tokens that may be looked at; nil for all
 	Starts    *torch.Tensor // [B + 1] int64 on the CPU: row b has the tokens from Starts[b] to Starts[b+1]
 	Count     int           // targets that are not Ignore
+
+	shared *shared // of a batch that Share made; N are then other tokens than those of Index and Starts
 }
 
 // round is what PackRounded makes the number of tokens a multiple of.

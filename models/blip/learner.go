@@ -99,6 +99,9 @@ func (l *learner) Logits(b *batch.Texts, features *torch.Tensor, train bool) *to
 	return head.Forward(l.Decoder.BERT.Hidden(b, features, drop))
 }
 
+// Shares is false.
+func (l *learner) Shares() bool { return false }
+
 // Bare says whether a weight has no decay, by its name: that of positions.
 func (l *learner) Bare(name string) bool {
 	return name == "decoder.bert.embeddings.position_embeddings.weight"

@@ -62,6 +62,9 @@ func (m *Model) Logits(b *batch.Texts, features *torch.Tensor, train bool) *torc
 	return m.Decoder.Forward(b, m.Memory.forward(features, train), train)
 }
 
+// Shares is true: GPT-2 takes texts that share tokens.
+func (m *Model) Shares() bool { return true }
+
 // Module is the model: its tags are the names of a model file.
 func (m *Model) Module() any { return m }
 

@@ -40,9 +40,11 @@ type Habits struct {
 type Learner interface {
 	// Module holds the weights under the tags that nn walks over; their names are those of a model file.
 	Module() any
-	// Logits gives [N, V] for every token of the batch, from features [G, P, C] of its images, G dividing its rows;
-	// features nil is text alone. train turns dropout on.
+	// Logits gives [N, V] for every token of the batch that has a target, from features [G, P, C] of its images, G
+	// dividing its rows; features nil is text alone. train turns dropout on.
 	Logits(b *batch.Texts, features *torch.Tensor, train bool) *torch.Tensor
+	// Shares says whether Logits takes batches that batch.Share made.
+	Shares() bool
 	// Bare says whether a weight has no decay, by its name, though it is no vector: it is one a position.
 	Bare(name string) bool
 	// Writer prepares the weights as they are for inference in type d. To be freed before the learner is.

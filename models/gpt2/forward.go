@@ -8,10 +8,10 @@ import (
 	"captioner/torch/nn"
 )
 
-// Forward gives the logits [N, V] of every token of the batch. memory [G, P, C] is one per image, G dividing b.Rows;
-// nil leaves the cross-attention out, as Hugging Face does. train turns dropout on.
+// Forward gives the logits [N, V] of every token of the batch that has a target. memory [G, P, C] is one per image, G
+// dividing b.Rows; nil leaves the cross-attention out, as Hugging Face does. train turns dropout on.
 func (m *Model) Forward(b *batch.Texts, memory *torch.Tensor, train bool) *torch.Tensor {
-	return m.Logits(m.Hidden(b, memory, train))
+	return m.Logits(b.Asked(m.Hidden(b, memory, train)))
 }
 
 // Logits maps hidden states [N, C] to [N, V] through the token embedding.
@@ -126,14 +126,15 @@ func (b *Block) forward(p *pass, x, h, memory *torch.Tensor, next *nn.LayerNorm)
 
 func (a *SelfAttention) forward(p *pass, x *torch.Tensor) *torch.Tensor {
 	b, heads, size := p.batch, p.Config.Heads, p.Config.headSize()
-	qkv := a.QKV.Forward(x) // [N, 3C]
+	qkv := b.Whole(a.QKV.Forward(x)) // [N, 3C]
 	if p.fused {
 		texts := torch.Texts{Starts: b.Starts, Length: b.Len, Seen: b.Mask}
-		return a.Out.Forward(torch.CausalAttention(qkv, texts, heads, p.dropout(p.Config.AttentionDrop)))
+		return a.Out.Forward(b.Firsts(torch.CausalAttention(qkv, texts, heads, p.dropout(p.Config.AttentionDrop))))
 	}
-	qkv = b.Padded(qkv).View(b.Rows, b.Len, 3, heads, size).Permute(2, 0, 3, 1, 4)          // [3, B, H, T, D]
-	y := p.attend(qkv.Select(0, 0), qkv.Select(0, 1), qkv.Select(0, 2), p.causal)           // [B, H, T, D]
-	return a.Out.Forward(b.Packed(y.Transpose(1, 2).Reshape(b.Rows*b.Len, p.Config.Width))) // [N, C]
+	qkv = b.Padded(qkv).View(b.Rows, b.Len, 3, heads, size).Permute(2, 0, 3, 1, 4) // [3, B, H, T, D]
+	y := p.attend(qkv.Select(0, 0), qkv.Select(0, 1), qkv.Select(0, 2), p.causal)  // [B, H, T, D]
+	y = b.Packed(y.Transpose(1, 2).Reshape(b.Rows*b.Len, p.Config.Width))
+	return a.Out.Forward(b.Firsts(y)) // [N, C]
 }
 
 func (a *CrossAttention) forward(p *pass, x, memory *torch.Tensor, norm *nn.LayerNorm) *torch.Tensor {
@@ -142,12 +143,18 @@ func (a *CrossAttention) forward(p *pass, x, memory *torch.Tensor, norm *nn.Laye
 	}
 	heads, size := p.Config.Heads, p.Config.headSize()
 	images, positions := memory.Dim(0), memory.Dim(1)
+	kv, q := a.KV.Forward(memory), a.Q.Forward(x) // [G, P, 2C] and [N, C]
+	if p.fused {
+		starts := p.batch.Images(images)
+		return a.Out.Forward(torch.CrossAttention(q, kv, starts, heads, p.dropout(p.Config.AttentionDrop)))
+	}
 	all := p.batch.Rows * p.batch.Len
-	kv := a.KV.Forward(memory).View(images, positions, 2, heads, size).Permute(2, 0, 3, 1, 4) // [2, G, H, P, D]
+	kv = kv.View(images, positions, 2, heads, size).Permute(2, 0, 3, 1, 4) // [2, G, H, P, D]
 	// The captions of an image share its keys: [G, H, B/G T, D].
-	q := p.batch.Padded(a.Q.Forward(x)).View(images, all/images, heads, size).Transpose(1, 2)
-	y := p.attend(q, kv.Select(0, 0), kv.Select(0, 1), nil)                              // [G, H, B/G T, D]
-	return a.Out.Forward(p.batch.Packed(y.Transpose(1, 2).Reshape(all, p.Config.Width))) // [N, C]
+	q = p.batch.Padded(p.batch.Whole(q)).View(images, all/images, heads, size).Transpose(1, 2)
+	y := p.attend(q, kv.Select(0, 0), kv.Select(0, 1), nil) // [G, H, B/G T, D]
+	y = p.batch.Packed(y.Transpose(1, 2).Reshape(all, p.Config.Width))
+	return a.Out.Forward(p.batch.Firsts(y)) // [N, C]
 }
 
 // single is forward for a memory of one position: the softmax over it is 1, so that the text asks for nothing, and each
@@ -168,7 +175,7 @@ func (a *CrossAttention) single(p *pass, memory *torch.Tensor) *torch.Tensor {
 		keep := ones.Dropout(drop).Select(3, 0).Transpose(1, 2) // [G, B/G T, H]
 		y = keep.Matmul(of).Add(a.Out.Bias)                     // [G, B/G T, C]
 	}
-	return p.batch.Packed(y.Reshape(all, width)) // [N, C]
+	return p.batch.Firsts(p.batch.Packed(y.Reshape(all, width))) // [N, C]
 }
 
 func (p *pass) attend(q, k, v *torch.Tensor, mask func(torch.DType) *torch.Tensor) *torch.Tensor {

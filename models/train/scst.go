@@ -46,15 +46,16 @@ func (l *learner) scstStep(step int) (mean *torch.Tensor, rows int, err error) {
 			advantage = append(advantage, float32(rewards[k]-(sum-rewards[k])/float64(n-1)))
 		}
 	}
-	b, err := batch.PackRounded(texts, l.device)
+	b, weights, err := batch.Weighed(l.model.Shares(), texts, len(index), advantage, len(l.prompt), l.device)
 	if err != nil {
 		return nil, 0, err
 	}
-	b.After(len(l.prompt))
 	var logits *torch.Tensor
 	torch.Autocast(l.device, l.dtype, func() { logits = l.model.Logits(b, features, false) })
-	logits = logits.To(torch.Float32).MulScalar(1 / l.SCSTTemperature)
-	nll := torch.CrossEntropy(logits, b.Targets, torch.Each, batch.Ignore, 0) // [N]
+	if l.device != torch.CPU || l.dtype != torch.BFloat16 { // for that there is a kernel
+		logits = logits.To(torch.Float32)
+	}
+	nll := torch.CrossEntropyAt(l.SCSTTemperature, logits, b.Targets, torch.Each, batch.Ignore, 0) // [K]
 	part, err := l.exchange.Weigh(b.Count)
 	if err != nil {
 		return nil, 0, err
@@ -62,7 +63,7 @@ func (l *learner) scstStep(step int) (mean *torch.Tensor, rows int, err error) {
 	if err := l.exchange.LastBackward(); err != nil {
 		return nil, 0, err
 	}
-	l.backward(nll.Mul(b.Spread(advantage)).Sum().MulScalar(part / float64(b.Count)))
+	l.backward(nll.Mul(weights).Sum().MulScalar(part / float64(b.Count)))
 	return torch.Full(reward/float64(len(whole)*n), torch.Float64, torch.CPU), len(whole) * n, nil
 }
 

@@ -103,15 +103,20 @@ struct ct_memory ct_memory_now(void);
 /* kernels: the other files */
 char *ct_gelu(ct_tensor *out, ct_tensor x, int tanh);
 char *ct_dropout_mask(ct_tensor *out, ct_tensor like, double p, uint64_t key);
-char *ct_linear(ct_tensor *out, ct_tensor x, ct_tensor weight, ct_tensor bias);
+char *ct_linear(ct_tensor *out, ct_tensor x, ct_tensor weight, ct_tensor bias,
+                int turns); /* turns: weight is [in, out] */
 void ct_linear_onednn(int on); /* whether learning layers in float32 go to oneDNN, or to libtorch's BLAS */
 int ct_linear_by_onednn(void);
 char *ct_cross_entropy(ct_tensor *out, ct_tensor logits, ct_tensor target, int reduction, int64_t ignore,
-                       double smoothing);
+                       double smoothing, double by); /* the logits are multiplied by by */
 char *ct_residual(ct_tensor *sum, ct_tensor *y, ct_tensor x, ct_tensor h, ct_tensor weight, ct_tensor bias, double eps,
                   double p, uint64_t key, int half); /* half: y in bfloat16 */
 char *ct_causal_attention(ct_tensor *out, ct_tensor qkv, ct_tensor starts, ct_tensor seen, int64_t length,
                           int64_t heads, double p, uint64_t key);
+char *ct_cross_attention(ct_tensor *out, ct_tensor q, ct_tensor kv, const int64_t *starts, int64_t heads, double p,
+                         uint64_t key);
+char *ct_draw_tokens(ct_tensor logits, const int64_t *rows, const float *at, int n, double inverse_temperature,
+                     int32_t *ids);
 char *ct_zero_gradients(ct_tensor *out, ct_tensor t, ct_tensor *leaves, int n);
 char *ct_step_attention(ct_tensor *out, ct_tensor q, ct_tensor k, ct_tensor v, double scale);
 char *ct_step_attention_after(ct_tensor *out, ct_tensor q, ct_tensor k, ct_tensor v, ct_tensor own_k, ct_tensor own_v,

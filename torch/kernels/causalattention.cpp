@@ -1,11 +1,11 @@
 // Attention of texts that learn: each token looks at itself and at those before it in its text. A head of a text stays
 // in the first cache, forward and back. Nothing is kept but what goes in: the way back makes the weights again. Plain
 // products take some fifteen passes over memory for it.
+#include "attention.h"
 #include "bfloat16.h"
 #include "bridge.h"
 #include "door.h"
 #include "dropout.h"
-#include "vectorized.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
@@ -19,105 +19,7 @@ namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-
-constexpr int64_t lanes = 16, block = 64;
-constexpr float away = -30000;  // added to the score of a hidden token: where all are hidden, none is favored
-
-int64_t rounded(int64_t n) { return (n + lanes - 1) / lanes * lanes; }
-
-// Head is one head of one text: T tokens of D numbers. Rows stand D apart; turned ones are [D][room], zeros behind T.
-struct Head {
-  int64_t T, D, room;
-  float scale;
-  const bool *seen;  // [T], which tokens may be looked at; null for all
-  float *q, *k, *v, *kt, *vt, *w, *keep;
-  float *d, *dq, *dk, *dv, *dw;  // d: the gradient of what comes out
-};
-
-// out[s] = Σ x[i] turned[i][s] for s below n rounded up to lanes.
-inline __attribute__((always_inline)) void scores(const float *x, const float *turned, int64_t D, int64_t room,
-                                                  int64_t n, float *out) {
-  int64_t s = 0;
-  for (; s + lanes < n; s += 2 * lanes) {
-    float a[2 * lanes] = {0};
-    for (int64_t i = 0; i < D; i++)
-      for (int j = 0; j < 2 * lanes; j++) a[j] += x[i] * turned[i * room + s + j];
-    for (int j = 0; j < 2 * lanes; j++) out[s + j] = a[j];
-  }
-  if (s >= n) return;
-  float a[lanes] = {0};
-  for (int64_t i = 0; i < D; i++)
-    for (int j = 0; j < lanes; j++) a[j] += x[i] * turned[i * room + s + j];
-  for (int j = 0; j < lanes; j++) out[s + j] = a[j];
-}
-
-// out = Σ w[s] rows[s] for s below n.
-inline __attribute__((always_inline)) void blend(const float *w, const float *rows, int64_t D, int64_t n, float *out) {
-  int64_t d = 0;
-  for (; d + block <= D; d += block) {
-    float a[block] = {0};
-    for (int64_t s = 0; s < n; s++)
-      for (int j = 0; j < block; j++) a[j] += w[s] * rows[s * D + d + j];
-    for (int j = 0; j < block; j++) out[d + j] = a[j];
-  }
-  for (; d < D; d++) {
-    float a = 0;
-    for (int64_t s = 0; s < n; s++) a += w[s] * rows[s * D + d];
-    out[d] = a;
-  }
-}
-
-// look leaves in h.w how token t looks at the n = t + 1 tokens up to itself.
-inline __attribute__((always_inline)) void look(const Head &h, int64_t t) {
-  const int64_t n = t + 1;
-  scores(h.q + t * h.D, h.kt, h.D, h.room, n, h.w);
-  for (int64_t s = 0; s < n; s++) h.w[s] *= h.scale;
-  if (h.seen)
-    for (int64_t s = 0; s < n; s++) h.w[s] += h.seen[s] ? 0 : away;
-  float top = h.w[0], sum = 0;
-  for (int64_t s = 1; s < n; s++) top = h.w[s] > top ? h.w[s] : top;
-  for (int64_t s = 0; s < n; s++) h.w[s] = exp_neg(h.w[s] - top);
-  for (int64_t s = 0; s < n; s++) sum += h.w[s];
-  const float by = 1 / sum;
-  for (int64_t s = 0; s < n; s++) h.w[s] *= by;
-}
-
-// attend writes what token t sees, [D].
-FOR_EACH_WIDTH void attend(const Head &h, int64_t t, bool drops, float *out) {
-  look(h, t);
-  if (drops)
-    for (int64_t s = 0; s <= t; s++) h.w[s] *= h.keep[s];
-  blend(h.w, h.v, h.D, t + 1, out);
-}
-
-// learn adds what token t gives to dk and dv, and writes its dq.
-FOR_EACH_WIDTH void learn(const Head &h, int64_t t, bool drops) {
-  const int64_t n = t + 1, D = h.D;
-  const float *q = h.q + t * D, *d = h.d + t * D;
-  look(h, t);
-  scores(d, h.vt, D, h.room, n, h.dw);
-  if (drops)
-    for (int64_t s = 0; s < n; s++) h.dw[s] *= h.keep[s];
-  float along = 0;
-  for (int64_t s = 0; s < n; s++) along += h.dw[s] * h.w[s];
-  for (int64_t s = 0; s < n; s++) h.dw[s] = h.w[s] * (h.dw[s] - along) * h.scale;
-  if (drops)
-    for (int64_t s = 0; s < n; s++) h.w[s] *= h.keep[s];
-  blend(h.dw, h.k, D, n, h.dq + t * D);
-  for (int64_t s = 0; s < n; s++) {
-    float *dk = h.dk + s * D, *dv = h.dv + s * D;
-    const float wk = h.dw[s], wv = h.w[s];
-    for (int64_t i = 0; i < D; i++) dk[i] += wk * q[i];
-    for (int64_t i = 0; i < D; i++) dv[i] += wv * d[i];
-  }
-}
-
-FOR_EACH_WIDTH void turn(const float *rows, int64_t T, int64_t D, int64_t room, float *turned) {
-  for (int64_t i = 0; i < D; i++) {
-    for (int64_t t = 0; t < T; t++) turned[i * room + t] = rows[t * D + i];
-    for (int64_t t = T; t < room; t++) turned[i * room + t] = 0;
-  }
-}
+using attention::rounded;
 
 // Shape is how the texts lie: text b has the rows starts[b] to starts[b+1] of [N, 3C]. length, at least that of the
 // longest, numbers the weights, for the dropout: [texts, H, length, length].
@@ -131,36 +33,30 @@ struct Shape {
 
 // Work is the memory of one thread for heads of at most length tokens.
 struct Work {
-  Work(const Shape &s, bool back) : s(s), memory(size(s, back) + lanes) {
-    const int64_t rows = s.length * s.D, turned = rounded(s.length) * s.D;
-    float *at = (float *)(((uintptr_t)memory.data() + 63) & ~(uintptr_t)63);  // at the start of a cache line
-    const auto take = [&](int64_t n) {
-      float *p = at;
-      at += n;
-      return p;
-    };
+  Work(const Shape &s, bool back) : s(s), memory(size(s, back)) {
+    const int64_t rows = s.length * s.D, turned = rounded(s.length) * s.D, one = rounded(s.length);
     h.D = s.D, h.scale = 1 / std::sqrt((float)s.D);
-    h.w = take(rounded(s.length) + lanes), h.keep = take(rounded(s.length) + lanes);
-    h.q = take(rows), h.k = take(rows), h.v = take(rows), h.kt = take(turned);
+    h.w = memory.take(one), h.keep = memory.take(one);
+    q = memory.take(rows), h.k = memory.take(rows), h.v = memory.take(rows), h.kt = memory.take(turned);
     if (!back) return;
-    h.dw = take(rounded(s.length) + lanes), h.vt = take(turned);
-    h.d = take(rows), h.dq = take(rows), h.dk = take(rows), h.dv = take(rows);
+    h.dw = memory.take(one), h.vt = memory.take(turned);
+    d = memory.take(rows), dq = memory.take(rows), h.dk = memory.take(rows), h.dv = memory.take(rows);
   }
 
-  static size_t size(const Shape &s, bool back) {
-    const int64_t rows = s.length * s.D, turned = rounded(s.length) * s.D, one = rounded(s.length) + lanes;
+  static int64_t size(const Shape &s, bool back) {
+    const int64_t rows = rounded(s.length * s.D), turned = rounded(s.length) * s.D, one = rounded(s.length);
     return back ? 3 * one + 7 * rows + 2 * turned : 2 * one + 3 * rows + turned;
   }
 
   // begin loads head i, of all heads of all texts.
   void begin(const Tensor &qkv, int64_t i) {
     text = i / s.H, head = i % s.H, from = s.starts[text];
-    h.T = s.starts[text + 1] - from, h.room = rounded(h.T);
+    h.S = s.starts[text + 1] - from, h.room = rounded(h.S);
     h.seen = s.seen ? s.seen + text * s.length : nullptr;
-    float *to[] = {h.q, h.k, h.v};
-    for (int64_t t = 0; t < h.T; t++)
+    float *to[] = {q, h.k, h.v};
+    for (int64_t t = 0; t < h.S; t++)
       for (int part = 0; part < 3; part++) load(qkv, (from + t) * 3 * s.width() + part * s.width(), to[part] + t * s.D);
-    turn(h.k, h.T, s.D, h.room, h.kt);
+    attention::turn(h.k, h.S, s.D, h.room, h.kt);
   }
 
   // load copies the head's part of a row that begins at element `at` of x.
@@ -182,8 +78,9 @@ struct Work {
   }
 
   const Shape &s;
-  std::vector<float> memory;
-  Head h;
+  attention::Memory memory;
+  attention::Head h;
+  float *q, *d, *dq;  // [length, D]; d: the gradient of what comes out
   int64_t text, head, from;
 };
 
@@ -212,10 +109,10 @@ struct Causal : torch::autograd::Function<Causal> {
     Tensor y = at::empty({qkv.size(0), s.width()}, qkv.options().requires_grad(false));
     each(s, false, [&](Work &w, int64_t i) {
       w.begin(qkv, i);
-      for (int64_t t = 0; t < w.h.T; t++) {
+      for (int64_t t = 0; t < w.h.S; t++) {
         w.draw(dropout, t);
-        float *out = w.h.q + t * s.D;  // whose query nobody needs any more
-        attend(w.h, t, dropout.on(), out);
+        float *out = w.q + t * s.D;  // whose query nobody needs any more
+        attention::attend(w.h, out, t + 1, dropout.on(), out);
         w.save(out, y, (w.from + t) * s.width());
       }
     });
@@ -236,16 +133,16 @@ struct Causal : torch::autograd::Function<Causal> {
     Tensor out = at::empty_like(qkv);
     each(s, true, [&](Work &w, int64_t i) {
       w.begin(qkv, i);
-      Head &h = w.h;
-      turn(h.v, h.T, s.D, h.room, h.vt);
-      std::fill(h.dk, h.dk + h.T * s.D, 0.0f), std::fill(h.dv, h.dv + h.T * s.D, 0.0f);
-      for (int64_t t = 0; t < h.T; t++) w.load(d, (w.from + t) * s.width(), h.d + t * s.D);
-      for (int64_t t = 0; t < h.T; t++) {
+      attention::Head &h = w.h;
+      attention::turn(h.v, h.S, s.D, h.room, h.vt);
+      std::fill(h.dk, h.dk + h.S * s.D, 0.0f), std::fill(h.dv, h.dv + h.S * s.D, 0.0f);
+      for (int64_t t = 0; t < h.S; t++) w.load(d, (w.from + t) * s.width(), w.d + t * s.D);
+      for (int64_t t = 0; t < h.S; t++) {
         w.draw(dropout, t);
-        learn(h, t, dropout.on());
+        attention::learn(h, w.q + t * s.D, w.d + t * s.D, t + 1, dropout.on(), w.dq + t * s.D);
       }
-      float *parts[] = {h.dq, h.dk, h.dv};
-      for (int64_t t = 0; t < h.T; t++)
+      float *parts[] = {w.dq, h.dk, h.dv};
+      for (int64_t t = 0; t < h.S; t++)
         for (int part = 0; part < 3; part++)
           w.save(parts[part] + t * s.D, out, (w.from + t) * 3 * s.width() + part * s.width());
     });

@@ -4,7 +4,9 @@
 #include "bridge.h"
 #include "cpu.h"
 #include "door.h"
+#include "outer.h"
 #include "share.h"
+#include "turning.h"
 #include "vectorized.h"
 
 #include <ATen/Dispatch.h>
@@ -396,9 +398,33 @@ Tensor attention(const Tensor &qkv, int64_t heads) {
   return y;
 }
 
+constexpr int64_t turned_rows = 8 * tallest;  // that outer turns at a time, into the second cache
+
 const Weights &weights_of(void *panels) { return static_cast<Packed *>(panels)->w; }
 
 }  // namespace
+
+bool has_outer(const Tensor &x) { return x.scalar_type() == at::kFloat && path_of(F32).avx512; }
+
+Tensor outer(const Tensor &dy, const Tensor &x) {
+  at::NoGradGuard no_grad;
+  const int64_t N = x.size(0), in = x.size(1), out = dy.size(1);
+  const auto packed = pack(x.t(), F32);
+  const Path path = path_of(F32);
+  const float *from = dy.const_data_ptr<float>();
+  Tensor y = at::empty({out, in}, at::kFloat);
+  float *to = y.data_ptr<float>();
+  at::parallel_for(0, (out + turned_rows - 1) / turned_rows, 1, [&](int64_t a, int64_t b) {
+    std::vector<float> rows(turned_rows * N);
+    for (int64_t i = a * turned_rows; i < std::min(out, b * turned_rows); i += turned_rows) {
+      const int64_t n = std::min(turned_rows, out - i);
+      turning::turn(from + i, out, N, n, N, rows.data());
+      const Finish f{nullptr, nullptr, None, in, to + i * in, nullptr};
+      multiply(path, packed->w, {(const uint32_t *)rows.data(), N, nullptr, nullptr}, f, {0, n, 0, panels_of(in)});
+    }
+  });
+  return y;
+}
 
 }  // namespace panels
 

@@ -36,13 +36,7 @@ func NewConv1D(in, out int64) Conv1D { return Conv1D{Weight: NewParam(in, out), 
 
 // Forward maps [..., in] to [..., out].
 func (l *Conv1D) Forward(x *torch.Tensor) *torch.Tensor {
-	if _, on := torch.AutocastDType(torch.CPU); on && l.Bias != nil && x.Device() == torch.CPU {
-		shape := x.Shape() // [..., in]
-		shape[len(shape)-1] = l.Weight.Dim(1)
-		rows := torch.Addmm(l.Bias, x.Reshape(-1, x.Dim(-1)), l.Weight) // autocast keeps what it casts, but not of views
-		return rows.Reshape(shape...)
-	}
-	return torch.Linear(x, l.Weight.Transpose(0, 1), l.Bias)
+	return torch.LinearTurned(x, l.Weight, l.Bias)
 }
 
 // LayerNorm normalizes the last dimension.

@@ -133,33 +133,41 @@ func (r Rules) goOn(live [][]Caption, first bool) (on [][]Caption, parents, toke
 	return on, parents, tokens
 }
 
-// some is how many rows of probabilities are made at once.
-const some = 64
-
 // step feeds a token a row, and draws the next token of each caption from its row.
 func (r Rules) step(
 	s family.Session, parents, tokens []int32, captions []*Caption, rows []int64,
 ) (ids []int32, err error) {
+	at := make([]float32, len(rows))
+	for i, c := range captions {
+		at[i] = c.Random.Float32()
+	}
 	torch.Scoped(func() {
 		var logits *torch.Tensor // [R, V]
-		if logits, err = s.Logits(parents, tokens); err != nil {
-			return
-		}
-		for from := 0; from < len(rows); from += some {
-			to := min(from+some, len(rows))
-			at := make([]float32, to-from)
-			for j, c := range captions[from:to] {
-				at[j] = c.Random.Float32()
-			}
-			torch.Scoped(func() { ids = append(ids, r.from(logits, rows[from:to], at)...) })
+		if logits, err = s.Logits(parents, tokens); err == nil {
+			ids = r.from(logits, rows, at)
 		}
 	})
 	return ids, err
 }
 
+// some is how many rows of probabilities are made at once, where there is no kernel for it.
+const some = 64
+
 // from gives for each of some rows of logits [R, V] the token in whose share of the sum of all probabilities at falls,
 // from 0 to less than 1.
-func (r Rules) from(logits *torch.Tensor, rows []int64, at []float32) []int32 {
+func (r Rules) from(logits *torch.Tensor, rows []int64, at []float32) (ids []int32) {
+	if logits.Device() == torch.CPU && logits.DType() == torch.Float32 {
+		return torch.DrawTokens(logits.Contiguous(), rows, at, r.Temperature)
+	}
+	for from := 0; from < len(rows); from += some {
+		to := min(from+some, len(rows))
+		torch.Scoped(func() { ids = append(ids, r.byOps(logits, rows[from:to], at[from:to])...) })
+	}
+	return ids
+}
+
+// byOps is from by libtorch's operators.
+func (r Rules) byOps(logits *torch.Tensor, rows []int64, at []float32) []int32 {
 	dev, last := logits.Device(), logits.Dim(1)-1
 	x := logits.IndexSelect(0, torch.FromSlice(rows).ToDevice(dev))
 	sums := x.MulScalar(1 / r.Temperature).Softmax(-1).Cumsum(-1)                           // [rows, V]
