@@ -35,11 +35,7 @@ func (d *Decoder) Start(memory *torch.Tensor, images, width, maxLen int) (*Sessi
 
 // look makes the cache, in the first batch of a session, and computes what the texts see of a memory.
 func (s *Session) look(memory *torch.Tensor, shape kvcache.Shape) {
-	if s.cache == nil {
-		s.cache = kvcache.New(shape)
-	} else {
-		s.cache.Again()
-	}
+	s.cache = kvcache.Ready(s.cache, shape)
 	d := s.d
 	kvcache.ShareNew(s.cache, &s.memory, d.perImage(memory)...)
 	s.inside(func() {

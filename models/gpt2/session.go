@@ -57,11 +57,7 @@ func (d *Decoder) start(memory *torch.Tensor, images, width, maxLen int, again b
 
 // begin fills the cache, which is made in the first batch of a session, with what the texts see of memory [G, P, C].
 func (s *Session) begin(memory *torch.Tensor, shape kvcache.Shape) {
-	if s.cache == nil {
-		s.cache = kvcache.New(shape)
-	} else {
-		s.cache.Again()
-	}
+	s.cache = kvcache.Ready(s.cache, shape)
 	if memory == nil {
 		return
 	}

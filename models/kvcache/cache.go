@@ -62,6 +62,15 @@ func New(s Shape) *Cache {
 	return c
 }
 
+// Ready is the cache of a session for its next batch: a new one of shape s where c is nil, else c again.
+func Ready(c *Cache, s Shape) *Cache {
+	if c == nil {
+		return New(s)
+	}
+	c.Again()
+	return c
+}
+
 // Again makes a cache of fixed size ready for the next batch. What is shared must be written anew.
 func (c *Cache) Again() { c.at, c.t, c.before = firstSlots(c.shape.Images), 0, 0 }
 

@@ -27,23 +27,25 @@ func breaking(c *Cache) (got []float64) {
 	return got
 }
 
-// Where recording fails, steps are computed without it, and the reason is told once; where it is a must, they fail.
+// fixedShape is the shape of a cache whose steps are recorded.
+var fixedShape = Shape{Layers: 1, Heads: 1, Size: 8, Images: 2, Width: 1, Length: 5, Device: torch.CUDA(1), Fixed: true}
+
+// Where recording fails, steps are computed without it, and the reason is given once; where it is a must, they fail.
 func TestStepsThatCannotBeRecorded(t *testing.T) {
 	standin.Install()
-	shape := Shape{Layers: 1, Heads: 1, Size: 8, Images: 2, Width: 1, Length: 5, Device: torch.CUDA(1), Fixed: true}
 	torchtest.Do(t, func() {
 		defer SetGraphs(GraphsOff, nil)
-		var told []string
-		SetGraphs(GraphsAuto, func(s string) { told = append(told, s) })
-		c := New(shape)
+		var reasons []string
+		SetGraphs(GraphsAuto, func(s string) { reasons = append(reasons, s) })
+		c := New(fixedShape)
 		defer c.Free()
 		for _, v := range breaking(c) {
 			if v != 25 {
 				t.Errorf("got %v, want 25", v)
 			}
 		}
-		if len(told) != 1 || !strings.Contains(told[0], "stream is capturing") {
-			t.Errorf("told %q, want the reason once", told)
+		if len(reasons) != 1 || !strings.Contains(reasons[0], "stream is capturing") {
+			t.Errorf("got the reasons %q, want one, once", reasons)
 		}
 		if Recordable(torch.CUDA(1), 5) {
 			t.Error("steps are to be recorded again")
@@ -52,7 +54,7 @@ func TestStepsThatCannotBeRecorded(t *testing.T) {
 	err := torch.Do(context.Background(), func() error {
 		defer SetGraphs(GraphsOff, nil)
 		SetGraphs(GraphsOn, nil)
-		c := New(shape)
+		c := New(fixedShape)
 		defer c.Free()
 		breaking(c)
 		return nil
@@ -66,12 +68,11 @@ func TestStepsThatCannotBeRecorded(t *testing.T) {
 // A step that gives something else when it is replayed is not replayed.
 func TestStepsThatReplayWrongly(t *testing.T) {
 	standin.Install()
-	shape := Shape{Layers: 1, Heads: 1, Size: 8, Images: 2, Width: 1, Length: 5, Device: torch.CUDA(1), Fixed: true}
 	torchtest.Do(t, func() {
 		defer SetGraphs(GraphsOff, nil)
-		var told []string
-		SetGraphs(GraphsAuto, func(s string) { told = append(told, s) })
-		c := New(shape)
+		var reasons []string
+		SetGraphs(GraphsAuto, func(s string) { reasons = append(reasons, s) })
+		c := New(fixedShape)
 		defer c.Free()
 		calls := 0.0
 		for range 4 {
@@ -82,8 +83,8 @@ func TestStepsThatReplayWrongly(t *testing.T) {
 				})
 			})
 		}
-		if len(told) != 1 || !strings.Contains(told[0], "first replay is off") {
-			t.Errorf("told %q, want that the replay is off", told)
+		if len(reasons) != 1 || !strings.Contains(reasons[0], "first replay is off") {
+			t.Errorf("got the reasons %q, want that the replay is off", reasons)
 		}
 	})
 }
