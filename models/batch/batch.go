@@ -72,14 +72,14 @@ func pack(rows [][]int32, multiple int, dev torch.Device) (*Texts, error) {
 	b := &Texts{
 		Rows:      int64(len(rows)),
 		Len:       int64(length),
-		Tokens:    put(tokens, dev),
-		Positions: put(positions, dev),
-		Targets:   put(targets, dev),
+		Tokens:    torch.Upload(tokens, dev),
+		Positions: torch.Upload(positions, dev),
+		Targets:   torch.Upload(targets, dev),
 		Starts:    torch.FromSlice(starts),
 		Count:     count,
 	}
 	if len(tokens) < len(rows)*length {
-		b.Index = put(index, dev)
+		b.Index = torch.Upload(index, dev)
 	}
 	return b, nil
 }
@@ -121,9 +121,9 @@ func Pad(rows [][]int32, p Padding, dev torch.Device) (*Texts, error) {
 	b := &Texts{
 		Rows:      int64(len(rows)),
 		Len:       int64(length),
-		Tokens:    put(tokens, dev),
-		Positions: put(positions, dev),
-		Targets:   put(targets, dev),
+		Tokens:    torch.Upload(tokens, dev),
+		Positions: torch.Upload(positions, dev),
+		Targets:   torch.Upload(targets, dev),
 		Starts:    torch.FromSlice(starts),
 		Count:     count,
 	}
@@ -149,12 +149,4 @@ func longest(rows [][]int32) (int, error) {
 		n = max(n, len(row)-1)
 	}
 	return n, nil
-}
-
-func put(v []int64, dev torch.Device) *torch.Tensor {
-	t := torch.FromSlice(v)
-	if dev != torch.CPU {
-		t = t.ToDevice(dev)
-	}
-	return t
 }

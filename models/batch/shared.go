@@ -30,17 +30,22 @@ func Share(texts [][]int32, images int, values []float32, after int, dev torch.D
 	b = &Texts{
 		Rows:      int64(len(texts)),
 		Len:       int64(length),
-		Tokens:    put(s.tokens, dev),
-		Positions: put(s.positions, dev),
-		Targets:   put(s.targets, dev),
+		Tokens:    torch.Upload(s.tokens, dev),
+		Positions: torch.Upload(s.positions, dev),
+		Targets:   torch.Upload(s.targets, dev),
 		Starts:    torch.FromSlice(s.starts),
 		Count:     s.count,
-		shared:    &shared{whole: put(s.whole, dev), firsts: put(s.firsts, dev), asked: put(s.asked, dev), images: s.images},
+		shared: &shared{
+			whole:  torch.Upload(s.whole, dev),
+			firsts: torch.Upload(s.firsts, dev),
+			asked:  torch.Upload(s.asked, dev),
+			images: s.images,
+		},
 	}
 	if len(s.whole) < len(texts)*length {
-		b.Index = put(s.index, dev)
+		b.Index = torch.Upload(s.index, dev)
 	}
-	return b, torch.FromSlice(s.weights).ToDevice(dev), nil
+	return b, torch.Upload(s.weights, dev), nil
 }
 
 // Weighed is Share, or, where share is false, the same of a batch whose texts share nothing.
