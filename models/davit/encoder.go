@@ -59,12 +59,14 @@ func (m *Model) Encoder(d torch.DType) *Encoder {
 
 func newHalfOf(h *Half, a *Attention, d torch.DType, spatial bool) half {
 	const none = torch.NoActivation
+	pack := func(l *nn.Linear, act torch.Activation) nn.Packed {
+		return nn.NewPackedFor(nn.Encoder, l.Weight, l.Bias, act, d)
+	}
 	return half{
 		conv1: newConvolution(&h.Conv1, true), norm1: nn.NewPackedNorm(&h.Norm1),
-		qkv: nn.NewPacked(a.QKV.Weight, a.QKV.Bias, none, d), out: nn.NewPacked(a.Out.Weight, a.Out.Bias, none, d),
+		qkv: pack(&a.QKV, none), out: pack(&a.Out, none),
 		conv2: newConvolution(&h.Conv2, true), norm2: nn.NewPackedNorm(&h.Norm2),
-		up:   nn.NewPacked(h.Up.Weight, h.Up.Bias, torch.GELUErf, d),
-		down: nn.NewPacked(h.Down.Weight, h.Down.Bias, none, d), spatial: spatial,
+		up: pack(&h.Up, torch.GELUErf), down: pack(&h.Down, none), spatial: spatial,
 	}
 }
 
@@ -105,7 +107,8 @@ func (e *Encoder) half(s *stage, number int, x *torch.Tensor) *torch.Tensor {
 	h, shape := &s.halves[number], x.Shape()
 	x = h.conv1.forward(x)
 	if h.spatial {
-		x = h.windows(x, s.heads, e.Config.Window)
+		x = nn.WindowsOf(x, e.Config.Window, 0).Attend(x, &h.norm1, &h.qkv, &h.out,
+			func(qkv *torch.Tensor) *torch.Tensor { return nn.HeadAttention(qkv, s.heads) })
 	} else {
 		x = x.Flatten(1, 2) // [B, N, C]
 		seen := overChannels(h.qkv.Forward(x, &h.norm1).To(torch.Float32), s.groups)
@@ -113,19 +116,6 @@ func (e *Encoder) half(s *stage, number int, x *torch.Tensor) *torch.Tensor {
 	}
 	x = h.conv2.forward(x).Flatten(1, 2) // [B, N, C]
 	return h.down.ForwardFloat32(h.up.Forward(x, &h.norm2), nil, x).View(shape...)
-}
-
-// windows adds to x [B, H, W, C] what the positions of its windows see of each other.
-func (h *half) windows(x *torch.Tensor, heads, side int64) *torch.Tensor {
-	g := grid{x.Dim(0), x.Dim(1), x.Dim(2), side}
-	if !g.whole() { // zeros come in behind the norm
-		cut := g.cut(h.norm1.Forward(x, torch.Float32))
-		seen := nn.HeadAttention(h.qkv.Forward(cut, nil), heads)
-		return g.join(h.out.ForwardFloat32(seen, nil, nil)).Add(x)
-	}
-	cut := g.cut(x) // [B·windows, side², C]
-	seen := nn.HeadAttention(h.qkv.Forward(cut, &h.norm1), heads)
-	return g.join(h.out.ForwardFloat32(seen, nil, cut))
 }
 
 // Free releases the tensors.

@@ -169,9 +169,9 @@ func (h *Half) forward(x *torch.Tensor, attend func(*torch.Tensor) *torch.Tensor
 // windows lets the positions of each window look at each other: [B, H, W, C] to the same shape. At the right and at the
 // bottom a map is padded to whole windows.
 func (a *Attention) windows(x *torch.Tensor, heads, side int64) *torch.Tensor {
-	w := grid{x.Dim(0), x.Dim(1), x.Dim(2), side}
-	y := nn.SelfAttention(a.QKV.Forward(w.cut(x)), heads, nil) // [B·windows, side², C]
-	return w.join(a.Out.Forward(y))
+	w := nn.WindowsOf(x, side, 0)
+	y := nn.SelfAttention(a.QKV.Forward(w.Cut(x)), heads, nil) // [B·windows, side², C]
+	return w.Join(a.Out.Forward(y))
 }
 
 // channels lets the channels of each group look at each other: [B, H, W, C] to the same shape.

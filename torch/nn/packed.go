@@ -36,10 +36,11 @@ func Unquantized(d torch.DType) torch.DType {
 // is for the CPU. A weight is forgotten when it is laid out (torch.Tensor.Forget), so that a file's pages, or a copy
 // that was loaded for this alone, and what is made of them are not in memory together.
 func NewPacked(weight, bias *torch.Tensor, act torch.Activation, d torch.DType) Packed {
-	return newPacked(weight, bias, act, d, Decoder)
+	return NewPackedFor(Decoder, weight, bias, act, d)
 }
 
-func newPacked(weight, bias *torch.Tensor, act torch.Activation, d torch.DType, use Use) Packed {
+// NewPackedFor is NewPacked for a use: Encoder for hundreds of rows at a time.
+func NewPackedFor(use Use, weight, bias *torch.Tensor, act torch.Activation, d torch.DType) Packed {
 	defer weight.Forget()
 	if weight.Device() != torch.CPU {
 		return PackedBy("", weight, bias, act, d)

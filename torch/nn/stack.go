@@ -41,7 +41,7 @@ func NewStack(blocks []StackBlock, heads int64, act Activation, d torch.DType) *
 }
 
 func newStackBlock(b StackBlock, act Activation, d torch.DType) stackBlock {
-	pack := func(l *Linear, act torch.Activation) Packed { return newPacked(l.Weight, l.Bias, act, d, Encoder) }
+	pack := func(l *Linear, act torch.Activation) Packed { return NewPackedFor(Encoder, l.Weight, l.Bias, act, d) }
 	out := stackBlock{attnNorm: NewPackedNorm(b.AttnNorm), mlpNorm: NewPackedNorm(b.MLPNorm)}
 	torch.Scoped(func() {
 		out.qkv = pack(b.QKV, torch.NoActivation)
@@ -52,7 +52,7 @@ func newStackBlock(b StackBlock, act Activation, d torch.DType) stackBlock {
 			out.gate, out.up = &gate, pack(b.Up, torch.NoActivation)
 			out.down = pack(b.Down.scaledBy(b.MLPScale), torch.NoActivation)
 		case act == QuickGELU:
-			out.up = newPacked(scaled(b.Up.Weight, quick), scaled(b.Up.Bias, quick), torch.SiLU, d, Encoder)
+			out.up = NewPackedFor(Encoder, scaled(b.Up.Weight, quick), scaled(b.Up.Bias, quick), torch.SiLU, d)
 			down := Linear{scaled(b.Down.Weight, 1/quick), b.Down.Bias}
 			out.down = pack(down.scaledBy(b.MLPScale), torch.NoActivation)
 			b.Up.Weight.Forget()
