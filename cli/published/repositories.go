@@ -87,4 +87,12 @@ var encoders = []repositoryRow{
 		name: "facebook/dinov2-with-registers-base", modelType: "dinov2_with_registers",
 		what: "DINOv2 base with 4 registers", licence: "Apache-2.0", bytes: 346e6,
 	},
+	{
+		name: "microsoft/swin-tiny-patch4-window7-224", modelType: "swin", what: "Swin tiny, images of 224 pixels",
+		licence: "Apache-2.0", bytes: 113e6,
+	},
+	{
+		name: "microsoft/swin-base-patch4-window7-224", modelType: "swin", what: "Swin base, images of 224 pixels",
+		licence: "Apache-2.0", bytes: 351e6,
+	},
 }

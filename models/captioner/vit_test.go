@@ -18,8 +18,11 @@ import (
 	"captioner/models/family"
 )
 
-// vitDir is a VisionEncoderDecoderModel of ViT and GPT-2 as Hugging Face writes it (scripts/fixtures/vitgpt2.py).
-const vitDir = "testdata/python/vit-gpt2"
+// VisionEncoderDecoderModels of ViT or Swin and GPT-2 as Hugging Face writes them (scripts/fixtures/vitgpt2.py).
+const (
+	vitDir  = "testdata/python/vit-gpt2"
+	swinDir = "testdata/python/swin-gpt2"
+)
 
 type vitWant struct {
 	Images []struct {
@@ -99,20 +102,29 @@ func compareVit(t *testing.T, dir string) (equal, all int, different map[string]
 }
 
 // From the file of a photograph to the tokens that generate gives, greedily and by its beam search.
-func TestViTFolderCaptions(t *testing.T) {
-	_, all, different := compareVit(t, vitDir)
-	if all < 80 || len(different) < 20 {
-		t.Errorf("got %d captions, %d of them different, want 80 or more and 20 or more", all, len(different))
+func TestEncoderDecoderFolderCaptions(t *testing.T) {
+	for _, dir := range []string{vitDir, swinDir} {
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			_, all, different := compareVit(t, dir)
+			if all < 80 || len(different) < 20 {
+				t.Errorf("got %d captions, %d of them different, want 80 or more and 20 or more", all, len(different))
+			}
+		})
 	}
 }
 
-func TestFullSizeViT(t *testing.T) {
-	dir := filepath.Join(os.Getenv("CAPTIONER_FULL"), "vit-gpt2")
-	if _, err := os.Stat(filepath.Join(dir, "want.json")); err != nil {
-		t.Skip("no vit-gpt2/want.json: scripts/fixtures/vitgpt2.py FOLDER makes it, CAPTIONER_FULL names its folder")
+func TestFullSizeEncoderDecoder(t *testing.T) {
+	for _, name := range []string{"vit-gpt2", "swin-gpt2"} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(os.Getenv("CAPTIONER_FULL"), name)
+			if _, err := os.Stat(filepath.Join(dir, "want.json")); err != nil {
+				const message = "no %s/want.json: scripts/fixtures/vitgpt2.py FOLDER %[1]s makes it, CAPTIONER_FULL is FOLDER"
+				t.Skipf(message, name)
+			}
+			equal, all, different := compareVit(t, dir)
+			t.Logf("%d of %d token sequences equal, %d different", equal, all, len(different))
+		})
 	}
-	equal, all, different := compareVit(t, dir)
-	t.Logf("%d of %d token sequences equal, %d different", equal, all, len(different))
 }
 
 // What a folder asks for that is not done is refused by name.

@@ -18,6 +18,7 @@ import (
 	"captioner/models/florence2"
 	"captioner/models/git"
 	"captioner/models/siglip"
+	"captioner/models/swin"
 	"captioner/models/vit"
 	"captioner/weights"
 	"captioner/weights/formats"
@@ -44,6 +45,7 @@ func Known() Architectures {
 			dinov2.Architecture(),
 			vit.Architecture(),
 			davit.Architecture(),
+			swin.Architecture(),
 		},
 		Captioners: []family.Family{
 			clipdecoder10.Family(),

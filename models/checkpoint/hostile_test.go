@@ -268,6 +268,7 @@ func TestFoldersThatDisagree(t *testing.T) {
 			"hidden_size": 99, "num_hidden_layers": 5, "intermediate_size": 81, "image_size": 64, "patch_size": 8,
 			"model_type": "swin", "hidden_act": "relu",
 			"num_attention_heads": 5},
+		"swin-gpt2": {"embed_dim": 99, "depths": []int{2, 3}, "use_absolute_embeddings": true, "window_size": 7},
 		"encoder-decoder": {
 			"hidden_size":       99,
 			"num_hidden_layers": 1,

@@ -55,6 +55,8 @@ var towers = []struct {
 	{"dinov2/testdata/classifier", "DINOv2 of 2 layers, width 48, patches of 4", "dinov2", 1},
 	{"vit/testdata/deit", "DeiT of 2 layers, width 48, patches of 16, pictures of 32", "vit", 2},
 	{"vit/testdata/deitclassifier", "DeiT of 2 layers, width 48, patches of 16, pictures of 32", "vit", 2},
+	{"swin/testdata/plain", "Swin of 4 layers in 2 stages, width 16, patches of 4, windows of 4", "swin", 0},
+	{"swin/testdata/classifier", "Swin of 6 layers in 3 stages, width 8, patches of 2, windows of 3", "swin", 0},
 }
 
 // Tokens are Hugging Face's last_hidden_state: in float32 within the table's tolerance, in other types nearly.
