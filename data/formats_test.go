@@ -113,6 +113,29 @@ func TestOpen(t *testing.T) {
 			ab,
 		},
 		{
+			"CSV of Excel",
+			map[string]string{"c.csv": "sep=;\r\nFile Name;Split;Caption\r\na.jpg;x;A dog, running.\r\n" +
+				"sub/b.png;x;\"The \"\"B\"\"\"\r\na.jpg;x;Another\r\n"},
+			"c.csv",
+			KindTable,
+			ab,
+		},
+		{
+			"CSV of a Macintosh",
+			map[string]string{"c.csv": "image-name,caption 1\ra.jpg,\"A dog, running.\"\rsub/b.png,\"The \"\"B\"\"\"\r" +
+				"a.jpg,Another\r"},
+			"c.csv",
+			KindTable,
+			ab,
+		},
+		{
+			"token file of a Macintosh",
+			map[string]string{"c.txt": "a.jpg#0\tA dog, running.\rsub/b.png#0\tThe \"B\"\ra.jpg#1\tAnother"},
+			"c.txt",
+			KindTokenFile,
+			ab,
+		},
+		{
 			"CSV, several captions",
 			map[string]string{"c.csv": "caption_1,caption_2,title,filename\n\"A dog, running.\",Another,no,a.jpg\n\"The " +
 				"\"\"B\"\"\",,no,sub/b.png\n"},
@@ -306,6 +329,7 @@ func TestOpenErrors(t *testing.T) {
 		{"token line", "a.jpg#0\tA\nb.jpg B\n", "f", `line 2: found "b.jpg B", want name#number, a tab and a caption`},
 		{"row too short", "image,caption\na.jpg,A\nb.jpg\n", "f", "line 3: found 1 field, want 2"},
 		{"row too long", "image,caption\na.jpg,\"A\nB\"\nb.jpg,x,y\n", "f", "line 4: found 3 fields, want 2"},
+		{"row too short below a separator", "sep=,\nimage,caption\na.jpg,A\nb.jpg\n", "f", "line 4: found 1 field, want 2"},
 		{"quote", "image,caption\na.jpg,A \"dog\"\n", "f", `line 2: bare "`},
 		{"open quote", "image,caption\na.jpg,A\nb.jpg,\"x\n\n\n", "f", "line 3: extraneous or missing"},
 		{"no path", "image,caption\n,A\n", "f", "line 2: no path of an image"},

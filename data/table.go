@@ -12,7 +12,7 @@ import (
 
 // Table reads rows of an image's path and its captions: CSV with commas or semicolons, where fields may be quoted, or
 // with tabs or bars, where quotes are quotes. A first row that names no image names the columns: one of path, image,
-// file_name, filename… and one or several of caption, captions, text, title… or caption1, caption2…; a column split and
+// file_name, "File Name"… and one or several of caption, captions, text, title… or caption1, caption2…; a column split and
 // further ones may stand beside them. Without such a row the path comes first and captions follow. Rows of one image
 // are gathered. With a split other than "" only its rows are used. Relative paths start from the folder images, or if
 // that is "" from where the images are found beside the file.
@@ -70,16 +70,9 @@ type columns struct {
 
 // columnsOf looks at the first row, which may be a header.
 func columnsOf(row []string) (c *columns, header bool, err error) {
-	names := make([]string, len(row))
-	for i, name := range row {
-		names[i] = strings.ToLower(strings.TrimSpace(name))
-	}
+	names, bare := record.Columns(row)
 	c = &columns{path: record.First(names, record.PathNames), split: record.First(names, record.SplitNames),
 		width: len(row)}
-	bare := make([]string, len(names)) // caption2 is a caption
-	for i, name := range names {
-		bare[i] = record.Numbered.ReplaceAllString(name, "")
-	}
 	if i := record.First(bare, record.CaptionNames); i >= 0 {
 		for j, name := range bare {
 			if name == bare[i] {
@@ -98,8 +91,7 @@ func columnsOf(row []string) (c *columns, header bool, err error) {
 		return c, false, nil
 	}
 	return nil, false, fmt.Errorf("found the columns %.200q, want one of %s and one of %s", row,
-		strings.Join(record.PathNames,
-			", "), strings.Join(record.CaptionNames, ", "))
+		strings.Join(record.PathNames, ", "), strings.Join(record.CaptionNames, ", "))
 }
 
 func (c *columns) add(g *Group, row []string, split string) error {

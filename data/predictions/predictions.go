@@ -317,11 +317,7 @@ func predictionTable(path string, b []byte) *predictionColumns {
 		if row.Err != nil || len(row.Fields) < 2 {
 			return nil
 		}
-		names, bare := make([]string, len(row.Fields)), make([]string, len(row.Fields))
-		for i, name := range row.Fields {
-			names[i] = strings.ToLower(record.Trim(name))
-			bare[i] = record.Numbered.ReplaceAllString(names[i], "") // caption2 is a caption
-		}
+		names, bare := record.Columns(row.Fields)
 		c := &predictionColumns{id: record.First(names, idNames), path: record.First(names, record.PathNames),
 			caption: record.First(bare, referenceNames), width: len(names), header: true}
 		if c.path < 0 && c.id < 0 {

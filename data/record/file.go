@@ -2,6 +2,7 @@ package record
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"iter"
@@ -32,7 +33,32 @@ func Open(path string) (*File, error) {
 		return nil, &Error{File: path, Err: err}
 	}
 	t := text.NewReader(u)
-	return &File{bufio.NewReaderSize(t, 1<<16), f, u, t}, nil
+	return &File{linesOf(bufio.NewReaderSize(t, 1<<16)), f, u, t}, nil
+}
+
+// linesOf reads the lines of the classic Macintosh, which end with a carriage return alone, as lines. Excel for macOS
+// still writes them as its "CSV (Macintosh)".
+func linesOf(r *bufio.Reader) *bufio.Reader {
+	const near = 4096
+	head, _ := r.Peek(near) // an error comes again with the first Read
+	end := bytes.IndexByte(head, '\r')
+	if end < 0 || end == near-1 || bytes.IndexByte(head, '\n') >= 0 {
+		return r
+	}
+	return bufio.NewReaderSize(returns{r}, 1<<16)
+}
+
+// returns reads carriage returns as line ends.
+type returns struct{ r io.Reader }
+
+func (t returns) Read(b []byte) (int, error) {
+	n, err := t.r.Read(b)
+	for i, c := range b[:n] {
+		if c == '\r' {
+			b[i] = '\n'
+		}
+	}
+	return n, err
 }
 
 // Close closes the file.

@@ -21,6 +21,9 @@ func TestRows(t *testing.T) {
 		{"tabs", "a\t\"b\"\n\nc\td", []string{"a/\"b\"", "c/d"}},
 		{"bars", "a| b\n", []string{"a/ b"}},
 		{"a comma before a bar", "a,b|c\n", []string{"a/b|c"}},
+		{"a said semicolon", "sep=;\r\na,b;c\r\n", []string{"a,b/c"}},
+		{"a said tab", "SEP=\t\na;\tc\n", []string{"a;/c"}},
+		{"a said word", "sep=x\n", []string{"sep=x"}},
 		{"nothing", "", nil},
 	}
 	for _, test := range tests {

@@ -124,7 +124,12 @@ func (c *corpora) check(r *data.Report) error {
 	}
 	missing, bare := len(r.MissingImages), len(r.NoCaptions)
 	if r.Train.Examples+missing+bare+len(r.Unread) == 0 {
-		return &weights.FileError{Doing: "read", File: c.Data, Err: errors.New("found no images with captions")}
+		why := errors.New("found no images with captions")
+		if n := r.Val.Examples; n > 0 && c.Val == "" {
+			why = fmt.Errorf("found %s, which is to measure on, and none to learn from, want more, or others in --val",
+				plural.Count(n, "image"))
+		}
+		return &weights.FileError{Doing: "read", File: c.Data, Err: why}
 	}
 	r.MissingImages, r.NoCaptions = nil, nil
 	if err := r.Err(); err != nil { // nothing that leaving out images would mend
