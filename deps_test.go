@@ -53,7 +53,8 @@ data/image/tiff     < data/image/jpeg       | C # the one room with libtiff; rea
 data/image/resample <                       | C # Pillow's resize, byte for byte; its loops in C where there is cgo
 data/ifd            <                       |                               # directories of TIFF structures
 data/image/raw      < data/ifd              |                               # previews in raw files of cameras
-data/image          < data/image/jpeg data/image/tiff data/image/resample data/image/raw |
+data/image/bmp      <                       |                               # bitmaps of every kind
+data/image          < data/image/bmp data/image/jpeg data/image/tiff data/image/resample data/image/raw |
                       golang.org/x/image github.com/gen2brain       # files to pixels
 data/tokenizer      <                       | github.com/sugarme/tokenizer golang.org/x/text # text to ids
 data/mersenne       <                       |                               # PyTorch's random numbers on a CPU

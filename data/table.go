@@ -12,10 +12,10 @@ import (
 
 // Table reads rows of an image's path and its captions: CSV with commas or semicolons, where fields may be quoted, or
 // with tabs or bars, where quotes are quotes. A first row that names no image names the columns: one of path, image,
-// file_name, "File Name"… and one or several of caption, captions, text, title… or caption1, caption2…; a column split and
-// further ones may stand beside them. Without such a row the path comes first and captions follow. Rows of one image
-// are gathered. With a split other than "" only its rows are used. Relative paths start from the folder images, or if
-// that is "" from where the images are found beside the file.
+// file_name, "File Name"… and one or several of caption, captions, text, title… or caption1, caption2…; a column split
+// and further ones may stand beside them. Without such a row the path comes first and captions follow. Rows of one
+// image are gathered. With a split other than "" only its rows are used. Relative paths start from the folder images,
+// or if that is "" from where the images are found beside the file.
 func Table(annotations, images, split string) (Source, error) {
 	return readTable(annotations, images, split, nil)
 }

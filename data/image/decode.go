@@ -8,8 +8,9 @@ import (
 	"io"
 	"strings"
 
-	"golang.org/x/image/bmp"
 	"golang.org/x/image/tiff"
+
+	"captioner/data/image/bmp"
 )
 
 // format is one file format: how it starts, and its two readers. config reads
@@ -28,7 +29,7 @@ func formats() []format {
 		{"JPEG", prefix("\xff\xd8\xff"), jpegConfig, decodeJPEG, jpegOrientation},
 		{"PNG", prefix(pngMagic), pngConfig, decodePNG, pngOrientation},
 		{"GIF", prefix("GIF87a", "GIF89a"), gifConfig, decodeGIF, nil},
-		{"BMP", isBMP, bmpConfig, decodeBMP, nil},
+		{"BMP", bmp.Is, bmp.Size, decodeBMP, nil},
 		{"WebP", isWebP, webpConfig, decodeWebP, webpOrientation},
 		{"raw", isRaw, rawConfig, decodeRaw, rawOrientation}, // before TIFF, as which most of these begin
 		{"TIFF", prefix("II*\x00", "MM\x00*", "II+\x00", "MM\x00+"), tiffConfig, decodeTIFF, exifOrientation},
@@ -100,6 +101,11 @@ func (f format) read(b []byte, o Options) (*RGB, error) {
 func explain(format string, err error) error {
 	var e *Error
 	if errors.As(err, &e) {
+		if e.Format == "" {
+			named := *e
+			named.Format = format
+			return &named
+		}
 		return e
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
@@ -109,7 +115,7 @@ func explain(format string, err error) error {
 	if isUnsupported(err) {
 		reason = ErrUnsupported
 	}
-	for _, p := range []string{"png: ", "gif: ", "bmp: ", "webp: ", "tiff: ", "invalid JPEG format: "} {
+	for _, p := range []string{"png: ", "gif: ", "webp: ", "tiff: ", "invalid JPEG format: "} {
 		text = strings.TrimPrefix(text, p)
 	}
 	return refuse(format, reason, "%s", text)
@@ -120,9 +126,9 @@ func isUnsupported(err error) bool {
 	var (
 		inPNG  png.UnsupportedError
 		inTIFF tiff.UnsupportedError
+		inBMP  bmp.UnsupportedError
 	)
-	typed := errors.As(err, &inPNG) || errors.As(err, &inTIFF)
-	return typed || errors.Is(err, bmp.ErrUnsupported)
+	return errors.As(err, &inPNG) || errors.As(err, &inTIFF) || errors.As(err, &inBMP)
 }
 
 // unknown names what b is not.

@@ -11,14 +11,14 @@ const exifStart = "Exif\x00\x00"
 
 // exifOrientation reads the orientation, 1 to 8, from a TIFF structure: an EXIF
 // block without its "Exif\0\0" start, or a TIFF file. Anything that is missing,
-// of another type or out of range is 1, "as it is": a damaged note must not
+// no whole number or out of range is 1, "as it is": a damaged note must not
 // keep a good image out. It reads only the first directory, as writers agree
 // that the orientation of the image itself stands there.
 func exifOrientation(b []byte) int { return orientationOf(b, nil) }
 
 // orientationOf reads the orientation of an EXIF block or, only where that has none, of an XMP packet, as Pillow does.
 func orientationOf(exif, xmp []byte) int {
-	v := tiff.Short(exif, 0x0112, -1)
+	v := tiff.Integer(exif, 0x0112, -1)
 	if found := xmpOrientation.FindSubmatch(xmp); v == -1 && found != nil {
 		v = int(found[1][0] - '0')
 	}

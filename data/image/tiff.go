@@ -74,13 +74,13 @@ func plainTIFFNative(b []byte, m image.Image) native {
 	case *image.Paletted:
 		return native{mode: modeNearest}
 	case *image.Gray:
-		if tiff.Short(b, bitsPerSample, 1) == 1 {
+		if tiff.Integer(b, bitsPerSample, 1) == 1 {
 			return native{mode: modeNearest}
 		}
 	case *image.Gray16:
 		return grey16Of(m)
 	default:
-		if tiff.Short(b, samplesPerPixel, 1) == 4 {
+		if tiff.Integer(b, samplesPerPixel, 1) == 4 {
 			return alphaOf(m)
 		}
 	}

@@ -81,25 +81,45 @@ func (d directory) tag(number uint16) (entry []byte, ok bool) {
 	return nil, false
 }
 
-// Short reads a tag of one 16-bit number from the first directory of a TIFF structure,
-// classic or BigTIFF; missing is what it is where it is not there, or is another thing.
-func Short(b []byte, tag uint16, missing int) int {
-	const short = 3
+// The types of whole numbers that Integer reads.
+const (
+	typeShort       = 3
+	typeLong        = 4
+	typeSignedByte  = 6
+	typeSignedShort = 8
+	typeSignedLong  = 9
+)
+
+// Integer reads the first number of a tag from the first directory of a TIFF structure, classic or BigTIFF. Writers
+// disagree on its type: any of whole numbers will do, but plain bytes, which are no number to Pillow. It returns
+// missing where the tag is not there, is of another type, or has so many values that they stand elsewhere.
+func Integer(b []byte, tag uint16, missing int) int {
 	d, ok := readDirectory(b)
 	if !ok {
 		return missing
 	}
 	e, ok := d.tag(tag)
-	if !ok || d.order.Uint16(e[2:]) != short {
+	if !ok {
 		return missing
 	}
+	kind := d.order.Uint16(e[2:])
+	width := map[uint16]uint64{typeShort: 2, typeLong: 4, typeSignedByte: 1, typeSignedShort: 2, typeSignedLong: 4}[kind]
 	count := uint64(d.order.Uint32(e[4:]))
 	if d.big {
 		count = d.order.Uint64(e[4:])
 	}
-	if count != 1 {
+	_, at := d.entry()
+	value := e[at:]
+	if width == 0 || count == 0 || count > uint64(len(value))/width {
 		return missing
 	}
-	_, value := d.entry()
-	return int(d.order.Uint16(e[value:]))
+	switch kind {
+	case typeShort:
+		return int(d.order.Uint16(value))
+	case typeSignedShort:
+		return int(int16(d.order.Uint16(value)))
+	case typeSignedByte:
+		return int(int8(value[0]))
+	}
+	return int(int32(d.order.Uint32(value)))
 }

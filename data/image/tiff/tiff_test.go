@@ -102,7 +102,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		Short(b, 0x0112, 1)
+		Integer(b, 0x0112, 1)
 		w, h, err := Config(b)
 		if err != nil || w < 1 || h < 1 || w > 1<<16/h {
 			return
