@@ -46,52 +46,17 @@ func readCOCO(path string, notes *Notes) ([]Example, error) {
 		return nil, err
 	}
 	defer f.Close()
-	var (
-		list     []Example
-		captions = map[record.ID][]string{}
-		first    = map[record.ID]int{} // the annotation that first named the id
-		found    = map[string]bool{}
-	)
+	r := cocoReader{captions: map[record.ID][]string{}, first: map[record.ID]int{}}
+	found := map[string]bool{}
+	each := func(name, what string, read func(d *json.Decoder, n int) error) func(*json.Decoder) error {
+		return func(d *json.Decoder) error {
+			found[name] = true
+			return record.EachElement(d, path, what, func(n int) error { return read(d, n) })
+		}
+	}
 	err = record.EachMember(f, path, map[string]func(*json.Decoder) error{
-		"images": func(d *json.Decoder) error {
-			found["images"] = true
-			return record.EachElement(d, path, "image", func(n int) error {
-				var image cocoImage
-				switch err := d.Decode(&image); {
-				case err != nil:
-					return err
-				case image.ID == "":
-					return errors.New("no id")
-				case image.FileName == "":
-					return errors.New("no file_name")
-				}
-				list = append(list, Example{ID: string(image.ID), Path: image.FileName})
-				return nil
-			})
-		},
-		"annotations": func(d *json.Decoder) error {
-			found["annotations"] = true
-			return record.EachElement(d, path, "annotation", func(n int) error {
-				var c cocoCaption
-				switch err := d.Decode(&c); {
-				case err != nil:
-					return err
-				case c.ImageID == "":
-					return errors.New("no image_id")
-				case c.Caption == nil:
-					return errors.New("no caption: other annotations of COCO, such as instances, are of no use here")
-				}
-				caption, err := c.text()
-				if err != nil {
-					return err
-				}
-				captions[c.ImageID] = append(captions[c.ImageID], caption)
-				if _, seen := first[c.ImageID]; !seen {
-					first[c.ImageID] = n
-				}
-				return nil
-			})
-		},
+		"images":      each("images", "image", r.image),
+		"annotations": each("annotations", "annotation", r.annotation),
 	})
 	if err != nil {
 		return nil, err
@@ -102,11 +67,55 @@ func readCOCO(path string, notes *Notes) ([]Example, error) {
 			return nil, &RecordError{File: path, Err: fmt.Errorf("no %q, want the captions format of COCO", name)}
 		}
 	}
-	for i, e := range list {
-		list[i].Captions = captions[record.ID(e.ID)]
-		delete(first, record.ID(e.ID))
+	for i, e := range r.list {
+		r.list[i].Captions = r.captions[record.ID(e.ID)]
+		delete(r.first, record.ID(e.ID))
 	}
-	return list, orphans(path, first)
+	return r.list, orphans(path, r.first)
+}
+
+// cocoReader gathers what a file has, whichever of its two arrays comes first.
+type cocoReader struct {
+	list     []Example
+	captions map[record.ID][]string
+	first    map[record.ID]int // the annotation that first named the id
+}
+
+// image reads an element of "images".
+func (r *cocoReader) image(d *json.Decoder, _ int) error {
+	var image cocoImage
+	switch err := d.Decode(&image); {
+	case err != nil:
+		return err
+	case image.ID == "":
+		return errors.New("no id")
+	case image.FileName == "":
+		return errors.New("no file_name")
+	}
+	r.list = append(r.list, Example{ID: string(image.ID), Path: image.FileName})
+	return nil
+}
+
+// annotation reads element n of "annotations".
+func (r *cocoReader) annotation(d *json.Decoder, n int) error {
+	var c cocoCaption
+	switch err := d.Decode(&c); {
+	case err != nil:
+		return err
+	case c.ImageID == "":
+		return errors.New("no image_id")
+	case c.Caption == nil:
+		return errors.New("no caption: other annotations of COCO, such as instances, are of no use here")
+	}
+	caption, err := c.text()
+	if err != nil {
+		return err
+	}
+	r.captions[c.ImageID] = append(r.captions[c.ImageID], caption)
+	if _, seen := r.first[c.ImageID]; !seen {
+		r.first[c.ImageID] = n
+	}
+	return nil
 }
 
 // orphans makes an error of the annotations whose image is not in the file.

@@ -26,48 +26,17 @@ func readRecords(annotations, images, split string, notes *Notes) (Source, error
 		return nil, err
 	}
 	defer f.Close()
-	var g Group
-	if first, err := record.FirstByte(f); err != nil {
+	first, err := record.FirstByte(f)
+	if err != nil {
 		return nil, &RecordError{File: annotations, Err: record.NoEOF(err)}
-	} else if first == '[' {
-		d := json.NewDecoder(f)
-		err = record.EachElement(d, annotations, "record", func(int) error {
-			var r map[string]json.RawMessage
-			if err := d.Decode(&r); err != nil {
-				return err
-			}
-			return addRecord(&g, r, split)
-		})
-		if err != nil {
-			return nil, err
-		}
-	} else {
-		for number, line := range record.Lines(f.Reader) {
-			if line.Err == nil && strings.TrimSpace(line.Text) == "" {
-				continue
-			}
-			var r map[string]json.RawMessage
-			err := line.Err
-			if err == nil {
-				err = record.NoEOF(json.Unmarshal([]byte(line.Text), &r))
-			}
-			if err == nil {
-				err = addRecord(&g, r, split)
-			}
-			if err != nil && len(g.List) == 0 && split == "" {
-				byPath, ok, failed := pathRecords(annotations)
-				if failed != nil {
-					return nil, failed
-				}
-				if ok {
-					g = byPath
-					break
-				}
-			}
-			if err != nil {
-				return nil, record.At(annotations, "line", number, "%w", err)
-			}
-		}
+	}
+	read := recordLines
+	if first == '[' {
+		read = recordArray
+	}
+	g, err := read(f, annotations, split)
+	if err != nil {
+		return nil, err
 	}
 	f.NoteEncoding(notes)
 	if split != "" && len(g.List) == 0 {
@@ -75,6 +44,50 @@ func readRecords(annotations, images, split string, notes *Notes) (Source, error
 	}
 	Locate(g.List, annotations, images)
 	return FromList(g.List), nil
+}
+
+// recordArray reads one array of objects.
+func recordArray(f *record.File, annotations, split string) (g Group, err error) {
+	d := json.NewDecoder(f)
+	err = record.EachElement(d, annotations, "record", func(int) error {
+		var r map[string]json.RawMessage
+		if err := d.Decode(&r); err != nil {
+			return err
+		}
+		return addRecord(&g, r, split)
+	})
+	return g, err
+}
+
+// recordLines reads an object a line. Where the first of them is none, the file may be one object of captions by path.
+func recordLines(f *record.File, annotations, split string) (g Group, err error) {
+	for number, line := range record.Lines(f.Reader) {
+		if line.Err == nil && strings.TrimSpace(line.Text) == "" {
+			continue
+		}
+		err := addLine(&g, line, split)
+		if err == nil {
+			continue
+		}
+		if len(g.List) == 0 && split == "" {
+			if byPath, ok, failed := pathRecords(annotations); ok || failed != nil {
+				return byPath, failed
+			}
+		}
+		return g, record.At(annotations, "line", number, "%w", err)
+	}
+	return g, nil
+}
+
+func addLine(g *Group, line record.Line, split string) error {
+	if line.Err != nil {
+		return line.Err
+	}
+	var r map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(line.Text), &r); err != nil {
+		return record.NoEOF(err)
+	}
+	return addRecord(g, r, split)
 }
 
 // pathRecords reads an object whose members are captions by the path of their image; ok is false where the file is
