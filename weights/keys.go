@@ -1,7 +1,10 @@
 package weights
 
 import (
+	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -68,4 +71,63 @@ func quoteAll(names []string) []string {
 		q[i] = fmt.Sprintf("%q", n)
 	}
 	return q
+}
+
+// Unused are the unexpected tensors of a source that holds all that the model wants, by the names of all tensors there.
+// It is nil where one of them may change what the model gives: where a tensor is missing or misshaped, or an unexpected
+// one stands in a numbered list of parts, such as layers, that the model has.
+func (e *KeyError) Unused(all []string) []string {
+	if len(e.Missing)+len(e.Misshaped) > 0 {
+		return nil
+	}
+	lists := map[string]bool{}
+	for _, name := range all {
+		if !slices.Contains(e.Unexpected, name) {
+			for _, list := range listsOf(name) {
+				lists[list] = true
+			}
+		}
+	}
+	for _, name := range e.Unexpected {
+		if slices.ContainsFunc(listsOf(name), func(list string) bool { return lists[list] }) {
+			return nil
+		}
+	}
+	return e.Unexpected
+}
+
+// listsOf are the numbered lists that a tensor stands in: "h." and "h.0.mlp." of "h.0.mlp.1.weight".
+func listsOf(name string) (lists []string) {
+	for at := 0; ; {
+		part, _, more := strings.Cut(name[at:], ".")
+		if _, err := strconv.Atoi(part); err == nil {
+			lists = append(lists, name[:at])
+		}
+		if !more {
+			return lists
+		}
+		at += len(part) + 1
+	}
+}
+
+// LoadUsed runs load on src. Where the error is a KeyError whose tensors are all Unused, it runs load again on a view
+// of src without them, and returns their names.
+func LoadUsed(src Source, load func(Source) error) (unused []string, err error) {
+	err = load(src)
+	var key *KeyError
+	for errors.As(err, &key) {
+		left := key.Unused(src.Names())
+		if left == nil {
+			return nil, err
+		}
+		unused = append(unused, left...)
+		src, err = Rename(src, func(name string) (string, bool) { return name, !slices.Contains(left, name) })
+		if err == nil {
+			err = load(src)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return unused, nil
 }

@@ -3,11 +3,9 @@ package inspect
 import (
 	"archive/zip"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -169,7 +167,7 @@ func (v *verification) numbers(ctx context.Context, src weights.Source) {
 			v.tell("numbers", "broken", console.OneLine(err), "the file is damaged: fetch or copy it again")
 			return
 		}
-		n, count := notFinite(t)
+		n, count := t.NotFinite()
 		if total += count; n > 0 && bad == 0 {
 			first = name
 		}
@@ -181,41 +179,6 @@ func (v *verification) numbers(ctx context.Context, src weights.Source) {
 		return
 	}
 	v.tell("numbers", "ok", fmt.Sprintf("all %d are finite", total), "")
-}
-
-// notFinite counts the values of a tensor that have the largest exponent, and all of its values; those of integers are
-// finite.
-func notFinite(t weights.NamedTensor) (bad, all int64) {
-	size := t.DType.Size()
-	if size == 0 {
-		return 0, 0
-	}
-	all = int64(len(t.Data) / size)
-	switch t.DType {
-	case weights.F32:
-		for i := 0; i+4 <= len(t.Data); i += 4 {
-			if binary.LittleEndian.Uint32(t.Data[i:])&0x7f800000 == 0x7f800000 {
-				bad++
-			}
-		}
-	case weights.F16, weights.BF16:
-		mask := uint16(0x7c00)
-		if t.DType == weights.BF16 {
-			mask = 0x7f80
-		}
-		for i := 0; i+2 <= len(t.Data); i += 2 {
-			if binary.LittleEndian.Uint16(t.Data[i:])&mask == mask {
-				bad++
-			}
-		}
-	case weights.F64:
-		for i := 0; i+8 <= len(t.Data); i += 8 {
-			if x := math.Float64frombits(binary.LittleEndian.Uint64(t.Data[i:])); math.IsInf(x, 0) || math.IsNaN(x) {
-				bad++
-			}
-		}
-	}
-	return bad, all
 }
 
 // meantAsModel says whether a file holds a captioner or what is left of one: a description, GPT-2's tokens, or the

@@ -129,6 +129,11 @@ func start(f *checkpoint.Checkpoint, o Options, dtype torch.DType) (_ *Captioner
 		c.Close()
 		return nil, err
 	}
+	if o.Notice != nil {
+		for _, remark := range f.Remarks() {
+			o.Notice(remark)
+		}
+	}
 	return c, nil
 }
 

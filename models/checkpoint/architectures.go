@@ -102,6 +102,9 @@ func (a Architectures) Open(path string) (*Checkpoint, error) {
 		src.Close()
 		return nil, &Error{Doing: "open model", Path: path, Err: err}
 	}
+	if remark := adapterRemark(path); remark != "" {
+		c.remarks = append(c.remarks, remark)
+	}
 	return c, nil
 }
 

@@ -37,7 +37,8 @@ type Checkpoint struct {
 	src      weights.Source
 	given    *Pretrained // the encoder of UseEncoder
 	mismatch error       // see Mismatch
-	raw      []byte      // of Parse
+	remarks  []string
+	raw      []byte // of Parse
 }
 
 // Checksum reads the whole file once and sets SHA256, in hexadecimal.
@@ -85,7 +86,11 @@ func (c *Checkpoint) BPE() (*tokenizer.Tokenizer, error) {
 // LoadWriter loads what writes captions from the encoder's features, for inference in type d. It works inside torch.Do.
 func (c *Checkpoint) LoadWriter(dev torch.Device, d torch.DType) (family.Writer, error) {
 	o := nn.LoadOptions{Device: dev, Ignore: encoder.Owns, Once: true}
-	w, err := c.Config.Decoder.Load(c.src, c.Config.Memory, o, d)
+	var w family.Writer
+	err := c.used(c.src, func(src weights.Source) (err error) {
+		w, err = c.Config.Decoder.Load(src, c.Config.Memory, o, d)
+		return err
+	})
 	if err != nil {
 		return nil, &Error{Doing: "load model", Path: c.Path, Err: err}
 	}
@@ -101,7 +106,11 @@ func (c *Checkpoint) LoadEncoder(dev torch.Device, d torch.DType) (*encoder.Runn
 	} else if !c.HasEncoder() {
 		return nil, c.MissingEncoder()
 	}
-	r, err := encoder.NewRunner(c.Config.Encoder, c.Config.Memory, src, dev, d)
+	var r *encoder.Runner
+	err := c.used(src, func(src weights.Source) (err error) {
+		r, err = encoder.NewRunner(c.Config.Encoder, c.Config.Memory, src, dev, d)
+		return err
+	})
 	if err != nil {
 		return nil, &Error{Doing: "load encoder from", Path: path, Encoder: c.given != nil, Err: err}
 	}

@@ -8,6 +8,7 @@ import (
 	"captioner/models/family"
 	"captioner/torch"
 	"captioner/torch/nn"
+	"captioner/weights"
 )
 
 // A NotTrainableError says that training does not go on from captioners of a family.
@@ -48,7 +49,11 @@ func (c *Checkpoint) LoadLearner(dev torch.Device, own bool) (family.Learner, er
 	d, err := Known().Trainable(c)
 	var m family.Learner
 	if err == nil {
-		m, err = d.LoadLearner(c.src, c.Config.Memory, nn.LoadOptions{Device: dev, Own: own, Ignore: encoder.Owns})
+		o := nn.LoadOptions{Device: dev, Own: own, Ignore: encoder.Owns}
+		err = c.used(c.src, func(src weights.Source) (err error) {
+			m, err = d.LoadLearner(src, c.Config.Memory, o)
+			return err
+		})
 	}
 	if err != nil {
 		return nil, &Error{Doing: "load model", Path: c.Path, Err: err}

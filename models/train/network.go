@@ -112,6 +112,9 @@ func (net *network) beginInit() error {
 	if net.model, err = f.LoadLearner(net.device, true); err != nil {
 		return err
 	}
+	for _, remark := range f.Remarks() {
+		net.warn("%s", remark)
+	}
 	if m, ok := net.model.(*crossgpt2.Model); ok && net.spelled != nil {
 		m.Decoder.Respell(net.spelled)
 	}

@@ -34,7 +34,8 @@ type LoadOptions struct {
 }
 
 // Load fills the model that m points to from src, strictly: all missing, unexpected and misshaped names are reported in
-// one *weights.KeyError. After an error the model is as it was. Shared memory must outlive the model: close src after
+// one *weights.KeyError; numbers that are not finite are a *weights.NotFiniteError. After an error the model is as it
+// was. Shared memory must outlive the model: close src after
 // freeing it.
 //
 // Tensors are made one by one: of those that the source has to compute, one is in memory beside what the model gets.
@@ -49,6 +50,9 @@ func Load(m any, src weights.Source, o LoadOptions) error {
 		for i, name := range names {
 			var t weights.NamedTensor
 			if t, err = src.Tensor(name); err != nil {
+				return
+			}
+			if err = t.CheckFinite(); err != nil {
 				return
 			}
 			tensors[i] = torch.Tidy1(func() *torch.Tensor { return place(t, o) })
