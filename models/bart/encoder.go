@@ -46,8 +46,8 @@ func (e *Encoder) Read(x *torch.Tensor, tokens []int32) *torch.Tensor {
 				for i, t := range tokens {
 					ids[i] = int64(t)
 				}
-				text := torch.Embedding(e.tokens, torch.FromSlice(ids).ToDevice(x.Device())).To(torch.Float32) // [T, C]
-				x = torch.Cat(1, x, text.Unsqueeze(0).Expand(x.Dim(0), -1, -1))                                // [B, P+T, C]
+				text := torch.Embedding(e.tokens, torch.Upload(ids, x.Device())).To(torch.Float32) // [T, C]
+				x = torch.Cat(1, x, text.Unsqueeze(0).Expand(x.Dim(0), -1, -1))                    // [B, P+T, C]
 			}
 			out = e.layers.Forward(x.Add(e.positions.Narrow(0, 0, x.Dim(1))))
 		})

@@ -45,7 +45,7 @@ func (b *Texts) Spread(values []float32) *torch.Tensor {
 	if int64(len(values)) != b.Rows {
 		torch.Fail("spread", "%d values for %d rows", len(values), b.Rows)
 	}
-	v := torch.FromSlice(values, b.Rows, 1).ToDevice(b.Tokens.Device()).Expand(b.Rows, b.Len).Reshape(-1) // [B T]
+	v := torch.Upload(values, b.Tokens.Device(), b.Rows, 1).Expand(b.Rows, b.Len).Reshape(-1) // [B T]
 	if b.Index != nil {
 		v = v.IndexSelect(0, b.Index)
 	}

@@ -88,7 +88,7 @@ func (s *Session) advance(parents, tokens []int32) (x *torch.Tensor, err error) 
 	}
 	s.note(parents, tokens)
 	torch.NoGrad(func() {
-		x = torch.Embedding(s.d.tokens, torch.FromSlice(ids).ToDevice(s.d.device)).To(torch.Float32) // [R, C]
+		x = torch.Embedding(s.d.tokens, torch.Upload(ids, s.d.device)).To(torch.Float32) // [R, C]
 		x = x.Add(s.cache.Position(s.d.positions))
 		for i := range s.d.text {
 			x = torch.Tidy1(func() *torch.Tensor { return s.block(&s.d.text[i], i, x, s.hidden) })
@@ -144,7 +144,7 @@ func (s *Session) block(b *block, layer int, x *torch.Tensor, hidden [][]int64) 
 	y := s.d.attend(q, kv) // [R, C]
 	for r, seen := range hidden {
 		if seen != nil {
-			one := kv.Narrow(1, int64(r), 1).IndexSelect(3, torch.FromSlice(seen).ToDevice(s.d.device)) // [2, 1, H, S, D]
+			one := kv.Narrow(1, int64(r), 1).IndexSelect(3, torch.Upload(seen, s.d.device)) // [2, 1, H, S, D]
 			y.Narrow(0, int64(r), 1).Copy(s.d.attend(q.Narrow(0, int64(r), 1), one))
 		}
 	}

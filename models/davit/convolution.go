@@ -27,7 +27,7 @@ func newConvolution(c *nn.Conv2d, residual bool) convolution {
 			k := weight.Dim(3)
 			one := make([]float32, k*k)
 			one[k*k/2] = 1
-			weight = weight.Add(torch.FromSlice(one, 1, 1, k, k).ToDevice(weight.Device()))
+			weight = weight.Add(torch.Upload(one, weight.Device(), 1, 1, k, k))
 		}
 		out.bias = c.Bias.Detach().Move(c.Bias.Device(), torch.Float32, true).Keep()
 		if weight = weight.ChannelsLast(); out.packed {

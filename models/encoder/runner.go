@@ -82,7 +82,7 @@ func Pixels(pixels []byte, n int, p image.Preprocess, dev torch.Device) *torch.T
 		if mean[0] == mean[1] && mean[1] == mean[2] && std[0] == std[1] && std[1] == std[2] {
 			x = x.AddScalar(-mean[0]).MulScalar(1 / std[0]) // not broadcast: over an inner extent of 3 that is slow
 		} else {
-			channels := func(v []float64) *torch.Tensor { return torch.FromSlice(v).Move(dev, torch.Float32, false) }
+			channels := func(v []float64) *torch.Tensor { return torch.Upload(v, dev).To(torch.Float32) }
 			x = x.Sub(channels(mean[:])).Div(channels(std[:]))
 		}
 		return x.Permute(0, 3, 1, 2) // [n, h, w, 3] -> [n, 3, h, w], channels innermost

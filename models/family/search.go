@@ -90,7 +90,7 @@ func (s stepper) Step(r decode.StepRequest) (c decode.Candidates, err error) {
 		for i, id := range r.Extra {
 			extra[i] = int64(id)
 		}
-		ids := torch.FromSlice(extra).ToDevice(logits.Device())
+		ids := torch.Upload(extra, logits.Device())
 		c.Extra = torch.Slice[float32](logProbs.IndexSelect(1, ids)) // [R, len(Extra)]
 	})
 	return c, err

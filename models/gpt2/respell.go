@@ -21,7 +21,7 @@ func (m *Model) Respell(spelled [][]int32) {
 		table = append(table, row...)
 	}
 	m.Config.VocabSize = int64(len(spelled))
-	weight := torch.FromSlice(table, m.Config.VocabSize, width).ToDevice(old.Device()).Clone().Keep()
+	weight := torch.Upload(table, old.Device(), m.Config.VocabSize, width).Keep()
 	m.Transformer.Tokens = nn.Embedding{Weight: weight}
 	old.Free()
 }

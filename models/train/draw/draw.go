@@ -169,10 +169,10 @@ func (r Rules) from(logits *torch.Tensor, rows []int64, at []float32) (ids []int
 // byOps is from by libtorch's operators.
 func (r Rules) byOps(logits *torch.Tensor, rows []int64, at []float32) []int32 {
 	dev, last := logits.Device(), logits.Dim(1)-1
-	x := logits.IndexSelect(0, torch.FromSlice(rows).ToDevice(dev))
-	sums := x.MulScalar(1 / r.Temperature).Softmax(-1).Cumsum(-1)                           // [rows, V]
-	to := torch.FromSlice(at, int64(len(at)), 1).ToDevice(dev).Mul(sums.Narrow(1, last, 1)) // [rows, 1]
-	below := sums.Le(to)                                                                    // [rows, V]
+	x := logits.IndexSelect(0, torch.Upload(rows, dev))
+	sums := x.MulScalar(1 / r.Temperature).Softmax(-1).Cumsum(-1)               // [rows, V]
+	to := torch.Upload(at, dev, int64(len(at)), 1).Mul(sums.Narrow(1, last, 1)) // [rows, 1]
+	below := sums.Le(to)                                                        // [rows, V]
 	ids := make([]int32, len(rows))
 	for i, n := range torch.Slice[int64](below.SumDim(1, false)) { // so many tokens are passed over
 		ids[i] = int32(min(n, last))
