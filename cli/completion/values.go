@@ -39,7 +39,7 @@ var fixed = map[string][]candidate{
 	"device": words("auto\ta GPU where there is one, else the processor", "cpu\tthe processor", "cuda\tthe first GPU",
 		"cuda:0", "cuda:1", "cuda:all\tof predict: a process on every GPU"),
 	"precision": words("auto\tthe model's own", "fp32\tthe reference", "bf16\tfaster on many processors and GPUs",
-		"fp16\ton a GPU alone", "int8\tfaster on a processor"),
+		"16\tfp16 on a GPU, bf16 on a processor", "fp16\ton a GPU alone", "int8\tfaster on a processor"),
 	"cuda-graphs": words("auto\twhere they work", "on\tor fail", "off"),
 	"train precision": words("bf16\tbfloat16", "16\tfloat16 with loss scaling; bfloat16 on a CPU", "32\tfloat32",
 		"bf16-mixed", "16-mixed", "32-true", "fp16"),

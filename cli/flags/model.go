@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"captioner/cli/console"
+	"captioner/torch"
 	"captioner/torch/nn"
 )
 
@@ -18,7 +19,7 @@ type Model struct {
 	All        bool         // AllGPUs is taken
 	Notice     func(string) // told what the model does otherwise than asked; nil: nobody
 	Detail     func(string) // told what those who ask for more want to know; nil: nobody
-	Precision  string       // "auto", "fp32", "bf16", "fp16", "int8"
+	Precision  string       // "auto", or a name of torch.ParsePrecision; its own one after Validate
 	Heads      Heads
 	Activation Activation
 	NoEncoder  bool   // open the model for features alone
@@ -44,8 +45,8 @@ func (o *Model) Flags() []cli.Flag {
 		o.Activation.Flag(category),
 		&cli.StringFlag{Name: "device", Value: "auto", Usage: o.devices(), Category: category,
 			Destination: &o.Device},
-		&cli.StringFlag{Name: "precision", Value: "auto", Usage: "auto (fp32), fp32, bf16, fp16 (on a GPU alone) or int8 " +
-			"(on the CPU alone)",
+		&cli.StringFlag{Name: "precision", Value: "auto", Usage: "auto (fp32), fp32, bf16, 16 (fp16 on a GPU, bf16 on a " +
+			"CPU), fp16 (on a GPU alone) or int8 (on the CPU alone); also as Lightning spells them: 32, bf16-mixed",
 			Category: category, Destination: &o.Precision},
 		&cli.IntFlag{Name: "threads", Usage: "threads of one computation; 0: as many as there are cores", Category: category,
 			Destination: &o.Threads},
@@ -71,7 +72,9 @@ func (o *Model) Validate() error {
 	if err := ValidDevice(o.Device); err != nil && !(o.All && o.Device == AllGPUs) {
 		return err
 	}
-	if err := console.OneOf("--precision", o.Precision, "auto", "fp32", "bf16", "fp16", "int8"); err != nil {
+	if p, ok := torch.ParsePrecision(o.Precision); ok {
+		o.Precision = p.Name
+	} else if err := console.OneOf("--precision", o.Precision, "auto", "fp32", "bf16", "16", "fp16", "int8"); err != nil {
 		return err
 	}
 	if _, err := o.Heads.Parse(); err != nil {

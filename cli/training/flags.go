@@ -257,11 +257,6 @@ func (o *Options) flags() []cli.Flag {
 	return append(flags, o.Ranks.Flags()...)
 }
 
-// precisions are the spellings of --precision, Lightning's among them.
-var precisions = map[string]string{"16": "16", "16-mixed": "16", "fp16": "fp16", "bf16": "bf16", "bf16-mixed": "bf16",
-	"32":      "fp32",
-	"32-true": "fp32", "fp32": "fp32", "auto": "auto"}
-
 // settle turns the flags into options that train understands, and tells where a wish had to give way.
 func (o *Options) settle(con *console.Console) error {
 	if o.Out != "" && o.Resume != "" {
@@ -273,11 +268,12 @@ func (o *Options) settle(con *console.Console) error {
 	if o.Resume != "" {
 		return nil
 	}
-	known, ok := precisions[o.Precision]
-	if !ok {
+	auto := o.Precision == "auto"
+	number, ok := torch.ParsePrecision(o.Precision)
+	if number.DType == torch.Int8 || !ok && !auto {
 		return console.Usagef("", "--precision %q: want 16, bf16, 32, 16-mixed, bf16-mixed, 32-true or auto", o.Precision)
 	}
-	if o.Precision = known; known == "16" || known == "auto" {
+	if o.Precision = number.Name; number.Loose || auto {
 		o.Precision = "fp16"
 	}
 	if err := console.OneOf("--kernels", o.kernels, "measured", "default", "own", "onednn", "mkl"); err != nil {
@@ -289,13 +285,13 @@ func (o *Options) settle(con *console.Console) error {
 	if err := flags.ValidDevice(o.Device); err != nil {
 		return err
 	}
-	if known == "16" || known == "auto" {
+	if number.Loose || auto {
 		dev, err := torch.ParseDevice(o.Device)
 		if err != nil {
 			return &captioner.DeviceError{Err: err}
 		}
 		if !dev.IsCUDA() {
-			o.Precision, o.lowered, o.auto = "bf16", known == "16", known == "auto"
+			o.Precision, o.lowered, o.auto = "bf16", number.Loose, auto
 		}
 	}
 	all := o.Options

@@ -12,6 +12,7 @@
 package captioner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,9 +39,11 @@ type Options struct {
 	// NoEncoder opens the model without an encoder: it captions features alone.
 	NoEncoder bool
 
-	Device    string // "auto" (or ""), "cpu", "cuda", "cuda:N"
-	Precision string // "fp32" (or ""), "bf16", "fp16" (on a GPU alone), "int8" (on the CPU alone)
-	Threads   int    // an op may use; 0 leaves libtorch's choice
+	Device string // "auto" (or ""), "cpu", "cuda", "cuda:N"
+	// Precision is "fp32" (or ""), "bf16", "fp16" (on a GPU alone), "int8" (on the CPU alone), "16" (fp16 on a GPU, bf16
+	// on the CPU), or what else torch.ParsePrecision knows.
+	Precision string
+	Threads   int // an op may use; 0 leaves libtorch's choice
 
 	// Notice is told, in a line, what the captioner does otherwise than asked, where a batch does not fit a GPU's memory,
 	// for one, and what it assumes of an encoder. It may be nil.
@@ -84,7 +87,7 @@ type Caption = decode.Caption
 
 // Open loads the model file at path; "" is the model that is built into the program.
 func Open(path string, o Options) (*Captioner, error) {
-	dtype, err := precision(o.Precision)
+	number, err := precision(o.Precision)
 	if err != nil {
 		return nil, err
 	}
@@ -92,11 +95,11 @@ func Open(path string, o Options) (*Captioner, error) {
 	if err != nil {
 		return nil, err
 	}
-	return start(f, o, dtype)
+	return start(f, o, number)
 }
 
 // start loads what an opened file describes. It owns f.
-func start(f *checkpoint.Checkpoint, o Options, dtype torch.DType) (_ *Captioner, err error) {
+func start(f *checkpoint.Checkpoint, o Options, number torch.Precision) (_ *Captioner, err error) {
 	c := &Captioner{File: f, fits: fitting{notice: o.Notice}}
 	graphs, err := kvcache.ParseGraphs(o.Graphs)
 	if err != nil {
@@ -119,6 +122,7 @@ func start(f *checkpoint.Checkpoint, o Options, dtype torch.DType) (_ *Captioner
 		if c.device, err = torch.ParseDevice(o.Device); err != nil {
 			return &DeviceError{err}
 		}
+		dtype := number.On(c.device)
 		if err := suits(dtype, c.device); err != nil {
 			return err
 		}
@@ -192,18 +196,12 @@ func OpenFile(path string, o Options) (*checkpoint.Checkpoint, error) {
 	return f, nil
 }
 
-func precision(s string) (torch.DType, error) {
-	switch s {
-	case "", "fp32", "32":
-		return torch.Float32, nil
-	case "bf16":
-		return torch.BFloat16, nil
-	case "fp16":
-		return torch.Float16, nil
-	case "int8":
-		return torch.Int8, nil
+func precision(s string) (torch.Precision, error) {
+	p, ok := torch.ParsePrecision(cmp.Or(s, "fp32"))
+	if !ok {
+		return p, fmt.Errorf("precision: found %q, want fp32, bf16, fp16, 16 or int8", s)
 	}
-	return 0, fmt.Errorf("precision: found %q, want fp32, bf16, fp16 or int8", s)
+	return p, nil
 }
 
 // giveEncoder opens the encoder that the options name.

@@ -80,7 +80,8 @@ func (j *job) drop() family.Dropout {
 // begin makes the model: new weights from the seed, or those of Init.
 func (net *network) begin() (err error) {
 	torch.Seed(net.Seed)
-	net.dtype = map[string]torch.DType{"fp32": torch.Float32, "bf16": torch.BFloat16, "fp16": torch.Float16}[net.Precision]
+	number, _ := torch.ParsePrecision(net.Precision) // one of those that validate lets pass
+	net.dtype = number.DType
 	if net.Init != "" {
 		return net.beginInit()
 	}
