@@ -52,6 +52,7 @@ data/image/jpeg     <                       | C # the one room with libjpeg-turb
 data/image/tiff     < data/image/jpeg       | C # the one room with libtiff; reads nothing without cgo
 data/image/resample <                       | C # Pillow's resize, byte for byte; its loops in C where there is cgo
 data/ifd            <                       |                               # directories of TIFF structures
+data/datatest       <                       |                               # files for tests: never in a binary
 data/image/raw      < data/ifd              |                               # previews in raw files of cameras
 data/image/bmp      <                       |                               # bitmaps of every kind
 data/image          < data/image/bmp data/image/jpeg data/image/tiff data/image/resample data/image/raw |
@@ -227,7 +228,8 @@ torch/nn            < torch/torchtest       |
 torch/nn/measure    < torch/torchtest       |
 torch/optim         < torch/torchtest       |
 torch/dist          < torch/nn torch/torchtest |
-data                <                       | github.com/klauspost/compress golang.org/x/text # foreign files to read
+data                < data/datatest         | github.com/klauspost/compress golang.org/x/text # foreign files to read
+data/predictions    < data/datatest         |
 data/metadata       < data/image            |                               # the pixels stay
 data/parquet        < data/record           | github.com/klauspost/compress # the names of columns; bombs
 data/coco           < data                  |

@@ -13,6 +13,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"golang.org/x/text/encoding/unicode"
 
+	"captioner/data/datatest"
 	"captioner/data/text"
 )
 
@@ -51,8 +52,8 @@ func TestForeignText(t *testing.T) {
 		{"a mark", func(s string) string { return "\ufeff" + s }, ""},
 		{"Latin-1", latin1, "read as Windows-1252"},
 		{"UTF-16", func(s string) string { return utf16(t, s) }, "read as UTF-16LE with a byte order mark"},
-		{"gzip", zipped, ""},
-		{"gzip of Latin-1", func(s string) string { return zipped(latin1(s)) }, "read as Windows-1252"},
+		{"gzip", datatest.Zipped, ""},
+		{"gzip of Latin-1", func(s string) string { return datatest.Zipped(latin1(s)) }, "read as Windows-1252"},
 	}
 	for format, content := range formats {
 		for _, e := range encodings {
@@ -75,7 +76,7 @@ func TestForeignText(t *testing.T) {
 }
 
 func TestSidecarsOfOthers(t *testing.T) {
-	root := tree(t, map[string]string{
+	root := datatest.Tree(t, map[string]string{
 		"UP.JPG":      "1",
 		"UP.TXT":      "a dog",
 		"latin.jpg":   "2",
@@ -121,7 +122,7 @@ func TestImagesAreNoCaptions(t *testing.T) {
 	if _, err := Open(write(t, "f.csv", photo), ""); !errors.As(err, &binary) {
 		t.Errorf("as captions: got %v, want a BinaryError", err)
 	}
-	d, err := Open(tree(t, map[string]string{"a.jpg": "1", "a.txt": photo}), "")
+	d, err := Open(datatest.Tree(t, map[string]string{"a.jpg": "1", "a.txt": photo}), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -267,14 +268,14 @@ func TestCompressedTarFiles(t *testing.T) {
 	}
 	for name, content := range map[string]string{
 		"s.tar":     plain,
-		"s.tar.gz":  zipped(plain),
-		"s.tgz":     zipped(plain),
+		"s.tar.gz":  datatest.Zipped(plain),
+		"s.tgz":     datatest.Zipped(plain),
 		"s.tar.zst": string(zstandard.EncodeAll([]byte(plain), nil)),
 		"s.tar.bz2": string(bzip2),
 		"s.tar.xz":  string(xz),
-		"noname":    zipped(plain),
+		"noname":    datatest.Zipped(plain),
 	} {
-		root := tree(t, map[string]string{name: content})
+		root := datatest.Tree(t, map[string]string{name: content})
 		for _, open := range []string{filepath.Join(root, name), root} {
 			if name == "noname" && open == root {
 				continue
@@ -301,7 +302,7 @@ func TestCompressedTarFiles(t *testing.T) {
 
 // TestFolderWithABackup looks that a compressed archive beside images does not become the data set.
 func TestFolderWithABackup(t *testing.T) {
-	root := tree(t, map[string]string{"a.jpg": "1", "a.txt": "A", "backup.tar.gz": zipped("")})
+	root := datatest.Tree(t, map[string]string{"a.jpg": "1", "a.txt": "A", "backup.tar.gz": datatest.Zipped("")})
 	if d, err := Open(root, ""); err != nil || d.Kind != KindFolder {
 		t.Errorf("got %q, %v, want %q", d.Kind, err, KindFolder)
 	}
@@ -314,7 +315,7 @@ func TestWhatAFolderLeavesOut(t *testing.T) {
 		"in/g.png", "in/h.caption", "notes.md", ".hidden.txt", "run/options.json", "run/metrics.jsonl", "run/loss.png"} {
 		files[name] = "a dog"
 	}
-	root := tree(t, files)
+	root := datatest.Tree(t, files)
 	if err := os.Symlink(filepath.Join(root, "in"), filepath.Join(root, "link")); err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package data
 import (
 	"archive/tar"
 	"bytes"
-	"compress/gzip"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,31 +11,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"captioner/data/datatest"
 )
-
-// tree writes files below a new folder.
-func tree(t testing.TB, files map[string]string) string {
-	t.Helper()
-	root := t.TempDir()
-	for name, text := range files {
-		path := filepath.Join(root, filepath.FromSlash(name))
-		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return root
-}
-
-func zipped(s string) string {
-	var b bytes.Buffer
-	w := gzip.NewWriter(&b)
-	w.Write([]byte(s))
-	w.Close()
-	return b.String()
-}
 
 // shard makes a tar of members, each a name and a text.
 func shard(t testing.TB, format tar.Format, members ...string) string {
@@ -82,7 +59,7 @@ func TestOpen(t *testing.T) {
 		{"COCO", map[string]string{"x.json": twoImages, "a.jpg": "1"}, "x.json", KindCOCO,
 			[]Example{{ID: "7", Path: "b.jpg", Captions: []string{"Two."}}, {ID: "x", Path: "a.jpg",
 				Captions: []string{"One.", ""}}, {ID: "9", Path: "c.jpg"}}},
-		{"COCO, gzip", map[string]string{"x.json.gz": zipped(`{"annotations": [{"image_id": 1, "caption": "A"}], ` +
+		{"COCO, gzip", map[string]string{"x.json.gz": datatest.Zipped(`{"annotations": [{"image_id": 1, "caption": "A"}], ` +
 			`"images": [{"id": 1, "file_name": "a.jpg"}]}`)}, "x.json.gz", KindCOCO,
 			[]Example{{ID: "1", Path: "a.jpg", Captions: []string{"A"}}}},
 		{"Karpathy, train", map[string]string{"dataset_coco.json": karpathy}, "dataset_coco.json", KindKarpathy,
@@ -190,7 +167,7 @@ func TestOpen(t *testing.T) {
 		},
 		{
 			"JSON lines, split",
-			map[string]string{"c.jsonl.gz": zipped(`{"image":"a","caption":"A","split":"val"}` + "\n" +
+			map[string]string{"c.jsonl.gz": datatest.Zipped(`{"image":"a","caption":"A","split":"val"}` + "\n" +
 				`{"image":"b","caption":"B","split":"train"}`)},
 			"c.jsonl.gz#val",
 			KindRecords,
@@ -209,7 +186,7 @@ func TestOpen(t *testing.T) {
 				Captions: []string{"ten", "10"}}, {ID: "sub/x.webp", Path: "d/sub/x.webp"}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			root := tree(t, c.files)
+			root := datatest.Tree(t, c.files)
 			d, err := Open(filepath.Join(root, c.open), "")
 			if err != nil {
 				t.Fatal(err)
@@ -234,7 +211,7 @@ func TestWebDataset(t *testing.T) {
 		if format != tar.FormatUSTAR {
 			second = append(second, long+".png", "far", long+".caption", "far away")
 		}
-		root := tree(t, map[string]string{
+		root := datatest.Tree(t, map[string]string{
 			"s-10.tar": shard(t, format, second...),
 			"s-9.tar":  shard(t, format, "a.jpg", "picture a", "a.txt", "A", "._b.jpg", "no", "b.seg.png", "picture b"),
 		})
@@ -287,7 +264,7 @@ func TestWebDatasetErrors(t *testing.T) {
 			`member "a.png": found a second image of "a"`,
 			1,
 		},
-		{"gzip that is cut off", zipped(whole)[:60], "unpack gzip: the file ends too early", 0},
+		{"gzip that is cut off", datatest.Zipped(whole)[:60], "unpack gzip: the file ends too early", 0},
 		{"JSON", shard(t, tar.FormatUSTAR, "a.jpg", "1", "a.json", "{"), `member "a.json": unexpected end`, 1},
 		{
 			"long text",
@@ -367,9 +344,9 @@ func TestOpenErrors(t *testing.T) {
 		},
 		{"Karpathy split", karpathy, "f#dev", `no split "dev", found train, test`},
 		{"COCO has no splits", twoImages, "f#val", "which has no splits"},
-		{"broken gzip", zipped("image,caption\na.jpg,A\n")[:20], "f", "unpack gzip: the file ends too early"},
+		{"broken gzip", datatest.Zipped("image,caption\na.jpg,A\n")[:20], "f", "unpack gzip: the file ends too early"},
 	} {
-		root := tree(t, map[string]string{"f": c.text})
+		root := datatest.Tree(t, map[string]string{"f": c.text})
 		_, err := Open(filepath.Join(root, c.open), "")
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: got %v, want %q", c.name, err, c.want)
@@ -384,7 +361,9 @@ func TestOpenErrors(t *testing.T) {
 }
 
 func TestLines(t *testing.T) {
-	for name, text := range map[string]string{"plain": "one\r\n\n two \nthree", "gzip": zipped("one\n\n\ntwo\nthree\n")} {
+	for name, text := range map[string]string{
+		"plain": "one\r\n\n two \nthree", "gzip": datatest.Zipped("one\n\n\ntwo\nthree\n"),
+	} {
 		var got []string
 		for s, err := range Lines(write(t, "l", text)) {
 			if err != nil {
@@ -396,7 +375,7 @@ func TestLines(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", name, got, want)
 		}
 	}
-	for _, err := range Lines(write(t, "l", zipped(strings.Repeat("one\n", 10_000))[:60])) {
+	for _, err := range Lines(write(t, "l", datatest.Zipped(strings.Repeat("one\n", 10_000))[:60])) {
 		if err != nil {
 			return
 		}
@@ -464,7 +443,8 @@ func TestSplit(t *testing.T) {
 }
 
 func TestCheck(t *testing.T) {
-	root := tree(t, map[string]string{"train/a.jpg": "A", "train/b.jpg": "B", "train/empty.jpg": "", "val/a.jpg": "A",
+	root := datatest.Tree(t, map[string]string{"train/a.jpg": "A", "train/b.jpg": "B", "train/empty.jpg": "",
+		"val/a.jpg": "A",
 		"val/b.jpg": "other", "s.tar": shard(t, tar.FormatUSTAR, "b.jpg", "B", "b.txt", "B")})
 	in := func(name string) string { return filepath.Join(root, filepath.FromSlash(name)) }
 	train := []Example{

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"captioner/data/datatest"
 )
 
 // read writes the bytes to a file, opens it and checks what holds for any bytes: errors are RecordErrors, and what is
@@ -112,7 +114,7 @@ func FuzzKarpathy(f *testing.F) {
 
 func FuzzTokenFile(f *testing.F) {
 	f.Add([]byte("a.jpg#0\tA dog .\nb#c.jpg#12\t\n\n"))
-	f.Add([]byte(zipped("a.jpg#0\tA dog .\n")))
+	f.Add([]byte(datatest.Zipped("a.jpg#0\tA dog .\n")))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		open := func(path string) (Source, error) { return TokenFile(path, "/images", "") }
 		list := read(t, b, open)
@@ -195,7 +197,7 @@ func FuzzTar(f *testing.F) {
 
 func FuzzOpen(f *testing.F) {
 	for _, s := range []string{twoImages, karpathy, "a.jpg#0\tA\n", "image,caption\na,A\n",
-		`{"image":"a","caption":"A"}`, `[{"image":"a","caption":"A"}]`, zipped("a,b"), "\ufeff"} {
+		`{"image":"a","caption":"A"}`, `[{"image":"a","caption":"A"}]`, datatest.Zipped("a,b"), "\ufeff"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -1,8 +1,6 @@
 package predictions
 
 import (
-	"bytes"
-	"compress/gzip"
 	"errors"
 	"fmt"
 	"os"
@@ -14,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"captioner/data"
+	"captioner/data/datatest"
 	"captioner/data/record"
 	"captioner/data/text"
 )
@@ -80,11 +79,11 @@ func TestRead(t *testing.T) {
 			[]Prediction{{ID: "1", Caption: "a dog, two dogs"}, {ID: "2"}, {ID: "3", Caption: `[unk] a "dog"`}},
 		},
 		{"lines that look like JSON", "[a dog]\n", KindLines, []Prediction{{ID: "1", Caption: "[a dog]"}}},
-		{"gzip", zipped("a dog"), KindLines, []Prediction{{ID: "1", Caption: "a dog"}}},
+		{"gzip", datatest.Zipped("a dog"), KindLines, []Prediction{{ID: "1", Caption: "a dog"}}},
 		{"nothing", "[]", KindResults, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			path := filepath.Join(tree(t, map[string]string{"f": c.text}), "f")
+			path := filepath.Join(datatest.Tree(t, map[string]string{"f": c.text}), "f")
 			got, err := Read(path)
 			if err != nil {
 				t.Fatal(err)
@@ -114,7 +113,7 @@ func TestReadPredictionsRefuses(t *testing.T) {
 		"image_id,caption\n,a\n":               "line 2: no id and no path of an image",
 		"image_id,caption\n7,\"a\n":            "line 2: ",
 	} {
-		path := filepath.Join(tree(t, map[string]string{"f": text}), "f")
+		path := filepath.Join(datatest.Tree(t, map[string]string{"f": text}), "f")
 		_, err := Read(path)
 		var broken *record.Error
 		if err == nil || !strings.Contains(err.Error(), want) || !errors.As(err, &broken) {
@@ -127,7 +126,7 @@ func TestReadPredictionsRefuses(t *testing.T) {
 }
 
 func TestReadReferences(t *testing.T) {
-	root := tree(t, map[string]string{
+	root := datatest.Tree(t, map[string]string{
 		"a.txt": "a dog\na cat\n", "b.txt": "the dog\n\n", "c.txt": "one line",
 		"refs.json": `{"image1": ["a", "b"], "image2": ["c"]}`, "ids.csv": "image_id,caption\n7,a\n8,c\n7,b\n",
 		"ids.jsonl": `{"image_id": 7, "path": "p/7.jpg", "references": ["a", "b"]}` + "\n" +
@@ -362,14 +361,14 @@ func TestForeignText(t *testing.T) {
 		"Latin-1": "a.jpg\tun caf\xe9\n",
 		"UTF-16":  "\xff\xfea\x00.\x00j\x00p\x00g\x00\t\x00u\x00n\x00 \x00c\x00a\x00f\x00\xe9\x00\r\x00\n\x00",
 	} {
-		p, err := Read(filepath.Join(tree(t, map[string]string{"p": content}), "p"))
+		p, err := Read(filepath.Join(datatest.Tree(t, map[string]string{"p": content}), "p"))
 		if err != nil || len(p.List) != 1 || p.List[0].Caption != "un café" || len(p.Notes.Lines()) != 1 {
 			t.Errorf("%s: got %+v, %v, want one caption and a note", name, p, err)
 		}
 	}
 	photo := "\xff\xd8\xff\xe0\x00\x10JFIF\x00"
 	var binary *text.BinaryError
-	if _, err := Read(filepath.Join(tree(t, map[string]string{"p": photo}), "p")); !errors.As(err, &binary) {
+	if _, err := Read(filepath.Join(datatest.Tree(t, map[string]string{"p": photo}), "p")); !errors.As(err, &binary) {
 		t.Errorf("an image: got %v, want a BinaryError", err)
 	}
 }
@@ -378,27 +377,3 @@ func TestForeignText(t *testing.T) {
 const twoImages = `{"images": [{"id": 7, "file_name": "b.jpg"}, {"id": "x", "file_name": "a.jpg"},
  {"id": 9, "file_name": "c.jpg"}], "annotations": [{"image_id": "x", "id": 1, "caption": "One."},
  {"image_id": 7, "id": 2, "caption": " Two.\n"}, {"image_id": "x", "id": 3, "caption": ""}]}`
-
-// tree writes files below a new folder.
-func tree(t testing.TB, files map[string]string) string {
-	t.Helper()
-	root := t.TempDir()
-	for name, text := range files {
-		path := filepath.Join(root, filepath.FromSlash(name))
-		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return root
-}
-
-func zipped(s string) string {
-	var b bytes.Buffer
-	w := gzip.NewWriter(&b)
-	w.Write([]byte(s))
-	w.Close()
-	return b.String()
-}
