@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"captioner/cli/ranks"
 	"captioner/data"
 	"captioner/models/captioner"
+	"captioner/models/checkpoint"
 	"captioner/models/encoder"
 	"captioner/models/family"
 	"captioner/models/train/features"
@@ -143,15 +145,15 @@ func runEncode(ctx context.Context, con *console.Console, o EncodeOptions, g *di
 	if err != nil {
 		return err
 	}
-	config, encoder, done, err := openEncoder(ctx, con, &o, g)
+	e, err := openEncoder(ctx, con, &o, g)
 	if err != nil {
 		return err
 	}
-	defer done()
+	defer e.Close()
 	progress := console.NewProgress(con.Term, "image")
 	progress.Expect(int64(len(pictures)))
 	begun, ready := time.Now(), 0
-	f, bad, err := features.Encode(ctx, encoder, config, pictures,
+	f, bad, err := features.Encode(ctx, e.encoder, e.config, pictures,
 		features.Options{Cache: cache, Mirrored: o.Mirrored, Group: g, Done: func(n int) {
 			progress.Add(int64(n-ready), 0)
 			ready = n
@@ -171,14 +173,14 @@ func runEncode(ctx context.Context, con *console.Console, o EncodeOptions, g *di
 	}
 	r := encodeResult{Images: f.Len(), Computed: f.New, Bad: len(bad) + missing, Places: f.Positions, Width: f.Channels,
 		Encoding: encoding, Out: o.Out}
-	if r.Cache, err = features.Dir(cache, config); err != nil {
+	if r.Cache, err = features.Dir(cache, e.config); err != nil {
 		return err
 	}
 	if r.Bad > 0 && !o.SkipBad && f.Len() == 0 {
 		return fmt.Errorf("none of %s can be decoded", plural.Count(len(bad), "image"))
 	}
 	if o.Out != "" && g.IsLead() {
-		w := output.FeatureWriter{Folder: o.Out, Format: o.Format, Size: o.ShardSize, Model: config.Encoder.Architecture}
+		w := output.FeatureWriter{Folder: o.Out, Format: o.Format, Size: o.ShardSize, Model: e.config.Encoder.Architecture}
 		if err := w.Write(f, without(pictures, bad)); err != nil {
 			return err
 		}
@@ -197,8 +199,7 @@ func (r encodeResult) print(con *console.Console, o EncodeOptions) error {
 			where = r.Out
 		}
 		err = con.Printf("%s\t%s, %d of them new, %d x %d numbers each\n", where, plural.Count(r.Images, "image"),
-			r.Computed, r.Places,
-			r.Width)
+			r.Computed, r.Places, r.Width)
 	}
 	if err == nil && r.Bad > 0 && !o.SkipBad {
 		return console.ErrSome
@@ -268,50 +269,34 @@ func without(pictures []data.Example, bad []features.Bad) []data.Example {
 	return pictures
 }
 
+// opened is an encoder on its device, with the configuration that train would use it by.
+type opened struct {
+	config  family.Config
+	encoder *encoder.Runner
+	file    io.Closer // which the tensors are of
+}
+
 // openEncoder loads the encoder of a model, or one by itself, as train would use it.
-func openEncoder(ctx context.Context, con *console.Console, o *EncodeOptions, g *dist.Group) (c family.Config,
-	e *encoder.Runner, done func(), err error) {
+func openEncoder(ctx context.Context, con *console.Console, o *EncodeOptions, g *dist.Group) (*opened, error) {
 	if err := model.FindWeights(ctx, con, &o.Model); err != nil {
-		return c, nil, nil, err
+		return nil, err
 	}
 	known, err := o.Model.Activation.Architectures(o.Model.Heads)
 	if err != nil {
-		return c, nil, nil, err
+		return nil, err
 	}
-	var src weights.Source
+	open := openModelsEncoder
 	if o.Model.Encoder != "" && o.Model.Path == "" {
-		pre, err := known.OpenEncoder(o.Model.Encoder)
-		if err != nil {
-			return c, nil, nil, model.ModelHint(err)
-		}
-		if _, err := pre.Checksum(); err != nil {
-			return c, nil, nil, err
-		}
-		c.Encoder, src = pre.Config, pre.Source()
-		if c.Memory, err = encoder.NewMemory(pre.Config, o.Memory, 0); err != nil {
-			return c, nil, nil, err
-		}
-		done = func() { pre.Close() }
-	} else {
-		f, err := captioner.OpenFile(o.Model.Path, captioner.Options{Encoder: o.Model.Encoder, Architectures: known})
-		if err != nil {
-			return c, nil, nil, model.ModelHint(err)
-		}
-		tensors, err := f.EncoderTensors()
-		if err == nil {
-			src, err = weights.NewMemory(tensors, nil)
-		}
-		if err != nil {
-			f.Close()
-			return c, nil, nil, model.ModelHint(err)
-		}
-		c, done = f.Config, func() { f.Close() }
+		open = openBareEncoder
+	}
+	e, tensors, err := open(o, known)
+	if err != nil {
+		return nil, model.ModelHint(err)
 	}
 	if err := known.Heads.Unused(encoder.EncoderPart, encoder.DecoderPart); err != nil {
-		done()
-		return c, nil, nil, err
+		return nil, errors.Join(err, e.file.Close())
 	}
-	model.Doubt(con, c.Encoder)
+	model.Doubt(con, e.config.Encoder)
 	err = torch.Do(ctx, func() (err error) {
 		if o.Model.Threads > 0 {
 			torch.SetThreads(o.Model.Threads)
@@ -320,13 +305,53 @@ func openEncoder(ctx context.Context, con *console.Console, o *EncodeOptions, g 
 		if err != nil {
 			return err
 		}
-		e, err = encoder.NewRunner(c.Encoder, c.Memory, src, dev, torch.Float32)
+		e.encoder, err = encoder.NewRunner(e.config.Encoder, e.config.Memory, tensors, dev, torch.Float32)
 		return err
 	})
 	if err != nil {
-		done()
-		return c, nil, nil, model.ModelHint(err)
+		return nil, errors.Join(model.ModelHint(err), e.file.Close())
 	}
-	close := done
-	return c, e, func() { torch.Do(context.Background(), func() error { e.Free(); return nil }); close() }, nil
+	return e, nil
+}
+
+// openBareEncoder opens the encoder of --encoder by itself.
+func openBareEncoder(o *EncodeOptions, known *checkpoint.Architectures) (*opened, weights.Source, error) {
+	pre, err := known.OpenEncoder(o.Model.Encoder)
+	if err != nil {
+		return nil, nil, err
+	}
+	e := &opened{config: family.Config{Encoder: pre.Config}, file: pre}
+	if _, err = pre.Checksum(); err == nil {
+		e.config.Memory, err = encoder.NewMemory(pre.Config, o.Memory, 0)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, pre.Close())
+	}
+	return e, pre.Source(), nil
+}
+
+// openModelsEncoder opens the encoder of the model.
+func openModelsEncoder(o *EncodeOptions, known *checkpoint.Architectures) (*opened, weights.Source, error) {
+	f, err := captioner.OpenFile(o.Model.Path, captioner.Options{Encoder: o.Model.Encoder, Architectures: known})
+	if err != nil {
+		return nil, nil, err
+	}
+	tensors, err := f.EncoderTensors()
+	if err != nil {
+		return nil, nil, errors.Join(err, f.Close())
+	}
+	src, err := weights.NewMemory(tensors, nil)
+	if err != nil {
+		return nil, nil, errors.Join(err, f.Close())
+	}
+	return &opened{config: f.Config, file: f}, src, nil
+}
+
+// Close frees the encoder and closes its file.
+func (e *opened) Close() error {
+	err := torch.Do(context.Background(), func() error {
+		e.encoder.Free()
+		return nil
+	})
+	return errors.Join(err, e.file.Close())
 }

@@ -229,13 +229,9 @@ func runServe(ctx context.Context, con *console.Console, o ServeOptions) (err er
 	if err != nil {
 		return err
 	}
-	var config *tls.Config
-	if o.TLSCert != "" {
-		s.cert = &listen.Certificate{Cert: o.TLSCert, Key: o.TLSKey}
-		if err := s.cert.Load(); err != nil {
-			return console.WithHint(err, "both files are PEM; the key is that of the certificate")
-		}
-		config = s.cert.Config()
+	config, err := s.openCert()
+	if err != nil {
+		return err
 	}
 	l, err := listen.Open(o.Listen, os.Getenv)
 	if err != nil {
@@ -248,23 +244,7 @@ func runServe(ctx context.Context, con *console.Console, o ServeOptions) (err er
 		}
 		defer o.Server.Edit.Close()
 	}
-	if err := model.FindWeights(ctx, con, &o.Model); err != nil {
-		return fmt.Errorf("serve: %w", err)
-	}
-	o.Model.Notice = func(s string) { con.Term.Log.Warn(s) }
-	o.Model.Detail = func(s string) { con.Term.Log.Debug(s) }
-	m, err := o.open(o.Model)
-	if err != nil {
-		return fmt.Errorf("serve: %w", err)
-	}
-	others, err := model.Others(ctx, con, o.Model, o.Also, o.open)
-	if err == nil {
-		s.http, err = server.New(m, o.Server, con.Term.Log, others...)
-	}
-	if err != nil {
-		for _, m := range append(others, m) {
-			err = errors.Join(err, m.Close())
-		}
+	if err := s.openModels(ctx); err != nil {
 		return fmt.Errorf("serve: %w", err)
 	}
 	s.http.SetTokens(tokens)
@@ -279,6 +259,42 @@ func runServe(ctx context.Context, con *console.Console, o ServeOptions) (err er
 	stop()
 	if errors.Is(err, server.ErrDrain) {
 		return console.WithHint(err, "--drain gives them more time")
+	}
+	return err
+}
+
+// openCert reads the certificate of --tls-cert; nil is none.
+func (s *service) openCert() (*tls.Config, error) {
+	if s.o.TLSCert == "" {
+		return nil, nil
+	}
+	s.cert = &listen.Certificate{Cert: s.o.TLSCert, Key: s.o.TLSKey}
+	if err := s.cert.Load(); err != nil {
+		return nil, console.WithHint(err, "both files are PEM; the key is that of the certificate")
+	}
+	return s.cert.Config(), nil
+}
+
+// openModels opens the models and makes the server of them, which closes them at its end.
+func (s *service) openModels(ctx context.Context) error {
+	o, log := s.o, s.con.Term.Log
+	if err := model.FindWeights(ctx, s.con, &o.Model); err != nil {
+		return err
+	}
+	o.Model.Notice = func(s string) { log.Warn(s) }
+	o.Model.Detail = func(s string) { log.Debug(s) }
+	m, err := o.open(o.Model)
+	if err != nil {
+		return err
+	}
+	others, err := model.Others(ctx, s.con, o.Model, o.Also, o.open)
+	if err == nil {
+		s.http, err = server.New(m, o.Server, log, others...)
+	}
+	if err != nil {
+		for _, m := range append(others, m) {
+			err = errors.Join(err, m.Close())
+		}
 	}
 	return err
 }

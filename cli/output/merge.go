@@ -63,71 +63,100 @@ var numbered = regexp.MustCompile(`(\d+)-of-(\d+)`)
 
 // check finds parts that are missing, given twice or not finished.
 func (o *MergeOptions) check(t *console.Terminal) error {
-	given := make(map[int]string)
-	of, nameless := 0, 0
 	var infos []os.FileInfo
 	for _, path := range o.Parts {
-		info, err := os.Stat(path)
-		if _, half := os.Stat(path + ".part"); half == nil {
-			return &weights.FileError{Doing: "merge", File: path, Err: console.WithHint(errors.New("its run has not ended"),
-				"run it again with --resume, or wait for it")}
-		}
+		info, err := statPart(path)
 		if err != nil {
-			return &weights.FileError{Doing: "merge", File: path, Err: weights.Reason(err)}
+			return err
 		}
-		if !info.Mode().IsRegular() {
-			return fmt.Errorf("merge %q: it is a %s, want a file", path, weights.FileKind(info.Mode()))
-		}
-		for i, other := range infos {
-			if os.SameFile(info, other) {
-				return fmt.Errorf("merge %q: it is the same file as %q", path, o.Parts[i])
-			}
+		if i := slices.IndexFunc(infos, func(other os.FileInfo) bool { return os.SameFile(info, other) }); i >= 0 {
+			return fmt.Errorf("merge %q: it is the same file as %q", path, o.Parts[i])
 		}
 		infos = append(infos, info)
 		if _, err := os.Stat(path + ".failed"); err == nil {
 			t.Log.Warn(fmt.Sprintf("images failed in %q: they are listed in %q", path, path+".failed"))
 		}
-		word := numbered.FindStringSubmatch(filepath.Base(path))
-		if word == nil {
-			nameless++
-			continue
-		}
-		i, _ := strconv.Atoi(word[1])
-		n, _ := strconv.Atoi(word[2])
-		if of != 0 && n != of {
-			return fmt.Errorf("merge: %q is of %s, and %q of %d", path, plural.Count(n, "part"), o.Parts[0], of)
-		}
-		if other, twice := given[i]; twice {
-			return fmt.Errorf("merge: %q and %q are both part %d", other, path, i)
-		}
-		of, given[i] = n, path
 	}
-	if of == 0 {
+	n, err := numbersOf(o.Parts)
+	if err != nil {
+		return err
+	}
+	if n.of == 0 {
 		t.Log.Info("the names do not say how many parts there are: that all are here is not checked")
 		return nil
 	}
+	if n.nameless > 0 {
+		return console.Usagef("", "merge: %d of the parts have a number in their names, and %d have none", len(n.given),
+			n.nameless)
+	}
+	missing := n.missing()
+	if len(missing) == 0 {
+		return nil
+	}
+	lack := fmt.Sprintf("of %s %s is missing", plural.Count(n.of, "part"), strings.Join(missing, ", "))
+	if !o.AllowMissing {
+		return console.WithHint(errors.New("merge: "+lack), "--allow-missing joins what there is")
+	}
+	t.Log.Warn(lack)
+	return nil
+}
+
+// statPart looks at the file of a part, whose run must have ended.
+func statPart(path string) (os.FileInfo, error) {
+	info, err := os.Stat(path)
+	if _, half := os.Stat(path + ".part"); half == nil {
+		return nil, &weights.FileError{Doing: "merge", File: path, Err: console.WithHint(errors.New("its run has not ended"),
+			"run it again with --resume, or wait for it")}
+	}
+	if err != nil {
+		return nil, &weights.FileError{Doing: "merge", File: path, Err: weights.Reason(err)}
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("merge %q: it is a %s, want a file", path, weights.FileKind(info.Mode()))
+	}
+	return info, nil
+}
+
+// numbers are what the names of parts say.
+type numbers struct {
+	of       int            // how many parts there are; 0 where no name says it
+	given    map[int]string // the parts by their numbers
+	nameless int            // parts whose names say none
+}
+
+func numbersOf(parts []string) (numbers, error) {
+	n := numbers{given: make(map[int]string)}
+	for _, path := range parts {
+		word := numbered.FindStringSubmatch(filepath.Base(path))
+		if word == nil {
+			n.nameless++
+			continue
+		}
+		i, _ := strconv.Atoi(word[1])
+		of, _ := strconv.Atoi(word[2])
+		if n.of != 0 && of != n.of {
+			return n, fmt.Errorf("merge: %q is of %s, and %q of %d", path, plural.Count(of, "part"), parts[0], n.of)
+		}
+		if other, twice := n.given[i]; twice {
+			return n, fmt.Errorf("merge: %q and %q are both part %d", other, path, i)
+		}
+		n.of, n.given[i] = of, path
+	}
+	return n, nil
+}
+
+// missing are the numbers that no part has. They count from 1, or from 0 where a part is 0.
+func (n numbers) missing() (list []string) {
 	first := 1
-	if _, ok := given[0]; ok { // counted from 0
+	if _, ok := n.given[0]; ok {
 		first = 0
 	}
-	var missing []string
-	for i := first; i < first+of; i++ {
-		if given[i] == "" {
-			missing = append(missing, strconv.Itoa(i))
+	for i := first; i < first+n.of; i++ {
+		if n.given[i] == "" {
+			list = append(list, strconv.Itoa(i))
 		}
 	}
-	switch {
-	case nameless > 0:
-		return console.Usagef("", "merge: %d of the parts have a number in their names, and %d have none", len(given),
-			nameless)
-	case len(missing) > 0 && !o.AllowMissing:
-		return console.WithHint(fmt.Errorf("merge: of %s %s is missing", plural.Count(of, "part"), strings.Join(missing,
-			", ")),
-			"--allow-missing joins what there is")
-	case len(missing) > 0:
-		t.Log.Warn(fmt.Sprintf("of %s %s is missing", plural.Count(of, "part"), strings.Join(missing, ", ")))
-	}
-	return nil
+	return list
 }
 
 // merger joins parts.

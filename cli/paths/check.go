@@ -233,31 +233,38 @@ func (k *checker) files(r named, w written) func(yield func(string) bool) {
 				in.Files()(yield)
 			}
 		case DataSet:
-			file := r.path
-			if _, err := os.Stat(file); err != nil {
-				if i := strings.LastIndex(file, "#"); i > 0 {
-					file = file[:i]
-				}
-			}
-			if !yield(file) {
-				return
-			}
-			set, err := data.Open(r.path, k.images)
-			if err != nil {
-				return // the command says so
-			}
-			for e, err := range set.Source {
-				if err != nil {
-					return
-				}
-				for _, path := range []string{e.Path, e.Archive} {
-					if path != "" && !yield(path) {
-						return
-					}
-				}
-			}
+			k.filesOfSet(r.path)(yield)
 		default:
 			yield(r.path)
+		}
+	}
+}
+
+// filesOfSet are the file of a data set and those of its images. What cannot be read ends them: the command says so.
+func (k *checker) filesOfSet(path string) func(yield func(string) bool) {
+	file := path
+	if _, err := os.Stat(file); err != nil {
+		if i := strings.LastIndex(file, "#"); i > 0 {
+			file = file[:i]
+		}
+	}
+	return func(yield func(string) bool) {
+		if !yield(file) {
+			return
+		}
+		set, err := data.Open(path, k.images)
+		if err != nil {
+			return
+		}
+		for e, err := range set.Source {
+			if err != nil {
+				return
+			}
+			for _, path := range []string{e.Path, e.Archive} {
+				if path != "" && !yield(path) {
+					return
+				}
+			}
 		}
 	}
 }
