@@ -59,6 +59,8 @@ func unknownFlag(app *cli.App, known []cli.Flag, path []string, word string) err
 	hint := helpHint(path)
 	meant, _, _ := strings.Cut(strings.TrimPrefix(habits[plain], "--"), " ")
 	switch others := commandsWith(app, plain); {
+	case isFile(word):
+		hint = "write ./" + word + " for the file of this name"
 	case slices.Contains(all, plain):
 		hint = "did you mean " + dashed(plain) + "?"
 	case meant == settings:
@@ -111,8 +113,10 @@ func looksLikeInput(word string) bool {
 	if strings.HasPrefix(word, "http://") || strings.HasPrefix(word, "https://") || strings.ContainsAny(word, "*?/") {
 		return true
 	}
-	if _, err := os.Stat(word); err == nil {
-		return true
-	}
-	return filepath.Ext(word) != ""
+	return isFile(word) || filepath.Ext(word) != ""
+}
+
+func isFile(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
 }
