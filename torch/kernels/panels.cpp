@@ -18,6 +18,7 @@
 
 #include <atomic>
 #include <memory>
+#include <type_traits>
 #include <vector>
 
 namespace panels {
@@ -366,6 +367,31 @@ void topk(const Weights &w, const Tensor &x, const std::optional<Norm> &norm, in
 
 // ---- attention
 
+// Qkv is what attention takes: queries, keys and values of heads heads end to end, [B, T, 3C].
+template <class E>
+struct Qkv {
+  const E *data;
+  int64_t B, len, heads, size;
+};
+
+// each_head runs a head of kind H, which needs path, for every head of every image. y [B, T, C] is of the type of x.
+template <class H, class E>
+void each_head(const Path &path, const Qkv<E> &x, E *y) {
+  const int64_t C = x.heads * x.size;
+  const float scale = 1 / std::sqrt((float)x.size);
+  std::vector<std::unique_ptr<H>> scratch(at::get_num_threads());
+  share::each(x.B * x.heads, 1, [&](int64_t from, int64_t to, int thread) {
+    if (!scratch[thread]) scratch[thread] = std::make_unique<H>(path, x.len, x.size);
+    for (int64_t i = from; i < to; i++) {
+      const int64_t token = i / x.heads * x.len, column = i % x.heads * x.size;
+      Finish f{nullptr, nullptr, None, C, nullptr, nullptr};
+      if constexpr (std::is_same_v<E, float>) f.y = y + token * C + column;
+      else f.y16 = y + token * C + column;
+      scratch[thread]->run(x.data + token * 3 * C + column, 3 * C, C, scale, f);
+    }
+  });
+}
+
 // attention takes queries, keys and values of heads heads end to end, [B, T, 3C], to [B, T, C].
 Tensor attention(const Tensor &qkv, int64_t heads) {
   at::NoGradGuard no_grad;
@@ -375,26 +401,20 @@ Tensor attention(const Tensor &qkv, int64_t heads) {
   check_float(a);
   check_fast(F32);
   const int64_t B = a.size(0), len = a.size(1), C = a.size(2) / 3, size = C / heads;
-  const bool wide = a.scalar_type() == at::kFloat;
-  const Path path = path_of(F32);
-  const float scale = 1 / std::sqrt((float)size);
   Tensor y = at::empty({B, len, C}, a.options().requires_grad(false));
-  std::vector<std::unique_ptr<Head>> scratch(at::get_num_threads());
-  share::each(B * heads, 1, [&](int64_t from, int64_t to, int thread) {
-    if (!scratch[thread]) scratch[thread] = std::make_unique<Head>(path, len, size);
-    Head &head = *scratch[thread];
-    for (int64_t i = from; i < to; i++) {
-      const int64_t token = i / heads * len, column = i % heads * size;
-      Finish f{nullptr, nullptr, None, C, nullptr, nullptr};
-      if (wide) {
-        f.y = y.data_ptr<float>() + token * C + column;
-        head.run(a.const_data_ptr<float>() + token * 3 * C + column, 3 * C, C, scale, f);
-      } else {
-        f.y16 = (uint16_t *)y.data_ptr<at::BFloat16>() + token * C + column;
-        head.run((const uint16_t *)a.const_data_ptr<at::BFloat16>() + token * 3 * C + column, 3 * C, C, scale, f);
-      }
-    }
-  });
+  if (a.scalar_type() == at::kFloat) {
+    each_head<Head>(path_of(F32), Qkv<float>{a.const_data_ptr<float>(), B, len, heads, size}, y.data_ptr<float>());
+    return y;
+  }
+  const Qkv<uint16_t> x{(const uint16_t *)a.const_data_ptr<at::BFloat16>(), B, len, heads, size};
+  uint16_t *to = (uint16_t *)y.data_ptr<at::BFloat16>();
+#ifdef CAPTIONER_X86
+  if (HalfHead::fits(path_of(BF16), size)) {
+    each_head<HalfHead>(path_of(BF16), x, to);
+    return y;
+  }
+#endif
+  each_head<Head>(path_of(F32), x, to);
   return y;
 }
 

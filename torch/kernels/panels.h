@@ -125,6 +125,13 @@ struct HeadOf {
   float *q, *k, *v;
 };
 
+// HalfHeadOf is the same for products in bfloat16, whose queries stay where they are; size is even. Keys are panels of
+// tokens, words along size; values are panels of size, words along the tokens.
+struct HalfHeadOf {
+  int64_t len, size;
+  uint32_t *k, *v;
+};
+
 // Each namespace has what goes before and after the sums.
 #ifdef CAPTIONER_X86
 namespace avx512 {
@@ -146,6 +153,15 @@ void rank(const uint32_t *sums, int64_t r0, int64_t count, int64_t panel, const 
 void load_token(const float *qkv, int64_t t, int64_t width, float scale, const HeadOf &to);
 void load_token(const uint16_t *qkv, int64_t t, int64_t width, float scale, const HeadOf &to);
 void soften(float *x, int64_t len);
+
+// For heads in bfloat16, where it has an instruction. load_key takes in the key of token t, load_values the values of
+// tokens t and t + 1, or null behind the last. soften_half reads the logits of a row, len of them in panels that lie
+// step apart, and writes e^(scale x) over the largest of them, zeros to the end of the panel; it gives 1 over their sum.
+// blend writes what count rows see: size columns of sums, each row times by.
+void load_key(const uint16_t *key, int64_t t, const HalfHeadOf &to);
+void load_values(const uint16_t *a, const uint16_t *b, int64_t t, const HalfHeadOf &to);
+float soften_half(const float *x, int64_t step, int64_t len, float scale, uint16_t *out);
+void blend(const uint32_t *sums, int64_t count, const float *by, int64_t size, const Finish &out);
 
 }  // namespace avx512
 #endif
@@ -197,5 +213,30 @@ class Head {
   int64_t at_once;  // tokens whose logits are in w
   float *w;
 };
+
+#ifdef CAPTIONER_X86
+// HalfHead is Head in bfloat16 for a path with its own instruction: keys, values and the softmax's weights are rounded
+// to it. Logits, softmax and sums are float32.
+class HalfHead {
+ public:
+  // fits says whether path makes the products of a head of size numbers.
+  static bool fits(const Path &path, int64_t size) { return path.avx512 && !path.wide && size % 2 == 0; }
+
+  HalfHead(const Path &path, int64_t len, int64_t size);
+  ~HalfHead();
+  HalfHead(const HalfHead &) = delete;
+  HalfHead &operator=(const HalfHead &) = delete;
+
+  void run(const uint16_t *qkv, int64_t step, int64_t width, float scale, const Finish &out);
+
+ private:
+  void load(const uint16_t *keys, int64_t step, int64_t width);
+
+  Path path;  // of bfloat16
+  HalfHeadOf h;
+  float *logits;  // of a tile's rows: [panels][rows][columns]
+  uint32_t *w;    // their weights
+};
+#endif
 
 }  // namespace panels

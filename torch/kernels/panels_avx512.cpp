@@ -76,6 +76,44 @@ ISA INLINE __m512 act16(__m512 x, int act) {
   return x;
 }
 
+// 2^x with a relative error below 8e-5, for what is rounded to bfloat16: the rounding's is 2e-3.
+ISA INLINE __m512 rough_exp2(__m512 x) {
+  const __m512 n = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC), r = _mm512_sub_ps(x, n);
+  __m512 p = _mm512_set1_ps(5.517101e-2f);
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(2.426112e-1f));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(6.932611e-1f));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(9.999281e-1f));
+  return _mm512_scalef_ps(p, n);
+}
+
+constexpr float log2_e = 1.44269504f;
+
+ISA INLINE __m512 rough_sigmoid16(__m512 x) {
+  return _mm512_rcp14_ps(_mm512_add_ps(rough_exp2(_mm512_mul_ps(x, _mm512_set1_ps(-log2_e))), _mm512_set1_ps(1)));
+}
+
+ISA INLINE __m512 clamp16(__m512 x, float most) {
+  return _mm512_max_ps(_mm512_min_ps(x, _mm512_set1_ps(most)), _mm512_set1_ps(-most));
+}
+
+// act16 for results in bfloat16, in a quarter of the time. Φ(x) is nearly the sigmoid of x times a polynomial of x²:
+// that changes x Φ(x) by less than 3e-5. The sigmoid's relative error is below 2e-4.
+ISA INLINE __m512 rough_act16(__m512 x, int act) {
+  const __m512 c = clamp16(x, act == Silu ? 80 : 6), u = _mm512_mul_ps(c, c);
+  __m512 p;
+  switch (act) {
+    case GeluErf:
+      p = _mm512_fmadd_ps(u, _mm512_set1_ps(-7.031852e-4f), _mm512_set1_ps(7.401199e-2f));
+      p = _mm512_fmadd_ps(u, p, _mm512_set1_ps(1.595015f));
+      return _mm512_mul_ps(x, rough_sigmoid16(_mm512_mul_ps(c, p)));
+    case GeluTanh:
+      p = _mm512_fmadd_ps(u, _mm512_set1_ps(0.07135481f), _mm512_set1_ps(1.5957691f));
+      return _mm512_mul_ps(x, rough_sigmoid16(_mm512_mul_ps(c, p)));
+    case Silu: return _mm512_mul_ps(x, rough_sigmoid16(c));
+  }
+  return act16(x, act);
+}
+
 // To bfloat16, to nearest, ties to even.
 ISA INLINE __m256i bf16(__m512 x) {
   const __m512i i = _mm512_castps_si512(x);
@@ -301,7 +339,7 @@ ISA void finish(const uint32_t *sums, int64_t r0, int64_t count, int64_t panel, 
     for (int64_t r = 0; r < count; r++) {
       const int64_t row = r0 + r;
       __m512 y = _mm512_add_ps(value(sums + r * columns + i, w.kind, h, x, row), bias);
-      if (f.act) y = act16(y, f.act);
+      if (f.act) y = f.y ? act16(y, f.act) : rough_act16(y, f.act);
       if (f.residual) y = _mm512_add_ps(y, load(f.residual + row * f.step + c, h.there));
       if (f.y) _mm512_mask_storeu_ps(f.y + row * f.step + c, h.there, y);
       else _mm256_mask_storeu_epi16(f.y16 + row * f.step + c, h.there, bf16(y));
@@ -369,6 +407,55 @@ ISA void soften(float *x, int64_t len) {
     const __mmask16 m = first(len - i);
     _mm512_mask_storeu_ps(x + i, m, _mm512_mul_ps(load(x + i, m), norm));
   }
+}
+
+// ---- attention in bfloat16
+
+void load_key(const uint16_t *key, int64_t t, const HalfHeadOf &h) {
+  const int64_t words = h.size / 2;
+  uint32_t *to = h.k + t / columns * words * columns + t % columns, word;
+  for (int64_t i = 0; i < words; i++) {
+    memcpy(&word, key + 2 * i, 4);
+    to[i * columns] = word;
+  }
+}
+
+ISA void load_values(const uint16_t *a, const uint16_t *b, int64_t t, const HalfHeadOf &h) {
+  const int64_t words = (h.len + 1) / 2;
+  for (int64_t d = 0; d < h.size; d += 16) {
+    const __mmask16 m = first(h.size - d);
+    const __m512i even = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(m, a + d));
+    const __m512i odd = b ? _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(m, b + d)) : _mm512_setzero_si512();
+    uint32_t *to = h.v + d / columns * words * columns + t / 2 * columns + d % columns;
+    _mm512_store_si512(to, _mm512_or_si512(even, _mm512_slli_epi32(odd, 16)));
+  }
+}
+
+ISA_AND(",avx512bf16") float soften_half(const float *x, int64_t step, int64_t len, float scale, uint16_t *out) {
+  __m512 top = _mm512_set1_ps(-INFINITY), sum = _mm512_setzero_ps();
+  const float *p = x;
+  for (int64_t i = 0; i < len; i += columns, p += step) {
+    top = _mm512_mask_max_ps(top, first(len - i), top, _mm512_load_ps(p));
+    if (len - i > 16) top = _mm512_mask_max_ps(top, first(len - i - 16), top, _mm512_load_ps(p + 16));
+  }
+  const __m512 by = _mm512_set1_ps(scale * log2_e), from = _mm512_mul_ps(_mm512_set1_ps(_mm512_reduce_max_ps(top)), by);
+  p = x;
+  for (int64_t i = 0; i < len; i += columns, p += step) {
+    const __mmask16 ma = first(len - i), mb = len - i > 16 ? first(len - i - 16) : 0;
+    const __m512 a = _mm512_maskz_mov_ps(ma, rough_exp2(_mm512_fmsub_ps(_mm512_load_ps(p), by, from)));
+    const __m512 b = _mm512_maskz_mov_ps(mb, rough_exp2(_mm512_fmsub_ps(_mm512_load_ps(p + 16), by, from)));
+    sum = _mm512_add_ps(sum, _mm512_add_ps(a, b));
+    _mm512_storeu_si512(out + i, (__m512i)_mm512_cvtne2ps_pbh(b, a));
+  }
+  return 1 / total(sum);
+}
+
+ISA_AND(",avx512bf16") void blend(const uint32_t *sums, int64_t count, const float *by, int64_t size, const Finish &f) {
+  for (int64_t i = 0; i < columns && i < size; i += 16)
+    for (int64_t r = 0; r < count; r++) {
+      const __m512 y = _mm512_mul_ps(_mm512_load_ps(sums + r * columns + i), _mm512_set1_ps(by[r]));
+      _mm256_mask_storeu_epi16(f.y16 + r * f.step + i, first(size - i), (__m256i)_mm512_cvtneps_pbh(y));
+    }
 }
 
 }  // namespace avx512

@@ -108,4 +108,48 @@ void Head::run(const uint16_t *qkv, int64_t step, int64_t width, float scale, co
   attend(qkv, step, width, scale, out);
 }
 
+#ifdef CAPTIONER_X86
+HalfHead::HalfHead(const Path &path, int64_t len, int64_t size)
+    : path(path), h{len, size, (uint32_t *)floats(panels_of(len) * columns * size / 2),
+                    (uint32_t *)floats(panels_of(size) * columns * ((len + 1) / 2))},
+      logits(floats(panels_of(len) * tallest * columns)),
+      w((uint32_t *)floats(panels_of(len) * tallest * columns / 2)) {
+  memset(h.k, 0, panels_of(len) * columns * size / 2 * 4);
+  memset(h.v, 0, panels_of(size) * columns * ((len + 1) / 2) * 4);
+}
+
+HalfHead::~HalfHead() {
+  for (void *p : {(void *)h.k, (void *)h.v, (void *)logits, (void *)w}) free(p);
+}
+
+void HalfHead::load(const uint16_t *keys, int64_t step, int64_t width) {
+  for (int64_t t = 0; t < h.len; t++) avx512::load_key(keys + t * step, t, h);
+  const uint16_t *values = keys + width;
+  for (int64_t t = 0; t < h.len; t += 2, values += 2 * step)
+    avx512::load_values(values, t + 1 < h.len ? values + step : nullptr, t, h);
+}
+
+void HalfHead::run(const uint16_t *qkv, int64_t step, int64_t width, float scale, const Finish &out) {
+  const int64_t deep = h.size / 2, words = (h.len + 1) / 2, row = panels_of(h.len) * columns / 2;
+  alignas(64) uint32_t sums[tallest * columns];
+  float by[tallest];
+  load(qkv + width, step, width);
+  for (int64_t t = 0; t < h.len; t += tallest) {
+    const int64_t n = std::min(tallest, h.len - t);
+    const Tile tile = path.tiles[n - 1];
+    for (int64_t p = 0; p < panels_of(h.len); p++)
+      tile((const uint32_t *)(qkv + t * step), step / 2, h.k + p * deep * columns, deep,
+           (uint32_t *)logits + p * tallest * columns);
+    for (int64_t r = 0; r < n; r++)
+      by[r] = avx512::soften_half(logits + r * columns, tallest * columns, h.len, scale, (uint16_t *)(w + r * row));
+    for (int64_t p = 0; p < panels_of(h.size); p++) {
+      Finish to = out;
+      to.y16 += t * out.step + p * columns;
+      tile(w, row, h.v + p * words * columns, words, sums);
+      avx512::blend(sums, n, by, h.size - p * columns, to);
+    }
+  }
+}
+#endif
+
 }  // namespace panels
