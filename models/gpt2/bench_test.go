@@ -41,7 +41,8 @@ var sizes = []struct {
 
 // BenchmarkStep measures a step of distilgpt2 with random weights and one position of memory, by type and rows: four
 // rows an image, which change places at every step, or one. It is the mean over the second to the twelfth step, with
-// the choice of the next tokens.
+// the choice of the next tokens. With few rows a step is as long as the reading of its weights: their share of the
+// memory's measured bandwidth is stated too.
 func BenchmarkStep(b *testing.B) {
 	const steps = 12
 	c := sizes[1].config
@@ -51,12 +52,12 @@ func BenchmarkStep(b *testing.B) {
 	for _, dtype := range []torch.DType{torch.Float32, torch.BFloat16, torch.Int8} {
 		for _, rows := range []int{1, 4, 64, 256} {
 			b.Run(fmt.Sprintf("%v/rows=%d", dtype, rows), func(b *testing.B) {
-				var ceiling float64
+				var ceiling, bandwidth float64
 				var spent, cpu time.Duration
 				width := min(rows, 4)
 				err := torch.Do(context.Background(), func() error {
 					torch.SetThreads(*threads)
-					ceiling = torchtest.Ceiling(dtype)
+					ceiling, bandwidth = torchtest.Ceiling(dtype), torchtest.Bandwidth()
 					m, err := New(c)
 					if err != nil {
 						return err
@@ -83,7 +84,10 @@ func BenchmarkStep(b *testing.B) {
 				b.ReportMetric(1e3*cpu.Seconds()/float64(b.N*(steps-1)), "cpu-ms/step")
 				b.ReportMetric(2*float64(weights*int64(rows))/step/1e9, "GFLOP/s")
 				b.ReportMetric(200*float64(weights*int64(rows))/step/1e9/ceiling, "%ceiling")
-				b.ReportMetric(float64(weights*int64(dtype.Size()))/step/1e9, "weights-GB/s")
+				read := float64(weights*int64(dtype.Size())) / step / 1e9
+				b.ReportMetric(read, "weights-GB/s")
+				b.ReportMetric(bandwidth, "memory-GB/s")
+				b.ReportMetric(100*read/bandwidth, "%bandwidth")
 			})
 		}
 	}

@@ -51,6 +51,25 @@ func Ceiling(d torch.DType) float64 {
 	return rate
 }
 
+// Bandwidth is the rate at which memory is read here, in GB/s: the best of several sums of a tensor much larger than
+// the caches, with as many threads as libtorch has. A step of one row reads its weights no faster. It runs inside
+// torch.Do, once a process.
+var Bandwidth = sync.OnceValue(func() float64 {
+	const numbers, tries = 64 << 20, 9
+	best := time.Duration(1 << 62)
+	torch.NoGrad(func() {
+		torch.Scoped(func() {
+			x := torch.Full(1, torch.Float32, torch.CPU, numbers)
+			for range tries {
+				start := time.Now()
+				torch.Scoped(func() { x.Sum() })
+				best = min(best, time.Since(start))
+			}
+		})
+	})
+	return 4 * numbers / best.Seconds() / 1e9
+})
+
 // CPU is the processor time that the process has used, by all its threads: on a busy machine, with one thread, it says
 // more than the clock.
 func CPU() time.Duration {
