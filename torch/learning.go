@@ -90,3 +90,27 @@ func (t *Tensor) ZeroGradients(leaves ...*Tensor) *Tensor {
 	e := C.ct_zero_gradients(slot(), t.cHandle(), list(handles(leaves)), C.int(len(leaves)))
 	return fromBridge("zero gradients", e, t)
 }
+
+// Fold is a convolution with the norm behind it in its weight and its bias, both in float32.
+type Fold struct{ Weight, Bias *Tensor }
+
+// HasBottleneck says whether Bottleneck is for x [B, H, W, C] and a convolution of single channels with a square kernel
+// and a stride.
+func HasBottleneck(x *Tensor, kernel, stride int64) bool {
+	return Fuses(x) && (kernel == 3 || kernel == 5) && (stride == 1 || stride == 2)
+}
+
+// Bottleneck is a mobile inverted bottleneck on a map x [B, H, W, C], whose channels lie together: widen by a weight
+// [M, C] with ReLU6, nil for none; convolve each channel by itself, weight [M, 1, k, k], with SAME padding and ReLU6;
+// narrow by a weight [O, M]. skip adds x. It gives [B, ⌈H/stride⌉, ⌈W/stride⌉, O] in float32, or under autocast in
+// bfloat16.
+func Bottleneck(x *Tensor, widen *Fold, depth, narrow Fold, stride int64, skip bool) *Tensor {
+	_, half := AutocastDType(CPU)
+	var w Fold
+	if widen != nil {
+		w = *widen
+	}
+	e := C.ct_bottleneck(slot(), x.cHandle(), optionalC(w.Weight), optionalC(w.Bias), depth.Weight.cHandle(),
+		depth.Bias.cHandle(), narrow.Weight.cHandle(), narrow.Bias.cHandle(), C.int64_t(stride), cint(skip), cint(half))
+	return fromBridge("bottleneck", e, x, w.Weight, w.Bias, depth.Weight, depth.Bias, narrow.Weight, narrow.Bias)
+}

@@ -39,11 +39,11 @@ func (e *Encoder) Lower(x *torch.Tensor, stage int) *torch.Tensor {
 // or for stage 0 normalized images [B, 3, H, W]. Its gradients flow to what Tunable lists.
 //
 // Batch statistics stay as they were learnt: those of a few images are too noisy to learn from, and a fixed
-// normalization is part of the convolution before it. So each convolution is one op, with the normalization's scale in
-// its weight and the shift in its bias.
+// normalization is part of the convolution before it. So the normalization's scale is in the weight of a convolution,
+// and the shift in its bias; and on a CPU a block is one op.
 func (m *Model) Upper(x *torch.Tensor, stage int) *torch.Tensor {
 	if stage == 0 {
-		x = folded(&m.Stem, &m.StemNorm, x).Relu6()
+		x = fold(&m.Stem, &m.StemNorm).forward(x.ChannelsLast()).Relu6().Permute(0, 2, 3, 1)
 	} else {
 		channels, rows := x.Dim(2), x.Dim(1)
 		side := int64(1)
@@ -53,45 +53,69 @@ func (m *Model) Upper(x *torch.Tensor, stage int) *torch.Tensor {
 		if side*side != rows {
 			torch.Fail("efficientnet", "%d rows enter stage %d, want those of a square map", rows, stage)
 		}
-		x = x.View(x.Dim(0), side, side, channels).Permute(0, 3, 1, 2) // channels stay innermost
+		x = x.View(x.Dim(0), side, side, channels)
 	}
 	for i := m.Config.FirstBlock(stage); i < len(m.Blocks); i++ {
 		x = m.Blocks[i].tuned(x)
 	}
-	return grid(x)
+	return x.Flatten(1, 2).Contiguous() // [B, h, w, C] -> [B, h w, C]
 }
 
+// tuned maps x [B, h, w, C] to [B, h', w', C'].
 func (b *Block) tuned(x *torch.Tensor) *torch.Tensor {
-	y := x
+	var widen *folded
 	if b.Widen != nil {
-		y = folded(b.Widen, b.WidenNorm, y).Relu6()
+		widen = fold(b.Widen, b.WidenNorm)
 	}
-	y = folded(&b.Depthwise, &b.DepthNorm, y).Relu6()
-	y = folded(&b.Narrow, &b.NarrowNorm, y)
+	depth, narrow := fold(&b.Depthwise, &b.DepthNorm), fold(&b.Narrow, &b.NarrowNorm)
+	if torch.HasBottleneck(x, depth.Weight.Dim(-1), depth.Stride) {
+		var first *torch.Fold
+		if widen != nil {
+			first = widen.product()
+		}
+		return torch.Bottleneck(x, first, torch.Fold{Weight: depth.Weight, Bias: depth.Bias}, *narrow.product(),
+			depth.Stride, b.Skip)
+	}
+	x = x.Permute(0, 3, 1, 2) // channels stay innermost
+	y := x
+	if widen != nil {
+		y = widen.forward(y).Relu6()
+	}
+	y = narrow.forward(depth.forward(y).Relu6())
 	if b.Skip {
 		y = x.Add(y)
 	}
-	return y
+	return y.Permute(0, 2, 3, 1)
 }
 
-// folded is a convolution with SAME padding and a normalization by stored statistics. On a CPU the convolutions of
-// single channels stay in float32 under autocast: oneDNN's gradient of them takes five times as long in bfloat16, while
-// the others take half as long.
-func folded(c *nn.Conv2d, n *nn.BatchNorm2d, x *torch.Tensor) (y *torch.Tensor) {
-	if dev := x.Device(); c.Groups > 1 && !dev.IsCUDA() {
-		if _, on := torch.AutocastDType(dev); on {
-			torch.Autocast(dev, torch.Float32, func() { y = folded(c, n, x.To(torch.Float32)) })
-			return y
-		}
-	}
+// folded is a convolution with SAME padding, in which a normalization by stored statistics is.
+type folded nn.Conv2d
+
+func fold(c *nn.Conv2d, n *nn.BatchNorm2d) *folded {
 	scale := n.Weight.Mul(n.RunningVar.AddScalar(n.Eps).Rsqrt()) // [out]
-	f := nn.Conv2d{
+	return &folded{
 		Weight: c.Weight.Mul(scale.View(-1, 1, 1, 1)),
 		Bias:   n.Bias.Sub(n.RunningMean.Mul(scale)),
 		Stride: c.Stride,
 		Groups: c.Groups,
 	}
-	return same(&f, x)
+}
+
+// product is a convolution of 1x1 as a product.
+func (f *folded) product() *torch.Fold {
+	return &torch.Fold{Weight: f.Weight.View(f.Weight.Dim(0), f.Weight.Dim(1)), Bias: f.Bias}
+}
+
+// forward maps x [B, in, h, w] to [B, out, h', w']. On a CPU the convolutions of single channels stay in float32 under
+// autocast: oneDNN's gradient of them takes five times as long in bfloat16, while the others take half as long.
+func (f *folded) forward(x *torch.Tensor) (y *torch.Tensor) {
+	if dev := x.Device(); f.Groups > 1 && !dev.IsCUDA() {
+		if _, on := torch.AutocastDType(dev); on {
+			torch.Autocast(dev, torch.Float32, func() { y = f.forward(x.To(torch.Float32)) })
+			return y
+		}
+	}
+	return same((*nn.Conv2d)(f), x)
 }
 
 // Tunable marks the parameters from a stage on (statistics left out) as leaves that want gradients, and lists them; all

@@ -115,6 +115,9 @@ char *ct_causal_attention(ct_tensor *out, ct_tensor qkv, ct_tensor starts, ct_te
                           int64_t heads, double p, uint64_t key);
 char *ct_cross_attention(ct_tensor *out, ct_tensor q, ct_tensor kv, const int64_t *starts, int64_t heads, double p,
                          uint64_t key);
+char *ct_bottleneck(ct_tensor *out, ct_tensor x, ct_tensor widen, ct_tensor widen_bias, ct_tensor depth,
+                    ct_tensor depth_bias, ct_tensor narrow, ct_tensor narrow_bias, int64_t stride, int skip,
+                    int half); /* half: in bfloat16 */
 char *ct_draw_tokens(ct_tensor logits, const int64_t *rows, const float *at, int n, double inverse_temperature,
                      int32_t *ids);
 char *ct_zero_gradients(ct_tensor *out, ct_tensor t, ct_tensor *leaves, int n);

@@ -5,6 +5,7 @@
 #include "bridge.h"
 #include "cpu.h"
 #include "door.h"
+#include "linear.h"
 #include "outer.h"
 #include "turning.h"
 
@@ -26,14 +27,16 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// x wᵀ + bias by oneDNN: x [N, in] contiguous, w [out, in] of any strides.
-Tensor product(const Tensor &x, const Tensor &w, const std::optional<Tensor> &bias) {
+// x wᵀ + bias by oneDNN, with relu6 behind it: x [N, in] contiguous, w [out, in] of any strides.
+Tensor product(const Tensor &x, const Tensor &w, const std::optional<Tensor> &bias, bool relu6 = false) {
   static const auto op = c10::Dispatcher::singleton().findSchemaOrThrow("mkldnn::_linear_pointwise", "");
+  c10::List<std::optional<at::Scalar>> limits;
+  if (relu6) limits.push_back(at::Scalar(0.)), limits.push_back(at::Scalar(6.));
   torch::jit::Stack stack{x,
                           w,
                           bias ? c10::IValue(*bias) : c10::IValue(),
-                          std::string("none"),
-                          c10::List<std::optional<at::Scalar>>(),
+                          std::string(relu6 ? "hardtanh" : "none"),
+                          limits,
                           std::string("")};
   op.callBoxed(stack);
   return stack[0].toTensor();
@@ -88,10 +91,15 @@ bool by_onednn() {
   return carried && (setting < 0 ? cpu::features().avx512 : setting > 0);
 }
 
-// halves says whether layers are in bfloat16 here, which oneDNN has for processors with AVX-512.
-bool halves() {
+// has_halves says whether oneDNN has products in bfloat16 here, which it has for processors with AVX-512.
+bool has_halves() {
   static const bool has = at::globalContext().hasMKLDNN() && cpu::features().avx512;
-  return has && at::autocast::is_autocast_enabled(at::kCPU) &&
+  return has;
+}
+
+// halves says whether layers are in bfloat16 here.
+bool halves() {
+  return has_halves() && at::autocast::is_autocast_enabled(at::kCPU) &&
          at::autocast::get_autocast_dtype(at::kCPU) == at::kBFloat16;
 }
 
@@ -130,6 +138,17 @@ Tensor affine(const Tensor &x, const Tensor &weight, const std::optional<Tensor>
 }
 
 }  // namespace
+
+Tensor linear::rows(const Tensor &x, const Tensor &w, const std::optional<Tensor> &bias, bool relu6) {
+  if (x.scalar_type() == at::kFloat ? by_onednn() : has_halves()) return product(x, w, bias, relu6);
+  Tensor y = at::linear(x, w, bias);
+  return relu6 ? y.clamp_(0, 6) : y;
+}
+
+Tensor linear::weight_gradient(const Tensor &x, const Tensor &dy) {
+  if (dy.size(1) <= x.size(1)) return rows(turning::turned(dy), x.t(), std::nullopt, false).to(at::kFloat);
+  return rows(turning::turned(x), dy.t(), std::nullopt, false).t().to(at::kFloat).contiguous();
+}
 
 char *ct_linear(ct_tensor *out, ct_tensor x, ct_tensor weight, ct_tensor bias, int turns) {
   return returning(out, [&] { return affine(tensor(x), tensor(weight), optional_tensor(bias), turns); });

@@ -155,9 +155,11 @@ func CloseIn(t testing.TB, d torch.DType, limit float64, name string, got, want 
 
 // NormDistance is |got-want|/|want| in the 2-norm. Call it inside Do.
 func NormDistance(got, want *torch.Tensor) float64 {
-	norm := func(x *torch.Tensor) float64 { return math.Sqrt(x.Mul(x).Sum().Float()) }
-	return norm(got.ToDevice(want.Device()).Sub(want)) / norm(want)
+	return Norm(got.ToDevice(want.Device()).Sub(want)) / Norm(want)
 }
+
+// Norm is the 2-norm of x.
+func Norm(x *torch.Tensor) float64 { return math.Sqrt(x.Mul(x).Sum().Float()) }
 
 // Distance is the largest difference between got and want, as a share of want's largest magnitude. Both are float32.
 func Distance(got, want *torch.Tensor) float64 {
