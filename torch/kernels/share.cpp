@@ -7,11 +7,12 @@
 
 #include <algorithm>
 #include <atomic>
-#include <condition_variable>
 #include <exception>
 #include <mutex>
 #include <thread>
 #include <utility>
+
+#include <pthread.h>
 
 namespace share {
 
@@ -44,6 +45,20 @@ inline void pause() {
   std::this_thread::yield();
 #endif
 }
+
+// Condition is what std::condition_variable is. The wait of that one, built by GCC 12, asks for a libstdc++ that is newer
+// than the one of the oldest system that captioner runs on.
+class Condition {
+ public:
+  template <class Predicate>
+  void wait(std::unique_lock<std::mutex> &lock, Predicate done) {
+    while (!done()) pthread_cond_wait(&condition, lock.mutex()->native_handle());
+  }
+  void notify_all() { pthread_cond_broadcast(&condition); }
+
+ private:
+  pthread_cond_t condition = PTHREAD_COND_INITIALIZER;
+};
 
 class Pool {
  public:
@@ -166,7 +181,7 @@ class Pool {
   std::atomic<int> sleeping{0};
   std::atomic<bool> waiting{false};
   std::mutex mutex;
-  std::condition_variable wake, left;
+  Condition wake, left;
   std::exception_ptr failed;
 };
 
