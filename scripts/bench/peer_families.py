@@ -116,7 +116,7 @@ class Coca:
         return self.transform(Image.open(path))
 
     def generate(self, x):
-        return self.m.generate(x.to(self.dtype), seq_len=NEW + 1, min_seq_len=NEW + 1, num_beams=BEAMS, num_beam_groups=BEAMS)
+        return self.m.generate(x.to(self.dtype), seq_len=NEW + 1, min_seq_len=NEW, num_beams=BEAMS, num_beam_groups=BEAMS)
 
     def encode(self, x):
         return self.m._encode_image(x.to(self.dtype))
@@ -153,7 +153,7 @@ def main():
     if a.threads:
         torch.set_num_threads(a.threads)
     say = lambda **kw: print(json.dumps(kw), flush=True)
-    with torch.inference_mode():
+    with torch.no_grad():
         c = FAMILIES[a.family](a.folder, a.precision)
         one = c.pixels(a.images[0])[None]
         if a.mode == "start":
