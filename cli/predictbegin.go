@@ -106,7 +106,7 @@ func (r *predictRun) checkSidecars() error {
 	return r.beside.Check(listed.Images(), o.named)
 }
 
-// dry is who is told what --dry-run would write; nil where it is written.
+// dry returns what logs each change that --dry-run would make. It is nil where the run makes them.
 func (o *PredictOptions) dry(con *console.Console) func(string) {
 	if !o.DryRun {
 		return nil

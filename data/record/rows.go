@@ -15,8 +15,8 @@ type Row struct {
 	Err    error
 }
 
-// Rows gives the rows of a table with the lines where they begin. What separates fields is told by the first line: as
-// Excel says it, "sep=;", or by what stands in it.
+// Rows gives the rows of a table with the lines where they begin. The first line may name the separator of fields, as
+// Excel does: "sep=;". Otherwise the separator is found in that line.
 func Rows(r *bufio.Reader, file string) iter.Seq2[int, Row] {
 	separator, said := saidSeparator(r)
 	above := 1 // lines above the table
