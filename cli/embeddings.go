@@ -8,6 +8,7 @@ import (
 
 	"captioner/cli/cloud"
 	"captioner/cli/console"
+	"captioner/cli/flags"
 	"captioner/cli/input"
 	"captioner/cli/model"
 	"captioner/cli/output"
@@ -108,15 +109,16 @@ func (r *predictRun) embeddings(ctx context.Context, m featureModel, rows *input
 var embeddingFlags = []string{"sidecar", "no-recursive", "no-orient", "allow-truncated", "encoder"}
 
 // validateEmbeddings refuses what makes no sense without images.
-func (o *PredictOptions) validateEmbeddings() (errs []error) {
-	if len(o.inputs) > 0 {
-		errs = append(errs, console.Usagef("leave out one of them", "--embeddings and %s contradict each other",
-			strings.Join(o.inputs, ", ")))
-	}
+func (o *PredictOptions) validateEmbeddings(wrong *console.Mistakes) {
+	const hint = "leave out one of them"
+	wrong.Check(len(o.inputs) == 0, hint, "--embeddings and %s contradict each other", strings.Join(o.inputs, ", "))
 	for _, f := range embeddingFlags {
-		if o.Decode.Set(f) {
-			errs = append(errs, console.Usagef("leave out one of them", "--embeddings and --%s contradict each other", f))
-		}
+		wrong.Check(!o.Decode.Set(f), hint, "--embeddings and --%s contradict each other", f)
 	}
-	return errs
+	wrong.Check(!o.Watch && o.HTML == "" && o.Format != "webdataset", "",
+		"--embeddings has no images for --watch, --html or --format webdataset")
+	wrong.Check(o.Tags.File == "", "", "--embeddings has no images for --tags")
+	wrong.Check(o.Model.Device != flags.AllGPUs, "--device cuda takes the first",
+		"--embeddings are captioned on one GPU, found --device %s", o.Model.Device)
+	wrong.Check(o.Decode.Template() == nil, "", "--embeddings has no images for the variables of --prompt")
 }

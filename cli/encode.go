@@ -102,19 +102,15 @@ func (o *EncodeOptions) flags() []cli.Flag {
 }
 
 func (o *EncodeOptions) validate() error {
-	var errs []error
-	check := func(ok bool, hint, format string, args ...any) {
-		if !ok {
-			errs = append(errs, console.Usagef(hint, format, args...))
-		}
-	}
-	check(o.Data != "" || len(o.inputs) > 0, "captioner encode folder/, or captioner encode --data captions.json",
+	var wrong console.Mistakes
+	wrong.Check(o.Data != "" || len(o.inputs) > 0,
+		"captioner encode folder/, or captioner encode --data captions.json",
 		"nothing to encode: give --data, or files and folders")
-	check(o.Data == "" || len(o.inputs) == 0, "", "--data and files contradict each other: give one of them")
-	check(o.ShardSize >= 1, "", "--shard-size %d: want 1 or more", o.ShardSize)
+	wrong.Check(o.Data == "" || len(o.inputs) == 0, "", "--data and files contradict each other: give one of them")
+	wrong.Check(o.ShardSize >= 1, "", "--shard-size %d: want 1 or more", o.ShardSize)
 	o.Model.Precision = "fp32"
-	return errors.Join(append(errs, console.OneOf("--format", o.Format, "safetensors", "npy"), o.Model.Validate(),
-		o.Ranks.Validate())...)
+	wrong.Add(console.OneOf("--format", o.Format, "safetensors", "npy"), o.Model.Validate(), o.Ranks.Validate())
+	return wrong.Err()
 }
 
 // encodeResult is what encode reports.

@@ -171,35 +171,29 @@ func (o *ServeOptions) place(set func(string) bool) error {
 }
 
 func (o *ServeOptions) validate() error {
-	errs := []error{o.Model.Validate()}
-	if o.Model.NoEncoder && o.Model.Encoder != "" {
-		errs = append(errs, console.Usagef("leave out one of them", "--no-encoder and --encoder contradict each other"))
-	}
+	var wrong console.Mistakes
+	wrong.Add(o.Model.Validate())
+	wrong.Check(!o.Model.NoEncoder || o.Model.Encoder == "", "leave out one of them",
+		"--no-encoder and --encoder contradict each other")
 	for _, n := range []struct {
 		flag string
 		got  int
 	}{{"--max-body", o.maxBody}, {"--max-memory", o.maxMemory}, {"--max-pixels", o.maxPixels}} {
-		if n.got < 1 || n.got > 1<<20 {
-			errs = append(errs, console.Usagef("", "%s %d: want 1 to %d", n.flag, n.got, 1<<20))
-		}
+		wrong.Check(n.got >= 1 && n.got <= 1<<20, "", "%s %d: want 1 to %d", n.flag, n.got, 1<<20)
 	}
 	o.Server.MaxBody, o.Server.MaxMemory = int64(o.maxBody)<<20, int64(o.maxMemory)<<20
 	o.Server.MaxPixels = int64(o.maxPixels) * 1e6
 	if err := o.Server.Validate(); err != nil {
-		errs = append(errs, console.Usagef("run \"captioner serve --help\" for the flags", "%s", console.OneLine(err)))
+		wrong.Add(console.Usagef("run \"captioner serve --help\" for the flags", "%s", console.OneLine(err)))
 	}
-	if (o.TLSCert == "") != (o.TLSKey == "") {
-		errs = append(errs, console.Usagef("", "--tls-cert and --tls-key need each other"))
-	}
+	wrong.Check((o.TLSCert == "") == (o.TLSKey == ""), "", "--tls-cert and --tls-key need each other")
 	if err := edit.CheckExtension(o.EditText); err != nil {
-		errs = append(errs, console.Usagef("", "--edit-%s", err))
+		wrong.Add(console.Usagef("", "--edit-%s", err))
 	}
 	for _, site := range o.Server.CORSOrigins {
-		if err := server.ValidOrigin(site); err != nil {
-			errs = append(errs, console.Usagef("", "--cors-origin %q: want a site such as https://example.org", site))
-		}
+		wrong.Check(server.ValidOrigin(site) == nil, "", "--cors-origin %q: want a site such as https://example.org", site)
 	}
-	return errors.Join(errs...)
+	return wrong.Err()
 }
 
 // service is one run of serve.

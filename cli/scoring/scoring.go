@@ -84,8 +84,14 @@ extra, double or empty is counted in warnings; --strict makes it an error.`,
 }
 
 func (o *Options) flags() []cli.Flag {
-	const input, how, output = "INPUT", "MEASURES", "OUTPUT"
-	flags := []cli.Flag{
+	return slices.Concat(o.Model.Flags(), o.Decode.Flags(), o.inputFlags(), o.measureFlags(), o.outputFlags(),
+		o.Ranks.Flags())
+}
+
+// inputFlags say what is scored, and against what.
+func (o *Options) inputFlags() []cli.Flag {
+	const input = "INPUT"
+	return []cli.Flag{
 		&cli.StringFlag{Name: "data",
 			Usage:    "images with `CAPTIONS`, in any form that train takes; FILE#test takes a split",
 			Category: input, Destination: &o.Data},
@@ -110,7 +116,13 @@ func (o *Options) flags() []cli.Flag {
 			Category: input, Destination: &o.BatchSize},
 		&cli.IntFlag{Name: "workers", Value: runtime.NumCPU(), DefaultText: "as many as there are cores",
 			Usage: "goroutines that read and decode images", Category: input, Destination: &o.Workers},
+	}
+}
 
+// measureFlags say what is measured, and how.
+func (o *Options) measureFlags() []cli.Flag {
+	const how = "MEASURES"
+	return []cli.Flag{
 		&cli.StringSliceFlag{Name: "metric", Usage: "only these: " + strings.Join(evaluate.Families, ", ") +
 			"; may be given several times", DefaultText: "all but bleu-gpt2 and bleu-hf",
 			Category: how, Destination: &o.metrics},
@@ -138,7 +150,13 @@ func (o *Options) flags() []cli.Flag {
 		&cli.IntFlag{Name: "bootstrap", Value: metrics.DefaultBootstrapOptions().Resamples,
 			Usage: "resamples for intervals and p-values; 0: none", Category: how, Destination: &o.Resamples},
 		&cli.Uint64Flag{Name: "bootstrap-seed", Usage: "decides the resamples", Category: how, Destination: &o.Seed},
+	}
+}
 
+// outputFlags say what is written besides the scores.
+func (o *Options) outputFlags() []cli.Flag {
+	const output = "OUTPUT"
+	return []cli.Flag{
 		&cli.StringFlag{Name: "report", Usage: "write a page with scores, histograms and photographs to `FILE`.html",
 			Category: output, Destination: &o.Report, TakesFile: true},
 		&cli.IntFlag{Name: "report-pictures", Value: 60,
@@ -153,7 +171,6 @@ func (o *Options) flags() []cli.Flag {
 		&cli.StringFlag{Name: "save-df", Usage: "write the document frequencies of the references to `FILE`",
 			Category: output, Destination: &o.SaveDF, TakesFile: true},
 	}
-	return slices.Concat(o.Model.Flags(), o.Decode.Flags(), flags, o.Ranks.Flags())
 }
 
 // wants says whether a measure is to be shown. The original's own are shown only on request.
@@ -167,55 +184,61 @@ func (o *Options) wants(family string) bool {
 
 // validate checks all that can be checked before a file is read, and reports everything that is wrong.
 func (o *Options) validate() error {
-	var errs []error
-	check := func(ok bool, hint, format string, args ...any) {
-		if !ok {
-			errs = append(errs, console.Usagef(hint, format, args...))
-		}
+	var wrong console.Mistakes
+	o.validateInputs(&wrong)
+	o.validateMeasures(&wrong)
+	o.validateOutputs(&wrong)
+	if o.Predictions == "" {
+		wrong.Add(o.Model.Validate(), o.Decode.Validate(), o.Ranks.Validate())
+		wrong.Check(o.Decode.Template() == nil, "predict fills in variables", "--prompt: eval gives all images one prompt")
 	}
+	return wrong.Err()
+}
+
+func (o *Options) validateInputs(wrong *console.Mistakes) {
 	refs := o.references.Value()
 	const example = "captioner eval --predictions captions.json --references captions_val2017.json, or captioner eval " +
 		"--data captions_val2017.json"
-	check(o.Data != "" || len(refs) > 0, example, "nothing to score against: give --references, or --data")
-	check(o.Data == "" || len(refs) == 0, "", "--data and --references are the same thing: give one of them")
-	check(o.Tags == "" || o.Data != "" && o.Predictions == "", "", "--tags wants --data, and no predictions")
-	check(o.Tags == "" || !o.Decode.Set("nproc"), "", "--tags is of one process, found --nproc")
-	check(o.Predictions != "" || len(refs) <= 1, "", "to caption and score, give one --data")
-	check(o.Predictions == "" || !o.Decode.Set("model"), "leave out one of them",
+	wrong.Check(o.Data != "" || len(refs) > 0, example, "nothing to score against: give --references, or --data")
+	wrong.Check(o.Data == "" || len(refs) == 0, "", "--data and --references are the same thing: give one of them")
+	wrong.Check(o.Tags == "" || o.Data != "" && o.Predictions == "", "", "--tags wants --data, and no predictions")
+	wrong.Check(o.Tags == "" || !o.Decode.Set("nproc"), "", "--tags is of one process, found --nproc")
+	wrong.Check(o.Predictions != "" || len(refs) <= 1, "", "to caption and score, give one --data")
+	wrong.Check(o.Predictions == "" || !o.Decode.Set("model"), "leave out one of them",
 		"--predictions and --model contradict each other")
-	check(o.Predictions == "" || o.Save == "", "", "--save needs a model: the predictions are in a file already")
-	check(!o.Decode.Set("num-captions"), "", "--num-captions does not apply to eval: the best caption is scored")
-	check(o.BatchSize >= 1 && o.BatchSize <= 4096, "", "--batch-size %d: want 1 to 4096", o.BatchSize)
-	check(o.Workers >= 1 && o.Workers <= 1024, "", "--workers %d: want 1 to 1024", o.Workers)
-	check(o.Resamples >= 0 && o.Resamples <= 1_000_000, "", "--bootstrap %d: want 0 to 1000000", o.Resamples)
-	check(o.Resamples > 0 || o.Against == "", "", "--against needs --bootstrap for its p-values")
-	check(o.ReportPictures >= 0 && o.ReportPictures <= 10_000, "", "--report-pictures %d: want 0 to 10000",
-		o.ReportPictures)
-	check(o.Report != "" || !o.Decode.Set("title") && !o.Decode.Set("report-pictures"), "",
-		"--title and --report-pictures need --report")
-	check(o.Save == "" || o.Overwrite || !holdsAnything(o.Save), "--overwrite replaces it; or give another name",
-		"--save %q is there already", o.Save)
-	check(o.Save == "" || slices.Contains([]string{"jsonl", "csv", "tsv", "coco", "parquet"}, output.FormatOf(o.Save)), "",
-		"--save %q: want a name that ends in .json, .jsonl, .csv or .tsv, or in one of these and .gz or .zst, or in .parquet",
-		o.Save)
-	errs = append(errs, output.CheckPage("--report", o.Report))
+	wrong.Check(!o.Decode.Set("num-captions"), "", "--num-captions does not apply to eval: the best caption is scored")
+	wrong.Check(o.BatchSize >= 1 && o.BatchSize <= 4096, "", "--batch-size %d: want 1 to 4096", o.BatchSize)
+	wrong.Check(o.Workers >= 1 && o.Workers <= 1024, "", "--workers %d: want 1 to 1024", o.Workers)
+	wrong.Add(console.OneOf("--missing", o.Missing, "skip", "empty"))
+}
+
+func (o *Options) validateMeasures(wrong *console.Mistakes) {
+	wrong.Check(o.Resamples >= 0 && o.Resamples <= 1_000_000, "", "--bootstrap %d: want 0 to 1000000", o.Resamples)
+	wrong.Check(o.Resamples > 0 || o.Against == "", "", "--against needs --bootstrap for its p-values")
 	for _, m := range o.metrics.Value() {
-		errs = append(errs, console.OneOf("--metric", m, evaluate.Families...))
+		wrong.Add(console.OneOf("--metric", m, evaluate.Families...))
 	}
 	if len(o.metrics.Value()) > 0 {
-		check(!o.wants("clipscore") && !o.wants("refclipscore") || o.CLIP != "", "",
+		wrong.Check(!o.wants("clipscore") && !o.wants("refclipscore") || o.CLIP != "", "",
 			"--metric clipscore needs a CLIP: give --clip FILE or NAME")
-		check(!o.wants("novelty") || o.Training != "", "", "--metric novelty needs --training FILE")
+		wrong.Check(!o.wants("novelty") || o.Training != "", "", "--metric novelty needs --training FILE")
 	}
-	errs = append(errs, o.CLIPActivation.ValidateCLIP(o.CLIP), console.OneOf("--missing", o.Missing, "skip", "empty"),
-		console.OneOf("--tokenize", o.Tokenize, "each", "together"))
-	if o.Predictions == "" {
-		errs = append(errs, o.Model.Validate(), o.Decode.Validate(), o.Ranks.Validate())
-		if o.Decode.Template() != nil {
-			errs = append(errs, console.Usagef("predict fills in variables", "--prompt: eval gives all images one prompt"))
-		}
-	}
-	return errors.Join(errs...)
+	wrong.Add(o.CLIPActivation.ValidateCLIP(o.CLIP), console.OneOf("--tokenize", o.Tokenize, "each", "together"))
+}
+
+func (o *Options) validateOutputs(wrong *console.Mistakes) {
+	wrong.Check(o.ReportPictures >= 0 && o.ReportPictures <= 10_000, "", "--report-pictures %d: want 0 to 10000",
+		o.ReportPictures)
+	wrong.Check(o.Report != "" || !o.Decode.Set("title") && !o.Decode.Set("report-pictures"), "",
+		"--title and --report-pictures need --report")
+	wrong.Add(output.CheckPage("--report", o.Report))
+	wrong.Check(o.Predictions == "" || o.Save == "", "", "--save needs a model: the predictions are in a file already")
+	wrong.Check(o.Save == "" || o.Overwrite || !holdsAnything(o.Save), "--overwrite replaces it; or give another name",
+		"--save %q is there already", o.Save)
+	forms := []string{"jsonl", "csv", "tsv", "coco", "parquet"}
+	wrong.Check(o.Save == "" || slices.Contains(forms, output.FormatOf(o.Save)), "",
+		"--save %q: want a name that ends in .json, .jsonl, .csv or .tsv, or in one of these and .gz or .zst, or in .parquet",
+		o.Save)
 }
 
 // evaluation is one run of eval.
