@@ -207,7 +207,7 @@ func decoding(text json.RawMessage, positions int64) (family.Decoding, error) {
 		return family.Decoding{}, err
 	}
 	d, err := family.ReadGeneration(section(text), positions)
-	d.Begin, d.End = &special.Begin, &special.End
+	d.Begin, d.End, d.Ends = &special.Begin, &special.End, nil
 	return d, err
 }
 

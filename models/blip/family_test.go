@@ -36,3 +36,14 @@ func TestOpenRefusesOtherTasks(t *testing.T) {
 		})
 	}
 }
+
+// A caption ends with [SEP] alone, as BLIP's generate has it, whatever ends text_config names.
+func TestDecodingEndsWithSep(t *testing.T) {
+	d, err := decoding([]byte(`{"sep_token_id": 3, "eos_token_id": [3, 6], "num_beams": 2}`), 40)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *d.End != 3 || len(d.Ends) != 0 || d.Beam != 2 {
+		t.Errorf("got end %d, ends %v and beam %d, want 3, none and 2", *d.End, d.Ends, d.Beam)
+	}
+}

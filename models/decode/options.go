@@ -135,8 +135,8 @@ func (c *checks) that(ok bool, f Field, found any, want string, args ...any) {
 func (o Options) checkCommon() FieldErrors {
 	var c checks
 	c.that(o.MaxLen >= 1, FieldMaxLen, o.MaxLen, "1 or more")
-	c.that(o.MinLen >= 0 && o.MinLen < max(o.MaxLen, 1), FieldMinLen, o.MinLen,
-		"0 to %d, below the longest caption", max(o.MaxLen-1, 0))
+	c.that(o.MinLen >= 0 && o.MinLen <= max(o.MaxLen, 0), FieldMinLen, o.MinLen,
+		"0 to %d, the longest caption", max(o.MaxLen, 0))
 	penalty := o.LengthPenalty
 	c.that(!math.IsNaN(penalty) && math.Abs(penalty) <= 10, FieldLengthPenalty, penalty, "-10 to 10")
 	c.that(o.RepetitionPenalty >= 0 && o.RepetitionPenalty <= 100, fieldPenalty, o.RepetitionPenalty, "0 to 100")

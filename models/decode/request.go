@@ -127,7 +127,7 @@ func (r *Request) takePrompt(o *Options, encode func(string) []int32) *FieldErro
 		o.MinLen = max(o.MinLen-more, 0)
 	}
 	if o.MaxLenOfAll && r.MaxLen == nil {
-		if o.MaxLen-more <= o.MinLen {
+		if o.MaxLen-more < max(o.MinLen, 1) {
 			return &FieldError{Field: FieldPrompt, Found: fmt.Sprintf("of %d tokens", len(o.Prompt)), Want: fmt.Sprintf(
 				"fewer than the %d that the model gives prompt and caption, or more by max_len", o.MaxLen+counted)}
 		}
@@ -287,7 +287,10 @@ func (r *Request) fill(own Options) Options {
 	}
 	o.Beam = value(r.Beam, r.beam(o.Beam))
 	o.MaxLen = value(r.MaxLen, max(o.MaxLen, value(r.MinLen, 0)+1))
-	o.MinLen = value(r.MinLen, min(o.MinLen, max(o.MaxLen-1, 0)))
+	if r.MaxLen != nil {
+		o.MinLen = min(o.MinLen, max(o.MaxLen-1, 0))
+	}
+	o.MinLen = value(r.MinLen, o.MinLen)
 	switch o.Rule {
 	case ClipDecoder, ClipDecoderSample:
 		r.fillClipDecoder(&o, own.Rule)

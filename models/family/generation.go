@@ -1,6 +1,7 @@
 package family
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -134,38 +135,37 @@ func refuse(settings map[string]json.RawMessage) error {
 // every other number for all tokens, with those that a text begins with.
 const usualLength = 20
 
+// Usual is what a family's captions are where no file says: the numbers of its class of configuration.
+type Usual struct {
+	Length  int               // the most tokens; 0 is 20
+	Older   map[string]string // JSON of settings that the section of the decoder in a config.json need not say
+	NoStart bool              // decoder_start_token_id begins no caption, for generate asks encoder-decoders alone
+}
+
 // ReadGeneration is how a model of Hugging Face is generated from: by generation_config.json, or, in older folders, by
 // config.json and, for what that leaves out, the section of its decoder. A text has at most so many positions.
 func ReadGeneration(beside encoder.Folder, positions int64) (Decoding, error) {
-	return ReadLongGeneration(beside, positions, usualLength)
+	return Usual{}.ReadGeneration(beside, positions)
 }
 
-// ReadLongGeneration is ReadGeneration for a family whose captions have another length where the files say none.
-func ReadLongGeneration(beside encoder.Folder, positions int64, length int) (Decoding, error) {
+// ReadGeneration is the function of that name for a family with numbers of its own.
+func (u Usual) ReadGeneration(beside encoder.Folder, positions int64) (Decoding, error) {
 	g := generation{Beams: 1, MaxLength: usualLength, Penalty: 1, Repetition: 1, EncoderRepetition: 1}
-	name, all := "generation_config.json", map[string]json.RawMessage{}
-	err := encoder.ReadJSON(beside, name, &all)
-	if errors.Is(err, fs.ErrNotExist) {
-		name = "config.json"
-		var old struct {
-			Decoder map[string]json.RawMessage `json:"decoder"`
-			Text    map[string]json.RawMessage `json:"text_config"`
-		}
-		if err = encoder.ReadJSON(beside, name, &old); err == nil {
-			err = encoder.ReadJSON(beside, name, &all)
-		}
-		for _, section := range []map[string]json.RawMessage{old.Decoder, old.Text} {
-			for key, value := range section {
-				if _, ok := all[key]; !ok {
-					all[key] = value
-				}
-			}
-		}
-	}
-	if err != nil {
+	name, settings := "generation_config.json", map[string]json.RawMessage{}
+	err := encoder.ReadJSON(beside, name, &settings)
+	absent := errors.Is(err, fs.ErrNotExist)
+	if err != nil && !absent {
 		return Decoding{}, err
 	}
-	d, err := g.read(all, int(positions), length)
+	if older, err := readLegacy(beside); err != nil && (absent || !errors.Is(err, fs.ErrNotExist)) {
+		return Decoding{}, err
+	} else if absent || older.replaces(settings) {
+		name, settings = "config.json", older.merged(u.Older)
+	}
+	if u.NoStart {
+		delete(settings, "decoder_start_token_id")
+	}
+	d, err := g.read(settings, int(positions), cmp.Or(u.Length, usualLength))
 	if err != nil {
 		return d, fmt.Errorf("read %s: %w", name, err)
 	}
@@ -211,10 +211,7 @@ func (g generation) decoding(positions, length int) (Decoding, error) {
 		d.MinLen, d.MinLenOfAll = g.MinLength-1, true
 	}
 	d.MaxLen = min(max(d.MaxLen, 1), positions)
-	if d.MinLen >= d.MaxLen {
-		const message = "found min_length %d, want less than the %d tokens of the longest caption"
-		return d, fmt.Errorf(message, g.MinLength, d.MaxLen)
-	}
+	d.MinLen = min(d.MinLen, d.MaxLen) // generate warns, and writes captions of that length
 	if g.Start != nil {
 		d.Begin = g.Start
 	}

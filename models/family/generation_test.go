@@ -41,6 +41,9 @@ func TestReadGeneration(t *testing.T) {
 				`"processors":{"sequence_bias":[{"tokens":[4,5],"add":-1.5}],"encoder_repetition_penalty":1.2,` +
 				`"exponential_decay_length_penalty":{"from":3,"factor":1.5},"renormalize_logits":true,` +
 				`"encoder_no_repeat_ngram_size":2}}`},
+		{"a shortest caption above the longest", `{"max_length": 5, "min_new_tokens": 8}`,
+			`{"beam":1,"length_penalty":1,"max_len":4,"no_repeat_ngram":0,"min_len":4,"early_stopping":"false",` +
+				`"max_len_of_all":true}`},
 		{"several ends", `{"eos_token_id": [2, 3]}`,
 			`{"beam":1,"length_penalty":1,"max_len":20,"no_repeat_ngram":0,"early_stopping":"false","end":2,"ends":[3]}`},
 		{"neutral values of what is refused", `{"num_beam_groups": 1, "do_sample": false, "sequence_bias": null}`,
@@ -53,6 +56,69 @@ func TestReadGeneration(t *testing.T) {
 			}
 			if got, _ := json.Marshal(d); string(got) != tt.want {
 				t.Errorf("got %s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+// older is a folder of files by their names.
+type older map[string]string
+
+func (o older) Read(name string) ([]byte, error) {
+	text, ok := o[name]
+	if !ok {
+		return nil, fs.ErrNotExist
+	}
+	return []byte(text), nil
+}
+
+// config.json has a say where there is no generation_config.json, and where that was made of a config.json that
+// somebody has changed since.
+func TestReadOlderGeneration(t *testing.T) {
+	const made = `{"_from_model_config": true, "num_beams": 2, "eos_token_id": 9}`
+	bart := Usual{Older: map[string]string{"decoder_start_token_id": "2", "forced_eos_token_id": "7"}}
+	for _, tt := range []struct {
+		name   string
+		files  older
+		usual  Usual
+		beam   int
+		end    int32
+		begin  int32 // 0: none
+		forced int32 // 0: none
+	}{
+		{"no generation_config.json", older{"config.json": `{"num_beams": 3, "eos_token_id": 5}`}, Usual{}, 3, 5, 0, 0},
+		{"the decoder's section, behind null and the default",
+			older{"config.json": `{"num_beams": 1, "eos_token_id": null, "decoder": {"num_beams": 4, "eos_token_id": 6}}`},
+			Usual{}, 4, 6, 0, 0},
+		{"made of config.json", older{"generation_config.json": made, "config.json": `{"num_beams": 1, "eos_token_id": 5}`},
+			Usual{}, 2, 9, 0, 0},
+		{"made of config.json, which was changed",
+			older{"generation_config.json": made, "config.json": `{"num_beams": 4, "eos_token_id": 5}`}, Usual{}, 4, 5, 0, 0},
+		{"not made of config.json",
+			older{"generation_config.json": `{"eos_token_id": 9}`, "config.json": `{"num_beams": 4}`}, Usual{}, 1, 9, 0, 0},
+		{"defaults of the class", older{"config.json": `{"text_config": {"eos_token_id": 6}}`}, bart, 1, 6, 2, 7},
+		{"null in place of one",
+			older{"config.json": `{"text_config": {"eos_token_id": 6, "forced_eos_token_id": null}}`}, bart, 1, 6, 2, 0},
+		{"none of them beside generation_config.json", older{"generation_config.json": `{"eos_token_id": 9}`},
+			bart, 1, 9, 0, 0},
+		{"no start token", older{"generation_config.json": `{"eos_token_id": 9, "decoder_start_token_id": 4}`},
+			Usual{NoStart: true}, 1, 9, 0, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d, err := tt.usual.ReadGeneration(tt.files, 100)
+			if err != nil {
+				t.Fatal(err)
+			}
+			begin, forced := int32(0), int32(0)
+			if d.Begin != nil {
+				begin = *d.Begin
+			}
+			if len(d.Processors.ForcedLast) > 0 {
+				forced = d.Processors.ForcedLast[0]
+			}
+			if d.Beam != tt.beam || *d.End != tt.end || begin != tt.begin || forced != tt.forced {
+				t.Errorf("got beam %d, end %d, begin %d, forced %d, want %d, %d, %d, %d",
+					d.Beam, *d.End, begin, forced, tt.beam, tt.end, tt.begin, tt.forced)
 			}
 		})
 	}

@@ -24,9 +24,12 @@ func Family() family.Family {
 	}
 }
 
-// usualLength is the most tokens of a caption where a checkpoint says no other: that of the published models' own
-// examples.
-const usualLength = 1024
+// usual is how a caption is written where a checkpoint does not say: at most as long as in the published models' own
+// examples, and with BartConfig's tokens.
+var usual = family.Usual{
+	Length: 1024,
+	Older:  map[string]string{"decoder_start_token_id": "2", "eos_token_id": "2", "forced_eos_token_id": "2"},
+}
 
 // description is what a config.json says.
 type description struct {
@@ -115,7 +118,7 @@ func takeText(c *family.Captioner, f family.Files, sizes Config, tower weights.S
 	}
 	sizes.CleanUp = settings.CleanUp
 	c.Config.Decoder = sizes
-	c.Config.Decoding, err = family.ReadLongGeneration(f.Beside, sizes.Text.Positions, usualLength)
+	c.Config.Decoding, err = usual.ReadGeneration(f.Beside, sizes.Text.Positions)
 	return err
 }
 

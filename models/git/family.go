@@ -136,7 +136,8 @@ func open(f family.Files) (*family.Captioner, error) {
 	if c.Tokenizer, err = bert.ReadTokenizer(f.Beside, sizes.Text.VocabSize); err != nil {
 		return nil, err
 	}
-	if c.Config.Decoding, err = family.ReadGeneration(f.Beside, sizes.Text.Positions); err != nil {
+	alone := family.Usual{NoStart: true} // as the text side has no encoder of text
+	if c.Config.Decoding, err = alone.ReadGeneration(f.Beside, sizes.Text.Positions); err != nil {
 		return nil, err
 	}
 	return c, c.Config.Validate()
