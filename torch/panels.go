@@ -119,11 +119,13 @@ func (p *Panels) TopKLogProbs(x *Tensor, f Fused, k int, ban [][]int32) (ids []i
 	return ids, logProbs
 }
 
-// HeadAttention lets the tokens of each image look at each other without a mask: qkv [B, T, 3C] (float32 or
-// bfloat16), queries, keys and values of heads heads next to each other, to [B, T, C] in the same type. Only where
-// HasPanels(Float32); for inference.
-func HeadAttention(qkv *Tensor, heads int64) *Tensor {
-	return fromBridge("attention", C.ct_panels_attention(slot(), qkv.cHandle(), C.int64_t(heads)), qkv)
+// HeadAttention lets the tokens of each image look at each other: qkv [B, T, 3C] (float32 or bfloat16), queries, keys
+// and values of heads heads next to each other, to [B, T, C] in the same type. A bias [N, heads, T, T] (float32) is
+// added to the logits, to those of image b that of number b % N; nil is none. Only where HasPanels(Float32); for
+// inference.
+func HeadAttention(qkv *Tensor, heads int64, bias *Tensor) *Tensor {
+	c := C.ct_panels_attention(slot(), qkv.cHandle(), C.int64_t(heads), optionalC(bias))
+	return fromBridge("attention", c, qkv)
 }
 
 // HandOver lets oneDNN make the products of int8 panels from so many rows on, for processors where it knows

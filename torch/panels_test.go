@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"captioner/torch"
@@ -238,15 +239,74 @@ func testHeadAttention(t *testing.T) {
 				want := torch.Attention(x.Select(0, 0), x.Select(0, 1), x.Select(0, 2), nil, 0, false, 0).
 					Transpose(1, 2).
 					Reshape(s.batch, s.tokens, -1)
-				torchtest.CloseTo(t, "float32", torch.HeadAttention(qkv, s.heads), want, torchtest.Tolerance{Rel: 2e-6})
-				torchtest.CloseTo(
-					t,
-					"bfloat16",
-					torch.HeadAttention(qkv.To(torch.BFloat16), s.heads).To(torch.Float32),
-					want,
-					torchtest.Tolerance{Rel: 2e-2},
-				)
+				closeInBoth(t, "without a bias", qkv, nil, s.heads, want)
 			})
+		})
+	}
+}
+
+// closeInBoth compares the attention of qkv in float32 and in bfloat16.
+func closeInBoth(t *testing.T, name string, qkv, bias *torch.Tensor, heads int64, want *torch.Tensor) {
+	t.Helper()
+	full := torch.HeadAttention(qkv, heads, bias)
+	torchtest.CloseTo(t, name+", float32", full, want, torchtest.Tolerance{Rel: 2e-6})
+	half := torch.HeadAttention(qkv.To(torch.BFloat16), heads, bias).To(torch.Float32)
+	torchtest.CloseTo(t, name+", bfloat16", half, want, torchtest.Tolerance{Rel: 2e-2})
+}
+
+func TestHeadAttentionWithBias(t *testing.T) { onEachISA(t, testHeadAttentionWithBias) }
+
+// A bias is added to the logits, the same to those of every image or one to those of each N images in turn.
+func testHeadAttentionWithBias(t *testing.T) {
+	if !torch.HasPanels(torch.Float32) {
+		t.Skip("no kernels without AVX2")
+	}
+	for _, s := range []struct{ batch, biases, tokens, heads, size int64 }{
+		{1, 1, 1, 1, 1}, {4, 1, 50, 3, 64}, {6, 3, 33, 2, 80}, {6, 6, 49, 4, 24}, {6, 2, 16, 2, 32}, {2, 1, 197, 2, 64},
+		{1, 1, 577, 2, 64},
+	} {
+		t.Run(fmt.Sprintf("%+v", s), func(t *testing.T) {
+			torchtest.Do(t, func() {
+				torch.Seed(7)
+				qkv := torch.Randn(torch.Float32, torch.CPU, s.batch, s.tokens, 3*s.heads*s.size)
+				bias := torch.Randn(torch.Float32, torch.CPU, s.biases, s.heads, s.tokens, s.tokens).MulScalar(3)
+				x := qkv.View(s.batch, s.tokens, 3, s.heads, s.size).Permute(2, 0, 3, 1, 4)
+				all := make([]*torch.Tensor, s.batch/s.biases)
+				for i := range all {
+					all[i] = bias
+				}
+				logits := x.Select(0, 0).MulScalar(1 / math.Sqrt(float64(s.size))).Matmul(x.Select(0, 1).Transpose(-1, -2))
+				seen := logits.Add(torch.Cat(0, all...)).Softmax(-1).Matmul(x.Select(0, 2)) // [B, H, T, D]
+				closeInBoth(t, "with a bias", qkv, bias, s.heads, seen.Transpose(1, 2).Reshape(s.batch, s.tokens, -1))
+			})
+		})
+	}
+}
+
+// A bias of another shape or type is refused.
+func TestHeadAttentionRefusesBiases(t *testing.T) {
+	if !torch.HasPanels(torch.Float32) {
+		t.Skip("no kernels without AVX2")
+	}
+	for _, c := range []struct {
+		name  string
+		shape []int64
+		dtype torch.DType
+	}{
+		{"no divisor of the batch", []int64{4, 2, 5, 5}, torch.Float32},
+		{"one head", []int64{1, 1, 5, 5}, torch.Float32},
+		{"other tokens", []int64{1, 2, 5, 6}, torch.Float32},
+		{"bfloat16", []int64{1, 2, 5, 5}, torch.BFloat16},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			err := torch.Do(t.Context(), func() error {
+				qkv := torch.Randn(torch.Float32, torch.CPU, 6, 5, 3*2*8)
+				torch.HeadAttention(qkv, 2, torch.Randn(c.dtype, torch.CPU, c.shape...))
+				return nil
+			})
+			if err == nil || !strings.Contains(err.Error(), "bias") {
+				t.Errorf("got %v, want an error about the bias", err)
+			}
 		})
 	}
 }

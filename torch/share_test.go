@@ -18,7 +18,7 @@ func TestSharedWork(t *testing.T) {
 		defer torch.SetThreads(before)
 		torch.Seed(7)
 		randn := func(shape ...int64) *torch.Tensor { return torch.Randn(torch.Float32, torch.CPU, shape...) }
-		x, qkv := randn(150, 96), randn(3, 40, 3*4*16)
+		x, qkv, bias := randn(150, 96), randn(3, 40, 3*4*16), randn(1, 4, 40, 40)
 		large, words := torch.NewPanels(randn(700, 96), torch.Int8), torch.NewPanels(randn(5000, 96), torch.BFloat16)
 		defer large.Free()
 		defer words.Free()
@@ -29,7 +29,7 @@ func TestSharedWork(t *testing.T) {
 					out = append(out, float32(id), logProbs[i])
 				}
 				out = append(out, torch.Slice[float32](large.Product(x, torch.Fused{Act: torch.GELUTanh}))...)
-				out = append(out, torch.Slice[float32](torch.HeadAttention(qkv, 4))...)
+				out = append(out, torch.Slice[float32](torch.HeadAttention(qkv, 4, bias))...)
 			})
 			return out
 		}

@@ -38,7 +38,7 @@ func (e *Encoder) Forward(x *torch.Tensor) *torch.Tensor {
 
 // all runs the layer on x [B, T, C], whose positions look at each other by its qkv [B, T, 3C].
 func (l *layer) all(qkv, x *torch.Tensor, heads int64) *torch.Tensor {
-	x = l.selfNorm.Forward(l.out.ForwardFloat32(nn.HeadAttention(qkv, heads), nil, x), torch.Float32)
+	x = l.selfNorm.Forward(l.out.ForwardFloat32(nn.HeadAttention(qkv, heads, nil), nil, x), torch.Float32)
 	return l.norm.Forward(l.down.ForwardFloat32(l.up.Forward(x, nil), nil, x), torch.Float32)
 }
 

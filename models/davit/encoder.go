@@ -108,7 +108,7 @@ func (e *Encoder) half(s *stage, number int, x *torch.Tensor) *torch.Tensor {
 	x = h.conv1.forward(x)
 	if h.spatial {
 		x = nn.WindowsOf(x, e.Config.Window, 0).Attend(x, &h.norm1, &h.qkv, &h.out,
-			func(qkv *torch.Tensor) *torch.Tensor { return nn.HeadAttention(qkv, s.heads) })
+			func(qkv *torch.Tensor) *torch.Tensor { return nn.HeadAttention(qkv, s.heads, nil) })
 	} else {
 		x = x.Flatten(1, 2) // [B, N, C]
 		seen := overChannels(h.qkv.Forward(x, &h.norm1).To(torch.Float32), s.groups)

@@ -38,7 +38,7 @@ type merge struct {
 }
 
 // Encoder prepares m in type d, on the device of its weights: float32, or bfloat16 or int8 for the products alone.
-// Norms, attention and the residual stream stay in float32.
+// Norms, softmax and the residual stream stay in float32.
 func (m *Model) Encoder(d torch.DType) *Encoder {
 	e := &Encoder{
 		Config: m.Config, device: m.PatchNorm.Weight.Device(), dtype: nn.Unquantized(d),
@@ -186,26 +186,9 @@ func (b *block) forward(x *torch.Tensor, w nn.Windows, heads int64, mask *torch.
 		scores = scores.Add(mask) // [windows, heads, S², S²]
 	}
 	x = w.Attend(x, &b.attnNorm, &b.qkv, &b.out, func(qkv *torch.Tensor) *torch.Tensor {
-		return attend(qkv, heads, scores)
+		return nn.HeadAttention(qkv, heads, scores)
 	})
 	return b.down.ForwardFloat32(b.up.Forward(x, &b.mlpNorm), nil, x)
-}
-
-// attend lets the positions of each window look at each other: qkv [B·windows, S², 3C] to [B·windows, S², C]. Scores
-// [1 or windows, heads, S², S²] are added to those of the products.
-func attend(qkv *torch.Tensor, heads int64, scores *torch.Tensor) *torch.Tensor {
-	n, t, c := qkv.Dim(0), qkv.Dim(1), qkv.Dim(2)/3
-	x := qkv.To(torch.Float32).View(n, t, 3, heads, c/heads).Permute(2, 0, 3, 1, 4) // [3, B·windows, heads, S², D]
-	windows := scores.Dim(0)
-	if windows == 1 {
-		windows, scores = n, scores.Expand(n, -1, -1, -1)
-	}
-	var parts []*torch.Tensor // one an image, or all
-	for from := int64(0); from < n; from += windows {
-		part := func(i int64) *torch.Tensor { return x.Select(0, i).Narrow(0, from, windows) }
-		parts = append(parts, torch.Attention(part(0), part(1), part(2), scores, 0, false, 0))
-	}
-	return torch.Cat(0, parts...).Transpose(1, 2).Reshape(n, t, c) // [B·windows, heads, S², D] -> [B·windows, S², C]
 }
 
 // maskOf is the mask of shifted windows. It is kept for the next map of that size.

@@ -145,7 +145,7 @@ char *ct_panels_product(ct_tensor *out, void *panels, ct_tensor x, ct_tensor nor
                         double eps, ct_tensor bias, int act, ct_tensor residual, int dtype);
 char *ct_panels_topk(void *panels, ct_tensor x, ct_tensor norm_weight, ct_tensor norm_bias, double eps, int k,
                      const int32_t *ban, const int64_t *ban_end, int32_t *ids, float *logprobs);
-char *ct_panels_attention(ct_tensor *out, ct_tensor qkv, int64_t heads);
+char *ct_panels_attention(ct_tensor *out, ct_tensor qkv, int64_t heads, ct_tensor bias); /* bias may be NULL */
 #ifdef __cplusplus
 }
 #endif

@@ -367,11 +367,14 @@ void topk(const Weights &w, const Tensor &x, const std::optional<Norm> &norm, in
 
 // ---- attention
 
-// Qkv is what attention takes: queries, keys and values of heads heads end to end, [B, T, 3C].
+// Qkv is what attention takes: queries, keys and values of heads heads end to end, [B, T, 3C], and what is added to the
+// logits, [biases, heads, T, T], or null: to those of an image the bias of its number over biases.
 template <class E>
 struct Qkv {
   const E *data;
   int64_t B, len, heads, size;
+  const float *bias;
+  int64_t biases;
 };
 
 // each_head runs a head of kind H, which needs path, for every head of every image. y [B, T, C] is of the type of x.
@@ -387,13 +390,15 @@ void each_head(const Path &path, const Qkv<E> &x, E *y) {
       Finish f{nullptr, nullptr, None, C, nullptr, nullptr};
       if constexpr (std::is_same_v<E, float>) f.y = y + token * C + column;
       else f.y16 = y + token * C + column;
-      scratch[thread]->run(x.data + token * 3 * C + column, 3 * C, C, scale, f);
+      const float *bias = x.bias ? x.bias + i % (x.biases * x.heads) * x.len * x.len : nullptr;
+      scratch[thread]->run(x.data + token * 3 * C + column, 3 * C, C, scale, bias, f);
     }
   });
 }
 
-// attention takes queries, keys and values of heads heads end to end, [B, T, 3C], to [B, T, C].
-Tensor attention(const Tensor &qkv, int64_t heads) {
+// attention takes queries, keys and values of heads heads end to end, [B, T, 3C], to [B, T, C]. bias may be null: see
+// Qkv.
+Tensor attention(const Tensor &qkv, int64_t heads, ct_tensor bias) {
   at::NoGradGuard no_grad;
   const Tensor a = qkv.contiguous();
   TORCH_CHECK(a.dim() == 3 && heads > 0 && a.size(2) % (3 * heads) == 0 && a.device().is_cpu(),
@@ -401,12 +406,24 @@ Tensor attention(const Tensor &qkv, int64_t heads) {
   check_float(a);
   check_fast(F32);
   const int64_t B = a.size(0), len = a.size(1), C = a.size(2) / 3, size = C / heads;
+  Tensor add;
+  if (bias) {
+    add = tensor(bias).contiguous();
+    TORCH_CHECK(add.dim() == 4 && add.size(0) > 0 && B % add.size(0) == 0 && add.size(1) == heads &&
+                    add.size(2) == len && add.size(3) == len && add.scalar_type() == at::kFloat &&
+                    add.device().is_cpu(),
+                "found a bias of ", add.sizes(), ", want float32 [N, ", heads, ", ", len, ", ", len,
+                "] on the CPU, N a divisor of ", B);
+  }
+  const float *biased = bias ? add.const_data_ptr<float>() : nullptr;
+  const int64_t biases = bias ? add.size(0) : 1;
   Tensor y = at::empty({B, len, C}, a.options().requires_grad(false));
   if (a.scalar_type() == at::kFloat) {
-    each_head<Head>(path_of(F32), Qkv<float>{a.const_data_ptr<float>(), B, len, heads, size}, y.data_ptr<float>());
+    const Qkv<float> x{a.const_data_ptr<float>(), B, len, heads, size, biased, biases};
+    each_head<Head>(path_of(F32), x, y.data_ptr<float>());
     return y;
   }
-  const Qkv<uint16_t> x{(const uint16_t *)a.const_data_ptr<at::BFloat16>(), B, len, heads, size};
+  const Qkv<uint16_t> x{(const uint16_t *)a.const_data_ptr<at::BFloat16>(), B, len, heads, size, biased, biases};
   uint16_t *to = (uint16_t *)y.data_ptr<at::BFloat16>();
 #ifdef CAPTIONER_X86
   if (HalfHead::fits(path_of(BF16), size)) {
@@ -478,6 +495,6 @@ char *ct_panels_topk(void *panels, ct_tensor x, ct_tensor norm_weight, ct_tensor
     topk(w, tensor(x), norm_of(norm_weight, norm_bias, eps, w.k), k, ban, ban_end, {ids, logprobs});
   });
 }
-char *ct_panels_attention(ct_tensor *out, ct_tensor qkv, int64_t heads) {
-  return returning(out, [&] { return attention(tensor(qkv), heads); });
+char *ct_panels_attention(ct_tensor *out, ct_tensor qkv, int64_t heads, ct_tensor bias) {
+  return returning(out, [&] { return attention(tensor(qkv), heads, bias); });
 }

@@ -155,11 +155,12 @@ void load_token(const uint16_t *qkv, int64_t t, int64_t width, float scale, cons
 void soften(float *x, int64_t len);
 
 // For heads in bfloat16, where it has an instruction. load_key takes in the key of token t, load_values the values of
-// tokens t and t + 1, or null behind the last. soften_half reads the logits of a row, len of them in panels that lie
-// step apart, and writes e^(scale x) over the largest of them, zeros to the end of the panel; it gives 1 over their sum.
-// blend writes what count rows see: size columns of sums, each row times by.
+// tokens t and t + 1, or null behind the last. lean adds bias times by to the logits of a row, len of them in panels
+// that lie step apart. soften_half writes e^(scale x) over the largest logit of such a row, zeros to the end of the
+// panel; it gives 1 over their sum. blend writes what count rows see: size columns of sums, each row times by.
 void load_key(const uint16_t *key, int64_t t, const HalfHeadOf &to);
 void load_values(const uint16_t *a, const uint16_t *b, int64_t t, const HalfHeadOf &to);
+void lean(float *x, int64_t step, int64_t len, const float *bias, float by);
 float soften_half(const float *x, int64_t step, int64_t len, float scale, uint16_t *out);
 void blend(const uint32_t *sums, int64_t count, const float *by, int64_t size, const Finish &out);
 
@@ -192,7 +193,7 @@ namespace avx512 = loops;
 void multiply(const Path &path, const Weights &w, const Rows &x, const Finish &f, const Block &b);
 void rank(const Path &path, const Weights &w, const Rows &x, const Block &b, const Ranking &to);
 
-// Head is one head of one image at a time: softmax(q kᵀ scale) v for len tokens of size numbers.
+// Head is one head of one image at a time: softmax(q kᵀ scale + bias) v for len tokens of size numbers.
 class Head {
  public:
   Head(const Path &path, int64_t len, int64_t size);
@@ -200,13 +201,15 @@ class Head {
   Head(const Head &) = delete;
   Head &operator=(const Head &) = delete;
 
-  // qkv is the head's first query; its key and value follow after width numbers each, the next token after step.
-  void run(const float *qkv, int64_t step, int64_t width, float scale, const Finish &out);
-  void run(const uint16_t *qkv, int64_t step, int64_t width, float scale, const Finish &out);  // from bfloat16
+  // qkv is the head's first query; its key and value follow after width numbers each, the next token after step. bias
+  // is [len][len], or null.
+  void run(const float *qkv, int64_t step, int64_t width, float scale, const float *bias, const Finish &out);
+  void run(const uint16_t *qkv, int64_t step, int64_t width, float scale, const float *bias,
+           const Finish &out);  // from bfloat16
 
  private:
   template <class E>
-  void attend(const E *qkv, int64_t step, int64_t width, float scale, const Finish &out);
+  void attend(const E *qkv, int64_t step, int64_t width, float scale, const float *bias, const Finish &out);
 
   Path path;        // of float32
   HeadOf h;         // keys and values lie as the products want their weights
@@ -227,7 +230,7 @@ class HalfHead {
   HalfHead(const HalfHead &) = delete;
   HalfHead &operator=(const HalfHead &) = delete;
 
-  void run(const uint16_t *qkv, int64_t step, int64_t width, float scale, const Finish &out);
+  void run(const uint16_t *qkv, int64_t step, int64_t width, float scale, const float *bias, const Finish &out);
 
  private:
   void load(const uint16_t *keys, int64_t step, int64_t width);

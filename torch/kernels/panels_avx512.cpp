@@ -431,6 +431,14 @@ ISA void load_values(const uint16_t *a, const uint16_t *b, int64_t t, const Half
   }
 }
 
+ISA void lean(float *x, int64_t step, int64_t len, const float *bias, float by) {
+  const __m512 times = _mm512_set1_ps(by);
+  for (int64_t i = 0; i < len; i += 16) {
+    float *at = x + i / columns * step + i % columns;
+    _mm512_store_ps(at, _mm512_fmadd_ps(load(bias + i, first(len - i)), times, _mm512_load_ps(at)));
+  }
+}
+
 ISA_AND(",avx512bf16") float soften_half(const float *x, int64_t step, int64_t len, float scale, uint16_t *out) {
   __m512 top = _mm512_set1_ps(-INFINITY), sum = _mm512_setzero_ps();
   const float *p = x;

@@ -82,16 +82,16 @@ Head::~Head() {
 }
 
 template <class E>
-void Head::attend(const E *qkv, int64_t step, int64_t width, float scale, const Finish &out) {
+void Head::attend(const E *qkv, int64_t step, int64_t width, float scale, const float *bias, const Finish &out) {
   const int64_t len = h.len, size = h.size;
   for (int64_t t = 0; t < len; t++)
     if (path.avx512) avx512::load_token(qkv + t * step, t, width, scale, h);
     else loops::load_token(qkv + t * step, t, width, scale, h);
   const Weights keys{F32, len, size, size, (uint32_t *)h.k, nullptr, nullptr};
   const Weights values{F32, size, len, len, (uint32_t *)h.v, nullptr, nullptr};
-  const Finish logits{nullptr, nullptr, None, len, w, nullptr};
   for (int64_t t0 = 0; t0 < len; t0 += at_once) {
     const int64_t n = std::min(at_once, len - t0);
+    const Finish logits{nullptr, bias ? bias + t0 * len : nullptr, None, len, w, nullptr};
     multiply(path, keys, {(uint32_t *)(h.q + t0 * size), size, nullptr, nullptr}, logits, {0, n, 0, panels_of(len)});
     for (int64_t t = 0; t < n; t++) (path.avx512 ? avx512::soften : loops::soften)(w + t * len, len);
     Finish result = out;
@@ -101,11 +101,11 @@ void Head::attend(const E *qkv, int64_t step, int64_t width, float scale, const 
   }
 }
 
-void Head::run(const float *qkv, int64_t step, int64_t width, float scale, const Finish &out) {
-  attend(qkv, step, width, scale, out);
+void Head::run(const float *qkv, int64_t step, int64_t width, float scale, const float *bias, const Finish &out) {
+  attend(qkv, step, width, scale, bias, out);
 }
-void Head::run(const uint16_t *qkv, int64_t step, int64_t width, float scale, const Finish &out) {
-  attend(qkv, step, width, scale, out);
+void Head::run(const uint16_t *qkv, int64_t step, int64_t width, float scale, const float *bias, const Finish &out) {
+  attend(qkv, step, width, scale, bias, out);
 }
 
 #ifdef CAPTIONER_X86
@@ -129,7 +129,8 @@ void HalfHead::load(const uint16_t *keys, int64_t step, int64_t width) {
     avx512::load_values(values, t + 1 < h.len ? values + step : nullptr, t, h);
 }
 
-void HalfHead::run(const uint16_t *qkv, int64_t step, int64_t width, float scale, const Finish &out) {
+void HalfHead::run(const uint16_t *qkv, int64_t step, int64_t width, float scale, const float *bias,
+                   const Finish &out) {
   const int64_t deep = h.size / 2, words = (h.len + 1) / 2, row = panels_of(h.len) * columns / 2;
   alignas(64) uint32_t sums[tallest * columns];
   float by[tallest];
@@ -140,8 +141,11 @@ void HalfHead::run(const uint16_t *qkv, int64_t step, int64_t width, float scale
     for (int64_t p = 0; p < panels_of(h.len); p++)
       tile((const uint32_t *)(qkv + t * step), step / 2, h.k + p * deep * columns, deep,
            (uint32_t *)logits + p * tallest * columns);
-    for (int64_t r = 0; r < n; r++)
-      by[r] = avx512::soften_half(logits + r * columns, tallest * columns, h.len, scale, (uint16_t *)(w + r * row));
+    for (int64_t r = 0; r < n; r++) {
+      float *x = logits + r * columns;
+      if (bias) avx512::lean(x, tallest * columns, h.len, bias + (t + r) * h.len, 1 / scale);
+      by[r] = avx512::soften_half(x, tallest * columns, h.len, scale, (uint16_t *)(w + r * row));
+    }
     for (int64_t p = 0; p < panels_of(h.size); p++) {
       Finish to = out;
       to.y16 += t * out.step + p * columns;

@@ -87,10 +87,18 @@ func (l *Linear) scaledBy(by *torch.Tensor) *Linear {
 // Forward maps x [B, T, C] (float32) to the same shape. visit, if not nil, is told what each block gives.
 func (s *Stack) Forward(x *torch.Tensor, visit func(block int, x *torch.Tensor)) *torch.Tensor {
 	for i := range s.blocks {
-		x = torch.Tidy1(func() *torch.Tensor { return s.block(&s.blocks[i], x) })
+		x = torch.Tidy1(func() *torch.Tensor { return s.block(&s.blocks[i], x, nil) })
 		if visit != nil {
 			visit(i, x)
 		}
+	}
+	return x
+}
+
+// ForwardBiased is Forward with a bias [1, H, T, T] in float32 for each block, added to the logits of its attention.
+func (s *Stack) ForwardBiased(x *torch.Tensor, bias func(block int) *torch.Tensor) *torch.Tensor {
+	for i := range s.blocks {
+		x = torch.Tidy1(func() *torch.Tensor { return s.block(&s.blocks[i], x, bias(i)) })
 	}
 	return x
 }
@@ -100,8 +108,9 @@ func (s *Stack) First(n int) *Stack {
 	return &Stack{heads: s.heads, blocks: s.blocks[:n]}
 }
 
-func (s *Stack) block(b *stackBlock, x *torch.Tensor) *torch.Tensor {
-	x = b.out.ForwardFloat32(HeadAttention(b.qkv.Forward(x, &b.attnNorm), s.heads), nil, x)
+// block maps [B, T, C] to the same shape. bias is of HeadAttention.
+func (s *Stack) block(b *stackBlock, x, bias *torch.Tensor) *torch.Tensor {
+	x = b.out.ForwardFloat32(HeadAttention(b.qkv.Forward(x, &b.attnNorm), s.heads, bias), nil, x)
 	up := b.up.Forward(x, &b.mlpNorm)
 	if b.gate != nil {
 		up = b.gate.Forward(x, &b.mlpNorm).Mul(up)
