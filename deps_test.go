@@ -32,9 +32,10 @@ import (
 // cgo, and a module stands for all its packages. The room * is every room. A room that is not here fails the test.
 // A line that begins with a space goes on with the line before it.
 const edges = `
-*                   < weights/plural        | # numbers of things in messages
+*                   < weights/plural weights/mistakes | # numbers of things in messages, and what is wrong at once
 
 weights/plural      <                       | github.com/dustin/go-humanize # "1 image", "1,000 images": leaf
+weights/mistakes    < weights/plural        | # what is wrong with sizes or options, all at once
 weights             <                       | # named tensors as bytes: leaf, any tool can use it
 weights/atomicfile  < weights               |                               # writes a file whole or not at all
 weights/safetensors < weights/atomicfile    |                               # a format, no tensors

@@ -3,11 +3,11 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
 	"runtime"
 	"time"
 
 	"captioner/cli/server/edit"
+	"captioner/weights/mistakes"
 )
 
 // Options say what a service allows. Start from DefaultOptions: zero is a real value in some fields.
@@ -60,30 +60,26 @@ func DefaultOptions() Options {
 
 // Validate reports everything that is wrong, in one error.
 func (o Options) Validate() error {
-	var errs []error
-	check := func(ok bool, format string, args ...any) {
-		if !ok {
-			errs = append(errs, fmt.Errorf(format, args...))
-		}
-	}
-	check(o.MaxBatch >= 1 && o.MaxBatch <= 4096, "max batch %d, want 1 to 4096", o.MaxBatch)
-	check(o.MaxWait >= 0 && o.MaxWait <= time.Second, "max wait %v, want 0 to 1s", o.MaxWait)
-	check(o.Queue >= 1 && o.Queue <= 1<<20, "queue %d, want 1 to %d", o.Queue, 1<<20)
-	check(o.Workers >= 1 && o.Workers <= 1024, "workers %d, want 1 to 1024", o.Workers)
-	check(o.MaxBody >= 1<<10, "max body %d bytes, want 1024 or more", o.MaxBody)
-	check(o.MaxMemory >= o.MaxBody, "max memory %d bytes, want at least the max body %d", o.MaxMemory, o.MaxBody)
-	check(o.MaxPixels >= 1, "max pixels %d, want 1 or more", o.MaxPixels)
-	check(o.MaxImages >= 1 && o.MaxImages <= o.Queue, "max images %d, want 1 to the queue's %d", o.MaxImages, o.Queue)
-	check(o.MaxConnections >= 8, "max connections %d, want 8 or more", o.MaxConnections)
+	var wrong mistakes.List
+	wrong.Check(o.MaxBatch >= 1 && o.MaxBatch <= 4096, "max batch %d, want 1 to 4096", o.MaxBatch)
+	wrong.Check(o.MaxWait >= 0 && o.MaxWait <= time.Second, "max wait %v, want 0 to 1s", o.MaxWait)
+	wrong.Check(o.Queue >= 1 && o.Queue <= 1<<20, "queue %d, want 1 to %d", o.Queue, 1<<20)
+	wrong.Check(o.Workers >= 1 && o.Workers <= 1024, "workers %d, want 1 to 1024", o.Workers)
+	wrong.Check(o.MaxBody >= 1<<10, "max body %d bytes, want 1024 or more", o.MaxBody)
+	wrong.Check(o.MaxMemory >= o.MaxBody, "max memory %d bytes, want at least the max body %d", o.MaxMemory, o.MaxBody)
+	wrong.Check(o.MaxPixels >= 1, "max pixels %d, want 1 or more", o.MaxPixels)
+	wrong.Check(o.MaxImages >= 1 && o.MaxImages <= o.Queue, "max images %d, want 1 to the queue's %d", o.MaxImages,
+		o.Queue)
+	wrong.Check(o.MaxConnections >= 8, "max connections %d, want 8 or more", o.MaxConnections)
 	for name, d := range map[string]time.Duration{
 		"timeout": o.Timeout, "header timeout": o.HeaderTimeout, "body timeout": o.BodyTimeout,
 		"idle timeout": o.IdleTimeout, "drain": o.Drain,
 	} {
-		check(d > 0, "%s %v, want more than 0", name, d)
+		wrong.Check(d > 0, "%s %v, want more than 0", name, d)
 	}
-	check(o.MaxBeam >= 1 && o.MaxBeam <= 256, "max beam %d, want 1 to 256", o.MaxBeam)
-	check(o.MaxLen >= 1, "max length %d, want 1 or more", o.MaxLen)
-	check(o.Rate >= 0 && o.Rate <= 1e6, "rate %g, want 0 (no limit) to 1000000", o.Rate)
-	check(o.Rate == 0 || o.Burst >= 1, "burst %d, want 1 or more", o.Burst)
-	return errors.Join(errs...)
+	wrong.Check(o.MaxBeam >= 1 && o.MaxBeam <= 256, "max beam %d, want 1 to 256", o.MaxBeam)
+	wrong.Check(o.MaxLen >= 1, "max length %d, want 1 or more", o.MaxLen)
+	wrong.Check(o.Rate >= 0 && o.Rate <= 1e6, "rate %g, want 0 (no limit) to 1000000", o.Rate)
+	wrong.Check(o.Rate == 0 || o.Burst >= 1, "burst %d, want 1 or more", o.Burst)
+	return errors.Join(wrong...)
 }

@@ -7,6 +7,7 @@ import (
 
 	"captioner/models/bert"
 	"captioner/weights"
+	"captioner/weights/mistakes"
 )
 
 // Config is the shape of a model, in the names of Hugging Face's config.json.
@@ -74,28 +75,25 @@ func (c Config) decoder() bert.Config {
 	}
 }
 
-// Validate returns the first thing that does not fit.
+// Validate returns every problem at once.
 func (c Config) Validate() error {
-	for _, f := range []struct {
-		name  string
-		value int64
-	}{
-		{"vocab_size", c.VocabSize}, {"d_model", c.Width}, {"max_position_embeddings", c.Positions},
-		{"encoder_layers", int64(c.EncoderLayers)}, {"encoder_ffn_dim", c.EncoderInner},
-		{"decoder_layers", int64(c.DecoderLayers)}, {"decoder_ffn_dim", c.DecoderInner},
-	} {
-		if f.value < 1 {
-			return fmt.Errorf("text_config: %s: found %d, want 1 or more", f.name, f.value)
-		}
+	var wrong mistakes.List
+	wrong.Positive("vocab_size", c.VocabSize)
+	wrong.Positive("d_model", c.Width)
+	wrong.Positive("max_position_embeddings", c.Positions)
+	wrong.Positive("encoder_layers", int64(c.EncoderLayers))
+	wrong.Positive("encoder_ffn_dim", c.EncoderInner)
+	wrong.Positive("decoder_layers", int64(c.DecoderLayers))
+	wrong.Positive("decoder_ffn_dim", c.DecoderInner)
+	for _, heads := range []struct {
+		name string
+		n    int64
+	}{{"encoder_attention_heads", c.EncoderHeads}, {"decoder_attention_heads", c.DecoderHeads}} {
+		wrong.Check(heads.n >= 1 && c.Width%max(heads.n, 1) == 0, "%s: found %d, want a divisor of d_model %d", heads.name,
+			heads.n, c.Width)
 	}
-	if c.EncoderHeads < 1 || c.DecoderHeads < 1 || c.Width%c.EncoderHeads != 0 || c.Width%c.DecoderHeads != 0 {
-		const message = "text_config: found %d and %d attention heads, want divisors of d_model %d"
-		return fmt.Errorf(message, c.EncoderHeads, c.DecoderHeads, c.Width)
-	}
-	if c.Activation != "gelu" {
-		return fmt.Errorf("text_config: found activation_function %q, want gelu", c.Activation)
-	}
-	return nil
+	wrong.Check(c.Activation == "gelu", "activation_function: found %q, want gelu", c.Activation)
+	return wrong.Err("text_config")
 }
 
 // Matches reports sizes that are not those of the weights, whose names begin with prefix, before memory is taken for

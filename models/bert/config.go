@@ -1,12 +1,12 @@
 package bert
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 
 	"captioner/torch/nn"
 	"captioner/weights"
+	"captioner/weights/mistakes"
 )
 
 // Config is the shape of a model, in the names of Hugging Face's config.json.
@@ -24,34 +24,20 @@ type Config struct {
 
 // Validate returns every problem at once.
 func (c Config) Validate() error {
-	var errs []error
-	for _, f := range []struct {
-		name string
-		v    int64
-	}{
-		{"vocab_size", c.VocabSize}, {"hidden_size", c.Width}, {"num_hidden_layers", int64(c.Layers)},
-		{"num_attention_heads", c.Heads}, {"intermediate_size", c.Inner}, {"max_position_embeddings", c.Positions},
-	} {
-		if f.v < 1 {
-			errs = append(errs, fmt.Errorf("%s: found %d, want 1 or more", f.name, f.v))
-		}
-	}
-	if c.Heads > 0 && c.Width%c.Heads != 0 {
-		errs = append(errs, fmt.Errorf("hidden_size: found %d, want a multiple of num_attention_heads %d", c.Width, c.Heads))
-	}
-	if _, ok := activations[c.Activation]; !ok {
-		errs = append(errs, fmt.Errorf("hidden_act: found %q, want gelu", c.Activation))
-	}
-	if !(c.Epsilon > 0) {
-		errs = append(errs, fmt.Errorf("layer_norm_eps: found %g, want more than 0", c.Epsilon))
-	}
-	if c.Memory < 0 {
-		errs = append(errs, fmt.Errorf("encoder_hidden_size: found %d, want 0 or more", c.Memory))
-	}
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("text decoder: %w", err)
-	}
-	return nil
+	var wrong mistakes.List
+	wrong.Positive("vocab_size", c.VocabSize)
+	wrong.Positive("hidden_size", c.Width)
+	wrong.Positive("num_hidden_layers", int64(c.Layers))
+	wrong.Positive("num_attention_heads", c.Heads)
+	wrong.Positive("intermediate_size", c.Inner)
+	wrong.Positive("max_position_embeddings", c.Positions)
+	wrong.Check(c.Width%max(c.Heads, 1) == 0, "hidden_size: found %d, want a multiple of num_attention_heads %d", c.Width,
+		c.Heads)
+	_, known := activations[c.Activation]
+	wrong.Check(known, "hidden_act: found %q, want gelu", c.Activation)
+	wrong.Check(c.Epsilon > 0, "layer_norm_eps: found %g, want more than 0", c.Epsilon)
+	wrong.AtLeast(0, "encoder_hidden_size", c.Memory)
+	return wrong.Err("text decoder")
 }
 
 var activations = map[string]nn.Activation{"gelu": nn.GELU}

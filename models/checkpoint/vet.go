@@ -9,6 +9,7 @@ import (
 
 	"captioner/models/encoder"
 	"captioner/models/family"
+	"captioner/weights/plural"
 )
 
 // Use is what a checkpoint is wanted for.
@@ -35,12 +36,7 @@ type UnknownArchitectureError struct {
 }
 
 func (e *UnknownArchitectureError) Error() string {
-	n := len(e.Known)
-	known := strings.Join(e.Known, ", ")
-	if n > 1 {
-		known = strings.Join(e.Known[:n-1], ", ") + " or " + e.Known[n-1]
-	}
-	return fmt.Sprintf("found %s, want %s", e.Found, known)
+	return fmt.Sprintf("found %s, want %s", e.Found, plural.Or(e.Known))
 }
 
 // Hint says where to find another.

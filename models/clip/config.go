@@ -1,12 +1,12 @@
 package clip
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 
 	"captioner/models/encoder"
 	"captioner/weights"
+	"captioner/weights/mistakes"
 	"captioner/weights/plural"
 )
 
@@ -165,71 +165,50 @@ func (c Config) Tokens(f Form) (tokens, width int64, err error) {
 
 // Validate returns every problem at once.
 func (c Config) Validate() error {
-	var errs []error
-	positive := func(name string, v int64) {
-		if v < 1 {
-			errs = append(errs, fmt.Errorf("%s: found %d, want 1 or more", name, v))
-		}
-	}
-	divides := func(name string, width, heads int64) {
-		if heads < 1 || width%heads != 0 {
-			errs = append(errs, fmt.Errorf("%sheads: found %d, want a divisor of %s", name, heads, plural.Count(width,
-				"channel")))
-		}
-	}
-	v := c.Vision
-	positive("vision: width", v.Width)
-	switch {
-	case c.IsResNet():
-		divides("vision: ", v.Width*shrink, v.Heads)
-		if v.ImageSize < shrink || v.ImageSize%shrink != 0 {
-			errs = append(errs, fmt.Errorf("vision: image size: found %d, want a multiple of %d", v.ImageSize, shrink))
-		}
-		if len(v.Stages) != 4 || slices.Min(v.Stages) < 1 || v.Width%2 != 0 {
-			errs = append(
-				errs,
-				fmt.Errorf(
-					"vision: stages and width: found %v and %d, want four stages of 1 or more and an even width",
-					v.Stages,
-					v.Width,
-				),
-			)
-		}
-		positive("embed dim of a ResNet", c.EmbedDim)
-	default:
-		divides("vision: ", v.Width, v.Heads)
-		positive("vision: layers", int64(v.Layers))
-		positive("vision: mlp width", v.MLP)
-		if v.PatchSize < 1 || v.ImageSize < v.PatchSize {
-			errs = append(
-				errs,
-				fmt.Errorf(
-					"vision: patch size and image size: found %d and %d, want 1 or more and at least a patch",
-					v.PatchSize,
-					v.ImageSize,
-				),
-			)
-		}
+	var wrong mistakes.List
+	wrong.Positive("vision: width", c.Vision.Width)
+	if c.IsResNet() {
+		c.Vision.validateResNet(&wrong)
+		wrong.Positive("embed dim of a ResNet", c.EmbedDim)
+	} else {
+		c.Vision.validateViT(&wrong)
 	}
 	if t := c.Text; t != nil {
-		positive("embed dim of a model with text", c.EmbedDim)
-		positive("text: context length", t.Context)
-		positive("text: vocab size", t.VocabSize)
-		positive("text: width", t.Width)
-		positive("text: layers", int64(t.Layers))
-		positive("text: mlp width", t.MLP)
-		divides("text: ", t.Width, t.Heads)
+		wrong.Positive("embed dim of a model with text", c.EmbedDim)
+		wrong.Positive("text: context length", t.Context)
+		wrong.Positive("text: vocab size", t.VocabSize)
+		wrong.Positive("text: width", t.Width)
+		wrong.Positive("text: layers", int64(t.Layers))
+		wrong.Positive("text: mlp width", t.MLP)
+		divides(&wrong, "text: ", t.Width, t.Heads)
 	}
-	if v.Bare && (c.IsResNet() || c.EmbedDim != 0) {
-		errs = append(errs, errors.New("vision: found a bare tower that projects, want a ViT without embed dim"))
-	}
-	if c.EmbedDim < 0 {
-		errs = append(errs, fmt.Errorf("embed dim: found %d, want 0 or more", c.EmbedDim))
-	}
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("clip config: %w", err)
-	}
-	return nil
+	wrong.Check(!c.Vision.Bare || !c.IsResNet() && c.EmbedDim == 0,
+		"vision: found a bare tower that projects, want a ViT without embed dim")
+	wrong.AtLeast(0, "embed dim", c.EmbedDim)
+	return wrong.Err("clip config")
+}
+
+func (v Vision) validateResNet(wrong *mistakes.List) {
+	divides(wrong, "vision: ", v.Width*shrink, v.Heads)
+	wrong.Check(v.ImageSize >= shrink && v.ImageSize%shrink == 0, "vision: image size: found %d, want a multiple of %d",
+		v.ImageSize, shrink)
+	wrong.Check(len(v.Stages) == 4 && slices.Min(v.Stages) >= 1 && v.Width%2 == 0,
+		"vision: stages and width: found %v and %d, want four stages of 1 or more and an even width", v.Stages, v.Width)
+}
+
+func (v Vision) validateViT(wrong *mistakes.List) {
+	divides(wrong, "vision: ", v.Width, v.Heads)
+	wrong.Positive("vision: layers", int64(v.Layers))
+	wrong.Positive("vision: mlp width", v.MLP)
+	wrong.Check(v.PatchSize >= 1 && v.ImageSize >= v.PatchSize,
+		"vision: patch size and image size: found %d and %d, want 1 or more and at least a patch", v.PatchSize,
+		v.ImageSize)
+}
+
+// divides wants the heads to share the channels.
+func divides(wrong *mistakes.List, name string, width, heads int64) {
+	wrong.Check(heads >= 1 && width%max(heads, 1) == 0, "%sheads: found %d, want a divisor of %s", name, heads,
+		plural.Count(width, "channel"))
 }
 
 // ConfigOf reads the sizes from the weights themselves, in OpenAI's keys (see Keys), as clip.load does. No weight tells

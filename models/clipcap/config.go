@@ -8,6 +8,7 @@ import (
 
 	"captioner/models/gpt2"
 	"captioner/weights"
+	"captioner/weights/mistakes"
 	"captioner/weights/plural"
 )
 
@@ -34,34 +35,25 @@ type Config struct {
 
 // check returns every problem at once.
 func (c Config) check() error {
-	var errs []error
-	positive := func(name string, v int64) {
-		if v < 1 {
-			errs = append(errs, fmt.Errorf("%s: found %d, want 1 or more", name, v))
-		}
-	}
-	positive("prefix_size", c.Image)
-	positive("prefix_length", c.Prefix)
+	var wrong mistakes.List
+	wrong.Positive("prefix_size", c.Image)
+	wrong.Positive("prefix_length", c.Prefix)
 	switch c.Mapping {
 	case Linear:
 	case MLP:
-		positive("inner", c.Inner)
+		wrong.Positive("inner", c.Inner)
 	case Transformer:
-		positive("inner", c.Inner)
-		positive("clip_length", c.Clip)
-		positive("num_layers", int64(c.Layers))
-		if c.GPT2.Width%mapperHeads != 0 {
-			errs = append(errs, fmt.Errorf("n_embd: found %d, want a multiple of %s", c.GPT2.Width, plural.Count(mapperHeads,
-				"head")))
-		}
+		wrong.Positive("inner", c.Inner)
+		wrong.Positive("clip_length", c.Clip)
+		wrong.Positive("num_layers", int64(c.Layers))
+		wrong.Check(c.GPT2.Width%mapperHeads == 0, "n_embd: found %d, want a multiple of %s", c.GPT2.Width,
+			plural.Count(mapperHeads, "head"))
 	default:
-		errs = append(errs, fmt.Errorf("mapping: found %q, want %s, %s or %s", c.Mapping, Linear, MLP, Transformer))
+		wrong.Check(false, "mapping: found %q, want %s, %s or %s", c.Mapping, Linear, MLP, Transformer)
 	}
-	if c.longest() < 2 {
-		errs = append(errs, fmt.Errorf("prefix_length: found %d, want less than n_positions %d", c.Prefix, c.GPT2.Positions))
-	}
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("clipcap config: %w", err)
+	wrong.Check(c.longest() >= 2, "prefix_length: found %d, want less than n_positions %d", c.Prefix, c.GPT2.Positions)
+	if err := wrong.Err("clipcap config"); err != nil {
+		return err
 	}
 	return c.GPT2.Validate()
 }

@@ -9,6 +9,7 @@ import (
 	"captioner/models/clip"
 	"captioner/models/encoder"
 	"captioner/weights"
+	"captioner/weights/mistakes"
 )
 
 // Config is the shape of what writes: the attentional pooler and both halves of the text decoder. All of them have the
@@ -37,44 +38,30 @@ type Tower struct {
 
 // check returns every problem at once.
 func (c Config) check() error {
-	var errs []error
-	positive := func(name string, v int64) {
-		if v < 1 {
-			errs = append(errs, fmt.Errorf("%s: found %d, want 1 or more", name, v))
-		}
-	}
+	var wrong mistakes.List
 	divides := func(name string, heads int64) {
-		if heads < 1 || c.Width%heads != 0 {
-			errs = append(errs, fmt.Errorf("%s: found %d, want a divisor of %d channels", name, heads, c.Width))
-		}
+		wrong.Check(heads >= 1 && c.Width%max(heads, 1) == 0, "%s: found %d, want a divisor of %d channels", name, heads,
+			c.Width)
 	}
-	positive("vocab_size", c.VocabSize)
-	positive("width", c.Width)
-	positive("context_length", c.Context)
-	positive("vision_width", c.Image)
-	if c.Queries < 2 {
-		errs = append(errs, fmt.Errorf("attn_pooler_queries: found %d, want 2 or more", c.Queries))
-	}
-	if c.Pad < 0 || int64(c.Pad) >= c.VocabSize {
-		errs = append(errs, fmt.Errorf("pad_id: found %d, want one of %d tokens", c.Pad, c.VocabSize))
-	}
+	wrong.Positive("vocab_size", c.VocabSize)
+	wrong.Positive("width", c.Width)
+	wrong.Positive("context_length", c.Context)
+	wrong.Positive("vision_width", c.Image)
+	wrong.AtLeast(2, "attn_pooler_queries", c.Queries)
+	wrong.Check(c.Pad >= 0 && int64(c.Pad) < c.VocabSize, "pad_id: found %d, want one of %d tokens", c.Pad, c.VocabSize)
 	divides("attn_pooler_heads", c.Pooler)
 	for _, t := range []struct {
 		name string
 		Tower
 	}{{"text_cfg", c.Text}, {"multimodal_cfg", c.Multimodal}} {
-		positive(t.name+": layers", int64(t.Layers))
-		positive(t.name+": mlp width", t.MLP)
+		wrong.Positive(t.name+": layers", int64(t.Layers))
+		wrong.Positive(t.name+": mlp width", t.MLP)
 		divides(t.name+": heads", t.Heads)
 	}
-	if c.Text.Heads != c.Multimodal.Heads { // one cache holds the keys and values of both
-		const message = "multimodal_cfg: heads: found %d, want text_cfg's %d"
-		errs = append(errs, fmt.Errorf(message, c.Multimodal.Heads, c.Text.Heads))
-	}
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("coca config: %w", err)
-	}
-	return nil
+	// one cache holds the keys and values of both
+	wrong.Check(c.Text.Heads == c.Multimodal.Heads, "multimodal_cfg: heads: found %d, want text_cfg's %d",
+		c.Multimodal.Heads, c.Text.Heads)
+	return wrong.Err("coca config")
 }
 
 // mark is the tensor that tells a CoCa; the pooler's queries tell below which prefix.

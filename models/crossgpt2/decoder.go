@@ -11,6 +11,7 @@ import (
 	"captioner/torch"
 	"captioner/torch/nn"
 	"captioner/weights"
+	"captioner/weights/mistakes"
 )
 
 // Family is the family as a row of the table of captioners. Its published checkpoints are of several formats, which
@@ -40,20 +41,17 @@ func (d Decoder) Sizes() (vocabulary, positions, width int64) {
 
 // Validate reports everything that does not fit, in one error.
 func (d Decoder) Validate(m encoder.Memory, architecture string) error {
-	var errs []error
-	if m.Layers < 0 || m.Layers > 64 || m.Layers > 0 && (m.Heads < 1 || d.Width%m.Heads != 0) {
-		const want = "want 0 to 64 layers, and heads that divide the decoder's width %d"
-		errs = append(errs, fmt.Errorf("memory: found %d layers of %d heads, "+want, m.Layers, m.Heads, d.Width))
-	}
-	if err := family.Padded(m, architecture, d.Width); err != nil {
-		errs = append(errs, err)
-	}
+	var wrong mistakes.List
+	wrong.Check(m.Layers >= 0 && m.Layers <= 64 && (m.Layers == 0 || m.Heads >= 1 && d.Width%max(m.Heads, 1) == 0),
+		"memory: found %d layers of %d heads, want 0 to 64 layers, and heads that divide the decoder's width %d", m.Layers,
+		m.Heads, d.Width)
+	wrong.Add(family.Padded(m, architecture, d.Width))
 	if err := d.Config.Validate(); err != nil {
-		errs = append(errs, err)
+		wrong.Add(err)
 	} else if !d.CrossAttention {
-		errs = append(errs, errors.New("decoder: found no cross-attention, want add_cross_attention"))
+		wrong.Add(errors.New("decoder: found no cross-attention, want add_cross_attention"))
 	}
-	return errors.Join(errs...)
+	return errors.Join(wrong...)
 }
 
 // Load reads memory and decoder for inference in type dtype. The decoder's weights stay in the type and, on a CPU, in

@@ -2,14 +2,12 @@ package davit
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
 	"reflect"
-	"slices"
-	"strings"
 
 	"captioner/weights"
+	"captioner/weights/mistakes"
 )
 
 // Config is the shape of a network, in the names of Hugging Face's config.json. Each list has an entry a stage.
@@ -92,41 +90,41 @@ func (c Config) inner(stage int) int64 { return int64(float64(c.Widths[stage]) *
 
 // Validate returns every problem at once.
 func (c Config) Validate() error {
-	var errs []error
-	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	var wrong mistakes.List
+	c.validateStages(&wrong)
+	if len(wrong) == 0 { // else the stages cannot be looked at
+		for i := range c.Widths {
+			c.validateStage(&wrong, i)
+		}
+	}
+	return wrong.Err("davit config")
+}
+
+// validateStages wants each list to name as many stages.
+func (c Config) validateStages(wrong *mistakes.List) {
 	n := len(c.Widths)
-	for name, length := range map[string]int{
-		"depths": len(c.Depths), "num_heads": len(c.Heads), "num_groups": len(c.Groups), "patch_size": len(c.Kernels),
-		"patch_stride": len(c.Strides), "patch_padding": len(c.Paddings), "patch_prenorm": len(c.PreNorms),
+	wrong.Check(n > 0, "embed_dim: found no stages, want 1 or more")
+	for _, f := range []struct {
+		name   string
+		stages int
+	}{
+		{"depths", len(c.Depths)}, {"num_groups", len(c.Groups)}, {"num_heads", len(c.Heads)},
+		{"patch_padding", len(c.Paddings)}, {"patch_prenorm", len(c.PreNorms)}, {"patch_size", len(c.Kernels)},
+		{"patch_stride", len(c.Strides)},
 	} {
-		if length != n {
-			bad("%s: found %d stages, want the %d of embed_dim", name, length, n)
-		}
+		wrong.Check(f.stages == n, "%s: found %d stages, want the %d of embed_dim", f.name, f.stages, n)
 	}
-	if n == 0 {
-		bad("embed_dim: found no stages, want 1 or more")
-	}
-	if !(c.MLP > 0 && c.MLP < 1024) || c.Window < 1 {
-		bad("mlp_ratio and window_size: found %g and %d, want more than 0", c.MLP, c.Window)
-	}
-	if len(errs) > 0 { // the stages cannot be looked at
-		slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
-		return fmt.Errorf("davit config: %w", errors.Join(errs...))
-	}
-	for i := range n {
-		width := c.Widths[i]
-		if width < 1 || c.Depths[i] < 1 || c.Kernels[i] < 1 || c.Strides[i] < 1 || c.Paddings[i] < 0 {
-			bad("stage %d: found width %d, depth %d and a convolution of %d, stride %d, padding %d, want 1 or more",
-				i, width, c.Depths[i], c.Kernels[i], c.Strides[i], c.Paddings[i])
-		}
-		if c.Heads[i] < 1 || c.Groups[i] < 1 || width%c.Heads[i] != 0 || width%c.Groups[i] != 0 {
-			bad("stage %d: found %d heads and %d groups, want divisors of its %d channels", i, c.Heads[i], c.Groups[i], width)
-		}
-	}
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("davit config: %w", err)
-	}
-	return nil
+	wrong.Check(c.MLP > 0 && c.MLP < 1024 && c.Window >= 1, "mlp_ratio and window_size: found %g and %d, want more than 0",
+		c.MLP, c.Window)
+}
+
+func (c Config) validateStage(wrong *mistakes.List, i int) {
+	width := c.Widths[i]
+	wrong.Check(width >= 1 && c.Depths[i] >= 1 && c.Kernels[i] >= 1 && c.Strides[i] >= 1 && c.Paddings[i] >= 0,
+		"stage %d: found width %d, depth %d and a convolution of %d, stride %d, padding %d, want 1 or more",
+		i, width, c.Depths[i], c.Kernels[i], c.Strides[i], c.Paddings[i])
+	wrong.Check(c.Heads[i] >= 1 && c.Groups[i] >= 1 && width%max(c.Heads[i], 1) == 0 && width%max(c.Groups[i], 1) == 0,
+		"stage %d: found %d heads and %d groups, want divisors of its %d channels", i, c.Heads[i], c.Groups[i], width)
 }
 
 // headSize is the channels of a head and of a group in every published network.

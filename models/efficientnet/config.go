@@ -1,9 +1,10 @@
 package efficientnet
 
 import (
-	"errors"
 	"fmt"
 	"math"
+
+	"captioner/weights/mistakes"
 )
 
 // Config is the shape of a net.
@@ -90,39 +91,19 @@ func (c Config) WithoutHead() Config {
 
 // Validate returns every problem at once.
 func (c Config) Validate() error {
-	var errs []error
-	positive := func(name string, v int64) {
-		if v < 1 {
-			errs = append(errs, fmt.Errorf("%s: found %d, want 1 or more", name, v))
-		}
-	}
-	positive("resolution", c.Resolution)
-	positive("stem", c.Stem)
-	positive("number of stages", int64(len(c.Stages)))
+	var wrong mistakes.List
+	wrong.Positive("resolution", c.Resolution)
+	wrong.Positive("stem", c.Stem)
+	wrong.Positive("number of stages", int64(len(c.Stages)))
 	for i, s := range c.Stages {
 		name := fmt.Sprintf("stage %d: ", i)
-		positive(name+"repeats", int64(s.Repeats))
-		positive(name+"expand", s.Expand)
-		positive(name+"out", s.Out)
-		if s.Kernel < 1 || s.Kernel%2 == 0 {
-			errs = append(errs, fmt.Errorf("%skernel: found %d, want an odd number", name, s.Kernel))
-		}
-		if s.Stride != 1 && s.Stride != 2 {
-			errs = append(errs, fmt.Errorf("%sstride: found %d, want 1 or 2", name, s.Stride))
-		}
+		wrong.Positive(name+"repeats", int64(s.Repeats))
+		wrong.Positive(name+"expand", s.Expand)
+		wrong.Positive(name+"out", s.Out)
+		wrong.Check(s.Kernel >= 1 && s.Kernel%2 == 1, "%skernel: found %d, want an odd number", name, s.Kernel)
+		wrong.Check(s.Stride == 1 || s.Stride == 2, "%sstride: found %d, want 1 or 2", name, s.Stride)
 	}
-	if c.Head < 0 || c.Classes < 0 || c.Head == 0 && c.Classes > 0 {
-		errs = append(
-			errs,
-			fmt.Errorf(
-				"head and classes: found %d and %d, want 0 or more, and no classes without a head",
-				c.Head,
-				c.Classes,
-			),
-		)
-	}
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("efficientnet config: %w", err)
-	}
-	return nil
+	wrong.Check(c.Head >= 0 && c.Classes >= 0 && (c.Head > 0 || c.Classes == 0),
+		"head and classes: found %d and %d, want 0 or more, and no classes without a head", c.Head, c.Classes)
+	return wrong.Err("efficientnet config")
 }

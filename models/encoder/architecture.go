@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"captioner/weights"
+	"captioner/weights/plural"
 )
 
 // Architecture is a kind of vision encoder: a row of the table in package checkpoint.
@@ -99,10 +99,7 @@ func (t Table) Names() string {
 	for _, a := range t {
 		names = append(names, a.Name)
 	}
-	if n := len(names); n > 1 {
-		return strings.Join(names[:n-1], ", ") + " or " + names[n-1]
-	}
-	return strings.Join(names, "")
+	return plural.Or(names)
 }
 
 // Published describes the encoder that clip-text-decoder calls by a name. An empty name gives an empty Config.

@@ -8,6 +8,7 @@ import (
 
 	"captioner/models/decode"
 	"captioner/models/encoder"
+	"captioner/weights/mistakes"
 )
 
 // Config is everything about a captioner but its weights and its tokenizer: what a model file holds under
@@ -170,28 +171,25 @@ func (c Config) ValidateDecoder() error {
 	if c.Decoder == nil {
 		return errors.New("decoder: found none that this version knows")
 	}
-	var errs []error
-	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if d := c.Memory.Dropout; !(d >= 0 && d < 1) {
-		bad("memory: found dropout %g, want 0 to less than 1", d)
-	}
-	if err := c.Decoder.Validate(c.Memory, c.Encoder.Architecture); err != nil {
-		errs = append(errs, err)
-	}
+	var wrong mistakes.List
+	drop := c.Memory.Dropout
+	wrong.Check(drop >= 0 && drop < 1, "memory: found dropout %g, want 0 to less than 1", drop)
+	wrong.Add(c.Decoder.Validate(c.Memory, c.Encoder.Architecture))
 	vocabulary, positions, _ := c.Decoder.Sizes()
-	if d := c.Decoding; d.Beam < 1 || d.MaxLen < 1 || int64(d.MaxLen) > positions || math.IsNaN(d.LengthPenalty) {
-		const want = "want 1 or more, and at most the decoder's %d positions"
-		bad("decoding: found beam %d and max length %d, "+want, d.Beam, d.MaxLen, positions)
-	}
-	for _, id := range []*int32{c.Decoding.Begin, c.Decoding.End} {
-		if id != nil && (*id < 0 || int64(*id) >= vocabulary) {
-			bad("decoding: found the token %d as begin or end, want one of the vocabulary's %d", *id, vocabulary)
+	d := c.Decoding
+	wrong.Check(d.Beam >= 1 && d.MaxLen >= 1 && int64(d.MaxLen) <= positions && !math.IsNaN(d.LengthPenalty),
+		"decoding: found beam %d and max length %d, want 1 or more, and at most the decoder's %d positions", d.Beam,
+		d.MaxLen, positions)
+	for _, id := range []*int32{d.Begin, d.End} {
+		if id != nil {
+			wrong.Check(*id >= 0 && int64(*id) < vocabulary,
+				"decoding: found the token %d as begin or end, want one of the vocabulary's %d", *id, vocabulary)
 		}
 	}
-	if err := c.Decoding.Processors.Check(vocabulary); err != nil {
-		errs = append(errs, fmt.Errorf("decoding: %w", err))
+	if err := d.Processors.Check(vocabulary); err != nil {
+		wrong.Add(fmt.Errorf("decoding: %w", err))
 	}
-	return errors.Join(errs...)
+	return errors.Join(wrong...)
 }
 
 // Padded reports features that do not go into the decoder's width with zeros behind them.

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+
+	"captioner/weights/mistakes"
 )
 
 // Config is the shape of a model, in the names of Hugging Face's config.json.
@@ -114,47 +116,22 @@ func ParseConfig(b []byte) (Config, error) {
 
 // Validate returns every problem at once.
 func (c Config) Validate() error {
-	var errs []error
-	positive := func(name string, v int64) {
-		if v < 1 {
-			errs = append(errs, fmt.Errorf("%s: found %d, want 1 or more", name, v))
-		}
-	}
-	positive("vocab_size", c.VocabSize)
-	positive("n_positions", c.Positions)
-	positive("n_embd", c.Width)
-	positive("n_layer", int64(c.Layers))
-	positive("n_head", c.Heads)
-	if c.Heads > 0 && c.Width%c.Heads != 0 {
-		errs = append(errs, fmt.Errorf("n_embd: found %d, want a multiple of n_head %d", c.Width, c.Heads))
-	}
-	if c.Inner < 0 {
-		errs = append(errs, fmt.Errorf("n_inner: found %d, want 0 or more", c.Inner))
-	}
-	if c.Activation != "gelu_new" && c.Activation != "gelu" {
-		errs = append(
-			errs,
-			fmt.Errorf("activation_function: found %q, want %q or %q", c.Activation, "gelu_new", "gelu"),
-		)
-	}
-	if !(c.Epsilon > 0) {
-		errs = append(errs, fmt.Errorf("layer_norm_epsilon: found %g, want more than 0", c.Epsilon))
-	}
-	for _, d := range []struct {
-		name string
-		p    float64
-	}{{"resid_pdrop", c.ResidualDrop}, {"embd_pdrop", c.EmbeddingDrop}, {"attn_pdrop", c.AttentionDrop}} {
-		if !(d.p >= 0 && d.p < 1) {
-			errs = append(errs, fmt.Errorf("%s: found %g, want 0 to less than 1", d.name, d.p))
-		}
-	}
-	if !(c.InitRange >= 0) {
-		errs = append(errs, fmt.Errorf("initializer_range: found %g, want 0 or more", c.InitRange))
-	}
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("gpt2 config: %w", err)
-	}
-	return nil
+	var wrong mistakes.List
+	wrong.Positive("vocab_size", c.VocabSize)
+	wrong.Positive("n_positions", c.Positions)
+	wrong.Positive("n_embd", c.Width)
+	wrong.Positive("n_layer", int64(c.Layers))
+	wrong.Positive("n_head", c.Heads)
+	wrong.Check(c.Width%max(c.Heads, 1) == 0, "n_embd: found %d, want a multiple of n_head %d", c.Width, c.Heads)
+	wrong.AtLeast(0, "n_inner", c.Inner)
+	wrong.Check(c.Activation == "gelu_new" || c.Activation == "gelu",
+		"activation_function: found %q, want %q or %q", c.Activation, "gelu_new", "gelu")
+	wrong.Check(c.Epsilon > 0, "layer_norm_epsilon: found %g, want more than 0", c.Epsilon)
+	wrong.Share("resid_pdrop", c.ResidualDrop)
+	wrong.Share("embd_pdrop", c.EmbeddingDrop)
+	wrong.Share("attn_pdrop", c.AttentionDrop)
+	wrong.Check(c.InitRange >= 0, "initializer_range: found %g, want 0 or more", c.InitRange)
+	return wrong.Err("gpt2 config")
 }
 
 // InnerWidth is the channels between the two layers of an MLP.

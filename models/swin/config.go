@@ -10,6 +10,7 @@ import (
 
 	"captioner/torch"
 	"captioner/weights"
+	"captioner/weights/mistakes"
 )
 
 // Config is the shape of a network, in the names of Hugging Face's config.json.
@@ -74,32 +75,24 @@ func (c Config) holds(side int64) error {
 
 // Validate returns every problem at once.
 func (c Config) Validate() error {
-	var errs []error
-	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if n := len(c.Depths); n == 0 || n > maxStages || n != len(c.Heads) {
-		bad("depths and num_heads: found %d and %d stages, want the same number of 1 to %d", n, len(c.Heads), maxStages)
-	}
-	if c.Width < 1 || c.Width > 1<<20 || c.PatchSize < 1 || c.Window < 1 || c.Window > 1<<10 {
-		bad("embed_dim, patch_size and window_size: found %d, %d and %d, want 1 or more", c.Width, c.PatchSize, c.Window)
-	}
-	if !(c.MLP > 0 && c.MLP < 1024) || !(c.Epsilon >= 0 && c.Epsilon < 1) {
-		bad("mlp_ratio and layer_norm_eps: found %g and %g, want more than 0 and 0 to less than 1", c.MLP, c.Epsilon)
-	}
-	if _, ok := activations[c.Activation]; !ok {
-		bad("hidden_act: found %q, want gelu, gelu_new, relu or silu", c.Activation)
-	}
-	if len(errs) == 0 {
+	var wrong mistakes.List
+	n := len(c.Depths)
+	wrong.Check(n > 0 && n <= maxStages && n == len(c.Heads),
+		"depths and num_heads: found %d and %d stages, want the same number of 1 to %d", n, len(c.Heads), maxStages)
+	wrong.Check(c.Width >= 1 && c.Width <= 1<<20 && c.PatchSize >= 1 && c.Window >= 1 && c.Window <= 1<<10,
+		"embed_dim, patch_size and window_size: found %d, %d and %d, want 1 or more", c.Width, c.PatchSize, c.Window)
+	wrong.Check(c.MLP > 0 && c.MLP < 1024, "mlp_ratio: found %g, want more than 0", c.MLP)
+	wrong.Share("layer_norm_eps", c.Epsilon)
+	_, known := activations[c.Activation]
+	wrong.Check(known, "hidden_act: found %q, want gelu, gelu_new, relu or silu", c.Activation)
+	if len(wrong) == 0 { // else the stages cannot be looked at
 		for i := range c.Depths {
-			if c.Depths[i] < 1 || c.Heads[i] < 1 || c.width(i)%c.Heads[i] != 0 {
-				bad("stage %d: found depth %d and %d heads, want 1 or more and a divisor of its %d channels",
-					i, c.Depths[i], c.Heads[i], c.width(i))
-			}
+			wrong.Check(c.Depths[i] >= 1 && c.Heads[i] >= 1 && c.width(i)%max(c.Heads[i], 1) == 0,
+				"stage %d: found depth %d and %d heads, want 1 or more and a divisor of its %d channels",
+				i, c.Depths[i], c.Heads[i], c.width(i))
 		}
 	}
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("swin config: %w", err)
-	}
-	return nil
+	return wrong.Err("swin config")
 }
 
 // ConfigOf reads the sizes from the weights themselves, in the keys of Keys. Activation and epsilon, which no weight

@@ -1,13 +1,13 @@
 package vit
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 
 	"captioner/models/encoder"
 	"captioner/torch/nn"
 	"captioner/weights"
+	"captioner/weights/mistakes"
 	"captioner/weights/plural"
 )
 
@@ -120,36 +120,21 @@ func (c Config) up() int64 {
 
 // Validate returns every problem at once.
 func (c Config) Validate() error {
-	var errs []error
-	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	for _, f := range []struct {
-		name string
-		v    int64
-	}{{"width", c.Width}, {"layers", int64(c.Layers)}, {"mlp width", c.MLP}} {
-		if f.v < 1 {
-			bad("%s: found %d, want 1 or more", f.name, f.v)
-		}
-	}
-	if c.Heads < 1 || c.Width%c.Heads != 0 {
-		bad("heads: found %d, want a divisor of %s", c.Heads, plural.Count(c.Width, "channel"))
-	}
-	if c.PatchSize < 1 || c.Grid < 0 || c.ImageSize < c.PatchSize && (c.ImageSize != 0 || c.Grid == 0) {
-		bad("patch size and image size: found %d and %d, want 1 or more and at least a patch", c.PatchSize, c.ImageSize)
-	}
-	if !(c.NormEpsilon >= 0 && c.NormEpsilon < 1) {
-		bad("norm epsilon: found %g, want 0 to less than 1", c.NormEpsilon)
-	}
-	if c.Registers < 0 || c.NoClass && (c.Distilled || c.Registers > 0) {
-		bad("tokens: found %s, distilled %v and no_class %v, want a class token before others",
-			plural.Count(c.Registers, "register"), c.Distilled, c.NoClass)
-	}
-	if known := []string{"", GELUTanh}; !slices.Contains(known, c.Activation) {
-		bad("activation: found %q, want one of %q", c.Activation, known)
-	}
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("vit config: %w", err)
-	}
-	return nil
+	var wrong mistakes.List
+	wrong.Positive("width", c.Width)
+	wrong.Positive("layers", int64(c.Layers))
+	wrong.Positive("mlp width", c.MLP)
+	wrong.Check(c.Heads >= 1 && c.Width%max(c.Heads, 1) == 0, "heads: found %d, want a divisor of %s", c.Heads,
+		plural.Count(c.Width, "channel"))
+	wrong.Check(c.PatchSize >= 1 && c.Grid >= 0 && (c.ImageSize >= c.PatchSize || c.ImageSize == 0 && c.Grid > 0),
+		"patch size and image size: found %d and %d, want 1 or more and at least a patch", c.PatchSize, c.ImageSize)
+	wrong.Share("norm epsilon", c.NormEpsilon)
+	wrong.Check(c.Registers >= 0 && (!c.NoClass || !c.Distilled && c.Registers == 0),
+		"tokens: found %s, distilled %v and no_class %v, want a class token before others",
+		plural.Count(c.Registers, "register"), c.Distilled, c.NoClass)
+	known := []string{"", GELUTanh}
+	wrong.Check(slices.Contains(known, c.Activation), "activation: found %q, want one of %q", c.Activation, known)
+	return wrong.Err("vit config")
 }
 
 // ConfigOf reads the sizes from the weights themselves, in timm's keys (see Keys), and which tokens and layers there

@@ -24,3 +24,6 @@ func Number[N number](n N) string { return humanize.Comma(int64(n)) }
 func Are[N number](n N, one string) string {
 	return Count(n, one) + " " + english.PluralWord(int(n), "is", "are")
 }
+
+// Or lists what is allowed: "a", "a or b", "a, b or c".
+func Or(words []string) string { return english.WordSeries(words, "or") }

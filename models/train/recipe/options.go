@@ -5,12 +5,12 @@ package recipe
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 
 	"captioner/models/checkpoint"
 	"captioner/models/encoder"
 	"captioner/torch/dist"
+	"captioner/weights/mistakes"
 )
 
 // Options are all settings of a run. Start from Default: zero is a real value in several fields. Their JSON is
@@ -158,72 +158,94 @@ const Plateau = "plateau"
 
 // Validate reports everything that is wrong with o, joined in one error.
 func (o Options) Validate() error {
-	var errs []error
-	check := func(ok bool, format string, args ...any) {
-		if !ok {
-			errs = append(errs, fmt.Errorf(format, args...))
-		}
-	}
-	share := func(name string, v float64) { check(v >= 0 && v < 1, "%s: found %g, want 0 to less than 1", name, v) }
-	atLeast := func(name string, v, low int) { check(v >= low, "%s: found %d, want %d or more", name, v, low) }
-	check(o.Data != "", "data: none given")
-	check(o.Encoder != "" || o.Init != "", "encoder: none given, want its checkpoint")
-	check(!o.ExtendVocab || o.Init != "", "extend-vocab: found no init, want the model whose vocabulary is extended")
-	check(o.Prompt == "" || len(o.Text) == 0 && o.Recipe == "", "prompt: found a text or a recipe too, want neither")
-	check(o.Memory == "" || slices.Contains(encoder.MemoryKinds, o.Memory),
-		"memory: found %q, want one of %q", o.Memory, encoder.MemoryKinds)
-	check(o.Val != "" || o.ValFraction > 0 && o.ValFraction < 1,
+	var wrong mistakes.List
+	o.validateData(&wrong)
+	o.validateNetwork(&wrong)
+	o.validateVision(&wrong)
+	o.validateCrossEntropy(&wrong)
+	o.validateSCST(&wrong)
+	o.validateRun(&wrong)
+	return errors.Join(wrong...)
+}
+
+func (o Options) validateData(wrong *mistakes.List) {
+	wrong.Check(o.Data != "", "data: none given")
+	wrong.Check(o.Val != "" || o.ValFraction > 0 && o.ValFraction < 1,
 		"val-fraction: found %g, want more than 0 and less than 1 where no val is given", o.ValFraction)
-	atLeast("encoder-heads", int(o.EncoderHeads), 0)
-	check(o.EncoderActivation == "" || slices.Contains(encoder.Activations, o.EncoderActivation),
-		"encoder-activation: found %q, want one of %q", o.EncoderActivation, encoder.Activations)
-	atLeast("width", int(o.Width), 1)
-	atLeast("layers", o.Layers, 1)
-	check(o.Heads > 0 && o.Width%max(o.Heads, 1) == 0, "heads: found %d, want a divisor of the width %d", o.Heads, o.Width)
-	atLeast("positions", int(o.Positions), 4)
-	share("dropout", o.Dropout)
-	share("input-dropout", o.InputDropout)
-	check(o.MemoryLayers >= 0 && o.MemoryLayers <= 64, "memory-layers: found %d, want 0 to 64", o.MemoryLayers)
-	check(o.Views >= 0 && o.Views <= 1000, "views: found %d, want 0 to 1000", o.Views)
-	check(o.CropShare > 0 && o.CropShare <= 1, "crop-share: found %g, want more than 0 and at most 1", o.CropShare)
-	atLeast("encoder-from", o.EncoderFrom, -1)
-	check(o.EncoderLR > 0 && o.EncoderLR < 10, "encoder-lr: found %g, want more than 0 and less than 10", o.EncoderLR)
-	check(o.EncoderAfter >= 0, "encoder-after: found %g, want 0 or more", o.EncoderAfter)
-	atLeast("keep", o.Keep, 0)
-	share("attention-dropout", o.AttentionDropout)
-	check(o.SCSTBLEU >= 0, "scst-bleu: found %g, want 0 or more", o.SCSTBLEU)
-	check(o.Epochs >= 0 && o.Epochs <= 1e6, "max-epochs: found %g, want 0 or more", o.Epochs)
-	atLeast("batch-size", o.BatchSize, 1)
-	atLeast("captions-per-image", o.Captions, 1)
-	atLeast("accumulate-grad-batches", o.Accumulate, 1)
-	check(o.LR > 0 && o.LR < 10, "lr: found %g, want more than 0 and less than 10", o.LR)
-	atLeast("warmup", o.Warmup, 0)
-	check(slices.Contains(schedules, o.Schedule), "schedule: found %q, want one of %q", o.Schedule, schedules)
-	share("lr-floor", o.LRFloor)
-	check(o.WeightDecay >= 0, "weight-decay: found %g, want 0 or more", o.WeightDecay)
-	share("beta1", o.Beta1)
-	share("beta2", o.Beta2)
-	check(o.Clip >= 0, "clip: found %g, want 0 (off) or more", o.Clip)
-	share("label-smoothing", o.LabelSmoothing)
-	share("ema", o.EMA)
-	check(o.TextEpochs >= 0, "text-epochs: found %g, want 0 or more", o.TextEpochs)
-	atLeast("scst-steps", o.SCSTSteps, 0)
-	if o.SCSTSteps > 0 {
-		atLeast("scst-batch-size", o.SCSTBatch, 1)
-		atLeast("scst-samples", o.SCSTSamples, 2)
-		check(o.SCSTLR > 0, "scst-lr: found %g, want more than 0", o.SCSTLR)
-		check(o.SCSTTemperature > 0, "scst-temperature: found %g, want more than 0", o.SCSTTemperature)
-		share("scst-ema", o.SCSTEMA)
-		atLeast("scst-eval-every", o.SCSTEvery, 1)
+}
+
+func (o Options) validateNetwork(wrong *mistakes.List) {
+	wrong.Check(o.Encoder != "" || o.Init != "", "encoder: none given, want its checkpoint")
+	wrong.Check(!o.ExtendVocab || o.Init != "",
+		"extend-vocab: found no init, want the model whose vocabulary is extended")
+	if o.Memory != "" {
+		wrong.OneOf("memory", o.Memory, encoder.MemoryKinds...)
 	}
-	check(o.Precision == "fp32" || o.Precision == "bf16" || o.Precision == "fp16",
-		"precision: found %q, want fp32, bf16 or fp16", o.Precision)
-	atLeast("beam-size", o.Beam, 1)
-	check(o.Monitor == "cider" || o.Monitor == "bleu4" || o.Monitor == "val_loss",
-		"monitor: found %q, want cider, bleu4 or val_loss", o.Monitor)
-	atLeast("save-every", o.SaveEvery, 1)
-	atLeast("log-every", o.LogEvery, 0)
-	return errors.Join(errs...)
+	wrong.AtLeast(0, "encoder-heads", int64(o.EncoderHeads))
+	if o.EncoderActivation != "" {
+		wrong.OneOf("encoder-activation", o.EncoderActivation, encoder.Activations...)
+	}
+	wrong.AtLeast(1, "width", int64(o.Width))
+	wrong.AtLeast(1, "layers", int64(o.Layers))
+	wrong.Check(o.Heads > 0 && o.Width%max(o.Heads, 1) == 0, "heads: found %d, want a divisor of the width %d", o.Heads,
+		o.Width)
+	wrong.AtLeast(4, "positions", int64(o.Positions))
+	wrong.Share("dropout", o.Dropout)
+	wrong.Share("input-dropout", o.InputDropout)
+	wrong.Share("attention-dropout", o.AttentionDropout)
+	wrong.Check(o.MemoryLayers >= 0 && o.MemoryLayers <= 64, "memory-layers: found %d, want 0 to 64", o.MemoryLayers)
+}
+
+func (o Options) validateVision(wrong *mistakes.List) {
+	wrong.Check(o.Views >= 0 && o.Views <= 1000, "views: found %d, want 0 to 1000", o.Views)
+	wrong.Check(o.CropShare > 0 && o.CropShare <= 1, "crop-share: found %g, want more than 0 and at most 1", o.CropShare)
+	wrong.AtLeast(-1, "encoder-from", int64(o.EncoderFrom))
+	wrong.Check(o.EncoderLR > 0 && o.EncoderLR < 10, "encoder-lr: found %g, want more than 0 and less than 10",
+		o.EncoderLR)
+	wrong.Check(o.EncoderAfter >= 0, "encoder-after: found %g, want 0 or more", o.EncoderAfter)
+}
+
+func (o Options) validateCrossEntropy(wrong *mistakes.List) {
+	wrong.Check(o.Prompt == "" || len(o.Text) == 0 && o.Recipe == "",
+		"prompt: found a text or a recipe too, want neither")
+	wrong.Check(o.Epochs >= 0 && o.Epochs <= 1e6, "max-epochs: found %g, want 0 or more", o.Epochs)
+	wrong.AtLeast(1, "batch-size", int64(o.BatchSize))
+	wrong.AtLeast(1, "captions-per-image", int64(o.Captions))
+	wrong.AtLeast(1, "accumulate-grad-batches", int64(o.Accumulate))
+	wrong.Check(o.LR > 0 && o.LR < 10, "lr: found %g, want more than 0 and less than 10", o.LR)
+	wrong.AtLeast(0, "warmup", int64(o.Warmup))
+	wrong.OneOf("schedule", o.Schedule, schedules...)
+	wrong.Share("lr-floor", o.LRFloor)
+	wrong.Check(o.WeightDecay >= 0, "weight-decay: found %g, want 0 or more", o.WeightDecay)
+	wrong.Share("beta1", o.Beta1)
+	wrong.Share("beta2", o.Beta2)
+	wrong.Check(o.Clip >= 0, "clip: found %g, want 0 (off) or more", o.Clip)
+	wrong.Share("label-smoothing", o.LabelSmoothing)
+	wrong.Share("ema", o.EMA)
+	wrong.Check(o.TextEpochs >= 0, "text-epochs: found %g, want 0 or more", o.TextEpochs)
+}
+
+func (o Options) validateSCST(wrong *mistakes.List) {
+	wrong.Check(o.SCSTBLEU >= 0, "scst-bleu: found %g, want 0 or more", o.SCSTBLEU)
+	wrong.AtLeast(0, "scst-steps", int64(o.SCSTSteps))
+	if o.SCSTSteps <= 0 {
+		return
+	}
+	wrong.AtLeast(1, "scst-batch-size", int64(o.SCSTBatch))
+	wrong.AtLeast(2, "scst-samples", int64(o.SCSTSamples))
+	wrong.Check(o.SCSTLR > 0, "scst-lr: found %g, want more than 0", o.SCSTLR)
+	wrong.Check(o.SCSTTemperature > 0, "scst-temperature: found %g, want more than 0", o.SCSTTemperature)
+	wrong.Share("scst-ema", o.SCSTEMA)
+	wrong.AtLeast(1, "scst-eval-every", int64(o.SCSTEvery))
+}
+
+func (o Options) validateRun(wrong *mistakes.List) {
+	wrong.OneOf("precision", o.Precision, "fp32", "bf16", "fp16")
+	wrong.OneOf("monitor", o.Monitor, "cider", "bleu4", "val_loss")
+	wrong.AtLeast(1, "beam-size", int64(o.Beam))
+	wrong.AtLeast(0, "keep", int64(o.Keep))
+	wrong.AtLeast(1, "save-every", int64(o.SaveEvery))
+	wrong.AtLeast(0, "log-every", int64(o.LogEvery))
 }
 
 // Learns says whether there is anything to learn: a run of no epochs and no steps only measures.
