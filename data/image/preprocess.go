@@ -66,6 +66,10 @@ type Preprocess struct {
 	// processors make them RGB first, and so does Apply without it. RGB and grey
 	// of 8 bits are the same both ways.
 	ScaleFirst bool `json:"scale_first,omitempty"`
+	// CutGrey cuts grey of 16 bits at 255 before all else, as Pillow makes RGB of
+	// it and so Hugging Face's processors: most of it becomes white. Without it
+	// the high byte is taken.
+	CutGrey bool `json:"cut_grey,omitempty"`
 	// CropFloor halves what is left beside a crop downwards, as Hugging Face's
 	// processors do. Without it a half goes to the even number, as in torchvision.
 	CropFloor bool `json:"crop_floor,omitempty"`
@@ -121,6 +125,9 @@ func (p Preprocess) Apply(src *RGB) *RGB {
 	r := resample.Rect{X0: x, Y0: y, X1: x + p.Size, Y1: y + p.Size}
 	if p.ScaleFirst && src.native.mode != modeRGB {
 		return resizeNative(src, w, h, r, filter, p.RowsFirst)
+	}
+	if p.CutGrey && src.native.mode == modeGrey16 {
+		src = &RGB{Pix: fromGrey16(src.native.samples()), W: src.W, H: src.H}
 	}
 	return resize(src, w, h, r, filter, p.RowsFirst)
 }

@@ -1,7 +1,11 @@
 package image
 
 import (
+	"bytes"
 	"encoding/json"
+	"image"
+	"image/color"
+	"image/png"
 	"math"
 	"strings"
 	"sync"
@@ -88,6 +92,31 @@ func TestPreprocessJSON(t *testing.T) {
 	var back Preprocess
 	if err := json.Unmarshal(b, &back); err != nil || back != p {
 		t.Errorf("got %v, %v, want %v", back, err, p)
+	}
+}
+
+// TestCutGrey looks at grey of 16 bits as Pillow 13 makes RGB of it, and as it is without.
+func TestCutGrey(t *testing.T) {
+	for _, tt := range []struct {
+		value      uint16
+		whole, cut uint8
+	}{{0x00c8, 0x00, 0xc8}, {0x41f4, 0x41, 0xff}} {
+		grey := image.NewGray16(image.Rect(0, 0, 1, 1))
+		grey.SetGray16(0, 0, color.Gray16{Y: tt.value})
+		var file bytes.Buffer
+		if err := png.Encode(&file, grey); err != nil {
+			t.Fatal(err)
+		}
+		m, err := Decode(file.Bytes(), DefaultOptions())
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := Preprocess{Size: 1, Fit: FitSquash}
+		whole := p.Apply(m).Pix[0]
+		p.CutGrey = true
+		if cut := p.Apply(m).Pix[0]; whole != tt.whole || cut != tt.cut {
+			t.Errorf("%#x: got %#x, and %#x cut, want %#x and %#x", tt.value, whole, cut, tt.whole, tt.cut)
+		}
 	}
 }
 

@@ -269,6 +269,7 @@ func openLAVIS(f family.Files) (*family.Captioner, error) {
 		return nil, err
 	}
 	c.Config.Encoder.Encoder = t
+	c.Config.Encoder.Preprocess.CutGrey = true // LAVIS makes images RGB by Pillow
 	begin := tokenizer.AddedToken{Content: "[DEC]", Special: true}
 	words := tokenizer.BERTUncased(begin, tokenizer.AddedToken{Content: "[ENC]", Special: true}).CleaningSpaces(true)
 	if int64(words.VocabSize()) != text.VocabSize {

@@ -140,7 +140,6 @@ func TestViTFolderRefusals(t *testing.T) {
 			"crop",
 		},
 		{"generation_config.json", `"num_beams": 4`, `"num_beams": 4, "do_sample": true`, "do_sample"},
-		{"generation_config.json", `"max_length": 16`, `"max_length": 16, "min_length": 16`, "min_length"},
 		{"generation_config.json", `"num_beams": 4`, `"early_stopping": "often"`, "early_stopping"},
 		{"config.json", `"hidden_act": "gelu"`, `"hidden_act": "relu"`, "hidden_act"},
 		{"config.json", `"model_type": "vit"`, `"model_type": "deit"`, "deit"},

@@ -20,19 +20,19 @@ type processor struct {
 	Crop     *bool           `json:"do_center_crop"`
 	CropSize json.RawMessage `json:"crop_size"`
 	Rescale  *bool           `json:"do_rescale"`
-	Factor   float64         `json:"rescale_factor"`
+	Factor   *float64        `json:"rescale_factor"`
 	Normal   *bool           `json:"do_normalize"`
-	Mean     []float64       `json:"image_mean"`
-	Std      []float64       `json:"image_std"`
+	Mean     json.RawMessage `json:"image_mean"`
+	Std      json.RawMessage `json:"image_std"`
 	Class    string          `json:"image_processor_type"`
 	OldClass string          `json:"feature_extractor_type"`
 }
 
 // ReadProcessor takes from preprocessor_config.json what is done to images: both sides brought to the encoder's size,
 // or the shorter one and the middle cut out, by bicubic or bilinear, then numbers from mean and deviation. What the
-// file leaves out is c's own. Anything else is refused.
+// file leaves out is what the class does that it names, or c's own. Anything else is refused.
 func (c *Config) ReadProcessor(beside Folder) error {
-	p := processor{Factor: 1. / 255}
+	var p processor
 	if err := ReadOptional(beside, "preprocessor_config.json", &p); err != nil {
 		return err
 	}
@@ -42,14 +42,23 @@ func (c *Config) ReadProcessor(beside Folder) error {
 	return nil
 }
 
+func off(b *bool) bool { return b != nil && !*b }
+
 func (p processor) apply(c *Config) error {
-	off := func(b *bool) bool { return b != nil && !*b }
-	if off(p.Resize) || off(p.Rescale) || math.Abs(p.Factor*255-1) > 1e-3 {
-		const want = "want images that are resized, and 1/255"
-		return fmt.Errorf("found do_resize or do_rescale false, or a rescale_factor of %g, "+want, p.Factor)
+	if off(p.Resize) {
+		return errors.New("found do_resize false, want images that are resized")
 	}
-	if err := p.applyFit(c); err != nil {
+	class, err := p.class()
+	if err != nil {
 		return err
+	}
+	c.Preprocess.CutGrey = true
+	if err := p.applyFit(c, class != nil && class.shorter); err != nil {
+		return err
+	}
+	if class != nil {
+		c.Preprocess.Filter = class.filter
+		c.Normalize(class.mean[:], class.std[:])
 	}
 	if p.Resample != nil {
 		filter, ok := map[int]string{2: image.FilterLinear, 3: ""}[*p.Resample]
@@ -58,15 +67,63 @@ func (p processor) apply(c *Config) error {
 		}
 		c.Preprocess.Filter = filter
 	}
-	if off(p.Normal) {
-		p.Mean, p.Std = []float64{0, 0, 0}, []float64{1, 1, 1}
+	return p.applyNumbers(c)
+}
+
+// applyNumbers settles how the bytes of pixels become numbers.
+func (p processor) applyNumbers(c *Config) error {
+	mean, err := perChannel("image_mean", p.Mean)
+	std, err2 := perChannel("image_std", p.Std)
+	if err := cmp.Or(err, err2); err != nil {
+		return err
 	}
-	c.Normalize(p.Mean, p.Std)
+	factor := 1. / 255
+	if p.Factor != nil {
+		factor = *p.Factor
+	}
+	if off(p.Rescale) {
+		factor = 1
+	}
+	if !(factor > 0) || math.IsInf(factor, 0) {
+		return fmt.Errorf("found rescale_factor %g, want more than 0", factor)
+	}
+	if off(p.Normal) {
+		mean, std = []float64{0, 0, 0}, []float64{1, 1, 1}
+	}
+	for i := range 3 {
+		if mean != nil {
+			c.Preprocess.Mean[i] = mean[i] * 255
+		}
+		if std != nil {
+			c.Preprocess.Std[i] = std[i] * 255
+		}
+		if white := 1 / factor / 255; math.Abs(white-1) > 1e-6 { // else 1/255 as somebody has rounded it
+			c.Preprocess.Mean[i] *= white
+			c.Preprocess.Std[i] *= white
+		}
+	}
 	return nil
 }
 
+// perChannel reads a number of each channel, or one of all; nil where the setting says none.
+func perChannel(name string, raw json.RawMessage) ([]float64, error) {
+	if len(raw) == 0 || string(raw) == "null" {
+		return nil, nil
+	}
+	var one float64
+	if json.Unmarshal(raw, &one) == nil {
+		return []float64{one, one, one}, nil
+	}
+	var three []float64
+	if json.Unmarshal(raw, &three) != nil || len(three) != 3 {
+		return nil, fmt.Errorf("found %s %s, want three numbers", name, Spell(raw))
+	}
+	return three, nil
+}
+
 // applyFit settles how an image becomes a square: squashed, or by its shorter side; and whether its middle is cut out.
-func (p processor) applyFit(c *Config) error {
+// A size that is one number is that of the shorter side, or of both.
+func (p processor) applyFit(c *Config, shorter bool) error {
 	crop := c.Preprocess.Fit == image.FitCrop || c.Preprocess.Resize > c.Preprocess.Size // what the architecture's does
 	if p.Crop != nil {
 		crop = *p.Crop
@@ -76,6 +133,7 @@ func (p processor) applyFit(c *Config) error {
 	if err := errors.Join(err, err2); err != nil {
 		return errors.New(strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
+	size.shortest = size.shortest || shorter && size.side != 0 && !size.both
 	if c.Encoder != nil && c.Encoder.Side() == 0 { // which takes images of any size
 		switch {
 		case crop && middle.side != 0:
@@ -119,7 +177,8 @@ type size struct {
 	both     bool // of both sides, in so many words
 }
 
-// parseSize reads a size in any of its spellings: 224, {"height": 224, "width": 224}, {"shortest_edge": 224}.
+// parseSize reads a size in any of its spellings: 224, [224, 224], {"height": 224, "width": 224},
+// {"shortest_edge": 224}.
 func parseSize(raw json.RawMessage) (s size, err error) {
 	if len(raw) == 0 || string(raw) == "null" {
 		return s, nil
@@ -127,10 +186,12 @@ func parseSize(raw json.RawMessage) (s size, err error) {
 	if json.Unmarshal(raw, &s.side) == nil {
 		return s, nil
 	}
-	var named map[string]int
-	if err := json.Unmarshal(raw, &named); err != nil {
-		return s, err
+	var sides []int
+	if json.Unmarshal(raw, &sides) == nil && len(sides) == 2 && sides[0] == sides[1] && sides[0] > 0 {
+		return size{side: sides[0], both: true}, nil
 	}
+	var named map[string]int
+	_ = json.Unmarshal(raw, &named) // what it is else has no such names
 	switch height, shortest := named["height"], named["shortest_edge"]; {
 	case len(named) == 2 && height > 0 && height == named["width"]:
 		return size{side: height, both: true}, nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -19,7 +20,7 @@ type generation struct {
 	MaxLength     int             `json:"max_length"`
 	MaxNew        int             `json:"max_new_tokens"`
 	MinLength     int             `json:"min_length"`
-	MinNew        int             `json:"min_new_tokens"`
+	MinNew        *int            `json:"min_new_tokens"`
 	Penalty       float64         `json:"length_penalty"`
 	NoRepeat      int             `json:"no_repeat_ngram_size"`
 	Repetition    float64         `json:"repetition_penalty"`
@@ -165,7 +166,11 @@ func (u Usual) ReadGeneration(beside encoder.Folder, positions int64) (Decoding,
 	if u.NoStart {
 		delete(settings, "decoder_start_token_id")
 	}
-	d, err := g.read(settings, int(positions), cmp.Or(u.Length, usualLength))
+	length := usualLength
+	if _, ok := said(settings["max_length"]); !ok {
+		length = cmp.Or(u.Length, usualLength)
+	}
+	d, err := g.read(settings, int(positions), length)
 	if err != nil {
 		return d, fmt.Errorf("read %s: %w", name, err)
 	}
@@ -181,10 +186,28 @@ func (g generation) read(settings map[string]json.RawMessage, positions, length 
 	if err == nil {
 		err = json.Unmarshal(text, &g)
 	}
+	var kind *json.UnmarshalTypeError
+	if errors.As(err, &kind) {
+		name, _, _ := strings.Cut(kind.Field, ".")
+		return Decoding{}, fmt.Errorf("found %s %s, want %s", name, encoder.Spell(settings[name]), wanted(kind.Type))
+	}
 	if err != nil {
 		return Decoding{}, err
 	}
 	return g.decoding(positions, length)
+}
+
+// wanted says in words what JSON of a type is.
+func wanted(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Float64:
+		return "a number"
+	case reflect.Slice:
+		return "a list"
+	}
+	return "a whole number"
 }
 
 // decoding says the same as a Decoding. Lengths there do not count the begin token.
@@ -205,8 +228,8 @@ func (g generation) decoding(positions, length int) (Decoding, error) {
 		d.MaxLen, d.MaxLenOfAll = g.MaxLength-1, true
 	}
 	switch {
-	case g.MinNew > 0:
-		d.MinLen = g.MinNew
+	case g.MinNew != nil: // 0 too takes the place of min_length
+		d.MinLen = max(*g.MinNew, 0)
 	case g.MinLength > 1:
 		d.MinLen, d.MinLenOfAll = g.MinLength-1, true
 	}

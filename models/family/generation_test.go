@@ -41,6 +41,8 @@ func TestReadGeneration(t *testing.T) {
 				`"processors":{"sequence_bias":[{"tokens":[4,5],"add":-1.5}],"encoder_repetition_penalty":1.2,` +
 				`"exponential_decay_length_penalty":{"from":3,"factor":1.5},"renormalize_logits":true,` +
 				`"encoder_no_repeat_ngram_size":2}}`},
+		{"no new tokens at least", `{"min_new_tokens": 0, "min_length": 9}`,
+			`{"beam":1,"length_penalty":1,"max_len":20,"no_repeat_ngram":0,"early_stopping":"false"}`},
 		{"a shortest caption above the longest", `{"max_length": 5, "min_new_tokens": 8}`,
 			`{"beam":1,"length_penalty":1,"max_len":4,"no_repeat_ngram":0,"min_len":4,"early_stopping":"false",` +
 				`"max_len_of_all":true}`},
@@ -121,6 +123,33 @@ func TestReadOlderGeneration(t *testing.T) {
 					d.Beam, *d.End, begin, forced, tt.beam, tt.end, tt.begin, tt.forced)
 			}
 		})
+	}
+}
+
+// A family's own length holds where no file says one; 20 is a length like any other.
+func TestUsualLength(t *testing.T) {
+	for text, want := range map[string]int{`{}`: 60, `{"max_length": null}`: 60, `{"max_length": 20}`: 20,
+		`{"max_length": 30}`: 29, `{"max_new_tokens": 7}`: 7} {
+		d, err := Usual{Length: 60}.ReadGeneration(settings(text), 100)
+		if err != nil || d.MaxLen != want {
+			t.Errorf("%s: got %d, %v, want %d", text, d.MaxLen, err, want)
+		}
+	}
+}
+
+func TestReadGenerationNamesWrongTypes(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"num_beams": "3"}`:            `found num_beams "3", want a whole number`,
+		`{"num_beams": 2.5}`:            `found num_beams 2.5, want a whole number`,
+		`{"length_penalty": [1]}`:       `found length_penalty [1], want a number`,
+		`{"renormalize_logits": "yes"}`: `found renormalize_logits "yes", want true or false`,
+		`{"suppress_tokens": 4}`:        `found suppress_tokens 4, want a list`,
+		`{"eos_token_id": "end"}`:       `found the tokens "end", want one or more numbers`,
+	} {
+		_, err := ReadGeneration(settings(text), 100)
+		if want = "read generation_config.json: " + want; err == nil || err.Error() != want {
+			t.Errorf("%s: got %v, want %s", text, err, want)
+		}
 	}
 }
 
