@@ -69,8 +69,8 @@ func (d Decoder) Validate(m encoder.Memory, architecture string) error {
 		}
 	}
 	if m.In != d.Memory {
-		const message = "the decoder does not fit its encoder: %s gives tokens of %d channels, want encoder_hidden_size %d"
-		return fmt.Errorf(message, architecture, m.In, d.Memory)
+		return family.Mismatch("%s gives tokens of %d channels, want encoder_hidden_size %d",
+			architecture, m.In, d.Memory)
 	}
 	return nil
 }
@@ -85,9 +85,7 @@ func (d Decoder) Load(src weights.Source, _ encoder.Memory, o nn.LoadOptions, t 
 		return nil, err
 	}
 	defer m.Free()
-	o.Prefix = family.DecoderPrefix
-	o.Stored = func(string) bool { return true } // converted one by one as they are packed
-	if err := m.Load(src, o); err != nil {
+	if err := m.Load(src, o.Below(family.DecoderPrefix).AsStored()); err != nil {
 		return nil, err
 	}
 	return writer{m.Decoder(t)}, nil

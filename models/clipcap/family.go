@@ -45,8 +45,7 @@ func (c Config) Validate(m encoder.Memory, architecture string) error {
 		return err
 	}
 	if m.In != c.Image || !m.Pooled() {
-		const message = "the decoder does not fit its encoder: %s gives an image %d numbers, want prefix_size %d"
-		return fmt.Errorf(message, architecture, m.In, c.Image)
+		return family.Mismatch("%s gives an image %d numbers, want prefix_size %d", architecture, m.In, c.Image)
 	}
 	return nil
 }
@@ -69,9 +68,7 @@ func (c Config) Load(src weights.Source, _ encoder.Memory, o nn.LoadOptions, d t
 		return nil, err
 	}
 	defer m.Free()
-	o.Prefix = family.DecoderPrefix
-	o.Stored = func(string) bool { return true } // converted one by one as they are packed
-	if err := m.Load(src, o); err != nil {
+	if err := m.Load(src, o.Below(family.DecoderPrefix).AsStored()); err != nil {
 		return nil, err
 	}
 	return writer{m.Decoder(d)}, nil

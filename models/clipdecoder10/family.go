@@ -63,8 +63,8 @@ func (c Config) Validate(m encoder.Memory, architecture string) error {
 		const want = "want %q for the decoder of clip-text-decoder 1.0.0"
 		return fmt.Errorf("memory: found kind %q, "+want, m.Kind, encoder.PooledPadded)
 	case m.In < c.Width:
-		const found = "the decoder does not fit its encoder: %s gives an image %d numbers, want the decoder's width %d"
-		return fmt.Errorf(found, architecture, m.In, c.Width)
+		return family.Mismatch("%s gives an image %d numbers, want the decoder's width %d",
+			architecture, m.In, c.Width)
 	}
 	return family.Padded(m, architecture, c.Width)
 }

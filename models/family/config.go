@@ -192,11 +192,15 @@ func (c Config) ValidateDecoder() error {
 	return errors.Join(wrong...)
 }
 
+// Mismatch says why a decoder does not fit its encoder.
+func Mismatch(format string, args ...any) error {
+	return fmt.Errorf("the decoder does not fit its encoder: "+format, args...)
+}
+
 // Padded reports features that do not go into the decoder's width with zeros behind them.
 func Padded(m encoder.Memory, architecture string, width int64) error {
 	if m.Kind != encoder.PooledPadded || m.In <= width {
 		return nil
 	}
-	const found = "the decoder does not fit its encoder: %s gives an image %d numbers, want at most the decoder's width %d"
-	return fmt.Errorf(found, architecture, m.In, width)
+	return Mismatch("%s gives an image %d numbers, want at most the decoder's width %d", architecture, m.In, width)
 }

@@ -30,15 +30,14 @@ func (c Config) Validate(m encoder.Memory, architecture string) error {
 	positions, channels := m.Shape()
 	switch {
 	case channels != c.Image:
-		const message = "the decoder does not fit its encoder: %s gives %d channels, want the %d of image_projection"
-		return fmt.Errorf(message, architecture, channels, c.Image)
+		return family.Mismatch("%s gives %d channels, want the %d of image_projection",
+			architecture, channels, c.Image)
 	case positions > c.Side*c.Side:
-		const message = "the decoder does not fit its encoder: %s gives %d positions, want at most %d rows of as many"
-		return fmt.Errorf(message, architecture, positions, c.Side)
+		return family.Mismatch("%s gives %d positions, want at most %d rows of as many",
+			architecture, positions, c.Side)
 	case positions+1 >= c.Text.Positions:
-		const message = "the decoder does not fit its encoder: %s gives %d positions, want fewer than " +
-			"max_position_embeddings %d"
-		return fmt.Errorf(message, architecture, positions+1, c.Text.Positions)
+		return family.Mismatch("%s gives %d positions, want fewer than max_position_embeddings %d", architecture,
+			positions+1, c.Text.Positions)
 	}
 	return nil
 }
@@ -53,9 +52,7 @@ func (c Config) Load(src weights.Source, _ encoder.Memory, o nn.LoadOptions, d t
 		return nil, err
 	}
 	defer m.Free()
-	o.Prefix = family.DecoderPrefix
-	o.Stored = func(string) bool { return true } // converted one by one as they are packed
-	if err := m.Load(src, o); err != nil {
+	if err := m.Load(src, o.Below(family.DecoderPrefix).AsStored()); err != nil {
 		return nil, err
 	}
 	return m.Decoder(d), nil

@@ -39,8 +39,8 @@ func (t Text) Validate(m encoder.Memory, architecture string) error {
 		return err
 	}
 	if m.In != t.Image || t.Memory != 0 {
-		const message = "the decoder does not fit its encoder: %s gives tokens of %d channels, want image_hidden_size %d"
-		return fmt.Errorf(message, architecture, m.In, t.Image)
+		return family.Mismatch("%s gives tokens of %d channels, want image_hidden_size %d",
+			architecture, m.In, t.Image)
 	}
 	return nil
 }
@@ -55,9 +55,7 @@ func (t Text) Load(src weights.Source, _ encoder.Memory, o nn.LoadOptions, d tor
 		return nil, err
 	}
 	defer m.Free()
-	o.Prefix = family.DecoderPrefix
-	o.Stored = func(string) bool { return true } // converted one by one as they are packed
-	if err := m.Load(src, o); err != nil {
+	if err := m.Load(src, o.Below(family.DecoderPrefix).AsStored()); err != nil {
 		return nil, err
 	}
 	return writer{m.Decoder(d)}, nil

@@ -59,8 +59,7 @@ func (c Config) Load(src weights.Source, o nn.LoadOptions, d torch.DType) (encod
 		return nil, err
 	}
 	defer m.Free()
-	o.Stored = func(string) bool { return true } // converted one by one as they are packed
-	if err := m.Load(src, o); err != nil {
+	if err := m.Load(src, o.AsStored()); err != nil {
 		return nil, err
 	}
 	return m.Encoder(d), nil

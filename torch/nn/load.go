@@ -33,6 +33,19 @@ type LoadOptions struct {
 	Once bool
 }
 
+// AsStored leaves all weights in the floating-point type of their file: a layer converts them one by one as it packs
+// them, so that no whole copy of them is made on the way.
+func (o LoadOptions) AsStored() LoadOptions {
+	o.Stored = func(string) bool { return true }
+	return o
+}
+
+// Below loads what the source names below prefix.
+func (o LoadOptions) Below(prefix string) LoadOptions {
+	o.Prefix = prefix
+	return o
+}
+
 // Load fills the model that m points to from src, strictly: all missing, unexpected and misshaped names are reported in
 // one *weights.KeyError; numbers that are not finite are a *weights.NotFiniteError. After an error the model is as it
 // was. Shared memory must outlive the model: close src after
