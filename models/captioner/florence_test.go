@@ -162,7 +162,7 @@ func TestFlorenceRefusesByName(t *testing.T) {
 			func(dir string) error { return os.Remove(filepath.Join(dir, "tokenizer.json")) }},
 		{"no weights", "model.safetensors",
 			func(dir string) error { return os.Remove(filepath.Join(dir, "model.safetensors")) }},
-		{"other heads", "found 7 and 3 attention heads, want divisors of d_model 48",
+		{"other heads", "encoder_attention_heads: found 7, want a divisor of d_model 48",
 			edit("config.json", func(c map[string]any) { in(c, "text_config")["encoder_attention_heads"] = 7 })},
 		{"other width", "found embed_dim [16 32], want the [16 24] of the weights",
 			edit("config.json", func(c map[string]any) {
