@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"text/tabwriter"
 
 	"github.com/urfave/cli/v2"
@@ -70,7 +71,7 @@ func runList(con *console.Console, o published.Options) error {
 	}
 	tab := tabwriter.NewWriter(con.Stdout, 0, 0, 2, ' ', 0)
 	if !con.Options.JSON {
-		fmt.Fprintln(tab, "NAME\tSIZE\tHERE\tWHAT\tLICENCE")
+		fmt.Fprintln(tab, "NAME\tSIZE\tHERE\tIMAGES/S\tWHAT\tLICENCE")
 	}
 	var kind store.Kind
 	for _, l := range list {
@@ -82,15 +83,23 @@ func runList(con *console.Console, o published.Options) error {
 		}
 		if l.Kind != kind {
 			kind = l.Kind
-			fmt.Fprintf(tab, "# %s\t\t\t\t\n", headings[kind])
+			fmt.Fprintf(tab, "# %s\t\t\t\t\t\n", headings[kind])
 		}
 		size := ""
 		if l.Bytes > 0 {
 			size = console.Size(l.Bytes)
 		}
-		fmt.Fprintf(tab, "%s\t%s\t%s\t%s\t%s\n", l.Name, size, l.Here(), l.Describe(), l.Licence)
+		speed := ""
+		if l.Speed > 0 {
+			speed = strconv.FormatFloat(l.Speed, 'f', 1, 64)
+		}
+		fmt.Fprintf(tab, "%s\t%s\t%s\t%s\t%s\t%s\n", l.Name, size, l.Here(), speed, l.Describe(), l.Licence)
 	}
-	return tab.Flush()
+	if err := tab.Flush(); err != nil || con.Options.JSON {
+		return err
+	}
+	_, err = fmt.Fprintln(con.Stdout, "# "+published.Speeds)
+	return err
 }
 
 // fetched is what "weights fetch --json" prints.

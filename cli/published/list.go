@@ -21,6 +21,7 @@ type Listed struct {
 	Origin   string     `json:"origin"`
 	CIDEr    float64    `json:"coco_cider,omitempty"` // on the Karpathy test split, as published, times 100
 	Source   string     `json:"coco_cider_source,omitempty"`
+	Speed    float64    `json:"images_per_second,omitempty"` // as Speeds says
 	URLs     []string   `json:"urls"`
 	SHA256   string     `json:"sha256,omitempty"` // of the one file, or of the last of a model's
 	Bytes    int64      `json:"bytes,omitempty"`
@@ -109,7 +110,8 @@ func listRepositories(h *hub.Hub, kind store.Kind, list []repositoryRow, known f
 		}
 		l := Listed{
 			Name: c.name, Aliases: []string{hub.Prefix + c.name}, Kind: kind, What: c.what, Licence: c.licence,
-			Origin: hub.DefaultEndpoint + "/" + c.name, CIDEr: c.cider, Source: c.source, URLs: []string{}, Bytes: c.bytes,
+			Origin: hub.DefaultEndpoint + "/" + c.name, CIDEr: c.cider, Source: c.source, Speed: c.speed,
+			URLs: []string{}, Bytes: c.bytes,
 			Checksum: "hub", Target: h.Folder(ref),
 		}
 		if path, ok := h.Here(ref); ok {
