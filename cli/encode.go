@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -107,6 +109,9 @@ func (o *EncodeOptions) validate() error {
 		"captioner encode folder/, or captioner encode --data captions.json",
 		"nothing to encode: give --data, or files and folders")
 	wrong.Check(o.Data == "" || len(o.inputs) == 0, "", "--data and files contradict each other: give one of them")
+	file := strings.ToLower(filepath.Ext(o.Out))
+	wrong.Check(file != ".npy" && file != ".safetensors", "--format npy or safetensors says what the files in it are",
+		"--out %q: found the name of a file, want that of a folder", o.Out)
 	wrong.Check(o.ShardSize >= 1, "", "--shard-size %d: want 1 or more", o.ShardSize)
 	o.Model.Precision = "fp32"
 	wrong.Add(console.OneOf("--format", o.Format, "safetensors", "npy"), o.Model.Validate(), o.Ranks.Validate())

@@ -86,6 +86,8 @@ func walk(root, folder string, left func(name, why string), visit func(name stri
 			left(name, "images of this format are not read")
 		case unpack.IsArchive(name):
 			left(name, "archives in a folder are not opened, want each named by itself")
+		case isTable(entry.Name()):
+			left(name, "captions in a file of their own are not read with a folder: give this file instead")
 		case slices.Contains(sidecarExtensions, strings.ToLower(filepath.Ext(name))) && !has(entry.Name()):
 			left(name, "no image of that name stands beside it")
 		}
@@ -94,6 +96,12 @@ func walk(root, folder string, left func(name, why string), visit func(name stri
 		}
 	}
 	return nil
+}
+
+// isTable says whether a file in a folder looks like the captions of many images, as COCO names them.
+func isTable(name string) bool {
+	name = strings.ToLower(name)
+	return strings.HasPrefix(name, "captions") && strings.HasSuffix(name, ".json")
 }
 
 // captioned says whether a sidecar among the entries of a folder has an image, of whatever format.

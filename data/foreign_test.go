@@ -312,7 +312,8 @@ func TestFolderWithABackup(t *testing.T) {
 func TestWhatAFolderLeavesOut(t *testing.T) {
 	files := map[string]string{}
 	for _, name := range []string{"a.jpg", "a.txt", "b.JPG", "b.jpg.TXT", "c.jxl", "c.txt", "d.txt", "e.zip", "f.tar.gz",
-		"in/g.png", "in/h.caption", "notes.md", ".hidden.txt", "run/options.json", "run/metrics.jsonl", "run/loss.png"} {
+		"in/g.png", "in/h.caption", "Captions_train.json",
+		"notes.md", ".hidden.txt", "run/options.json", "run/metrics.jsonl", "run/loss.png"} {
 		files[name] = "a dog"
 	}
 	root := datatest.Tree(t, files)
@@ -331,6 +332,8 @@ func TestWhatAFolderLeavesOut(t *testing.T) {
 		n++
 	}
 	want := []string{
+		`"Captions_train.json": left out: captions in a file of their own are not read with a folder: ` +
+			`give this file instead`,
 		`"c.jxl": left out: images of this format are not read`,
 		`"d.txt" and 1 more: left out: no image of that name stands beside it`,
 		`"e.zip" and 1 more: left out: archives in a folder are not opened, want each named by itself`,

@@ -65,6 +65,9 @@ func TestOpen(t *testing.T) {
 		{"Karpathy, train", map[string]string{"dataset_coco.json": karpathy}, "dataset_coco.json", KindKarpathy,
 			[]Example{{ID: "42", Path: "val2014/COCO_val2014_000000000042.jpg", Captions: []string{"A dog.", "two dogs"}},
 				{ID: "2", Path: "c.jpg"}}},
+		{"Karpathy without numbers", map[string]string{"dataset_own.json": `{"images": [{"filename": "b.jpg", ` +
+			`"split": "train", "sentences": [{"raw": "B"}]}]}`}, "dataset_own.json", KindKarpathy,
+			[]Example{{ID: "b.jpg", Path: "b.jpg", Captions: []string{"B"}}}},
 		{"Karpathy, test", map[string]string{"dataset_coco.json": karpathy}, "dataset_coco.json#test", KindKarpathy,
 			[]Example{{ID: "1", Path: "b.jpg", Captions: []string{"B"}}}},
 		{"token file", map[string]string{"Flickr8k.token.txt": "a.jpg#0\tA dog, running.\r\nsub/b.png#0\tThe \"B\"\r\n" +

@@ -86,8 +86,8 @@ func (image karpathyImage) example() (Example, error) {
 	if e.ID == "" {
 		e.ID = string(image.ImageID)
 	}
-	if e.ID == "" {
-		return Example{}, errors.New("no imgid or cocoid")
+	if e.ID == "" { // files of other data than COCO may lack both
+		e.ID = image.FileName
 	}
 	for i, s := range image.Sentences {
 		switch {

@@ -120,7 +120,7 @@ func start(f *checkpoint.Checkpoint, o Options, number torch.Precision) (_ *Capt
 		nn.SetKernels(o.Kernels)
 		kvcache.SetGraphs(graphs, o.Detail)
 		if c.device, err = torch.ParseDevice(o.Device); err != nil {
-			return &DeviceError{err}
+			return &DeviceError{Err: err}
 		}
 		dtype := number.On(c.device)
 		if err := suits(dtype, c.device); err != nil {
@@ -144,22 +144,28 @@ func start(f *checkpoint.Checkpoint, o Options, number torch.Precision) (_ *Capt
 // suits refuses a number type that a device has no fast products for.
 func suits(d torch.DType, dev torch.Device) error {
 	var err error
+	var remedy string
 	switch {
 	case d == torch.Int8 && dev.IsCUDA():
+		remedy = "--precision fp16 is the quickest on a GPU"
 		const found = "precision int8 is for the CPU (its kernels are the processor's), found device %v, " +
 			"want fp16, bf16 or fp32"
 		err = fmt.Errorf(found, dev)
 	case d == torch.Float16 && !dev.IsCUDA():
+		remedy = "--precision bf16 is as small on a processor"
 		err = errors.New("precision fp16 is for GPUs (a processor has no fast products of it), found device cpu, " +
 			"want bf16, int8 or fp32")
 	default:
 		return nil
 	}
-	return &DeviceError{err}
+	return &DeviceError{err, remedy}
 }
 
 // A DeviceError says that a device is not there, or cannot do what is asked of it.
-type DeviceError struct{ Err error }
+type DeviceError struct {
+	Err    error
+	Remedy string // what to ask for instead; "": another device
+}
 
 func (e *DeviceError) Error() string { return e.Err.Error() }
 
@@ -168,6 +174,9 @@ func (e *DeviceError) Unwrap() error { return e.Err }
 
 // Hint says what works.
 func (e *DeviceError) Hint() string {
+	if e.Remedy != "" {
+		return e.Remedy
+	}
 	var cuda *torch.CUDAError
 	if errors.As(e.Err, &cuda) {
 		return cuda.Hint() + "; --device cpu works everywhere"
