@@ -23,8 +23,8 @@ ENV = . scripts/env.sh;
 PURE = ./data/... ./weights/... ./models/decode/...
 
 # The rooms that compute with tensors: the tests that run on each device, the loop of training, and whole commands.
-STANDIN = ./torch/... ./models/encoder ./models/clip ./models/vit ./models/swin ./models/siglip ./models/dinov2 ./models/efficientnet \
-  ./models/kvcache ./models/batch ./models/gpt2 ./models/bert ./models/blip ./models/git ./models/florence2 ./models/coca ./models/clipcap \
+STANDIN = ./torch/... ./models/encoder ./models/clip ./models/vit ./models/swin ./models/beit ./models/siglip ./models/dinov2 \
+  ./models/efficientnet ./models/kvcache ./models/batch ./models/gpt2 ./models/bert ./models/blip ./models/git ./models/florence2 ./models/coca ./models/clipcap \
   ./models/clipdecoder10 ./models/clipscore ./models/tags ./models/checkpoint ./models/captioner ./models/train/... ./cli/captioner
 
 .PHONY: help setup build demo test test-standin test-pure test-portable dist try fuzz sanitize bench bench-families soak fixtures \

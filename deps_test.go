@@ -107,6 +107,7 @@ models/git          < models/bert models/clip |
 models/efficientnet < models/encoder        |
 models/davit        < models/encoder        |
 models/swin         < models/encoder        |
+models/beit         < models/encoder        |
 models/bart         < models/bert           | # a transformer that reads and writes, on BERT's layers
 models/florence2    < models/davit models/bart |
 models/batch        < torch                 | # texts as tensors, as decoders learn from them
@@ -119,7 +120,8 @@ models/clipdecoder10 < models/family models/gpt2 models/clip weights/pickle | # 
 models/clipcap      < models/family models/gpt2 models/clip | # CLIP's embedding as the prefix of GPT-2
 models/coca         < models/family models/clip models/kvcache | # CoCa, as open_clip has it
 models/checkpoint   < models/crossgpt2 models/clipdecoder10 models/blip models/git models/florence2 models/clipcap
-                      models/coca models/efficientnet models/siglip models/dinov2 models/swin weights/formats |
+                      models/coca models/efficientnet models/siglip models/dinov2 models/swin models/beit
+                      weights/formats |
                      # files of captioners and encoders, and the one table of both
 models/average      < models/checkpoint     | # the mean of captioners
 models/captioner/demo <                     |                               # the built-in model file, as bytes
@@ -252,6 +254,7 @@ models/checkpoint   < torch/torchtest models/captioner/demo |
 models/vit          < torch/torchtest data/image |
 models/siglip       < torch/torchtest data/image |
 models/swin         < torch/torchtest       |
+models/beit         < torch/torchtest       |
 models/dinov2       < torch/torchtest data/image |
 models/efficientnet < torch/torchtest data/image weights/pickle |
 models/gpt2         < torch/torchtest torch/standin torch/optim data/tokenizer models/decode |

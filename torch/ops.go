@@ -163,6 +163,13 @@ func (t *Tensor) Bicubic(height, width int64, antialias bool) *Tensor {
 	return fromLibtch("bicubic", t)
 }
 
+// Bilinear scales maps t [B, C, h, w] to [B, C, height, width] as PyTorch's interpolate does, with the corners of the
+// outermost pixels kept apart.
+func (t *Tensor) Bilinear(height, width int64) *Tensor {
+	lib.AtgUpsampleBilinear2d(&slots[0], t.alive(), []int64{height, width}, 2, 0, 0, 1, 0, 1)
+	return fromLibtch("bilinear", t)
+}
+
 // Attention is softmax(q kᵀ scale + mask) v by libtorch's fused kernels: q [..., T, D], k and v [..., S, D]; mask nil,
 // boolean (true = look) or added; scale 0 means 1/√D. On CPU its backward is several times slower than plain products.
 func Attention(q, k, v, mask *Tensor, dropout float64, causal bool, scale float64) *Tensor {

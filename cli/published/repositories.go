@@ -99,4 +99,8 @@ var encoders = []repositoryRow{
 		name: "microsoft/swin-base-patch4-window7-224", modelType: "swin", what: "Swin base, images of 224 pixels",
 		licence: "Apache-2.0", bytes: 351e6,
 	},
+	{
+		name: "microsoft/beit-base-patch16-224-pt22k-ft22k", modelType: "beit", what: "BEiT base, images of 224 pixels",
+		licence: "Apache-2.0", bytes: 414e6,
+	},
 }

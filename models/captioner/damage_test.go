@@ -17,7 +17,7 @@ import (
 // familyFolders are folders of captioners in the layout of transformers.
 var familyFolders = []string{
 	"testdata/families/blip", "testdata/families/git", "testdata/families/florence2", "testdata/python/vit-gpt2",
-	"testdata/python/swin-gpt2", "testdata/python/encoder-decoder",
+	"testdata/python/swin-gpt2", "testdata/python/beit-gpt2", "testdata/python/encoder-decoder",
 }
 
 // changed is a copy of a folder whose tensors were changed.
@@ -115,6 +115,7 @@ func TestExtraTensors(t *testing.T) {
 		"testdata/families/florence2": "model.language_model.decoder.layers.0.odd.weight",
 		"testdata/python/vit-gpt2":    "decoder.transformer.h.0.odd.weight",
 		"testdata/python/swin-gpt2":   "encoder.encoder.layers.0.blocks.0.odd.weight",
+		"testdata/python/beit-gpt2":   "encoder.encoder.layer.0.odd.weight",
 	} {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			var notices []string
@@ -125,7 +126,7 @@ func TestExtraTensors(t *testing.T) {
 			}
 			c.Close()
 			want := 1
-			if slices.Contains([]string{"vit-gpt2", "swin-gpt2", "blip"}, filepath.Base(dir)) {
+			if slices.Contains([]string{"vit-gpt2", "swin-gpt2", "beit-gpt2", "blip"}, filepath.Base(dir)) {
 				want = 0 // they look below their own prefixes alone
 			}
 			if len(notices) != want || want > 0 && !strings.Contains(notices[0], `"odd.weight"`) {

@@ -18,10 +18,11 @@ import (
 	"captioner/models/family"
 )
 
-// VisionEncoderDecoderModels of ViT or Swin and GPT-2 as Hugging Face writes them (scripts/fixtures/vitgpt2.py).
+// VisionEncoderDecoderModels of ViT, Swin or BEiT and GPT-2 as Hugging Face writes them (scripts/fixtures/vitgpt2.py).
 const (
 	vitDir  = "testdata/python/vit-gpt2"
 	swinDir = "testdata/python/swin-gpt2"
+	beitDir = "testdata/python/beit-gpt2"
 )
 
 type vitWant struct {
@@ -103,7 +104,7 @@ func compareVit(t *testing.T, dir string) (equal, all int, different map[string]
 
 // From the file of a photograph to the tokens that generate gives, greedily and by its beam search.
 func TestEncoderDecoderFolderCaptions(t *testing.T) {
-	for _, dir := range []string{vitDir, swinDir} {
+	for _, dir := range []string{vitDir, swinDir, beitDir} {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			_, all, different := compareVit(t, dir)
 			if all < 80 || len(different) < 20 {
@@ -114,7 +115,7 @@ func TestEncoderDecoderFolderCaptions(t *testing.T) {
 }
 
 func TestFullSizeEncoderDecoder(t *testing.T) {
-	for _, name := range []string{"vit-gpt2", "swin-gpt2"} {
+	for _, name := range []string{"vit-gpt2", "swin-gpt2", "beit-gpt2"} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(os.Getenv("CAPTIONER_FULL"), name)
 			if _, err := os.Stat(filepath.Join(dir, "want.json")); err != nil {

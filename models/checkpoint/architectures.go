@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"captioner/models/beit"
 	"captioner/models/blip"
 	"captioner/models/clip"
 	"captioner/models/clipcap"
@@ -43,6 +44,7 @@ func Known() Architectures {
 			clip.Architecture(),
 			efficientnet.Architecture(),
 			dinov2.Architecture(),
+			beit.Architecture(),
 			vit.Architecture(),
 			davit.Architecture(),
 			swin.Architecture(),

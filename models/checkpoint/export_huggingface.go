@@ -238,10 +238,7 @@ func writeTokenizer(dir string, t *tokenizer.Tokenizer, positions int64) error {
 	return errors.Join(
 		writeBytes(filepath.Join(dir, "tokenizer.json"), text),
 		writeBytes(filepath.Join(dir, "vocab.json"), vocab),
-		writeBytes(
-			filepath.Join(dir, "merges.txt"),
-			merges,
-		),
+		writeBytes(filepath.Join(dir, "merges.txt"), merges),
 		writeJSON(filepath.Join(dir, "tokenizer_config.json"), config),
 		writeJSON(filepath.Join(dir, "special_tokens_map.json"), special),
 	)

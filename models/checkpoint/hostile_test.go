@@ -269,6 +269,11 @@ func TestFoldersThatDisagree(t *testing.T) {
 			"model_type": "swin", "hidden_act": "relu",
 			"num_attention_heads": 5},
 		"swin-gpt2": {"embed_dim": 99, "depths": []int{2, 3}, "use_absolute_embeddings": true, "window_size": 7},
+		"beit-gpt2": {
+			"hidden_size": 99, "num_hidden_layers": 5, "intermediate_size": 81, "image_size": 64, "patch_size": 16,
+			"model_type": "vit", "hidden_act": "mish", "use_relative_position_bias": false, "use_mean_pooling": false,
+			"layer_scale_init_value": 0, "num_channels": 1,
+		},
 		"encoder-decoder": {
 			"hidden_size":       99,
 			"num_hidden_layers": 1,

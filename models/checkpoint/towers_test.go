@@ -57,6 +57,14 @@ var towers = []struct {
 	{"vit/testdata/deitclassifier", "DeiT of 2 layers, width 48, patches of 16, pictures of 32", "vit", 2},
 	{"swin/testdata/plain", "Swin of 4 layers in 2 stages, width 16, patches of 4, windows of 4", "swin", 0},
 	{"swin/testdata/classifier", "Swin of 6 layers in 3 stages, width 8, patches of 2, windows of 3", "swin", 0},
+	{"beit/testdata/layers", "BEiT of 2 layers, width 48, patches of 8", "beit", 1},
+	{"beit/testdata/shared", "BEiT of 2 layers, width 48, patches of 8", "beit", 1},
+	{"beit/testdata/positions", "BEiT of 2 layers, width 48, patches of 8", "beit", 1},
+	{"beit/testdata/all", "BEiT of 2 layers, width 48, patches of 8", "beit", 1},
+	{"beit/testdata/none", "BEiT of 2 layers, width 48, patches of 8", "beit", 1},
+	{"beit/testdata/masked", "BEiT of 2 layers, width 48, patches of 8", "beit", 1},
+	{"beit/testdata/classifier", "BEiT of 2 layers, width 48, patches of 8", "beit", 1},
+	{"beit/testdata/data2vec", "BEiT of 2 layers, width 48, patches of 8", "beit", 1},
 }
 
 // Tokens are Hugging Face's last_hidden_state: in float32 within the table's tolerance, in other types nearly.
@@ -125,6 +133,7 @@ func TestTowersTakePixelsOfTransformers(t *testing.T) {
 		{"siglip/testdata/pixels", "siglip/testdata/whole", "siglip2"},
 		{"dinov2/testdata/pixels", "dinov2/testdata/plain", "dinov2"},
 		{"vit/testdata/deitpixels", "vit/testdata/deit", "deit"},
+		{"beit/testdata/pixels", "beit/testdata/layers", "beit"},
 	} {
 		t.Run(c.processor, func(t *testing.T) {
 			src := torchtest.Fixture(t, "../"+c.pixels+".safetensors")

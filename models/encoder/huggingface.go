@@ -39,3 +39,19 @@ func (s Sizes) Agree(width, layers, mlp, image, patch int64) error {
 	}
 	return nil
 }
+
+// SquareSide is the side of an image_size in pixels: a number, or two that are the same; 224 where there is none.
+func SquareSide(raw json.RawMessage) (int64, error) {
+	const usual = 224
+	var one int64
+	var two [2]int64
+	switch {
+	case len(raw) == 0:
+		return usual, nil
+	case json.Unmarshal(raw, &one) == nil && one > 0:
+		return one, nil
+	case json.Unmarshal(raw, &two) == nil && two[0] == two[1] && two[0] > 0:
+		return two[0], nil
+	}
+	return 0, fmt.Errorf("found image_size %s, want a square", Spell(raw))
+}

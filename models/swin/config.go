@@ -1,13 +1,13 @@
 package swin
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"slices"
 
+	"captioner/models/encoder"
 	"captioner/torch"
 	"captioner/weights"
 	"captioner/weights/mistakes"
@@ -153,24 +153,8 @@ func (c *Config) Configure(config []byte) (side int64, err error) {
 		return 0, err
 	}
 	*c = said
-	side, err = squareSide(other.Image)
+	side, err = encoder.SquareSide(other.Image)
 	return side, errors.Join(err, c.Validate())
-}
-
-// squareSide is the side of an image_size: a number, or two that are the same.
-func squareSide(raw json.RawMessage) (int64, error) {
-	const usual = 224
-	var one int64
-	var two [2]int64
-	switch {
-	case len(raw) == 0:
-		return usual, nil
-	case json.Unmarshal(raw, &one) == nil && one > 0:
-		return one, nil
-	case json.Unmarshal(raw, &two) == nil && two[0] == two[1] && two[0] > 0:
-		return two[0], nil
-	}
-	return 0, fmt.Errorf("found image_size %s, want a square", bytes.TrimSpace(raw))
 }
 
 // agree says which of the sizes is not found, that of the weights.
