@@ -53,7 +53,7 @@ func (p processor) apply(c *Config) error {
 		return err
 	}
 	c.Preprocess.CutGrey = true
-	if err := p.applyFit(c, class != nil && class.shorter); err != nil {
+	if err := p.applyFit(c, class); err != nil {
 		return err
 	}
 	if class != nil {
@@ -123,7 +123,7 @@ func perChannel(name string, raw json.RawMessage) ([]float64, error) {
 
 // applyFit settles how an image becomes a square: squashed, or by its shorter side; and whether its middle is cut out.
 // A size that is one number is that of the shorter side, or of both.
-func (p processor) applyFit(c *Config, shorter bool) error {
+func (p processor) applyFit(c *Config, class *processorClass) error {
 	crop := c.Preprocess.Fit == image.FitCrop || c.Preprocess.Resize > c.Preprocess.Size // what the architecture's does
 	if p.Crop != nil {
 		crop = *p.Crop
@@ -133,7 +133,9 @@ func (p processor) applyFit(c *Config, shorter bool) error {
 	if err := errors.Join(err, err2); err != nil {
 		return errors.New(strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
-	size.shortest = size.shortest || shorter && size.side != 0 && !size.both
+	if number := size.side != 0 && !size.both && !size.shortest; number && class != nil {
+		size.shortest, size.both = class.shorter, !class.shorter
+	}
 	if c.Encoder != nil && c.Encoder.Side() == 0 { // which takes images of any size
 		switch {
 		case crop && middle.side != 0:
@@ -156,7 +158,7 @@ func (p processor) applyFit(c *Config, shorter bool) error {
 	}
 	c.Preprocess.CropFloor = true
 	switch {
-	case size.both, size.side != 0 && !size.shortest && strings.HasPrefix(p.kind(), "DeiT"):
+	case size.both:
 		c.Preprocess.Fit = image.FitSquash
 	case size.side != 0, c.Preprocess.Resize == 0:
 		c.Preprocess.Fit = image.FitCrop

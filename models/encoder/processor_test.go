@@ -38,6 +38,8 @@ func TestReadProcessor(t *testing.T) {
 			image.FitSquash, "", 0, 127.5, 127.5},
 		{"a number is CLIP's shorter side", `{"image_processor_type": "CLIPImageProcessor", "size": 40, ` + crop + `}`,
 			image.FitCrop, "", 40, 0.48145466 * 255, 0.26862954 * 255},
+		{"a number is BEiT's both sides", `{"feature_extractor_type": "BeitFeatureExtractor", "size": 40, ` + crop + `}`,
+			image.FitSquash, "", 40, 127.5, 127.5},
 		{"one mean of all channels", `{"image_mean": 0.5, "image_std": [0.25, 0.5, 0.5]}`,
 			image.FitSquash, "", 0, 127.5, 63.75},
 		{"bytes as they are", `{"do_rescale": false, "image_mean": [100, 1, 1], "image_std": 50}`,
