@@ -119,9 +119,10 @@ models/crossgpt2    < models/family models/gpt2 | # the captioner that is traine
 models/clipdecoder10 < models/family models/gpt2 models/clip weights/pickle | # clip-text-decoder 1.0.0
 models/clipcap      < models/family models/gpt2 models/clip | # CLIP's embedding as the prefix of GPT-2
 models/coca         < models/family models/clip models/kvcache | # CoCa, as open_clip has it
-models/checkpoint   < models/crossgpt2 models/clipdecoder10 models/blip models/git models/florence2 models/clipcap
-                      models/coca models/efficientnet models/siglip models/dinov2 models/swin models/beit
-                      weights/formats |
+models/kinds        < models/encoder weights/formats | # what belongs to models but is none
+models/checkpoint   < models/kinds models/crossgpt2 models/clipdecoder10 models/blip models/git models/florence2
+                      models/clipcap models/coca models/efficientnet models/siglip models/dinov2 models/swin
+                      models/beit weights/formats |
                      # files of captioners and encoders, and the one table of both
 models/average      < models/checkpoint     | # the mean of captioners
 models/captioner/demo <                     |                               # the built-in model file, as bytes

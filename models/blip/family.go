@@ -154,6 +154,7 @@ func openFolder(f family.Files) (*family.Captioner, error) {
 	if err := encoder.ReadJSON(f.Beside, "config.json", &config); err != nil {
 		return nil, err
 	}
+	config.Text, config.Vision = orEmpty(config.Text), orEmpty(config.Vision)
 	text, err := ParseTextConfig(config.Text)
 	if err != nil {
 		return nil, fmt.Errorf("read config.json: %w", err)
@@ -192,6 +193,14 @@ func openFolder(f family.Files) (*family.Captioner, error) {
 		return nil, err
 	}
 	return c, c.Config.Validate()
+}
+
+// orEmpty is a section of a config.json, or one that says nothing: all is as the class has it.
+func orEmpty(section json.RawMessage) json.RawMessage {
+	if len(section) == 0 || string(section) == "null" {
+		return json.RawMessage("{}")
+	}
+	return section
 }
 
 // decoding is how Hugging Face's BLIP generates. It reads the settings of text_config: those of

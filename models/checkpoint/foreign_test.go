@@ -133,6 +133,29 @@ func TestForeign(t *testing.T) {
 			want: "found a checkpoint of DeepSpeed", hint: "zero_to_fp32.py",
 		},
 		{
+			name: "ONNX in a folder", make: folder("config.json", plain, "onnx", ""),
+			want: "found a network of ONNX", hint: "exported",
+		},
+		{
+			name: "OpenVINO", make: folder("config.json", plain, "openvino_model.bin", "", "openvino_model.xml", ""),
+			want: "found a network of OpenVINO", hint: "exported",
+		},
+		{
+			name: "Core ML", make: folder("config.json", plain, "model.mlpackage", ""),
+			want: "found a network of Core ML", hint: "exported",
+		},
+		{
+			name: "MLX", make: folder("config.json", plain, "weights.npz", ""), want: "found weights of MLX", hint: "made from",
+		},
+		{
+			name: "quantized by MLX", make: file("x.safetensors", "a.weight", "a.scales", "a.biases"),
+			want: "found weights of MLX", hint: "made from",
+		},
+		{
+			name: "folder of checkpoints", make: folder("checkpoint-500", ""),
+			want: "with its checkpoints inside", hint: "FOLDER/checkpoint-1000",
+		},
+		{
 			name: "FSDP", make: folder(".metadata", "", "__0_0.distcp", ""),
 			want: "found a checkpoint of FSDP", hint: "dcp_to_torch",
 		},

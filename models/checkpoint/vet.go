@@ -9,6 +9,7 @@ import (
 
 	"captioner/models/encoder"
 	"captioner/models/family"
+	"captioner/models/kinds"
 	"captioner/weights/plural"
 )
 
@@ -78,7 +79,7 @@ func (a Architectures) Vet(use Use, beside encoder.Folder, files []string) error
 		}
 		return a.vetLearner(beside)
 	}
-	if err := (evidence{files: files, method: quantization(beside)}).judge(); err != nil {
+	if err := (kinds.Evidence{Files: files, Method: kinds.Quantization(beside)}).Judge(); err != nil {
 		return err
 	}
 	if _, err := beside.Read(describedFile); err == nil {

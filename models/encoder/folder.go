@@ -1,6 +1,7 @@
 package encoder
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,6 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"captioner/weights"
 )
 
 // maxText bounds the descriptions that are read whole: the largest, tokenizer.json, takes a few megabytes.
@@ -22,7 +25,8 @@ type Folder interface {
 // Dir is the Folder at a path.
 type Dir string
 
-// Read reads a file of at most 64 MB.
+// Read reads a file of at most 64 MB, without a byte order mark. What a download has left in its place is a
+// ForeignError.
 func (d Dir) Read(name string) ([]byte, error) {
 	path := filepath.Join(string(d), name)
 	f, err := os.Open(path)
@@ -34,7 +38,10 @@ func (d Dir) Read(name string) ([]byte, error) {
 	if err == nil && len(b) > maxText {
 		err = fmt.Errorf("read %q: found more than %d MB, want a description", path, maxText>>20)
 	}
-	return b, err
+	if what := weights.Stray(b); err == nil && what != "" {
+		err = &ForeignError{Found: name + " to be " + what, Want: "the file itself", Remedy: "fetch or copy it again"}
+	}
+	return bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")), err
 }
 
 // inner is a folder in whose config.json another network is described.
@@ -63,6 +70,9 @@ func ReadJSON(f Folder, name string, v any) error {
 	var kind *json.UnmarshalTypeError
 	switch err := json.Unmarshal(b, v); {
 	case errors.As(err, &kind):
+		if kind.Field == "" {
+			return fmt.Errorf("read %s: found JSON of type %s, want an object", name, kind.Value)
+		}
 		return fmt.Errorf("read %s: found a %s as %s, want %v", name, kind.Value, kind.Field, kind.Type)
 	case err != nil:
 		return fmt.Errorf("read %s: %w", name, err)

@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -100,6 +101,9 @@ func (o LoadOptions) match(state []Param, src weights.Source) ([]string, error) 
 		if err != nil {
 			return nil, err
 		}
+		if p.Tensor.DType().IsFloat() && !t.DType.Float() {
+			return nil, &NotFloatError{Name: name, Found: t.DType}
+		}
 		if want := p.Tensor.Shape(); !slices.Equal(t.Shape, want) {
 			bad.Misshaped = append(bad.Misshaped, weights.ShapeMismatch{Name: name, Got: t.Shape, Want: want})
 		}
@@ -111,6 +115,21 @@ func (o LoadOptions) match(state []Param, src weights.Source) ([]string, error) 
 		}
 	}
 	return names, bad.Err()
+}
+
+// A NotFloatError says that weights are whole numbers, as programs leave them that quantize.
+type NotFloatError struct {
+	Name  string
+	Found weights.DType
+}
+
+func (e *NotFloatError) Error() string {
+	return fmt.Sprintf("tensor %q: found numbers of the type %v, want floating-point ones", e.Name, e.Found)
+}
+
+// Hint says what to do about it.
+func (*NotFloatError) Hint() string {
+	return "the weights are quantized: take the model that they were made from"
 }
 
 // place makes the tensor that the model gets: type and device as asked, memory shared only where nothing had to change

@@ -147,6 +147,24 @@ func TestLoadConvertsAndOwns(t *testing.T) {
 	})
 }
 
+// Weights that are whole numbers are quantized by somebody: they are named before memory is taken.
+func TestLoadRefusesWholeNumbers(t *testing.T) {
+	torchtest.Do(t, func() {
+		m := &model{Table: torch.Empty(torch.Float32, torch.CPU, 3).Keep()}
+		defer nn.Free(m)
+		src, err := weights.NewMemory([]weights.NamedTensor{
+			{Name: "table", DType: weights.I8, Shape: []int64{3}, Data: []byte{1, 2, 3}},
+		}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var whole *nn.NotFloatError
+		if err := nn.Load(m, src, nn.LoadOptions{}); !errors.As(err, &whole) || whole.Name != "table" {
+			t.Errorf("got %v, want a NotFloatError of table", err)
+		}
+	})
+}
+
 func TestConv1DIsLinearTransposed(t *testing.T) {
 	torchtest.Do(t, func() {
 		torch.Seed(2)

@@ -106,20 +106,12 @@ func isImage(begin string) bool {
 	return strings.HasPrefix(begin, "RIFF") && len(begin) > 12 && begin[8:12] == "WEBP"
 }
 
-// foreign names what downloads leave in the place of a file of weights; "" is anything else.
+// foreign names what is found in the place of a file of weights; "" is anything else.
 func foreign(begin []byte) string {
-	text := strings.ToLower(strings.TrimSpace(string(begin)))
-	switch {
-	case strings.HasPrefix(text, "version https://git-lfs.github.com/spec/"):
-		return "a pointer of Git LFS, which stands for a file that was not downloaded (git lfs pull does it)"
-	case strings.HasPrefix(text, "<!doctype html"), strings.HasPrefix(text, "<html"):
-		return "a web page, as a refused download leaves one"
-	case isImage(string(begin)):
+	if isImage(string(begin)) {
 		return "an image"
-	case strings.HasPrefix(text, "<?xml"):
-		return "an XML document, as a refused download leaves one"
 	}
-	return ""
+	return weights.Stray(begin)
 }
 
 // UnknownError says that a file is of no known format.
