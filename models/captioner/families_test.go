@@ -72,7 +72,7 @@ func (g generateSettings) options(c *Captioner) decode.Options {
 	if g.Own {
 		return o
 	}
-	if o.Rule == decode.CoCa { // its generate has settings of its own, and defaults
+	if o.Rule == decode.CoCa || o.Rule == decode.ClipCap { // they have settings of their own, and defaults
 		o.Beam = max(g.Beams, 1)
 		if g.Beams == 0 {
 			o.Beam = c.Defaults().Beam
@@ -135,7 +135,11 @@ func compareFamilyAs(t *testing.T, name, dir, wanted, precision string) familyRe
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := Open(dir, Options{Device: "cpu", Precision: precision})
+	o := Options{Device: "cpu", Precision: precision}
+	if name == "clipcap" { // a file, beside that of its CLIP
+		dir, o.Encoder = filepath.Join(dir, "model.pt"), filepath.Join(dir, "clip.pt")
+	}
+	c, err := Open(dir, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -336,7 +340,9 @@ func TestFamilyRoundTrip(t *testing.T) {
 // reports of a family, of its seeds and sizes, go to parity-FAMILY-captions.json there.
 func TestFullSizeFamilies(t *testing.T) {
 	root := os.Getenv("CAPTIONER_FULL")
-	for _, name := range []string{"blip", "git", "florence2", "coca"} {
+	for _, name := range []string{
+		"blip", "git", "florence2", "coca", "clipcap", "vit-gpt2", "swin-gpt2", "beit-gpt2",
+	} {
 		t.Run(name, func(t *testing.T) {
 			dirs, err := filepath.Glob(filepath.Join(root, name+"*", "want.json"))
 			if root == "" || len(dirs) == 0 {

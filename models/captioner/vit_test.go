@@ -60,9 +60,9 @@ func vitOptions(t *testing.T, own decode.Options, s settings) decode.Options {
 	return own
 }
 
-// compareVit captions the photographs of a folder's want.json by all its settings and says how many token sequences are
-// generate's.
-func compareVit(t *testing.T, dir string) (equal, all int, different map[string]bool) {
+// compareVit captions the photographs of a folder's want.json by all its settings. It gives the number of captions and
+// the different ones.
+func compareVit(t *testing.T, dir string) (all int, different map[string]bool) {
 	t.Helper()
 	var want vitWant
 	if err := encoder.ReadJSON(encoder.Dir(dir), "want.json", &want); err != nil {
@@ -91,39 +91,23 @@ func compareVit(t *testing.T, dir string) (equal, all int, different map[string]
 				t.Fatal(err)
 			}
 			all++
-			if slices.Equal(got[0].Tokens, w.Tokens) {
-				equal++
-			} else {
+			if !slices.Equal(got[0].Tokens, w.Tokens) {
 				t.Errorf("%s, %+v: got %v, want %v", img.Path, w.Settings, got[0].Tokens, w.Tokens)
 			}
 			different[got[0].Text] = true
 		}
 	}
-	return equal, all, different
+	return all, different
 }
 
 // From the file of a photograph to the tokens that generate gives, greedily and by its beam search.
 func TestEncoderDecoderFolderCaptions(t *testing.T) {
 	for _, dir := range []string{vitDir, swinDir, beitDir} {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
-			_, all, different := compareVit(t, dir)
+			all, different := compareVit(t, dir)
 			if all < 80 || len(different) < 20 {
 				t.Errorf("got %d captions, %d of them different, want 80 or more and 20 or more", all, len(different))
 			}
-		})
-	}
-}
-
-func TestFullSizeEncoderDecoder(t *testing.T) {
-	for _, name := range []string{"vit-gpt2", "swin-gpt2", "beit-gpt2"} {
-		t.Run(name, func(t *testing.T) {
-			dir := filepath.Join(os.Getenv("CAPTIONER_FULL"), name)
-			if _, err := os.Stat(filepath.Join(dir, "want.json")); err != nil {
-				const message = "no %s/want.json: scripts/fixtures/vitgpt2.py FOLDER %[1]s makes it, CAPTIONER_FULL is FOLDER"
-				t.Skipf(message, name)
-			}
-			equal, all, different := compareVit(t, dir)
-			t.Logf("%d of %d token sequences equal, %d different", equal, all, len(different))
 		})
 	}
 }
