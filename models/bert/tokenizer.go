@@ -25,6 +25,9 @@ func ReadTokenizer(beside encoder.Folder, vocabulary int64) (tokenizer.Codec, er
 	return t, nil
 }
 
+// TokenizerFiles are the files one of which ReadTokenizer needs.
+var TokenizerFiles = []string{"tokenizer.json", "vocab.txt"}
+
 func readTokenizer(beside encoder.Folder) (tokenizer.Codec, error) {
 	switch text, err := beside.Read("tokenizer.json"); {
 	case err == nil:
@@ -34,7 +37,7 @@ func readTokenizer(beside encoder.Folder) (tokenizer.Codec, error) {
 	}
 	vocab, err := beside.Read("vocab.txt")
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, errors.New("tokenizer: found neither tokenizer.json nor vocab.txt beside the weights, want one of them")
+		return nil, fmt.Errorf("tokenizer: %w", encoder.NoTokenizer(TokenizerFiles...))
 	}
 	if err != nil {
 		return nil, err

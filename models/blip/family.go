@@ -23,7 +23,7 @@ func Family() family.Family {
 	return family.Family{
 		Name: "BLIP", Key: "blip", Parse: family.Parse[Decoder],
 		Classes: []encoder.Class{{ModelType: "blip", Names: []string{"BlipForConditionalGeneration"}}},
-		Vet:     vet, Recognize: recognizeCaptioner, Open: openCaptioner,
+		Vet:     vet, Recognize: recognizeCaptioner, Open: openCaptioner, TokenizerFiles: bert.TokenizerFiles,
 	}
 }
 

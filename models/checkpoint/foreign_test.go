@@ -222,10 +222,15 @@ func TestVet(t *testing.T) {
 		file   string // config.json where it is empty
 		config string
 		files  []string
+		alone  bool   // without the tokenizer's files
 		want   string // "" passes
 	}{
 		{name: "BLIP", use: AsCaptioner, config: blipConfig},
 		{name: "BLIP without a class", use: AsCaptioner, config: `{"model_type": "blip"}`},
+		{
+			name: "BLIP without its processor", use: AsCaptioner, config: blipConfig, alone: true,
+			want: "found neither tokenizer.json nor vocab.txt beside the weights",
+		},
 		{name: "BLIP as an encoder", use: AsEncoder, config: blipConfig},
 		{name: "BLIP for anything", use: AnyUse, config: blipConfig},
 		{
@@ -317,6 +322,9 @@ func TestVet(t *testing.T) {
 				tt.file = "config.json"
 			}
 			write(t, dir, tt.file, tt.config)
+			if !tt.alone {
+				write(t, dir, "tokenizer.json", "{}")
+			}
 			err := Known().Vet(tt.use, encoder.Dir(dir), append(tt.files, tt.file))
 			if tt.want == "" {
 				if err != nil {

@@ -170,6 +170,9 @@ func (a Architectures) vetCaptioner(use Use, d described, claims []family.Family
 		for _, c := range classesOf(f) {
 			if c.ModelType == d.modelType && (len(c.Names) == 0 || len(d.names) == 0 ||
 				slices.ContainsFunc(d.names, func(n string) bool { return slices.Contains(c.Names, n) })) {
+				if use == AsCaptioner && len(f.TokenizerFiles) > 0 {
+					return encoder.VetTokenizer(beside, f.TokenizerFiles...)
+				}
 				return nil
 			}
 		}

@@ -110,6 +110,8 @@ type Family struct {
 	// Vet says what the descriptions alone have against a checkpoint of one of Classes, before its weights are fetched;
 	// f.Source is nil. Nil: nothing. What is another model's task is a *ForeignError.
 	Vet func(f Files) error
+	// TokenizerFiles are the files one of which a checkpoint of Classes needs; none: the family has a tokenizer itself.
+	TokenizerFiles []string
 
 	// Recognize says whether a published checkpoint is of this family, by its config.json or the names of its tensors.
 	// Rows are asked in the order of the table.

@@ -21,6 +21,8 @@ func Family() family.Family {
 		Vet:       func(f family.Files) error { _, err := describe(f); return err },
 		Recognize: func(f family.Files) bool { return f.Folder && f.ModelType == "florence2" },
 		Open:      open,
+
+		TokenizerFiles: []string{"tokenizer.json", "vocab.json"},
 	}
 }
 

@@ -60,8 +60,7 @@ func readFiles(beside encoder.Folder) (*tokenizer.Tokenizer, error) {
 	merges, err2 := beside.Read("merges.txt")
 	switch err := errors.Join(err, err2); {
 	case errors.Is(err, fs.ErrNotExist):
-		const message = "tokenizer: found neither tokenizer.json nor vocab.json with merges.txt beside the weights, want one"
-		return nil, errors.New(message)
+		return nil, fmt.Errorf("tokenizer: %w", encoder.NoTokenizer("tokenizer.json", "vocab.json with merges.txt"))
 	case err != nil:
 		return nil, err
 	}

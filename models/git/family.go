@@ -18,10 +18,12 @@ import (
 func Family() family.Family {
 	return family.Family{
 		Name: "GIT", Key: "git", Parse: family.Parse[Text],
-		Classes:   []encoder.Class{{ModelType: "git", Names: []string{"GitForCausalLM"}}},
-		Vet:       vet,
-		Recognize: func(f family.Files) bool { return f.Folder && f.ModelType == "git" },
-		Open:      open,
+		Classes: []encoder.Class{{ModelType: "git", Names: []string{"GitForCausalLM"}}},
+		Vet:     vet,
+
+		TokenizerFiles: bert.TokenizerFiles,
+		Recognize:      func(f family.Files) bool { return f.Folder && f.ModelType == "git" },
+		Open:           open,
 	}
 }
 
