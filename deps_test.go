@@ -140,10 +140,11 @@ models/train/draw   < models/family         |                               # ca
 models/train/reward < data/metrics          |                               # what drawn captions are worth: text only
 models/train/ranks  < torch/dist torch/nn   |                               # what processes that share a run exchange
 models/train/recipe < models/checkpoint torch/dist |                   # what may be chosen, and its defaults
+models/train/hold   <                       | github.com/gofrs/flock # a run's folder, for one process at a time
 models/train/environment < torch            |                               # by what and on what a run was made
 models/train        < models/train/features models/train/curves models/train/board models/train/reward
                       models/train/ranks models/train/recipe models/train/environment models/train/spelling
-                      models/train/draw models/captioner torch/optim torch/dist data
+                      models/train/hold models/train/draw models/captioner torch/optim torch/dist data
                       data/metrics | golang.org/x/sync # the loop
 
 models/tags         < models/clipscore data/keywords |                     # tags of a list, by CLIP

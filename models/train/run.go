@@ -11,6 +11,7 @@ import (
 
 	"captioner/models/checkpoint"
 	"captioner/models/train/features"
+	"captioner/models/train/hold"
 	"captioner/torch"
 	"captioner/torch/dist"
 	"captioner/weights/atomicfile"
@@ -59,21 +60,14 @@ func ResumeGroup(ctx context.Context, dir string, now Options, tell func(Event))
 		o.Cache = now.Cache
 	}
 	if o.Group.IsLead() {
-		if err := sweep(dir); err != nil {
-			return fmt.Errorf("resume %q: %w", dir, err)
+		release, err := hold.Take(dir)
+		if err != nil {
+			return err
 		}
+		defer release()
 	}
 	t := newTrainer(dir, o, tell)
 	return t.together(func() error { return t.run(ctx, true) })
-}
-
-// sweep removes what a cut left half written.
-func sweep(dir string) error {
-	left, err := filepath.Glob(filepath.Join(dir, ".*.tmp"))
-	for _, file := range left {
-		err = errors.Join(err, os.Remove(file))
-	}
-	return err
 }
 
 // trainer is a run in progress. It stands on the layers of a run, each of which uses only those below it:
@@ -101,13 +95,18 @@ func newTrainer(dir string, o Options, tell func(Event)) *trainer {
 func (t *trainer) start(ctx context.Context) error {
 	made := false
 	if t.Group.IsLead() && !t.DryRun {
-		if _, err := os.Stat(filepath.Join(t.dir, optionsFile)); err == nil {
-			return &checkpoint.RunThereError{Dir: t.dir}
-		}
 		_, err := os.Stat(t.dir)
 		made = errors.Is(err, fs.ErrNotExist)
 		if err := os.MkdirAll(t.dir, 0o777); err != nil {
 			return fmt.Errorf("train: %w", err)
+		}
+		release, err := hold.Take(t.dir)
+		if err != nil {
+			return err
+		}
+		defer release()
+		if _, err := os.Stat(filepath.Join(t.dir, optionsFile)); err == nil {
+			return &checkpoint.RunThereError{Dir: t.dir}
 		}
 	}
 	if err := t.Group.Wait(ctx, "the run folder"); err != nil {
