@@ -127,6 +127,51 @@ func testPanelsRows(t *testing.T) {
 	}
 }
 
+// TestPanelsOfHalves checks that weights in narrower types, in every order in memory, are laid out as their values are
+// in float32: all finite numbers of float16 among them, in a last panel that is not full.
+func TestPanelsOfHalves(t *testing.T) {
+	const out, in = 4 * 62, 1024 / 4 // 1024 fractions of 31 exponents with two signs
+	values := make([]float32, out*in)
+	for i := range values {
+		exponent, fraction := i/1024%31, float64(i%1024)/1024
+		if exponent == 0 {
+			exponent = 1 // without the one before the point
+		} else {
+			fraction++
+		}
+		values[i] = float32(math.Ldexp(fraction, exponent-15) * float64(1-i/1024/31*2))
+	}
+	orders := map[string]func(w *torch.Tensor) *torch.Tensor{
+		"rows":    func(w *torch.Tensor) *torch.Tensor { return w.Contiguous() },
+		"columns": func(w *torch.Tensor) *torch.Tensor { return w.Transpose(0, 1).Contiguous().Transpose(0, 1) },
+		"gaps": func(w *torch.Tensor) *torch.Tensor {
+			return torch.Stack(2, w, w.MulScalar(2)).Select(2, 0)
+		},
+	}
+	for kind := range kinds() {
+		for name, order := range orders {
+			for _, d := range []torch.DType{torch.Float16, torch.BFloat16, torch.Float64} {
+				t.Run(fmt.Sprintf("%v/%s/%v", kind, name, d), func(t *testing.T) {
+					torchtest.Do(t, func() {
+						torch.Seed(6)
+						stored := torch.FromSlice(values, out, in).To(d)
+						x := torch.Randn(torch.Float32, torch.CPU, 5, in-1)
+						product := func(w *torch.Tensor) []float32 {
+							p := torch.NewPanels(w.Narrow(1, 0, in-1), kind)
+							defer p.Free()
+							return torch.Slice[float32](p.Product(x, torch.Fused{}))
+						}
+						want := product(orders["columns"](stored.To(torch.Float32)))
+						if got := product(order(stored)); !slices.Equal(got, want) {
+							t.Errorf("got %v ..., want %v ...", got[:4], want[:4])
+						}
+					})
+				})
+			}
+		}
+	}
+}
+
 // TestPanelsEqual checks that every processor's int8 sums are the same numbers, and oneDNN's as well: they are whole.
 // Inputs that are whole numbers are prepared alike everywhere.
 func TestPanelsEqual(t *testing.T) {

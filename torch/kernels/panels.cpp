@@ -1,6 +1,7 @@
 // Packing of weights and the sharing of products among threads: see panels.h.
 #include "panels.h"
 
+#include "bfloat16.h"
 #include "bridge.h"
 #include "cpu.h"
 #include "door.h"
@@ -71,44 +72,88 @@ struct Packed {
 
 int64_t numbers_of_word(Kind kind) { return kind == F32 ? 1 : kind == BF16 ? 2 : 4; }
 
+// widen writes n numbers as float32. The loops call no function: one that is compiled for every processor does not
+// become part of a loop for this one, and makes no vectors.
+using bfloat16::widen;
+void widen(const float *from, int64_t n, float *to) { memcpy(to, from, n * sizeof *to); }
+FOR_EACH_WIDTH void widen(const double *from, int64_t n, float *to) {
+  for (int64_t i = 0; i < n; i++) to[i] = (float)from[i];
+}
+FOR_EACH_WIDTH void widen(const at::Half *from, int64_t n, float *to) {
+  for (int64_t i = 0; i < n; i++) {
+    const uint32_t half = from[i].x, sign = (half & 0x8000) << 16, rest = half & 0x7fff;
+    const float small = (float)(int32_t)rest * 0x1p-24f;  // what an exponent of zero means
+    const uint32_t more = rest < 0x7c00 ? 0x38000000 : 0x70000000;  // for the exponent; the largest one stays the largest
+    uint32_t bits;
+    memcpy(&bits, &small, 4);
+    bits = sign | (rest < 0x400 ? bits : (rest << 13) + more);
+    memcpy(to + i, &bits, 4);
+  }
+}
+
 // gather reads panel p, [k][columns]: column n is row n of the weight, whose elements lie step and inner apart. Columns
 // behind the last are zeros.
 template <class E>
 void gather(const E *from, int64_t step, int64_t inner, const Weights &w, int64_t panel, float *tile) {
+  constexpr int64_t some = 128;  // of a row at a time, so that those of all columns stay in the first cache
   const int64_t n0 = panel * columns, n = std::min(columns, w.n - n0);
   if (n < columns) std::fill(tile, tile + w.k * columns, 0.0f);
   if (step == 1) {
-    for (int64_t i = 0; i < w.k; i++)
-      for (int64_t j = 0; j < n; j++) tile[i * columns + j] = (float)from[n0 + j + i * inner];
+    for (int64_t i = 0; i < w.k; i++) widen(from + n0 + i * inner, n, tile + i * columns);
+    return;
+  }
+  if (inner == 1) {
+    float rows[columns * some];
+    for (int64_t i = 0; i < w.k; i += some) {
+      const int64_t wide = std::min(some, w.k - i);
+      for (int64_t j = 0; j < n; j++) widen(from + (n0 + j) * step + i, wide, rows + j * some);
+      turning::turn(rows, some, n, wide, columns, tile + i * columns);
+    }
     return;
   }
   for (int64_t j = 0; j < n; j++)
     for (int64_t i = 0; i < w.k; i++) tile[i * columns + j] = (float)from[(n0 + j) * step + i * inner];
 }
 
-// halve writes a panel in bfloat16.
-FOR_EACH_WIDTH void halve(const float *tile, int64_t k, uint16_t *out) {
-  for (int64_t i = 0; i < k; i++)
-    for (int64_t j = 0; j < columns; j++) {
-      uint32_t x;
-      memcpy(&x, tile + i * columns + j, 4);
-      out[(i / 2 * columns + j) * 2 + i % 2] = (uint16_t)((x + 0x7fff + (x >> 16 & 1)) >> 16);
-    }
+// halved is x in bfloat16.
+inline __attribute__((always_inline)) uint32_t halved(float x) {
+  uint32_t bits;
+  memcpy(&bits, &x, 4);
+  return (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
 }
 
-// quantize writes a panel in 8-bit numbers from -127 to 127, with a scale for each column and the sum of its weights.
-FOR_EACH_WIDTH void quantize(const float *tile, int64_t k, int8_t *out, float *scale, int32_t *sum) {
+// halve writes a panel in bfloat16, two numbers a word.
+FOR_EACH_WIDTH void halve(const float *tile, int64_t k, uint32_t *out) {
+  for (; k > 1; k -= 2, tile += 2 * columns, out += columns)
+    for (int64_t j = 0; j < columns; j++) out[j] = halved(tile[j]) | halved(tile[columns + j]) << 16;
+  if (k)
+    for (int64_t j = 0; j < columns; j++) out[j] = halved(tile[j]);
+}
+
+// quantize writes a panel in 8-bit numbers from -127 to 127, four a word, with a scale for each column and the sum of its
+// weights.
+FOR_EACH_WIDTH void quantize(const float *tile, int64_t k, uint32_t *out, float *scale, int32_t *sum) {
   float top[columns] = {0}, to_q[columns];
   int32_t all[columns] = {0};
   for (int64_t i = 0; i < k; i++)
-    for (int64_t j = 0; j < columns; j++) top[j] = std::max(top[j], std::abs(tile[i * columns + j]));
-  for (int64_t j = 0; j < columns; j++) scale[j] = std::max(top[j] / 127, 1e-30f), to_q[j] = 1 / scale[j];
-  for (int64_t i = 0; i < k; i++)
     for (int64_t j = 0; j < columns; j++) {
-      const int32_t q = (int32_t)std::floor(tile[i * columns + j] * to_q[j] + 0.5f);
-      out[(i / 4 * columns + j) * 4 + i % 4] = (int8_t)q;
-      all[j] += q;
+      const float size = __builtin_fabsf(tile[i * columns + j]);
+      top[j] = size > top[j] ? size : top[j];
     }
+  for (int64_t j = 0; j < columns; j++) {
+    const float least = 1e-30f, wanted = top[j] / 127;
+    scale[j] = wanted > least ? wanted : least, to_q[j] = 1 / scale[j];
+  }
+  for (int64_t i = 0; i < k; i += 4, out += columns) {
+    uint32_t word[columns] = {0};
+    for (int64_t b = 0; b < std::min<int64_t>(4, k - i); b++)
+      for (int64_t j = 0; j < columns; j++) {
+        const int32_t q = (int32_t)__builtin_floorf(tile[(i + b) * columns + j] * to_q[j] + 0.5f);
+        word[j] |= (uint32_t)(q & 255) << 8 * b;
+        all[j] += q;
+      }
+    memcpy(out, word, sizeof word);
+  }
   memcpy(sum, all, sizeof all);
 }
 
@@ -119,10 +164,9 @@ void pack_panel(const Packed &p, const E *from, int64_t step, int64_t inner, int
   uint32_t *data = (uint32_t *)p.data.data_ptr<int32_t>() + panel * w.words * columns;
   if (w.kind == F32) return gather(from, step, inner, w, panel, (float *)data);
   gather(from, step, inner, w, panel, tile);
-  if (w.k % numbers_of_word(w.kind)) memset(data + (w.words - 1) * columns, 0, columns * 4);
-  if (w.kind == BF16) return halve(tile, w.k, (uint16_t *)data);
+  if (w.kind == BF16) return halve(tile, w.k, data);
   float *scale = p.scale.data_ptr<float>() + panel * columns;
-  quantize(tile, w.k, (int8_t *)data, scale, p.sum.data_ptr<int32_t>() + panel * columns);
+  quantize(tile, w.k, data, scale, p.sum.data_ptr<int32_t>() + panel * columns);
 }
 
 std::unique_ptr<Packed> pack(const Tensor &weight, Kind kind) {

@@ -16,13 +16,13 @@ constexpr int lanes = 16;
 // ---- arithmetic
 
 INLINE float sigmoid(float x) {
-  const float e = exp_neg(-std::abs(x)), s = 1 / (1 + e);
+  const float e = exp_neg(-__builtin_fabsf(x)), s = 1 / (1 + e);
   return x < 0 ? e * s : s;
 }
 
 // x Φ(x) with the error function of Abramowitz and Stegun 7.1.26, absolute error below 2e-7.
 INLINE float gelu(float x) {
-  const float z = std::abs(x) * 0.70710678f, t = 1 / (1 + 0.3275911f * z);
+  const float z = __builtin_fabsf(x) * 0.70710678f, t = 1 / (1 + 0.3275911f * z);
   float p = 1.061405429f;
   p = p * t - 1.453152027f;
   p = p * t + 1.421413741f;
