@@ -118,8 +118,8 @@ class Coca:
     def generate(self, x):
         return self.m.generate(x.to(self.dtype), seq_len=NEW + 1, min_seq_len=NEW, num_beams=BEAMS, num_beam_groups=BEAMS)
 
-    def encode(self, x):
-        return self.m._encode_image(x.to(self.dtype))
+    def encode(self, x):  # as far as the pooler, which captioner counts to writing
+        return self.m.visual.transformer(self.m.visual._embeds(x.to(self.dtype)))
 
 
 FAMILIES = {"blip": Blip, "git": Git, "florence2": Florence2, "coca": Coca, "vit-gpt2": VisionEncoderDecoder}
@@ -190,11 +190,17 @@ def main():
 
 
 def flops(f):
-    """Multiplications and additions of products and convolutions, as PyTorch counts them."""
+    """Multiplications and additions of products and convolutions, as PyTorch counts them. It does not see the products within its fused layers
+    and attention: these are made one by one here."""
+    import torch
+    from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
-    with FlopCounterMode(display=False) as counter:
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         f()
+    torch.backends.mha.set_fastpath_enabled(fused)
     return counter.get_total_flops()
 
 
