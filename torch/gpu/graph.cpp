@@ -119,7 +119,9 @@ char *ct_graph_end(void *graph) {
   return guarded([&] { stand_in.end ? stand_in.end(graph) : methods().end(static_cast<Graph *>(graph)->object); });
 }
 char *ct_graph_replay(void *graph) {
-  return guarded([&] { stand_in.replay ? stand_in.replay(graph) : methods().replay(static_cast<Graph *>(graph)->object); });
+  return guarded([&] {
+    stand_in.replay ? stand_in.replay(graph) : methods().replay(static_cast<Graph *>(graph)->object);
+  });
 }
 char *ct_graph_free(void *graph) {
   return guarded([&] {

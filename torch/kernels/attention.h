@@ -1,5 +1,5 @@
-// A head of attention that learns, forward and back, in float32: causalattention.cpp and crossattention.cpp say what its
-// tokens are. Nothing is kept but what goes in: the way back makes the weights again.
+// A head of attention that learns, forward and back, in float32: causalattention.cpp and crossattention.cpp say what
+// its tokens are. Nothing is kept but what goes in: the way back makes the weights again.
 #pragma once
 #include <cmath>
 #include <cstdint>

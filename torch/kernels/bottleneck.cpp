@@ -1,6 +1,6 @@
-// A mobile inverted bottleneck that learns (Sandler et al. 2018): widen with ReLU6, convolve each channel by itself with
-// ReLU6, narrow. Norms are in the weights. A map is written once and read where it is wanted; of all results only those of
-// ReLU6 are kept for the way back.
+// A mobile inverted bottleneck that learns (Sandler et al. 2018): widen with ReLU6, convolve each channel by itself
+// with ReLU6, narrow. Norms are in the weights. A map is written once and read where it is wanted; of all results only
+// those of ReLU6 are kept for the way back.
 #include "bfloat16.h"
 #include "bridge.h"
 #include "depthwise.h"
@@ -86,8 +86,8 @@ void check(const Layer &l, const char *what, int64_t in, int dims) {
               what, ": want a weight of ", dims, " dimensions for ", in, " channels and a bias for it");
 }
 
-Tensor bottleneck(const Tensor &x, const std::optional<Layer> &widen, const Layer &depth, const Layer &narrow, int64_t stride, bool skip,
-                  bool half) {
+Tensor bottleneck(const Tensor &x, const std::optional<Layer> &widen, const Layer &depth, const Layer &narrow,
+                  int64_t stride, bool skip, bool half) {
   c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::DispatchKey::AutocastCPU);
   TORCH_CHECK(x.dim() == 4 && x.device().is_cpu(), "want a map [B, H, W, C] on the CPU");
   if (widen) check(*widen, "widen", x.size(3), 2);
@@ -95,7 +95,8 @@ Tensor bottleneck(const Tensor &x, const std::optional<Layer> &widen, const Laye
   const int64_t wide = widen ? widen->weight.size(0) : x.size(3), k = depth.weight.size(2);
   TORCH_CHECK(depth.weight.size(0) == wide && depth.weight.size(3) == k, "depthwise: want ", wide, " square kernels");
   check(narrow, "narrow", wide, 2);
-  TORCH_CHECK(!skip || (stride == 1 && narrow.weight.size(0) == x.size(3)), "skip: want an output of the input's shape");
+  TORCH_CHECK(!skip || (stride == 1 && narrow.weight.size(0) == x.size(3)),
+              "skip: want an output of the input's shape");
   const Tensor in = x.to(half ? at::kBFloat16 : at::kFloat).contiguous();
   std::optional<Tensor> w1, b1;
   if (widen) w1 = widen->weight, b1 = widen->bias;

@@ -1,8 +1,8 @@
 // What this processor has of the instructions that the kernels know.
 #pragma once
 
-// CAPTIONER_X86 stands where the kernels for AVX2 and AVX-512 are compiled. Elsewhere, and with -tags portable, the loops
-// and libtorch do their work.
+// CAPTIONER_X86 stands where the kernels for AVX2 and AVX-512 are compiled. Elsewhere, and with -tags portable, the
+// loops and libtorch do their work.
 #if defined(__x86_64__) && !defined(CAPTIONER_PORTABLE)
 #define CAPTIONER_X86 1
 #endif

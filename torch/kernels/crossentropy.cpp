@@ -53,8 +53,8 @@ void check_targets(const int64_t *t, int64_t N, int64_t V, int64_t ignore) {
     TORCH_CHECK(t[i] == ignore || (t[i] >= 0 && t[i] < V), "target ", t[i], " of row ", i, ", want 0 to ", V - 1);
 }
 
-// Loss takes logits [N, V] contiguous in float32 or bfloat16, which are multiplied by by, and target [N] int64; it gives
-// a loss a row, [N] in float32.
+// Loss takes logits [N, V] contiguous in float32 or bfloat16, which are multiplied by by, and target [N] int64; it
+// gives a loss a row, [N] in float32.
 struct Loss : torch::autograd::Function<Loss> {
   static Tensor forward(AutogradContext *ctx, const Tensor &logits, const Tensor &target, int64_t ignore,
                         double smoothing, double by) {

@@ -142,7 +142,8 @@ void backward_all(const Shape &s, const Tensor &x, const Tensor &weight, const T
   Tensor sums = at::zeros({groups, taps + 2, s.C}, weight.options());
   float *all = sums.data_ptr<float>();
   const float *w = weight.const_data_ptr<float>();
-  const E *xs = (const E *)x.const_data_ptr(), *ys = (const E *)y.const_data_ptr(), *dys = (const E *)dy.const_data_ptr();
+  const E *xs = (const E *)x.const_data_ptr(), *ys = (const E *)y.const_data_ptr();
+  const E *dys = (const E *)dy.const_data_ptr();
   E *dxs = to.dx.defined() ? (E *)to.dx.data_ptr() : nullptr;
   share::each(groups * parts, 1, [&](int64_t begin, int64_t end, int) {
     Memory memory(s, c);

@@ -20,8 +20,8 @@ Shape same(const at::Tensor &x, int64_t kernel, int64_t stride);
 // [k*k, C] and bias [C] in float32, all contiguous.
 at::Tensor forward(const Shape &s, const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias);
 
-// Gradients are those of x in its type, none where it was not wanted, of the weight [k*k, C] and of the bias [C]. Where x is
-// itself a result of ReLU6, dx goes back through that too, and before are its sums [C].
+// Gradients are those of x in its type, none where it was not wanted, of the weight [k*k, C] and of the bias [C]. Where
+// x is itself a result of ReLU6, dx goes back through that too, and before are its sums [C].
 struct Gradients {
   at::Tensor dx, weight, bias, before;
 };

@@ -106,7 +106,8 @@ HERE void row(const float *in, int64_t columns, const V *w, V first, int64_t n, 
 
 // gather adds Σ g[r, c] x[r S + k, c S + l] to sums[k, l] for ROWS rows k, over rows x n results.
 template <int ROWS, int K, int S>
-HERE void gather(const float *g, int64_t g_columns, const float *x, int64_t x_columns, int64_t rows, int64_t n, V *sums) {
+HERE void gather(const float *g, int64_t g_columns, const float *x, int64_t x_columns, int64_t rows, int64_t n,
+                 V *sums) {
   V a[ROWS * K];
 #pragma GCC unroll 25
   for (int i = 0; i < ROWS * K; i++) a[i] = sums[i];
@@ -162,7 +163,8 @@ HERE void back(const Shape &s, const Plane &g, int64_t v, int64_t h, const float
 
 // forward_part makes n channels of one image; all pointers are at the first of them.
 template <int K, int S, class E>
-ISA static void forward_part(const Shape &s, const E *x, const float *w, const float *bias, int64_t n, E *y, Room room) {
+ISA static void forward_part(const Shape &s, const E *x, const float *w, const float *bias, int64_t n, E *y,
+                             Room room) {
   const int64_t vectors = (n + LANES - 1) / LANES, columns = (s.OW - 1) * S + K;
   V *out = (V *)room.out;
   for (int64_t o = 0; o < s.OH; o += room.rows) {

@@ -1,7 +1,7 @@
 // Linear layers that learn. In float32 the BLAS in libtorch keeps to AVX2 on processors of some makers, where oneDNN,
-// which libtorch carries too, takes AVX-512 and half the time. Which is quicker here is measured: see package measure of
-// torch/nn. In bfloat16 libtorch takes oneDNN as well, but for the gradients in layouts that cost it a quarter of its
-// speed. Everything else goes to libtorch's own linear.
+// which libtorch carries too, takes AVX-512 and half the time. Which is quicker here is measured: see package measure
+// of torch/nn. In bfloat16 libtorch takes oneDNN as well, but for the gradients in layouts that cost it a quarter of
+// its speed. Everything else goes to libtorch's own linear.
 #include "bridge.h"
 #include "cpu.h"
 #include "door.h"

@@ -83,7 +83,7 @@ FOR_EACH_WIDTH void widen(const at::Half *from, int64_t n, float *to) {
   for (int64_t i = 0; i < n; i++) {
     const uint32_t half = from[i].x, sign = (half & 0x8000) << 16, rest = half & 0x7fff;
     const float small = (float)(int32_t)rest * 0x1p-24f;  // what an exponent of zero means
-    const uint32_t more = rest < 0x7c00 ? 0x38000000 : 0x70000000;  // for the exponent; the largest one stays the largest
+    const uint32_t more = rest < 0x7c00 ? 0x38000000 : 0x70000000;  // the largest exponent stays the largest
     uint32_t bits;
     memcpy(&bits, &small, 4);
     bits = sign | (rest < 0x400 ? bits : (rest << 13) + more);
@@ -130,8 +130,8 @@ FOR_EACH_WIDTH void halve(const float *tile, int64_t k, uint32_t *out) {
     for (int64_t j = 0; j < columns; j++) out[j] = halved(tile[j]);
 }
 
-// quantize writes a panel in 8-bit numbers from -127 to 127, four a word, with a scale for each column and the sum of its
-// weights.
+// quantize writes a panel in 8-bit numbers from -127 to 127, four a word, with a scale for each column and the sum of
+// its weights.
 FOR_EACH_WIDTH void quantize(const float *tile, int64_t k, uint32_t *out, float *scale, int32_t *sum) {
   float top[columns] = {0}, to_q[columns];
   int32_t all[columns] = {0};
@@ -292,8 +292,8 @@ Tensor unpack(const Weights &w) {
   return all.t();
 }
 
-// by_onednn is multiply with the sums of oneDNN's product. That has no type for a row without sign, so that 128 is taken
-// from each number, and 128 times the sum of the weights is given back to each result.
+// by_onednn is multiply with the sums of oneDNN's product. That has no type for a row without sign, so that 128 is
+// taken from each number, and 128 times the sum of the weights is given back to each result.
 void by_onednn(Packed &p, const Rows &x, const Finish &f, int64_t r) {
   const Weights &w = p.w;
   if (!p.unpacked.defined()) p.unpacked = unpack(w);

@@ -7,8 +7,8 @@
 // any number of threads.
 //
 // panels.cpp packs weights and shares work among threads; panels_one.cpp is what a thread does. panels_avx512.cpp and
-// panels_avx2.cpp make the sums. What goes before and after them is in panels_avx512.cpp too, and for processors without
-// AVX-512 in panels_loops.cpp.
+// panels_avx2.cpp make the sums. What goes before and after them is in panels_avx512.cpp too, and for processors
+// without AVX-512 in panels_loops.cpp.
 #pragma once
 #include "cpu.h"
 

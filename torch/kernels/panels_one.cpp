@@ -71,7 +71,8 @@ static int64_t rows_at_once(int64_t len) {
 
 Head::Head(const Path &path, int64_t len, int64_t size)
     : path(path),
-      h{len, size, floats(len * size), floats(panels_of(len) * columns * size), floats(panels_of(size) * columns * len)},
+      h{len, size, floats(len * size), floats(panels_of(len) * columns * size),
+        floats(panels_of(size) * columns * len)},
       at_once(rows_at_once(len)), w(floats(at_once * len)) {
   memset(h.k, 0, panels_of(len) * columns * size * 4);
   memset(h.v, 0, panels_of(size) * columns * len * 4);

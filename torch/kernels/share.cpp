@@ -46,8 +46,8 @@ inline void pause() {
 #endif
 }
 
-// Condition is what std::condition_variable is. The wait of that one, built by GCC 12, asks for a libstdc++ that is newer
-// than the one of the oldest system that captioner runs on.
+// Condition is what std::condition_variable is. The wait of that one, built by GCC 12, asks for a libstdc++ that is
+// newer than the one of the oldest system that captioner runs on.
 class Condition {
  public:
   template <class Predicate>

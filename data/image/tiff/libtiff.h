@@ -23,7 +23,7 @@ typedef struct tiff_reader tiff_reader;
 
 /* Opens the n bytes at data, which must stay in place until the reader is closed. NULL where info says failed. */
 tiff_reader *captioner_tiff_open(tiff_info *info, const uint8_t *data, size_t n, size_t max_alloc);
-/* Decodes the strip or tile that holds the sample (x, y) of a plane to out; the rows that the file lacks stay as they are. */
+/* Decodes the strip or tile that holds the sample (x, y) of a plane to out; rows that the file lacks stay as they are. */
 void captioner_tiff_block(tiff_reader *t, uint32_t x, uint32_t y, uint16_t plane, uint8_t *out, size_t n);
 /* Decodes the whole image to width * height pixels of R, G, B, A. */
 void captioner_tiff_rgba(tiff_reader *t, uint8_t *out);

@@ -48,7 +48,8 @@ static c10d::TCPStoreOptions store_options(int port, bool serve, int ms) {
 }
 
 char *cd_store_open(void **o, const char *host, int *port, int serve, const char *prefix, int ms) {
-  TRY(quieten(); auto s = std::make_unique<Store>(); s->tcp = c10::make_intrusive<c10d::TCPStore>(std::string(host), store_options(*port, serve, ms));
+  TRY(quieten(); auto s = std::make_unique<Store>();
+      s->tcp = c10::make_intrusive<c10d::TCPStore>(std::string(host), store_options(*port, serve, ms));
       *port = s->tcp->getPort(); s->keys = s->tcp;
       if (*prefix) s->keys = c10::make_intrusive<c10d::PrefixStore>(std::string(prefix), s->keys);
       *o = s.release())
@@ -62,7 +63,9 @@ static std::vector<uint8_t> bytes(const void *p, size_t n) {
 }
 
 char *cd_store_set(void *s, const char *key, const void *value, size_t n) { TRY(keys(s).set(key, bytes(value, n))) }
-char *cd_store_first(void *s, const char *key, const void *value, size_t n) { TRY(keys(s).compareSet(key, {}, bytes(value, n))) }
+char *cd_store_first(void *s, const char *key, const void *value, size_t n) {
+  TRY(keys(s).compareSet(key, {}, bytes(value, n)))
+}
 char *cd_store_get(void *s, const char *key, void **value, size_t *n) {
   TRY(*value = nullptr; *n = 0; std::string k(key);
       if (!keys(s).check({k})) return nullptr;
@@ -80,9 +83,11 @@ static std::shared_ptr<gloo::transport::Device> device(const std::string &interf
 
 char *cd_group_open(void **o, void *store, int rank, int size, const char *interface, const char *host, int ms) {
   TRY(auto g = std::make_unique<Group>(); g->keys = static_cast<Store *>(store)->keys; g->timeout = milliseconds(ms);
-      auto options = c10d::ProcessGroupGloo::Options::create(g->timeout); options->devices.push_back(device(interface, host));
+      auto options = c10d::ProcessGroupGloo::Options::create(g->timeout);
+      options->devices.push_back(device(interface, host));
       options->threads = 2;
-      g->gloo = c10::make_intrusive<c10d::ProcessGroupGloo>(c10::make_intrusive<c10d::PrefixStore>("gloo", g->keys), rank, size, options);
+      auto below = c10::make_intrusive<c10d::PrefixStore>("gloo", g->keys);
+      g->gloo = c10::make_intrusive<c10d::ProcessGroupGloo>(below, rank, size, options);
       *o = g.release())
 }
 void cd_group_close(void *g) { delete static_cast<Group *>(g); }
@@ -140,7 +145,8 @@ char *cd_sum(void *g, double *v, int64_t n) {
 char *cd_allgather(void *gp, const void *p, int64_t n, void *out) {
   TRY(auto &g = group(gp); std::vector<Tensor> in{at::empty({n}, at::kByte)}; memcpy(in[0].data_ptr(), p, n);
       std::vector<std::vector<Tensor>> all(1);
-      for (int i = 0; i < g.gloo->getSize(); i++) all[0].push_back(at::from_blob(static_cast<char *>(out) + i * n, {n}, at::kByte));
+      for (int i = 0; i < g.gloo->getSize(); i++)
+        all[0].push_back(at::from_blob(static_cast<char *>(out) + i * n, {n}, at::kByte));
       g.gloo->allgather(all, in)->wait())
 }
 

@@ -226,8 +226,8 @@ struct Call {
 // ---- graphs
 
 // A graph is the operators that were computed while it was recorded, with their tensors, whose memory it holds. To
-// repeat it is to compute them again on what these tensors hold then: whatever else a program decided while it recorded,
-// a position in a text for one, stays as it was.
+// repeat it is to compute them again on what these tensors hold then: whatever else a program decided while it
+// recorded, a position in a text for one, stays as it was.
 struct Recorded {
   std::optional<c10::OperatorHandle> op;  // none: a copy
   std::vector<IValue> given, results;
