@@ -265,12 +265,10 @@ func configure(e *encoder.Config, beside encoder.Folder) error {
 				Width     int64 `json:"width"`
 			} `json:"vision_cfg"`
 		} `json:"model_cfg"`
-		Images struct {
-			Mean []float64 `json:"mean"`
-			Std  []float64 `json:"std"`
-		} `json:"preprocess_cfg"`
+		Images encoder.OpenCLIPImages `json:"preprocess_cfg"`
 	}
-	if encoder.ReadJSON(beside, "open_clip_config.json", &open) == nil {
+	switch err := encoder.ReadJSON(beside, "open_clip_config.json", &open); {
+	case err == nil:
 		sizes := encoder.Sizes{}
 		if v := &open.Model.Vision; v.Width > 0 && !c.IsResNet() {
 			sizes.Width = &v.Width
@@ -283,7 +281,11 @@ func configure(e *encoder.Config, beside encoder.Folder) error {
 		if size := open.Model.Vision.HeadWidth; size > 0 {
 			c.Vision.Heads = c.Vision.Width / size
 		}
-		e.Normalize(open.Images.Mean, open.Images.Std)
+		if err := open.Images.Apply(e); err != nil {
+			return fmt.Errorf("read open_clip_config.json: %w", err)
+		}
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
 	}
 	*e = encoder.Config{
 		Architecture: nameOf(c), Encoder: c, Preprocess: e.Preprocess,

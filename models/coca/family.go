@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 
-	"captioner/data/image"
 	"captioner/data/tokenizer"
 	"captioner/models/clip"
 	"captioner/models/decode"
@@ -115,12 +114,7 @@ type settings struct {
 			Heads int64 `json:"heads"`
 		} `json:"multimodal_cfg"`
 	} `json:"model_cfg"`
-	Images struct {
-		Mean   []float64 `json:"mean"`
-		Std    []float64 `json:"std"`
-		Filter string    `json:"interpolation"`
-		Resize string    `json:"resize_mode"`
-	} `json:"preprocess_cfg"`
+	Images encoder.OpenCLIPImages `json:"preprocess_cfg"`
 }
 
 // readSettings reads them, and refuses what this package does not have. Without the file nothing is said.
@@ -144,11 +138,10 @@ func readSettings(beside encoder.Folder) (*settings, error) {
 		found = "no_causal_mask, a text tower that sees what comes"
 	case m.QuickGELU:
 		found = "quick_gelu"
-	case s.Images.Resize != "" && s.Images.Resize != "shortest" && s.Images.Resize != "squash":
-		found = fmt.Sprintf("resize_mode %.60q", s.Images.Resize)
-	case s.Images.Filter != "" && s.Images.Filter != "bicubic" && s.Images.Filter != "bilinear":
-		found = fmt.Sprintf("interpolation %.60q", s.Images.Filter)
 	default:
+		if err := s.Images.Apply(new(encoder.Config)); err != nil {
+			return nil, fmt.Errorf("read open_clip_config.json: %w", err)
+		}
 		return &s, nil
 	}
 	return nil, fmt.Errorf("read open_clip_config.json: found %s, want a CoCa as coca_ViT-B-32 and coca_ViT-L-14", found)
@@ -231,12 +224,5 @@ func (s *settings) image(f family.Files) (encoder.Config, weights.Source, error)
 	e := clip.Describe(c)
 	e.Architecture = fmt.Sprintf("CoCa ViT of %d layers, width %d, patches of %d", c.Vision.Layers, c.Vision.Width,
 		c.Vision.PatchSize)
-	e.Normalize(s.Images.Mean, s.Images.Std)
-	if s.Images.Resize == "squash" {
-		e.Preprocess.Fit = image.FitSquash
-	}
-	if s.Images.Filter == "bilinear" {
-		e.Preprocess.Filter = image.FilterLinear
-	}
-	return e, src, nil
+	return e, src, s.Images.Apply(&e)
 }
