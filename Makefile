@@ -88,8 +88,8 @@ bench-families: build ## measure a captioner of each family at base size beside 
 soak: build ## serve at half load for SOAK (2m) and check that memory, tensors, goroutines and files stay flat
 	@$(PYTHON) scripts/bench/serve/run.py soak --soak $(SOAK)
 
-# What one Python runs, with PyTorch 2.11.0, transformers 4.57.1 and clip-anytorch 2.6.0. The heads of the other scripts say what they need: packages
-# that exclude these, the original in several versions, or Java.
+# What one Python runs, with PyTorch 2.11.0, transformers 4.57.1 and clip-anytorch 2.6.0. The heads of the other scripts
+# say what they need: packages that exclude these, the original in several versions, or Java.
 FIXTURES = clip clipscore efficientnet gpt2 optim safetensors topk transformer vit vitgpt2
 
 fixtures: ## make the reference values of the networks again (PYTHON: one with PyTorch 2.11.0) and show what changed
@@ -110,13 +110,15 @@ lint: setup ## gofmt, vet, the shell scripts' syntax, and the rules in deps_test
 doctor: build ## say whether libtorch, the processor, CUDA and the demo model are in order
 	bin/captioner doctor
 
-# Every option of the embedded model, those that are the defaults too, in twelve runs, each from the model that the one before it ended with:
-# 1 words and positions with the encoder as it came; 2 the encoder's last two stages along with them, on crops and mirrored images; 3 and 4 CIDEr-D again,
-# for longer and, with more views, much longer; 5 the words of COCO's captions, from text; 6 COCO's images beside half of Flickr8k's; 7 CIDEr-D over both;
-# 8 and 9 CIDEr-D again, 8 from the mean of two models of run 7 and that of run 4, which has learned nothing but the vocabulary (demo-4-words);
-# 10 captions for photographs that have none, which name what an ImageNet classifier sees (scripts/demo-pairs.py), from the mean of what runs 9, 8, 7 and
-# 4 ended with; 11 and 12 CIDEr-D again, 12 from a mean with what run 10 began from. A run that was cut goes on where it was, so that the same command may span days.
-# scripts/demo-card.py makes the file to embed of runs/demo.safetensors.
+# Every option of the embedded model, those that are the defaults too, in twelve runs, each from the model that the one
+# before it ended with: 1 words and positions with the encoder as it came; 2 the encoder's last two stages along with
+# them, on crops and mirrored images; 3 and 4 CIDEr-D again, for longer and, with more views, much longer; 5 the words
+# of COCO's captions, from text; 6 COCO's images beside half of Flickr8k's; 7 CIDEr-D over both; 8 and 9 CIDEr-D again,
+# 8 from the mean of two models of run 7 and that of run 4, which has learned nothing but the vocabulary (demo-4-words);
+# 10 captions for photographs that have none, which name what an ImageNet classifier sees (scripts/demo-pairs.py), from
+# the mean of what runs 9, 8, 7 and 4 ended with; 11 and 12 CIDEr-D again, 12 from a mean with what run 10 began from. A
+# run that was cut goes on where it was, so that the same command may span days. scripts/demo-card.py makes the file to
+# embed of runs/demo.safetensors.
 DEMO = --name captioner-demo --threads 2 --precision bf16 --device cpu \
   --dropout 0.2 --input-dropout 0.1 --batch-size 25 --captions-per-image 5 --accumulate-grad-batches 1 --flip \
   --schedule cosine --lr-floor 0.02 --weight-decay 0.05 --beta1 0.9 --beta2 0.98 --clip 1 --label-smoothing 0.1 --ema 0.997 \

@@ -1,10 +1,13 @@
-"""Whether transformers gives the captions of a BLIP that captioner trained: python scripts/check_blip.py MODEL FOLDER [COUNT]
+"""Whether transformers gives the captions of a BLIP that captioner trained: python scripts/check_blip.py MODEL FOLDER
+[COUNT]
 
-MODEL is the model file of a training that began with a BLIP, FOLDER has photographs, of which COUNT are captioned (100). captioner writes MODEL
-as a folder of Hugging Face; BlipForConditionalGeneration reads that and captions the photographs as BlipProcessor prepares them. The token
-sequences are compared with those that captioner gives for MODEL itself, and for the folder. Run with torch 2.11.0 and transformers 4.57.1, and
-bin/captioner built. The exit code is 1 where a caption differs.
+MODEL is the model file of a training that began with a BLIP, FOLDER has photographs, of which COUNT are captioned
+(100). captioner writes MODEL as a folder of Hugging Face; BlipForConditionalGeneration reads that and captions the
+photographs as BlipProcessor prepares them. The token sequences are compared with those that captioner gives for MODEL
+itself, and for the folder. Run with torch 2.11.0 and transformers 4.57.1, and bin/captioner built. The exit code is 1
+where a caption differs.
 """
+
 import json
 import os
 import subprocess
@@ -21,7 +24,11 @@ CAPTIONER = os.path.join(os.path.dirname(HERE), "bin", "captioner")
 
 def ours(model, photographs):
     """The captions that captioner gives, by photograph."""
-    run = subprocess.run([CAPTIONER, "predict", "--quiet", "--model", model, "--format", "jsonl", *photographs], check=True, capture_output=True)
+    run = subprocess.run(
+        [CAPTIONER, "predict", "--quiet", "--model", model, "--format", "jsonl", *photographs],
+        check=True,
+        capture_output=True,
+    )
     return {line["path"]: line["caption"] for line in map(json.loads, run.stdout.splitlines())}
 
 
@@ -38,18 +45,24 @@ def theirs(folder, photographs):
 
 
 def main(model, photos, count=100):
-    photographs = sorted(os.path.join(photos, f) for f in os.listdir(photos) if f.lower().endswith((".jpg", ".jpeg", ".png")))[: int(count)]
+    photographs = sorted(
+        os.path.join(photos, f) for f in os.listdir(photos) if f.lower().endswith((".jpg", ".jpeg", ".png"))
+    )[: int(count)]
     with tempfile.TemporaryDirectory() as scratch:
         folder = os.path.join(scratch, "blip")
-        subprocess.run([CAPTIONER, "weights", "convert", model, folder, "--to", "huggingface"], check=True, capture_output=True)
+        subprocess.run(
+            [CAPTIONER, "weights", "convert", model, folder, "--to", "huggingface"], check=True, capture_output=True
+        )
         want = theirs(folder, photographs)
         other = 0
         for name, path in (("the model file", model), ("the folder", folder)):
             got = ours(path, photographs)
             wrong = [p for p in photographs if got[p] != want[p]]
             other += len(wrong)
-            print(f"{name}: {len(photographs) - len(wrong)} of {len(photographs)} captions are those of transformers, "
-                  f"{len(set(got.values()))} of them different")
+            print(
+                f"{name}: {len(photographs) - len(wrong)} of {len(photographs)} captions are those of transformers, "
+                f"{len(set(got.values()))} of them different"
+            )
             for p in wrong[:5]:
                 print(f"  {p}: got {got[p]!r}, want {want[p]!r}")
     return 1 if other else 0

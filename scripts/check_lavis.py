@@ -1,11 +1,14 @@
 """Holds the captions of models/captioner/testdata/lavis to salesforce-lavis's own BlipCaption.generate, text for text.
 
-Run with salesforce-lavis 1.0.2, transformers 4.26.1 (which it pins), torch, omegaconf 2.3.0, iopath 0.1.10 and timm 0.4.12:
+Run with salesforce-lavis 1.0.2, transformers 4.26.1 (which it pins), torch, omegaconf 2.3.0, iopath 0.1.10 and timm
+0.4.12:
     python scripts/check_lavis.py VOCABULARY [--write]    BERT's vocab.txt, as of bert-base-uncased
 
-With --write LAVIS's captions become the wanted ones, behind a run of scripts/fixtures/lavis.py, which makes the model. What LAVIS imports for its data sets and other models stands empty here: of its own code BlipCaption, the text decoder, the vision tower and
-the processor run.
+With --write LAVIS's captions become the wanted ones, behind a run of scripts/fixtures/lavis.py, which makes the model.
+What LAVIS imports for its data sets and other models stands empty here: of its own code BlipCaption, the text decoder,
+the vision tower and the processor run.
 """
+
 import gzip
 import importlib.abc
 import importlib.machinery
@@ -18,9 +21,41 @@ import unittest.mock
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FOLDER = os.path.join(ROOT, "models", "captioner", "testdata", "lavis")
-EMPTY = ("decord", "cv2", "fairscale", "webdataset", "spacy", "pycocoevalcap", "pycocotools", "opendatasets", "peft", "ipdb", "soundfile", "moviepy",
-         "pandas", "sklearn", "plotly", "streamlit", "contexttimer", "ftfy", "nltk", "torchvision.datasets.utils", "diffusers", "open3d", "easydict",
-         "matplotlib", "scipy", "skimage", "pytorch_lightning", "imageio", "wandb", "torchaudio", "visual_genome", "h5py", "PIL.ImageQt")
+EMPTY = (
+    "decord",
+    "cv2",
+    "fairscale",
+    "webdataset",
+    "spacy",
+    "pycocoevalcap",
+    "pycocotools",
+    "opendatasets",
+    "peft",
+    "ipdb",
+    "soundfile",
+    "moviepy",
+    "pandas",
+    "sklearn",
+    "plotly",
+    "streamlit",
+    "contexttimer",
+    "ftfy",
+    "nltk",
+    "torchvision.datasets.utils",
+    "diffusers",
+    "open3d",
+    "easydict",
+    "matplotlib",
+    "scipy",
+    "skimage",
+    "pytorch_lightning",
+    "imageio",
+    "wandb",
+    "torchaudio",
+    "visual_genome",
+    "h5py",
+    "PIL.ImageQt",
+)
 
 
 class Empty(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -62,8 +97,18 @@ def model(vocabulary):
         return t
 
     blip_caption.BlipCaption.init_tokenizer = classmethod(tokenizer)
-    config = BertConfig(vocab_size=30524, hidden_size=24, intermediate_size=40, num_hidden_layers=2, num_attention_heads=3, max_position_embeddings=40,
-                        encoder_width=32, add_cross_attention=True, is_decoder=True, pad_token_id=0)
+    config = BertConfig(
+        vocab_size=30524,
+        hidden_size=24,
+        intermediate_size=40,
+        num_hidden_layers=2,
+        num_attention_heads=3,
+        max_position_embeddings=40,
+        encoder_width=32,
+        add_cross_attention=True,
+        is_decoder=True,
+        pad_token_id=0,
+    )
     config.add_type_embeddings, config.fusion_layer = False, 0
     vision = VisionTransformerEncoder(img_size=32, patch_size=16, embed_dim=32, depth=2, num_heads=2, mlp_ratio=2)
     m = blip_caption.BlipCaption(vision, XBertLMHeadDecoder(config), prompt="a picture of ", max_txt_len=40)
@@ -99,10 +144,16 @@ def main():
             if got != c["text"]:
                 print(image["path"], c["settings"], "LAVIS:", repr(got), "want:", repr(c["text"]))
     if "--write" in sys.argv:
-        want["versions"] |= {"salesforce-lavis": "1.0.2", "transformers": transformers.__version__, "torch": torch.__version__}
+        want["versions"] |= {
+            "salesforce-lavis": "1.0.2",
+            "transformers": transformers.__version__,
+            "torch": torch.__version__,
+        }
         with open(os.path.join(FOLDER, "lavis.json"), "w") as g:
             json.dump(want, g, separators=(",", ":"))
-    print(f"{same} of {count} captions are LAVIS's own; transformers {transformers.__version__}, torch {torch.__version__}")
+    print(
+        f"{same} of {count} captions are LAVIS's own; transformers {transformers.__version__}, torch {torch.__version__}"
+    )
     return same != count
 
 

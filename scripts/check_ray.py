@@ -49,8 +49,11 @@ def table(folder):
     image = pa.array(rows, pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
     for part in range(4):
         n = ROWS // 4  # one block of Ray each
-        pq.write_table(pa.table({"image": image[part * n:(part + 1) * n], "number": list(range(part * n, (part + 1) * n))}),
-                       folder / f"part-{part}.parquet", row_group_size=20)
+        pq.write_table(
+            pa.table({"image": image[part * n : (part + 1) * n], "number": list(range(part * n, (part + 1) * n))}),
+            folder / f"part-{part}.parquet",
+            row_group_size=20,
+        )
     return photos
 
 
@@ -77,10 +80,27 @@ def main():
         folder = pathlib.Path(folder)
         (folder / "in").mkdir()
         photos = table(folder / "in")
-        run = ("import ray, runpy, sys; ray.init(num_cpus=6, include_dashboard=False); sys.argv = sys.argv[1:]; "
-               "runpy.run_path(sys.argv[0], run_name='__main__')")
-        command = [sys.executable, "-c", run, "examples/ray/caption.py", str(folder / "in"), str(folder / "out"), "--workers", "2",
-                   "--batch-size", "10", "--program", program, "--", "--device", "cpu"]
+        run = (
+            "import ray, runpy, sys; ray.init(num_cpus=6, include_dashboard=False); sys.argv = sys.argv[1:]; "
+            "runpy.run_path(sys.argv[0], run_name='__main__')"
+        )
+        command = [
+            sys.executable,
+            "-c",
+            run,
+            "examples/ray/caption.py",
+            str(folder / "in"),
+            str(folder / "out"),
+            "--workers",
+            "2",
+            "--batch-size",
+            "10",
+            "--program",
+            program,
+            "--",
+            "--device",
+            "cpu",
+        ]
         process = subprocess.Popen(command)
         killed, stop = [], threading.Event()
         thread = threading.Thread(target=killer, args=(program, process.pid, killed, stop))
@@ -90,8 +110,9 @@ def main():
         thread.join()
         rows = pq.read_table(folder / "out").to_pylist() if status == 0 else []
         want = {}
-        lines = subprocess.run([program, "predict", "-q", "--json", "--device", "cpu", *photos], check=True,
-                               capture_output=True, text=True).stdout
+        lines = subprocess.run(
+            [program, "predict", "-q", "--json", "--device", "cpu", *photos], check=True, capture_output=True, text=True
+        ).stdout
         for line in io.StringIO(lines):
             caption = json.loads(line)
             want[caption["path"]] = caption["caption"]

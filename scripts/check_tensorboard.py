@@ -2,9 +2,11 @@
 
     python scripts/check_tensorboard.py RUN
 
-Opens the run folder with tensorboard's own readers, as the page does. Every number is compared with metrics.jsonl, the captions with samples.jsonl;
-the images open and have their size; the two losses share a chart; the hparams are those of options.json. Run with tensorboard 2.20.0 and Pillow.
+Opens the run folder with tensorboard's own readers, as the page does. Every number is compared with metrics.jsonl, the
+captions with samples.jsonl; the images open and have their size; the two losses share a chart; the hparams are those of
+options.json. Run with tensorboard 2.20.0 and Pillow.
 """
+
 import io
 import json
 import math
@@ -40,7 +42,11 @@ def wanted(run):
             values = {f"{side}/{k.removeprefix('val_')}": v for k, v in e["scores"].items()}
         else:
             name = "reward" if e["phase"] == "scst" else "loss"
-            values = {f"train/{name}": e.get("loss", 0), "train/lr": e.get("lr", 0), "train/grad_norm": e.get("grad_norm", 0)}
+            values = {
+                f"train/{name}": e.get("loss", 0),
+                "train/lr": e.get("lr", 0),
+                "train/grad_norm": e.get("grad_norm", 0),
+            }
         for tag, v in values.items():
             want[tag].append((step, v))
     return want
@@ -49,7 +55,9 @@ def wanted(run):
 def same(tag, got, want):
     assert len(got) == len(want), f"{tag}: found {len(got)} values, want {len(want)}"
     for (s, v), (ws, wv) in zip(got, want):
-        assert s == ws and math.isclose(v, wv, rel_tol=1e-6, abs_tol=1e-9), f"{tag}: found {v} at {s}, want {wv} at {ws}"
+        assert s == ws and math.isclose(v, wv, rel_tol=1e-6, abs_tol=1e-9), (
+            f"{tag}: found {v} at {s}, want {wv} at {ws}"
+        )
 
 
 def plugin(reader, tag):
@@ -87,12 +95,20 @@ def main():
         for e in reader.Images(tag):
             picture = Image.open(io.BytesIO(e.encoded_image_string))
             picture.load()
-            assert picture.size == (e.width, e.height) and picture.mode in ("RGB", "RGBA"), (tag, picture.size, picture.mode)
+            assert picture.size == (e.width, e.height) and picture.mode in ("RGB", "RGBA"), (
+                tag,
+                picture.size,
+                picture.mode,
+            )
             pictures += 1
     assert pictures == len(samples), f"found {pictures} images, want {len(samples)}"
 
     data = plugin_data_pb2.HParamsPluginData.FromString(plugin(reader, "_hparams_/session_start_info").content)
-    options = {k: v for k, v in json.load(open(f"{run}/options.json")).items() if isinstance(v, (str, bool, int, float)) and v != ""}
+    options = {
+        k: v
+        for k, v in json.load(open(f"{run}/options.json")).items()
+        if isinstance(v, (str, bool, int, float)) and v != ""
+    }
     got = {k: getattr(v, v.WhichOneof("kind")) for k, v in data.session_start_info.hparams.items()}
     assert got == options, set(got.items()) ^ set(options.items())
     info = plugin_data_pb2.HParamsPluginData.FromString(plugin(reader, "_hparams_/experiment").content).experiment
@@ -100,8 +116,10 @@ def main():
     assert all(m.name.tag in want for m in info.metric_infos), [m.name.tag for m in info.metric_infos]
     end = plugin_data_pb2.HParamsPluginData.FromString(plugin(reader, "_hparams_/session_end_info").content)
     assert end.session_end_info.status == 1
-    print(f"tensorboard {version.VERSION}: {len(want)} tags, {sum(map(len, want.values()))} values as in metrics.jsonl, one chart of both losses, "
-          f"{len(samples)} captions as text and below {pictures} images, {len(got)} hparams")
+    print(
+        f"tensorboard {version.VERSION}: {len(want)} tags, {sum(map(len, want.values()))} values as in metrics.jsonl, one chart of both losses, "
+        f"{len(samples)} captions as text and below {pictures} images, {len(got)} hparams"
+    )
 
 
 if __name__ == "__main__":

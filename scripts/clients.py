@@ -82,20 +82,36 @@ def by_openai(url, want):
     client = openai.OpenAI(base_url=url + "/v1", api_key=TOKEN, max_retries=0)
     data = "data:image/jpeg;base64," + base64.b64encode(PHOTO.read_bytes()).decode()
     yield check("openai models", [m.id for m in client.models.list()] == ["demo"], client.models.list())
-    messages = [{"role": "user", "content": [
-        {"type": "text", "text": "Write a caption for this image."},
-        {"type": "image_url", "image_url": {"url": data, "detail": "low"}}]}]
+    messages = [
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "Write a caption for this image."},
+                {"type": "image_url", "image_url": {"url": data, "detail": "low"}},
+            ],
+        }
+    ]
     a = client.chat.completions.create(model="demo", messages=messages)
     yield check("openai chat", a.choices[0].message.content == want and a.choices[0].finish_reason == "stop", a)
     a = client.chat.completions.create(model="demo", messages=messages, n=3)
     texts = [c.message.content for c in a.choices]
     yield check("openai chat, three choices", len(texts) == len(set(texts)) == 3, texts)
-    parts = list(client.chat.completions.create(
-        model="demo", messages=messages, stream=True, stream_options={"include_usage": True}))
+    parts = list(
+        client.chat.completions.create(
+            model="demo", messages=messages, stream=True, stream_options={"include_usage": True}
+        )
+    )
     text = "".join(p.choices[0].delta.content or "" for p in parts if p.choices)
     yield check("openai chat, streamed", text == want and parts[-1].usage.completion_tokens > 0, parts)
-    entry = [{"role": "user", "content": [
-        {"type": "input_text", "text": "Describe it as a pirate."}, {"type": "input_image", "image_url": data}]}]
+    entry = [
+        {
+            "role": "user",
+            "content": [
+                {"type": "input_text", "text": "Describe it as a pirate."},
+                {"type": "input_image", "image_url": data},
+            ],
+        }
+    ]
     a = client.responses.create(model="demo", input=entry)
     yield check("openai responses", a.output_text == want and a.status == "completed", a)
     yield check("openai responses, what is not followed", "pirate" in a.model_extra["ignored"], a)
@@ -106,34 +122,53 @@ def by_openai(url, want):
     for what, kind, call in [
         ("another model", openai.NotFoundError, lambda: client.chat.completions.create(model="x", messages=messages)),
         ("no image", openai.BadRequestError, lambda: client.responses.create(model="demo", input="Hello")),
-        ("a private address", openai.UnprocessableEntityError, lambda: client.responses.create(
-            model="demo", input=[{"role": "user", "content": [
-                {"type": "input_image", "image_url": url + "/icon.svg"}]}])),
-        ("no token", openai.AuthenticationError, lambda: openai.OpenAI(
-            base_url=url + "/v1", api_key="x").responses.create(model="demo", input="Hello")),
+        (
+            "a private address",
+            openai.UnprocessableEntityError,
+            lambda: client.responses.create(
+                model="demo",
+                input=[{"role": "user", "content": [{"type": "input_image", "image_url": url + "/icon.svg"}]}],
+            ),
+        ),
+        (
+            "no token",
+            openai.AuthenticationError,
+            lambda: openai.OpenAI(base_url=url + "/v1", api_key="x").responses.create(model="demo", input="Hello"),
+        ),
     ]:
         try:
             call()
             yield check("openai, " + what, False, "no error")
         except kind as e:
             yield check("openai, " + what, bool(e.message and e.code), e)
-    a = client.chat.completions.create(model="demo", messages=[{"role": "user", "content": [
-        {"type": "text", "text": "Describe this image in detail."}, messages[0]["content"][1]]}])
+    a = client.chat.completions.create(
+        model="demo",
+        messages=[
+            {
+                "role": "user",
+                "content": [{"type": "text", "text": "Describe this image in detail."}, messages[0]["content"][1]],
+            }
+        ],
+    )
     long = a.choices[0].message.content
     yield check("openai, in detail", len(long.split()) > len(want.split()), long)
 
 
 def by_photoprism(url, want):
-    request = urllib.request.Request(url + photoprism.PATH, json.dumps(photoprism.body(PHOTO.read_bytes())).encode(), {
-        "Content-Type": "application/json", "Authorization": "Bearer " + TOKEN})
+    request = urllib.request.Request(
+        url + photoprism.PATH,
+        json.dumps(photoprism.body(PHOTO.read_bytes())).encode(),
+        {"Content-Type": "application/json", "Authorization": "Bearer " + TOKEN},
+    )
     with urllib.request.urlopen(request) as answer:
         a = json.load(answer)
     yield check("PhotoPrism", a["response"] == want and a["done"] and "active voice" in a["ignored"], a)
 
 
 def main(captioner):
-    want = subprocess.run([captioner, "predict", "-q", "--template", "{caption}", str(PHOTO)],
-                          check=True, capture_output=True, text=True).stdout.strip()
+    want = subprocess.run(
+        [captioner, "predict", "-q", "--template", "{caption}", str(PHOTO)], check=True, capture_output=True, text=True
+    ).stdout.strip()
     print(f"{PHOTO}: {want}")
     with service(captioner) as url:
         results = [*by_ollama(url, want), *by_openai(url, want), *by_photoprism(url, want)]

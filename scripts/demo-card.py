@@ -3,18 +3,35 @@
 
     python3 scripts/demo-card.py runs/demo.safetensors CARD.json models/captioner/demo/demo.safetensors
 
-Each key of CARD.json stands for that key of the card, null for none; the others stay. The card of the built-in model names the scores on both dev sets
-(`captioner eval --data runs/demo-data/coco-dev.json` and `flickr-dev.json`) and what each stage gave, and uncertain_below, which
-scripts/demo-confidence.py measures. The weights are copied byte for byte. Standard library only.
+Each key of CARD.json stands for that key of the card, null for none; the others stay. The card of the built-in model
+names the scores on both dev sets (`captioner eval --data runs/demo-data/coco-dev.json` and `flickr-dev.json`) and what
+each stage gave, and uncertain_below, which scripts/demo-confidence.py measures. The weights are copied byte for byte.
+Standard library only.
 """
+
 import json
 import os
 import struct
 import sys
 
 # As captioner writes them, in its order, so that the file that it writes of this one has the same bytes.
-KEYS = ("name", "data", "licence", "encoder", "command", "origin", "options", "split", "tokeniser", "decoding", "seed", "metrics", "stages",
-        "uncertain_below", "versions")
+KEYS = (
+    "name",
+    "data",
+    "licence",
+    "encoder",
+    "command",
+    "origin",
+    "options",
+    "split",
+    "tokeniser",
+    "decoding",
+    "seed",
+    "metrics",
+    "stages",
+    "uncertain_below",
+    "versions",
+)
 
 
 def main(model, card, out):

@@ -12,6 +12,7 @@ photographs counts alike, however many it has.
 Prints a table by confidence, and the confidence at which half of the captions are wrong: where the share that is right, as a rising function of
 confidence that fits the captions best (isotonic regression), passes a half. Standard library only.
 """
+
 import argparse
 import collections
 import gzip
@@ -19,7 +20,9 @@ import json
 import os
 import re
 
-SAME = [line.split() for line in """
+SAME = [
+    line.split()
+    for line in """
 person man guy boy woman lady girl child kid toddler baby player rider skater skateboarder surfer skier snowboarder biker bicyclist cyclist people group crowd
 men women boys girls kids children couple family players someone
 man guy person gentleman male player he people men
@@ -42,10 +45,15 @@ car vehicle automobile truck
 mountain hill cliff slope snow
 building house
 shirt jacket sweater coat top
-""".strip().split("\n")]
+""".strip().split("\n")
+]
 BEFORE = set("a an the two three four several some his her their its this many".split())
-AFTER = set("in on at of with and is are is to by near next while that under over from through behind into for sitting standing".split())
-VAGUE = set("front top side middle background air close view other it one his her back couple bunch group pair lot picture photo image scene day".split())
+AFTER = set(
+    "in on at of with and is are is to by near next while that under over from through behind into for sitting standing".split()
+)
+VAGUE = set(
+    "front top side middle background air close view other it one his her back couple bunch group pair lot picture photo image scene day".split()
+)
 
 
 def words(text):
@@ -74,7 +82,7 @@ def nouns(files):
                     seen[word] += 1
                     if i > 0 and w[i - 1] in BEFORE and (i + 1 == len(w) or w[i + 1] in AFTER):
                         uses[word] += 1
-    return {w for w, n in uses.items() if n >= .1 * seen[w] and seen[w] >= 5 and w not in BEFORE | AFTER | VAGUE}
+    return {w for w, n in uses.items() if n >= 0.1 * seen[w] and seen[w] >= 5 and w not in BEFORE | AFTER | VAGUE}
 
 
 def wrong(caption, references, known):
@@ -98,7 +106,7 @@ def passes_half(rows):
             right, weight, _ = blocks.pop()
             blocks[-1][0] += right
             blocks[-1][1] += weight
-    return next((first for right, weight, first in blocks if right >= .5 * weight), 1)
+    return next((first for right, weight, first in blocks if right >= 0.5 * weight), 1)
 
 
 def main():
@@ -127,7 +135,7 @@ def main():
         rows += [(c, w, 1 / len(own)) for c, w in own]
     rows.sort()
     print("confidence   captions  without a wrong noun")
-    edges = [0, .4, .45, .5, .55, .6, .65, .7, .75, .8, 1]
+    edges = [0, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 1]
     for low, high in zip(edges, edges[1:]):
         part = [r for r in rows if low <= r[0] < high]
         if part:
@@ -136,7 +144,9 @@ def main():
     least = passes_half(rows)
     print(f"half of the captions have a wrong noun at {least:.3f}")
     for name, part in (("below", [r for r in rows if r[0] < least]), ("above", [r for r in rows if r[0] >= least])):
-        print(f"{name}: {len(part)} captions, {sum(r[2] for r in part if not r[1]) / sum(r[2] for r in part):.0%} without a wrong noun")
+        print(
+            f"{name}: {len(part)} captions, {sum(r[2] for r in part if not r[1]) / sum(r[2] for r in part):.0%} without a wrong noun"
+        )
 
 
 if __name__ == "__main__":

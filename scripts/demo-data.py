@@ -1,22 +1,29 @@
 #!/usr/bin/env python3
-"""Writes what the built-in model learns from and is measured on, as files in COCO's form, from the data sets of a folder.
+"""Writes what the built-in model learns from and is measured on, as files in COCO's form, from the data sets of a
+folder.
 
     python3 scripts/demo-data.py [--shared ../shared] [--out runs/demo-data] [--repeat 3]
 
 The image paths in the files are relative to SHARED/data, which is what `captioner train --images` is then given.
 
-    coco-dev.json     150 photographs of coco-extra with four captions or more. All that Karpathy's split keeps for dev or test are in it; the
+    coco-dev.json     150 photographs of coco-extra with four captions or more. All that Karpathy's split keeps for dev
+                      or test are in it; the
                       others are those whose file names have the smallest SHA-256.
     flickr-dev.json   the 1,000 photographs of Flickr8k's dev split
-    watch.json        coco-dev.json, and the 350 photographs of flickr-dev.json whose file names have the smallest SHA-256: what a run chooses its
+    watch.json        coco-dev.json, and the 350 photographs of flickr-dev.json whose file names have the smallest
+                      SHA-256: what a run chooses its
                       best checkpoint by
-    train.json        Flickr8k's training split, and the rest of coco-extra, each photograph REPEAT times: under a second id, it is cropped in
+    train.json        Flickr8k's training split, and the rest of coco-extra, each photograph REPEAT times: under a
+                      second id, it is cropped in
                       other ways
-    train-new.json    train.json with 3,000 photographs of Flickr8k alone, those whose file names have the smallest SHA-256: for a model that knows
+    train-new.json    train.json with 3,000 photographs of Flickr8k alone, those whose file names have the smallest
+                      SHA-256: for a model that knows
                       Flickr8k already
 
-Nothing of Karpathy's dev and test splits is in the files to learn from, and the same images and captions give the same files.
+Nothing of Karpathy's dev and test splits is in the files to learn from, and the same images and captions give the same
+files.
 """
+
 import argparse
 import collections
 import hashlib
@@ -66,8 +73,13 @@ def read(data, folder, captions, images):
     said = collections.defaultdict(list)
     for a in file["annotations"]:
         said[a["image_id"]].append(a["caption"])
-    return Set([dict(i, file_name=f"{folder}/{images}/{i['file_name']}", key=f"{folder}-{i['id']}", captions=said[i["id"]])
-                for i in file["images"] if said[i["id"]]])
+    return Set(
+        [
+            dict(i, file_name=f"{folder}/{images}/{i['file_name']}", key=f"{folder}-{i['id']}", captions=said[i["id"]])
+            for i in file["images"]
+            if said[i["id"]]
+        ]
+    )
 
 
 def main():
@@ -81,7 +93,9 @@ def main():
 
     coco = read(data, "coco-extra", "captions.json", "images").images
     kept = [i for i in coco if i["karpathy_dev_or_test"]]
-    several = sorted((i for i in coco if len(i["captions"]) >= 4), key=lambda i: (not i["karpathy_dev_or_test"], lot(i)))
+    several = sorted(
+        (i for i in coco if len(i["captions"]) >= 4), key=lambda i: (not i["karpathy_dev_or_test"], lot(i))
+    )
     dev = Set(several[:DEV])
     held = {i["key"] for i in dev.images + kept}
     coco = Set([i for i in coco if i["key"] not in held])

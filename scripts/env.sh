@@ -4,7 +4,8 @@ if [ -n "${BASH_SOURCE:-}" ]; then captioner_root=$(cd "$(dirname "${BASH_SOURCE
 elif [ -n "${ZSH_VERSION:-}" ]; then captioner_root=$(cd "$(dirname "${(%):-%x}")/.." && pwd -P)
 else captioner_root=${CAPTIONER_ROOT:-$(pwd -P)}; fi
 
-# Go splits these variables at spaces unless an argument is quoted; without a space in the path there is no quote, and the key stays.
+# Go splits these variables at spaces unless an argument is quoted; without a space in the path there is no quote, and
+# the key stays.
 captioner_q=
 case $captioner_root in *[[:space:]]*) captioner_q="'" ;; esac
 
@@ -23,7 +24,8 @@ export CGO_CXXFLAGS="$captioner_q-I$captioner_root/.libtorch/torch/include$capti
 export CGO_LDFLAGS="$captioner_q-L$captioner_root/.libtorch/stubs$captioner_q $captioner_q-L$captioner_root/.libtorch/torch/lib$captioner_q"
 export GOTCH_CACHE="$captioner_root/.libtorch/gotch-cache"
 mkdir -p "$GOTCH_CACHE"
-# HEIC and AVIF are decoded by the WebAssembly that is compiled in, not by whatever libheif a machine has: the same pixels everywhere.
+# HEIC and AVIF are decoded by the WebAssembly that is compiled in, not by whatever libheif a machine has: the same
+# pixels everywhere.
 case " ${GOFLAGS:-} " in *nodynamic*) ;; *) export GOFLAGS="${GOFLAGS:+$GOFLAGS }-tags=nodynamic" ;; esac
 # Without libtiff's headers (scripts/setup-system says so) the build reads the TIFF files that pure Go can.
 if ! { [ -e /usr/include/tiffio.h ] || [ -e /usr/local/include/tiffio.h ] || [ -e "/usr/include/$(uname -m)-linux-gnu/tiffio.h" ] ||

@@ -152,7 +152,7 @@ def arguments():
     own, mark, options = sys.argv[1:], "--", []
     if mark in own:
         at = own.index(mark)
-        own, options = own[:at], own[at + 1:]
+        own, options = own[:at], own[at + 1 :]
     o = p.parse_args(own)
     o.options = options
     return o

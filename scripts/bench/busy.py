@@ -1,11 +1,14 @@
 """Measures captioner on a busy machine: predict, serve and train alone, and beside busy loops, two for each core.
 
-    python3 scripts/bench/busy.py [PART ...] [--shared ../shared] [--images 100] [--runs 3] [--loops 2] [--program bin/captioner]
+    python3 scripts/bench/busy.py [PART ...] [--shared ../shared] [--images 100] [--runs 3] [--loops 2] [--program
+    bin/captioner]
 
-Parts: predict, serve, train; without any, all. With two loops for each core a third of the machine is a fair share, so that work
-should take three times as long. Printed is the share of that which is reached: 100 % is fair, and at least 80 % is wanted. Of
-each part the medians of alternating runs, and the processor time, which loops beside it hardly change. Standard library only.
+Parts: predict, serve, train; without any, all. With two loops for each core a third of the machine is a fair share, so
+that work should take three times as long. Printed is the share of that which is reached: 100 % is fair, and at least 80
+% is wanted. Of each part the medians of alternating runs, and the processor time, which loops beside it hardly change.
+Standard library only.
 """
+
 import argparse
 import os
 import resource
@@ -57,8 +60,10 @@ def report(part, alone, busy, cores, loops):
     a, b = (statistics.median(s for s, _ in runs) for runs in (alone, busy))
     share = a / b / fair
     cpu = [statistics.median(c for _, c in runs) for runs in (alone, busy)]
-    print(f"{part:8} alone {a:6.2f} s ({cpu[0]:.2f} s of the processor), beside {loops} busy loops {b:6.2f} s ({cpu[1]:.2f} s): "
-          f"{100 * share:.0f} % of the fair share, want {100 * WANTED:.0f} %")
+    print(
+        f"{part:8} alone {a:6.2f} s ({cpu[0]:.2f} s of the processor), beside {loops} busy loops {b:6.2f} s ({cpu[1]:.2f} s): "
+        f"{100 * share:.0f} % of the fair share, want {100 * WANTED:.0f} %"
+    )
     return share >= WANTED
 
 
@@ -68,7 +73,7 @@ def predict(o, work):
 
 def images(o):
     folder = os.path.join(ROOT, o.shared, "data", "flickr8k", "dev")
-    return [os.path.join(folder, f) for f in sorted(os.listdir(folder))[:o.images]]
+    return [os.path.join(folder, f) for f in sorted(os.listdir(folder))[: o.images]]
 
 
 def serve(o, work):
@@ -115,11 +120,36 @@ def train(o, work):
     def once():
         nonlocal count
         count += 1
-        return timed([o.program, "train", "-q", "--data", os.path.join(work, "train.json"), "--images", os.path.join(flickr, "train"),
-                      "--val", os.path.join(work, "val.json"), "--val-images", os.path.join(flickr, "dev"),
-                      "--encoder", os.path.join(ROOT, "models", "captioner", "demo", "demo.safetensors"),
-                      "--cache", os.path.join(work, "cache"), "--out", os.path.join(work, f"run{count}"), "--precision", "32", "--flip=false",
-                      "--batch-size", "32", "--vocab-min-count", "1", "--max-epochs", "2"])
+        return timed(
+            [
+                o.program,
+                "train",
+                "-q",
+                "--data",
+                os.path.join(work, "train.json"),
+                "--images",
+                os.path.join(flickr, "train"),
+                "--val",
+                os.path.join(work, "val.json"),
+                "--val-images",
+                os.path.join(flickr, "dev"),
+                "--encoder",
+                os.path.join(ROOT, "models", "captioner", "demo", "demo.safetensors"),
+                "--cache",
+                os.path.join(work, "cache"),
+                "--out",
+                os.path.join(work, f"run{count}"),
+                "--precision",
+                "32",
+                "--flip=false",
+                "--batch-size",
+                "32",
+                "--vocab-min-count",
+                "1",
+                "--max-epochs",
+                "2",
+            ]
+        )
 
     return once
 
@@ -128,7 +158,9 @@ def main():
     parts = {"predict": predict, "serve": serve, "train": train}
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     a.add_argument("parts", nargs="*", choices=[[], *parts], metavar="PART")
-    a.add_argument("--shared", default=os.path.join("..", "shared"), help="where the shared data is, from the repository")
+    a.add_argument(
+        "--shared", default=os.path.join("..", "shared"), help="where the shared data is, from the repository"
+    )
     a.add_argument("--images", type=int, default=100)
     a.add_argument("--runs", type=int, default=3)
     a.add_argument("--loops", type=int, default=2, help="for each core")
@@ -138,7 +170,10 @@ def main():
     for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):  # the program must not need them
         os.environ.pop(name, None)
     cores = len(os.sched_getaffinity(0))
-    print(f"{cores} processors, load before {os.getloadavg()[0]:.1f}" + (": not idle, figures by the clock mean little" if os.getloadavg()[0] > 0.5 else ""))
+    print(
+        f"{cores} processors, load before {os.getloadavg()[0]:.1f}"
+        + (": not idle, figures by the clock mean little" if os.getloadavg()[0] > 0.5 else "")
+    )
     reached = True
     with tempfile.TemporaryDirectory() as work:
         for part in o.parts or parts:

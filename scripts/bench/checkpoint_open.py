@@ -1,4 +1,5 @@
-"""Opens a checkpoint of about 600 MB with PyTorch and with captioner's weights/pickle, and prints time and memory of both.
+"""Opens a checkpoint of about 600 MB with PyTorch and with captioner's weights/pickle, and prints time and memory of
+both.
 
 Run from the project's root: python scripts/bench/checkpoint_open.py [checkpoint]
 
@@ -20,8 +21,11 @@ import torch
 
 def make(path):
     torch.manual_seed(0)
-    state = {f"layer.{i}.{k}": torch.randn(*shape) for i in range(24)
-             for k, shape in (("attn.weight", (1024, 3072)), ("mlp.weight", (1024, 3072)), ("bias", (3072,)))}
+    state = {
+        f"layer.{i}.{k}": torch.randn(*shape)
+        for i in range(24)
+        for k, shape in (("attn.weight", (1024, 3072)), ("mlp.weight", (1024, 3072)), ("bias", (3072,)))
+    }
     torch.save({"state_dict": state, "epoch": 1}, path)
 
 
@@ -42,8 +46,10 @@ def python(path):
         total = sum(int(t.view(torch.uint8).max()) for t in tensors)
         touch = min(touch, time.perf_counter() - start)
     assert total > 0
-    print(f"python: torch {torch.__version__}: open {1e3 * best:.2f} ms, open and touch {1e3 * touch:.0f} ms, "
-          f"memory of its own +{own() - before} MB")
+    print(
+        f"python: torch {torch.__version__}: open {1e3 * best:.2f} ms, open and touch {1e3 * touch:.0f} ms, "
+        f"memory of its own +{own() - before} MB"
+    )
 
 
 def main():
@@ -54,8 +60,11 @@ def main():
         print(f"file: {os.path.getsize(path) / 1e6:.0f} MB")
         subprocess.run([sys.executable, __file__, "--python", path], check=True)
         env = dict(os.environ, CAPTIONER_BENCH_CHECKPOINT=path, CGO_ENABLED="0")
-        subprocess.run(["go", "test", "./weights/pickle", "-run", "^$", "-bench", "BenchmarkOpen", "-benchtime", "5x"],
-                       check=True, env=env)
+        subprocess.run(
+            ["go", "test", "./weights/pickle", "-run", "^$", "-bench", "BenchmarkOpen", "-benchtime", "5x"],
+            check=True,
+            env=env,
+        )
 
 
 if sys.argv[1:2] == ["--python"]:

@@ -1,14 +1,17 @@
-"""A table of docs/benchmarks.md with a column a processor. A run replaces the column of its own processor, and no other.
+"""A table of docs/benchmarks.md with a column a processor. A run replaces the column of its own processor, and no
+other.
 
     python3 scripts/bench/columns.py    # shows what merge does with a small table, and fails where it is wrong
 
 Standard library only.
 """
+
 import re
 
 
 def processor():
-    """The name of this machine's processor, as a column has it: two kinds with the same name differ by family and model."""
+    """The name of this machine's processor, as a column has it: two kinds with the same name differ by family and
+    model."""
     with open("/proc/cpuinfo") as f:
         text = f.read()
     field = lambda name: (re.search(rf"^{name}\s*:\s*(.*)$", text, re.M) or [None, "?"])[1].strip()
@@ -20,8 +23,9 @@ def cells(line):
 
 
 def merge(text, column, values, about):
-    """text is a table, then a line "- COLUMN: …" for each column, then anything. values are {row: cell}; about is what the line of the column
-    says. Rows and columns that are not there yet are added; cells that were not measured are empty."""
+    """text is a table, then a line "- COLUMN: …" for each column, then anything. values are {row: cell}; about is
+    what the line of the column says. Rows and columns that are not there yet are added; cells that were not measured
+    are empty."""
     lines = text.strip().split("\n")
     table = [l for l in lines if l.startswith("|")]
     notes = {l[2:].split(": ", 1)[0]: l[2:].split(": ", 1)[1] for l in lines if l.startswith("- ") and ": " in l}

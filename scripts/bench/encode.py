@@ -1,12 +1,15 @@
-"""Measures how fast the cache of features fills: captioner encode beside the loaders of clip-text-decoder, on the same photographs with the same
-ViT-B/32 of random weights, in float32, with as many threads. Needs clip (OpenAI's package), torch and Pillow for the Python side.
+"""Measures how fast the cache of features fills: captioner encode beside the loaders of clip-text-decoder, on the same
+photographs with the same ViT-B/32 of random weights, in float32, with as many threads. Needs clip (OpenAI's package),
+torch and Pillow for the Python side.
 
     python3 scripts/bench/encode.py [--shared ../shared] [--images 200] [--runs 3]
 
-The original's loaders: one picture at a time (clip-text-decoder 1.2 and 1.3) and batches of 32 (1.4). Each side starts anew in each run, the
-sides in turn; times are without the start of the program and the loading of the weights. Prints medians, ratios and the commands. Seconds of the
-processor are printed too (captioner's as the difference to a run over one photograph): other load on the machine hardly changes them.
+The original's loaders: one picture at a time (clip-text-decoder 1.2 and 1.3) and batches of 32 (1.4). Each side starts
+anew in each run, the sides in turn; times are without the start of the program and the loading of the weights. Prints
+medians, ratios and the commands. Seconds of the processor are printed too (captioner's as the difference to a run over
+one photograph): other load on the machine hardly changes them.
 """
+
 import argparse
 import glob
 import json
@@ -37,7 +40,12 @@ def original(weights, paths, batch, threads):
         for i in range(0, len(paths), batch):
             images = torch.stack([prepare(Image.open(p).convert("RGB")) for p in paths[i : i + batch]])
             out.extend(net.encode_image(images).unsqueeze(1).cpu().numpy())
-    return {"seconds": time.perf_counter() - start, "cpu": time.process_time() - cpu, "images": len(out), "torch": torch.__version__}
+    return {
+        "seconds": time.perf_counter() - start,
+        "cpu": time.process_time() - cpu,
+        "images": len(out),
+        "torch": torch.__version__,
+    }
 
 
 def main():
@@ -74,17 +82,46 @@ def main():
         processor = {name: [] for name in rates}
 
         def captioner(run, listed):
-            command = [os.path.join(ROOT, "bin", "captioner"), "encode", "--json", "-q", "--encoder", weights, "--memory", "pooled-padded",
-                       "--threads", str(a.threads), "--cache", os.path.join(work, f"cache{run}"), "-"]
+            command = [
+                os.path.join(ROOT, "bin", "captioner"),
+                "encode",
+                "--json",
+                "-q",
+                "--encoder",
+                weights,
+                "--memory",
+                "pooled-padded",
+                "--threads",
+                str(a.threads),
+                "--cache",
+                os.path.join(work, f"cache{run}"),
+                "-",
+            ]
             before = resource.getrusage(resource.RUSAGE_CHILDREN)
-            out = subprocess.run(command, env=env, check=True, capture_output=True, text=True, stdin=open(listed)).stdout
+            out = subprocess.run(
+                command, env=env, check=True, capture_output=True, text=True, stdin=open(listed)
+            ).stdout
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
             return json.loads(out), after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, command
 
         for run in range(a.runs):
             for name, batch in (("one by one", 1), ("batches of 32", 32)):
-                out = subprocess.run([sys.executable, os.path.abspath(__file__), "--original", job, "--batch", str(batch), "--threads", str(a.threads)],
-                                     env=env, check=True, capture_output=True, text=True).stdout
+                out = subprocess.run(
+                    [
+                        sys.executable,
+                        os.path.abspath(__file__),
+                        "--original",
+                        job,
+                        "--batch",
+                        str(batch),
+                        "--threads",
+                        str(a.threads),
+                    ],
+                    env=env,
+                    check=True,
+                    capture_output=True,
+                    text=True,
+                ).stdout
                 said = json.loads(out)
                 rates[name].append(said["images"] / said["seconds"])
                 processor[name].append(said["cpu"] / said["images"])
@@ -99,8 +136,10 @@ def main():
     for name in ("one by one", "batches of 32"):
         ratio = [o / p for o, p in zip(rates["captioner"], rates[name])]
         less = [p / o for o, p in zip(processor["captioner"], processor[name])]
-        print(f"captioner / {name}: {statistics.median(ratio):.2f} ({min(ratio):.2f} to {max(ratio):.2f}) images/s; by seconds of the processor "
-              f"{statistics.median(less):.2f} ({min(less):.2f} to {max(less):.2f})")
+        print(
+            f"captioner / {name}: {statistics.median(ratio):.2f} ({min(ratio):.2f} to {max(ratio):.2f}) images/s; by seconds of the processor "
+            f"{statistics.median(less):.2f} ({min(less):.2f} to {max(less):.2f})"
+        )
     print("command:", shlex.join(command))
 
 

@@ -1,14 +1,18 @@
-"""Measures captioners of each family at base size: a folder of COCO photographs with beam 3, beside transformers or open_clip in the same run.
+"""Measures captioners of each family at base size: a folder of COCO photographs with beam 3, beside transformers or
+open_clip in the same run.
 
-    python3 scripts/bench/families.py --peer PYTHON [--models FOLDER] [--families blip,git,florence2,coca,vit-gpt2] [--precisions fp32,bf16,int8]
+    python3 scripts/bench/families.py --peer PYTHON [--models FOLDER] [--families blip,git,florence2,coca,vit-gpt2]
+    [--precisions fp32,bf16,int8]
                                       [--photographs 24] [--seconds 60] [--runs 1] [--readme]
 
-The weights are random, of a fixed seed (the cost is the same); scripts/fixtures makes them in FOLDER, which is kept. Every caption takes 12
-tokens on both sides. The peer has --seconds for each of its measurements; a cell says how many photographs it was through with, where these
-are not all. The encoder's share (%) of the ceiling is of a 2048 x 2048 x 2048 product of the same type, measured in the same run.
---peer names a Python with torch, transformers, open_clip_torch and Pillow; it makes the models too. --readme writes this processor's column of
-the table in docs/benchmarks-families.md, between its marks. Standard library only.
+The weights are random, of a fixed seed (the cost is the same); scripts/fixtures makes them in FOLDER, which is kept.
+Every caption takes 12 tokens on both sides. The peer has --seconds for each of its measurements; a cell says how many
+photographs it was through with, where these are not all. The encoder's share (%) of the ceiling is of a 2048 x 2048 x
+2048 product of the same type, measured in the same run. --peer names a Python with torch, transformers, open_clip_torch
+and Pillow; it makes the models too. --readme writes this processor's column of the table in
+docs/benchmarks-families.md, between its marks. Standard library only.
 """
+
 import argparse
 import glob
 import json
@@ -34,9 +38,15 @@ def make(o, family):
     folder = os.path.join(o.models, family)
     if glob.glob(os.path.join(folder, "*.safetensors")) + glob.glob(os.path.join(folder, "*.bin")):
         return folder
-    args = SCRIPTS.get(family, ["captioners.py", family]) + [o.models] + (["1", "--check", "0"] if family not in SCRIPTS else [])
+    args = (
+        SCRIPTS.get(family, ["captioners.py", family])
+        + [o.models]
+        + (["1", "--check", "0"] if family not in SCRIPTS else [])
+    )
     print(f"making {folder}", file=sys.stderr)
-    subprocess.run([o.peer, os.path.join(ROOT, "scripts", "fixtures", args[0]), *args[1:]], stdout=subprocess.DEVNULL, check=True)
+    subprocess.run(
+        [o.peer, os.path.join(ROOT, "scripts", "fixtures", args[0]), *args[1:]], stdout=subprocess.DEVNULL, check=True
+    )
     return folder
 
 
@@ -46,21 +56,31 @@ def command(model, precision, *more):
 
 def folder_run(model, precision, images):
     """Images a second between the first batch and the end, seconds of encoding an image, and peak memory in MB."""
-    p = subprocess.Popen(command(model, precision, "-v", "--batch-size", "8", *images), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    p = subprocess.Popen(
+        command(model, precision, "-v", "--batch-size", "8", *images),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     times = [time.perf_counter() for _ in p.stdout]
     said = p.stderr.read().decode(errors="replace")
     _, status, usage = os.wait4(p.pid, 0)
     if status or len(times) != len(images):
         sys.exit(f"{shlex.join(p.args)}: {len(times)} lines of {len(images)}: {said.strip()}")
-    together = sum(t - times[0] < .05 for t in times)  # of the first batch, whose time is not known
+    together = sum(t - times[0] < 0.05 for t in times)  # of the first batch, whose time is not known
     encode = float(re.search(r"time in .*encode ([\d.]+) s", said)[1]) / len(images)
     return (len(images) - together) / (times[-1] - times[0]), encode, usage.ru_maxrss / 1024
 
 
 def one_image(model, precision, image, runs):
     """Milliseconds from a path on standard input to its caption."""
-    p = subprocess.Popen(command(model, precision, "--batch-size", "1", "-"), cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                         stderr=subprocess.DEVNULL)
+    p = subprocess.Popen(
+        command(model, precision, "--batch-size", "1", "-"),
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
     times = []
     for _ in range(runs + 2):
         start = time.perf_counter()
@@ -82,19 +102,42 @@ def ceilings():
 
 def peer_run(o, family, model, precision, images):
     script = os.path.join(ROOT, "scripts", "bench", "peer_families.py")
-    args = [o.peer, script, "run", family, model, "--precision", precision, "--threads", str(o.threads), "--seconds", str(o.seconds), *images]
+    args = [
+        o.peer,
+        script,
+        "run",
+        family,
+        model,
+        "--precision",
+        precision,
+        "--threads",
+        str(o.threads),
+        "--seconds",
+        str(o.seconds),
+        *images,
+    ]
     out = subprocess.run(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     if out.returncode:
-        print(f"{family} in {precision}: no peer:", out.stderr.decode(errors="replace").strip().split("\n")[-1], file=sys.stderr)
+        print(
+            f"{family} in {precision}: no peer:",
+            out.stderr.decode(errors="replace").strip().split("\n")[-1],
+            file=sys.stderr,
+        )
         return {}
     found = [json.loads(line) for line in out.stdout.decode().splitlines() if line.startswith("{")]
-    return {x["what"]: x["value"] for x in found if "what" in x} | {"versions": next(x["versions"] for x in found if "versions" in x)}
+    return {x["what"]: x["value"] for x in found if "what" in x} | {
+        "versions": next(x["versions"] for x in found if "versions" in x)
+    }
 
 
 def family_rows(o, family, images, ceiling):
     """{row: cell} of a family, and the peer's versions."""
     model = make(o, family)
-    peer = {p: peer_run(o, family, model, p, images) for p in ("fp32", "bf16") if p in o.precisions or p == "bf16" and "int8" in o.precisions}
+    peer = {
+        p: peer_run(o, family, model, p, images)
+        for p in ("fp32", "bf16")
+        if p in o.precisions or p == "bf16" and "int8" in o.precisions
+    }
     script = os.path.join(ROOT, "scripts", "bench", "peer_families.py")
     their_start = start_up([o.peer, script, "start", family, model, "--threads", str(o.threads), images[0]], 1)
     rows = {}
@@ -103,9 +146,13 @@ def family_rows(o, family, images, ceiling):
         rate, encode, memory = (statistics.median(r[i] for r in runs) for i in range(3))
         theirs = peer["bf16" if precision == "int8" else precision]
         flops = next((p["flops"] for p in peer.values() if p), 0)
-        values = [("folder, images/s", rate, 1, 1), ("one image, ms", one_image(model, precision, images[0], 5), 0, -1),
-                  ("encoding alone, images/s", 1 / encode, 1, 1), ("peak memory, MB", memory, 0, -1),
-                  ("start to the first caption, s", start_up(command(model, precision, images[0]), o.runs), 2, -1)]
+        values = [
+            ("folder, images/s", rate, 1, 1),
+            ("one image, ms", one_image(model, precision, images[0], 5), 0, -1),
+            ("encoding alone, images/s", 1 / encode, 1, 1),
+            ("peak memory, MB", memory, 0, -1),
+            ("start to the first caption, s", start_up(command(model, precision, images[0]), o.runs), 2, -1),
+        ]
         for what, x, digits, sense in values:
             y = their_start if what.startswith("start") else theirs.get(what)
             digits = 2 if x < 10 else digits
@@ -135,8 +182,11 @@ def main():
     o = p.parse_args()
     o.precisions = o.precisions.split(",")
     os.environ["CAPTIONER_THREADS"] = str(o.threads)
-    images = [os.path.abspath(f) for f in sorted(glob.glob(os.path.join(ROOT, o.shared, "data/coco-mini/*2017/*.jpg")))[:o.photographs]
-              or sorted(glob.glob(os.path.join(ROOT, "examples/*.jpg")))]
+    images = [
+        os.path.abspath(f)
+        for f in sorted(glob.glob(os.path.join(ROOT, o.shared, "data/coco-mini/*2017/*.jpg")))[: o.photographs]
+        or sorted(glob.glob(os.path.join(ROOT, "examples/*.jpg")))
+    ]
     with tempfile.TemporaryDirectory() as scratch:
         o.models = os.path.abspath(o.models or scratch)
         ceiling, values, versions = ceilings(), {}, ""
@@ -144,8 +194,11 @@ def main():
             rows, seen = family_rows(o, family, images, ceiling)
             values.update(rows)
             versions = max(versions, seen, key=len)
-    about = (f"{time.strftime('%Y-%m-%d')}, {len(images)} photographs, {processor()}, {o.threads} threads, load {os.getloadavg()[0]:.1f}; ceiling "
-             + ", ".join(f"{k} {v:.0f}" for k, v in ceiling.items()) + f" GFLOP/s; peer: {versions}.")
+    about = (
+        f"{time.strftime('%Y-%m-%d')}, {len(images)} photographs, {processor()}, {o.threads} threads, load {os.getloadavg()[0]:.1f}; ceiling "
+        + ", ".join(f"{k} {v:.0f}" for k, v in ceiling.items())
+        + f" GFLOP/s; peer: {versions}."
+    )
     print(columns.merge("", columns.processor(), values, about))
     if o.readme:
         columns.replace(os.path.join(ROOT, "docs", "benchmarks-families.md"), MARKS, columns.processor(), values, about)

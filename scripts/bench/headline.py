@@ -1,18 +1,22 @@
 """Repeats the headline of clip-text-decoder, 0.30 BLEU-4 after less than an hour of training, where COCO and a GPU are.
 
-    python3 scripts/bench/headline.py --data TRAIN --val VAL [--images DIR] [--device cuda:0] [--encoder ViT-B/32] [--language-model distilgpt2]
+    python3 scripts/bench/headline.py --data TRAIN --val VAL [--images DIR] [--device cuda:0] [--encoder ViT-B/32]
+    [--language-model distilgpt2]
         [--python "COMMAND" --python-model FILE] [--work DIR] [--sides python,recipe,default] [--extra "FLAGS"]
     python3 scripts/bench/headline.py --rehearse [--shared ../shared] [--work DIR]
 
 The sides, one after the other, each with the device for itself:
-    python     COMMAND, which trains by clip-text-decoder's train.py in its own environment, and leaves its checkpoint at FILE
+    python     COMMAND, which trains by clip-text-decoder's train.py in its own environment, and leaves its checkpoint
+               at FILE
     recipe     captioner train --recipe clip-text-decoder, from the same encoder and language model
     default    captioner train, the small decoder over the patches of the same encoder
-Before a captioner side runs, its own --dry-run measures a step and tells how long all will take. Every model is scored on VAL by captioner eval, with its
-own decoding. What a side has finished stands in --work: the same command goes on after a cut, in the middle of a run too. --rehearse does all of it in
-minutes on a CPU, end to end, from the built-in model's encoder and no language model, on Flickr8k and coco-extra in SHARED (scripts/demo-data.py), a few photographs of
+Before a captioner side runs, its own --dry-run measures a step and tells how long all will take. Every model is scored
+on VAL by captioner eval, with its own decoding. What a side has finished stands in --work: the same command goes on
+after a cut, in the middle of a run too. --rehearse does all of it in minutes on a CPU, end to end, from the built-in
+model's encoder and no language model, on Flickr8k and coco-extra in SHARED (scripts/demo-data.py), a few photographs of
 each: its numbers mean nothing. Standard library only.
 """
+
 import argparse
 import json
 import os
@@ -29,8 +33,20 @@ CAPTIONER = os.path.join(ROOT, "bin", "captioner")
 def rehearsal(a):
     """Small files of both data sets, and options of minutes."""
     full = os.path.join(a.work, "data")
-    subprocess.run([sys.executable, os.path.join(ROOT, "scripts", "demo-data.py"), "--shared", a.shared, "--out", full, "--repeat", "1"],
-                   check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [
+            sys.executable,
+            os.path.join(ROOT, "scripts", "demo-data.py"),
+            "--shared",
+            a.shared,
+            "--out",
+            full,
+            "--repeat",
+            "1",
+        ],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
     for name, step in (("train", 40), ("watch", 20)):
         with open(os.path.join(full, name + ".json")) as f:
             d = json.load(f)
@@ -43,7 +59,9 @@ def rehearsal(a):
     a.images = os.path.join(a.shared, "data")
     a.device, a.encoder, a.language_model = "cpu", "demo", ""
     a.sides = a.sides.replace("python,", "")
-    a.extra += " --max-epochs 1 --threads 1 --width 384 --heads 6"  # the encoder gives 352 numbers, which the recipe pads
+    a.extra += (
+        " --max-epochs 1 --threads 1 --width 384 --heads 6"  # the encoder gives 352 numbers, which the recipe pads
+    )
 
 
 def command(a, side):
@@ -58,7 +76,9 @@ def command(a, side):
 
 def expected(c):
     """What the dry run says of the time, a line a phase."""
-    p = subprocess.run([*c, "--dry-run", "--out", os.path.join("runs", "never")], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    p = subprocess.run(
+        [*c, "--dry-run", "--out", os.path.join("runs", "never")], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
     if p.returncode:
         sys.exit(p.stderr.strip().split("\n")[-1])
     return "; ".join(re.findall(r"(\w+: \S+ a step, \S+ in all)", p.stderr))
@@ -90,8 +110,27 @@ def train(a, side):
 
 def score(a, model):
     images = ["--images", a.images] if a.images else []
-    out = subprocess.run([CAPTIONER, "eval", "-q", "--json", "--bootstrap", "0", "--model", model, "--data", a.val, "--device", a.device, *images],
-                         check=True, cwd=ROOT, stdout=subprocess.PIPE, text=True).stdout
+    out = subprocess.run(
+        [
+            CAPTIONER,
+            "eval",
+            "-q",
+            "--json",
+            "--bootstrap",
+            "0",
+            "--model",
+            model,
+            "--data",
+            a.val,
+            "--device",
+            a.device,
+            *images,
+        ],
+        check=True,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    ).stdout
     return json.loads(out)
 
 
@@ -123,7 +162,10 @@ def main():
     for side in a.sides.split(","):
         said = train(a, side)
         s = score(a, said["model"])
-        print(f"| {side} | {said['expected']} | {said['minutes']:.1f} min | {s['BLEU-4']:.3f} | {s['CIDEr']:.3f} | {s['ROUGE-L']:.3f} |", flush=True)
+        print(
+            f"| {side} | {said['expected']} | {said['minutes']:.1f} min | {s['BLEU-4']:.3f} | {s['CIDEr']:.3f} | {s['ROUGE-L']:.3f} |",
+            flush=True,
+        )
     for side in a.sides.split(","):
         if side != "python":
             print(f"{side}: {shlex.join(command(a, side)).replace(CAPTIONER, 'bin/captioner')}")

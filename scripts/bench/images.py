@@ -1,10 +1,13 @@
-"""Measures how fast photographs become the 224 x 224 pixels that CLIP wants: JPEG decode, bicubic resize of the shorter side, centre
-crop; from memory, on one core, by captioner's data/image and by Pillow, on the same files. Needs Pillow, and Go with cgo.
+"""Measures how fast photographs become the 224 x 224 pixels that CLIP wants: JPEG decode, bicubic resize of the shorter
+side, centre crop; from memory, on one core, by captioner's data/image and by Pillow, on the same files. Needs Pillow,
+and Go with cgo.
 
     python scripts/bench/images.py [--shared ../shared] [--rounds 5]
 
-Rates are by second of processor time, not of the clock, and the two take turns round by round, so a busy machine changes little; printed are the medians with the smallest and the largest.
+Rates are by second of processor time, not of the clock, and the two take turns round by round, so a busy machine
+changes little; printed are the medians with the smallest and the largest.
 """
+
 import argparse
 import glob
 import io
@@ -18,7 +21,19 @@ import time
 from PIL import Image, features, __version__ as pillow
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-GO = ["go", "test", "captioner/data/image", "-run", "^$", "-bench", "^BenchmarkPrepare$/^crop$|^BenchmarkDecode$", "-cpu", "1", "-benchtime", "2s"]
+GO = [
+    "go",
+    "test",
+    "captioner/data/image",
+    "-run",
+    "^$",
+    "-bench",
+    "^BenchmarkPrepare$/^crop$|^BenchmarkDecode$",
+    "-cpu",
+    "1",
+    "-benchtime",
+    "2s",
+]
 SIZE = 224
 
 
@@ -69,13 +84,17 @@ def main():
         for (name, (go, py)), g, f in zip(rows.items(), ours, (decode, prepare)):
             go.append(g)
             py.append(rate(f, files))
-    print(f"{len(files)} files, {sum(map(len, files)) // len(files) // 1024} KiB on average; {platform.processor() or platform.machine()};",
-          subprocess.run(["go", "version"], capture_output=True, text=True).stdout.strip() + f"; Pillow {pillow},",
-          f"libjpeg-turbo {features.version_feature('libjpeg_turbo')}, Python {platform.python_version()}; {a.rounds} rounds")
+    print(
+        f"{len(files)} files, {sum(map(len, files)) // len(files) // 1024} KiB on average; {platform.processor() or platform.machine()};",
+        subprocess.run(["go", "version"], capture_output=True, text=True).stdout.strip() + f"; Pillow {pillow},",
+        f"libjpeg-turbo {features.version_feature('libjpeg_turbo')}, Python {platform.python_version()}; {a.rounds} rounds",
+    )
     print(" ".join(GO))
     for name, (go, py) in rows.items():
         show = lambda v: f"{statistics.median(v):6.1f} ({min(v):.1f} to {max(v):.1f})"
-        print(f"{name}: captioner {show(go)} images/CPU-s, Pillow {show(py)} images/CPU-s, ratio {statistics.median(go) / statistics.median(py):.2f}")
+        print(
+            f"{name}: captioner {show(go)} images/CPU-s, Pillow {show(py)} images/CPU-s, ratio {statistics.median(go) / statistics.median(py):.2f}"
+        )
 
 
 if __name__ == "__main__":

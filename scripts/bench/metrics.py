@@ -2,11 +2,13 @@
 
     python scripts/bench/metrics.py [--shared ../shared] [--meteor] [--runs 3]
 
-5,000 images of COCO val2017, the first caption of each against the others. Python's side is what pycocoevalcap does from
-captions in memory to scores: PTBTokenizer for references and hypotheses, Bleu(4), Rouge, Cider, and with --meteor also
-Meteor with the start of its jar. Ours is the Go benchmark of the same work (data/metrics/bench_test.go), METEOR with the
-reading of its data. Prints both wall times, the best of the runs, and their ratio. Needs go, java and pycocoevalcap.
+5,000 images of COCO val2017, the first caption of each against the others. Python's side is what pycocoevalcap does
+from captions in memory to scores: PTBTokenizer for references and hypotheses, Bleu(4), Rouge, Cider, and with --meteor
+also Meteor with the start of its jar. Ours is the Go benchmark of the same work (data/metrics/bench_test.go), METEOR
+with the reading of its data. Prints both wall times, the best of the runs, and their ratio. Needs go, java and
+pycocoevalcap.
 """
+
 import os
 import sys
 
@@ -75,8 +77,13 @@ def main():
             if a.meteor:
                 keep("python", "METEOR", timed(lambda: Meteor().compute_score(refs, hyps))[0])
             which = "Score|METEOR|Reward" if a.meteor else "Score|Reward"
-            out = subprocess.run([binary, "-test.run", "^$", "-test.bench", "^Benchmark(%s)$" % which, "-test.benchtime", "1s"],
-                                 cwd=os.path.join(ROOT, "data", "metrics"), env=env, check=True, stdout=subprocess.PIPE).stdout.decode()
+            out = subprocess.run(
+                [binary, "-test.run", "^$", "-test.bench", "^Benchmark(%s)$" % which, "-test.benchtime", "1s"],
+                cwd=os.path.join(ROOT, "data", "metrics"),
+                env=env,
+                check=True,
+                stdout=subprocess.PIPE,
+            ).stdout.decode()
             for name, ns in re.findall(r"^Benchmark(\w+?)(?:-\d+)?\s+\d+\s+([\d.]+) ns/op", out, re.M):
                 keep("go", name, float(ns) / 1e9)
     print("load average: %.1f %.1f %.1f, processors: %d" % (*os.getloadavg(), os.cpu_count()))

@@ -1,21 +1,27 @@
-"""Compares what training gives in the same time: clip-text-decoder's own Python code, captioner train --recipe clip-text-decoder, and captioner's
-default recipe, from the same photographs and the same encoder, scored in the same way.
+"""Compares what training gives in the same time: clip-text-decoder's own Python code, captioner train --recipe
+clip-text-decoder, and captioner's default recipe, from the same photographs and the same encoder, scored in the same
+way.
 
-    python3 scripts/bench/original.py --original PYTHON --encoder lite2.pth [--shared ../shared] [--minutes 16] [--epochs 1.7,8]
+    python3 scripts/bench/original.py --original PYTHON --encoder lite2.pth [--shared ../shared] [--minutes 16]
+    [--epochs 1.7,8]
 
-Learnt are Flickr8k's 6,000 photographs with 5 captions each, scores are of its 1,000 dev photographs. The encoder is frozen and its features are
-computed before, which does not count: of EfficientNet-Lite2 (scripts/fetch-encoder), their mean over the picture, 352 numbers padded to 768, for
-the first two sides, and the grid that the default recipe looks at for the third. Every decoder starts from random weights, the first two from the
-same: distilgpt2's own are not used.
-    original    Decoder of clip-text-decoder 1.4.4 in its Lightning Trainer, with loader and collate function as its train.py has them, in bfloat16
+Learnt are Flickr8k's 6,000 photographs with 5 captions each, scores are of its 1,000 dev photographs. The encoder is
+frozen and its features are computed before, which does not count: of EfficientNet-Lite2 (scripts/fetch-encoder), their
+mean over the picture, 352 numbers padded to 768, for the first two sides, and the grid that the default recipe looks at
+for the third. Every decoder starts from random weights, the first two from the same: distilgpt2's own are not used.
+    original    Decoder of clip-text-decoder 1.4.4 in its Lightning Trainer, with loader and collate function as its
+                train.py has them, in bfloat16
                 (its --precision 16 wants CUDA), until its time is over; its clock starts with the first batch
     recipe      captioner train --recipe clip-text-decoder, for as many rounds as --epochs names first
-    default     captioner train --flip=false, for as many rounds as --epochs names second (mirrored pictures want features of their own)
-Each has one thread, and the time is the processor's, which other load on the machine hardly moves; the sides run at once. captioner's count from the
-start of the process to its end; choose --epochs such that they take no longer than the original. Validation on 50 dev pictures is in the time of all.
-The original's captions are found by captioner from its checkpoint, by its own rule (token for token the same: see docs/clip-text-decoder.md). A side whose result
-is in --work already does not run again. --original names a Python with clip-text-decoder 1.4.4. For Linux; standard library only.
+    default     captioner train --flip=false, for as many rounds as --epochs names second (mirrored pictures want
+                features of their own)
+Each has one thread, and the time is the processor's, which other load on the machine hardly moves; the sides run at
+once. captioner's count from the start of the process to its end; choose --epochs such that they take no longer than the
+original. Validation on 50 dev pictures is in the time of all. The original's captions are found by captioner from its
+checkpoint, by its own rule (token for token the same: see docs/clip-text-decoder.md). A side whose result is in --work
+already does not run again. --original names a Python with clip-text-decoder 1.4.4. For Linux; standard library only.
 """
+
 import argparse
 import json
 import os
@@ -47,7 +53,9 @@ def features(folder):
 
 def random_decoder(transformers):
     """distilgpt2's shape with cross-attention, and random weights."""
-    return transformers.GPT2LMHeadModel(transformers.GPT2Config(n_layer=6, n_embd=768, n_head=12, vocab_size=50257, add_cross_attention=True))
+    return transformers.GPT2LMHeadModel(
+        transformers.GPT2Config(n_layer=6, n_embd=768, n_head=12, vocab_size=50257, add_cross_attention=True)
+    )
 
 
 def start(a):
@@ -84,8 +92,13 @@ def original(a):
         return [(x[os.path.basename(i["file_name"])], texts[i["id"]]) for i in d["images"]]
 
     def collate(batch):
-        e = tok([f"{tok.bos_token}{random.choice(t)}{tok.eos_token}" for _, t in batch], max_length=1024, padding=True, truncation=True,
-                return_tensors="pt")
+        e = tok(
+            [f"{tok.bos_token}{random.choice(t)}{tok.eos_token}" for _, t in batch],
+            max_length=1024,
+            padding=True,
+            truncation=True,
+            return_tensors="pt",
+        )
         return torch.stack([torch.from_numpy(x) for x, _ in batch]).float(), e["input_ids"], e["attention_mask"]
 
     class Clock(Callback):
@@ -104,15 +117,31 @@ def original(a):
     net.load_state_dict(torch.load(os.path.join(a.work, "decoder.pt")))
     package.load_language_model = lambda name, device=None: net
     clock = Clock()
-    trainer = Trainer(max_epochs=1000, accelerator="cpu", devices=1, precision="bf16-mixed", accumulate_grad_batches=ACCUMULATE, logger=False,
-                      enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, callbacks=[clock])
+    trainer = Trainer(
+        max_epochs=1000,
+        accelerator="cpu",
+        devices=1,
+        precision="bf16-mixed",
+        accumulate_grad_batches=ACCUMULATE,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=[clock],
+    )
     try:
-        trainer.fit(package.Decoder(vision_backbone="clip:ViT-B/32", language_model="distilgpt2", device="cpu").train(),
-                    DataLoader(items("train"), batch_size=BATCH, shuffle=True, collate_fn=collate),
-                    DataLoader(items("dev")[:VALIDATION], batch_size=BATCH, collate_fn=collate))
+        trainer.fit(
+            package.Decoder(vision_backbone="clip:ViT-B/32", language_model="distilgpt2", device="cpu").train(),
+            DataLoader(items("train"), batch_size=BATCH, shuffle=True, collate_fn=collate),
+            DataLoader(items("dev")[:VALIDATION], batch_size=BATCH, collate_fn=collate),
+        )
     except Over:
         pass
-    print(json.dumps({"seconds": time.process_time() - clock.start, "rounds": trainer.global_step * BATCH * ACCUMULATE / 6000}))
+    print(
+        json.dumps(
+            {"seconds": time.process_time() - clock.start, "rounds": trainer.global_step * BATCH * ACCUMULATE / 6000}
+        )
+    )
 
 
 def run(command, **more):
@@ -152,47 +181,125 @@ def main():
 def compare(a, work, flickr):
     """Runs the sides and prints the table."""
     cache = ["--cache", os.path.abspath(a.cache) if a.cache else os.path.join(work, "cache")]
-    train, dev, few = (os.path.join(flickr, "captions_train.json"), os.path.join(flickr, "captions_dev.json"), os.path.join(work, "val.json"))
+    train, dev, few = (
+        os.path.join(flickr, "captions_train.json"),
+        os.path.join(flickr, "captions_dev.json"),
+        os.path.join(work, "val.json"),
+    )
     d = json.load(open(dev))
     d["images"] = d["images"][:VALIDATION]
     ids = {i["id"] for i in d["images"]}
-    json.dump({"images": d["images"], "annotations": [x for x in d["annotations"] if x["image_id"] in ids]}, open(few, "w"))
+    json.dump(
+        {"images": d["images"], "annotations": [x for x in d["annotations"] if x["image_id"] in ids]}, open(few, "w")
+    )
     for split, captions in (("train", train), ("dev", dev)):
         if not os.path.exists(os.path.join(work, split)):
-            run([CAPTIONER, "encode", "-q", "--data", captions, "--encoder", a.encoder, "--memory", "pooled-padded", "--format", "npy",
-                 "--out", os.path.join(work, split), *cache])
-    python = [a.original, os.path.abspath(__file__), "--original", a.original, "--encoder", a.encoder, "--shared", os.path.abspath(a.shared),
-              "--work", work, "--minutes", str(a.minutes)]
+            run(
+                [
+                    CAPTIONER,
+                    "encode",
+                    "-q",
+                    "--data",
+                    captions,
+                    "--encoder",
+                    a.encoder,
+                    "--memory",
+                    "pooled-padded",
+                    "--format",
+                    "npy",
+                    "--out",
+                    os.path.join(work, split),
+                    *cache,
+                ]
+            )
+    python = [
+        a.original,
+        os.path.abspath(__file__),
+        "--original",
+        a.original,
+        "--encoder",
+        a.encoder,
+        "--shared",
+        os.path.abspath(a.shared),
+        "--work",
+        work,
+        "--minutes",
+        str(a.minutes),
+    ]
     if not os.path.exists(os.path.join(work, "decoder.pt")):
         run([*python, "--side", "start"])
     if "default" in a.sides.split(","):
         run([CAPTIONER, "encode", "-q", "--data", train, "--encoder", a.encoder, *cache])
     short, long = a.epochs.split(",")
-    ours = ["--data", train, "--val", few, "--val-images", os.path.join(flickr, "dev"), "--encoder", a.encoder, "--threads", "1", "-q", *cache]
+    ours = [
+        "--data",
+        train,
+        "--val",
+        few,
+        "--val-images",
+        os.path.join(flickr, "dev"),
+        "--encoder",
+        a.encoder,
+        "--threads",
+        "1",
+        "-q",
+        *cache,
+    ]
     commands = {
         "original": [*python, "--side", "original"],
-        "recipe": [CAPTIONER, "train", "--recipe", "clip-text-decoder", *ours, "--language-model", os.path.join(work, "decoder.pt"),
-                   "--max-epochs", short, "--out", os.path.join(work, "recipe")],
-        "default": [CAPTIONER, "train", *ours, "--flip=false", "--max-epochs", long, "--out", os.path.join(work, "default")],
+        "recipe": [
+            CAPTIONER,
+            "train",
+            "--recipe",
+            "clip-text-decoder",
+            *ours,
+            "--language-model",
+            os.path.join(work, "decoder.pt"),
+            "--max-epochs",
+            short,
+            "--out",
+            os.path.join(work, "recipe"),
+        ],
+        "default": [
+            CAPTIONER,
+            "train",
+            *ours,
+            "--flip=false",
+            "--max-epochs",
+            long,
+            "--out",
+            os.path.join(work, "default"),
+        ],
     }
-    sides = {name: subprocess.Popen(commands[name], cwd=ROOT, stdout=subprocess.PIPE, text=True) for name in a.sides.split(",")
-             if not os.path.exists(os.path.join(work, name + ".json"))}
+    sides = {
+        name: subprocess.Popen(commands[name], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        for name in a.sides.split(",")
+        if not os.path.exists(os.path.join(work, name + ".json"))
+    }
     for name, p in sides.items():
         out = p.stdout.read()
         _, status, usage = os.wait4(p.pid, 0)
         if status:
             raise SystemExit(f"{tell(commands[name])}: status {status}")
-        said = {"seconds": usage.ru_utime + usage.ru_stime, "rounds": float({"recipe": short, "default": long}.get(name, 0))}
+        said = {
+            "seconds": usage.ru_utime + usage.ru_stime,
+            "rounds": float({"recipe": short, "default": long}.get(name, 0)),
+        }
         if name == "original":
             said = json.loads(out.strip().split("\n")[-1])
         json.dump(said, open(os.path.join(work, name + ".json"), "w"))
-    print("| | processor | rounds | decoding | CIDEr | BLEU-4 | ROUGE-L | different captions |\n| --- | --- | --- | --- | --- | --- | --- | --- |")
+    print(
+        "| | processor | rounds | decoding | CIDEr | BLEU-4 | ROUGE-L | different captions |\n| --- | --- | --- | --- | --- | --- | --- | --- |"
+    )
     for name, beam in (("original", 1), ("recipe", 1), ("default", 1), ("default", 3)):
         if name in a.sides.split(","):
             s, different, n = score(work, flickr, name, beam)
             said = json.load(open(os.path.join(work, name + ".json")))
-            print(f"| {name} | {said['seconds'] / 60:.1f} min | {said['rounds']:.2f} | {'greedy' if beam == 1 else f'beam {beam}'} | {s['CIDEr']:.3f} | "
-                  f"{s['BLEU-4']:.3f} | {s['ROUGE-L']:.3f} | {different} of {n} |", flush=True)
+            print(
+                f"| {name} | {said['seconds'] / 60:.1f} min | {said['rounds']:.2f} | {'greedy' if beam == 1 else f'beam {beam}'} | {s['CIDEr']:.3f} | "
+                f"{s['BLEU-4']:.3f} | {s['ROUGE-L']:.3f} | {different} of {n} |",
+                flush=True,
+            )
     for c in commands.values():
         print("command:", tell(c))
 
@@ -203,19 +310,40 @@ def score(work, flickr, name, beam):
     if not os.path.exists(results):
         json.dump(captions(work, flickr, name, beam, json.load(open(dev))["images"]), open(results, "w"))
     said = json.load(open(results))
-    return (json.loads(run([CAPTIONER, "eval", "-q", "--json", "--predictions", results, "--references", dev])),
-            len({x["caption"] for x in said}), len(said))
+    return (
+        json.loads(run([CAPTIONER, "eval", "-q", "--json", "--predictions", results, "--references", dev])),
+        len({x["caption"] for x in said}),
+        len(said),
+    )
 
 
 def captions(work, flickr, name, beam, pictures):
     """What a side says of dev, in COCO's form."""
     model, inputs = os.path.join(work, name, "best.safetensors"), [os.path.join(flickr, "dev")]
-    if name == "original":  # which knows no encoder of 352 numbers: zeros up to those of ViT-B/32, as it pads to 768 itself
+    if (
+        name == "original"
+    ):  # which knows no encoder of 352 numbers: zeros up to those of ViT-B/32, as it pads to 768 itself
         model, rows = os.path.join(work, "original.ckpt"), os.path.join(work, "dev512.safetensors")
         padded(os.path.join(work, "dev", "features.npy"), rows)
         inputs = ["--embeddings", rows]
-    said = [json.loads(line) for line in run([CAPTIONER, "predict", "-q", "--json", "--model", model, "--beam-size", str(beam), "--batch-size", "64",
-                                              *inputs]).splitlines()]
+    said = [
+        json.loads(line)
+        for line in run(
+            [
+                CAPTIONER,
+                "predict",
+                "-q",
+                "--json",
+                "--model",
+                model,
+                "--beam-size",
+                str(beam),
+                "--batch-size",
+                "64",
+                *inputs,
+            ]
+        ).splitlines()
+    ]
     if name == "original":
         for line, entry in zip(said, open(os.path.join(work, "dev", "index.jsonl"))):
             line["path"] = json.loads(entry)["path"]
@@ -226,13 +354,13 @@ def captions(work, flickr, name, beam, pictures):
 def padded(npy, out):
     """Rows of 352 halves in a .npy file become rows of 512 in a safetensors file."""
     b = open(npy, "rb").read()
-    rows = b[10 + struct.unpack("<H", b[8:10])[0]:]
+    rows = b[10 + struct.unpack("<H", b[8:10])[0] :]
     n = len(rows) // (2 * 352)
     header = json.dumps({"features": {"dtype": "F16", "shape": [n, 512], "data_offsets": [0, n * 1024]}}).encode()
     with open(out, "wb") as f:
         f.write(struct.pack("<Q", len(header)) + header)
         for i in range(n):
-            f.write(rows[i * 704:(i + 1) * 704] + bytes(320))
+            f.write(rows[i * 704 : (i + 1) * 704] + bytes(320))
 
 
 if __name__ == "__main__":

@@ -3,8 +3,10 @@
 Needs torch, transformers, open_clip_torch and Pillow. One JSON object a line on standard output.
   peer_families.py start FAMILY FOLDER IMAGE                  one caption: the parent takes the time
   peer_families.py run FAMILY FOLDER --precision fp32|bf16 --threads N --seconds S IMAGE...
-                                                              one image, encoding alone, the folder: of each what S seconds allow
+                                                              one image, encoding alone, the folder: of each what S
+                                                              seconds allow
 """
+
 import argparse
 import json
 import os
@@ -33,8 +35,15 @@ class HuggingFace:
         return self.processor(Image.open(path).convert("RGB"), return_tensors="pt").pixel_values[0]
 
     def generate(self, x):
-        return self.m.generate(pixel_values=x.to(self.dtype), **self.inputs(len(x)), num_beams=BEAMS, do_sample=False, no_repeat_ngram_size=0,
-                               min_new_tokens=NEW, max_new_tokens=NEW)
+        return self.m.generate(
+            pixel_values=x.to(self.dtype),
+            **self.inputs(len(x)),
+            num_beams=BEAMS,
+            do_sample=False,
+            no_repeat_ngram_size=0,
+            min_new_tokens=NEW,
+            max_new_tokens=NEW,
+        )
 
     def inputs(self, n):
         return {}
@@ -100,15 +109,29 @@ class Coca:
         from safetensors.torch import load_file
         from transformers.generation import beam_search
 
-        names = ("LogitsProcessorList", "TopPLogitsWarper", "TopKLogitsWarper", "RepetitionPenaltyLogitsProcessor", "MinLengthLogitsProcessor",
-                 "MaxLengthCriteria", "StoppingCriteriaList")
-        open_clip.coca_model.__dict__.update({n: getattr(transformers, n) for n in names}, BeamSearchScorer=beam_search.BeamSearchScorer,
-                                             _has_transformers=True)
+        names = (
+            "LogitsProcessorList",
+            "TopPLogitsWarper",
+            "TopKLogitsWarper",
+            "RepetitionPenaltyLogitsProcessor",
+            "MinLengthLogitsProcessor",
+            "MaxLengthCriteria",
+            "StoppingCriteriaList",
+        )
+        open_clip.coca_model.__dict__.update(
+            {n: getattr(transformers, n) for n in names},
+            BeamSearchScorer=beam_search.BeamSearchScorer,
+            _has_transformers=True,
+        )
         self.torch, self.dtype = torch, torch.bfloat16 if precision == "bf16" else torch.float32
         self.m = open_clip.create_model("coca_ViT-B-32")
-        self.m.load_state_dict({k: v.float() for k, v in load_file(os.path.join(folder, "open_clip_model.safetensors")).items()})
+        self.m.load_state_dict(
+            {k: v.float() for k, v in load_file(os.path.join(folder, "open_clip_model.safetensors")).items()}
+        )
         self.m = self.m.to(self.dtype).eval()
-        self.transform = open_clip.image_transform(224, is_train=False, mean=open_clip.OPENAI_DATASET_MEAN, std=open_clip.OPENAI_DATASET_STD)
+        self.transform = open_clip.image_transform(
+            224, is_train=False, mean=open_clip.OPENAI_DATASET_MEAN, std=open_clip.OPENAI_DATASET_STD
+        )
 
     def pixels(self, path):
         from PIL import Image
@@ -116,7 +139,9 @@ class Coca:
         return self.transform(Image.open(path))
 
     def generate(self, x):
-        return self.m.generate(x.to(self.dtype), seq_len=NEW + 1, min_seq_len=NEW, num_beams=BEAMS, num_beam_groups=BEAMS)
+        return self.m.generate(
+            x.to(self.dtype), seq_len=NEW + 1, min_seq_len=NEW, num_beams=BEAMS, num_beam_groups=BEAMS
+        )
 
     def encode(self, x):  # as far as the pooler, which captioner counts to writing
         return self.m.visual.transformer(self.m.visual._embeds(x.to(self.dtype)))
@@ -126,8 +151,8 @@ FAMILIES = {"blip": Blip, "git": Git, "florence2": Florence2, "coca": Coca, "vit
 
 
 def median(f, runs, seconds):
-    """Seconds of a run of f: the median of some runs behind a first one, or of as many as the time allows, the first among them where it takes
-    half of it."""
+    """Seconds of a run of f: the median of some runs behind a first one, or of as many as the time allows, the first
+    among them where it takes half of it."""
     times = []
     while len(times) <= runs and (not times or sum(times) + times[-1] <= seconds):
         start = time.perf_counter()
@@ -169,7 +194,7 @@ def main():
         say(what="one image, ms", value=1e3 * single)
         some = one.expand(BATCH, -1, -1, -1).contiguous()
         say(what="encoding alone, images/s", value=BATCH / median(lambda: c.encode(some), 2, a.seconds))
-        images = a.images[:max(1, int(a.seconds / single))] if single * BATCH > a.seconds else a.images
+        images = a.images[: max(1, int(a.seconds / single))] if single * BATCH > a.seconds else a.images
 
         class Files(torch.utils.data.Dataset):
             def __len__(self):
@@ -190,8 +215,8 @@ def main():
 
 
 def flops(f):
-    """Multiplications and additions of products and convolutions, as PyTorch counts them. It does not see the products within its fused layers
-    and attention: these are made one by one here."""
+    """Multiplications and additions of products and convolutions, as PyTorch counts them. It does not see the
+    products within its fused layers and attention: these are made one by one here."""
     import torch
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode

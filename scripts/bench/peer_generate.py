@@ -1,10 +1,12 @@
-"""What fullsize.py compares with: OpenAI's CLIP ViT-B/32 and GPT2LMHeadModel.generate with its key/value cache, batched, in Python.
+"""What fullsize.py compares with: OpenAI's CLIP ViT-B/32 and GPT2LMHeadModel.generate with its key/value cache,
+batched, in Python.
 
 Needs torch, transformers, safetensors, Pillow and the package clip. One JSON object a line on standard output.
   peer_generate.py start --weights DIR IMAGE               one caption, greedy: the parent takes the time
   peer_generate.py run --weights DIR --precision fp32|bf16 --threads N IMAGE...   one image, encoding alone, the folder
   peer_generate.py run --processor ...                                          the folder alone, in processor time
 """
+
 import argparse
 import json
 import os
@@ -27,9 +29,13 @@ def load(weights, precision):
     missing, unexpected = eye.load_state_dict(load_file(os.path.join(weights, "clip.safetensors")), strict=False)
     assert not unexpected and not any(m.startswith("visual.") for m in missing)
     with no_init_weights():
-        voice = GPT2LMHeadModel(GPT2Config(n_layer=6, n_embd=768, n_head=12, vocab_size=50257, add_cross_attention=True)).eval()
+        voice = GPT2LMHeadModel(
+            GPT2Config(n_layer=6, n_embd=768, n_head=12, vocab_size=50257, add_cross_attention=True)
+        ).eval()
     missing, unexpected = voice.load_state_dict(load_file(os.path.join(weights, "decoder.safetensors")), strict=False)
-    assert not unexpected and all(m == "lm_head.weight" or m.endswith((".attn.bias", "masked_bias")) for m in missing), missing
+    assert not unexpected and all(
+        m == "lm_head.weight" or m.endswith((".attn.bias", "masked_bias")) for m in missing
+    ), missing
     voice.tie_weights()
     if precision == "bf16":  # LayerNorm of CLIP stays in float32, as in its own half precision
         for m in eye.modules():
@@ -59,8 +65,17 @@ class Captioner:
         memory = self.torch.zeros(e.shape[0], 1, 768, dtype=self.dtype)
         memory[:, 0, :512] = e.to(self.dtype)
         ids = self.torch.full((len(x), 1), 50256, dtype=self.torch.long)
-        out = self.voice.generate(input_ids=ids, attention_mask=self.torch.ones_like(ids), encoder_hidden_states=memory, use_cache=True,
-                                  num_beams=beams, do_sample=False, min_new_tokens=NEW, max_new_tokens=NEW, pad_token_id=50256)
+        out = self.voice.generate(
+            input_ids=ids,
+            attention_mask=self.torch.ones_like(ids),
+            encoder_hidden_states=memory,
+            use_cache=True,
+            num_beams=beams,
+            do_sample=False,
+            min_new_tokens=NEW,
+            max_new_tokens=NEW,
+            pad_token_id=50256,
+        )
         assert out.shape == (len(x), 1 + NEW)
         return out
 
@@ -105,7 +120,10 @@ def main():
             say(what="processor", value=1e3 * (time.process_time() - start) / len(a.images))
             return
         for beams in (1, 4):
-            say(what=f"one image, beam {beams}", value=1e3 * median(lambda: c.generate(c.pixels(a.images[0])[None], beams), 5, 2))
+            say(
+                what=f"one image, beam {beams}",
+                value=1e3 * median(lambda: c.generate(c.pixels(a.images[0])[None], beams), 5, 2),
+            )
         for batch in (1, 16, 64):
             x = c.pixels(a.images[0])[None].expand(batch, -1, -1, -1).contiguous()
             say(what=f"encode, batch {batch}", value=batch / median(lambda: c.eye.encode_image(x), 3))

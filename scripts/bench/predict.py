@@ -1,11 +1,12 @@
-"""Measures bin/captioner predict as a user meets it: the time from start to the first caption, images per second over a folder,
-and memory. Standard library only.
+"""Measures bin/captioner predict as a user meets it: the time from start to the first caption, images per second over a
+folder, and memory. Standard library only.
 
     python3 scripts/bench/predict.py [--shared ../shared] [--runs 5] [-- FLAGS OF PREDICT…]
 
-Prints medians with the smallest and the largest, the commands, the processor and its threads. The folder is Flickr8k's dev split
-(1,000 photographs at 224x224) where the shared data is, otherwise the photographs in examples/, repeated.
+Prints medians with the smallest and the largest, the commands, the processor and its threads. The folder is Flickr8k's
+dev split (1,000 photographs at 224x224) where the shared data is, otherwise the photographs in examples/, repeated.
 """
+
 import argparse
 import os
 import shlex
@@ -31,7 +32,8 @@ def resident(pid):
 
 
 def run(arguments):
-    """Runs predict; returns seconds to the first line and to the end, lines, memory at a quarter, at the end and at its peak, CPU seconds."""
+    """Runs predict; returns seconds to the first line and to the end, lines, memory at a quarter, at the end and at
+    its peak, CPU seconds."""
     with tempfile.TemporaryFile() as errors:
         start = time.perf_counter()
         p = subprocess.Popen([PROGRAM, "predict", *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=errors)
@@ -48,9 +50,19 @@ def run(arguments):
         if p.returncode or first is None:
             errors.seek(0)
             said = errors.read().decode(errors="replace").strip()
-            sys.exit(f"{shlex.join([PROGRAM, 'predict', *arguments])}: exit status {p.returncode}, {lines} lines\n{said}")
+            sys.exit(
+                f"{shlex.join([PROGRAM, 'predict', *arguments])}: exit status {p.returncode}, {lines} lines\n{said}"
+            )
     quarter = samples[len(samples) // 4] if samples else 0
-    return first, seconds, lines, quarter, samples[-1] if samples else 0, usage.ru_maxrss / 1024, usage.ru_utime + usage.ru_stime
+    return (
+        first,
+        seconds,
+        lines,
+        quarter,
+        samples[-1] if samples else 0,
+        usage.ru_maxrss / 1024,
+        usage.ru_utime + usage.ru_stime,
+    )
 
 
 def spread(values, unit, digits):

@@ -1,18 +1,24 @@
-"""Measures the captioner beside the strongest stacks that one can build of runtimes: OpenVINO and ONNX Runtime, from JPEG files to tokens, in one run.
+"""Measures the captioner beside the strongest stacks that one can build of runtimes: OpenVINO and ONNX Runtime, from
+JPEG files to tokens, in one run.
 
-    python3 scripts/bench/runtimes.py --stack PYTHON [--shared ../shared] [--weights DIR] [--images N] [--runs 1] [--stacks NAME,...]
+    python3 scripts/bench/runtimes.py --stack PYTHON [--shared ../shared] [--weights DIR] [--images N] [--runs 1]
+    [--stacks NAME,...]
 
-The model is that of fullsize.py, CLIP ViT-B/32 with distilgpt2 and cross-attention, with random weights, and so are the photographs, beam 4 and the
-12 steps of a caption. Both sides read the same JPEG files. A stack decodes and resizes with Pillow in threads beside its runtimes, in batches of 64;
-encoder and decoder are ONNX graphs, with log-softmax, the best tokens and the reordering of the cache inside. Its stacks, by precision:
+The model is that of fullsize.py, CLIP ViT-B/32 with distilgpt2 and cross-attention, with random weights, and so are the
+photographs, beam 4 and the 12 steps of a caption. Both sides read the same JPEG files. A stack decodes and resizes with
+Pillow in threads beside its runtimes, in batches of 64; encoder and decoder are ONNX graphs, with log-softmax, the best
+tokens and the reordering of the cache inside. Its stacks, by precision:
     fp32   openvino+onnxruntime: encoder by OpenVINO, decoder by ONNX Runtime
     bf16   openvino: both by OpenVINO in bfloat16
-    int8   openvino+onnxruntime: encoder quantized by nncf on photographs, decoder by ONNX Runtime's dynamic quantization
+    int8   openvino+onnxruntime: encoder quantized by nncf on photographs, decoder by ONNX Runtime's dynamic
+           quantization
     int8   onnxruntime: both by dynamic quantization
---stack names a Python with torch, onnx, onnxruntime, openvino, nncf, numpy, Pillow and safetensors. Tried with torch 2.11.0, onnx 1.23.2, onnxruntime
-1.32.0, openvino 2026.4.1 and nncf 3.4.0. Tokens and log-probabilities of float32 are held to those of the same model in PyTorch. Making the graphs takes a
-minute and does not count. Prints medians and ratios, both sides in turn. This side needs the standard library only.
+--stack names a Python with torch, onnx, onnxruntime, openvino, nncf, numpy, Pillow and safetensors. Tried with torch
+2.11.0, onnx 1.23.2, onnxruntime 1.32.0, openvino 2026.4.1 and nncf 3.4.0. Tokens and log-probabilities of float32 are
+held to those of the same model in PyTorch. Making the graphs takes a minute and does not count. Prints medians and
+ratios, both sides in turn. This side needs the standard library only.
 """
+
 import argparse
 import glob
 import json
@@ -24,13 +30,18 @@ import sys
 import tempfile
 import time
 
-STACKS = {"fp32: openvino+onnxruntime": ("ov-f32", "ort-fp32"), "bf16: openvino": ("ov-bf16", "ov-bf16"),
-          "int8: openvino+onnxruntime": ("ov-int8", "ort-int8"), "int8: onnxruntime": ("ort-int8", "ort-int8")}
+STACKS = {
+    "fp32: openvino+onnxruntime": ("ov-f32", "ort-fp32"),
+    "bf16: openvino": ("ov-bf16", "ov-bf16"),
+    "int8: openvino+onnxruntime": ("ov-int8", "ort-int8"),
+    "int8: onnxruntime": ("ort-int8", "ort-int8"),
+}
 WIDTH, HEADS, LAYERS, VOCAB, BEAM, STEPS, BATCH = 768, 12, 6, 50257, 4, 12, 64
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
 
 # ---- the stack's side: graphs
+
 
 def networks(weights):
     """The encoder and the decoder's step as PyTorch modules with the weights of the two files."""
@@ -79,7 +90,10 @@ def networks(weights):
             v = "visual."
             self.patch = nn.Conv2d(3, WIDTH, 32, 32, bias=False)
             self.patch.weight.data.copy_(t[v + "conv1.weight"])
-            self.first, self.positions = nn.Parameter(t[v + "class_embedding"]), nn.Parameter(t[v + "positional_embedding"])
+            self.first, self.positions = (
+                nn.Parameter(t[v + "class_embedding"]),
+                nn.Parameter(t[v + "positional_embedding"]),
+            )
             self.before, self.after = norm(t, v + "ln_pre"), norm(t, v + "ln_post")
             self.blocks = nn.ModuleList(EncoderBlock(t, f"{v}transformer.resblocks.{i}.") for i in range(12))
             self.project = linear(t[v + "proj"].T)
@@ -109,7 +123,8 @@ def networks(weights):
             return x + self.down(F.gelu(self.up(self.norm3(x)), approximate="tanh")), k, v
 
     class Decoder(nn.Module):
-        """A step of beam search: tokens [R, 1], the place of each, the rows that they continue, and caches -> the best tokens, grown caches."""
+        """A step of beam search: tokens [R, 1], the place of each, the rows that they continue, and caches -> the
+        best tokens, grown caches."""
 
         def __init__(self, t):
             super().__init__()
@@ -121,7 +136,7 @@ def networks(weights):
         def forward(self, ids, place, rows, *caches):
             x, grown = self.tokens(ids) + self.places(place), []
             for i, b in enumerate(self.blocks):
-                k, v, mk, mv = caches[4 * i:4 * i + 4]
+                k, v, mk, mv = caches[4 * i : 4 * i + 4]
                 x, k, v = b(x, k.index_select(0, rows), v.index_select(0, rows), mk, mv)
                 grown += [k, v]
             score, best = torch.topk(torch.log_softmax(self.head(self.norm(x))[:, 0], -1), 2 * BEAM, -1)
@@ -159,18 +174,45 @@ def export(encoder, decoder, work):
     axes.update({n: {0: "c"} if n[0] == "m" else {0: "c", 2: "t"} for n in cache_names()})
     axes.update({n: {0: "r", 2: "u"} for n in grown})
     cache = lambda n: torch.zeros(2, HEADS, 1 if n[0] == "m" else 3, 64)
-    step = (torch.zeros(2, 1, dtype=torch.long), torch.zeros(1, 1, dtype=torch.long), torch.tensor([0, 1]), *map(cache, cache_names()))
+    step = (
+        torch.zeros(2, 1, dtype=torch.long),
+        torch.zeros(1, 1, dtype=torch.long),
+        torch.tensor([0, 1]),
+        *map(cache, cache_names()),
+    )
     with torch.no_grad():
-        torch.onnx.export(encoder, (torch.zeros(2, 3, 224, 224),), os.path.join(work, "encoder.onnx"), dynamo=False, opset_version=17,
-                          input_names=["pixels"], output_names=["features"], dynamic_axes={"pixels": {0: "b"}, "features": {0: "b"}})
-        torch.onnx.export(decoder, step, os.path.join(work, "decoder.onnx"), dynamo=False, opset_version=17, input_names=names, output_names=out,
-                          dynamic_axes=axes)
+        torch.onnx.export(
+            encoder,
+            (torch.zeros(2, 3, 224, 224),),
+            os.path.join(work, "encoder.onnx"),
+            dynamo=False,
+            opset_version=17,
+            input_names=["pixels"],
+            output_names=["features"],
+            dynamic_axes={"pixels": {0: "b"}, "features": {0: "b"}},
+        )
+        torch.onnx.export(
+            decoder,
+            step,
+            os.path.join(work, "decoder.onnx"),
+            dynamo=False,
+            opset_version=17,
+            input_names=names,
+            output_names=out,
+            dynamic_axes=axes,
+        )
     for n in ("encoder", "decoder"):
-        quantize_dynamic(os.path.join(work, n + ".onnx"), os.path.join(work, n + "-int8.onnx"), op_types_to_quantize=["MatMul", "Gemm"],
-                         weight_type=QuantType.QInt8, per_channel=True)
+        quantize_dynamic(
+            os.path.join(work, n + ".onnx"),
+            os.path.join(work, n + "-int8.onnx"),
+            op_types_to_quantize=["MatMul", "Gemm"],
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+        )
 
 
 # ---- the stack's side: engines; each maps {input: array} to a list of outputs, which may stay inside the runtime
+
 
 class OnnxRuntime:
     def __init__(self, work, name, kind, threads, _):
@@ -202,9 +244,18 @@ class OpenVINO:
             import nncf
 
             nncf.set_log_level(40)  # errors
-            model = nncf.quantize(model, nncf.Dataset([{"pixels": x} for x in sample]), model_type=nncf.ModelType.TRANSFORMER, subset_size=len(sample))
+            model = nncf.quantize(
+                model,
+                nncf.Dataset([{"pixels": x} for x in sample]),
+                model_type=nncf.ModelType.TRANSFORMER,
+                subset_size=len(sample),
+            )
         quick = kind == "bf16" or kind == "int8" and "avx512_bf16" in open("/proc/cpuinfo").read()
-        config = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "bf16" if quick else "f32"}
+        config = {
+            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": 1,
+            "INFERENCE_PRECISION_HINT": "bf16" if quick else "f32",
+        }
         self.request = core.compile_model(model, "CPU", config).create_infer_request()
 
     def __call__(self, inputs):
@@ -236,6 +287,7 @@ class PyTorch:
 
 # ---- the stack's side: captions
 
+
 def pixels(path):
     """A photograph as CLIP wants it: [3, 224, 224] in float32."""
     import numpy
@@ -250,7 +302,8 @@ def pixels(path):
 
 
 def caption(encoder, decoder, memory, x):
-    """The best beam's tokens of each image [B, STEPS] and their log-probability [B], after STEPS steps of beam search without an end."""
+    """The best beam's tokens of each image [B, STEPS] and their log-probability [B], after STEPS steps of beam
+    search without an end."""
     import numpy
     import torch
 
@@ -264,7 +317,9 @@ def caption(encoder, decoder, memory, x):
         inputs = {"ids": ids, "place": numpy.full((1, 1), step), "rows": rows}
         of = many if step else kept
         for i in range(LAYERS):
-            inputs.update({f"k{i}": caches[2 * i], f"v{i}": caches[2 * i + 1], f"mk{i}": of[2 * i], f"mv{i}": of[2 * i + 1]})
+            inputs.update(
+                {f"k{i}": caches[2 * i], f"v{i}": caches[2 * i + 1], f"mk{i}": of[2 * i], f"mv{i}": of[2 * i + 1]}
+            )
         out = decoder(inputs)
         score, best, caches = decoder.array(out[0]), decoder.array(out[1]), out[2:]
         if step == 0:
@@ -289,7 +344,7 @@ def folder(encoder, decoder, memory, paths, threads):
 
     start = time.perf_counter()
     with ThreadPoolExecutor(threads) as pool:
-        read = lambda at: [pool.submit(pixels, p) for p in paths[at:at + BATCH]]
+        read = lambda at: [pool.submit(pixels, p) for p in paths[at : at + BATCH]]
         ahead = read(0)
         for at in range(0, len(paths), BATCH):
             batch, ahead = ahead, read(at + BATCH)
@@ -321,8 +376,10 @@ def stack(o):
             same = float((got[0] == want[0]).all(1).mean())
             off = float(abs(got[1] / want[1] - 1).max())
             if name.startswith("fp32") and (same < 1 or off > 1e-5):
-                sys.exit(f"{name}: {100 * same:.0f} % of the captions are those of PyTorch, want all; a log-probability is off by {off:.2g} of itself, "
-                         "want at most 1e-5")
+                sys.exit(
+                    f"{name}: {100 * same:.0f} % of the captions are those of PyTorch, want all; a log-probability is off by {off:.2g} of itself, "
+                    "want at most 1e-5"
+                )
             folder(*engines, memory, o.paths[:BATCH], o.threads)  # warm
             rates = [len(o.paths) / folder(*engines, memory, o.paths, o.threads) for _ in range(o.runs)]
             print(json.dumps({"stack": name, "rates": rates, "same": same}), flush=True)
@@ -333,9 +390,12 @@ def stack(o):
 
 # ---- both sides
 
+
 def main():
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    a.add_argument("--stack", default="", metavar="PYTHON", help="a Python with the runtimes; without one, nothing is measured")
+    a.add_argument(
+        "--stack", default="", metavar="PYTHON", help="a Python with the runtimes; without one, nothing is measured"
+    )
     a.add_argument("--shared", default="../shared", help="where the shared data is, from the repository")
     a.add_argument("--weights", default="", help="a folder for the weights, kept (740 MB); without it, a temporary one")
     a.add_argument("--stacks", default=",".join(STACKS), help="some of the stacks")
@@ -366,8 +426,24 @@ def main():
         for i in range(o.images):
             shutil.copy(photos[i % len(photos)], os.path.join(there, f"{i:04d}.jpg"))
         paths = sorted(glob.glob(os.path.join(there, "*.jpg")))
-        run = subprocess.run([o.stack, os.path.abspath(__file__), "--side", "--weights", o.weights, "--threads", str(o.threads), "--runs", str(o.runs),
-                              "--stacks", ",".join(o.stacks), *paths], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        run = subprocess.run(
+            [
+                o.stack,
+                os.path.abspath(__file__),
+                "--side",
+                "--weights",
+                o.weights,
+                "--threads",
+                str(o.threads),
+                "--runs",
+                str(o.runs),
+                "--stacks",
+                ",".join(o.stacks),
+                *paths,
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
         if run.returncode:
             why = run.stderr.decode(errors="replace").strip().split("\n")[-1]
             if why.startswith("ModuleNotFoundError"):
@@ -375,14 +451,20 @@ def main():
                 return
             sys.exit("no stack: " + why)
         found = [json.loads(l) for l in run.stdout.decode().splitlines() if l.startswith("{")]
-        ours = {p: statistics.median(fullsize.folder_run(o.weights, p, there, len(paths))[0] for _ in range(o.runs))
-                for p in sorted({s.split(":")[0] for s in o.stacks})}
-    print("| folder of COCO photographs, JPEG included, beam 4, images/s | captioner | the stack | | captions as in PyTorch |\n| --- | --- | --- | --- | --- |")
+        ours = {
+            p: statistics.median(fullsize.folder_run(o.weights, p, there, len(paths))[0] for _ in range(o.runs))
+            for p in sorted({s.split(":")[0] for s in o.stacks})
+        }
+    print(
+        "| folder of COCO photographs, JPEG included, beam 4, images/s | captioner | the stack | | captions as in PyTorch |\n| --- | --- | --- | --- | --- |"
+    )
     for x in found[:-1]:
         mine, theirs = ours[x["stack"].split(":")[0]], statistics.median(x["rates"])
         print(f"| {x['stack']} | {mine:.1f} | {theirs:.1f} | {mine / theirs:.1f} × | {100 * x['same']:.0f} % |")
-    print(f"\n{time.strftime('%Y-%m-%d')}, {len(paths)} photographs, {fullsize.processor()}, {o.threads} threads, load {os.getloadavg()[0]:.1f}; "
-          + ", ".join(f"{n} {v}" for n, v in found[-1]["versions"].items()))
+    print(
+        f"\n{time.strftime('%Y-%m-%d')}, {len(paths)} photographs, {fullsize.processor()}, {o.threads} threads, load {os.getloadavg()[0]:.1f}; "
+        + ", ".join(f"{n} {v}" for n, v in found[-1]["versions"].items())
+    )
 
 
 if __name__ == "__main__":

@@ -1,18 +1,22 @@
 """Says how training scales over nodes that a network joins, by simulation from measured times.
 
-    python3 scripts/bench/scale.py --step 2.6 --backward 0.42 --optimizer 0.05 --gradient-mb 385 [--gbits 10] [--latency-us 50]
+    python3 scripts/bench/scale.py --step 2.6 --backward 0.42 --optimizer 0.05 --gradient-mb 385 [--gbits 10]
+    [--latency-us 50]
         [--bucket-mb 25] [--nodes 1,2,4,8,16,32,64] [--markdown]
 
---step is the seconds of one node's step on its share of the work without any exchange, of which --backward are the backward pass of the last of its
-batches (the gradients of the others stay where they are) and --optimizer what comes after the gradients. scripts/bench/train.py measures the first;
-its processor seconds by thread hold for an idle machine. The load of a node stays the same, so that more nodes make larger steps.
+--step is the seconds of one node's step on its share of the work without any exchange, of which --backward are the
+backward pass of the last of its batches (the gradients of the others stay where they are) and --optimizer what comes
+after the gradients. scripts/bench/train.py measures the first; its processor seconds by thread hold for an idle
+machine. The load of a node stays the same, so that more nodes make larger steps.
 
-Gradients travel in buckets, in the order in which the backward pass ends with them, one after the other, each as a ring: 2 (n-1)/n of its bytes pass
-each node's link, in 2 (n-1) messages. A bucket starts when it is whole and the one before it is through; with overlap the backward pass goes on
-beside it. Gloo shares the node's cores: --core-share is the part of the exchange's time that it takes from the backward pass, an assumption that
-scripts/bench/processes.py can replace on the machine at hand. Prints for each number of nodes the step with overlap, without, and with one bucket, and
+Gradients travel in buckets, in the order in which the backward pass ends with them, one after the other, each as a
+ring: 2 (n-1)/n of its bytes pass each node's link, in 2 (n-1) messages. A bucket starts when it is whole and the one
+before it is through; with overlap the backward pass goes on beside it. Gloo shares the node's cores: --core-share is
+the part of the exchange's time that it takes from the backward pass, an assumption that scripts/bench/processes.py can
+replace on the machine at hand. Prints for each number of nodes the step with overlap, without, and with one bucket, and
 the share of a perfect scaling that is left. Standard library only.
 """
+
 import argparse
 
 
@@ -57,7 +61,11 @@ def main():
         p.error("want sizes and rates above 0")
     rows = []
     for n in map(int, a.nodes.split(",")):
-        times = [step(a, n, a.bucket_mb * 1e6, True), step(a, n, a.bucket_mb * 1e6, False), step(a, n, a.gradient_mb * 1e6, False)]
+        times = [
+            step(a, n, a.bucket_mb * 1e6, True),
+            step(a, n, a.bucket_mb * 1e6, False),
+            step(a, n, a.gradient_mb * 1e6, False),
+        ]
         rows.append([str(n)] + [f"{t:.2f} s, {a.step / t * 100:.0f} %" for t in times])
     head = ["nodes", f"buckets of {a.bucket_mb:g} MB, overlapped", "the same, after the backward pass", "one bucket"]
     if a.markdown:

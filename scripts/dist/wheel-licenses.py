@@ -33,8 +33,22 @@ def installed(package):
 
 def downloaded(package):
     with tempfile.TemporaryDirectory() as wheels:
-        subprocess.run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary", ":all:", "-d", wheels,
-                        f"{package}=={PACKAGES[package]}"], check=True)
+        subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "pip",
+                "download",
+                "-q",
+                "--no-deps",
+                "--only-binary",
+                ":all:",
+                "-d",
+                wheels,
+                f"{package}=={PACKAGES[package]}",
+            ],
+            check=True,
+        )
         for wheel in pathlib.Path(wheels).glob("*.whl"):
             with zipfile.ZipFile(wheel) as z:
                 for name in z.namelist():

@@ -5,6 +5,7 @@
 
 Needs torch, transformers, safetensors and Pillow. Prints one JSON object. --device cpu is for trying it out.
 """
+
 import argparse
 import contextlib
 import json
@@ -34,11 +35,24 @@ def caption(torch, o):
     from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
     dtype = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[o.precision]
-    eye = CLIPVisionModelWithProjection(CLIPVisionConfig(hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12,
-                                                         image_size=224, patch_size=32, projection_dim=512)).eval().to(o.device, dtype)
+    eye = (
+        CLIPVisionModelWithProjection(
+            CLIPVisionConfig(
+                hidden_size=768,
+                intermediate_size=3072,
+                num_hidden_layers=12,
+                num_attention_heads=12,
+                image_size=224,
+                patch_size=32,
+                projection_dim=512,
+            )
+        )
+        .eval()
+        .to(o.device, dtype)
+    )
     m = voice(torch).eval().to(o.device, dtype)
-    mean = torch.tensor([.48145466, .4578275, .40821073]).view(3, 1, 1)
-    std = torch.tensor([.26862954, .26130258, .27577711]).view(3, 1, 1)
+    mean = torch.tensor([0.48145466, 0.4578275, 0.40821073]).view(3, 1, 1)
+    std = torch.tensor([0.26862954, 0.26130258, 0.27577711]).view(3, 1, 1)
 
     def pixels(path):
         x = Image.open(path).convert("RGB").resize((224, 224), Image.BICUBIC)
@@ -46,15 +60,24 @@ def caption(torch, o):
 
     def batches():
         for i in range(0, len(o.images), 64):
-            yield torch.stack([pixels(p) for p in o.images[i:i + 64]])
+            yield torch.stack([pixels(p) for p in o.images[i : i + 64]])
 
     def generate(x):
         e = eye(x.to(o.device, dtype)).image_embeds
         memory = torch.zeros(len(x), 1, 768, device=o.device, dtype=dtype)
         memory[:, 0, :512] = e
         ids = torch.full((len(x), 1), 50256, dtype=torch.long, device=o.device)
-        return m.generate(input_ids=ids, attention_mask=torch.ones_like(ids), encoder_hidden_states=memory, use_cache=True, num_beams=4,
-                          do_sample=False, min_new_tokens=NEW, max_new_tokens=NEW, pad_token_id=50256)
+        return m.generate(
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
+            encoder_hidden_states=memory,
+            use_cache=True,
+            num_beams=4,
+            do_sample=False,
+            min_new_tokens=NEW,
+            max_new_tokens=NEW,
+            pad_token_id=50256,
+        )
 
     with torch.inference_mode():
         first = next(iter(batches()))

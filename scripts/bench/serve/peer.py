@@ -1,12 +1,15 @@
-"""The built-in model behind FastAPI, one picture a request, as such services are usually written: what run.py compares captioner serve with.
+"""The built-in model behind FastAPI, one picture a request, as such services are usually written: what run.py compares
+captioner serve with.
 
     python scripts/bench/serve/peer.py --port 8001 [--threads 2]
 
-It reads models/captioner/demo/demo.safetensors: the encoder is written in plain PyTorch, the decoder is transformers' GPT2LMHeadModel with
-cross-attention, whose generate searches by the model's own decoding options (beam 3). A handler is a plain function, so that FastAPI runs it
-on its thread pool; a lock lets one picture at a time into the model, because two forward passes at once are slower on two cores.
-Its captions are those of captioner predict. Needs torch, transformers, safetensors, Pillow, fastapi and uvicorn.
+It reads models/captioner/demo/demo.safetensors: the encoder is written in plain PyTorch, the decoder is transformers'
+GPT2LMHeadModel with cross-attention, whose generate searches by the model's own decoding options (beam 3). A handler is
+a plain function, so that FastAPI runs it on its thread pool; a lock lets one picture at a time into the model, because
+two forward passes at once are slower on two cores. Its captions are those of captioner predict. Needs torch,
+transformers, safetensors, Pillow, fastapi and uvicorn.
 """
+
 import argparse
 import io
 import json
@@ -98,7 +101,11 @@ class Memory(nn.Module):
         super().__init__()
         if c["kind"] != "grid":
             raise SystemExit(f"memory of kind {c['kind']}: want grid")
-        self.norm_in, self.project, self.norm_out = nn.LayerNorm(c["in"]), nn.Linear(c["in"], width), nn.LayerNorm(width)
+        self.norm_in, self.project, self.norm_out = (
+            nn.LayerNorm(c["in"]),
+            nn.Linear(c["in"], width),
+            nn.LayerNorm(width),
+        )
         self.rows, self.columns = (nn.Parameter(torch.empty(c["side"], width)) for _ in range(2))
         if c.get("layers"):
             self.layers = nn.ModuleList(MemoryBlock(width, c["heads"]) for _ in range(c["layers"]))
@@ -119,7 +126,7 @@ class Captioner:
             meta = json.loads(f.read(struct.unpack("<Q", f.read(8))[0]))["__metadata__"]
         c = json.loads(meta["captioner.config"])
         weights = {k: v.float() for k, v in load_file(path).items()}
-        part = lambda prefix: {k[len(prefix):]: v for k, v in weights.items() if k.startswith(prefix)}
+        part = lambda prefix: {k[len(prefix) :]: v for k, v in weights.items() if k.startswith(prefix)}
         self.pre = c["encoder"]["preprocess"]
         self.encoder = Encoder(c["encoder"]["efficientnet"])
         self.encoder.load_state_dict(part("encoder."), strict=False)  # num_batches_tracked is not stored
@@ -130,20 +137,36 @@ class Captioner:
         self.end = tokenizer.token_to_id("<|endoftext|>")
         d = {**c["decoder"], "n_inner": None, "bos_token_id": self.end, "eos_token_id": self.end}
         self.decoder = GPT2LMHeadModel(GPT2Config(**d))
-        self.decoder.load_state_dict({**part("decoder."), "lm_head.weight": weights["decoder.transformer.wte.weight"]}, strict=False)
+        self.decoder.load_state_dict(
+            {**part("decoder."), "lm_head.weight": weights["decoder.transformer.wte.weight"]}, strict=False
+        )
         for m in (self.encoder, self.memory, self.decoder):
             m.eval()
         o = c["decoding"]
-        self.options = {"num_beams": o["beam"], "length_penalty": o["length_penalty"], "max_new_tokens": o["max_len"], "no_repeat_ngram_size": o["no_repeat_ngram"],
-                        "do_sample": False, "early_stopping": False, "pad_token_id": self.end}
+        self.options = {
+            "num_beams": o["beam"],
+            "length_penalty": o["length_penalty"],
+            "max_new_tokens": o["max_len"],
+            "no_repeat_ngram_size": o["no_repeat_ngram"],
+            "do_sample": False,
+            "early_stopping": False,
+            "pad_token_id": self.end,
+        }
 
     @torch.inference_mode()
     def caption(self, picture):
         size = self.pre["size"]
         pixels = numpy.asarray(picture.convert("RGB").resize((size, size), Image.BICUBIC), dtype=numpy.float32)
-        x = torch.from_numpy((pixels - numpy.float32(self.pre["mean"])) / numpy.float32(self.pre["std"])).permute(2, 0, 1)[None]
+        x = torch.from_numpy((pixels - numpy.float32(self.pre["mean"])) / numpy.float32(self.pre["std"])).permute(
+            2, 0, 1
+        )[None]
         memory = self.memory(self.encoder(x))
-        ids = self.decoder.generate(torch.tensor([[self.end]]), attention_mask=torch.ones(1, 1, dtype=torch.long), encoder_hidden_states=memory, **self.options)
+        ids = self.decoder.generate(
+            torch.tensor([[self.end]]),
+            attention_mask=torch.ones(1, 1, dtype=torch.long),
+            encoder_hidden_states=memory,
+            **self.options,
+        )
         return self.tokenizer.decode(ids[0], skip_special_tokens=True).strip()
 
 

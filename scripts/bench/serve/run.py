@@ -1,11 +1,14 @@
-"""Measures captioner serve: against predict on the same pictures, under load, in overload, with slow clients, and beside FastAPI.
+"""Measures captioner serve: against predict on the same pictures, under load, in overload, with slow clients, and
+beside FastAPI.
 
     python3 scripts/bench/serve/run.py [PART …] [--pictures FOLDER] [--seconds 20] [--peer PYTHON]
 
-Parts: throughput (64 clients against predict), alone (one client), load (70 % of what it can), overload (three times that), slow (10,000 slow or
-half-open connections), soak (half load for --soak, 2m), peer (FastAPI with the same model; PYTHON has the packages that peer.py names); without
-any, all but soak and peer. The load comes from a process of its own (main.go) over loopback. Needs bin/captioner and go.
+Parts: throughput (64 clients against predict), alone (one client), load (70 % of what it can), overload (three times
+that), slow (10,000 slow or half-open connections), soak (half load for --soak, 2m), peer (FastAPI with the same model;
+PYTHON has the packages that peer.py names); without any, all but soak and peer. The load comes from a process of its
+own (main.go) over loopback. Needs bin/captioner and go.
 """
+
 import argparse
 import json
 import os
@@ -38,7 +41,8 @@ def resident(pid):
 
 
 def processor(pid):
-    """Seconds of processor time that a process has used: unlike the time by the clock they hardly depend on what else the machine does."""
+    """Seconds of processor time that a process has used: unlike the time by the clock they hardly depend on what
+    else the machine does."""
     with open(f"/proc/{pid}/stat") as f:
         fields = f.read().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -126,7 +130,14 @@ def sample(s, process, every):
     seen = []
     while process.poll() is None:
         m = s.metrics()
-        seen.append({"mb": resident(s.pid), "tensors": m.get("captioner_live_tensors", 0), "goroutines": m.get("go_goroutines", 0), "files": m.get("process_open_fds", 0)})
+        seen.append(
+            {
+                "mb": resident(s.pid),
+                "tensors": m.get("captioner_live_tensors", 0),
+                "goroutines": m.get("go_goroutines", 0),
+                "files": m.get("process_open_fds", 0),
+            }
+        )
         deadline = time.monotonic() + every
         while process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.1)
@@ -134,12 +145,15 @@ def sample(s, process, every):
 
 
 def predict(pictures):
-    """Pictures a second of predict and its milliseconds of processor time a picture, its start taken off by a run over one picture."""
+    """Pictures a second of predict and its milliseconds of processor time a picture, its start taken off by a run
+    over one picture."""
+
     def run(path):
         start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([PROGRAM, "predict", "-q", path], stdout=subprocess.DEVNULL, check=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return time.perf_counter() - start, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
     files = sorted(f for f in os.listdir(pictures) if f.endswith(".jpg"))
     (whole, cpu), (one, one_cpu) = run(pictures), run(os.path.join(pictures, files[0]))
     return (len(files) - 1) / (whole - one), 1000 * (cpu - one_cpu) / (len(files) - 1)
@@ -156,15 +170,19 @@ def throughput(c, o):
             s.process.send_signal(signal.SIGCONT)
         share = statistics.median(a["per_second"] / b[0] for a, b in zip(served, bare))
         cpu, cpu_bare = statistics.median(a["cpu_ms"] for a in served), statistics.median(b[1] for b in bare)
-        print(f"64 clients: {statistics.median(a['per_second'] for a in served):.1f} pictures/s, predict {statistics.median(b[0] for b in bare):.1f} pictures/s: "
-              f"{100 * share:.0f} %; processor time a picture {cpu:.1f} and {cpu_bare:.1f} ms: {100 * cpu_bare / cpu:.0f} % ({times(served[-1]['ms'])}; status {served[-1]['status']})")
+        print(
+            f"64 clients: {statistics.median(a['per_second'] for a in served):.1f} pictures/s, predict {statistics.median(b[0] for b in bare):.1f} pictures/s: "
+            f"{100 * share:.0f} %; processor time a picture {cpu:.1f} and {cpu_bare:.1f} ms: {100 * cpu_bare / cpu:.0f} % ({times(served[-1]['ms'])}; status {served[-1]['status']})"
+        )
 
 
 def alone(c, o):
     with captioner() as s:
         c.run(s, clients=1, for_="2s")
         got = c.run(s, clients=1, for_=f"{o.seconds}s")
-        print(f"one client: {times(got['ms'])}; more than the model's own time: {times(got['ms_over_model'])}; {got['per_second']:.1f} pictures/s, {got['cpu_ms']:.1f} ms of processor time a picture")
+        print(
+            f"one client: {times(got['ms'])}; more than the model's own time: {times(got['ms_over_model'])}; {got['per_second']:.1f} pictures/s, {got['cpu_ms']:.1f} ms of processor time a picture"
+        )
 
 
 def sustainable(c, s, o):
@@ -177,7 +195,9 @@ def load(c, o):
         rate = sustainable(c, s, o)
         got = c.run(s, rate=0.7 * rate, for_=f"{o.seconds}s")
         q = got["ms"]
-        print(f"70 % of {rate:.1f} pictures/s: {times(q)}: p99 is {q['p99'] / q['p50']:.1f} times the median; status {got['status']}")
+        print(
+            f"70 % of {rate:.1f} pictures/s: {times(q)}: p99 is {q['p99'] / q['p50']:.1f} times the median; status {got['status']}"
+        )
 
 
 def overload(c, o):
@@ -187,26 +207,34 @@ def overload(c, o):
         seen = sample(s, p, 1)
         got = c.end(p)
         mb = [x["mb"] for x in seen]
-        print(f"three times {rate:.1f} pictures/s for 60 s: status {got['status']}, errors {got.get('errors', {})}; 429: {times(got['ms_429'])}; "
-              f"answered {got['per_second']:.1f} pictures/s, {times(got['ms'])}; memory {mb[len(mb) // 4]:.0f} MB after a quarter, {mb[-1]:.0f} MB at the end, most {max(mb):.0f} MB")
+        print(
+            f"three times {rate:.1f} pictures/s for 60 s: status {got['status']}, errors {got.get('errors', {})}; 429: {times(got['ms_429'])}; "
+            f"answered {got['per_second']:.1f} pictures/s, {times(got['ms'])}; memory {mb[len(mb) // 4]:.0f} MB after a quarter, {mb[-1]:.0f} MB at the end, most {max(mb):.0f} MB"
+        )
 
 
 def slow(c, o):
     with captioner() as s:
         before = c.run(s, clients=1, for_="5s")
         got = c.run(s, clients=1, hold=10000, for_=f"{max(o.seconds, 30)}s")
-        print(f"one client beside {got['held']} slow or half-open connections: {times(got['ms'])} (without: {times(before['ms'])}); status {got['status']}; "
-              f"{s.metrics()['captioner_connections']:.0f} connections are left, {resident(s.pid):.0f} MB")
+        print(
+            f"one client beside {got['held']} slow or half-open connections: {times(got['ms'])} (without: {times(before['ms'])}); status {got['status']}; "
+            f"{s.metrics()['captioner_connections']:.0f} connections are left, {resident(s.pid):.0f} MB"
+        )
 
 
 def soak(c, o):
-    with captioner("--timeout", "10m") as s:  # whether anything grows is asked here, not whether the machine has other work at times
+    with captioner(
+        "--timeout", "10m"
+    ) as s:  # whether anything grows is asked here, not whether the machine has other work at times
         rate = sustainable(c, s, o)
         p = c.start(s, rate=rate / 2, for_=o.soak)
         seen = sample(s, p, 5)
         got = c.end(p)
-        half = seen[len(seen) // 4:]
-        print(f"half of {rate:.1f} pictures/s for {o.soak}: status {got['status']}, errors {got.get('errors', {})}, {times(got['ms'])}")
+        half = seen[len(seen) // 4 :]
+        print(
+            f"half of {rate:.1f} pictures/s for {o.soak}: status {got['status']}, errors {got.get('errors', {})}, {times(got['ms'])}"
+        )
         wrong = []
         for what, allowed in {"tensors": 64, "goroutines": 64, "files": 64, "mb": 64}.items():
             x = [v[what] for v in half]
@@ -223,16 +251,38 @@ def peer(c, o):
     port = free_port()
     script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "peer.py")
     rows = []
-    for name, start in (("captioner serve", lambda: captioner("--timeout", "5m")), ("FastAPI + transformers", lambda: Service([o.peer, script, "--port", str(port)], port))):
+    for name, start in (
+        ("captioner serve", lambda: captioner("--timeout", "5m")),
+        ("FastAPI + transformers", lambda: Service([o.peer, script, "--port", str(port)], port)),
+    ):
         with start() as s:
             idle = resident(s.pid)
             c.run(s, clients=4, for_="3s")
             one = c.run(s, clients=1, for_=f"{o.seconds}s")
             many = c.run(s, clients=64, for_=f"{o.seconds}s")
-            print(f"{name}: ready after {s.ready:.2f} s, {idle:.0f} MB, one client {one['per_second']:.1f} pictures/s, 64 clients {many['per_second']:.1f}", file=sys.stderr, flush=True)
-            rows.append((name, f"{s.ready:.2f} s", f"{idle:.0f} MB", f"{resident(s.pid):.0f} MB", f"{one['per_second']:.1f}", f"{one['ms']['p50']:.0f} / {one['ms']['p99']:.0f} ms",
-                         f"{one['cpu_ms']:.0f} ms", f"{many['per_second']:.1f}", f"{many['ms']['p50']:.0f} / {many['ms']['p99']:.0f} ms", f"{many['cpu_ms']:.0f} ms", str(many["status"])))
-    print("| | ready after | memory, idle | memory, after | 1 client: pictures/s | p50 / p99 | processor | 64 clients: pictures/s | p50 / p99 | processor |")
+            print(
+                f"{name}: ready after {s.ready:.2f} s, {idle:.0f} MB, one client {one['per_second']:.1f} pictures/s, 64 clients {many['per_second']:.1f}",
+                file=sys.stderr,
+                flush=True,
+            )
+            rows.append(
+                (
+                    name,
+                    f"{s.ready:.2f} s",
+                    f"{idle:.0f} MB",
+                    f"{resident(s.pid):.0f} MB",
+                    f"{one['per_second']:.1f}",
+                    f"{one['ms']['p50']:.0f} / {one['ms']['p99']:.0f} ms",
+                    f"{one['cpu_ms']:.0f} ms",
+                    f"{many['per_second']:.1f}",
+                    f"{many['ms']['p50']:.0f} / {many['ms']['p99']:.0f} ms",
+                    f"{many['cpu_ms']:.0f} ms",
+                    str(many["status"]),
+                )
+            )
+    print(
+        "| | ready after | memory, idle | memory, after | 1 client: pictures/s | p50 / p99 | processor | 64 clients: pictures/s | p50 / p99 | processor |"
+    )
     print("|" + " --- |" * 10)
     for r in rows:
         print("| " + " | ".join(r[:-1]) + " |")
@@ -256,7 +306,12 @@ def main():
         p.error(f"{sorted(unknown)}: want {', '.join(PARTS)}")
     with tempfile.TemporaryDirectory() as d:
         binary = os.path.join(d, "load")
-        subprocess.run(["go", "build", "-o", binary, "./scripts/bench/serve"], cwd=ROOT, check=True, env=dict(os.environ, CGO_ENABLED="0"))
+        subprocess.run(
+            ["go", "build", "-o", binary, "./scripts/bench/serve"],
+            cwd=ROOT,
+            check=True,
+            env=dict(os.environ, CGO_ENABLED="0"),
+        )
         c = Client(binary, o.pictures)
         for part in o.parts or PARTS[:5]:
             globals()[part](c, o)

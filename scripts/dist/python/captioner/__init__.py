@@ -12,15 +12,6 @@ A model keeps one process of captioner, which holds the weights and ends with th
 """
 
 from captioner._process import CaptionerError
-from captioner.model import (
-    ClipDecoderInferenceModel,
-    DecoderInferenceModel,
-    ImageCaptionInferenceModel,
-)
+from captioner.model import ClipDecoderInferenceModel, DecoderInferenceModel, ImageCaptionInferenceModel
 
-__all__ = [
-    "CaptionerError",
-    "ClipDecoderInferenceModel",
-    "DecoderInferenceModel",
-    "ImageCaptionInferenceModel",
-]
+__all__ = ["CaptionerError", "ClipDecoderInferenceModel", "DecoderInferenceModel", "ImageCaptionInferenceModel"]

@@ -73,8 +73,9 @@ class Process:
             if self._running is not None:
                 self._running.end()
 
-    def ask(self, method: str, path: str, body: Union[bytes, None] = None,
-            headers: Mapping[str, str] = {}) -> Dict[str, Any]:
+    def ask(
+        self, method: str, path: str, body: Union[bytes, None] = None, headers: Mapping[str, str] = {}
+    ) -> Dict[str, Any]:
         """Sends a request and gives the answer's JSON. A request that meets the end of the process is sent again."""
         for last in (False, True):
             running = self.start()
@@ -94,11 +95,24 @@ class _Running:
         self._socket = os.path.join(self._folder, "socket")
         self._said: Deque[str] = collections.deque(maxlen=20)
         try:
-            command = [_program.program(), "serve", "--listen", "unix:" + self._socket, "--end-with-stdin",
-                       "--log-format", "json", *arguments]
-            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-                                             stderr=subprocess.PIPE, env=_program.environment(),
-                                             start_new_session=True)  # Ctrl-C is Python's
+            command = [
+                _program.program(),
+                "serve",
+                "--listen",
+                "unix:" + self._socket,
+                "--end-with-stdin",
+                "--log-format",
+                "json",
+                *arguments,
+            ]
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                env=_program.environment(),
+                start_new_session=True,
+            )  # Ctrl-C is Python's
         except BaseException:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise
@@ -136,23 +150,28 @@ class _Running:
             error = entry.get("error") or (entry.get("msg") if entry.get("level") == "ERROR" else None)
             if error:
                 return CaptionerError(str(error), str(entry.get("hint") or ""))
-        return CaptionerError("captioner ended: " + (" ".join(self._said).strip() or
-                                                     f"exit code {self._process.returncode}"))
+        return CaptionerError(
+            "captioner ended: " + (" ".join(self._said).strip() or f"exit code {self._process.returncode}")
+        )
 
-    def ask(self, method: str, path: str, body: Optional[bytes] = None,
-            headers: Mapping[str, str] = {}) -> Dict[str, Any]:
+    def ask(
+        self, method: str, path: str, body: Optional[bytes] = None, headers: Mapping[str, str] = {}
+    ) -> Dict[str, Any]:
         while True:
             status, retry_after, answer = self._send(method, path, body, headers)
             if status == 429 or status == 503 and retry_after:  # more at once than it takes: later
                 time.sleep(min(retry_after, 1))
                 continue
             if status != 200:
-                raise CaptionerError(str(answer.get("detail") or answer.get("title") or f"status {status}"),
-                                     str(answer.get("remedy") or ""))
+                raise CaptionerError(
+                    str(answer.get("detail") or answer.get("title") or f"status {status}"),
+                    str(answer.get("remedy") or ""),
+                )
             return answer
 
-    def _send(self, method: str, path: str, body: Optional[bytes],
-              headers: Mapping[str, str]) -> Tuple[int, float, Dict[str, Any]]:
+    def _send(
+        self, method: str, path: str, body: Optional[bytes], headers: Mapping[str, str]
+    ) -> Tuple[int, float, Dict[str, Any]]:
         connection = _Connection(self._socket)
         try:
             connection.request(method, path, body, dict(headers))

@@ -22,8 +22,21 @@ _Self = TypeVar("_Self", bound="DecoderInferenceModel")
 _AT_ONCE = 32
 
 # A program's own requests have no need for the limits of a service.
-_LIMITS = ["--limit-beam", "64", "--limit-len", "1024", "--queue", "1024", "--max-body", "1024", "--max-memory", "4096",
-           "--timeout", "10m", "--no-reload"]
+_LIMITS = [
+    "--limit-beam",
+    "64",
+    "--limit-len",
+    "1024",
+    "--queue",
+    "1024",
+    "--max-body",
+    "1024",
+    "--max-memory",
+    "4096",
+    "--timeout",
+    "10m",
+    "--no-reload",
+]
 
 
 class DecoderInferenceModel:
@@ -31,8 +44,15 @@ class DecoderInferenceModel:
 
     _needs_encoder = False
 
-    def __init__(self, path: Optional[_Path] = None, *, encoder: Optional[str] = None, device: Any = "auto",
-                 precision: str = "auto", threads: int = 0) -> None:
+    def __init__(
+        self,
+        path: Optional[_Path] = None,
+        *,
+        encoder: Optional[str] = None,
+        device: Any = "auto",
+        precision: str = "auto",
+        threads: int = 0,
+    ) -> None:
         """Opens a model: a file or folder, a name of "captioner weights list", or ORG/NAME of the Hugging Face hub.
 
         Without a path it is the small model that is built in. ``encoder`` names the vision encoder of a model that
@@ -41,7 +61,11 @@ class DecoderInferenceModel:
         one computation, 0 for as many as there are cores.
         """
         self._options: Tuple[Optional[str], Optional[str], str, int] = (
-            None if path is None else os.fspath(path), encoder, precision, threads)
+            None if path is None else os.fspath(path),
+            encoder,
+            precision,
+            threads,
+        )
         self._device = str(device)
         self._process = self._open(self._device)
 
@@ -117,8 +141,9 @@ class DecoderInferenceModel:
         """
         numbers = [float(n) for n in _flat(x)]
         body = {"embedding": base64.b64encode(struct.pack(f"<{len(numbers)}f", *numbers)).decode()}
-        return self._caption("/v1/captions:fromEmbedding", json.dumps(body).encode(), "application/json", max_len,
-                             beam_size)
+        return self._caption(
+            "/v1/captions:fromEmbedding", json.dumps(body).encode(), "application/json", max_len, beam_size
+        )
 
     def _caption(self, path: str, body: bytes, kind: str, max_len: Optional[int], beam_size: Optional[int]) -> str:
         given = {"max_len": max_len, "beam_size": beam_size}
@@ -132,8 +157,11 @@ class DecoderInferenceModel:
 
     def __reduce__(self) -> Any:
         path, encoder, precision, threads = self._options
-        return _again, (type(self), path, dict(encoder=encoder, device=self._device, precision=precision,
-                                               threads=threads))
+        return _again, (
+            type(self),
+            path,
+            dict(encoder=encoder, device=self._device, precision=precision, threads=threads),
+        )
 
 
 class ClipDecoderInferenceModel(DecoderInferenceModel):
@@ -152,8 +180,9 @@ class ImageCaptionInferenceModel(DecoderInferenceModel):
         """
         return self._caption("/v1/captions", _image.encode(image), "application/octet-stream", max_len, beam_size)
 
-    def captions(self, images: Iterable[Any], max_len: Optional[int] = None,
-                 beam_size: Optional[int] = None) -> List[str]:
+    def captions(
+        self, images: Iterable[Any], max_len: Optional[int] = None, beam_size: Optional[int] = None
+    ) -> List[str]:
         """Captions many images, in their order, as fast as the machine can. The first error is raised."""
         with concurrent.futures.ThreadPoolExecutor(_AT_ONCE) as pool:
             return list(pool.map(lambda image: self(image, max_len, beam_size), images))
@@ -204,8 +233,13 @@ def _run(*arguments: str) -> str:
 
 
 def _run_whole(*arguments: str) -> str:
-    done = subprocess.run([_program.program(), *arguments], env=_program.environment(), stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, universal_newlines=True)
+    done = subprocess.run(
+        [_program.program(), *arguments],
+        env=_program.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+    )
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
         raise CaptionerError(lines[0].replace("error: ", "", 1), " ".join(lines[1:]).replace("hint: ", "", 1))

@@ -29,8 +29,12 @@ PHOTOS = sorted((ROOT / "examples").glob("*.jpg"))
 
 def predict(*arguments):
     """What the command line says: a caption for each image."""
-    done = subprocess.run([_program.program(), "predict", "--json", "-q", *map(str, arguments)], check=True,
-                          stdout=subprocess.PIPE, env=_program.environment())
+    done = subprocess.run(
+        [_program.program(), "predict", "--json", "-q", *map(str, arguments)],
+        check=True,
+        stdout=subprocess.PIPE,
+        env=_program.environment(),
+    )
     return [json.loads(line)["caption"] for line in done.stdout.splitlines()]
 
 
@@ -142,8 +146,10 @@ class Life(unittest.TestCase):
             self.assertEqual(model(PHOTOS[0]), want)
 
     def test_ends_with_python_killed(self):
-        code = ("import captioner, sys, time; m = captioner.ImageCaptionInferenceModel(); "
-                "print(m._process._running._process.pid, flush=True); time.sleep(60)")
+        code = (
+            "import captioner, sys, time; m = captioner.ImageCaptionInferenceModel(); "
+            "print(m._process._running._process.pid, flush=True); time.sleep(60)"
+        )
         parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
         pid = int(parent.stdout.readline())
         parent.send_signal(signal.SIGKILL)
@@ -204,7 +210,9 @@ class OfClipTextDecoder(unittest.TestCase):
                 self.assertEqual(model(form), beams["1"]["captions"][0])
 
     def test_images(self):
-        with ImageCaptionInferenceModel.load(self.FOLDER / "model_1.4.pt", encoder=str(self.FOLDER / "clip.pt")) as model:
+        with ImageCaptionInferenceModel.load(
+            self.FOLDER / "model_1.4.pt", encoder=str(self.FOLDER / "clip.pt")
+        ) as model:
             for name, captions in self.want["photographs"].items():
                 self.assertEqual(model(ROOT / name), captions["1"], name)
                 self.assertEqual(model(ROOT / name, beam_size=4), captions["4"], name)
@@ -214,7 +222,9 @@ class OfClipTextDecoder(unittest.TestCase):
             from PIL import Image
         except ImportError:
             self.skipTest("Pillow is not installed")
-        with ImageCaptionInferenceModel.load(self.FOLDER / "model_1.4.pt", encoder=str(self.FOLDER / "clip.pt")) as model:
+        with ImageCaptionInferenceModel.load(
+            self.FOLDER / "model_1.4.pt", encoder=str(self.FOLDER / "clip.pt")
+        ) as model:
             for name, want in json.loads((self.FOLDER / "modes.json").read_text()).items():
                 with Image.open(ROOT / name) as image:
                     self.assertEqual(model(image), want["captions"]["1"], f"{name}: {image.mode}")
@@ -227,7 +237,9 @@ class OfClipTextDecoder(unittest.TestCase):
         name, captions = next(iter(self.want["photographs"].items()))
         with tempfile.TemporaryDirectory() as folder:
             copy = os.path.join(folder, "copy.safetensors")  # holds the encoder too
-            with ImageCaptionInferenceModel.load(self.FOLDER / "model_1.4.pt", encoder=str(self.FOLDER / "clip.pt")) as model:
+            with ImageCaptionInferenceModel.load(
+                self.FOLDER / "model_1.4.pt", encoder=str(self.FOLDER / "clip.pt")
+            ) as model:
                 model.save(copy)
             with ImageCaptionInferenceModel.load(copy) as model:
                 self.assertEqual(model(ROOT / name, beam_size=4), captions["4"])
@@ -254,8 +266,9 @@ class Images(unittest.TestCase):
 
 class CommandLine(unittest.TestCase):
     def test_module(self):
-        out = subprocess.run([sys.executable, "-m", "captioner", "version", "--json"], check=True,
-                             stdout=subprocess.PIPE).stdout
+        out = subprocess.run(
+            [sys.executable, "-m", "captioner", "version", "--json"], check=True, stdout=subprocess.PIPE
+        ).stdout
         self.assertIn("captioner", json.loads(out))
 
     def test_exit_code(self):
