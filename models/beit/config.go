@@ -2,13 +2,13 @@ package beit
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
 
 	"captioner/models/encoder"
 	"captioner/torch/nn"
 	"captioner/weights"
+	"captioner/weights/mistakes"
 	"captioner/weights/plural"
 )
 
@@ -53,39 +53,22 @@ func (c Config) biased() bool { return c.Shared || c.Apart }
 
 // Validate returns every problem at once.
 func (c Config) Validate() error {
-	var errs []error
-	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	for _, f := range []struct {
-		name string
-		v    int64
-	}{
-		{"patch_size", c.PatchSize}, {"hidden_size", c.Width}, {"num_hidden_layers", int64(c.Layers)},
-		{"intermediate_size", c.MLP},
-	} {
-		if f.v < 1 {
-			bad("%s: found %d, want 1 or more", f.name, f.v)
-		}
-	}
-	if c.Heads < 1 || c.Width%c.Heads != 0 {
-		bad("num_attention_heads: found %d, want a divisor of %s", c.Heads, plural.Count(c.Width, "channel"))
-	}
-	if want := c.Positions || c.biased(); c.Grid < 0 || c.Grid > maxGrid || want != (c.Grid > 0) {
-		bad("grid: found %s of patches, positions %v and tables %v, want 1 to %d rows where there are any",
-			plural.Count(c.Grid, "row"), c.Positions, c.biased(), maxGrid)
-	}
-	if c.PoolNorm && !c.MeanPooling {
-		bad("pool_norm: found true without use_mean_pooling, want both or none")
-	}
-	if _, ok := activations[c.Activation]; !ok {
-		bad("hidden_act: found %q, want gelu, gelu_new, quick_gelu or relu", c.Activation)
-	}
-	if !(c.Epsilon >= 0 && c.Epsilon < 1) {
-		bad("layer_norm_eps: found %g, want 0 to less than 1", c.Epsilon)
-	}
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("beit config: %w", err)
-	}
-	return nil
+	var wrong mistakes.List
+	wrong.Positive("patch_size", c.PatchSize)
+	wrong.Positive("hidden_size", c.Width)
+	wrong.Positive("num_hidden_layers", int64(c.Layers))
+	wrong.Positive("intermediate_size", c.MLP)
+	wrong.Check(c.Heads >= 1 && c.Width%max(c.Heads, 1) == 0, "num_attention_heads: found %d, want a divisor of %s",
+		c.Heads, plural.Count(c.Width, "channel"))
+	placed := c.Positions || c.biased()
+	wrong.Check(c.Grid >= 0 && c.Grid <= maxGrid && placed == (c.Grid > 0),
+		"grid: found %s of patches, positions %v and tables %v, want 1 to %d rows where there are any",
+		plural.Count(c.Grid, "row"), c.Positions, c.biased(), maxGrid)
+	wrong.Check(!c.PoolNorm || c.MeanPooling, "pool_norm: found true without use_mean_pooling, want both or none")
+	_, known := activations[c.Activation]
+	wrong.Check(known, "hidden_act: found %q, want gelu, gelu_new, quick_gelu or relu", c.Activation)
+	wrong.Share("layer_norm_eps", c.Epsilon)
+	return wrong.Err("beit config")
 }
 
 // The tensors that say which parts a network has.

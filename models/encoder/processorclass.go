@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"captioner/data/image"
+	"captioner/weights/plural"
 )
 
 // processorClass is what one of Hugging Face's image processors does where its file does not say.
@@ -46,9 +47,7 @@ func (p processor) class() (*processorClass, error) {
 		for _, c := range processorClasses {
 			known = append(known, c.name+"ImageProcessor")
 		}
-		last := len(known) - 1
-		const message = "found the image_processor_type %s, want %s or %s"
-		return nil, fmt.Errorf(message, kind, strings.Join(known[:last], ", "), known[last])
+		return nil, fmt.Errorf("found the image_processor_type %s, want %s", kind, plural.Or(known))
 	}
 	return &processorClasses[i], nil
 }
