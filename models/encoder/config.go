@@ -95,12 +95,12 @@ var (
 	ImageNetStd  = [3]float64{0.229 * 255, 0.224 * 255, 0.225 * 255}
 )
 
-// Normalize takes mean and standard deviation of values from 0 to 1, where three of each are given.
+// Normalize takes mean and standard deviation of values from 0 to 1, three of each; nil leaves c's own.
 func (c *Config) Normalize(mean, std []float64) {
-	if len(mean) != 3 || len(std) != 3 {
-		return
+	for i := range mean {
+		c.Preprocess.Mean[i] = mean[i] * 255
 	}
-	for i := range 3 {
-		c.Preprocess.Mean[i], c.Preprocess.Std[i] = mean[i]*255, std[i]*255
+	for i := range std {
+		c.Preprocess.Std[i] = std[i] * 255
 	}
 }

@@ -24,14 +24,7 @@ func (o OpenCLIPImages) Apply(c *Config) error {
 	if err := cmp.Or(err, err2); err != nil {
 		return err
 	}
-	for i := range 3 {
-		if mean != nil {
-			c.Preprocess.Mean[i] = mean[i] * 255
-		}
-		if std != nil {
-			c.Preprocess.Std[i] = std[i] * 255
-		}
-	}
+	c.Normalize(mean, std)
 	switch o.Resize {
 	case "", "shortest":
 	case "squash":

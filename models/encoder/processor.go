@@ -90,14 +90,9 @@ func (p processor) applyNumbers(c *Config) error {
 	if off(p.Normal) {
 		mean, std = []float64{0, 0, 0}, []float64{1, 1, 1}
 	}
-	for i := range 3 {
-		if mean != nil {
-			c.Preprocess.Mean[i] = mean[i] * 255
-		}
-		if std != nil {
-			c.Preprocess.Std[i] = std[i] * 255
-		}
-		if white := 1 / factor / 255; math.Abs(white-1) > 1e-6 { // else 1/255 as somebody has rounded it
+	c.Normalize(mean, std)
+	if white := 1 / factor / 255; math.Abs(white-1) > 1e-6 { // else 1/255 as somebody has rounded it
+		for i := range 3 {
 			c.Preprocess.Mean[i] *= white
 			c.Preprocess.Std[i] *= white
 		}
