@@ -58,8 +58,7 @@ func (c Config) Validate() error {
 	wrong.Positive("hidden_size", c.Width)
 	wrong.Positive("num_hidden_layers", int64(c.Layers))
 	wrong.Positive("intermediate_size", c.MLP)
-	wrong.Check(c.Heads >= 1 && c.Width%max(c.Heads, 1) == 0, "num_attention_heads: found %d, want a divisor of %s",
-		c.Heads, plural.Count(c.Width, "channel"))
+	wrong.Divides("num_attention_heads", c.Heads, c.Width)
 	placed := c.Positions || c.biased()
 	wrong.Check(c.Grid >= 0 && c.Grid <= maxGrid && placed == (c.Grid > 0),
 		"grid: found %s of patches, positions %v and tables %v, want 1 to %d rows where there are any",

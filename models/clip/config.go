@@ -7,7 +7,6 @@ import (
 	"captioner/models/encoder"
 	"captioner/weights"
 	"captioner/weights/mistakes"
-	"captioner/weights/plural"
 )
 
 // Config is the shape of a model.
@@ -180,7 +179,7 @@ func (c Config) Validate() error {
 		wrong.Positive("text: width", t.Width)
 		wrong.Positive("text: layers", int64(t.Layers))
 		wrong.Positive("text: mlp width", t.MLP)
-		divides(&wrong, "text: ", t.Width, t.Heads)
+		wrong.Divides("text: heads", t.Heads, t.Width)
 	}
 	wrong.Check(!c.Vision.Bare || !c.IsResNet() && c.EmbedDim == 0,
 		"vision: found a bare tower that projects, want a ViT without embed dim")
@@ -189,7 +188,7 @@ func (c Config) Validate() error {
 }
 
 func (v Vision) validateResNet(wrong *mistakes.List) {
-	divides(wrong, "vision: ", v.Width*shrink, v.Heads)
+	wrong.Divides("vision: heads", v.Heads, v.Width*shrink)
 	wrong.Check(v.ImageSize >= shrink && v.ImageSize%shrink == 0, "vision: image size: found %d, want a multiple of %d",
 		v.ImageSize, shrink)
 	wrong.Check(len(v.Stages) == 4 && slices.Min(v.Stages) >= 1 && v.Width%2 == 0,
@@ -197,18 +196,12 @@ func (v Vision) validateResNet(wrong *mistakes.List) {
 }
 
 func (v Vision) validateViT(wrong *mistakes.List) {
-	divides(wrong, "vision: ", v.Width, v.Heads)
+	wrong.Divides("vision: heads", v.Heads, v.Width)
 	wrong.Positive("vision: layers", int64(v.Layers))
 	wrong.Positive("vision: mlp width", v.MLP)
 	wrong.Check(v.PatchSize >= 1 && v.ImageSize >= v.PatchSize,
 		"vision: patch size and image size: found %d and %d, want 1 or more and at least a patch", v.PatchSize,
 		v.ImageSize)
-}
-
-// divides wants the heads to share the channels.
-func divides(wrong *mistakes.List, name string, width, heads int64) {
-	wrong.Check(heads >= 1 && width%max(heads, 1) == 0, "%sheads: found %d, want a divisor of %s", name, heads,
-		plural.Count(width, "channel"))
 }
 
 // ConfigOf reads the sizes from the weights themselves, in OpenAI's keys (see Keys), as clip.load does. No weight tells

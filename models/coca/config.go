@@ -39,24 +39,20 @@ type Tower struct {
 // check returns every problem at once.
 func (c Config) check() error {
 	var wrong mistakes.List
-	divides := func(name string, heads int64) {
-		wrong.Check(heads >= 1 && c.Width%max(heads, 1) == 0, "%s: found %d, want a divisor of %d channels", name, heads,
-			c.Width)
-	}
 	wrong.Positive("vocab_size", c.VocabSize)
 	wrong.Positive("width", c.Width)
 	wrong.Positive("context_length", c.Context)
 	wrong.Positive("vision_width", c.Image)
 	wrong.AtLeast(2, "attn_pooler_queries", c.Queries)
 	wrong.Check(c.Pad >= 0 && int64(c.Pad) < c.VocabSize, "pad_id: found %d, want one of %d tokens", c.Pad, c.VocabSize)
-	divides("attn_pooler_heads", c.Pooler)
+	wrong.Divides("attn_pooler_heads", c.Pooler, c.Width)
 	for _, t := range []struct {
 		name string
 		Tower
 	}{{"text_cfg", c.Text}, {"multimodal_cfg", c.Multimodal}} {
 		wrong.Positive(t.name+": layers", int64(t.Layers))
 		wrong.Positive(t.name+": mlp width", t.MLP)
-		divides(t.name+": heads", t.Heads)
+		wrong.Divides(t.name+": heads", t.Heads, c.Width)
 	}
 	// one cache holds the keys and values of both
 	wrong.Check(c.Text.Heads == c.Multimodal.Heads, "multimodal_cfg: heads: found %d, want text_cfg's %d",

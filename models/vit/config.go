@@ -124,8 +124,7 @@ func (c Config) Validate() error {
 	wrong.Positive("width", c.Width)
 	wrong.Positive("layers", int64(c.Layers))
 	wrong.Positive("mlp width", c.MLP)
-	wrong.Check(c.Heads >= 1 && c.Width%max(c.Heads, 1) == 0, "heads: found %d, want a divisor of %s", c.Heads,
-		plural.Count(c.Width, "channel"))
+	wrong.Divides("heads", c.Heads, c.Width)
 	wrong.Check(c.PatchSize >= 1 && c.Grid >= 0 && (c.ImageSize >= c.PatchSize || c.ImageSize == 0 && c.Grid > 0),
 		"patch size and image size: found %d and %d, want 1 or more and at least a patch", c.PatchSize, c.ImageSize)
 	wrong.Share("norm epsilon", c.NormEpsilon)

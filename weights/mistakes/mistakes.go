@@ -37,6 +37,12 @@ func (l *List) AtLeast(low int64, name string, v int64) {
 // Positive wants v to be 1 or more.
 func (l *List) Positive(name string, v int64) { l.AtLeast(1, name, v) }
 
+// Divides wants the heads to share the channels evenly.
+func (l *List) Divides(name string, heads, channels int64) {
+	l.Check(heads >= 1 && channels%max(heads, 1) == 0, "%s: found %d, want a divisor of %s", name, heads,
+		plural.Count(channels, "channel"))
+}
+
 // Share wants v to be from 0 to less than 1.
 func (l *List) Share(name string, v float64) {
 	l.Check(v >= 0 && v < 1, "%s: found %g, want 0 to less than 1", name, v)
